@@ -1,0 +1,19 @@
+//! The pure core: no client, no runtime, no clock, no environment.
+//!
+//! Everything here is a function of its arguments, so that it can be tested without a cluster.
+
+pub mod arguments;
+pub mod diagnosis;
+pub mod difference;
+pub mod flink;
+pub mod flink_deployment;
+pub mod history;
+pub mod job_id;
+pub mod layer;
+pub mod listing;
+pub mod manifests;
+pub mod names;
+pub mod pod_template;
+pub mod quantity;
+pub mod spec;
+pub mod template;

@@ -1,0 +1,138 @@
+//! Names and labels of the objects that make up a cluster.
+//!
+//! They are those of the seed's templates, so that a cluster made by hand from them is one of ours.
+
+use crate::error::{Error, Result};
+
+/// Field manager of every server-side apply.
+pub const FIELD_MANAGER: &str = "kubectl-flink";
+
+/// Label with the cluster's name.
+pub const APP_LABEL: &str = "app";
+/// Label with the role of an object in its cluster: [`MASTER`] or [`TASK_MANAGER`].
+pub const COMPONENT_LABEL: &str = "component";
+/// Role of the Service, the Job and the JobManager's Pod.
+pub const MASTER: &str = "master";
+/// Role of the Deployment and the TaskManagers' Pods.
+pub const TASK_MANAGER: &str = "task-manager";
+
+/// Longest cluster name. A Job's Pods are named after it with a suffix of six characters, and the Pods' host names
+/// may have 63; Flink's Kubernetes high availability allows 45 for `kubernetes.cluster-id`, which is the tighter limit.
+pub const MAX_LENGTH: usize = 45;
+
+/// A valid name of a cluster: a DNS label that starts with a letter, because Services demand one (RFC 1035).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterName(String);
+
+impl ClusterName {
+    /// Checks `name`.
+    ///
+    /// # Errors
+    /// Usage error that says what is wrong with it.
+    pub fn new(name: &str) -> Result<Self> {
+        let fault = if name.is_empty() {
+            Some("it is empty".to_owned())
+        } else if name.chars().count() > MAX_LENGTH {
+            Some(format!(
+                "it has {} characters, {MAX_LENGTH} are allowed",
+                name.chars().count()
+            ))
+        } else if let Some(bad) = name
+            .chars()
+            .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'))
+        {
+            Some(format!("{bad:?} is not allowed, only a-z, 0-9 and '-'"))
+        } else if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+            Some("it must start with a letter a-z".to_owned())
+        } else if name.ends_with('-') {
+            Some("it must not end with '-'".to_owned())
+        } else {
+            None
+        };
+        match fault {
+            None => Ok(Self(name.to_owned())),
+            Some(fault) => Err(Error::usage(format!("invalid cluster name {name:?}: {fault}"))),
+        }
+    }
+
+    /// The name itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Name of the Service and of the Job.
+    #[must_use]
+    pub fn master(&self) -> String {
+        format!("{}-{MASTER}", self.0)
+    }
+
+    /// Name of the Deployment.
+    #[must_use]
+    pub fn task_manager(&self) -> String {
+        format!("{}-{TASK_MANAGER}", self.0)
+    }
+
+    /// Name of the ConfigMap that remembers revisions and savepoints.
+    #[must_use]
+    pub fn history(&self) -> String {
+        format!("{}-history", self.0)
+    }
+}
+
+impl std::fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Labels that every object of the cluster carries, in the order in which they are shown.
+#[must_use]
+pub fn labels(name: &ClusterName, component: &str) -> Vec<(&'static str, String)> {
+    vec![
+        (APP_LABEL, name.to_string()),
+        (COMPONENT_LABEL, component.to_owned()),
+        ("app.kubernetes.io/name", "flink".to_owned()),
+        ("app.kubernetes.io/instance", name.to_string()),
+        ("app.kubernetes.io/component", component.to_owned()),
+        ("app.kubernetes.io/managed-by", FIELD_MANAGER.to_owned()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_names_that_yaml_1_1_would_take_for_booleans() {
+        for name in ["y", "no", "on", "a-1", &"a".repeat(MAX_LENGTH)] {
+            assert_eq!(ClusterName::new(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_name() {
+        let wrong = [
+            ("", "empty"),
+            ("Demo", "'D'"),
+            ("a_b", "'_'"),
+            ("1a", "start with a letter"),
+            ("a-", "end with '-'"),
+            ("äh", "'ä'"),
+            ("a\nb", "'\\n'"),
+        ];
+        for (name, reason) in wrong {
+            let error = ClusterName::new(name).unwrap_err();
+            assert!(error.message.contains(reason), "{name:?}: {error}");
+        }
+        let long = ClusterName::new(&"a".repeat(MAX_LENGTH + 1)).unwrap_err();
+        assert!(long.message.contains("46 characters, 45 are allowed"), "{long}");
+    }
+
+    #[test]
+    fn objects_are_named_as_in_the_seed() {
+        let name = ClusterName::new("demo").unwrap();
+        assert_eq!(name.master(), "demo-master");
+        assert_eq!(name.task_manager(), "demo-task-manager");
+    }
+}

@@ -1,0 +1,103 @@
+//! The one error type: what failed, why, and what to do about it.
+//!
+//! A [`Kind`] decides the exit code in one place ([`Kind::exit_code`]); hints are printed after a blank line.
+
+use std::fmt;
+
+/// Result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What sort of failure it is. Each kind has one exit code, which scripts may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything that has no kind of its own, among it answers of the API server that are not understood.
+    Failure,
+    /// The command line, a file or the environment says something that cannot be done. Nothing was sent.
+    Usage,
+    /// A cluster, savepoint, context or namespace that was named does not exist.
+    NotFound,
+    /// The API server refused for lack of rights, or does not know who asks.
+    Forbidden,
+    /// A time limit passed. What was begun goes on in the cluster.
+    TimedOut,
+    /// The Flink job, or a Pod that it needs, failed.
+    JobFailed,
+    /// The API server could not be reached.
+    Unreachable,
+    /// Something else changed, holds or occupies what the command needs.
+    Conflict,
+    /// Ctrl-C, or a prompt answered with no.
+    Interrupted,
+}
+
+impl Kind {
+    /// The process exit code. Documented in README.md; never renumbered.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failure => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Forbidden => 4,
+            Self::TimedOut => 5,
+            Self::JobFailed => 6,
+            Self::Unreachable => 7,
+            Self::Conflict => 8,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// A failure as it is told to the user.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// Picks the exit code.
+    pub kind: Kind,
+    /// What failed, for which object, and why in the server's words: one sentence, without a full stop at its end.
+    pub message: String,
+    /// What to do next, each a line.
+    pub hints: Vec<String>,
+}
+
+impl Error {
+    /// An error of `kind` that says `message`.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// An error of [`Kind::Usage`].
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// An error of [`Kind::Failure`].
+    pub fn failure(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failure, message)
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Puts what was being done before the message.
+    #[must_use]
+    pub fn context(mut self, doing: impl fmt::Display) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

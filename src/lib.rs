@@ -1,0 +1,6 @@
+//! `kubectl flink`: runs Apache Flink application clusters on plain Kubernetes.
+//!
+//! The library exists so that tests can call it; the interface that is kept stable is the command line.
+
+pub mod core;
+pub mod error;

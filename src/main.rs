@@ -1,0 +1,3 @@
+//! `kubectl-flink`, the program: see the library.
+
+fn main() {}
