@@ -1,0 +1,121 @@
+//! The command line as a whole: global flags, the commands, and the way from `main` to one of them.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use k8s_openapi::jiff::SignedDuration;
+
+use crate::cluster::connect::ConnectionArgs;
+use crate::error::{Error, Kind, Result};
+use crate::{commands, ui};
+
+/// Run Apache Flink application clusters on plain Kubernetes
+///
+/// A cluster is three resources: the Service NAME-master, the Job NAME-master (Flink's JobManager) and the Deployment
+/// NAME-task-manager. They are made in the namespace of your current kubeconfig context; no operator is needed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-flink",
+    bin_name = "kubectl flink",
+    version,
+    propagate_version = true
+)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 forbidden, 5 timed out, 6 job failed, \
+    7 unreachable, 8 conflict, 130 interrupted"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// Say more: requests (-v), and all that libraries say (-vv)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(commands::list::ListArgs),
+}
+
+/// Reads the command line, runs the command, and gives the exit code.
+pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Clap prints help and version to stdout with success, and the rest to stderr as usage.
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { Kind::Usage.exit_code() } else { 0 });
+        }
+    };
+    trace(cli.verbose);
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::failure(format!("cannot start: {e}")))
+        .and_then(|runtime| runtime.block_on(run(cli)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::fail(&error);
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let connection = cli.connection;
+    match cli.command {
+        Command::List(args) => commands::list::run(&connection, args).await,
+    }
+}
+
+fn trace(verbose: u8) {
+    let filter = match verbose {
+        0 => return,
+        1 => "kubectl_flink=debug",
+        _ => "debug",
+    };
+    // Only a second call can fail, and there is none.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .try_init();
+}
+
+/// Reads a duration as kubectl does: `10s`, `1m30s`, `2h`, or a bare number of seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration; write it like 30s, 5m or 1h30m");
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let signed: SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(signed).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_kubectl_reads_them() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("10s", 10), ("1m30s", 90), ("2h", 7200)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
+        for bad in ["", "x", "-1s", "10 parsecs"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Turns what goes wrong between the plugin and the API server into errors for people.
+//!
+//! Here, at the boundary, and nowhere else: kube's own messages repeat themselves and name no object.
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::resource::Target;
+use crate::error::{Error, Kind};
+
+/// The part of a Kubernetes `Status` that is told. Source: meta/v1 Status; all fields can be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The server's words.
+    pub message: String,
+    /// Machine-readable reason, such as `NotFound`.
+    pub reason: String,
+}
+
+/// Connection facts that errors tell about.
+#[derive(Clone, Debug)]
+pub struct Whereabouts {
+    /// Address of the API server.
+    pub server: String,
+    /// Context in use; `None`: in-cluster, or made of flags.
+    pub context: Option<String>,
+}
+
+impl std::fmt::Display for Whereabouts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.context {
+            Some(context) => write!(f, "{} (context {context:?})", self.server),
+            None => f.write_str(&self.server),
+        }
+    }
+}
+
+/// An answer of the API server with a status that is no success.
+#[must_use]
+pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8]) -> Error {
+    let status: Status = serde_json::from_slice(body).unwrap_or_else(|_| Status {
+        message: String::from_utf8_lossy(&body[..body.len().min(500)]).trim().to_owned(),
+        reason: String::new(),
+    });
+    let said = if status.message.is_empty() {
+        code.to_string()
+    } else {
+        status.message
+    };
+    match code {
+        StatusCode::UNAUTHORIZED => Error::new(
+            Kind::Forbidden,
+            format!("{at} does not accept the credentials: {said}"),
+        )
+        .hint(
+            "they may have expired: log in again as you do for kubectl, then `kubectl auth whoami` shows who you are",
+        ),
+        StatusCode::FORBIDDEN if status.reason == "Forbidden" && said.contains("cannot") => forbidden(target, &said),
+        // Quota, Pod Security, webhooks: a refusal of what was asked for, not of who asks.
+        StatusCode::FORBIDDEN => Error::failure(format!("{target} was refused: {said}")),
+        StatusCode::NOT_FOUND => Error::new(Kind::NotFound, said),
+        StatusCode::CONFLICT => Error::new(Kind::Conflict, format!("{target} could not be written: {said}")),
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
+            Error::failure(format!("{target} is not valid for the API server: {said}"))
+        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Error::new(
+            Kind::Unreachable,
+            format!("{at} is too busy to {} {target}: {said}", target.verb),
+        )
+        .hint("try again in a while: every command can be repeated"),
+        _ => Error::failure(format!("{at} could not {} {target}: {said} ({code})", target.verb)),
+    }
+}
+
+fn forbidden(target: &Target, said: &str) -> Error {
+    let place = match &target.namespace {
+        Some(namespace) => format!("in namespace {namespace}"),
+        None => "in all namespaces".to_owned(),
+    };
+    let scope = if target.namespace.is_some() {
+        "Role"
+    } else {
+        "ClusterRole"
+    };
+    Error::new(
+        Kind::Forbidden,
+        format!("you may not {} {} {place}: {said}", target.verb, target.rbac_resource()),
+    )
+    .hint(format!(
+        "ask for a {scope} with the rule {{apiGroups: [{:?}], resources: [{:?}], verbs: [{:?}]}}",
+        target.resource.group,
+        target.rbac_resource(),
+        target.verb
+    ))
+}
+
+/// A request that got no answer.
+#[must_use]
+pub fn of_transport(target: &Target, at: &Whereabouts, error: &(dyn std::error::Error + 'static)) -> Error {
+    let mut chain = vec![error];
+    while let Some(next) = chain.last().and_then(|e| e.source()) {
+        chain.push(next);
+    }
+    let text = |wanted: &str| chain.iter().map(ToString::to_string).find(|s| s.contains(wanted));
+    let deepest = chain.last().map_or_else(String::new, ToString::to_string);
+    if text("auth exec").is_some() || text("auth error").is_some() {
+        return Error::new(Kind::Forbidden, format!("no credentials for {at}: {deepest}"))
+            .hint("the kubeconfig's user asks a program for them; run `kubectl auth whoami` to see it fail");
+    }
+    if let Some(fault) = text("certificate") {
+        return Error::new(
+            Kind::Unreachable,
+            format!("the certificate of {at} is not trusted: {fault}"),
+        )
+        .hint("--certificate-authority FILE names the authority that signed it");
+    }
+    Error::new(
+        Kind::Unreachable,
+        format!("cannot reach {at} to {} {target}: {deepest}", target.verb),
+    )
+    .hint("check the address, the network and the context: `kubectl config current-context`, --context")
+}
+
+/// No answer in time.
+#[must_use]
+pub fn timed_out(target: &Target, at: &Whereabouts, seconds: f64) -> Error {
+    Error::new(
+        Kind::TimedOut,
+        format!("{at} did not {} {target} within {seconds} s", target.verb),
+    )
+    .hint("--request-timeout sets the limit of one request, 0 takes it away")
+}

@@ -1,0 +1,8 @@
+//! The only room that talks: to the Kubernetes API server, and through it to Flink's REST.
+//!
+//! Nothing here interprets what it fetches; that is [`crate::core`]'s.
+
+pub mod api;
+pub mod connect;
+pub mod fault;
+pub mod resource;

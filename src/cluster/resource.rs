@@ -1,0 +1,178 @@
+//! The few kinds of objects that the plugin deals with, and their paths.
+//!
+//! They are known beforehand, so no command ever makes a discovery request.
+
+use std::fmt;
+
+/// A kind of object in the Kubernetes API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Kind, such as `Job`.
+    pub kind: &'static str,
+    /// Name in paths and in RBAC rules, such as `jobs`.
+    pub plural: &'static str,
+}
+
+/// Services (v1).
+pub const SERVICES: Resource = core("Service", "services");
+/// Pods (v1).
+pub const PODS: Resource = core("Pod", "pods");
+/// ConfigMaps (v1).
+pub const CONFIG_MAPS: Resource = core("ConfigMap", "configmaps");
+/// Events (v1).
+pub const EVENTS: Resource = core("Event", "events");
+/// Jobs (batch/v1).
+pub const JOBS: Resource = Resource {
+    group: "batch",
+    kind: "Job",
+    plural: "jobs",
+};
+/// Deployments (apps/v1).
+pub const DEPLOYMENTS: Resource = Resource {
+    group: "apps",
+    kind: "Deployment",
+    plural: "deployments",
+};
+
+const fn core(kind: &'static str, plural: &'static str) -> Resource {
+    Resource {
+        group: "",
+        kind,
+        plural,
+    }
+}
+
+impl Resource {
+    /// Path of the objects of this kind: in `namespace`, or in all namespaces.
+    #[must_use]
+    pub fn path(self, namespace: Option<&str>) -> String {
+        let root = match self.group {
+            "" => "/api/v1".to_owned(),
+            group => format!("/apis/{group}/v1"),
+        };
+        match namespace {
+            Some(namespace) => format!("{root}/namespaces/{namespace}/{}", self.plural),
+            None => format!("{root}/{}", self.plural),
+        }
+    }
+
+    /// `apiVersion` of its objects.
+    #[must_use]
+    pub fn api_version(self) -> String {
+        match self.group {
+            "" => "v1".to_owned(),
+            group => format!("{group}/v1"),
+        }
+    }
+
+    /// The name that `kubectl` prints and takes, such as `job.batch`.
+    #[must_use]
+    pub fn kubectl_name(self) -> String {
+        let singular = self.kind.to_lowercase();
+        match self.group {
+            "" => singular,
+            group => format!("{singular}.{group}"),
+        }
+    }
+}
+
+/// What a request is about: it gives the path, and the words of its errors.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Kind of object.
+    pub resource: Resource,
+    /// Namespace; `None`: all.
+    pub namespace: Option<String>,
+    /// Name of one object; `None`: a collection.
+    pub name: Option<String>,
+    /// Subresource with what follows it, such as `log` or `proxy/jobs/overview`.
+    pub subresource: Option<String>,
+    /// RBAC verb of the request.
+    pub verb: &'static str,
+}
+
+impl Target {
+    /// The object `name` in `namespace`, for `verb`.
+    #[must_use]
+    pub fn object(verb: &'static str, resource: Resource, namespace: &str, name: &str) -> Self {
+        Self {
+            resource,
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            subresource: None,
+            verb,
+        }
+    }
+
+    /// All objects in `namespace`, or in all namespaces, for `verb`.
+    #[must_use]
+    pub fn collection(verb: &'static str, resource: Resource, namespace: Option<&str>) -> Self {
+        Self {
+            resource,
+            namespace: namespace.map(ToOwned::to_owned),
+            name: None,
+            subresource: None,
+            verb,
+        }
+    }
+
+    /// The same object's `subresource`.
+    #[must_use]
+    pub fn subresource(mut self, subresource: impl Into<String>) -> Self {
+        self.subresource = Some(subresource.into());
+        self
+    }
+
+    /// Path of the request, without a query.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let mut path = self.resource.path(self.namespace.as_deref());
+        for part in [&self.name, &self.subresource].into_iter().flatten() {
+            path.push('/');
+            path.push_str(part);
+        }
+        path
+    }
+
+    /// Name of the resource in an RBAC rule, such as `pods/log`.
+    #[must_use]
+    pub fn rbac_resource(&self) -> String {
+        match &self.subresource {
+            Some(sub) => format!("{}/{}", self.resource.plural, sub.split('/').next().unwrap_or(sub)),
+            None => self.resource.plural.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    /// For messages: `job demo-master`, `jobs`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} {name}", self.resource.kind),
+            None => f.write_str(self.resource.plural),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_of_the_api() {
+        let job = Target::object("get", JOBS, "ns", "demo-master");
+        assert_eq!(job.path(), "/apis/batch/v1/namespaces/ns/jobs/demo-master");
+        let proxy = Target::object("get", SERVICES, "ns", "demo-master:8081").subresource("proxy/jobs/overview");
+        assert_eq!(
+            proxy.path(),
+            "/api/v1/namespaces/ns/services/demo-master:8081/proxy/jobs/overview"
+        );
+        assert_eq!(proxy.rbac_resource(), "services/proxy");
+        assert_eq!(
+            Target::collection("list", DEPLOYMENTS, None).path(),
+            "/apis/apps/v1/deployments"
+        );
+    }
+}

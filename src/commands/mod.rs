@@ -1,0 +1,3 @@
+//! One file per command: its arguments, then resolve, plan, do, report.
+
+pub mod list;

@@ -1,0 +1,174 @@
+//! All that people see: stdout for data, stderr for everything else.
+//!
+//! Text that comes from a cluster passes through [`clean`], so that an escape sequence in a log or an object's name
+//! never reaches the terminal.
+
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::error::{Error, Kind, Result};
+
+/// Style of what went wrong.
+const BAD: Style = AnsiColor::Red.on_default().bold();
+/// Style of what may go wrong.
+const WARN: Style = AnsiColor::Yellow.on_default().bold();
+/// Style of hints.
+const HINT: Style = AnsiColor::Cyan.on_default();
+
+/// Control characters except newline and tab become U+FFFD.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// Writes data to stdout. A reader that went away (`| head`) ends the program without a word, as it does for kubectl.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn data(text: &str) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(Error::new(Kind::Interrupted, "")),
+        Err(e) => Err(Error::failure(format!("cannot write to stdout: {e}"))),
+    }
+}
+
+/// Tells something that needs no action.
+pub fn note(text: &str) {
+    line(&clean(text));
+}
+
+/// Tells something that may go wrong.
+pub fn warn(text: &str) {
+    line(&format!("{WARN}warning:{WARN:#} {}", clean(text)));
+}
+
+/// Tells why the program ends: the message, and after a blank line what to do.
+pub fn fail(error: &Error) {
+    if error.message.is_empty() {
+        return;
+    }
+    line(&format!("{BAD}error:{BAD:#} {}", clean(&error.message)));
+    if !error.hints.is_empty() {
+        line("");
+    }
+    for hint in &error.hints {
+        line(&format!("{HINT}hint:{HINT:#} {}", clean(hint)));
+    }
+}
+
+fn line(text: &str) {
+    // Nothing can be said of a stderr that cannot be written.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Asks whether to go on.
+///
+/// # Errors
+/// Interrupted when the answer is no; usage when there is no terminal to ask on.
+pub fn confirm(question: &str, yes: bool) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Err(Error::usage(format!(
+            "{} needs an answer, and there is no terminal to ask on",
+            clean(question)
+        ))
+        .hint("--yes answers it"));
+    }
+    let answer = dialoguer::Confirm::new()
+        .with_prompt(clean(question))
+        .default(false)
+        .interact()
+        .map_err(|e| Error::new(Kind::Interrupted, format!("no answer: {e}")))?;
+    if answer {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::Interrupted, "nothing was changed"))
+    }
+}
+
+/// One step of a command in progress: a spinner on a terminal, a line for each change of its text elsewhere.
+pub struct Step {
+    spinner: Option<ProgressBar>,
+    said: String,
+}
+
+impl Step {
+    /// Begins a step.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let spinner = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        let mut step = Self {
+            spinner,
+            said: String::new(),
+        };
+        step.update(text);
+        step
+    }
+
+    /// Changes the text.
+    pub fn update(&mut self, text: &str) {
+        if self.said == text {
+            return;
+        }
+        text.clone_into(&mut self.said);
+        match &self.spinner {
+            Some(bar) => bar.set_message(clean(text)),
+            None => note(text),
+        }
+    }
+
+    /// Ends the step with what came of it.
+    pub fn done(mut self, text: &str) {
+        match self.spinner.take() {
+            Some(bar) => {
+                bar.finish_and_clear();
+                note(text);
+            }
+            None if self.said != text => note(text),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if let Some(bar) = self.spinner.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_do_not_survive() {
+        assert_eq!(
+            clean("a\u{1b}[31mb\u{9b}c\r\n\td"),
+            "a\u{fffd}[31mb\u{fffd}c\u{fffd}\n\td"
+        );
+    }
+}
