@@ -39,6 +39,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
 }
 

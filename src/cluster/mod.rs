@@ -3,6 +3,8 @@
 //! Nothing here interprets what it fetches; that is [`crate::core`]'s.
 
 pub mod api;
+pub mod changes;
 pub mod connect;
 pub mod fault;
 pub mod resource;
+pub mod tables;
