@@ -268,6 +268,7 @@ impl Cluster {
                 "{} gave an answer to {} {target} that is not understood: {e}",
                 self.at, target.verb
             ))
+            .hint(fault::NO_SERVER)
         })
     }
 
@@ -354,10 +355,14 @@ impl Cluster {
                         self.at, target.verb
                     ))
                 } else {
+                    let cause = fault::chain(&*error)
+                        .last()
+                        .map_or_else(String::new, ToString::to_string);
                     Error::new(
                         Kind::Unreachable,
-                        format!("{} cut its answer to {} {target} short: {error}", self.at, target.verb),
+                        format!("{} broke off its answer to {} {target}: {cause}", self.at, target.verb),
                     )
+                    .hint("try again in a while: every command can be repeated")
                 }
             })?
             .to_bytes();

@@ -36,6 +36,9 @@ impl std::fmt::Display for Whereabouts {
     }
 }
 
+/// Hint where the answers are not those of Kubernetes.
+pub(super) const NO_SERVER: &str = "check that the address is that of a Kubernetes API server";
+
 /// An answer of the API server with a status that is no success.
 #[must_use]
 pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8]) -> Error {
@@ -59,14 +62,22 @@ pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8
         StatusCode::FORBIDDEN if status.reason == "Forbidden" && said.contains("cannot") => forbidden(target, &said),
         // Quota, Pod Security, webhooks: a refusal of what was asked for, not of who asks.
         StatusCode::FORBIDDEN => Error::failure(format!("{target} was refused: {said}")),
+        StatusCode::NOT_FOUND if target.name.is_none() => Error::failure(format!(
+            "{at} does not know {target} ({}): {said}",
+            target.resource.api_version()
+        ))
+        .hint(NO_SERVER),
         StatusCode::NOT_FOUND => Error::new(Kind::NotFound, said),
         StatusCode::CONFLICT => Error::new(Kind::Conflict, format!("{target} could not be written: {said}")),
+        StatusCode::BAD_REQUEST if target.name.is_none() => {
+            Error::failure(format!("{at} refused to {} {target}: {said}", target.verb))
+        }
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
             Error::failure(format!("{target} is not valid for the API server: {said}"))
         }
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Error::new(
             Kind::Unreachable,
-            format!("{at} is too busy to {} {target}: {said}", target.verb),
+            format!("{at} cannot {} {target} now: {said}", target.verb),
         )
         .hint("try again in a while: every command can be repeated"),
         _ => Error::failure(format!("{at} could not {} {target}: {said} ({code})", target.verb)),
@@ -95,13 +106,15 @@ fn forbidden(target: &Target, said: &str) -> Error {
     ))
 }
 
+/// An error and its causes, the deepest last.
+pub(super) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source()).collect()
+}
+
 /// A request that got no answer.
 #[must_use]
 pub fn of_transport(target: &Target, at: &Whereabouts, error: &(dyn std::error::Error + 'static)) -> Error {
-    let mut chain = vec![error];
-    while let Some(next) = chain.last().and_then(|e| e.source()) {
-        chain.push(next);
-    }
+    let chain = chain(error);
     let text = |wanted: &str| chain.iter().map(ToString::to_string).find(|s| s.contains(wanted));
     let deepest = chain.last().map_or_else(String::new, ToString::to_string);
     if text("auth exec").is_some() || text("auth error").is_some() {

@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::api::Cluster;
+use super::fault::NO_SERVER;
 use super::resource::{DEPLOYMENTS, JOBS, Resource, Target, encode};
 use crate::core::listing::{Inventory, JobManager, JobState, Key, Part, TaskManagers, Traits};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
@@ -217,7 +218,7 @@ fn not_understood(cluster: &Cluster, target: &Target) -> Error {
         "{} answered with something that is no list of {target}",
         cluster.at()
     ))
-    .hint("check that the address is that of a Kubernetes API server")
+    .hint(NO_SERVER)
 }
 
 /// The part that an event of a watch tells of, if it is one of ours. Columns are kept for the events after it.
@@ -458,5 +459,33 @@ impl Whole {
             }),
         };
         Some((key, part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::listing::{FLINK_VERSION_ANNOTATION, PARALLELISM_ANNOTATION, REVISION_ANNOTATION};
+
+    #[test]
+    fn annotations_are_read_by_their_names() {
+        let told = serde_json::json!({
+            PARALLELISM_ANNOTATION: "4", FLINK_VERSION_ANNOTATION: "2.3", REVISION_ANNOTATION: "9", "other": "x"
+        });
+        let annotations: Annotations = serde_json::from_value(told).unwrap();
+        assert_eq!(annotations.parallelism.as_deref(), Some("4"));
+        assert_eq!(annotations.flink_version.as_deref(), Some("2.3"));
+        assert_eq!(annotations.revision.as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn the_image_is_that_of_flink() {
+        let image = |containers: &[(&'static str, &'static str)]| flink(containers.iter().copied());
+        assert_eq!(
+            image(&[("istio-proxy", "istio"), ("flink-master", "flink")]),
+            Some("flink")
+        );
+        assert_eq!(image(&[("main", "mine"), ("istio-proxy", "istio")]), Some("mine"));
+        assert_eq!(image(&[]), None);
     }
 }

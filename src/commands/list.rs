@@ -4,32 +4,22 @@ use std::pin::pin;
 
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
 
-use crate::cluster::api::Cluster;
 use crate::cluster::changes::changes;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::tables::{Wanted, list};
-use crate::core::listing::{self, Inventory, Key, SortKey, View};
+use crate::core::listing::{self, Columns, Inventory, Key, Parts, SortKey, View};
 use crate::error::{Error, Kind, Result};
-use crate::render::{self, Format};
+use crate::render::{Format, Item, Printer};
 use crate::ui;
 
 /// List clusters
 ///
-/// A cluster is what has a Job NAME-master with the labels app=NAME and component=master, or a Deployment
-/// NAME-task-manager with the labels app=NAME and component=task-manager. STATUS is what Kubernetes knows:
-///
-/// Running: the Job and all TaskManagers run.
-/// Starting, Degraded: not all TaskManagers are ready; Degraded where the cluster is older than ten minutes.
-/// Finished: the Job is complete, because the Flink job is finished or canceled.
-/// Failed: the Job failed and is not tried again.
-/// Suspended: the Job is suspended and has no JobManager.
-/// Terminating: a part is being deleted.
-/// NoTaskManagers: the Deployment is missing or scaled to zero.
-/// TaskManagersOnly: the Job is missing.
-/// Unknown: the API server gives the Job a state that this version does not know.
+/// A cluster is a Job NAME-master with the labels app=NAME and component=master, and a Deployment NAME-task-manager
+/// with the labels app=NAME and component=task-manager; one of them is enough to be listed.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = listing::STATES)]
 pub struct ListArgs {
     /// Clusters to list; all where none is named
     #[arg(value_name = "NAME", value_parser = listing::check_name, conflicts_with_all = ["all_namespaces", "selector"])]
@@ -50,7 +40,7 @@ pub struct ListArgs {
     #[arg(long)]
     no_headers: bool,
     /// Sort by name, namespace, status, age, parallelism, taskmanagers, image, flink or revision
-    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    #[arg(long, value_name = "COLUMN")]
     sort_by: Option<SortKey>,
 }
 
@@ -63,10 +53,20 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         names: args.names.clone(),
         labels: matches!(args.output, Format::Json | Format::Yaml),
     };
+    let columns = Columns {
+        namespace: args.all_namespaces,
+        wide: args.output == Format::Wide,
+    };
+    let mut printer = Printer::new(args.output, "ClusterList", &listing::headers(columns), !args.no_headers);
     let (mut inventory, positions) = list(&cluster, &wanted).await?;
-    let mut printer = Printer::new(&args);
-    printer.all(&args, &inventory, &cluster)?;
+    printer.list(&lines(&args, &inventory, columns), args.watch, ui::data)?;
     all_found(&args.names, &inventory, cluster.namespace())?;
+    if inventory.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
+        ui::note(&match &wanted.namespace {
+            Some(namespace) => format!("No resources found in {namespace} namespace."),
+            None => "No resources found".to_owned(),
+        });
+    }
     if !args.watch {
         return Ok(());
     }
@@ -76,8 +76,9 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     let mut changes = pin!(changes(&cluster, &wanted, positions));
     while let Some(change) = changes.next().await {
         for key in listing::change(&mut inventory, change?) {
-            printer.one(&args, &inventory, &key)?;
-            if inventory.get(&key).is_some_and(listing::Parts::is_empty) {
+            let Some(parts) = inventory.get(&key) else { continue };
+            printer.one(&Line::new(&key, parts, columns, Timestamp::now()), ui::data)?;
+            if parts.is_empty() {
                 inventory.remove(&key);
             }
         }
@@ -85,85 +86,58 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     Ok(())
 }
 
-fn all_found(names: &[String], inventory: &Inventory, namespace: &str) -> Result<()> {
-    let missing: Vec<String> = names
+fn lines<'a>(args: &ListArgs, inventory: &'a Inventory, columns: Columns) -> Vec<Line<'a>> {
+    let now = Timestamp::now();
+    let mut lines: Vec<_> = inventory
         .iter()
-        .filter(|name| !inventory.keys().any(|key| key.name == **name))
+        .map(|(key, parts)| Line::new(key, parts, columns, now))
+        .collect();
+    match args.sort_by {
+        Some(key) => lines.sort_by_cached_key(|line| key.of(&line.view)),
+        // In the order in which they were named, as kubectl does.
+        None => lines.sort_by_key(|line| args.names.iter().position(|name| name == line.view.name)),
+    }
+    lines
+}
+
+fn all_found(names: &[String], inventory: &Inventory, namespace: &str) -> Result<()> {
+    let there = |name: &String| inventory.keys().any(|key| key.name == *name);
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !there(name))
         .map(|name| format!("{name:?}"))
         .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let noun = if missing.len() == 1 { "cluster" } else { "clusters" };
-    Err(Error::new(
-        Kind::NotFound,
-        format!("no {noun} {} in namespace {namespace:?}", missing.join(", ")),
-    )
-    .hint("`kubectl flink list -A` shows the clusters of all namespaces"))
+    let message = match &missing[..] {
+        [] => return Ok(()),
+        [name] => format!("there is no cluster {name} in namespace {namespace:?}"),
+        names => format!("there are no clusters {} in namespace {namespace:?}", names.join(", ")),
+    };
+    Err(Error::new(Kind::NotFound, message).hint("`kubectl flink list -A` shows the clusters of all namespaces"))
 }
 
-struct Printer {
-    columns: listing::Columns,
-    table: render::Columns,
-    /// Whether the line with the columns' names is still to be printed.
-    headers: bool,
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Line<'a> {
+    view: View<'a>,
+    #[serde(skip)]
+    columns: Columns,
+    #[serde(skip)]
+    now: Timestamp,
 }
 
-impl Printer {
-    fn new(args: &ListArgs) -> Self {
-        let columns = listing::Columns {
-            namespace: args.all_namespaces,
-            wide: args.output == Format::Wide,
-        };
-        Self {
-            columns,
-            table: render::Columns::new(&listing::headers(columns)),
-            headers: !args.no_headers,
-        }
-    }
-
-    fn all(&mut self, args: &ListArgs, inventory: &Inventory, cluster: &Cluster) -> Result<()> {
-        let now = Timestamp::now();
-        let mut views: Vec<View<'_>> = inventory.iter().map(|(key, parts)| parts.view(key, now)).collect();
-        // In the order in which they were named, as kubectl does.
-        views.sort_by_key(|view| args.names.iter().position(|name| name == view.name));
-        if let Some(key) = args.sort_by {
-            listing::sort(&mut views, key);
-        }
-        match args.output {
-            Format::Table | Format::Wide if views.is_empty() => {
-                if args.names.is_empty() {
-                    ui::note(&if args.all_namespaces {
-                        "No resources found".to_owned()
-                    } else {
-                        format!("No resources found in {} namespace.", cluster.namespace())
-                    });
-                }
-                Ok(())
-            }
-            Format::Table | Format::Wide => {
-                let rows = views.iter().map(|view| listing::row(view, self.columns, now));
-                ui::data(&self.table.print(rows, std::mem::take(&mut self.headers)))
-            }
-            Format::Name => ui::data(&views.iter().map(|view| format!("{}\n", view.name)).collect::<String>()),
-            Format::Json | Format::Yaml if args.watch => views
-                .iter()
-                .try_for_each(|view| ui::data(&render::line(args.output, view)?)),
-            Format::Json | Format::Yaml => render::list(args.output, "ClusterList", views, ui::data),
-        }
-    }
-
-    fn one(&mut self, args: &ListArgs, inventory: &Inventory, key: &Key) -> Result<()> {
-        let Some(parts) = inventory.get(key) else { return Ok(()) };
-        let now = Timestamp::now();
+impl<'a> Line<'a> {
+    fn new(key: &'a Key, parts: &'a Parts, columns: Columns, now: Timestamp) -> Self {
         let view = parts.view(key, now);
-        ui::data(&match args.output {
-            Format::Table | Format::Wide => {
-                let rows = [listing::row(&view, self.columns, now)];
-                self.table.print(rows, std::mem::take(&mut self.headers))
-            }
-            Format::Name => format!("{}\n", view.name),
-            Format::Json | Format::Yaml => render::line(args.output, &view)?,
-        })
+        Self { view, columns, now }
+    }
+}
+
+impl Item for Line<'_> {
+    fn name(&self) -> &str {
+        self.view.name
+    }
+
+    fn row(&self) -> Vec<String> {
+        listing::row(&self.view, self.columns, self.now)
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Everything here gives text; [`crate::ui::data`] writes it.
 
+mod printer;
 mod structured;
 mod table;
 
+pub use printer::{Item, Printer};
 pub use structured::{document, line, list};
 pub use table::{Columns, table};
 

@@ -2,13 +2,18 @@
 //!
 //! Everything said here is Kubernetes' view. Whether Flink's job makes progress is not known at this level.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod change;
+mod columns;
+
+pub use change::{Change, change};
+pub use columns::{Columns, SortKey, headers, row};
+
+use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::age::age;
 use super::flink::FlinkVersion;
 use super::names::{MASTER, TASK_MANAGER};
 
@@ -147,47 +152,20 @@ pub struct Parts {
 /// The clusters that were found, in the order of namespace and name.
 pub type Inventory = BTreeMap<Key, Parts>;
 
-/// What a watch tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A part is new or different.
-    Now(Key, Part),
-    /// A part is gone, or does not match the selector any more.
-    Gone(Key, Part),
-    /// These are all Jobs: the watch lost its place, and the list was read anew.
-    AllJobs(Vec<(Key, Part)>),
-    /// These are all Deployments.
-    AllDeployments(Vec<(Key, Part)>),
-}
-
-/// Makes the change, and gives the keys of the clusters that are not as they were. A cluster that is gone is left with
-/// no parts: whoever has told of it takes it away.
-pub fn change(inventory: &mut Inventory, change: Change) -> Vec<Key> {
-    let edit = |inventory: &mut Inventory, key: Key, edit: &dyn Fn(&mut Parts)| {
-        let parts = inventory.entry(key.clone()).or_default();
-        let before = parts.clone();
-        edit(parts);
-        (*parts != before).then_some(key)
-    };
-    let anew = |inventory: &mut Inventory, all: Vec<(Key, Part)>, take: fn(&mut Parts)| {
-        let known: BTreeSet<Key> = all.iter().map(|(key, _)| key.clone()).collect();
-        let lost: Vec<Key> = inventory.keys().filter(|key| !known.contains(*key)).cloned().collect();
-        let mut changed: BTreeSet<Key> = lost.into_iter().filter_map(|key| edit(inventory, key, &take)).collect();
-        changed.extend(
-            all.into_iter()
-                .filter_map(|(key, part)| edit(inventory, key, &|parts| parts.put(part.clone()))),
-        );
-        changed.into_iter().collect()
-    };
-    match change {
-        Change::Now(key, part) => edit(inventory, key, &|parts| parts.put(part.clone()))
-            .into_iter()
-            .collect(),
-        Change::Gone(key, part) => edit(inventory, key, &|parts| parts.take(&part)).into_iter().collect(),
-        Change::AllJobs(all) => anew(inventory, all, |parts| parts.job = None),
-        Change::AllDeployments(all) => anew(inventory, all, |parts| parts.deployment = None),
-    }
-}
+/// Meanings of the words in the column STATUS, the variants of [`Status`], for help texts.
+pub const STATES: &str = "\
+STATUS is what Kubernetes knows of a cluster:
+  Running           the Job and all TaskManagers run
+  Starting          not all TaskManagers are ready
+  Degraded          the same, in a cluster older than ten minutes
+  Finished          the Job is complete: the Flink job is finished or canceled
+  Failed            the Job failed and is not tried again
+  Suspended         the Job is suspended: there is no JobManager
+  Terminating       a part is being deleted
+  Deleted           all parts are gone (with --watch only)
+  NoTaskManagers    the Deployment is missing or scaled to zero
+  TaskManagersOnly  the Job is missing
+  Unknown           the Job has a state that this version does not know";
 
 /// State of a cluster in one word. The first that fits, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -362,127 +340,6 @@ pub struct Objects {
     pub deployment: Option<String>,
 }
 
-/// What the table is sorted by. In kubectl's own spelling, a JSONPath, the fields of metadata are understood too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SortKey {
-    /// By name, then namespace.
-    Name,
-    /// By namespace, then name: the order without a key.
-    Namespace,
-    /// By the state's word.
-    Status,
-    /// By time of creation, the oldest first.
-    Age,
-    /// By parallelism.
-    Parallelism,
-    /// By the number of TaskManagers that are wanted, then that are ready.
-    TaskManagers,
-    /// By image.
-    Image,
-    /// By version of Flink.
-    Flink,
-    /// By revision.
-    Revision,
-}
-
-impl std::str::FromStr for SortKey {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let path = text
-            .strip_prefix('{')
-            .and_then(|inner| inner.strip_suffix('}'))
-            .unwrap_or(text);
-        Ok(match path.trim_start_matches('.') {
-            "name" | "metadata.name" => Self::Name,
-            "namespace" | "metadata.namespace" => Self::Namespace,
-            "status" => Self::Status,
-            "age" | "createdAt" | "metadata.creationTimestamp" => Self::Age,
-            "parallelism" => Self::Parallelism,
-            "taskmanagers" | "taskManagers" => Self::TaskManagers,
-            "image" => Self::Image,
-            "flink" | "flinkVersion" => Self::Flink,
-            "revision" => Self::Revision,
-            _ => {
-                return Err(
-                    "sort by name, namespace, status, age, parallelism, taskmanagers, image, flink or \
-                            revision"
-                        .to_owned(),
-                );
-            }
-        })
-    }
-}
-
-/// Puts rows in the order of `key`; rows that are equal in it keep theirs, and what is absent comes first.
-pub fn sort(views: &mut [View<'_>], key: SortKey) {
-    match key {
-        SortKey::Name => views.sort_by_key(|view| view.name),
-        SortKey::Namespace => views.sort_by_key(|view| (view.namespace, view.name)),
-        SortKey::Status => views.sort_by_key(|view| view.status.to_string()),
-        SortKey::Age => views.sort_by_key(|view| view.created_at),
-        SortKey::Parallelism => views.sort_by_key(|view| view.parallelism),
-        SortKey::TaskManagers => views.sort_by_key(|view| view.task_managers.map(|of| (of.desired, of.ready))),
-        SortKey::Image => views.sort_by_key(|view| view.image),
-        // 1.9 comes before 1.20.
-        SortKey::Flink => views.sort_by_cached_key(|view| {
-            let told = view.flink_version.clone();
-            (told.as_deref().and_then(|text| text.parse::<FlinkVersion>().ok()), told)
-        }),
-        SortKey::Revision => views.sort_by_key(|view| view.revision),
-    }
-}
-
-/// The columns of a table row; [`headers`] gives their names.
-#[must_use]
-pub fn row(view: &View<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let mut row = Vec::with_capacity(10);
-    if columns.namespace {
-        row.push(view.namespace.to_owned());
-    }
-    row.extend([
-        view.name.to_owned(),
-        view.status.to_string(),
-        or_none(view.parallelism.map(|n| n.to_string())),
-        or_none(view.task_managers.map(|of| format!("{}/{}", of.ready, of.desired))),
-        or_none(view.created_at.map(|then| age(then, now))),
-    ]);
-    if columns.wide {
-        row.extend([
-            or_none(view.image.map(ToOwned::to_owned)),
-            or_none(view.flink_version.clone()),
-            or_none(view.revision.map(|n| n.to_string())),
-            or_none(view.objects.job.clone()),
-            or_none(view.objects.deployment.clone()),
-        ]);
-    }
-    row
-}
-
-/// Which columns a table has besides those that are always there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Columns {
-    /// NAMESPACE, as the first.
-    pub namespace: bool,
-    /// IMAGE, FLINK, REVISION, JOB and DEPLOYMENT.
-    pub wide: bool,
-}
-
-/// Names of the columns of [`row`].
-#[must_use]
-pub fn headers(columns: Columns) -> Vec<&'static str> {
-    let mut headers = Vec::with_capacity(11);
-    if columns.namespace {
-        headers.push("NAMESPACE");
-    }
-    headers.extend(["NAME", "STATUS", "PARALLELISM", "TASKMANAGERS", "AGE"]);
-    if columns.wide {
-        headers.extend(["IMAGE", "FLINK", "REVISION", "JOB", "DEPLOYMENT"]);
-    }
-    headers
-}
-
 /// Checks that a name can be looked for: a cluster made by hand may have one that [`super::names::ClusterName`]
 /// refuses for new clusters.
 ///
@@ -499,5 +356,110 @@ pub fn check_name(name: &str) -> Result<String, String> {
         Ok(name.to_owned())
     } else {
         Err("no cluster can have this name".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_objects_with_name_and_label_are_ours() {
+        let app = |object, app| Key::of_object("task-manager", "ns", object, app).map(|key| key.name);
+        assert_eq!(app("shop-task-manager", "shop").as_deref(), Some("shop"));
+        assert_eq!(
+            app("a-task-manager-task-manager", "a-task-manager").as_deref(),
+            Some("a-task-manager")
+        );
+        for (object, label) in [
+            ("shop-task-manager", "cart"),
+            ("shop-master", "shop"),
+            ("task-manager", ""),
+            ("shoptask-manager", "shop"),
+            ("shop", "shop"),
+        ] {
+            assert_eq!(app(object, label), None, "{object}");
+        }
+    }
+
+    #[test]
+    fn the_help_has_every_state_and_no_other() {
+        let told: Vec<_> = STATES
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        let mut all = [
+            Status::Deleted,
+            Status::Terminating,
+            Status::TaskManagersOnly,
+            Status::Finished,
+            Status::Failed,
+            Status::Suspended,
+            Status::Unknown,
+            Status::NoTaskManagers,
+            Status::Running,
+            Status::Starting,
+            Status::Degraded,
+        ]
+        .map(|status| status.to_string())
+        .to_vec();
+        all.sort_by_key(|status| told.iter().position(|word| word == status));
+        assert_eq!(told, all);
+    }
+
+    #[test]
+    fn what_is_being_deleted_terminates_whatever_else_it_is() {
+        let deleting = Traits {
+            deleting: true,
+            ..Traits::default()
+        };
+        let job = |traits, state| Some(JobManager { traits, state });
+        let tasks = |traits| {
+            Some(TaskManagers {
+                traits,
+                ready: 1,
+                desired: 1,
+            })
+        };
+        for (job, deployment) in [
+            (job(deleting.clone(), JobState::Failed), None),
+            (None, tasks(deleting.clone())),
+            (job(Traits::default(), JobState::Running), tasks(deleting)),
+        ] {
+            let parts = Parts { job, deployment };
+            assert_eq!(parts.status(Timestamp::UNIX_EPOCH), Status::Terminating);
+        }
+    }
+
+    #[test]
+    fn ten_minutes_are_enough_to_start() {
+        let traits = Traits {
+            created: Some(Timestamp::UNIX_EPOCH),
+            ..Traits::default()
+        };
+        let parts = Parts {
+            job: Some(JobManager {
+                traits: traits.clone(),
+                state: JobState::Running,
+            }),
+            deployment: Some(TaskManagers {
+                traits,
+                ready: 1,
+                desired: 2,
+            }),
+        };
+        let status = |seconds| parts.status(Timestamp::from_second(seconds).unwrap());
+        assert_eq!((status(599), status(600)), (Status::Starting, Status::Degraded));
+    }
+
+    #[test]
+    fn names_that_are_no_label_values_cannot_be_looked_for() {
+        for good in ["a", "1a", "A.b_c-d", &"a".repeat(63)] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a)", "a,b", "-a", "a-", "a b", "ä", &"a".repeat(64)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
     }
 }

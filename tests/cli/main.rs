@@ -1,0 +1,24 @@
+//! Tests of the command line: the real binary against a scripted API server. They need no bed and no network.
+
+mod connect;
+mod help;
+mod list;
+mod objects;
+mod sandbox;
+mod server;
+
+/// A file that is not a module is not compiled, and its tests pass unseen.
+#[test]
+fn every_file_here_is_a_module() {
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let module = path.extension().is_some_and(|extension| extension == "rs") && name != "main";
+        assert!(
+            !module || main.contains(&format!("mod {name};")),
+            "{} is not a module",
+            path.display()
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! A place of its own for each run of the real binary: home folder, kubeconfig, API server, no environment, no
+//! terminal, a fixed width, and a time limit.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+use crate::server::Server;
+
+/// Longest run of the program. It is long because machines of continuous integration are slow at times.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// See [`crate::server`] for an example.
+pub struct Sandbox {
+    home: TempDir,
+    /// The API server that the kubeconfig's context `test` points to.
+    pub server: Server,
+    variables: Vec<(String, String)>,
+    stdin: String,
+}
+
+/// What came of a run. Printed, it is the text for a snapshot.
+pub struct Outcome {
+    pub stdout: String,
+    pub stderr: String,
+    /// Exit code; `None`: killed.
+    pub code: Option<i32>,
+    /// Requests in the order of their arrival, as `METHOD /path?query`, decoded.
+    #[allow(dead_code)]
+    pub requests: Vec<String>,
+    arguments: String,
+}
+
+/// Compares an [`Outcome`] with the snapshot of the test's name, in the folder `snapshots`.
+/// `INSTA_UPDATE=always cargo test --test cli` writes snapshots: read them before you commit them.
+#[macro_export]
+macro_rules! snapshot {
+    ($outcome:expr) => {
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => true }, {
+            insta::assert_snapshot!($outcome.to_string());
+        })
+    };
+}
+
+impl Sandbox {
+    /// With `~/.kube/config`, whose current context is `test`: the server, user `tester` with token `s3cret`,
+    /// namespace `default`.
+    pub fn new() -> Self {
+        let sandbox = Self::bare();
+        sandbox.file(".kube/config", &sandbox.kubeconfig("test"));
+        sandbox
+    }
+
+    /// Without a kubeconfig.
+    pub fn bare() -> Self {
+        Self {
+            home: TempDir::new().unwrap(),
+            server: Server::start(),
+            variables: Vec::new(),
+            stdin: String::new(),
+        }
+    }
+
+    /// The text of a kubeconfig with this context for the server.
+    pub fn kubeconfig(&self, context: &str) -> String {
+        let server = self.server.url();
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: {context}\n\
+             contexts:\n- name: {context}\n  context: {{cluster: {context}-cluster, user: tester}}\n\
+             clusters:\n- name: {context}-cluster\n  cluster: {{server: \"{server}\"}}\n\
+             users:\n- name: tester\n  user: {{token: s3cret}}\n"
+        )
+    }
+
+    /// The home folder.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Writes a file below the home folder.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Sets an environment variable for all runs.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Text for the program's standard input, which is empty otherwise.
+    #[allow(dead_code)]
+    pub fn stdin(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.stdin);
+        self
+    }
+
+    /// Runs `kubectl-flink` and checks that all requests came that were expected, and no others.
+    pub fn run(&self, arguments: &[&str]) -> Outcome {
+        let before = self.server.requests().len();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
+        let output = command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home())
+            .env("PATH", "/usr/bin:/bin")
+            .env("COLUMNS", "100")
+            .env("LANG", "C.UTF-8")
+            .env("TZ", "UTC")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.home())
+            .write_stdin(self.stdin.clone())
+            .timeout(LIMIT)
+            .output()
+            .unwrap();
+        let plain = |bytes: Vec<u8>| self.redact(&String::from_utf8(bytes).unwrap());
+        let outcome = Outcome {
+            stdout: plain(output.stdout),
+            stderr: plain(output.stderr),
+            code: output.status.code(),
+            requests: self.server.requests()[before..]
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            arguments: self.redact(&arguments.join(" ")),
+        };
+        let faults = self.server.faults();
+        assert!(
+            faults.is_empty(),
+            "the requests were not as expected:\n{faults}\n{outcome}"
+        );
+        assert!(
+            outcome.code.is_some(),
+            "killed after {LIMIT:?}, or by itself\n{outcome}"
+        );
+        outcome
+    }
+
+    /// The same text with what differs from run to run replaced.
+    fn redact(&self, text: &str) -> String {
+        text.replace(&self.server.url(), "[SERVER]")
+            .replace(self.server.url().trim_start_matches("http://"), "[ADDRESS]")
+            .replace(&self.home().display().to_string(), "[HOME]")
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.code.map_or("none".to_owned(), |code| code.to_string());
+        writeln!(f, "$ kubectl flink {}", self.arguments)?;
+        writeln!(f, "exit code: {code}\n--- stdout ---")?;
+        write!(f, "{}--- stderr ---\n{}", self.stdout, self.stderr)
+    }
+}
