@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What every command of the bed shares: paths, versions, messages, the cache. Sourced, never run.
+# shellcheck disable=SC2034 # the constants are for those who source this
 
 BED_LIB=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 BED_SOURCE=$(dirname -- "$BED_LIB")

@@ -1,13 +1,6 @@
 # shellcheck shell=bash
 # Builds the layers of the Flink images: base file system, Flink, jobs. Sourced.
 
-BASE=$BED_CACHE/base-$DEBIAN_RELEASE-$(key "$IMAGE_JAVA_PACKAGE" "$BED_LIB/images.sh" "$BED_SOURCE/image/image.py")
-FLINK=$BED_CACHE/flink-$FLINK_VERSION
-FLINK_LAYER=$BED_CACHE/flink-layer-$FLINK_VERSION-$(key "$BED_LIB/images.sh" "$BED_SOURCE"/image/{image.py,entrypoint.sh,legacy-entrypoint.sh})
-EXAMPLES=$BED_CACHE/flink-examples-$FLINK_EXAMPLES_VERSION
-mapfile -t JOBS_SOURCES < <(find "$JOBS_SOURCE" -name '*.java' | LC_ALL=C sort)
-JOBS=$BED_CACHE/jobs-$FLINK_VERSION-$(key "$BED_LIB/images.sh" "${JOBS_SOURCES[@]}")
-
 layer() { python3 "$BED_SOURCE/image/image.py" layer "$@"; }
 
 build_base() { cached "$BASE" make_base; }
@@ -116,7 +109,7 @@ make_jobs() {
     classpath=$(printf '%s:' "$FLINK"/lib/flink-dist*.jar)
     mkdir -p classes opt/flink/usrlib
     # The oldest Java that any of the images may hold.
-    javac --release 11 -Xlint:all,-options,-processing,-classfile,-deprecation,-serial -cp "$classpath" -d classes "${JOBS_SOURCES[@]}"
+    javac --release 11 -Xlint:all,-options,-processing,-classfile,-deprecation,-serial -cp "$classpath" -d classes "${JAVA_FILES[@]}"
     printf 'Main-Class: org.kubectlflink.jobs.CountingJob\n' > manifest
     # Not by jar: its entries carry the time of the build, and the layer would differ each time.
     python3 - classes manifest opt/flink/usrlib/counting-job.jar << 'PYTHON'
@@ -161,3 +154,11 @@ describe_pause() {
     jq -n --arg layer "$TOOLS/pause.tar" --arg name "$PAUSE_IMAGE" \
         '[{names: [$name], config: {Entrypoint: ["/pause"], User: "65535:65535"}, layers: [$layer]}]'
 }
+
+# Where each part stands. Its key is made of what it is made from, the function that makes it included.
+BASE=$BED_CACHE/base-$DEBIAN_RELEASE-$(key "$IMAGE_JAVA_PACKAGE" "$(declare -f make_base)" "$BED_SOURCE/image/image.py")
+FLINK=$BED_CACHE/flink-$FLINK_VERSION-$(key "$(declare -f make_flink)")
+FLINK_LAYER=$BED_CACHE/flink-layer-$FLINK_VERSION-$(key "$FLINK" "$(declare -f make_flink_layer)" "$BED_SOURCE"/image/{image.py,entrypoint.sh,legacy-entrypoint.sh})
+EXAMPLES=$BED_CACHE/flink-examples-$FLINK_EXAMPLES_VERSION-$(key "$(declare -f make_examples)" "$BED_SOURCE/image/image.py")
+mapfile -t JAVA_FILES < <(find "$JOBS_SOURCE" -name '*.java' | LC_ALL=C sort)
+JOBS=$BED_CACHE/jobs-$FLINK_VERSION-$(key "$FLINK" "$(declare -f make_jobs)" "$BED_SOURCE/image/image.py" "${JAVA_FILES[@]}")

@@ -92,11 +92,13 @@ make_cgroups() {
     local folder
     if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
         mkdir -p "/sys/fs/cgroup/$CGROUP_NAME"
-        local controller
-        for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
-            echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control 2> /dev/null || true
-            echo "+$controller" > "/sys/fs/cgroup/$CGROUP_NAME/cgroup.subtree_control" 2> /dev/null || true
-        done
+        local controller controllers
+        read -r -a controllers < /sys/fs/cgroup/cgroup.controllers
+        # One by one: a controller that cannot be handed on must not keep the others back.
+        for controller in "${controllers[@]}"; do
+            echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control || true
+            echo "+$controller" > "/sys/fs/cgroup/$CGROUP_NAME/cgroup.subtree_control" || true
+        done 2> /dev/null
         return
     fi
     while read -r folder; do
@@ -206,7 +208,7 @@ start_rest() {
 write_settings() {
     echo "nameserver $NODE_IP" > "$BED_STATE/resolv.conf"
     cat > "$BED_STATE/Corefile" << COREFILE
-.:53 {
+cluster.local:53 in-addr.arpa:53 {
     bind $NODE_IP
     errors
     kubernetes cluster.local in-addr.arpa {
@@ -214,6 +216,10 @@ write_settings() {
         pods insecure
         ttl 2
     }
+}
+.:53 {
+    bind $NODE_IP
+    errors
     template ANY ANY {
         rcode NXDOMAIN
     }

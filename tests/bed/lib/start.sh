@@ -49,6 +49,7 @@ start() {
 # What `run` sets. The file is of shell assignments, for whoever wants to read it otherwise.
 write_environment() {
     cat > "$BED_STATE/environment" << ENVIRONMENT
+export BED_INSIDE=1
 export KUBECONFIG='$BED_STATE/kubeconfig'
 export PATH='$KUBERNETES/bin':"\$PATH"
 export BED_TOOLS='$TOOLS'
