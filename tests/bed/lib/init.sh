@@ -187,13 +187,14 @@ start_control_plane() {
         --enable-admission-plugins=NodeRestriction --allow-privileged=true
 }
 
+# The default is 15 s between two looks at claims, which is what a claim made together with its volume waits.
 start_rest() {
     keep controller-manager "$hyperkube" kube-controller-manager --kubeconfig="$BED_STATE/controller-manager.kubeconfig" \
         --authentication-kubeconfig="$BED_STATE/controller-manager.kubeconfig" \
         --authorization-kubeconfig="$BED_STATE/controller-manager.kubeconfig" \
         --service-account-private-key-file="$pki/service-accounts.key" --root-ca-file="$pki/ca.crt" \
         --cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key" \
-        --use-service-account-credentials --leader-elect=false
+        --use-service-account-credentials --leader-elect=false --pvclaimbinder-sync-period=1s
     keep scheduler "$hyperkube" kube-scheduler --kubeconfig="$BED_STATE/scheduler.kubeconfig" \
         --authentication-kubeconfig="$BED_STATE/scheduler.kubeconfig" \
         --authorization-kubeconfig="$BED_STATE/scheduler.kubeconfig" --leader-elect=false
