@@ -57,14 +57,23 @@ fn compare(wanted: &Value, live: Option<&Value>, path: &str, found: &mut Vec<Dif
     match (wanted, live) {
         (Value::Object(fields), Some(Value::Object(there))) => {
             for (key, value) in fields {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 compare(value, there.get(key), &path, found);
             }
         }
         (Value::Array(items), Some(Value::Array(there))) if named(items) && named(there) => {
             for item in items {
                 let twin = there.iter().find(|other| other["name"] == item["name"]);
-                compare(item, twin, &format!("{path}[{}]", item["name"].as_str().unwrap_or_default()), found);
+                compare(
+                    item,
+                    twin,
+                    &format!("{path}[{}]", item["name"].as_str().unwrap_or_default()),
+                    found,
+                );
             }
             if there.len() > items.len() {
                 differs(found);
@@ -105,7 +114,8 @@ fn same_amount(path: &str, wanted: &Value, live: &Value) -> bool {
     let (wanted, live) = (text(wanted), text(live));
     let cpu = |text: &str| quantity::cpu(text).ok();
     let memory = |text: &str| quantity::memory_kubernetes(text).ok();
-    (cpu(&wanted).is_some() && cpu(&wanted) == cpu(&live)) || (memory(&wanted).is_some() && memory(&wanted) == memory(&live))
+    (cpu(&wanted).is_some() && cpu(&wanted) == cpu(&live))
+        || (memory(&wanted).is_some() && memory(&wanted) == memory(&live))
 }
 
 #[cfg(test)]
@@ -130,7 +140,10 @@ mod tests {
     fn differences_are_named_by_path() {
         let wanted = json!({"a": 1, "args": ["x", "y"], "list": [{"name": "a", "v": 1}], "gone": "z", "short": ["1"]});
         let live = json!({"a": 2, "args": ["x", "z"], "list": [{"name": "a", "v": 2}, {"name": "b"}], "short": []});
-        assert_eq!(paths(&wanted, &live), ["a", "args[1]", "gone", "list[a].v", "list", "short"]);
+        assert_eq!(
+            paths(&wanted, &live),
+            ["a", "args[1]", "gone", "list[a].v", "list", "short"]
+        );
         let text = differences(&json!({"a": 1}), &json!({"a": 2}))[0].to_string();
         assert_eq!(text, "a: 2 instead of 1");
     }

@@ -99,18 +99,27 @@ impl History {
     /// The newest savepoint that is completed.
     #[must_use]
     pub fn last_savepoint(&self) -> Option<&Savepoint> {
-        self.savepoints.iter().rev().find(|savepoint| savepoint.progress == Progress::Completed)
+        self.savepoints
+            .iter()
+            .rev()
+            .find(|savepoint| savepoint.progress == Progress::Completed)
     }
 
     /// The newest savepoint whose outcome is not known: its command was interrupted.
     #[must_use]
     pub fn open_savepoint(&self) -> Option<&Savepoint> {
-        self.savepoints.last().filter(|savepoint| savepoint.progress == Progress::Requested)
+        self.savepoints
+            .last()
+            .filter(|savepoint| savepoint.progress == Progress::Requested)
     }
 
     /// Adds `savepoint`, or puts it in the place of the one with the same trigger ID.
     pub fn record(&mut self, savepoint: Savepoint) {
-        match self.savepoints.iter_mut().find(|known| known.trigger_id == savepoint.trigger_id) {
+        match self
+            .savepoints
+            .iter_mut()
+            .find(|known| known.trigger_id == savepoint.trigger_id)
+        {
             Some(known) => *known = savepoint,
             None => self.savepoints.push(savepoint),
         }
@@ -133,7 +142,10 @@ impl History {
         // The last completed one is what a resume needs: failures and interruptions never push it out.
         let keep = self.last_savepoint().map(|savepoint| savepoint.trigger_id.clone());
         while self.savepoints.len() > MAX_SAVEPOINTS {
-            let oldest = self.savepoints.iter().position(|savepoint| Some(&savepoint.trigger_id) != keep.as_ref());
+            let oldest = self
+                .savepoints
+                .iter()
+                .position(|savepoint| Some(&savepoint.trigger_id) != keep.as_ref());
             self.savepoints.remove(oldest.unwrap_or(0));
         }
     }
@@ -177,15 +189,19 @@ impl History {
     pub fn from_config_map(object: &Value) -> Result<Self> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let broken = |what: String| {
-            Error::failure(format!("the history in ConfigMap {name} is not understood: {what}"))
-                .hint(format!("`kubectl get configmap {name} -o yaml` shows it; nothing was overwritten"))
+            Error::failure(format!("the history in ConfigMap {name} is not understood: {what}")).hint(format!(
+                "`kubectl get configmap {name} -o yaml` shows it; nothing was overwritten"
+            ))
         };
         let data = &object["data"];
         let format = data["format"].as_str().unwrap_or_default();
         match format.parse::<u32>() {
             Ok(format) if format <= FORMAT => {}
             Ok(format) => {
-                return Err(broken(format!("its format is {format}, this kubectl-flink knows {FORMAT}")).hint("use a newer kubectl-flink"));
+                return Err(
+                    broken(format!("its format is {format}, this kubectl-flink knows {FORMAT}"))
+                        .hint("use a newer kubectl-flink"),
+                );
             }
             Err(_) => return Err(broken(format!("its format is {format:?}"))),
         }
@@ -253,7 +269,11 @@ mod tests {
     fn what_is_written_is_read_back() {
         let history = History {
             revisions: (1..=3).map(|n| revision(n, 3)).collect(),
-            savepoints: vec![savepoint(1, Progress::Completed), savepoint(2, Progress::Failed), savepoint(3, Progress::Requested)],
+            savepoints: vec![
+                savepoint(1, Progress::Completed),
+                savepoint(2, Progress::Failed),
+                savepoint(3, Progress::Requested),
+            ],
         };
         let again = History::from_config_map(&stored(&history)).unwrap();
         assert_eq!(again, history);
@@ -285,7 +305,12 @@ mod tests {
     fn a_newer_format_is_refused() {
         let mut object = stored(&History::default());
         object["data"]["format"] = json!("2");
-        assert!(History::from_config_map(&object).unwrap_err().message.contains("format is 2"));
+        assert!(
+            History::from_config_map(&object)
+                .unwrap_err()
+                .message
+                .contains("format is 2")
+        );
         object["data"]["format"] = json!(null);
         assert!(History::from_config_map(&object).is_err());
     }

@@ -56,10 +56,16 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
     let mut job_template = templates.job.clone();
     drop_displaced(&mut job_template, &arguments, spec.layer.ha.is_some())?;
     if !template::takes_arguments(&job_template) && arguments != JobManagerArguments::default() {
-        return Err(Error::usage("the Job's template has no ${FLINK_JOB_ARGUMENTS}, so job options cannot be passed on")
-            .hint("add it at the end of the container's args"));
+        return Err(Error::usage(
+            "the Job's template has no ${FLINK_JOB_ARGUMENTS}, so job options cannot be passed on",
+        )
+        .hint("add it at the end of the container's args"));
     }
-    let mut tokens: Vec<String> = arguments.to_tokens().iter().map(|token| pod_template::escape_dollar(token)).collect();
+    let mut tokens: Vec<String> = arguments
+        .to_tokens()
+        .iter()
+        .map(|token| pod_template::escape_dollar(token))
+        .collect();
     if spec.layer.ha.is_some() {
         // Leaders publish their own address. It is an expansion by Kubernetes on purpose, so it is not escaped; it stands
         // before all others, because nothing may follow the program's arguments.
@@ -77,9 +83,30 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
         deployment: template::substitute(&templates.deployment, &variables)?,
     };
     let service_in_template = manifests.service["metadata"]["name"].as_str().map(ToOwned::to_owned);
-    identify(&mut manifests.service, "v1", &spec.name.master(), MASTER, spec, namespace)?;
-    identify(&mut manifests.job, "batch/v1", &spec.name.master(), MASTER, spec, namespace)?;
-    identify(&mut manifests.deployment, "apps/v1", &spec.name.task_manager(), TASK_MANAGER, spec, namespace)?;
+    identify(
+        &mut manifests.service,
+        "v1",
+        &spec.name.master(),
+        MASTER,
+        spec,
+        namespace,
+    )?;
+    identify(
+        &mut manifests.job,
+        "batch/v1",
+        &spec.name.master(),
+        MASTER,
+        spec,
+        namespace,
+    )?;
+    identify(
+        &mut manifests.deployment,
+        "apps/v1",
+        &spec.name.task_manager(),
+        TASK_MANAGER,
+        spec,
+        namespace,
+    )?;
     service(&mut manifests.service, spec)?;
     job(&mut manifests.job, spec, generation)?;
     deployment(&mut manifests.deployment, spec, namespace, generation)?;
@@ -126,12 +153,28 @@ fn configuration(spec: &Spec, namespace: &str) -> Vec<(String, String)> {
         push("taskmanager.numberOfTaskSlots", &slots.to_string());
     }
     // The old names are read by every release up to 2.3, the new ones from 1.20 on.
-    let new_names = spec.flink_version.is_some_and(|version| version >= FlinkVersion::new(1, 20));
+    let new_names = spec
+        .flink_version
+        .is_some_and(|version| version >= FlinkVersion::new(1, 20));
     if let Some(dir) = &layer.savepoint_dir {
-        push(if new_names { "execution.checkpointing.savepoint-dir" } else { "state.savepoints.dir" }, dir);
+        push(
+            if new_names {
+                "execution.checkpointing.savepoint-dir"
+            } else {
+                "state.savepoints.dir"
+            },
+            dir,
+        );
     }
     if let Some(dir) = &layer.checkpoint_dir {
-        push(if new_names { "execution.checkpointing.dir" } else { "state.checkpoints.dir" }, dir);
+        push(
+            if new_names {
+                "execution.checkpointing.dir"
+            } else {
+                "state.checkpoints.dir"
+            },
+            dir,
+        );
     }
     if let Some(dir) = &layer.ha {
         let name = spec.name.as_str();
@@ -167,7 +210,8 @@ fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address:
         (["--jars", "-jars"], !arguments.jars.is_empty()),
     ];
     let position = |list: &[Value], names: &[&str]| {
-        list.iter().position(|argument| argument.as_str().is_some_and(|text| names.contains(&text)))
+        list.iter()
+            .position(|argument| argument.as_str().is_some_and(|text| names.contains(&text)))
     };
     for (names, given) in displaced {
         if let Some(at) = position(list, &names).filter(|_| given) {
@@ -190,7 +234,14 @@ fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address:
 const SEED: &str = "kubectl-flink/seed";
 
 /// Makes the object one of this cluster: name, namespace, API version, and labels that select it.
-fn identify(object: &mut Value, api_version: &str, name: &str, component: &str, spec: &Spec, namespace: &str) -> Result<()> {
+fn identify(
+    object: &mut Value,
+    api_version: &str,
+    name: &str,
+    component: &str,
+    spec: &Spec,
+    namespace: &str,
+) -> Result<()> {
     object["apiVersion"] = json!(api_version);
     let metadata = map(object, &["metadata"])?;
     metadata.insert("name".to_owned(), json!(name));
@@ -200,7 +251,11 @@ fn identify(object: &mut Value, api_version: &str, name: &str, component: &str, 
         map(object, &["metadata", "annotations"])?.insert(key.clone(), json!(value));
     }
     if api_version != "v1" {
-        label(map(object, &["spec", "template", "metadata", "labels"])?, component, spec);
+        label(
+            map(object, &["spec", "template", "metadata", "labels"])?,
+            component,
+            spec,
+        );
         for (key, value) in &spec.layer.annotations {
             map(object, &["spec", "template", "metadata", "annotations"])?.insert(key.clone(), json!(value));
         }
@@ -224,7 +279,11 @@ fn service(service: &mut Value, spec: &Spec) -> Result<()> {
     map(service, &["spec"])?.insert("type".to_owned(), json!("NodePort"));
     let ui = service["spec"]["ports"]
         .as_array_mut()
-        .and_then(|ports| ports.iter_mut().find(|entry| entry["name"] == "ui" || entry["port"] == 8081))
+        .and_then(|ports| {
+            ports
+                .iter_mut()
+                .find(|entry| entry["name"] == "ui" || entry["port"] == 8081)
+        })
         .and_then(Value::as_object_mut)
         .ok_or_else(|| Error::usage("the Service's template has no port named ui for --node-port"))?;
     ui.insert("nodePort".to_owned(), json!(port));
@@ -279,7 +338,11 @@ fn restart(job: &mut Value, policy: Restart) -> Result<()> {
             spec.insert("backoffLimit".to_owned(), json!(0));
         }
     }
-    let word = if policy == Restart::OnFailure { "OnFailure" } else { "Never" };
+    let word = if policy == Restart::OnFailure {
+        "OnFailure"
+    } else {
+        "Never"
+    };
     map(job, &["spec", "template", "spec"])?.insert("restartPolicy".to_owned(), json!(word));
     Ok(())
 }
@@ -288,10 +351,14 @@ fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: 
     annotate(deployment, spec, generation)?;
     let body = map(deployment, &["spec"])?;
     body.insert("replicas".to_owned(), json!(spec.task_managers));
-    body.insert("selector".to_owned(), json!({ "matchLabels": selector(spec, TASK_MANAGER) }));
+    body.insert(
+        "selector".to_owned(),
+        json!({ "matchLabels": selector(spec, TASK_MANAGER) }),
+    );
     // A new generation of TaskManagers for each JobManager: those that live on would look for the old one until their
     // heartbeat times out.
-    map(deployment, &["spec", "template", "metadata", "annotations"])?.insert(REVISION.to_owned(), json!(generation.to_string()));
+    map(deployment, &["spec", "template", "metadata", "annotations"])?
+        .insert(REVISION.to_owned(), json!(generation.to_string()));
     let mut dynamic = configuration(spec, namespace);
     if let Some(memory) = spec.layer.task_manager.memory {
         dynamic.push(("taskmanager.memory.process.size".to_owned(), memory.to_flink()));
@@ -302,7 +369,12 @@ fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: 
         arguments.retain(|argument| !argument.as_str().is_some_and(|text| text.starts_with(&prefix)));
         arguments.push(json!(pod_template::escape_dollar(&format!("{prefix}{value}"))));
     }
-    role(deployment, spec, &spec.layer.task_manager, ["taskmanager", "task-manager"])
+    role(
+        deployment,
+        spec,
+        &spec.layer.task_manager,
+        ["taskmanager", "task-manager"],
+    )
 }
 
 fn annotate(object: &mut Value, spec: &Spec, generation: u64) -> Result<()> {

@@ -39,8 +39,9 @@ impl Spec {
         let image = match layer.image.as_deref() {
             Some(image) => valid_image(image)?,
             None => {
-                return Err(Error::usage(format!("cluster {name} has no image"))
-                    .hint("--image IMAGE names one with Flink and your jar in /opt/flink/usrlib, FLINK_IMAGE_NAME does too"));
+                return Err(Error::usage(format!("cluster {name} has no image")).hint(
+                    "--image IMAGE names one with Flink and your jar in /opt/flink/usrlib, FLINK_IMAGE_NAME does too",
+                ));
             }
         };
         let parallelism = layer.parallelism.unwrap_or(1);
@@ -51,7 +52,9 @@ impl Spec {
         }
         let slots = layer.slots.unwrap_or(1);
         if slots == 0 {
-            return Err(Error::usage("invalid number of task slots 0: a TaskManager has at least 1"));
+            return Err(Error::usage(
+                "invalid number of task slots 0: a TaskManager has at least 1",
+            ));
         }
         validate_texts(&layer)?;
         if let Some(JobId::Fixed(id)) = &layer.job_id {
@@ -61,8 +64,10 @@ impl Spec {
         if layer.jars.as_ref().is_some_and(|jars| !jars.is_empty())
             && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(1, 19))
         {
-            return Err(Error::usage(format!("Flink {version} cannot fetch jars, that came with 1.19"))
-                .hint("put the jar into the image, under /opt/flink/usrlib"));
+            return Err(
+                Error::usage(format!("Flink {version} cannot fetch jars, that came with 1.19"))
+                    .hint("put the jar into the image, under /opt/flink/usrlib"),
+            );
         }
         Ok(Self {
             image,
@@ -78,9 +83,11 @@ impl Spec {
     /// The words of the image's entrypoint; `None`: those of the template.
     #[must_use]
     pub fn entrypoint(&self) -> Option<Entrypoint> {
-        self.layer
-            .entrypoint
-            .or_else(|| self.flink_version.map(FlinkVersion::entrypoint).filter(|word| *word == Entrypoint::Legacy))
+        self.layer.entrypoint.or_else(|| {
+            self.flink_version
+                .map(FlinkVersion::entrypoint)
+                .filter(|word| *word == Entrypoint::Legacy)
+        })
     }
 
     /// The job ID for the `generation`-th Kubernetes Job of this cluster.
@@ -103,31 +110,53 @@ impl Spec {
 
 fn valid_image(image: &str) -> Result<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
-    if !image.is_empty() && image.len() <= 1024 && image.chars().all(plain) && !image.starts_with(['-', ':', '/', '@']) {
+    if !image.is_empty() && image.len() <= 1024 && image.chars().all(plain) && !image.starts_with(['-', ':', '/', '@'])
+    {
         Ok(image.to_owned())
     } else {
-        Err(Error::usage(format!("invalid image {image:?}: it must be like registry/name:tag")))
+        Err(Error::usage(format!(
+            "invalid image {image:?}: it must be like registry/name:tag"
+        )))
     }
 }
 
 /// What no process can be given: NUL, and arguments longer than Linux passes.
 fn validate_texts(layer: &Layer) -> Result<()> {
-    let arguments = layer.arguments.iter().flatten().map(|text| ("program argument", text.as_str(), 0));
-    let savepoint = layer.from_savepoint.iter().map(|text| ("savepoint path", text.as_str(), 0));
+    let arguments = layer
+        .arguments
+        .iter()
+        .flatten()
+        .map(|text| ("program argument", text.as_str(), 0));
+    let savepoint = layer
+        .from_savepoint
+        .iter()
+        .map(|text| ("savepoint path", text.as_str(), 0));
     let class = layer.job_class.iter().map(|text| ("job class", text.as_str(), 0));
     let jars = layer.jars.iter().flatten().map(|text| ("jar", text.as_str(), 0));
     let configuration = layer
         .configuration
         .iter()
         .map(|(key, value)| ("configuration", value.as_str(), key.len() + 3));
-    let env = layer.env.iter().map(|(key, value)| ("environment variable", value.as_str(), key.len() + 1));
+    let env = layer
+        .env
+        .iter()
+        .map(|(key, value)| ("environment variable", value.as_str(), key.len() + 1));
     let dirs = [&layer.savepoint_dir, &layer.checkpoint_dir, &layer.ha]
         .into_iter()
         .flatten()
         .map(|text| ("folder", text.as_str(), 40));
-    for (what, text, beside) in arguments.chain(savepoint).chain(class).chain(jars).chain(configuration).chain(env).chain(dirs) {
+    for (what, text, beside) in arguments
+        .chain(savepoint)
+        .chain(class)
+        .chain(jars)
+        .chain(configuration)
+        .chain(env)
+        .chain(dirs)
+    {
         if text.contains('\0') {
-            return Err(Error::usage(format!("a {what} has a NUL character, which no process can be given")));
+            return Err(Error::usage(format!(
+                "a {what} has a NUL character, which no process can be given"
+            )));
         }
         if text.len() + beside > MAX_ARGUMENT {
             return Err(Error::usage(format!(
@@ -148,10 +177,21 @@ fn validate_texts(layer: &Layer) -> Result<()> {
             return Err(Error::usage(format!("the {what} is empty")));
         }
     }
-    if let Some(bad) = layer.jars.iter().flatten().find(|jar| jar.is_empty() || jar.contains(',')) {
-        return Err(Error::usage(format!("invalid jar {bad:?}: Flink separates jars by commas")));
+    if let Some(bad) = layer
+        .jars
+        .iter()
+        .flatten()
+        .find(|jar| jar.is_empty() || jar.contains(','))
+    {
+        return Err(Error::usage(format!(
+            "invalid jar {bad:?}: Flink separates jars by commas"
+        )));
     }
-    if let Some(bad) = layer.env.keys().find(|key| key.is_empty() || key.contains(|c: char| c == '=' || !(' '..='~').contains(&c))) {
+    if let Some(bad) = layer
+        .env
+        .keys()
+        .find(|key| key.is_empty() || key.contains(|c: char| c == '=' || !(' '..='~').contains(&c)))
+    {
         return Err(Error::usage(format!("invalid name of an environment variable {bad:?}")));
     }
     Ok(())
@@ -171,7 +211,12 @@ mod tests {
 
     #[test]
     fn task_managers_are_as_many_as_the_slots_need() {
-        let spec = Spec::resolve(Layer { parallelism: Some(5), slots: Some(2), ..layer() }).unwrap();
+        let spec = Spec::resolve(Layer {
+            parallelism: Some(5),
+            slots: Some(2),
+            ..layer()
+        })
+        .unwrap();
         assert_eq!(spec.task_managers, 3);
         assert_eq!(spec.flink_version, Some(FlinkVersion::new(2, 3)));
         assert_eq!(spec.job_id("ns", 1), None);
@@ -179,7 +224,11 @@ mod tests {
 
     #[test]
     fn high_availability_has_a_job_id_for_each_generation() {
-        let spec = Spec::resolve(Layer { ha: Some("s3://ha".into()), ..layer() }).unwrap();
+        let spec = Spec::resolve(Layer {
+            ha: Some("s3://ha".into()),
+            ..layer()
+        })
+        .unwrap();
         assert_eq!(spec.job_id("ns", 1).unwrap().len(), 32);
         assert_eq!(spec.job_id("ns", 1), spec.job_id("ns", 1));
         assert_ne!(spec.job_id("ns", 1), spec.job_id("ns", 2));
@@ -193,14 +242,69 @@ mod tests {
             assert!(error.message.contains(reason), "{error}");
         };
         refused(Layer { image: None, ..layer() }, "no image");
-        refused(Layer { image: Some("a b".into()), ..layer() }, "\"a b\"");
-        refused(Layer { parallelism: Some(0), ..layer() }, "1 to 32768");
-        refused(Layer { parallelism: Some(32_769), ..layer() }, "1 to 32768");
-        refused(Layer { slots: Some(0), ..layer() }, "at least 1");
-        refused(Layer { job_id: Some(JobId::Fixed("x".into())), ..layer() }, "32 hexadecimal");
-        refused(Layer { arguments: Some(vec!["a\0".into()]), ..layer() }, "NUL");
-        refused(Layer { arguments: Some(vec!["a".repeat(MAX_ARGUMENT + 1)]), ..layer() }, "131072 bytes");
-        refused(Layer { image: Some("flink:1.18".into()), jars: Some(vec!["a".into()]), ..layer() }, "1.19");
-        refused(Layer { env: [("a=b".to_owned(), String::new())].into(), ..layer() }, "\"a=b\"");
+        refused(
+            Layer {
+                image: Some("a b".into()),
+                ..layer()
+            },
+            "\"a b\"",
+        );
+        refused(
+            Layer {
+                parallelism: Some(0),
+                ..layer()
+            },
+            "1 to 32768",
+        );
+        refused(
+            Layer {
+                parallelism: Some(32_769),
+                ..layer()
+            },
+            "1 to 32768",
+        );
+        refused(
+            Layer {
+                slots: Some(0),
+                ..layer()
+            },
+            "at least 1",
+        );
+        refused(
+            Layer {
+                job_id: Some(JobId::Fixed("x".into())),
+                ..layer()
+            },
+            "32 hexadecimal",
+        );
+        refused(
+            Layer {
+                arguments: Some(vec!["a\0".into()]),
+                ..layer()
+            },
+            "NUL",
+        );
+        refused(
+            Layer {
+                arguments: Some(vec!["a".repeat(MAX_ARGUMENT + 1)]),
+                ..layer()
+            },
+            "131072 bytes",
+        );
+        refused(
+            Layer {
+                image: Some("flink:1.18".into()),
+                jars: Some(vec!["a".into()]),
+                ..layer()
+            },
+            "1.19",
+        );
+        refused(
+            Layer {
+                env: [("a=b".to_owned(), String::new())].into(),
+                ..layer()
+            },
+            "\"a=b\"",
+        );
     }
 }
