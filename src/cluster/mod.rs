@@ -4,5 +4,9 @@
 
 pub mod api;
 pub mod connect;
+pub mod deploy;
 pub mod fault;
+pub mod flink;
+pub mod ledger;
 pub mod resource;
+pub mod wait;
