@@ -7,11 +7,11 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
+use k8s_openapi::Metadata;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event as KubeEvent, Pod};
 use k8s_openapi::jiff::Timestamp;
-use k8s_openapi::Metadata;
 use kube::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};

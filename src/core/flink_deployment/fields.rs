@@ -82,12 +82,11 @@ pub(super) struct Section {
 impl Section {
     /// The map at `path`; anything else is refused and read as empty.
     pub(super) fn new(path: &str, value: Value, faults: &mut Faults) -> Self {
-        let fields = match value {
-            Value::Object(fields) => fields,
-            _ => {
-                faults.refuse(path, "it must be a map");
-                Map::new()
-            }
+        let fields = if let Value::Object(fields) = value {
+            fields
+        } else {
+            faults.refuse(path, "it must be a map");
+            Map::new()
         };
         Self {
             path: path.to_owned(),

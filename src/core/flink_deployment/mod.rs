@@ -10,7 +10,11 @@ mod annotations;
 mod configuration;
 mod fields;
 mod read;
+#[cfg(test)]
+mod refusals;
 mod resources;
+#[cfg(test)]
+mod round_trip;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -5,8 +5,8 @@ use serde_json::{Map, Number, Value, json};
 use super::configuration::HA_NAME;
 use super::{API_VERSION, KIND, annotations, read};
 use crate::core::flink::{FlinkVersion, KUBERNETES_HA_FACTORY};
-use crate::core::layer::{Layer, RoleLayer};
-use crate::core::quantity::Cpu;
+use crate::core::layer::{Layer, PullPolicy, RoleLayer};
+use crate::core::quantity::{Cpu, Memory};
 
 /// Writes `layer` as a FlinkDeployment that [`super::read`] reads back as the same layer.
 ///
@@ -45,7 +45,7 @@ pub fn write(layer: &Layer) -> Value {
 
     let mut spec = Fields::default();
     spec.say("image", layer.image.as_ref());
-    spec.say("imagePullPolicy", layer.image_pull_policy.map(|policy| policy.as_str()));
+    spec.say("imagePullPolicy", layer.image_pull_policy.map(PullPolicy::as_str));
     let version = layer.flink_version;
     spec.say(
         "flinkVersion",
@@ -87,7 +87,7 @@ fn configuration(layer: &Layer) -> std::collections::BTreeMap<String, String> {
 
 fn role(role: &RoleLayer) -> Fields {
     let mut resource = Fields::default();
-    resource.say("memory", role.memory.map(|memory| memory.to_flink()));
+    resource.say("memory", role.memory.map(Memory::to_flink));
     resource.say("cpu", role.cpu.map(cores));
     let mut fields = Fields::default();
     fields.fields("resource", resource);

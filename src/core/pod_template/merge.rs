@@ -100,27 +100,27 @@ fn faults_in(patch: &Value, container: &str) -> Vec<(String, String)> {
         }
     }
     for (key, value) in patch["metadata"].as_object().into_iter().flatten() {
-        let path = format!("metadata.{key}");
+        let place = format!("metadata.{key}");
         match (key.as_str(), value) {
             ("labels" | "annotations", Value::Object(pairs)) => {
                 for (name, value) in pairs {
                     if key == "labels" && (name == APP_LABEL || name == COMPONENT_LABEL) {
                         refuse(
-                            &format!("{path}.{name}"),
+                            &format!("{place}.{name}"),
                             "the plugin finds the Pods of a cluster by this label",
                         );
                     } else if !matches!(value, Value::String(_) | Value::Null) {
-                        refuse(&format!("{path}.{name}"), "it must be a text: put it in quotes");
+                        refuse(&format!("{place}.{name}"), "it must be a text: put it in quotes");
                     }
                 }
             }
             ("labels" | "annotations", Value::Null) => {
-                refuse(&path, "it would delete those of the plugin; null a single key instead");
+                refuse(&place, "it would delete those of the plugin; null a single key instead");
             }
-            ("labels" | "annotations", _) => refuse(&path, "it must be a map of texts"),
+            ("labels" | "annotations", _) => refuse(&place, "it must be a map of texts"),
             (silent, _) if SILENT_METADATA.contains(&silent) => {}
             _ => refuse(
-                &path,
+                &place,
                 "of a pod template's metadata only labels and annotations reach the Pods",
             ),
         }
@@ -265,7 +265,7 @@ fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, 
         "env" if says(&"valueFrom") => {
             element.remove("value");
         }
-        "livenessProbe" | "readinessProbe" | "startupProbe" if HANDLERS.iter().any(|handler| says(handler)) => {
+        "livenessProbe" | "readinessProbe" | "startupProbe" if HANDLERS.iter().any(says) => {
             element.retain(|key, _| !HANDLERS.contains(&key.as_str()) || patch.contains_key(key));
         }
         _ => {}

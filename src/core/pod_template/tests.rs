@@ -354,16 +354,15 @@ fn expand(text: &str) -> String {
                 expanded.push('$');
                 at += 2;
             }
-            ('$', Some('(')) => match chars[at..].iter().position(|c| *c == ')') {
-                Some(end) => {
+            ('$', Some('(')) => {
+                if let Some(end) = chars[at..].iter().position(|c| *c == ')') {
                     expanded.push('!');
                     at += end + 1;
-                }
-                None => {
+                } else {
                     expanded.push_str("$(");
                     at += 2;
                 }
-            },
+            }
             (other, _) => {
                 expanded.push(other);
                 at += 1;

@@ -184,7 +184,10 @@ start_control_plane() {
         --service-cluster-ip-range="$SERVICE_CIDR" --service-account-issuer=https://kubernetes.default.svc \
         --service-account-key-file="$pki/service-accounts.pub" \
         --service-account-signing-key-file="$pki/service-accounts.key" \
-        --enable-admission-plugins=NodeRestriction --allow-privileged=true
+        --enable-admission-plugins=NodeRestriction --allow-privileged=true \
+        --requestheader-client-ca-file="$pki/ca.crt" --requestheader-allowed-names=aggregator \
+        --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
+        --requestheader-extra-headers-prefix=X-Remote-Extra-
 }
 
 # The default is 15 s between two looks at claims, which is what a claim made together with its volume waits.
