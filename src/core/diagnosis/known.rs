@@ -80,7 +80,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
-        when: &[&["Metaspace"]],
+        when: &[&["OutOfMemoryError", "Metaspace"]],
         hints: &[
             "give classes more room: -D jobmanager.memory.jvm-metaspace.size=512m or -D taskmanager.memory.jvm-metaspace.size=512m",
         ],
