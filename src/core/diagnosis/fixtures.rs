@@ -1,10 +1,13 @@
 //! Objects for tests, in the shape in which Kubernetes writes them.
 
+#![allow(clippy::needless_pass_by_value)]
+
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::flink::{FlinkView, JobsOverview, Overview};
 use super::observed::Observed;
+use super::{Cause, CauseKind, Grace, Note, Verdict, verdict};
 
 /// The present of all tests.
 pub(super) fn now() -> Timestamp {
@@ -150,5 +153,67 @@ fn merge(value: &mut Value, patch: Value) {
             }
         }
         (value, patch) => *value = patch,
+    }
+}
+
+pub(super) const JM: &str = "demo-master-x7k2p";
+pub(super) const TM: &str = "demo-task-manager-5d4-abc12";
+pub(super) const OTHER_TM: &str = "demo-task-manager-5d4-def34";
+
+/// A row: what it is, how it is brought about, what is found, and words of its title and hints.
+pub(super) type Row = (&'static str, fn(&mut Observed), CauseKind, &'static [&'static str]);
+
+pub(super) fn judge(observed: &Observed) -> Verdict {
+    verdict(observed, now(), &Grace::default())
+}
+
+pub(super) fn cause(observed: &Observed, what: &str) -> Cause {
+    match judge(observed) {
+        Verdict::Failed(cause) => *cause,
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+pub(super) fn note(observed: &Observed, what: &str) -> Note {
+    match judge(observed) {
+        Verdict::Going { note: Some(note), .. } => note,
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+pub(super) fn waits(observed: &mut Observed, name: &str, reason: &str, message: &str) {
+    pod_with(observed, name, "Pending", waiting(reason, message), json!({}), 0);
+}
+
+pub(super) fn ended(observed: &mut Observed, name: &str, code: i32, reason: &str) {
+    pod_with(observed, name, "Failed", terminated(code, reason), json!({}), 0);
+}
+
+pub(super) fn unscheduled(observed: &mut Observed, name: &str, since: i64, message: &str) {
+    let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": message, "lastTransitionTime": at(since)});
+    pod(observed, name, json!({"status": {"conditions": [condition]}}));
+}
+
+pub(super) fn table(rows: &[Row]) {
+    for (what, arrange, kind, words) in rows {
+        let mut observed = cluster();
+        arrange(&mut observed);
+        let found = cause(&observed, what);
+        assert_eq!(found.kind, *kind, "{what}: {found:?}");
+        let text = format!(
+            "{}\n{}\n{}",
+            found.title,
+            found.hints.join("\n"),
+            found.evidence.join("\n")
+        );
+        for word in *words {
+            assert!(text.contains(word), "{what}: {word:?} is not in {text}");
+        }
+        assert!(
+            !found.title.ends_with('.') && !found.title.contains('\n'),
+            "{what}: {}",
+            found.title
+        );
     }
 }

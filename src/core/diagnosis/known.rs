@@ -80,7 +80,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
-        when: &[&["Metaspace"]],
+        when: &[&["OutOfMemoryError", "Metaspace"]],
         hints: &[
             "give classes more room: -D jobmanager.memory.jvm-metaspace.size=512m or -D taskmanager.memory.jvm-metaspace.size=512m",
         ],
@@ -157,7 +157,6 @@ const KNOWN: &[Known] = &[
         when: &[
             &["No job jar"],
             &["Neither a 'Main-Class', nor a 'program-class' entry was found"],
-            &["No JAR"],
             &["No JAR found"],
             &["could not find any jar"],
             &["Failed to find job"],
@@ -218,7 +217,7 @@ const KNOWN: &[Known] = &[
         hints: &["the image is built for another architecture than the node has: check --image"],
     },
     Known {
-        when: &[&["JobID"], &["--job-id"]],
+        when: &[&["Cannot parse JobID"], &["Failed to parse '--job-id' option"]],
         hints: &["a job ID has 32 hexadecimal digits"],
     },
     Known {
@@ -239,13 +238,20 @@ const KNOWN: &[Known] = &[
     },
     Known {
         when: &[
-            &["checkpoint directory", "not"],
+            &["checkpoint directory", "not configured"],
             &["Cannot snapshot to", "directory"],
             &["No savepoint directory configured"],
             &["state.savepoints.dir"],
             &["CheckpointStorage", "not configured"],
         ],
         hints: &["say where state goes: --checkpoint-dir and --savepoint-dir"],
+    },
+    Known {
+        // Hadoop's s3a reports the store's refusal by the class that local files have.
+        when: &[&["AccessDeniedException", "s3"]],
+        hints: &[
+            "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
+        ],
     },
     Known {
         when: &[

@@ -64,7 +64,7 @@ const WRAPPERS: [&str; 22] = [
 ];
 
 /// Classes whose message, if it begins like this, says less than what it wraps.
-const WRAPPING_MESSAGES: [(&str, &str); 9] = [
+const WRAPPING_MESSAGES: [(&str, &str); 8] = [
     ("FlinkException", ""),
     ("FlinkRuntimeException", ""),
     ("JobException", "Recovery is suppressed"),
@@ -72,7 +72,6 @@ const WRAPPING_MESSAGES: [(&str, &str); 9] = [
     ("RuntimeException", "Could not execute application"),
     ("RuntimeException", "Error while getting state"),
     ("SuppressRestartsException", ""),
-    ("RuntimeException", "Could not"),
     ("RuntimeException", ""),
 ];
 
@@ -101,8 +100,8 @@ const NOISE: [&str; 12] = [
     "Reporter could not be instantiated",
 ];
 
-/// Lines that tell why a process did not start, and that no Java trace explains.
-const START_ERRORS: [&str; 21] = [
+/// Lines of the JVM's launcher and of Flink's scripts that tell why a process did not start.
+const START_ERRORS: [&str; 15] = [
     "Could not find or load main class",
     "Could not create the Java Virtual Machine",
     "A JNI error has occurred",
@@ -117,13 +116,18 @@ const START_ERRORS: [&str; 21] = [
     "Unrecognized VM option",
     "Unrecognized option:",
     "insufficient memory for the Java Runtime Environment",
+    "Could not parse command line arguments",
+];
+
+/// Lines of a shell or of the container's runtime. Scripts go on after some of them, so they count only if nothing
+/// else is told.
+const SHELL_ERRORS: [&str; 6] = [
     "exec format error",
     "Exec format error",
+    "cannot execute binary file",
     "command not found",
     "no such file or directory",
     "No such file or directory",
-    "cannot execute binary file",
-    "Could not parse command line arguments",
 ];
 
 /// Launcher lines that only repeat that something failed: what is before or after them tells what.
@@ -168,17 +172,13 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
         from += 1;
     }
     let records = records(&log[from..]);
-    // A start error is the end of a process, so it counts only where no trace comes after it. The same holds for each
-    // rank below: what is certain goes before what is later.
-    let ranks: [fn(&Record) -> bool; 4] = [is_failure, is_trace, is_error, is_start_error_within];
+    // What is surer goes before what is later.
+    let ranks: [fn(&Record) -> bool; 4] = [is_failure, is_trace, is_error, |record| shell_error(record).is_some()];
     ranks
         .into_iter()
         .find_map(|rank| {
-            records
-                .iter()
-                .rev()
-                .filter(|record| !is_noise(record))
-                .find(|record| rank(record))
+            let mut relevant = records.iter().rev().filter(|record| !is_noise(record));
+            relevant.find(|record| rank(record))
         })
         .map(reduce)
 }
@@ -186,7 +186,7 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
 /// A trace at level ERROR, of an uncaught exception, or of a task or job that failed; or a start error.
 fn is_failure(record: &Record) -> bool {
     if record.chain.is_empty() {
-        return record.plain && start_error(&record.message).is_some();
+        return start_error(record).is_some();
     }
     // Flink reports failed tasks at WARN and failed jobs at INFO: "… switched from RUNNING to FAILED …".
     let switched = record.message.contains("switched from");
@@ -201,14 +201,20 @@ fn is_error(record: &Record) -> bool {
     record.level == Level::Error && !record.plain && !record.message.is_empty()
 }
 
-/// A start error in a record that began with something else, such as a shell's greeting.
-fn is_start_error_within(record: &Record) -> bool {
-    start_error(&record.message).is_some()
+fn start_error(record: &Record) -> Option<&str> {
+    line_with(record, |line| {
+        let told = START_ERRORS.iter().any(|e| line.contains(e)) || line.starts_with("[ERROR] ");
+        told && !HOLLOW.iter().any(|hollow| line.contains(hollow))
+    })
 }
 
-fn start_error(line: &str) -> Option<&str> {
-    let told = START_ERRORS.iter().any(|e| line.contains(e)) || line.starts_with("[ERROR] ");
-    (told && !HOLLOW.iter().any(|hollow| line.contains(hollow))).then_some(line)
+fn shell_error(record: &Record) -> Option<&str> {
+    line_with(record, |line| SHELL_ERRORS.iter().any(|e| line.contains(e)))
+}
+
+/// The last line of a record without a trace for which `told` holds.
+fn line_with(record: &Record, told: impl Fn(&str) -> bool) -> Option<&str> {
+    record.lines.iter().rev().map(String::as_str).find(|line| told(line))
 }
 
 fn is_noise(record: &Record) -> bool {
@@ -223,7 +229,8 @@ fn is_noise(record: &Record) -> bool {
 
 fn reduce(record: &Record) -> LogCause {
     let Some(at) = root(&record.chain) else {
-        let message = one_line(&record.message);
+        let told = start_error(record).or_else(|| shell_error(record));
+        let message = one_line(told.unwrap_or(&record.message));
         let message = message.strip_prefix("[ERROR] ").unwrap_or(&message).to_owned();
         let hints = known::hints(&message);
         return LogCause {

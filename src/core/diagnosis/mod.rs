@@ -20,7 +20,11 @@ mod verdict;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod image_tests;
+#[cfg(test)]
 mod log_tests;
+#[cfg(test)]
+mod object_tests;
 #[cfg(test)]
 mod verdict_tests;
 

@@ -119,7 +119,8 @@ fn image_of(pod: &Pod, container: &str) -> String {
     spec.into_iter()
         .flat_map(|s| s.containers.iter().chain(s.init_containers.iter().flatten()))
         .find(|c| c.name == container)
-        .and_then(|c| c.image.clone())
+        .and_then(|c| c.image.as_deref())
+        .map(one_line)
         .unwrap_or_default()
 }
 

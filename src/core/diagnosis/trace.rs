@@ -97,6 +97,8 @@ pub(super) struct Record {
     pub message: String,
     /// Throwables from the outermost to the deepest `Caused by`; empty without a trace.
     pub chain: Vec<Throwable>,
+    /// All its lines, where it has no trace.
+    pub lines: Vec<String>,
     /// Whether it has no log4j prefix: written by the JVM, a shell, or `System.err`.
     pub plain: bool,
 }
@@ -177,15 +179,17 @@ fn finish(records: &mut Vec<Record>, head: Option<Head>, lines: &mut Vec<String>
     text.append(lines);
     let chain = chain(&text);
     if plain {
-        message = text
-            .into_iter()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or_default();
+        let first = text.iter().find(|line| !line.trim().is_empty());
+        message = first.cloned().unwrap_or_default();
+    }
+    if !chain.is_empty() {
+        text.clear();
     }
     records.push(Record {
         level,
         message,
         chain,
+        lines: text,
         plain,
     });
 }
@@ -233,11 +237,12 @@ fn chain(lines: &[String]) -> Vec<Throwable> {
                     in_message = true;
                 }
             }
-        } else if in_message && !text.is_empty() {
-            if let Some(last) = chain.last_mut().filter(|last| last.message.len() < LINE_CAP) {
-                last.message.push('\n');
-                last.message.push_str(text);
-            }
+        } else if in_message
+            && !text.is_empty()
+            && let Some(last) = chain.last_mut().filter(|last| last.message.len() < LINE_CAP)
+        {
+            last.message.push('\n');
+            last.message.push_str(text);
         }
     }
     chain

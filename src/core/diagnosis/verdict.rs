@@ -74,7 +74,7 @@ fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdic
             });
         }
         JobState::Failed => Cause::new(CauseKind::JobFailed, format!("Flink says that {} FAILED", subject(job)))
-            .hint("the root exception is in the JobManager's log: kubectl flink logs"),
+            .hint("the root exception is in the JobManager's log: kubectl flink why"),
         JobState::Canceled => Cause::new(CauseKind::JobCanceled, format!("{} was canceled", subject(job)))
             .hint("start it again: kubectl flink create, or resume it from its last savepoint"),
         _ => return None,
