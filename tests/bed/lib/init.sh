@@ -284,12 +284,14 @@ YAML
 }
 
 # Containers of the bed before this one stand in containerd's books still; the images are to stay, they are not.
-# Without the part that serves kubelet, containerd looks after none of them.
+# Without the part that serves kubelet, containerd looks after none of them. At another address: `up` waits for the
+# containerd that stays.
 forget_containers() {
-    local ctr=(ctr -a "$BED_STATE/containerd.sock" -n k8s.io) pid name
+    local ctr=(ctr -a "$BED_STATE/cleaning.sock" -n k8s.io) pid name
     rm -rf "$CONTAINERD_ROOT"/io.containerd.grpc.v1.cri/{containers,sandboxes} "$CONTAINERD_ROOT"/io.containerd.runtime.v2.task
     [[ -e $CONTAINERD_ROOT/io.containerd.metadata.v1.bolt/meta.db ]] || return 0
-    sed '1a disabled_plugins = ["io.containerd.grpc.v1.cri"]' "$BED_STATE/containerd.toml" > "$BED_STATE/cleaning.toml"
+    sed -e '1a disabled_plugins = ["io.containerd.grpc.v1.cri"]' -e 's|/containerd\.sock"|/cleaning.sock"|' \
+        "$BED_STATE/containerd.toml" > "$BED_STATE/cleaning.toml"
     containerd -c "$BED_STATE/cleaning.toml" >> "$log/containerd.log" 2>&1 &
     pid=$!
     wait_for 30 "${ctr[@]}" version
@@ -300,6 +302,12 @@ forget_containers() {
     kill "$pid"
     wait "$pid" || true
 }
+
+# Before all else, so that `down` finds it however little came of it. The /proc that is mounted still is the
+# machine's, and tells the PID by which this process is known out there.
+read -r self _ < /proc/self/stat
+process_identity "$self" > "$BED_STATE/init.new"
+mv "$BED_STATE/init.new" "$BED_STATE/init"
 
 mkdir -p "$log"
 write_settings
