@@ -161,24 +161,19 @@ fn in_create(error: Error, object: &Value) -> Error {
 ///
 /// Whether there was one is the answer.
 pub async fn delete_job(cluster: &Cluster, name: &ClusterName, timeout: Option<Duration>) -> Result<bool> {
-    let target = Target::object("delete", JOBS, cluster.namespace(), &name.master());
-    let existed = cluster.delete(&target, "", Propagation::Background, Mode::Real).await?;
-    let gone = masters_gone(cluster, name);
-    match timeout {
-        None => gone.await?,
-        Some(limit) => tokio::time::timeout(limit, gone).await.map_err(|_| {
-            Error::new(
-                Kind::TimedOut,
-                format!("the JobManager of {name} has not ended within {} s", limit.as_secs()),
-            )
-            .hint(format!(
-                "`kubectl describe pod -l app={name},component=master` tells why; repeat the command to go on"
-            ))
-        })??,
-    }
+    let existed = delete(cluster, JOBS, &name.master()).await?;
+    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
+    pods_gone(cluster, &selector, timeout).await.map_err(|error| error.context(format!("the JobManager of {name} has not ended")))?;
     Ok(existed)
 }
 
+/// Deletes an object, its dependents after it. Whether there was one is the answer.
+pub async fn delete(cluster: &Cluster, resource: Resource, name: &str) -> Result<bool> {
+    let target = Target::object("delete", resource, cluster.namespace(), name);
+    cluster.delete(&target, "", Propagation::Background, Mode::Real).await
+}
+
+/// A list of Pods, as far as it is needed.
 #[derive(Deserialize)]
 struct PodList {
     metadata: ListMeta,
@@ -191,38 +186,42 @@ struct ListMeta {
     resource_version: String,
 }
 
-/// Waits until no Pod of the JobManager runs: those that are left have ended.
-async fn masters_gone(cluster: &Cluster, name: &ClusterName) -> Result<()> {
-    let selector = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
+/// Waits until none of the selected Pods runs: those that are left have ended.
+///
+/// # Errors
+/// Timed out after `timeout`, naming the Pods that are left.
+pub async fn pods_gone(cluster: &Cluster, selector: &str, timeout: Option<Duration>) -> Result<()> {
+    let selector = format!("labelSelector={}", selector.replace('=', "%3D").replace(',', "%2C"));
+    let list = Target::collection("list", PODS, Some(cluster.namespace()));
+    let watch = Target::collection("watch", PODS, Some(cluster.namespace()));
     let running = |pod: &Pod| {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         !matches!(phase, Some("Succeeded" | "Failed"))
     };
-    let list = Target::collection("list", PODS, Some(cluster.namespace()));
-    let watch = Target::collection("watch", PODS, Some(cluster.namespace()));
+    let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
     loop {
         let Some(pods) = cluster.get_with::<PodList>(&list, &selector).await? else {
             return Ok(());
         };
-        let mut left: Vec<String> = pods
-            .items
-            .iter()
-            .filter(|pod| running(pod))
-            .filter_map(|pod| pod.metadata.name.clone())
-            .collect();
+        let names = pods.items.iter().filter(|pod| running(pod)).filter_map(|pod| pod.metadata.name.clone());
+        let mut left: Vec<String> = names.collect();
         if left.is_empty() {
             return Ok(());
         }
         let query = format!("{selector}&resourceVersion={}", pods.metadata.resource_version);
         let events = cluster.watch::<Pod>(&watch, &query, None).await?;
         pin_mut!(events);
-        while let Some(event) = events.next().await {
-            let pod = match event {
-                Ok(WatchEvent::Deleted(pod)) => pod,
-                Ok(WatchEvent::Modified(pod)) if !running(&pod) => pod,
-                Ok(_) => continue,
+        loop {
+            let next = match deadline {
+                None => events.next().await,
+                Some(at) => tokio::time::timeout_at(at, events.next()).await.map_err(|_| still_there(&left, timeout))?,
+            };
+            let pod = match next {
+                Some(Ok(WatchEvent::Deleted(pod))) => pod,
+                Some(Ok(WatchEvent::Modified(pod))) if !running(&pod) => pod,
+                Some(Ok(_)) => continue,
                 // Listed again: the watch was cut, or its version is gone.
-                Err(_) => break,
+                Some(Err(_)) | None => break,
             };
             left.retain(|name| Some(name) != pod.metadata.name.as_ref());
             if left.is_empty() {
@@ -232,8 +231,8 @@ async fn masters_gone(cluster: &Cluster, name: &ClusterName) -> Result<()> {
     }
 }
 
-/// Deletes an object. Whether there was one is the answer.
-pub async fn delete(cluster: &Cluster, resource: Resource, name: &str, how: Propagation) -> Result<bool> {
-    let target = Target::object("delete", resource, cluster.namespace(), name);
-    cluster.delete(&target, "", how, Mode::Real).await
+fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
+    let seconds = timeout.unwrap_or_default().as_secs();
+    Error::new(Kind::TimedOut, format!("after {seconds} s there is still {}", left.join(", ")))
+        .hint(format!("`kubectl describe pod {}` tells why; repeat the command to go on", left[0]))
 }

@@ -9,4 +9,5 @@ pub mod fault;
 pub mod flink;
 pub mod ledger;
 pub mod resource;
+pub mod savepoint;
 pub mod wait;

@@ -68,10 +68,8 @@ pub async fn until_running(
 ) -> Result<Outcome> {
     let flink = Flink::new(cluster, name);
     let mut changes = changes(cluster, name);
-    let mut observed = Observed {
-        parallelism: Some(parallelism),
-        ..Observed::default()
-    };
+    let mut observed = Observed::default();
+    observed.parallelism = Some(parallelism);
     let mut listing = 3;
     let mut poll: Pin<Box<dyn Future<Output = Result<FlinkView>>>> = Box::pin(futures::future::pending());
     let mut polling = false;

@@ -1,7 +1,7 @@
 //! What Flink's REST said: `GET /overview` and `GET /jobs/overview`, read tolerantly.
 //!
 //! Every field has a default and unknown ones are skipped, because both replies grew with Flink's releases
-//! (FLINK.md §5); an answer that lacks a number must not make the plugin blind.
+//! (seen with 1.17 to 2.3); an answer that lacks a number must not make the plugin blind.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub enum JobState {
     Initializing,
     /// Waits for resources; nothing is deployed.
     Created,
-    /// Being executed. Appears even without a single TaskManager, so it is no proof of health (FLINK.md §5).
+    /// Being executed. Appears even without a single TaskManager, so it is no proof of health (seen with 1.17 to 2.3).
     Running,
     /// Failed, and about to be started again by its restart strategy.
     Restarting,
@@ -157,7 +157,7 @@ pub struct JobOverview {
 }
 
 impl JobOverview {
-    /// Whether all of it runs: RUNNING alone appears without a TaskManager (FLINK.md §5).
+    /// Whether all of it runs: RUNNING alone appears without a TaskManager (seen with 1.17 to 2.3).
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.state == JobState::Running && self.tasks.total > 0 && self.tasks.running == self.tasks.total

@@ -133,7 +133,7 @@ fn completed(observed: &Observed) -> Verdict {
         CauseKind::NothingRan,
         "the JobManager ended with exit code 0, and no job was seen running",
     )
-    // Both seen: FLINK.md §3 (1.20 with high availability) and §4 (2.3).
+    // Both seen: 1.20 with high availability, 2.3 without.
     .hint("with --ha a job ID that ended once is not run again: give the new run a new one")
     .hint("a main() that calls no execute() ends like this from Flink 2 on")
     .log_of(ends::log_of(observed, Role::JobManager));
