@@ -7,4 +7,5 @@ pub mod cluster;
 pub mod commands;
 pub mod core;
 pub mod error;
+pub mod render;
 pub mod ui;

@@ -116,12 +116,16 @@ impl Cluster {
         self.parse(target, &self.succeeded(target, answer)?.body).map(Some)
     }
 
-    /// Reads with an `Accept` header of the caller's choice, such as the one for Tables.
-    pub async fn get_as<T: DeserializeOwned>(&self, target: &Target, query: &str, accept: &str) -> Result<T> {
+    /// Reads with an `Accept` header of the caller's choice, such as the one for Tables. `None`: the server does not
+    /// know any more what the query continues (410 Gone), and a list has to begin again.
+    pub async fn get_as<T: DeserializeOwned>(&self, target: &Target, query: &str, accept: &str) -> Result<Option<T>> {
         let answer = self
             .call(target, Method::GET, query, &[(ACCEPT.as_str(), accept)], Vec::new())
             .await?;
-        self.parse(target, &self.succeeded(target, answer)?.body)
+        if answer.status == StatusCode::GONE {
+            return Ok(None);
+        }
+        self.parse(target, &self.succeeded(target, answer)?.body).map(Some)
     }
 
     /// Server-side apply as field manager `kubectl-flink`: creates the object, or makes it so.
@@ -232,11 +236,18 @@ impl Cluster {
         let limit = self.timeout.unwrap_or(Duration::from_secs(3600));
         let stream = match tokio::time::timeout(limit, opening).await {
             Err(_) => return Err(fault::timed_out(target, &self.at, limit.as_secs_f64())),
+            // Some servers say so in the answer, and others in the first event: callers see an event.
+            Ok(Err(kube::Error::Api(status))) if status.code == 410 => {
+                let gone = Ok(kube::api::WatchEvent::Error(status));
+                return Ok(futures::stream::iter([gone]).left_stream());
+            }
             Ok(Err(error)) => return Err(self.kube_error(target, &error)),
             Ok(Ok(stream)) => stream,
         };
         let (cluster, target) = (self.clone(), target.clone());
-        Ok(stream.map(move |event: kube::Result<_>| event.map_err(|error| cluster.kube_error(&target, &error))))
+        let stream =
+            stream.map(move |event: kube::Result<_>| event.map_err(|error| cluster.kube_error(&target, &error)));
+        Ok(stream.right_stream())
     }
 
     /// Reads a text, such as the end of a log; at most 64 MiB.

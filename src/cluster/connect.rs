@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::FutureExt;
 use http::Request;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -115,7 +116,10 @@ pub fn namespace(args: &ConnectionArgs) -> Result<String> {
     if let Some(name) = &args.context {
         check_context(&kubeconfig, name)?;
     }
-    let context = kubeconfig.contexts.into_iter().find(|context| Some(&context.name) == name.as_ref());
+    let context = kubeconfig
+        .contexts
+        .into_iter()
+        .find(|context| Some(&context.name) == name.as_ref());
     Ok(context
         .and_then(|named| named.context?.namespace)
         .unwrap_or_else(|| "default".to_owned()))
@@ -166,8 +170,10 @@ fn configuration(args: &ConnectionArgs) -> Result<(Config, Option<String>)> {
         user: args.user.clone(),
     };
     apply_flags(&mut kubeconfig, &context_name, args)?;
-    // The future does no I/O that needs a runtime: kube made it async for callers' convenience.
-    let config = futures::executor::block_on(Config::from_custom_kubeconfig(kubeconfig, &options))
+    // The future waits for nothing: kube made it async for callers' convenience.
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .now_or_never()
+        .ok_or_else(|| Error::failure("the kubeconfig could not be read at once"))?
         .map_err(|e| Error::usage(format!("cannot use the kubeconfig's context {context_name:?}: {e}")))?;
     Ok((config, context))
 }

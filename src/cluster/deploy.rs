@@ -163,7 +163,9 @@ fn in_create(error: Error, object: &Value) -> Error {
 pub async fn delete_job(cluster: &Cluster, name: &ClusterName, timeout: Option<Duration>) -> Result<bool> {
     let existed = delete(cluster, JOBS, &name.master()).await?;
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
-    pods_gone(cluster, &selector, timeout).await.map_err(|error| error.context(format!("the JobManager of {name} has not ended")))?;
+    pods_gone(cluster, &selector, timeout)
+        .await
+        .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))?;
     Ok(existed)
 }
 
@@ -203,7 +205,11 @@ pub async fn pods_gone(cluster: &Cluster, selector: &str, timeout: Option<Durati
         let Some(pods) = cluster.get_with::<PodList>(&list, &selector).await? else {
             return Ok(());
         };
-        let names = pods.items.iter().filter(|pod| running(pod)).filter_map(|pod| pod.metadata.name.clone());
+        let names = pods
+            .items
+            .iter()
+            .filter(|pod| running(pod))
+            .filter_map(|pod| pod.metadata.name.clone());
         let mut left: Vec<String> = names.collect();
         if left.is_empty() {
             return Ok(());
@@ -214,7 +220,9 @@ pub async fn pods_gone(cluster: &Cluster, selector: &str, timeout: Option<Durati
         loop {
             let next = match deadline {
                 None => events.next().await,
-                Some(at) => tokio::time::timeout_at(at, events.next()).await.map_err(|_| still_there(&left, timeout))?,
+                Some(at) => tokio::time::timeout_at(at, events.next())
+                    .await
+                    .map_err(|_| still_there(&left, timeout))?,
             };
             let pod = match next {
                 Some(Ok(WatchEvent::Deleted(pod))) => pod,
@@ -233,6 +241,12 @@ pub async fn pods_gone(cluster: &Cluster, selector: &str, timeout: Option<Durati
 
 fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
     let seconds = timeout.unwrap_or_default().as_secs();
-    Error::new(Kind::TimedOut, format!("after {seconds} s there is still {}", left.join(", ")))
-        .hint(format!("`kubectl describe pod {}` tells why; repeat the command to go on", left[0]))
+    Error::new(
+        Kind::TimedOut,
+        format!("after {seconds} s there is still {}", left.join(", ")),
+    )
+    .hint(format!(
+        "`kubectl describe pod {}` tells why; repeat the command to go on",
+        left[0]
+    ))
 }

@@ -3,6 +3,7 @@
 //! Nothing here interprets what it fetches; that is [`crate::core`]'s.
 
 pub mod api;
+pub mod changes;
 pub mod connect;
 pub mod deploy;
 pub mod fault;
@@ -10,4 +11,5 @@ pub mod flink;
 pub mod ledger;
 pub mod resource;
 pub mod savepoint;
+pub mod tables;
 pub mod wait;

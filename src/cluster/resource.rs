@@ -156,9 +156,28 @@ impl fmt::Display for Target {
     }
 }
 
+/// Text as the value of a query parameter.
+#[must_use]
+pub fn encode(text: &str) -> String {
+    text.bytes()
+        .fold(String::with_capacity(text.len()), |mut encoded, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                encoded.push(char::from(byte));
+            } else {
+                encoded.push_str(&format!("%{byte:02X}"));
+            }
+            encoded
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_in_a_query_value_separates() {
+        assert_eq!(encode("app in (a,b)&x=ü"), "app%20in%20%28a%2Cb%29%26x%3D%C3%BC");
+    }
 
     #[test]
     fn paths_are_those_of_the_api() {

@@ -92,7 +92,14 @@ pub async fn stop(
             // Flink does not know the trigger: the request never reached it, or its JobManager was started anew.
             Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) if !asked => {}
             Ok(Reply::Refused(StatusCode::NOT_FOUND, said)) => {
-                return fail(ledger, savepoint, flink.refused(&said).context("the savepoint was lost with its JobManager")).await;
+                return fail(
+                    ledger,
+                    savepoint,
+                    flink
+                        .refused(&said)
+                        .context("the savepoint was lost with its JobManager"),
+                )
+                .await;
             }
             Ok(Reply::Refused(_, said)) => return Err(flink.refused(&said)),
             Ok(Reply::Away) => {}
@@ -148,7 +155,12 @@ pub async fn cancel(flink: &Flink, job: &JobOverview) -> Result<()> {
     }
     loop {
         match flink.jobs().await? {
-            Reply::Answer(jobs) if jobs.jobs.iter().any(|other| other.jid == job.jid && !other.state.is_terminal()) => {
+            Reply::Answer(jobs)
+                if jobs
+                    .jobs
+                    .iter()
+                    .any(|other| other.jid == job.jid && !other.state.is_terminal()) =>
+            {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             // Ended, or gone with its JobManager.
@@ -160,10 +172,15 @@ pub async fn cancel(flink: &Flink, job: &JobOverview) -> Result<()> {
 async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str) -> Result<()> {
     savepoint.progress = Progress::Completed;
     savepoint.path = Some(path.to_owned());
-    ledger.update(|history| history.record(savepoint.clone())).await.map_err(|error| {
-        // The path must never be lost with the error.
-        error.context(format!("the savepoint {path} is written, but the history is not")).hint(format!("--from-savepoint {path} starts from it"))
-    })
+    ledger
+        .update(|history| history.record(savepoint.clone()))
+        .await
+        .map_err(|error| {
+            // The path must never be lost with the error.
+            error
+                .context(format!("the savepoint {path} is written, but the history is not"))
+                .hint(format!("--from-savepoint {path} starts from it"))
+        })
 }
 
 async fn record_failure(ledger: &mut Ledger, mut savepoint: Savepoint, cause: &str) -> Result<()> {
@@ -181,7 +198,10 @@ async fn fail<T>(ledger: &mut Ledger, savepoint: Savepoint, error: Error) -> Res
 }
 
 fn unwritten(cause: &str, format: &str) -> Error {
-    let error = Error::new(Kind::JobFailed, format!("Flink could not write the savepoint, the job goes on running: {cause}"));
+    let error = Error::new(
+        Kind::JobFailed,
+        format!("Flink could not write the savepoint, the job goes on running: {cause}"),
+    );
     if format == "CANONICAL" && cause.contains("Not supported") {
         return error.hint("this state has no canonical form: --savepoint-format native writes it as it is");
     }

@@ -46,7 +46,10 @@ pub async fn run(connection: &ConnectionArgs, args: CreateArgs) -> Result<()> {
         if let (Some(wanted), Some(given)) = (&spec.layer.namespace, &connection.namespace)
             && wanted != given
         {
-            return Err(Error::usage(format!("cluster {} is of namespace {wanted}, but --namespace says {given}", spec.name)));
+            return Err(Error::usage(format!(
+                "cluster {} is of namespace {wanted}, but --namespace says {given}",
+                spec.name
+            )));
         }
     }
     let templates = match &own {
@@ -57,7 +60,8 @@ pub async fn run(connection: &ConnectionArgs, args: CreateArgs) -> Result<()> {
         let default = connect::namespace(connection)?;
         for spec in &specs {
             let namespace = spec.layer.namespace.as_deref().unwrap_or(&default);
-            args.launch.show_dry_run(&manifests::build(spec, &templates, namespace, 1)?)?;
+            args.launch
+                .show_dry_run(&manifests::build(spec, &templates, namespace, 1)?)?;
         }
         return Ok(());
     }
@@ -86,10 +90,15 @@ fn resolve(args: &CreateArgs) -> Result<Vec<Spec>> {
         files.push(Layer::default());
     }
     if files.len() > 1 && args.name.is_some() {
-        return Err(Error::usage(format!("there are {} clusters in the files, and one NAME for all", files.len())));
+        return Err(Error::usage(format!(
+            "there are {} clusters in the files, and one NAME for all",
+            files.len()
+        )));
     }
     let environment = spec_args::environment()?;
-    let layers = files.into_iter().map(|file| flags.clone().over(file).over(environment.clone()));
+    let layers = files
+        .into_iter()
+        .map(|file| flags.clone().over(file).over(environment.clone()));
     layers.map(Spec::resolve).collect()
 }
 
@@ -108,18 +117,29 @@ async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool,
     }
     if let (Some(last), None) = (ledger.history().last_savepoint(), &spec.layer.from_savepoint) {
         let path = last.path.as_deref().unwrap_or_default();
-        ui::note(&format!("{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up", spec.name, spec.name));
+        ui::note(&format!(
+            "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
+            spec.name, spec.name
+        ));
     }
     let generation = ledger.history().next_revision();
     launch::launch(cluster, &mut ledger, &spec, templates, own, generation, "create").await?;
     if spec.layer.ha.is_none() {
-        ui::note("without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty");
+        ui::note(
+            "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",
+        );
     }
     launch.report(cluster, &spec, "created", &draft).await
 }
 
 /// A cluster of that name exists: fine if it is the same, as after an interruption.
-async fn existing(cluster: &Cluster, spec: &Spec, templates: &Templates, live: &Live, launch: &LaunchArgs) -> Result<()> {
+async fn existing(
+    cluster: &Cluster,
+    spec: &Spec,
+    templates: &Templates,
+    live: &Live,
+    launch: &LaunchArgs,
+) -> Result<()> {
     let annotated = [&live.job, &live.deployment].into_iter().flatten();
     let generation = annotated
         .filter_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok())
@@ -134,14 +154,29 @@ async fn existing(cluster: &Cluster, spec: &Spec, templates: &Templates, live: &
         deploy::apply_all(cluster, &wanted).await?;
         return launch.report(cluster, spec, "unchanged", &wanted).await;
     }
-    let mut shown: Vec<String> = differences.iter().take(10).map(|difference| format!("\n  {difference}")).collect();
+    let mut shown: Vec<String> = differences
+        .iter()
+        .take(10)
+        .map(|difference| format!("\n  {difference}"))
+        .collect();
     if differences.len() > shown.len() {
         shown.push(format!("\n  and {} more", differences.len() - shown.len()));
     }
     Err(Error::new(
         Kind::Conflict,
-        format!("cluster {} exists in namespace {} and is another:{}", spec.name, cluster.namespace(), shown.concat()),
+        format!(
+            "cluster {} exists in namespace {} and is another:{}",
+            spec.name,
+            cluster.namespace(),
+            shown.concat()
+        ),
     )
-    .hint(format!("`kubectl flink savepoint-resume {}` with the same flags changes it and keeps its state", spec.name))
-    .hint(format!("`kubectl flink delete {}` makes room for a fresh start", spec.name)))
+    .hint(format!(
+        "`kubectl flink savepoint-resume {}` with the same flags changes it and keeps its state",
+        spec.name
+    ))
+    .hint(format!(
+        "`kubectl flink delete {}` makes room for a fresh start",
+        spec.name
+    )))
 }

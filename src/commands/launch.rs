@@ -15,6 +15,7 @@ use crate::core::manifests::{self, Manifests};
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
 use crate::error::Result;
+use crate::render::{self, Format};
 use crate::ui;
 
 /// How a cluster is launched.
@@ -65,7 +66,11 @@ impl LaunchArgs {
 
     /// Prints the objects that would be made.
     pub fn show_dry_run(&self, manifests: &Manifests) -> Result<()> {
-        let whereby = if self.is_client_dry_run() { "dry run" } else { "server dry run" };
+        let whereby = if self.is_client_dry_run() {
+            "dry run"
+        } else {
+            "server dry run"
+        };
         self.print(manifests, &format!("created ({whereby})"))
     }
 
@@ -92,7 +97,10 @@ impl LaunchArgs {
         let seconds = begun.elapsed().as_secs_f64();
         step.done(&match outcome {
             wait::Outcome::Running { job_id, tasks } => {
-                format!("{} runs: job {job_id}, all {tasks} tasks, after {seconds:.1} s", spec.name)
+                format!(
+                    "{} runs: job {job_id}, all {tasks} tasks, after {seconds:.1} s",
+                    spec.name
+                )
             }
             wait::Outcome::Finished => format!("{} has finished its job, after {seconds:.1} s", spec.name),
         });
@@ -104,10 +112,13 @@ impl LaunchArgs {
         match self.output {
             Some(Output::Json) => {
                 let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-                ui::data(&format!("{}\n", crate::render::json(&list)?))
+                ui::data(&format!("{}\n", render::document(Format::Json, &list)?))
             }
             Some(Output::Yaml) => {
-                let documents: Vec<String> = objects.into_iter().map(crate::render::yaml).collect::<Result<_>>()?;
+                let documents: Vec<String> = objects
+                    .into_iter()
+                    .map(|object| render::document(Format::Yaml, object))
+                    .collect::<Result<_>>()?;
                 ui::data(&documents.join("---\n"))
             }
             Some(Output::Name) => ui::data(&objects.map(|object| format!("{}\n", reference(object))).concat()),
@@ -118,9 +129,14 @@ impl LaunchArgs {
 
 /// An object as kubectl names it: `job.batch/demo-master`.
 fn reference(object: &Value) -> String {
-    let kind = [SERVICES, JOBS, DEPLOYMENTS].into_iter().find(|resource| object["kind"] == resource.kind);
+    let kind = [SERVICES, JOBS, DEPLOYMENTS]
+        .into_iter()
+        .find(|resource| object["kind"] == resource.kind);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    format!("{}/{name}", kind.map(|resource| resource.kubectl_name()).unwrap_or_default())
+    format!(
+        "{}/{name}",
+        kind.map(|resource| resource.kubectl_name()).unwrap_or_default()
+    )
 }
 
 /// Writes the revision to the history and makes the three objects, side by side.
@@ -139,7 +155,13 @@ pub async fn launch(
         created_at: Timestamp::now().to_string(),
         command: command.to_owned(),
         spec: flink_deployment::write(&spec.layer),
-        templates: own_templates.then(|| [templates.service.clone(), templates.job.clone(), templates.deployment.clone()]),
+        templates: own_templates.then(|| {
+            [
+                templates.service.clone(),
+                templates.job.clone(),
+                templates.deployment.clone(),
+            ]
+        }),
     };
     let recorded = ledger.update(move |history| history.revise(revision.clone()));
     let (recorded, applied) = futures::join!(recorded, deploy::apply_all(cluster, &manifests));

@@ -129,7 +129,11 @@ impl SpecArgs {
             slots: self.slots,
             job_class: self.job_class.clone(),
             jars: some(&self.jar),
-            job_id: self.job_id.clone().map(JobId::Fixed).or(self.job_id_seed.clone().map(JobId::Seed)),
+            job_id: self
+                .job_id
+                .clone()
+                .map(JobId::Fixed)
+                .or(self.job_id_seed.clone().map(JobId::Seed)),
             from_savepoint: self.from_savepoint.clone(),
             allow_non_restored_state: self.allow_non_restored_state.then_some(true),
             configuration: map(&self.configuration),
@@ -189,7 +193,10 @@ fn read_templates(folder: &Path) -> Result<Templates> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let plain = name.strip_suffix(".template").unwrap_or(&name);
         if [".yaml", ".yml", ".json"].iter().any(|ending| plain.ends_with(ending)) {
-            files.push((path.display().to_string(), std::fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?));
+            files.push((
+                path.display().to_string(),
+                std::fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?,
+            ));
         }
     }
     files.sort();
@@ -199,7 +206,11 @@ fn read_templates(folder: &Path) -> Result<Templates> {
 
 /// What the seed's four variables say.
 pub fn environment() -> Result<Layer> {
-    let variable = |index: usize| std::env::var(template::VARIABLES[index]).ok().filter(|value| !value.is_empty());
+    let variable = |index: usize| {
+        std::env::var(template::VARIABLES[index])
+            .ok()
+            .filter(|value| !value.is_empty())
+    };
     let from_arguments = match variable(3) {
         Some(text) => JobManagerArguments::parse(&split_seed(&text)?)?.into_layer(),
         None => Layer::default(),
@@ -237,7 +248,9 @@ pub fn read_file(path: &Path) -> Result<Vec<Layer>> {
 
 fn check_key(key: &str, said: &str) -> Result<()> {
     if let Some(instead) = owned_key(key) {
-        return Err(Error::usage(format!("{said}{key}: the plugin sets this key, use {instead}")));
+        return Err(Error::usage(format!(
+            "{said}{key}: the plugin sets this key, use {instead}"
+        )));
     }
     if let Some(reason) = without_effect(key) {
         return Err(Error::usage(format!("{said}{key} has no effect here: {reason}")));

@@ -1,1 +1,503 @@
-//! To be written.
+//! What is listed of clusters: their parts as the API server's Tables tell them, joined and interpreted.
+//!
+//! Everything said here is Kubernetes' view. Whether Flink's job makes progress is not known at this level.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::age::age;
+use super::flink::FlinkVersion;
+use super::names::{MASTER, TASK_MANAGER};
+
+/// Annotation with the parallelism that the cluster was made for.
+pub const PARALLELISM_ANNOTATION: &str = "kubectl-flink/parallelism";
+/// Annotation with the version of Flink, where the image's tag does not tell it.
+pub const FLINK_VERSION_ANNOTATION: &str = "kubectl-flink/flink-version";
+/// Annotation with the number of the revision that runs.
+pub const REVISION_ANNOTATION: &str = "kubectl-flink/revision";
+
+/// Until this age, TaskManagers that are not ready are taken for ones that start. Ten minutes is also what Kubernetes
+/// gives a Deployment by default before it says that there is no progress.
+const START: SignedDuration = SignedDuration::from_mins(10);
+
+/// State of a Kubernetes Job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Neither finished nor suspended. Its Pod may not run yet, or not for the moment.
+    Running,
+    /// `spec.suspend` is set: it has no Pod.
+    Suspended,
+    /// Its Pod succeeded: Flink's job is finished or canceled.
+    Complete,
+    /// It will not be tried again.
+    Failed,
+    /// The server uses a word that this version does not know.
+    Unknown,
+}
+
+impl JobState {
+    /// Reads the Status cell of a Job's Table row.
+    /// Source: `printJob` in kubernetes/pkg/printers/internalversion/printers.go.
+    #[must_use]
+    pub fn of_cell(cell: &str) -> Self {
+        match cell {
+            // A Job that is being deleted is told apart by its deletionTimestamp.
+            "Running" | "Terminating" => Self::Running,
+            "Suspended" => Self::Suspended,
+            "Complete" | "SuccessCriteriaMet" => Self::Complete,
+            "Failed" | "FailureTarget" => Self::Failed,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Reads the conditions of a Job that are true, for servers without that cell. They exclude each other, except
+    /// that a Job can be suspended and deleted in any state.
+    #[must_use]
+    pub fn of_conditions<'a>(conditions: impl IntoIterator<Item = &'a str>) -> Self {
+        let states: Vec<_> = conditions.into_iter().map(Self::of_cell).collect();
+        [Self::Complete, Self::Failed, Self::Suspended]
+            .into_iter()
+            .find(|state| states.contains(state))
+            .unwrap_or(Self::Running)
+    }
+}
+
+/// What both parts of a cluster tell. Kept small: there can be thousands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// When the object was created.
+    pub created: Option<Timestamp>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Image of Flink's container.
+    pub image: Option<Box<str>>,
+    /// [`PARALLELISM_ANNOTATION`].
+    pub parallelism: Option<u32>,
+    /// [`FLINK_VERSION_ANNOTATION`].
+    pub flink_version: Option<Box<str>>,
+    /// [`REVISION_ANNOTATION`].
+    pub revision: Option<u64>,
+    /// Labels; empty where they are not shown.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The Job of a cluster: Flink's JobManager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobManager {
+    /// What every part tells.
+    pub traits: Traits,
+    /// The Job's state.
+    pub state: JobState,
+}
+
+/// The Deployment of a cluster: Flink's TaskManagers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskManagers {
+    /// What every part tells.
+    pub traits: Traits,
+    /// Pods that are ready.
+    pub ready: u32,
+    /// Pods that are wanted.
+    pub desired: u32,
+}
+
+/// One of the two parts of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The Job.
+    JobManager(JobManager),
+    /// The Deployment.
+    TaskManagers(TaskManagers),
+}
+
+/// Namespace and name of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// Namespace.
+    pub namespace: String,
+    /// Name: the label `app` of its parts.
+    pub name: String,
+}
+
+impl Key {
+    /// The cluster to which an object belongs, if it is one of ours: a Job or a Deployment that has the label but not
+    /// the name is somebody else's.
+    #[must_use]
+    pub fn of_object(component: &str, namespace: &str, object: &str, app: &str) -> Option<Self> {
+        let ours = object.strip_suffix(component)?.strip_suffix('-')? == app;
+        ours.then(|| Self {
+            namespace: namespace.to_owned(),
+            name: app.to_owned(),
+        })
+    }
+}
+
+/// A cluster as it is listed: one part can be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// The Job.
+    pub job: Option<JobManager>,
+    /// The Deployment.
+    pub deployment: Option<TaskManagers>,
+}
+
+/// The clusters that were found, in the order of namespace and name.
+pub type Inventory = BTreeMap<Key, Parts>;
+
+/// What a watch tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A part is new or different.
+    Now(Key, Part),
+    /// A part is gone, or does not match the selector any more.
+    Gone(Key, Part),
+    /// These are all Jobs: the watch lost its place, and the list was read anew.
+    AllJobs(Vec<(Key, Part)>),
+    /// These are all Deployments.
+    AllDeployments(Vec<(Key, Part)>),
+}
+
+/// Makes the change, and gives the keys of the clusters that are not as they were. A cluster that is gone is left with
+/// no parts: whoever has told of it takes it away.
+pub fn change(inventory: &mut Inventory, change: Change) -> Vec<Key> {
+    let edit = |inventory: &mut Inventory, key: Key, edit: &dyn Fn(&mut Parts)| {
+        let parts = inventory.entry(key.clone()).or_default();
+        let before = parts.clone();
+        edit(parts);
+        (*parts != before).then_some(key)
+    };
+    let anew = |inventory: &mut Inventory, all: Vec<(Key, Part)>, take: fn(&mut Parts)| {
+        let known: BTreeSet<Key> = all.iter().map(|(key, _)| key.clone()).collect();
+        let lost: Vec<Key> = inventory.keys().filter(|key| !known.contains(*key)).cloned().collect();
+        let mut changed: BTreeSet<Key> = lost.into_iter().filter_map(|key| edit(inventory, key, &take)).collect();
+        changed.extend(
+            all.into_iter()
+                .filter_map(|(key, part)| edit(inventory, key, &|parts| parts.put(part.clone()))),
+        );
+        changed.into_iter().collect()
+    };
+    match change {
+        Change::Now(key, part) => edit(inventory, key, &|parts| parts.put(part.clone()))
+            .into_iter()
+            .collect(),
+        Change::Gone(key, part) => edit(inventory, key, &|parts| parts.take(&part)).into_iter().collect(),
+        Change::AllJobs(all) => anew(inventory, all, |parts| parts.job = None),
+        Change::AllDeployments(all) => anew(inventory, all, |parts| parts.deployment = None),
+    }
+}
+
+/// State of a cluster in one word. The first that fits, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Status {
+    /// Both parts are gone. In watches only.
+    Deleted,
+    /// A part is being deleted.
+    Terminating,
+    /// The Deployment exists without the Job: left over, or made before it.
+    TaskManagersOnly,
+    /// The Job is complete: Flink's job is finished or canceled.
+    Finished,
+    /// The Job failed and is not tried again.
+    Failed,
+    /// The Job is suspended: there is no JobManager.
+    Suspended,
+    /// The server gave the Job a state that this version does not know.
+    Unknown,
+    /// The Job has no Deployment, or one with zero replicas: nothing can be computed.
+    NoTaskManagers,
+    /// The Job and all TaskManagers run.
+    Running,
+    /// Not all TaskManagers are ready, and the cluster is younger than ten minutes.
+    Starting,
+    /// Not all TaskManagers are ready, ten minutes after the cluster was made or later.
+    Degraded,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The words are the names of the variants: what is printed, serialized and documented cannot differ.
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Parts {
+    /// Adds or replaces a part.
+    pub fn put(&mut self, part: Part) {
+        match part {
+            Part::JobManager(job) => self.job = Some(job),
+            Part::TaskManagers(deployment) => self.deployment = Some(deployment),
+        }
+    }
+
+    /// Takes a part of the kind of `part` away.
+    pub fn take(&mut self, part: &Part) {
+        match part {
+            Part::JobManager(_) => self.job = None,
+            Part::TaskManagers(_) => self.deployment = None,
+        }
+    }
+
+    /// Whether nothing is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.job.is_none() && self.deployment.is_none()
+    }
+
+    /// The state in one word.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> Status {
+        let job = self.job.as_ref();
+        let tasks = self.deployment.as_ref();
+        if self.is_empty() {
+            return Status::Deleted;
+        }
+        if job.is_some_and(|job| job.traits.deleting) || tasks.is_some_and(|tasks| tasks.traits.deleting) {
+            return Status::Terminating;
+        }
+        match job.map(|job| job.state) {
+            None => return Status::TaskManagersOnly,
+            Some(JobState::Complete) => return Status::Finished,
+            Some(JobState::Failed) => return Status::Failed,
+            Some(JobState::Suspended) => return Status::Suspended,
+            Some(JobState::Unknown) => return Status::Unknown,
+            Some(JobState::Running) => {}
+        }
+        match tasks.map(|tasks| (tasks.ready, tasks.desired)) {
+            None | Some((_, 0)) => Status::NoTaskManagers,
+            Some((ready, desired)) if ready >= desired => Status::Running,
+            Some(_) if self.created().is_some_and(|then| now.duration_since(then) >= START) => Status::Degraded,
+            Some(_) => Status::Starting,
+        }
+    }
+
+    fn leading(&self) -> Option<&Traits> {
+        let deployment = self.deployment.as_ref().map(|part| &part.traits);
+        self.job.as_ref().map(|part| &part.traits).or(deployment)
+    }
+
+    /// When the cluster was made: its Job is what is made anew when a job is resumed.
+    #[must_use]
+    pub fn created(&self) -> Option<Timestamp> {
+        self.leading().and_then(|traits| traits.created)
+    }
+
+    /// All that is shown of the cluster.
+    #[must_use]
+    pub fn view<'a>(&'a self, key: &'a Key, now: Timestamp) -> View<'a> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        let traits = self.leading();
+        let image = traits.and_then(|traits| traits.image.as_deref());
+        let told = traits.and_then(|traits| traits.flink_version.as_deref());
+        View {
+            namespace: &key.namespace,
+            name: &key.name,
+            status: self.status(now),
+            parallelism: traits.and_then(|traits| traits.parallelism),
+            task_managers: self.deployment.as_ref().map(|part| Replicas {
+                ready: part.ready,
+                desired: part.desired,
+            }),
+            image,
+            flink_version: told.map(ToOwned::to_owned).or_else(|| {
+                let version = FlinkVersion::of_image(image?)?;
+                Some(version.to_string())
+            }),
+            revision: traits.and_then(|traits| traits.revision),
+            created_at: self.created(),
+            labels: traits.map_or(&NONE, |traits| &traits.labels),
+            objects: Objects {
+                job: self.job.as_ref().map(|_| format!("{}-{MASTER}", key.name)),
+                deployment: self.deployment.as_ref().map(|_| format!("{}-{TASK_MANAGER}", key.name)),
+            },
+        }
+    }
+}
+
+/// An item of a ClusterList, see docs/output.md. Tables are made from the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View<'a> {
+    /// Namespace.
+    pub namespace: &'a str,
+    /// Name.
+    pub name: &'a str,
+    /// State in one word.
+    pub status: Status,
+    /// Parallelism, where the cluster was made by this plugin.
+    pub parallelism: Option<u32>,
+    /// TaskManagers; none where there is no Deployment.
+    pub task_managers: Option<Replicas>,
+    /// Image of Flink.
+    pub image: Option<&'a str>,
+    /// Version of Flink as it was told at creation, or as the image's tag names it.
+    pub flink_version: Option<String>,
+    /// Number of the revision that runs.
+    pub revision: Option<u64>,
+    /// When the Job was created, or the Deployment where it is left over.
+    pub created_at: Option<Timestamp>,
+    /// Labels of the Job, or of the Deployment where it is left over.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Names of the objects that exist.
+    pub objects: Objects,
+}
+
+/// Number of TaskManagers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Replicas {
+    /// That are ready.
+    pub ready: u32,
+    /// That are wanted.
+    pub desired: u32,
+}
+
+/// Names of the objects of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Objects {
+    /// The Job.
+    pub job: Option<String>,
+    /// The Deployment.
+    pub deployment: Option<String>,
+}
+
+/// What the table is sorted by. In kubectl's own spelling, a JSONPath, the fields of metadata are understood too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    /// By name, then namespace.
+    Name,
+    /// By namespace, then name: the order without a key.
+    Namespace,
+    /// By the state's word.
+    Status,
+    /// By time of creation, the oldest first.
+    Age,
+    /// By parallelism.
+    Parallelism,
+    /// By the number of TaskManagers that are wanted, then that are ready.
+    TaskManagers,
+    /// By image.
+    Image,
+    /// By version of Flink.
+    Flink,
+    /// By revision.
+    Revision,
+}
+
+impl std::str::FromStr for SortKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = text
+            .strip_prefix('{')
+            .and_then(|inner| inner.strip_suffix('}'))
+            .unwrap_or(text);
+        Ok(match path.trim_start_matches('.') {
+            "name" | "metadata.name" => Self::Name,
+            "namespace" | "metadata.namespace" => Self::Namespace,
+            "status" => Self::Status,
+            "age" | "createdAt" | "metadata.creationTimestamp" => Self::Age,
+            "parallelism" => Self::Parallelism,
+            "taskmanagers" | "taskManagers" => Self::TaskManagers,
+            "image" => Self::Image,
+            "flink" | "flinkVersion" => Self::Flink,
+            "revision" => Self::Revision,
+            _ => {
+                return Err(
+                    "sort by name, namespace, status, age, parallelism, taskmanagers, image, flink or \
+                            revision"
+                        .to_owned(),
+                );
+            }
+        })
+    }
+}
+
+/// Puts rows in the order of `key`; rows that are equal in it keep theirs, and what is absent comes first.
+pub fn sort(views: &mut [View<'_>], key: SortKey) {
+    match key {
+        SortKey::Name => views.sort_by_key(|view| view.name),
+        SortKey::Namespace => views.sort_by_key(|view| (view.namespace, view.name)),
+        SortKey::Status => views.sort_by_key(|view| view.status.to_string()),
+        SortKey::Age => views.sort_by_key(|view| view.created_at),
+        SortKey::Parallelism => views.sort_by_key(|view| view.parallelism),
+        SortKey::TaskManagers => views.sort_by_key(|view| view.task_managers.map(|of| (of.desired, of.ready))),
+        SortKey::Image => views.sort_by_key(|view| view.image),
+        // 1.9 comes before 1.20.
+        SortKey::Flink => views.sort_by_cached_key(|view| {
+            let told = view.flink_version.clone();
+            (told.as_deref().and_then(|text| text.parse::<FlinkVersion>().ok()), told)
+        }),
+        SortKey::Revision => views.sort_by_key(|view| view.revision),
+    }
+}
+
+/// The columns of a table row; [`headers`] gives their names.
+#[must_use]
+pub fn row(view: &View<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let mut row = Vec::with_capacity(10);
+    if columns.namespace {
+        row.push(view.namespace.to_owned());
+    }
+    row.extend([
+        view.name.to_owned(),
+        view.status.to_string(),
+        or_none(view.parallelism.map(|n| n.to_string())),
+        or_none(view.task_managers.map(|of| format!("{}/{}", of.ready, of.desired))),
+        or_none(view.created_at.map(|then| age(then, now))),
+    ]);
+    if columns.wide {
+        row.extend([
+            or_none(view.image.map(ToOwned::to_owned)),
+            or_none(view.flink_version.clone()),
+            or_none(view.revision.map(|n| n.to_string())),
+            or_none(view.objects.job.clone()),
+            or_none(view.objects.deployment.clone()),
+        ]);
+    }
+    row
+}
+
+/// Which columns a table has besides those that are always there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// NAMESPACE, as the first.
+    pub namespace: bool,
+    /// IMAGE, FLINK, REVISION, JOB and DEPLOYMENT.
+    pub wide: bool,
+}
+
+/// Names of the columns of [`row`].
+#[must_use]
+pub fn headers(columns: Columns) -> Vec<&'static str> {
+    let mut headers = Vec::with_capacity(11);
+    if columns.namespace {
+        headers.push("NAMESPACE");
+    }
+    headers.extend(["NAME", "STATUS", "PARALLELISM", "TASKMANAGERS", "AGE"]);
+    if columns.wide {
+        headers.extend(["IMAGE", "FLINK", "REVISION", "JOB", "DEPLOYMENT"]);
+    }
+    headers
+}
+
+/// Checks that a name can be looked for: a cluster made by hand may have one that [`super::names::ClusterName`]
+/// refuses for new clusters.
+///
+/// # Errors
+/// When it can be no label's value (apimachinery's `IsValidLabelValue`).
+pub fn check_name(name: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric();
+    let bytes = name.as_bytes();
+    let valid = bytes.len() <= 63
+        && bytes.first().is_some_and(|&byte| plain(byte))
+        && bytes.last().is_some_and(|&byte| plain(byte))
+        && bytes.iter().all(|&byte| plain(byte) || b"-_.".contains(&byte));
+    if valid {
+        Ok(name.to_owned())
+    } else {
+        Err("no cluster can have this name".to_owned())
+    }
+}

@@ -1,0 +1,68 @@
+//! Ages, written as kubectl writes them.
+
+use k8s_openapi::jiff::Timestamp;
+
+/// How long ago `then` was, in kubectl's words: `45s`, `3m5s`, `3h2m`, `5d3h`, `2y10d`.
+///
+/// Source: `HumanDuration` in k8s.io/apimachinery/pkg/util/duration. A clock that is a second behind gives `0s`, more
+/// gives `<invalid>`, as there.
+#[must_use]
+pub fn age(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.as_second() - then.as_second();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    let pair = |large: i64, unit: char, small: i64, rest: char| {
+        if small == 0 {
+            format!("{large}{unit}")
+        } else {
+            format!("{large}{unit}{small}{rest}")
+        }
+    };
+    match seconds {
+        ..-1 => "<invalid>".to_owned(),
+        -1 => "0s".to_owned(),
+        _ if seconds < 120 => format!("{seconds}s"),
+        _ if minutes < 10 => pair(minutes, 'm', seconds % 60, 's'),
+        _ if minutes < 180 => format!("{minutes}m"),
+        _ if hours < 8 => pair(hours, 'h', minutes % 60, 'm'),
+        _ if hours < 48 => format!("{hours}h"),
+        _ if days < 8 => pair(days, 'd', hours % 24, 'h'),
+        _ if days < 2 * 365 => format!("{days}d"),
+        _ if days < 8 * 365 => pair(days / 365, 'y', days % 365, 'd'),
+        _ => format!("{}y", days / 365),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_those_of_kubectl() {
+        const MINUTE: i64 = 60;
+        const HOUR: i64 = 60 * MINUTE;
+        const DAY: i64 = 24 * HOUR;
+        let cases = [
+            (-5, "<invalid>"),
+            (-1, "0s"),
+            (0, "0s"),
+            (45, "45s"),
+            (119, "119s"),
+            (2 * MINUTE, "2m"),
+            (3 * MINUTE + 5, "3m5s"),
+            (10 * MINUTE + 5, "10m"),
+            (179 * MINUTE, "179m"),
+            (3 * HOUR + 2 * MINUTE, "3h2m"),
+            (8 * HOUR + 2 * MINUTE, "8h"),
+            (47 * HOUR, "47h"),
+            (5 * DAY, "5d"),
+            (5 * DAY + 3 * HOUR, "5d3h"),
+            (9 * DAY + 3 * HOUR, "9d"),
+            (800 * DAY, "2y70d"),
+            (9 * 365 * DAY, "9y"),
+        ];
+        let then = Timestamp::UNIX_EPOCH;
+        for (seconds, text) in cases {
+            assert_eq!(age(then, Timestamp::from_second(seconds).unwrap()), text);
+        }
+    }
+}

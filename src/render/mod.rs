@@ -1,0 +1,29 @@
+//! The formats of data on stdout: tables as kubectl prints them, JSON and YAML of one and the same tree, and names.
+//!
+//! Everything here gives text; [`crate::ui::data`] writes it.
+
+mod structured;
+mod table;
+
+pub use structured::{document, line, list};
+pub use table::{Columns, table};
+
+/// `apiVersion` of every JSON and YAML document. The shapes are in docs/output.md; a change that a reader can notice
+/// gets a new version.
+pub const API_VERSION: &str = "kubectl-flink/v1";
+
+/// Format of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Columns, for people
+    #[default]
+    Table,
+    /// More columns
+    Wide,
+    /// JSON, as in docs/output.md
+    Json,
+    /// YAML, the same tree as JSON
+    Yaml,
+    /// Names only, one a line
+    Name,
+}
