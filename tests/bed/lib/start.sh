@@ -14,6 +14,7 @@ start() {
     local began=$SECONDS folder
     mkdir -p "$BED_STATE/log" "$CONTAINERD_ROOT"
     chmod 711 "$BED_STATE"
+    printf '%s\n' "$BED_STATE" > "$BED_NOTE"
     for folder in "${HOST_FOLDERS[@]}"; do
         if [[ ! -e $folder ]]; then
             echo "$folder" >> "$BED_STATE/host-folders"
