@@ -156,7 +156,7 @@ describe_images() {
             {name: "counting-job:\($version)-legacy", config: ($config + {User: "flink", Cmd: ["--help"]}),
              layers: [$base, $flink, $legacy, $jobs]}
           ]
-        | map(select(.layers | index("null") | not) | .names = ["docker.io/library/" + .name] | del(.name))'
+        | map(select(.layers | index("null") | not) | .names = [.name] | del(.name))'
 }
 
 # The pause image is the program and nothing else.
@@ -169,8 +169,8 @@ describe_pause() {
 # Where each part stands. Its key is made of what it is made from, the function that makes it included.
 BASE=$BED_CACHE/base-$DEBIAN_RELEASE-$(key "$IMAGE_JAVA_PACKAGE" "$(declare -f make_base)" "$BED_SOURCE/image/image.py")
 FLINK=$BED_CACHE/flink-$FLINK_VERSION-$(key "$(declare -f make_flink)")
-FLINK_LAYER=$BED_CACHE/flink-layer-$FLINK_VERSION-$(key "$FLINK" "$(declare -f make_flink_layer)" "$BED_SOURCE/image/image.py")
+FLINK_LAYER=$BED_CACHE/flink-layer-$FLINK_VERSION-$(key "${FLINK##*/}" "$(declare -f make_flink_layer)" "$BED_SOURCE/image/image.py")
 ENTRYPOINTS=$BED_CACHE/entrypoints-$(key "$(declare -f make_entrypoints)" "$BED_SOURCE"/image/{image.py,entrypoint.sh,legacy-entrypoint.sh})
 EXAMPLES=$BED_CACHE/flink-examples-$FLINK_EXAMPLES_VERSION-$(key "$(declare -f make_examples)" "$BED_SOURCE/image/image.py")
 mapfile -t JAVA_FILES < <(find "$JOBS_SOURCE" -name '*.java' | LC_ALL=C sort)
-JOBS=$BED_CACHE/jobs-$FLINK_VERSION-$(key "$FLINK" "$(declare -f make_jobs)" "$BED_SOURCE/image/image.py" "${JAVA_FILES[@]}")
+JOBS=$BED_CACHE/jobs-$FLINK_VERSION-$(key "${FLINK##*/}" "$(declare -f make_jobs)" "$BED_SOURCE/image/image.py" "${JAVA_FILES[@]}")
