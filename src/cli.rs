@@ -39,6 +39,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Create(Box<commands::create::CreateArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
 }
@@ -71,6 +72,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
+        Command::Create(args) => commands::create::run(&connection, *args).await,
         Command::List(args) => commands::list::run(&connection, args).await,
     }
 }

@@ -82,6 +82,11 @@ impl Cluster {
         &self.namespace
     }
 
+    /// The client, for kube's own watchers.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Where requests go, for messages.
     #[must_use]
     pub fn at(&self) -> &Whereabouts {
@@ -252,7 +257,7 @@ impl Cluster {
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 
-    fn kube_error(&self, target: &Target, error: &kube::Error) -> Error {
+    pub(super) fn kube_error(&self, target: &Target, error: &kube::Error) -> Error {
         match error {
             kube::Error::Api(status) => {
                 let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

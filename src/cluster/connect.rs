@@ -101,6 +101,30 @@ pub fn connect(args: &ConnectionArgs) -> Result<Cluster> {
     Ok(Cluster::new(client, namespace, at, timeout))
 }
 
+/// The namespace to work in, for a command that makes no request: `default` where there is no kubeconfig either.
+///
+/// # Errors
+/// Usage errors for a kubeconfig that cannot be read.
+pub fn namespace(args: &ConnectionArgs) -> Result<String> {
+    if let Some(namespace) = &args.namespace {
+        return Ok(namespace.clone());
+    }
+    let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
+        return Ok("default".to_owned());
+    };
+    let name = args.context.clone().or_else(|| kubeconfig.current_context.clone());
+    if let Some(name) = &args.context {
+        check_context(&kubeconfig, name)?;
+    }
+    let context = kubeconfig
+        .contexts
+        .into_iter()
+        .find(|context| Some(&context.name) == name.as_ref());
+    Ok(context
+        .and_then(|named| named.context?.namespace)
+        .unwrap_or_else(|| "default".to_owned()))
+}
+
 fn configuration(args: &ConnectionArgs) -> Result<(Config, Option<String>)> {
     let kubeconfig = read_kubeconfig(args.kubeconfig.as_deref())?;
     let named = args.context.is_some() || args.cluster.is_some() || args.user.is_some();

@@ -5,6 +5,11 @@
 pub mod api;
 pub mod changes;
 pub mod connect;
+pub mod deploy;
 pub mod fault;
+pub mod flink;
+pub mod ledger;
 pub mod resource;
+pub mod savepoint;
 pub mod tables;
+pub mod wait;

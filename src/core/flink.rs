@@ -66,9 +66,144 @@ impl fmt::Display for FlinkVersion {
     }
 }
 
+/// Class of Kubernetes high availability, which every release understands as a value of `high-availability`; its short
+/// name `kubernetes` came with about 1.16.
+pub const KUBERNETES_HA_FACTORY: &str = "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";
+
+/// What sets addresses and ports, which must agree with the ports and probes of the objects.
+const TEMPLATE: &str = "the templates";
+
+/// Keys that the plugin sets itself, in their old and new spellings, and what to use instead.
+const OWNED: &[(&str, &str)] = &[
+    ("parallelism.default", "--parallelism"),
+    ("taskmanager.numberOfTaskSlots", "--slots"),
+    ("state.savepoints.dir", "--savepoint-dir"),
+    ("execution.checkpointing.savepoint-dir", "--savepoint-dir"),
+    ("state.checkpoints.dir", "--checkpoint-dir"),
+    ("execution.checkpointing.dir", "--checkpoint-dir"),
+    ("high-availability", "--ha"),
+    ("high-availability.type", "--ha"),
+    ("high-availability.storageDir", "--ha"),
+    ("high-availability.cluster-id", "the cluster's name"),
+    ("kubernetes.cluster-id", "the cluster's name"),
+    ("kubernetes.namespace", "--namespace"),
+    ("jobmanager.memory.process.size", "--jobmanager-memory"),
+    ("taskmanager.memory.process.size", "--taskmanager-memory"),
+    ("execution.savepoint.path", "--from-savepoint"),
+    ("execution.state-recovery.path", "--from-savepoint"),
+    (
+        "execution.savepoint.ignore-unclaimed-state",
+        "--allow-non-restored-state",
+    ),
+    (
+        "execution.state-recovery.ignore-unclaimed-state",
+        "--allow-non-restored-state",
+    ),
+    ("$internal.application.main", "--job-class"),
+    ("$internal.application.program-args", "the arguments after --"),
+    ("$internal.pipeline.job-id", "--job-id"),
+    ("pipeline.jars", "--jar"),
+    ("user.artifacts.artifact-list", "--jar"),
+    ("jobmanager.rpc.address", TEMPLATE),
+    ("jobmanager.rpc.port", TEMPLATE),
+    ("jobmanager.bind-host", TEMPLATE),
+    ("blob.server.port", TEMPLATE),
+    ("rest.address", TEMPLATE),
+    ("rest.port", TEMPLATE),
+    ("rest.bind-address", TEMPLATE),
+    ("rest.bind-port", TEMPLATE),
+    ("taskmanager.host", TEMPLATE),
+    ("taskmanager.bind-host", TEMPLATE),
+    ("taskmanager.rpc.port", TEMPLATE),
+];
+
+/// What to use instead of configuration `key`, when the plugin sets that key itself: a flag such as `--slots`, or words
+/// such as `the templates`. `None`: the key is the user's.
+///
+/// Fits into "the plugin sets this key, use {}".
+#[must_use]
+pub fn owned_key(key: &str) -> Option<&'static str> {
+    OWNED
+        .iter()
+        .find(|(owned, _)| *owned == key)
+        .map(|(_, instead)| *instead)
+}
+
+/// Settings below `kubernetes.` that Flink reads wherever it talks to Kubernetes, as its high availability does.
+const KUBERNETES_CLIENT: &[&str] = &[
+    "kubernetes.client.",
+    "kubernetes.config.file",
+    "kubernetes.context",
+    "kubernetes.transactional-operation.",
+];
+
+/// Why configuration `key` would change nothing in a cluster of plain resources, and what does instead; `None` for
+/// every key that Flink would heed.
+///
+/// Such a key is refused rather than passed on, because nobody would notice that it is ignored.
+#[must_use]
+pub fn without_effect(key: &str) -> Option<&'static str> {
+    let starts = |prefix: &&str| key.starts_with(*prefix);
+    if ["kubernetes.operator.", "job.autoscaler."].iter().any(starts) {
+        Some("only the operator reads it")
+    } else if [
+        "containerized.master.env.",
+        "containerized.taskmanager.env.",
+        "containerized.heap-cutoff-",
+    ]
+    .iter()
+    .any(starts)
+    {
+        Some("only Flink's own deployers read it; set the containers' environment with --env")
+    } else if [
+        "execution.savepoint-restore-mode",
+        "execution.state-recovery.claim-mode",
+    ]
+    .contains(&key)
+    {
+        // Tried with 1.17.2, 1.20.5 and 2.3.0.
+        Some("each start of the JobManager overwrites it; the claim mode is always NO_CLAIM")
+    } else if key.starts_with("kubernetes.") && owned_key(key).is_none() && !KUBERNETES_CLIENT.iter().any(starts) {
+        Some("only Flink's native Kubernetes deployment reads it; use resource, podTemplate and serviceAccount")
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn owned_keys_name_what_to_use_instead() {
+        assert_eq!(owned_key("taskmanager.numberOfTaskSlots"), Some("--slots"));
+        assert_eq!(
+            owned_key("execution.checkpointing.savepoint-dir"),
+            owned_key("state.savepoints.dir")
+        );
+        assert_eq!(owned_key("rest.port"), Some("the templates"));
+        assert_eq!(owned_key("state.backend.type"), None);
+    }
+
+    #[test]
+    fn keys_that_only_other_deployments_read_are_known() {
+        for key in [
+            "kubernetes.operator.periodic.savepoint.interval",
+            "job.autoscaler.enabled",
+            "kubernetes.jobmanager.cpu",
+            "containerized.master.env.A",
+            "execution.state-recovery.claim-mode",
+        ] {
+            assert!(without_effect(key).is_some(), "{key}");
+        }
+        for key in [
+            "kubernetes.client.user-agent",
+            "kubernetes.cluster-id",
+            "state.backend.type",
+        ] {
+            assert_eq!(without_effect(key), None, "{key}");
+        }
+    }
 
     #[test]
     fn versions_are_read_in_every_spelling_in_use() {

@@ -1,1 +1,478 @@
-//! To be written.
+//! From a [`Spec`] and templates to the three objects.
+//!
+//! What is not said is not touched: a template of the user's own stays as it is but for what makes the objects a cluster
+//! (names, labels, selectors) and what the spec says outright.
+
+use serde_json::{Map, Value, json};
+
+use super::arguments::JobManagerArguments;
+use super::flink::{self, FlinkVersion};
+use super::job_id;
+use super::layer::{Entrypoint, Mount, Restart, RoleLayer};
+use super::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
+use super::pod_template;
+use super::spec::Spec;
+use super::template::{self, Templates, Variables};
+use crate::error::{Error, Result};
+
+/// Annotation with the number of the revision in the history that an object belongs to.
+pub const REVISION: &str = "kubectl-flink/revision";
+/// Annotation with the job's parallelism, so that a list need not read arguments.
+pub const PARALLELISM: &str = "kubectl-flink/parallelism";
+/// Annotation with Flink's version.
+pub const FLINK_VERSION: &str = "kubectl-flink/flink-version";
+
+/// Failures of the JobManager that a Job bears, as in the built-in template.
+const BACKOFF_LIMIT: u32 = 1000;
+/// Exit codes of the JobManager after which a new start would end the same way: 1, a command line, jar or class that is
+/// wrong, and 163, a job that Flink calls failed for good. Source: tried with 1.20.5 and 2.3.0.
+const FINAL_EXIT_CODES: [u32; 2] = [1, 163];
+
+/// The three objects of a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifests {
+    /// `NAME-master`.
+    pub service: Value,
+    /// `NAME-master`.
+    pub job: Value,
+    /// `NAME-task-manager`.
+    pub deployment: Value,
+}
+
+impl Manifests {
+    /// The objects in the order in which they are created.
+    #[must_use]
+    pub fn in_order(&self) -> [&Value; 3] {
+        [&self.service, &self.job, &self.deployment]
+    }
+}
+
+/// Renders the objects of `spec` for `namespace`; `generation` numbers the Kubernetes Jobs that the cluster has had.
+///
+/// # Errors
+/// Usage errors for templates that cannot carry the spec.
+pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u64) -> Result<Manifests> {
+    let arguments = job_manager_arguments(spec, namespace, generation);
+    let mut job_template = templates.job.clone();
+    drop_displaced(&mut job_template, &arguments, spec.layer.ha.is_some())?;
+    if !template::takes_arguments(&job_template) && arguments != JobManagerArguments::default() {
+        return Err(Error::usage(
+            "the Job's template has no ${FLINK_JOB_ARGUMENTS}, so job options cannot be passed on",
+        )
+        .hint("add it at the end of the container's args"));
+    }
+    let mut tokens: Vec<String> = arguments
+        .to_tokens()
+        .iter()
+        .map(|token| pod_template::escape_dollar(token))
+        .collect();
+    if spec.layer.ha.is_some() {
+        // Leaders publish their own address. It is an expansion by Kubernetes on purpose, so it is not escaped; it stands
+        // before all others, because nothing may follow the program's arguments.
+        tokens.insert(0, "-Djobmanager.rpc.address=$(POD_IP)".to_owned());
+    }
+    let variables = Variables {
+        name: spec.name.as_str(),
+        image: &spec.image,
+        parallelism: spec.parallelism,
+        arguments: &tokens,
+    };
+    let mut manifests = Manifests {
+        service: template::substitute(&templates.service, &variables)?,
+        job: template::substitute(&job_template, &variables)?,
+        deployment: template::substitute(&templates.deployment, &variables)?,
+    };
+    let service_in_template = manifests.service["metadata"]["name"].as_str().map(ToOwned::to_owned);
+    identify(
+        &mut manifests.service,
+        "v1",
+        &spec.name.master(),
+        MASTER,
+        spec,
+        namespace,
+    )?;
+    identify(
+        &mut manifests.job,
+        "batch/v1",
+        &spec.name.master(),
+        MASTER,
+        spec,
+        namespace,
+    )?;
+    identify(
+        &mut manifests.deployment,
+        "apps/v1",
+        &spec.name.task_manager(),
+        TASK_MANAGER,
+        spec,
+        namespace,
+    )?;
+    service(&mut manifests.service, spec)?;
+    job(&mut manifests.job, spec, generation)?;
+    deployment(&mut manifests.deployment, spec, namespace, generation)?;
+    if let Some(old) = service_in_template.filter(|old| *old != spec.name.master()) {
+        for object in [&mut manifests.job, &mut manifests.deployment] {
+            let from = format!("-Djobmanager.rpc.address={old}");
+            for argument in main_arguments(object)? {
+                if argument.as_str() == Some(&from) {
+                    *argument = json!(format!("-Djobmanager.rpc.address={}", spec.name.master()));
+                }
+            }
+        }
+    }
+    Ok(manifests)
+}
+
+/// All that the spec passes to the JobManager, not yet escaped for Kubernetes.
+#[must_use]
+pub fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> JobManagerArguments {
+    let layer = &spec.layer;
+    let mut dynamic = configuration(spec, namespace);
+    if let Some(memory) = layer.job_manager.memory {
+        dynamic.push(("jobmanager.memory.process.size".to_owned(), memory.to_flink()));
+    }
+    JobManagerArguments {
+        job_class: layer.job_class.clone(),
+        job_id: spec.job_id(namespace, generation),
+        job_id_seed: None,
+        from_savepoint: layer.from_savepoint.clone(),
+        allow_non_restored_state: layer.allow_non_restored_state.unwrap_or(false),
+        jars: layer.jars.clone().unwrap_or_default(),
+        dynamic,
+        other: Vec::new(),
+        program: layer.arguments.clone().unwrap_or_default(),
+    }
+}
+
+/// Configuration of both roles: what the user gave, and what the spec's fields mean in Flink's words.
+fn configuration(spec: &Spec, namespace: &str) -> Vec<(String, String)> {
+    let layer = &spec.layer;
+    let mut pairs: Vec<(String, String)> = layer.configuration.clone().into_iter().collect();
+    let mut push = |key: &str, value: &str| pairs.push((key.to_owned(), value.to_owned()));
+    if let Some(slots) = layer.slots {
+        push("taskmanager.numberOfTaskSlots", &slots.to_string());
+    }
+    // The old names are read by every release up to 2.3, the new ones from 1.20 on.
+    let new_names = spec
+        .flink_version
+        .is_some_and(|version| version >= FlinkVersion::new(1, 20));
+    if let Some(dir) = &layer.savepoint_dir {
+        push(
+            if new_names {
+                "execution.checkpointing.savepoint-dir"
+            } else {
+                "state.savepoints.dir"
+            },
+            dir,
+        );
+    }
+    if let Some(dir) = &layer.checkpoint_dir {
+        push(
+            if new_names {
+                "execution.checkpointing.dir"
+            } else {
+                "state.checkpoints.dir"
+            },
+            dir,
+        );
+    }
+    if let Some(dir) = &layer.ha {
+        let name = spec.name.as_str();
+        match spec.flink_version {
+            Some(version) if version >= FlinkVersion::new(1, 17) => push("high-availability.type", "kubernetes"),
+            // The class is understood by every release.
+            _ => push("high-availability", flink::KUBERNETES_HA_FACTORY),
+        }
+        push("high-availability.storageDir", dir);
+        push("high-availability.cluster-id", name);
+        push("kubernetes.cluster-id", name);
+        push("kubernetes.namespace", namespace);
+    }
+    pairs
+}
+
+/// Takes out of the template's main container what the arguments say anew, and turns the seed's `--job-id-seed`, which
+/// no release knows, into the `--job-id` that it means.
+fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address: bool) -> Result<()> {
+    let list = main_arguments(job)?;
+    list.retain(|argument| {
+        let pair = argument.as_str().and_then(|text| text.strip_prefix("-D"));
+        let key = pair.and_then(|pair| pair.split_once('=')).map(|(key, _)| key);
+        let displaced = |key: &str| {
+            (own_address && key == "jobmanager.rpc.address") || arguments.dynamic.iter().any(|(new, _)| new == key)
+        };
+        !key.is_some_and(displaced)
+    });
+    let displaced = [
+        (["--job-classname", "-j"], arguments.job_class.is_some()),
+        (["--job-id", "-jid"], arguments.job_id.is_some()),
+        (["--fromSavepoint", "-s"], arguments.from_savepoint.is_some()),
+        (["--jars", "-jars"], !arguments.jars.is_empty()),
+    ];
+    let position = |list: &[Value], names: &[&str]| {
+        list.iter()
+            .position(|argument| argument.as_str().is_some_and(|text| names.contains(&text)))
+    };
+    for (names, given) in displaced {
+        if let Some(at) = position(list, &names).filter(|_| given) {
+            list.drain(at..(at + 2).min(list.len()));
+        }
+    }
+    if let Some(at) = position(list, &["--job-id-seed"]) {
+        if arguments.job_id.is_some() {
+            list.drain(at..(at + 2).min(list.len()));
+        } else if let Some(seed) = list.get(at + 1).cloned() {
+            list[at] = json!("--job-id");
+            // The seed may hold variables, so its ID can be computed only after they are replaced.
+            list[at + 1] = json!({ SEED: seed });
+        }
+    }
+    Ok(())
+}
+
+/// Stands for a job ID that is computed from the value, in a list of arguments.
+const SEED: &str = "kubectl-flink/seed";
+
+/// Makes the object one of this cluster: name, namespace, API version, and labels that select it.
+fn identify(
+    object: &mut Value,
+    api_version: &str,
+    name: &str,
+    component: &str,
+    spec: &Spec,
+    namespace: &str,
+) -> Result<()> {
+    object["apiVersion"] = json!(api_version);
+    let metadata = map(object, &["metadata"])?;
+    metadata.insert("name".to_owned(), json!(name));
+    metadata.insert("namespace".to_owned(), json!(namespace));
+    label(map(object, &["metadata", "labels"])?, component, spec);
+    for (key, value) in &spec.layer.annotations {
+        map(object, &["metadata", "annotations"])?.insert(key.clone(), json!(value));
+    }
+    if api_version != "v1" {
+        label(
+            map(object, &["spec", "template", "metadata", "labels"])?,
+            component,
+            spec,
+        );
+        for (key, value) in &spec.layer.annotations {
+            map(object, &["spec", "template", "metadata", "annotations"])?.insert(key.clone(), json!(value));
+        }
+    }
+    Ok(())
+}
+
+fn label(labels: &mut Map<String, Value>, component: &str, spec: &Spec) {
+    for (key, value) in &spec.layer.labels {
+        labels.insert(key.clone(), json!(value));
+    }
+    labels.insert(APP_LABEL.to_owned(), json!(spec.name.as_str()));
+    labels.insert(COMPONENT_LABEL.to_owned(), json!(component));
+}
+
+fn service(service: &mut Value, spec: &Spec) -> Result<()> {
+    map(service, &["spec"])?.insert("selector".to_owned(), selector(spec, MASTER));
+    let Some(port) = spec.layer.node_port else {
+        return Ok(());
+    };
+    map(service, &["spec"])?.insert("type".to_owned(), json!("NodePort"));
+    let ui = service["spec"]["ports"]
+        .as_array_mut()
+        .and_then(|ports| {
+            ports
+                .iter_mut()
+                .find(|entry| entry["name"] == "ui" || entry["port"] == 8081)
+        })
+        .and_then(Value::as_object_mut)
+        .ok_or_else(|| Error::usage("the Service's template has no port named ui for --node-port"))?;
+    ui.insert("nodePort".to_owned(), json!(port));
+    Ok(())
+}
+
+fn selector(spec: &Spec, component: &str) -> Value {
+    json!({ APP_LABEL: spec.name.as_str(), COMPONENT_LABEL: component })
+}
+
+fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
+    for argument in main_arguments(job)? {
+        if let Some(seed) = argument.get(SEED).and_then(Value::as_str).map(job_id::from_seed) {
+            *argument = json!(seed);
+        }
+    }
+    annotate(job, spec, generation)?;
+    role(job, spec, &spec.layer.job_manager, ["standalone-job", "job-cluster"])?;
+    if spec.layer.ha.is_some() {
+        let env = list(main_container(job)?, "env")?;
+        if !env.iter().any(|variable| variable["name"] == "POD_IP") {
+            env.push(json!({ "name": "POD_IP", "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }));
+        }
+    }
+    match spec.layer.restart {
+        None => Ok(()),
+        Some(policy) => restart(job, policy),
+    }
+}
+
+fn restart(job: &mut Value, policy: Restart) -> Result<()> {
+    let container = main_container(job)?["name"].clone();
+    let spec = map(job, &["spec"])?;
+    spec.remove("podFailurePolicy");
+    spec.remove("podReplacementPolicy");
+    match policy {
+        Restart::UntilTerminal => {
+            spec.insert("podReplacementPolicy".to_owned(), json!("Failed"));
+            spec.insert(
+                "podFailurePolicy".to_owned(),
+                json!({ "rules": [
+                    { "action": "FailJob", "onExitCodes": { "containerName": container, "operator": "In", "values": FINAL_EXIT_CODES } },
+                    { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
+                ] }),
+            );
+            spec.insert("backoffLimit".to_owned(), json!(BACKOFF_LIMIT));
+        }
+        Restart::OnFailure => {
+            spec.insert("backoffLimit".to_owned(), json!(BACKOFF_LIMIT));
+        }
+        Restart::Never => {
+            spec.insert("backoffLimit".to_owned(), json!(0));
+        }
+    }
+    let word = if policy == Restart::OnFailure {
+        "OnFailure"
+    } else {
+        "Never"
+    };
+    map(job, &["spec", "template", "spec"])?.insert("restartPolicy".to_owned(), json!(word));
+    Ok(())
+}
+
+fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: u64) -> Result<()> {
+    annotate(deployment, spec, generation)?;
+    let body = map(deployment, &["spec"])?;
+    body.insert("replicas".to_owned(), json!(spec.task_managers));
+    body.insert(
+        "selector".to_owned(),
+        json!({ "matchLabels": selector(spec, TASK_MANAGER) }),
+    );
+    // A new generation of TaskManagers for each JobManager: those that live on would look for the old one until their
+    // heartbeat times out.
+    map(deployment, &["spec", "template", "metadata", "annotations"])?
+        .insert(REVISION.to_owned(), json!(generation.to_string()));
+    let mut dynamic = configuration(spec, namespace);
+    if let Some(memory) = spec.layer.task_manager.memory {
+        dynamic.push(("taskmanager.memory.process.size".to_owned(), memory.to_flink()));
+    }
+    let arguments = main_arguments(deployment)?;
+    for (key, value) in dynamic {
+        let prefix = format!("-D{key}=");
+        arguments.retain(|argument| !argument.as_str().is_some_and(|text| text.starts_with(&prefix)));
+        arguments.push(json!(pod_template::escape_dollar(&format!("{prefix}{value}"))));
+    }
+    role(
+        deployment,
+        spec,
+        &spec.layer.task_manager,
+        ["taskmanager", "task-manager"],
+    )
+}
+
+fn annotate(object: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
+    let annotations = map(object, &["metadata", "annotations"])?;
+    annotations.insert(REVISION.to_owned(), json!(generation.to_string()));
+    annotations.insert(PARALLELISM.to_owned(), json!(spec.parallelism.to_string()));
+    if let Some(version) = spec.flink_version {
+        annotations.insert(FLINK_VERSION.to_owned(), json!(version.to_string()));
+    }
+    Ok(())
+}
+
+/// What Job and Deployment have in common: their Pods. `words` are the entrypoint's, official and legacy.
+fn role(object: &mut Value, spec: &Spec, role: &RoleLayer, words: [&str; 2]) -> Result<()> {
+    let layer = &spec.layer;
+    let container = main_container(object)?["name"].as_str().unwrap_or_default().to_owned();
+    if let Some(entrypoint) = spec.entrypoint()
+        && let Some(first) = main_arguments(object)?.first_mut()
+        && words.iter().any(|word| first == word)
+    {
+        *first = json!(words[usize::from(entrypoint == Entrypoint::Legacy)]);
+    }
+    let template = &mut object["spec"]["template"];
+    for patch in [&layer.pod_template, &role.pod_template].into_iter().flatten() {
+        pod_template::merge(template, patch, &container)?;
+    }
+    pod_template::add_env(template, &container, &layer.env)?;
+    for mount in &layer.mounts {
+        pod_template::add_mount(template, &container, &Mount::clone(mount))?;
+    }
+    pod_template::add_log_configuration(template, &container, &layer.log_configuration)?;
+    let pod = map(object, &["spec", "template", "spec"])?;
+    if let Some(account) = &layer.service_account {
+        pod.insert("serviceAccountName".to_owned(), json!(account));
+    }
+    if let Some(secrets) = &layer.image_pull_secrets {
+        let references: Vec<_> = secrets.iter().map(|name| json!({ "name": name })).collect();
+        pod.insert("imagePullSecrets".to_owned(), json!(references));
+    }
+    let main = main_container(object)?;
+    main.insert("image".to_owned(), json!(spec.image));
+    if let Some(policy) = layer.image_pull_policy {
+        main.insert("imagePullPolicy".to_owned(), json!(policy.as_str()));
+    }
+    let amounts = [
+        ("memory", role.memory.map(super::quantity::Memory::to_kubernetes)),
+        ("cpu", role.cpu.map(|cpu| cpu.to_string())),
+    ];
+    for (resource, amount) in amounts {
+        let Some(amount) = amount else { continue };
+        for kind in ["requests", "limits"] {
+            let resources = main.entry("resources").or_insert_with(|| json!({}));
+            resources[kind][resource] = json!(amount);
+        }
+    }
+    Ok(())
+}
+
+/// The container that runs Flink: the first one of the template.
+fn main_container(object: &mut Value) -> Result<&mut Map<String, Value>> {
+    let kind = object["kind"].as_str().unwrap_or("object").to_owned();
+    object["spec"]["template"]["spec"]["containers"]
+        .as_array_mut()
+        .and_then(|containers| containers.first_mut())
+        .and_then(Value::as_object_mut)
+        .ok_or_else(|| Error::usage(format!("the {kind}'s template has no container")))
+}
+
+fn main_arguments(object: &mut Value) -> Result<&mut Vec<Value>> {
+    list(main_container(object)?, "args")
+}
+
+/// The list `key` of `map`, made where it is absent.
+fn list<'a>(map: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Vec<Value>> {
+    let value = map.entry(key).or_insert_with(|| json!([]));
+    if value.is_null() {
+        *value = json!([]);
+    }
+    value
+        .as_array_mut()
+        .ok_or_else(|| Error::usage(format!("{key} of a container in a template is no list")))
+}
+
+/// The map at `path`, made where it is absent.
+fn map<'a>(object: &'a mut Value, path: &[&str]) -> Result<&'a mut Map<String, Value>> {
+    let mut at = object;
+    for key in path {
+        if at.is_null() {
+            *at = json!({});
+        }
+        at = match at {
+            Value::Object(map) => map.entry(*key).or_insert_with(|| json!({})),
+            _ => return Err(Error::usage(format!("{} in a template is no map", path.join(".")))),
+        };
+    }
+    if at.is_null() {
+        *at = json!({});
+    }
+    at.as_object_mut()
+        .ok_or_else(|| Error::usage(format!("{} in a template is no map", path.join("."))))
+}

@@ -99,6 +99,16 @@ pub fn labels(name: &ClusterName, component: &str) -> Vec<(&'static str, String)
     ]
 }
 
+/// Whether the plugin sets the label `key` itself.
+#[must_use]
+pub fn is_own_label(key: &str) -> bool {
+    const RECOMMENDED: [&str; 4] = ["name", "instance", "component", "managed-by"];
+    [APP_LABEL, COMPONENT_LABEL].contains(&key)
+        || key
+            .strip_prefix("app.kubernetes.io/")
+            .is_some_and(|rest| RECOMMENDED.contains(&rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,310 @@
-//! To be written.
+//! A cluster as it shall be: validated, with every default in its place.
+
+use super::arguments::MAX_ARGUMENT;
+use super::flink::FlinkVersion;
+use super::job_id;
+use super::layer::{Entrypoint, JobId, Layer};
+use super::names::ClusterName;
+use crate::error::{Error, Result};
+
+/// Largest parallelism that Flink takes: 2^15. Source: Flink's `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
+pub const MAX_PARALLELISM: u32 = 32_768;
+
+/// A validated cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The cluster's name.
+    pub name: ClusterName,
+    /// Image of both roles.
+    pub image: String,
+    /// Flink's version, where it was said or the image's tag tells it.
+    pub flink_version: Option<FlinkVersion>,
+    /// Default parallelism of the job, 1 to [`MAX_PARALLELISM`].
+    pub parallelism: u32,
+    /// Task slots per TaskManager.
+    pub slots: u32,
+    /// Number of TaskManagers.
+    pub task_managers: u32,
+    /// All that was said of the cluster, for what needs no default: the source of everything else.
+    pub layer: Layer,
+}
+
+impl Spec {
+    /// Validates `layer` and fills in the defaults.
+    ///
+    /// # Errors
+    /// Usage error for the first thing that cannot be.
+    pub fn resolve(layer: Layer) -> Result<Self> {
+        let name = ClusterName::new(layer.name.as_deref().unwrap_or_default())?;
+        let image = match layer.image.as_deref() {
+            Some(image) => valid_image(image)?,
+            None => {
+                return Err(Error::usage(format!("cluster {name} has no image")).hint(
+                    "--image IMAGE names one with Flink and your jar in /opt/flink/usrlib, FLINK_IMAGE_NAME does too",
+                ));
+            }
+        };
+        let parallelism = layer.parallelism.unwrap_or(1);
+        if !(1..=MAX_PARALLELISM).contains(&parallelism) {
+            return Err(Error::usage(format!(
+                "invalid parallelism {parallelism}: Flink takes 1 to {MAX_PARALLELISM}"
+            )));
+        }
+        let slots = layer.slots.unwrap_or(1);
+        if slots == 0 {
+            return Err(Error::usage(
+                "invalid number of task slots 0: a TaskManager has at least 1",
+            ));
+        }
+        validate_texts(&layer)?;
+        if let Some(JobId::Fixed(id)) = &layer.job_id {
+            job_id::parse(id)?;
+        }
+        let flink_version = layer.flink_version.or_else(|| FlinkVersion::of_image(&image));
+        if layer.jars.as_ref().is_some_and(|jars| !jars.is_empty())
+            && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(1, 19))
+        {
+            return Err(
+                Error::usage(format!("Flink {version} cannot fetch jars, that came with 1.19"))
+                    .hint("put the jar into the image, under /opt/flink/usrlib"),
+            );
+        }
+        Ok(Self {
+            image,
+            flink_version,
+            parallelism,
+            slots,
+            task_managers: layer.task_managers.unwrap_or_else(|| parallelism.div_ceil(slots)),
+            name,
+            layer,
+        })
+    }
+
+    /// The words of the image's entrypoint; `None`: those of the template.
+    #[must_use]
+    pub fn entrypoint(&self) -> Option<Entrypoint> {
+        self.layer.entrypoint.or_else(|| {
+            self.flink_version
+                .map(FlinkVersion::entrypoint)
+                .filter(|word| *word == Entrypoint::Legacy)
+        })
+    }
+
+    /// The job ID for the `generation`-th Kubernetes Job of this cluster.
+    ///
+    /// With high availability every generation needs one of its own, that stays the same when the JobManager is
+    /// restarted: a job ID that ended is never run again (Flink 1.20 then exits with 0 without a word). Without it, none:
+    /// a restarted JobManager must not find itself under an old one.
+    #[must_use]
+    pub fn job_id(&self, namespace: &str, generation: u64) -> Option<String> {
+        match &self.layer.job_id {
+            Some(JobId::Fixed(id)) => Some(id.to_ascii_lowercase()),
+            Some(JobId::Seed(seed)) => Some(job_id::from_seed(seed)),
+            None if self.layer.ha.is_some() => {
+                Some(job_id::from_seed(&format!("{namespace}/{}/{generation}", self.name)))
+            }
+            None => None,
+        }
+    }
+}
+
+fn valid_image(image: &str) -> Result<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
+    if !image.is_empty() && image.len() <= 1024 && image.chars().all(plain) && !image.starts_with(['-', ':', '/', '@'])
+    {
+        Ok(image.to_owned())
+    } else {
+        Err(Error::usage(format!(
+            "invalid image {image:?}: it must be like registry/name:tag"
+        )))
+    }
+}
+
+/// What no process can be given: NUL, and arguments longer than Linux passes.
+fn validate_texts(layer: &Layer) -> Result<()> {
+    let arguments = layer
+        .arguments
+        .iter()
+        .flatten()
+        .map(|text| ("program argument", text.as_str(), 0));
+    let savepoint = layer
+        .from_savepoint
+        .iter()
+        .map(|text| ("savepoint path", text.as_str(), 0));
+    let class = layer.job_class.iter().map(|text| ("job class", text.as_str(), 0));
+    let jars = layer.jars.iter().flatten().map(|text| ("jar", text.as_str(), 0));
+    let configuration = layer
+        .configuration
+        .iter()
+        .map(|(key, value)| ("configuration", value.as_str(), key.len() + 3));
+    let env = layer
+        .env
+        .iter()
+        .map(|(key, value)| ("environment variable", value.as_str(), key.len() + 1));
+    let dirs = [&layer.savepoint_dir, &layer.checkpoint_dir, &layer.ha]
+        .into_iter()
+        .flatten()
+        .map(|text| ("folder", text.as_str(), 40));
+    for (what, text, beside) in arguments
+        .chain(savepoint)
+        .chain(class)
+        .chain(jars)
+        .chain(configuration)
+        .chain(env)
+        .chain(dirs)
+    {
+        if text.contains('\0') {
+            return Err(Error::usage(format!(
+                "a {what} has a NUL character, which no process can be given"
+            )));
+        }
+        if text.len() + beside > MAX_ARGUMENT {
+            return Err(Error::usage(format!(
+                "a {what} has {} bytes; Linux passes at most {MAX_ARGUMENT} in one argument",
+                text.len()
+            )));
+        }
+    }
+    let not_empty = [
+        ("savepoint path", &layer.from_savepoint),
+        ("job class", &layer.job_class),
+        ("savepoint folder", &layer.savepoint_dir),
+        ("checkpoint folder", &layer.checkpoint_dir),
+        ("folder of high availability", &layer.ha),
+    ];
+    for (what, value) in not_empty {
+        if value.as_deref() == Some("") {
+            return Err(Error::usage(format!("the {what} is empty")));
+        }
+    }
+    if let Some(bad) = layer
+        .jars
+        .iter()
+        .flatten()
+        .find(|jar| jar.is_empty() || jar.contains(','))
+    {
+        return Err(Error::usage(format!(
+            "invalid jar {bad:?}: Flink separates jars by commas"
+        )));
+    }
+    if let Some(bad) = layer
+        .env
+        .keys()
+        .find(|key| key.is_empty() || key.contains(|c: char| c == '=' || !(' '..='~').contains(&c)))
+    {
+        return Err(Error::usage(format!("invalid name of an environment variable {bad:?}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer() -> Layer {
+        Layer {
+            name: Some("demo".into()),
+            image: Some("flink:2.3.0".into()),
+            ..Layer::default()
+        }
+    }
+
+    #[test]
+    fn task_managers_are_as_many_as_the_slots_need() {
+        let spec = Spec::resolve(Layer {
+            parallelism: Some(5),
+            slots: Some(2),
+            ..layer()
+        })
+        .unwrap();
+        assert_eq!(spec.task_managers, 3);
+        assert_eq!(spec.flink_version, Some(FlinkVersion::new(2, 3)));
+        assert_eq!(spec.job_id("ns", 1), None);
+    }
+
+    #[test]
+    fn high_availability_has_a_job_id_for_each_generation() {
+        let spec = Spec::resolve(Layer {
+            ha: Some("s3://ha".into()),
+            ..layer()
+        })
+        .unwrap();
+        assert_eq!(spec.job_id("ns", 1).unwrap().len(), 32);
+        assert_eq!(spec.job_id("ns", 1), spec.job_id("ns", 1));
+        assert_ne!(spec.job_id("ns", 1), spec.job_id("ns", 2));
+        assert_ne!(spec.job_id("ns", 1), spec.job_id("other", 1));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_a_reason() {
+        let refused = |layer: Layer, reason: &str| {
+            let error = Spec::resolve(layer).unwrap_err();
+            assert!(error.message.contains(reason), "{error}");
+        };
+        refused(Layer { image: None, ..layer() }, "no image");
+        refused(
+            Layer {
+                image: Some("a b".into()),
+                ..layer()
+            },
+            "\"a b\"",
+        );
+        refused(
+            Layer {
+                parallelism: Some(0),
+                ..layer()
+            },
+            "1 to 32768",
+        );
+        refused(
+            Layer {
+                parallelism: Some(32_769),
+                ..layer()
+            },
+            "1 to 32768",
+        );
+        refused(
+            Layer {
+                slots: Some(0),
+                ..layer()
+            },
+            "at least 1",
+        );
+        refused(
+            Layer {
+                job_id: Some(JobId::Fixed("x".into())),
+                ..layer()
+            },
+            "32 hexadecimal",
+        );
+        refused(
+            Layer {
+                arguments: Some(vec!["a\0".into()]),
+                ..layer()
+            },
+            "NUL",
+        );
+        refused(
+            Layer {
+                arguments: Some(vec!["a".repeat(MAX_ARGUMENT + 1)]),
+                ..layer()
+            },
+            "131072 bytes",
+        );
+        refused(
+            Layer {
+                image: Some("flink:1.18".into()),
+                jars: Some(vec!["a".into()]),
+                ..layer()
+            },
+            "1.19",
+        );
+        refused(
+            Layer {
+                env: [("a=b".to_owned(), String::new())].into(),
+                ..layer()
+            },
+            "\"a=b\"",
+        );
+    }
+}

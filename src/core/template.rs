@@ -1,1 +1,346 @@
-//! To be written.
+//! Templates of the three resources, with the seed's four variables.
+//!
+//! A template is parsed as YAML first, and variables are replaced inside scalars of the tree afterwards: no value can
+//! change the structure. So that the seed's own `[…, ${FLINK_JOB_ARGUMENTS}]`, which is no YAML before it is substituted,
+//! parses too, each variable is first replaced by a marker of private-use characters.
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+
+/// Names of the variables, as in the seed's README.
+pub const VARIABLES: [&str; 4] = [
+    "FLINK_APPLICATION_NAME",
+    "FLINK_IMAGE_NAME",
+    "FLINK_JOB_PARALLELISM",
+    "FLINK_JOB_ARGUMENTS",
+];
+const NAME: usize = 0;
+const IMAGE: usize = 1;
+const PARALLELISM: usize = 2;
+const ARGUMENTS: usize = 3;
+
+/// Marks the place of a variable; the variable's index and whether it stood in quotes follow.
+const OPEN: char = '\u{e000}';
+const CLOSE: char = '\u{e001}';
+
+/// Files that `manifests/` holds, with their contents: Service, Job, Deployment. Named as in the seed.
+pub const BUILT_IN: [(&str, &str); 3] = [
+    (
+        "job-cluster-service.yaml.template",
+        include_str!("../../manifests/job-cluster-service.yaml.template"),
+    ),
+    (
+        "job-cluster-job.yaml.template",
+        include_str!("../../manifests/job-cluster-job.yaml.template"),
+    ),
+    (
+        "task-manager-deployment.yaml.template",
+        include_str!("../../manifests/task-manager-deployment.yaml.template"),
+    ),
+];
+
+/// Values of the four variables.
+#[derive(Clone, Debug)]
+pub struct Variables<'a> {
+    /// `${FLINK_APPLICATION_NAME}`.
+    pub name: &'a str,
+    /// `${FLINK_IMAGE_NAME}`.
+    pub image: &'a str,
+    /// `${FLINK_JOB_PARALLELISM}`.
+    pub parallelism: u32,
+    /// `${FLINK_JOB_ARGUMENTS}`, spliced into the list in which it stands.
+    pub arguments: &'a [String],
+}
+
+/// The three templates: trees in which variables are markers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Templates {
+    /// The Service.
+    pub service: Value,
+    /// The Job.
+    pub job: Value,
+    /// The Deployment.
+    pub deployment: Value,
+}
+
+impl Templates {
+    /// The templates compiled in.
+    pub fn built_in() -> Result<Self> {
+        Self::from_files(BUILT_IN)
+    }
+
+    /// Finds the three kinds among files, each (name, content). A file may have several documents.
+    ///
+    /// # Errors
+    /// Usage error for malformed YAML (with line and column), an unknown kind, a kind that is missing or there twice.
+    pub fn from_files<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
+        let mut found: [(&str, Option<Value>); 3] = [("Service", None), ("Job", None), ("Deployment", None)];
+        for (source, text) in files {
+            for tree in parse(text, source)? {
+                let kind = tree["kind"].as_str().unwrap_or("an object without a kind");
+                let Some((_, slot)) = found.iter_mut().find(|(known, _)| *known == kind) else {
+                    return Err(Error::usage(format!(
+                        "{source}: it has {kind}, but a cluster is a Service, a Job and a Deployment"
+                    )));
+                };
+                if slot.is_some() {
+                    return Err(Error::usage(format!("{source}: there is a second {kind}")));
+                }
+                *slot = Some(tree);
+            }
+        }
+        let mut take = |index: usize| {
+            let (kind, slot): &mut (&str, Option<Value>) = &mut found[index];
+            slot.take().ok_or_else(|| {
+                Error::usage(format!("the templates have no {kind}"))
+                    .hint("`kubectl flink manifests DIR` writes a complete set")
+            })
+        };
+        Ok(Self {
+            service: take(0)?,
+            job: take(1)?,
+            deployment: take(2)?,
+        })
+    }
+}
+
+/// Parses a template; empty documents are left out.
+fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
+    if text.contains([OPEN, CLOSE]) {
+        return Err(Error::usage(format!(
+            "{source}: the characters U+E000 and U+E001 cannot stand in a template"
+        )));
+    }
+    let documents: Vec<Value> = serde_yaml::from_multiple(&mark(text))
+        .map_err(|e| Error::usage(format!("{source}: {}", first_line(&e.to_string()))))?;
+    Ok(documents.into_iter().filter(|tree| !tree.is_null()).collect())
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or(text)
+}
+
+/// Replaces `${NAME}` and `$NAME` of the four variables by markers.
+fn mark(text: &str) -> String {
+    let mut marked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let (before, from) = rest.split_at(at);
+        marked.push_str(before);
+        let found = VARIABLES.iter().enumerate().find_map(|(index, name)| {
+            let braced = from[1..]
+                .strip_prefix('{')
+                .and_then(|s| s.strip_prefix(name))
+                .and_then(|s| s.strip_prefix('}'));
+            let bare = from[1..]
+                .strip_prefix(name)
+                .filter(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
+            braced.or(bare).map(|after| (index, after))
+        });
+        if let Some((index, after)) = found {
+            let quote = before.chars().next_back().filter(|c| matches!(c, '"' | '\''));
+            let quoted = quote.is_some_and(|quote| after.starts_with(quote));
+            marked.push(OPEN);
+            marked.push_str(&index.to_string());
+            marked.push(if quoted { 'q' } else { 'p' });
+            marked.push(CLOSE);
+            rest = after;
+        } else {
+            marked.push('$');
+            rest = &from[1..];
+        }
+    }
+    marked.push_str(rest);
+    marked
+}
+
+/// Replaces the variables of `tree`.
+///
+/// A number stands where `${FLINK_JOB_PARALLELISM}` is a whole plain scalar, as after `envsubst`.
+///
+/// # Errors
+/// Usage error when the arguments stand where no list can take them, or a variable of the seed's manner is misspelled.
+pub fn substitute(tree: &Value, variables: &Variables) -> Result<Value> {
+    Ok(match tree {
+        Value::String(text) => scalar(text, variables)?,
+        Value::Array(items) => {
+            let mut list = Vec::with_capacity(items.len());
+            for item in items {
+                if item.as_str().is_some_and(|text| whole(text, ARGUMENTS)) {
+                    list.extend(variables.arguments.iter().map(|argument| json!(argument)));
+                } else {
+                    list.push(substitute(item, variables)?);
+                }
+            }
+            Value::Array(list)
+        }
+        Value::Object(map) => {
+            let mut replaced = serde_json::Map::with_capacity(map.len());
+            for (key, value) in map {
+                let key = match scalar(key, variables)? {
+                    Value::String(key) => key,
+                    other => other.to_string(),
+                };
+                replaced.insert(key, substitute(value, variables)?);
+            }
+            Value::Object(replaced)
+        }
+        other => other.clone(),
+    })
+}
+
+/// Whether `tree` has a place for the program's arguments.
+#[must_use]
+pub fn takes_arguments(tree: &Value) -> bool {
+    match tree {
+        Value::String(text) => whole(text, ARGUMENTS),
+        Value::Array(items) => items.iter().any(takes_arguments),
+        Value::Object(map) => map.values().any(takes_arguments),
+        _ => false,
+    }
+}
+
+/// The marker of the arguments, for templates that are made of objects.
+#[must_use]
+pub fn arguments_marker() -> Value {
+    json!(format!("{OPEN}{ARGUMENTS}p{CLOSE}"))
+}
+
+fn whole(text: &str, index: usize) -> bool {
+    let inner = text.strip_prefix(OPEN).and_then(|s| s.strip_suffix(CLOSE));
+    inner.is_some_and(|inner| inner.trim_end_matches(['q', 'p']) == index.to_string())
+}
+
+fn scalar(text: &str, variables: &Variables) -> Result<Value> {
+    if let Some(at) = text.find("${FLINK_") {
+        return Err(
+            Error::usage(format!("unknown variable in a template: {}", first_line(&text[at..]))).hint(format!(
+                "the variables are {}",
+                VARIABLES.map(|name| format!("${{{name}}}")).join(", ")
+            )),
+        );
+    }
+    if whole(text, PARALLELISM) && !text.contains('q') {
+        return Ok(json!(variables.parallelism));
+    }
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(OPEN) {
+        replaced.push_str(before);
+        let (marker, after) = after.split_once(CLOSE).unwrap_or((after, ""));
+        match marker.trim_end_matches(['q', 'p']).parse() {
+            Ok(NAME) => replaced.push_str(variables.name),
+            Ok(IMAGE) => replaced.push_str(variables.image),
+            Ok(PARALLELISM) => replaced.push_str(&variables.parallelism.to_string()),
+            _ => {
+                return Err(Error::usage(
+                    "${FLINK_JOB_ARGUMENTS} is a list: it must be an item of a list of its own, as in args",
+                ));
+            }
+        }
+        rest = after;
+    }
+    replaced.push_str(rest);
+    Ok(Value::String(replaced))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const VALUES: Variables = Variables {
+        name: "demo",
+        image: "flink:2.3.0",
+        parallelism: 3,
+        arguments: &[],
+    };
+
+    fn render(text: &str, variables: &Variables) -> Result<Value> {
+        substitute(&parse(text, "test").unwrap()[0], variables)
+    }
+
+    #[test]
+    fn variables_are_replaced_inside_scalars() {
+        let arguments = ["a: b".to_owned(), "]".to_owned()];
+        let tree = render(
+            "name: ${FLINK_APPLICATION_NAME}-master\nreplicas: ${FLINK_JOB_PARALLELISM}\nlabel: \"${FLINK_JOB_PARALLELISM}\"\nbare: $FLINK_IMAGE_NAME\nargs: [\"job\", \"-Dp=${FLINK_JOB_PARALLELISM}\", ${FLINK_JOB_ARGUMENTS}] # ${ANY}\nother: ${HOME} $(POD_IP)\n",
+            &Variables { arguments: &arguments, ..VALUES },
+        )
+        .unwrap();
+        let want = json!({
+            "name": "demo-master", "replicas": 3, "label": "3", "bare": "flink:2.3.0",
+            "args": ["job", "-Dp=3", "a: b", "]"], "other": "${HOME} $(POD_IP)",
+        });
+        assert_eq!(tree, want);
+    }
+
+    #[test]
+    fn no_arguments_leave_no_item() {
+        assert_eq!(
+            render("args: [a, ${FLINK_JOB_ARGUMENTS}]", &VALUES).unwrap(),
+            json!({"args": ["a"]})
+        );
+        assert_eq!(
+            render("args:\n- a\n- ${FLINK_JOB_ARGUMENTS}\n", &VALUES).unwrap(),
+            json!({"args": ["a"]})
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_refused() {
+        assert!(
+            render("a: \"x ${FLINK_JOB_ARGUMENTS}\"", &VALUES)
+                .unwrap_err()
+                .message
+                .contains("list")
+        );
+        assert!(
+            render("a: '${FLINK_IMAGE}'", &VALUES)
+                .unwrap_err()
+                .message
+                .contains("${FLINK_IMAGE}")
+        );
+        let error = parse("a: [\nb: }", "file.yaml").unwrap_err();
+        assert!(
+            error.message.starts_with("file.yaml: ") && error.message.contains("line"),
+            "{error}"
+        );
+        assert!(
+            Templates::from_files([("f", "kind: Pod")])
+                .unwrap_err()
+                .message
+                .contains("Pod")
+        );
+        assert!(
+            Templates::from_files([("f", "kind: Job\n---\nkind: Job")])
+                .unwrap_err()
+                .message
+                .contains("second")
+        );
+        assert!(
+            Templates::from_files([("f", "kind: Job")])
+                .unwrap_err()
+                .message
+                .contains("no Service")
+        );
+    }
+
+    #[test]
+    fn the_built_in_templates_take_arguments() {
+        let templates = Templates::built_in().unwrap();
+        assert!(takes_arguments(&templates.job));
+        assert!(!takes_arguments(&templates.service));
+    }
+
+    proptest! {
+        #[test]
+        fn no_argument_can_change_the_structure(argument in any::<String>()) {
+            let arguments = [argument.clone()];
+            let tree = render("args: [x, ${FLINK_JOB_ARGUMENTS}]\nafter: z", &Variables { arguments: &arguments, ..VALUES }).unwrap();
+            prop_assert_eq!(tree, json!({"args": ["x", argument], "after": "z"}));
+        }
+    }
+}

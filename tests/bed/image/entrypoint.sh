@@ -21,8 +21,9 @@ as_flink=()
 if [[ $(id -u) == 0 ]]; then as_flink=(setpriv --reuid=flink --regid=flink --init-groups); fi
 
 enable_plugins() {
-    local name
-    while IFS= read -r -d ';' name || [[ -n $name ]]; do
+    local name names
+    IFS=';' read -r -a names <<< "${ENABLE_BUILT_IN_PLUGINS//[[:space:]]/}"
+    for name in "${names[@]}"; do
         [[ -n $name ]] || continue
         if [[ ! -e $FLINK_HOME/opt/$name ]]; then
             echo "Plugin $name does not exist in $FLINK_HOME/opt." >&2
@@ -31,7 +32,7 @@ enable_plugins() {
         mkdir -p "$FLINK_HOME/plugins/${name%.jar}"
         ln -fs "$FLINK_HOME/opt/$name" "$FLINK_HOME/plugins/${name%.jar}/$name"
         echo "Linked $name as a plugin"
-    done <<< "${ENABLE_BUILT_IN_PLUGINS//[[:space:]]/};"
+    done
 }
 
 # Flat files: a line is replaced where it stands, else added at the end.

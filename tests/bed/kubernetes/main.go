@@ -28,8 +28,20 @@ var parts = map[string]func() *cobra.Command{
 	"kube-controller-manager": controllers.NewControllerManagerCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kube-proxy":              proxy.NewProxyCommand,
-	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+	"kubelet":                 func() *cobra.Command { return newKubelet(kubelet.NewKubeletCommand) },
 	"kubectl":                 kubectl.NewDefaultKubectlCommand,
+}
+
+// Up to 1.33 the constructor took nothing, later a context. The bed runs both.
+func newKubelet(constructor any) *cobra.Command {
+	switch constructor := constructor.(type) {
+	case func() *cobra.Command:
+		return constructor()
+	case func(context.Context) *cobra.Command:
+		return constructor(context.Background())
+	default:
+		panic(fmt.Sprintf("kubelet's constructor has changed: %T", constructor))
+	}
 }
 
 func main() {

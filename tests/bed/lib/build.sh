@@ -6,21 +6,29 @@ source "$BED_LIB/kubernetes.sh"
 # shellcheck source=tests/bed/lib/images.sh
 source "$BED_LIB/images.sh"
 
-# program:package, for each program that the bed calls.
-NEEDED=(
-    etcd:etcd-server containerd:containerd runc:runc iptables:iptables conntrack:conntrack ipset:ipset socat:socat
-    debootstrap:debootstrap jq:jq kmod:kmod ip:iproute2 ps:procps openssl:openssl gcc:gcc python3:python3
-    curl:curl envsubst:gettext-base mvn:maven flock:util-linux mount:mount awk:gawk
+# program:package, for each program that is called: by a running bed, and for the builds.
+RUN_NEEDS=(
+    etcd:etcd-server containerd:containerd runc:runc bridge:containernetworking-plugins iptables:iptables
+    conntrack:conntrack ipset:ipset socat:socat modprobe:kmod ip:iproute2 sysctl:procps openssl:openssl curl:curl
+    jq:jq python3:python3 envsubst:gettext-base unshare:util-linux mount:mount awk:gawk
 )
+BUILD_NEEDS=(debootstrap:debootstrap gcc:gcc stdio.h:libc6-dev pip:python3-pip mvn:maven)
+
+# Not everything asked for is a program on PATH.
+is_there() {
+    case $1 in
+        bridge) [[ -x /usr/lib/cni/bridge ]] ;;
+        stdio.h) [[ -e /usr/include/stdio.h ]] ;;
+        pip) python3 -m pip --version > /dev/null 2>&1 ;;
+        *) command -v "$1" > /dev/null ;;
+    esac
+}
 
 install_packages() {
     local pair packages=()
-    for pair in "${NEEDED[@]}"; do
-        if ! command -v "${pair%%:*}" > /dev/null; then packages+=("${pair#*:}"); fi
+    for pair in "$@"; do
+        is_there "${pair%%:*}" || packages+=("${pair#*:}")
     done
-    if [[ ! -x /usr/lib/cni/bridge ]]; then packages+=(containernetworking-plugins); fi
-    if [[ ! -e /usr/include/stdio.h ]]; then packages+=(libc6-dev); fi
-    if ! python3 -m pip --version > /dev/null 2>&1; then packages+=(python3-pip); fi
     if ((${#packages[@]} > 0)); then
         command -v apt-get > /dev/null || die "missing: ${packages[*]}" "the bed installs them by apt-get, which is not here"
         say "installing ${packages[*]}"
@@ -41,6 +49,10 @@ install_packages() {
             die "installing ${packages[*]} failed" "apt-get install ${packages[*]}"
         fi
     fi
+}
+
+# These two are not installed unasked: there is more than one place to have them from.
+check_compilers() {
     command -v go > /dev/null || die "there is no Go, which Kubernetes is built with" \
         "apt-get install -t $DEBIAN_RELEASE-backports golang-go" "or unpack a release of Go and put its bin folder on PATH"
     command -v javac > /dev/null || die "there is no JDK, which the test jobs are built with" \
@@ -51,13 +63,17 @@ build_all() {
     mkdir -p "$BED_CACHE/log"
     # Left over from builds that were cut short: nobody else is at work, the lock is held.
     rm -rf "$BED_CACHE/work"
-    if [[ -x $KUBERNETES/hyperkube && -d $COREDNS && -d $TOOLS && -d $BASE && -d $FLINK_LAYER && -d $EXAMPLES && -d $JOBS ]]; then
-        return 0
-    fi
-    install_packages
+    local part missing=
+    for part in "$TOOLS" "$KUBERNETES" "$COREDNS" "$BASE" "$FLINK" "$FLINK_LAYER" "$ENTRYPOINTS" "$EXAMPLES" "$JOBS"; do
+        if [[ ! -d $part ]]; then missing=yes; fi
+    done
+    install_packages "${RUN_NEEDS[@]}"
+    if [[ -z $missing ]]; then return 0; fi
+    install_packages "${BUILD_NEEDS[@]}"
+    check_compilers
     build_tools
     # Side by side, for one waits for the network while the other keeps the cores busy.
-    local part parts=() failed=''
+    local parts=() failed=
     build_kubernetes &
     parts+=($!)
     build_base &

@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # What every command of the bed shares: paths, versions, messages, the cache. Sourced, never run.
+# shellcheck disable=SC2034 # the constants are for those who source this
 
+# Some of the programs called are not on the PATH of every shell.
+PATH=$PATH:/usr/sbin:/sbin
 BED_LIB=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 BED_SOURCE=$(dirname -- "$BED_LIB")
 JOBS_SOURCE=$(dirname -- "$BED_SOURCE")/jobs

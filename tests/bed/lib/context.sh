@@ -16,7 +16,7 @@ run_with_context() {
     # shellcheck disable=SC2064 # the name as it is now
     trap "rm -f '$file'" EXIT
     write_context "$file"
-    KUBECONFIG=$file "$@" || status=$?
+    KUBECONFIG=$file BED_INSIDE=1 "$@" || status=$?
     exit "$status"
 }
 

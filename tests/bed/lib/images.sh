@@ -1,13 +1,6 @@
 # shellcheck shell=bash
 # Builds the layers of the Flink images: base file system, Flink, jobs. Sourced.
 
-BASE=$BED_CACHE/base-$DEBIAN_RELEASE-$(key "$IMAGE_JAVA_PACKAGE" "$BED_LIB/images.sh" "$BED_SOURCE/image/image.py")
-FLINK=$BED_CACHE/flink-$FLINK_VERSION
-FLINK_LAYER=$BED_CACHE/flink-layer-$FLINK_VERSION-$(key "$BED_LIB/images.sh" "$BED_SOURCE"/image/{image.py,entrypoint.sh,legacy-entrypoint.sh})
-EXAMPLES=$BED_CACHE/flink-examples-$FLINK_EXAMPLES_VERSION
-mapfile -t JOBS_SOURCES < <(find "$JOBS_SOURCE" -name '*.java' | LC_ALL=C sort)
-JOBS=$BED_CACHE/jobs-$FLINK_VERSION-$(key "$BED_LIB/images.sh" "${JOBS_SOURCES[@]}")
-
 layer() { python3 "$BED_SOURCE/image/image.py" layer "$@"; }
 
 build_base() { cached "$BASE" make_base; }
@@ -38,6 +31,7 @@ make_base() {
 build_flink() {
     cached "$FLINK" make_flink
     cached "$FLINK_LAYER" make_flink_layer
+    cached "$ENTRYPOINTS" make_entrypoints
     cached "$EXAMPLES" make_examples
 }
 
@@ -81,29 +75,37 @@ make_flink_layer() {
         sed -i -e '/^taskmanager\.host:/d' -e 's/^\(rest\.address\|rest\.bind-address\|jobmanager\.bind-host\|taskmanager\.bind-host\):.*/\1: 0.0.0.0/' "$conf"
         # These releases know nothing of Java 17 yet, and name none of the packages they reach into.
         if ! grep -q '^env\.java\.opts' "$conf"; then
-            echo "env.java.opts: $(printf -- '--add-opens=java.base/%s=ALL-UNNAMED ' java.lang java.net java.io java.nio \
+            echo "env.java.opts: --add-exports=java.base/sun.net.util=ALL-UNNAMED $(printf -- '--add-opens=java.base/%s=ALL-UNNAMED ' java.lang java.net java.io java.nio \
                 sun.nio.ch java.lang.reflect java.text java.time java.util java.util.concurrent \
                 java.util.concurrent.atomic java.util.concurrent.locks)" >> "$conf"
         fi
     fi
     grep -q 'bind' "$conf"
-    # In the repository the scripts need not be executable; as entrypoints they must.
-    install -m 755 "$BED_SOURCE/image/entrypoint.sh" docker-entrypoint.sh
-    install -m 755 "$BED_SOURCE/image/legacy-entrypoint.sh" .
     rm -rf opt/flink/log/*
-    layer layer.tar --owner=0:0:docker-entrypoint.sh --owner=9999:9999:opt/flink \
-        docker-entrypoint.sh=docker-entrypoint.sh opt/flink=opt/flink
-    mkdir legacy
-    mv legacy-entrypoint.sh legacy/docker-entrypoint.sh
-    layer legacy.tar legacy/docker-entrypoint.sh=docker-entrypoint.sh
-    rm -r opt legacy docker-entrypoint.sh
+    layer layer.tar --owner=9999:9999:opt/flink opt/flink=opt/flink
+    rm -r opt
 }
 
-# The jar's parent is not published, which later versions of this Maven plugin take for an error.
+# The entrypoints are a layer of their own, so that a change to them costs no second copy of Flink.
+make_entrypoints() {
+    install -m 755 "$BED_SOURCE/image/entrypoint.sh" "$BED_SOURCE/image/legacy-entrypoint.sh" .
+    layer layer.tar --owner=0:0:docker-entrypoint.sh entrypoint.sh=docker-entrypoint.sh
+    layer legacy.tar --owner=0:0:docker-entrypoint.sh legacy-entrypoint.sh=docker-entrypoint.sh
+}
+
+# Flink's example jobs are published for some releases only; for the others there is an empty folder, and no image.
+# FLINK_EXAMPLES_VERSION takes them from another release.
 make_examples() {
-    mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:2.10:copy \
+    # A later version of this Maven plugin takes it for an error that the jar's parent is not published.
+    if ! mvn -B -U org.apache.maven.plugins:maven-dependency-plugin:2.10:copy \
         -DoutputDirectory="$PWD" -Dmdep.stripVersion=true \
-        -Dartifact="org.apache.flink:flink-examples-streaming:$FLINK_EXAMPLES_VERSION"
+        -Dartifact="org.apache.flink:flink-examples-streaming:$FLINK_EXAMPLES_VERSION" > maven.log 2>&1; then
+        cat maven.log
+        grep -q 'Unable to find artifact' maven.log
+        rm maven.log
+        return 0
+    fi
+    rm maven.log
     mkdir -p opt/flink/usrlib
     mv flink-examples-streaming.jar opt/flink/usrlib/
     layer layer.tar --owner=9999:9999:opt/flink opt/flink=opt/flink
@@ -116,7 +118,7 @@ make_jobs() {
     classpath=$(printf '%s:' "$FLINK"/lib/flink-dist*.jar)
     mkdir -p classes opt/flink/usrlib
     # The oldest Java that any of the images may hold.
-    javac --release 11 -Xlint:all,-options,-processing,-classfile,-deprecation,-serial -cp "$classpath" -d classes "${JOBS_SOURCES[@]}"
+    javac --release 11 -Xlint:all,-options,-processing,-classfile,-deprecation,-serial -cp "$classpath" -d classes "${JAVA_FILES[@]}"
     printf 'Main-Class: org.kubectlflink.jobs.CountingJob\n' > manifest
     # Not by jar: its entries carry the time of the build, and the layer would differ each time.
     python3 - classes manifest opt/flink/usrlib/counting-job.jar << 'PYTHON'
@@ -137,8 +139,10 @@ PYTHON
 
 # The images of one Flink version, as image.py reads them.
 describe_images() {
+    local examples=null
+    if [[ -e $EXAMPLES/layer.tar ]]; then examples=$EXAMPLES/layer.tar; fi
     jq -n --arg version "$FLINK_VERSION" --arg base "$BASE/layer.tar" --arg flink "$FLINK_LAYER/layer.tar" \
-        --arg legacy "$FLINK_LAYER/legacy.tar" --arg jobs "$JOBS/layer.tar" --arg examples "$EXAMPLES/layer.tar" '
+        --arg entrypoint "$ENTRYPOINTS/layer.tar" --arg legacy "$ENTRYPOINTS/legacy.tar" --arg jobs "$JOBS/layer.tar" --arg examples "$examples" '
         {
             Env: ["PATH=/opt/flink/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                   "FLINK_HOME=/opt/flink", "JAVA_HOME=/usr/lib/jvm/java", "LANG=C.UTF-8"],
@@ -146,13 +150,13 @@ describe_images() {
             ExposedPorts: {"6123/tcp": {}, "8081/tcp": {}}
         } as $config
         | [
-            {name: "flink:\($version)", config: $config, layers: [$base, $flink]},
-            {name: "counting-job:\($version)", config: $config, layers: [$base, $flink, $jobs]},
-            {name: "state-machine:\($version)", config: $config, layers: [$base, $flink, $examples]},
+            {name: "flink:\($version)", config: $config, layers: [$base, $flink, $entrypoint]},
+            {name: "counting-job:\($version)", config: $config, layers: [$base, $flink, $entrypoint, $jobs]},
+            {name: "state-machine:\($version)", config: $config, layers: [$base, $flink, $entrypoint, $examples]},
             {name: "counting-job:\($version)-legacy", config: ($config + {User: "flink", Cmd: ["--help"]}),
              layers: [$base, $flink, $legacy, $jobs]}
           ]
-        | map(.names = ["docker.io/library/" + .name] | del(.name))'
+        | map(select(.layers | index("null") | not) | .names = [.name] | del(.name))'
 }
 
 # The pause image is the program and nothing else.
@@ -161,3 +165,12 @@ describe_pause() {
     jq -n --arg layer "$TOOLS/pause.tar" --arg name "$PAUSE_IMAGE" \
         '[{names: [$name], config: {Entrypoint: ["/pause"], User: "65535:65535"}, layers: [$layer]}]'
 }
+
+# Where each part stands. Its key is made of what it is made from, the function that makes it included.
+BASE=$BED_CACHE/base-$DEBIAN_RELEASE-$(key "$IMAGE_JAVA_PACKAGE" "$(declare -f make_base)" "$BED_SOURCE/image/image.py")
+FLINK=$BED_CACHE/flink-$FLINK_VERSION-$(key "$(declare -f make_flink)")
+FLINK_LAYER=$BED_CACHE/flink-layer-$FLINK_VERSION-$(key "${FLINK##*/}" "$(declare -f make_flink_layer)" "$BED_SOURCE/image/image.py")
+ENTRYPOINTS=$BED_CACHE/entrypoints-$(key "$(declare -f make_entrypoints)" "$BED_SOURCE"/image/{image.py,entrypoint.sh,legacy-entrypoint.sh})
+EXAMPLES=$BED_CACHE/flink-examples-$FLINK_EXAMPLES_VERSION-$(key "$(declare -f make_examples)" "$BED_SOURCE/image/image.py")
+mapfile -t JAVA_FILES < <(find "$JOBS_SOURCE" -name '*.java' | LC_ALL=C sort)
+JOBS=$BED_CACHE/jobs-$FLINK_VERSION-$(key "${FLINK##*/}" "$(declare -f make_jobs)" "$BED_SOURCE/image/image.py" "${JAVA_FILES[@]}")

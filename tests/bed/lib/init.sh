@@ -92,11 +92,13 @@ make_cgroups() {
     local folder
     if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
         mkdir -p "/sys/fs/cgroup/$CGROUP_NAME"
-        local controller
-        for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
-            echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control 2> /dev/null || true
-            echo "+$controller" > "/sys/fs/cgroup/$CGROUP_NAME/cgroup.subtree_control" 2> /dev/null || true
-        done
+        local controller controllers
+        read -r -a controllers < /sys/fs/cgroup/cgroup.controllers
+        # One by one: a controller that cannot be handed on must not keep the others back.
+        for controller in "${controllers[@]}"; do
+            echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control || true
+            echo "+$controller" > "/sys/fs/cgroup/$CGROUP_NAME/cgroup.subtree_control" || true
+        done 2> /dev/null
         return
     fi
     while read -r folder; do
@@ -182,16 +184,20 @@ start_control_plane() {
         --service-cluster-ip-range="$SERVICE_CIDR" --service-account-issuer=https://kubernetes.default.svc \
         --service-account-key-file="$pki/service-accounts.pub" \
         --service-account-signing-key-file="$pki/service-accounts.key" \
-        --enable-admission-plugins=NodeRestriction --allow-privileged=true
+        --enable-admission-plugins=NodeRestriction --allow-privileged=true \
+        --requestheader-client-ca-file="$pki/ca.crt" --requestheader-allowed-names=aggregator \
+        --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
+        --requestheader-extra-headers-prefix=X-Remote-Extra-
 }
 
+# The default is 15 s between two looks at claims, which is what a claim made together with its volume waits.
 start_rest() {
     keep controller-manager "$hyperkube" kube-controller-manager --kubeconfig="$BED_STATE/controller-manager.kubeconfig" \
         --authentication-kubeconfig="$BED_STATE/controller-manager.kubeconfig" \
         --authorization-kubeconfig="$BED_STATE/controller-manager.kubeconfig" \
         --service-account-private-key-file="$pki/service-accounts.key" --root-ca-file="$pki/ca.crt" \
         --cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key" \
-        --use-service-account-credentials --leader-elect=false
+        --use-service-account-credentials --leader-elect=false --pvclaimbinder-sync-period=1s
     keep scheduler "$hyperkube" kube-scheduler --kubeconfig="$BED_STATE/scheduler.kubeconfig" \
         --authentication-kubeconfig="$BED_STATE/scheduler.kubeconfig" \
         --authorization-kubeconfig="$BED_STATE/scheduler.kubeconfig" --leader-elect=false
@@ -206,7 +212,7 @@ start_rest() {
 write_settings() {
     echo "nameserver $NODE_IP" > "$BED_STATE/resolv.conf"
     cat > "$BED_STATE/Corefile" << COREFILE
-.:53 {
+cluster.local:53 in-addr.arpa:53 {
     bind $NODE_IP
     errors
     kubernetes cluster.local in-addr.arpa {
@@ -214,6 +220,10 @@ write_settings() {
         pods insecure
         ttl 2
     }
+}
+.:53 {
+    bind $NODE_IP
+    errors
     template ANY ANY {
         rcode NXDOMAIN
     }
@@ -274,12 +284,14 @@ YAML
 }
 
 # Containers of the bed before this one stand in containerd's books still; the images are to stay, they are not.
-# Without the part that serves kubelet, containerd looks after none of them.
+# Without the part that serves kubelet, containerd looks after none of them. At another address: `up` waits for the
+# containerd that stays.
 forget_containers() {
-    local ctr=(ctr -a "$BED_STATE/containerd.sock" -n k8s.io) pid name
+    local ctr=(ctr -a "$BED_STATE/cleaning.sock" -n k8s.io) pid name
     rm -rf "$CONTAINERD_ROOT"/io.containerd.grpc.v1.cri/{containers,sandboxes} "$CONTAINERD_ROOT"/io.containerd.runtime.v2.task
     [[ -e $CONTAINERD_ROOT/io.containerd.metadata.v1.bolt/meta.db ]] || return 0
-    sed '1a disabled_plugins = ["io.containerd.grpc.v1.cri"]' "$BED_STATE/containerd.toml" > "$BED_STATE/cleaning.toml"
+    sed -e '1a disabled_plugins = ["io.containerd.grpc.v1.cri"]' -e 's|/containerd\.sock"|/cleaning.sock"|' \
+        "$BED_STATE/containerd.toml" > "$BED_STATE/cleaning.toml"
     containerd -c "$BED_STATE/cleaning.toml" >> "$log/containerd.log" 2>&1 &
     pid=$!
     wait_for 30 "${ctr[@]}" version
@@ -290,6 +302,12 @@ forget_containers() {
     kill "$pid"
     wait "$pid" || true
 }
+
+# Before all else, so that `down` finds it however little came of it. The /proc that is mounted still is the
+# machine's, and tells the PID by which this process is known out there.
+read -r self _ < /proc/self/stat
+process_identity "$self" > "$BED_STATE/init.new"
+mv "$BED_STATE/init.new" "$BED_STATE/init"
 
 mkdir -p "$log"
 write_settings

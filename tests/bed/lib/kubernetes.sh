@@ -1,10 +1,6 @@
 # shellcheck shell=bash
 # Builds Kubernetes, CoreDNS and two small C programs from source. Sourced.
 
-KUBERNETES=$BED_CACHE/kubernetes-$KUBERNETES_VERSION-$(key "$BED_SOURCE/kubernetes/main.go" "$BED_LIB/kubernetes.sh")
-COREDNS=$BED_CACHE/coredns-$COREDNS_VERSION
-TOOLS=$BED_CACHE/tools-$(key "$BED_LIB/kubernetes.sh" "$BED_SOURCE"/image/{pause.c,image.py} "$BED_LIB/enter.c")
-
 build_kubernetes() {
     cached "$KUBERNETES" make_kubernetes
     cached "$COREDNS" make_coredns
@@ -19,8 +15,7 @@ make_kubernetes() {
     be_nice
     local upstream
     mkdir source
-    cd source
-    cp "$BED_SOURCE/kubernetes/main.go" .
+    cp "$BED_SOURCE/kubernetes/main.go" source/
     upstream=$(go mod download -json "k8s.io/kubernetes@v$KUBERNETES_VERSION" | jq -r .GoMod)
     {
         echo 'module hyperkube'
@@ -28,15 +23,14 @@ make_kubernetes() {
         grep -E '^(go|godebug) ' "$upstream"
         echo "require k8s.io/kubernetes v$KUBERNETES_VERSION"
         sed -nE "s|^[[:space:]]*(k8s.io/[a-z-]+) => \./staging.*|replace \1 => \1 v0.${KUBERNETES_VERSION#1.}|p" "$upstream"
-    } > go.mod
-    go mod tidy
+    } > source/go.mod
+    go -C source mod tidy
     # Kubernetes learns its version from the linker. Without it the server calls itself 0.0.0, which clients
     # and feature gates take at its word.
     local stamp=k8s.io/component-base/version minor=${KUBERNETES_VERSION#*.}
-    CGO_ENABLED=0 go build -trimpath -o ../hyperkube -ldflags "-s -w \
+    CGO_ENABLED=0 go -C source build -trimpath -o ../hyperkube -ldflags "-s -w \
         -X $stamp.gitVersion=v$KUBERNETES_VERSION -X $stamp.gitMajor=1 -X $stamp.gitMinor=${minor%%.*} \
         -X $stamp.gitTreeState=clean" .
-    cd ..
     rm -r source
     mkdir bin
     ln -s ../hyperkube bin/kubectl
@@ -55,3 +49,8 @@ make_tools() {
     python3 "$BED_SOURCE/image/image.py" layer pause.tar pause=pause
     gcc -O2 -Wall -Wextra -o enter "$BED_LIB/enter.c"
 }
+
+# Where each part stands. Its key is made of what it is made from, the function that makes it included.
+KUBERNETES=$BED_CACHE/kubernetes-$KUBERNETES_VERSION-$(key "$(declare -f make_kubernetes)" "$BED_SOURCE/kubernetes/main.go")
+COREDNS=$BED_CACHE/coredns-$COREDNS_VERSION-$(key "$(declare -f make_coredns)")
+TOOLS=$BED_CACHE/tools-$(key "$(declare -f make_tools)" "$BED_SOURCE"/image/{pause.c,image.py} "$BED_LIB/enter.c")

@@ -11,9 +11,10 @@ HOST_FOLDERS=(/var/lib/kubelet /var/lib/cni /var/log/pods /var/log/containers /v
 in_containerd() { ctr -a "$BED_STATE/containerd.sock" -n k8s.io "$@"; }
 
 start() {
-    local began=$SECONDS folder pid
+    local began=$SECONDS folder
     mkdir -p "$BED_STATE/log" "$CONTAINERD_ROOT"
     chmod 711 "$BED_STATE"
+    printf '%s\n' "$BED_STATE" > "$BED_NOTE"
     for folder in "${HOST_FOLDERS[@]}"; do
         if [[ ! -e $folder ]]; then
             echo "$folder" >> "$BED_STATE/host-folders"
@@ -30,14 +31,10 @@ start() {
             < /dev/null > "$BED_STATE/log/init.log" 2>&1 9>&-
     ) &
     local unshare=$!
-    # The recorded process is the child of unshare: the init itself.
-    for ((; ; )); do
-        pid=$(pgrep -P "$unshare" || true)
-        if [[ -n $pid ]]; then break; fi
+    until [[ -e $BED_STATE/init ]]; do
         kill -0 "$unshare" 2> /dev/null || give_up "the bed did not start"
         sleep 0.05
     done
-    process_identity "$pid" > "$BED_STATE/init"
     await 60 "containerd" in_containerd version
     import_images
     await 120 "the node to be ready" node_ready
@@ -49,6 +46,7 @@ start() {
 # What `run` sets. The file is of shell assignments, for whoever wants to read it otherwise.
 write_environment() {
     cat > "$BED_STATE/environment" << ENVIRONMENT
+export BED_INSIDE=1
 export KUBECONFIG='$BED_STATE/kubeconfig'
 export PATH='$KUBERNETES/bin':"\$PATH"
 export BED_TOOLS='$TOOLS'

@@ -3,6 +3,7 @@
 
 teardown() {
     local pid folder round
+    refuse_other_bed
     if pid=$(bed_pid); then
         # The init of a PID namespace takes every process in it along, but only SIGKILL reaches it from outside.
         kill -KILL "$pid" 2> /dev/null || true
@@ -23,6 +24,17 @@ teardown() {
             rmdir "$folder" 2> /dev/null || true
         done < <(tac "$BED_STATE/host-folders" 2> /dev/null)
         rm -rf "$BED_STATE"
+    fi
+    rm -f "$BED_NOTE"
+}
+
+# Folders and cgroups have fixed names, so there is one bed on a machine. Another cache may have another bed.
+BED_NOTE=/run/kubectl-flink-bed
+refuse_other_bed() {
+    local other
+    other=$(cat "$BED_NOTE" 2> /dev/null) || return 0
+    if [[ $other != "$BED_STATE" ]] && BED_STATE=$other bed_pid > /dev/null; then
+        die "another bed is running, with its state in $other" "end it with the XDG_CACHE_HOME it was started with"
     fi
 }
 

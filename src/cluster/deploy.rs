@@ -1,0 +1,252 @@
+//! The three objects of a cluster in the API server: checked, created, deleted.
+//!
+//! Floor of a create: two round trips deep, the dry runs side by side and then the objects side by side.
+
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use futures::{StreamExt, pin_mut};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::WatchEvent;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::api::{Applied, Cluster, Mode, Propagation};
+use super::resource::{DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target};
+use crate::core::difference::{Difference, differences};
+use crate::core::manifests::Manifests;
+use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
+use crate::error::{Error, Kind, Result};
+
+/// The three objects as the API server has them; `None`: it does not exist.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// `NAME-master`.
+    pub service: Option<Value>,
+    /// `NAME-master`.
+    pub job: Option<Value>,
+    /// `NAME-task-manager`.
+    pub deployment: Option<Value>,
+}
+
+impl Live {
+    /// Whether none of the three exists.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.service.is_none() && self.job.is_none() && self.deployment.is_none()
+    }
+
+    /// What `wanted` would change of the objects that exist, each path behind its kind.
+    #[must_use]
+    pub fn differences(&self, wanted: &Manifests) -> Vec<Difference> {
+        let pairs = [
+            (&self.service, &wanted.service),
+            (&self.job, &wanted.job),
+            (&self.deployment, &wanted.deployment),
+        ];
+        let mut found = Vec::new();
+        for (live, wanted) in pairs {
+            let kind = wanted["kind"].as_str().unwrap_or_default();
+            for mut difference in live.iter().flat_map(|live| differences(wanted, live)) {
+                difference.path = format!("{kind} {}", difference.path);
+                found.push(difference);
+            }
+        }
+        found
+    }
+}
+
+/// Reads the three objects side by side.
+pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Live> {
+    let namespace = cluster.namespace();
+    let targets = [
+        Target::object("get", SERVICES, namespace, &name.master()),
+        Target::object("get", JOBS, namespace, &name.master()),
+        Target::object("get", DEPLOYMENTS, namespace, &name.task_manager()),
+    ];
+    let mut found = try_join_all(targets.iter().map(|target| cluster.get(target)))
+        .await?
+        .into_iter();
+    let mut next = || found.next().flatten();
+    Ok(Live {
+        service: next(),
+        job: next(),
+        deployment: next(),
+    })
+}
+
+/// What dry runs of the three objects told.
+#[derive(Clone, Debug, Default)]
+pub struct Preflight {
+    /// Whether any of the three exists already.
+    pub exists: bool,
+    /// The server's warnings, each once.
+    pub warnings: Vec<String>,
+}
+
+/// Sends the three objects as server-side dry runs, side by side: a quota, an admission webhook or a right that is
+/// missing shows before the first object exists.
+///
+/// # Errors
+/// The first refusal, in the order Service, Job, Deployment.
+pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Preflight> {
+    let checks = manifests.in_order().map(|object| apply(cluster, object, Mode::DryRun));
+    let mut outcome = Preflight::default();
+    for (result, object) in join_all(checks).await.into_iter().zip(manifests.in_order()) {
+        match result {
+            Ok(applied) => {
+                outcome.exists |= !applied.created;
+                for warning in applied.warnings {
+                    if !outcome.warnings.contains(&warning) {
+                        outcome.warnings.push(warning);
+                    }
+                }
+            }
+            // A Job's Pod template and a Deployment's selector cannot be changed: there is one, and it differs.
+            Err(error) if error.message.contains("field is immutable") => outcome.exists = true,
+            Err(error) => return Err(in_create(error, object)),
+        }
+    }
+    Ok(outcome)
+}
+
+/// Sends a Job that stands for one of a name that is taken as a dry run: what a resume will create once the old one
+/// is deleted.
+pub async fn preflight_job(cluster: &Cluster, job: &Value) -> Result<Vec<String>> {
+    let mut job = job.clone();
+    let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    job["metadata"]["name"] = json!(format!("{}x", &name[..name.len().saturating_sub(1)]));
+    let target = Target::collection("create", JOBS, Some(cluster.namespace()));
+    let applied = cluster
+        .create(&target, &job, Mode::DryRun)
+        .await
+        .map_err(|error| in_create(error, &job))?;
+    Ok(applied.warnings)
+}
+
+/// Makes the three objects, side by side. Can be repeated.
+pub async fn apply_all(cluster: &Cluster, manifests: &Manifests) -> Result<Vec<Applied>> {
+    let all = manifests.in_order().map(|object| apply(cluster, object, Mode::Real));
+    // All are awaited before the first error is told: nothing of this command goes on behind its back.
+    join_all(all)
+        .await
+        .into_iter()
+        .zip(manifests.in_order())
+        .map(|(result, object)| result.map_err(|error| in_create(error, object)))
+        .collect()
+}
+
+/// Makes one of the three objects.
+pub async fn apply(cluster: &Cluster, object: &Value, mode: Mode) -> Result<Applied> {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let resource = [SERVICES, JOBS, DEPLOYMENTS]
+        .into_iter()
+        .find(|resource| resource.kind == kind)
+        .ok_or_else(|| Error::failure(format!("{kind} is no part of a cluster")))?;
+    let target = Target::object("patch", resource, cluster.namespace(), name);
+    cluster.apply(&target, object, mode).await
+}
+
+/// A refused object, or a namespace that is not there.
+fn in_create(error: Error, object: &Value) -> Error {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    match error.kind {
+        Kind::NotFound => error.context(format!("{kind} cannot be created")),
+        _ => error,
+    }
+}
+
+/// Deletes the Job and waits until none of its Pods runs: no second JobManager may ever run beside the first.
+///
+/// Whether there was one is the answer.
+pub async fn delete_job(cluster: &Cluster, name: &ClusterName, timeout: Option<Duration>) -> Result<bool> {
+    let existed = delete(cluster, JOBS, &name.master()).await?;
+    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
+    pods_gone(cluster, &selector, timeout)
+        .await
+        .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))?;
+    Ok(existed)
+}
+
+/// Deletes an object, its dependents after it. Whether there was one is the answer.
+pub async fn delete(cluster: &Cluster, resource: Resource, name: &str) -> Result<bool> {
+    let target = Target::object("delete", resource, cluster.namespace(), name);
+    cluster.delete(&target, "", Propagation::Background, Mode::Real).await
+}
+
+/// A list of Pods, as far as it is needed.
+#[derive(Deserialize)]
+struct PodList {
+    metadata: ListMeta,
+    items: Vec<Pod>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListMeta {
+    resource_version: String,
+}
+
+/// Waits until none of the selected Pods runs: those that are left have ended.
+///
+/// # Errors
+/// Timed out after `timeout`, naming the Pods that are left.
+pub async fn pods_gone(cluster: &Cluster, selector: &str, timeout: Option<Duration>) -> Result<()> {
+    let selector = format!("labelSelector={}", selector.replace('=', "%3D").replace(',', "%2C"));
+    let list = Target::collection("list", PODS, Some(cluster.namespace()));
+    let watch = Target::collection("watch", PODS, Some(cluster.namespace()));
+    let running = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        !matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
+    loop {
+        let Some(pods) = cluster.get_with::<PodList>(&list, &selector).await? else {
+            return Ok(());
+        };
+        let names = pods
+            .items
+            .iter()
+            .filter(|pod| running(pod))
+            .filter_map(|pod| pod.metadata.name.clone());
+        let mut left: Vec<String> = names.collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let query = format!("{selector}&resourceVersion={}", pods.metadata.resource_version);
+        let events = cluster.watch::<Pod>(&watch, &query, None).await?;
+        pin_mut!(events);
+        loop {
+            let next = match deadline {
+                None => events.next().await,
+                Some(at) => tokio::time::timeout_at(at, events.next())
+                    .await
+                    .map_err(|_| still_there(&left, timeout))?,
+            };
+            let pod = match next {
+                Some(Ok(WatchEvent::Deleted(pod))) => pod,
+                Some(Ok(WatchEvent::Modified(pod))) if !running(&pod) => pod,
+                Some(Ok(_)) => continue,
+                // Listed again: the watch was cut, or its version is gone.
+                Some(Err(_)) | None => break,
+            };
+            left.retain(|name| Some(name) != pod.metadata.name.as_ref());
+            if left.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
+    let seconds = timeout.unwrap_or_default().as_secs();
+    Error::new(
+        Kind::TimedOut,
+        format!("after {seconds} s there is still {}", left.join(", ")),
+    )
+    .hint(format!(
+        "`kubectl describe pod {}` tells why; repeat the command to go on",
+        left[0]
+    ))
+}

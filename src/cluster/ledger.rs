@@ -1,0 +1,137 @@
+//! The history ConfigMap in the cluster: read once, written with optimistic locking.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::api::{Cluster, Mode};
+use super::resource::{CONFIG_MAPS, Target};
+use crate::core::history::History;
+use crate::core::names::ClusterName;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Times that a write is tried when others write too.
+const ATTEMPTS: usize = 8;
+
+/// The history of one cluster, as the API server has it.
+///
+/// Where ConfigMaps are forbidden it says so once, and remembers for the length of the command only.
+pub struct Ledger {
+    cluster: Cluster,
+    name: ClusterName,
+    history: History,
+    /// The object as it was read last; `None`: it does not exist.
+    stored: Option<Value>,
+    forbidden: bool,
+}
+
+impl Ledger {
+    /// Reads the history; an empty one where there is none.
+    pub async fn open(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let mut ledger = Self {
+            cluster: cluster.clone(),
+            name: name.clone(),
+            history: History::default(),
+            stored: None,
+            forbidden: false,
+        };
+        match ledger.read().await {
+            Ok(()) => Ok(ledger),
+            Err(error) if error.kind == Kind::Forbidden => {
+                ledger.give_up(&error);
+                Ok(ledger)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Whether the ConfigMap exists.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    /// Changes the history and stores it. When somebody else wrote meanwhile, `change` is applied to what they wrote:
+    /// so it must not depend on what it saw before.
+    pub async fn update(&mut self, change: impl Fn(&mut History)) -> Result<()> {
+        change(&mut self.history);
+        if self.forbidden {
+            return Ok(());
+        }
+        for _ in 0..ATTEMPTS {
+            match self.write().await {
+                Err(error) if error.kind == Kind::Conflict => {
+                    self.read().await?;
+                    change(&mut self.history);
+                }
+                Err(error) if error.kind == Kind::Forbidden => {
+                    self.give_up(&error);
+                    return Ok(());
+                }
+                other => return other,
+            }
+        }
+        Err(Error::new(
+            Kind::Conflict,
+            format!("the history of {} is being written by others all the time", self.name),
+        ))
+    }
+
+    /// Deletes the ConfigMap. Whether there was one is the answer.
+    pub async fn purge(&self) -> Result<bool> {
+        let target = self.target("delete");
+        self.cluster
+            .delete(&target, "", super::api::Propagation::Background, Mode::Real)
+            .await
+    }
+
+    fn target(&self, verb: &'static str) -> Target {
+        Target::object(verb, CONFIG_MAPS, self.cluster.namespace(), &self.name.history())
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        self.stored = self.cluster.get(&self.target("get")).await?;
+        self.history = match &self.stored {
+            Some(object) => History::from_config_map(object)?,
+            None => History::default(),
+        };
+        Ok(())
+    }
+
+    async fn write(&mut self) -> Result<()> {
+        let namespace = self.cluster.namespace();
+        let mut object = self.history.to_config_map(&self.name, namespace)?;
+        let written = match &self.stored {
+            None => {
+                let target = Target::collection("create", CONFIG_MAPS, Some(namespace));
+                self.cluster.create(&target, &object, Mode::Real).await?.object
+            }
+            Some(stored) => {
+                object["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"].clone();
+                match self.cluster.replace(&self.target("update"), &object).await {
+                    // It was purged meanwhile: the next attempt creates it.
+                    Err(error) if error.kind == Kind::NotFound => {
+                        return Err(Error::new(Kind::Conflict, StatusCode::NOT_FOUND.to_string()));
+                    }
+                    other => other?,
+                }
+            }
+        };
+        self.stored = Some(written);
+        Ok(())
+    }
+
+    fn give_up(&mut self, error: &Error) {
+        self.forbidden = true;
+        ui::warn(&format!(
+            "no history is kept of {}, so a resume will need --from-savepoint: {error}",
+            self.name
+        ));
+    }
+}

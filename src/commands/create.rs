@@ -1,0 +1,182 @@
+//! `create`: a cluster from flags, a file, or the seed's variables.
+
+use std::path::PathBuf;
+
+use super::launch::{self, LaunchArgs};
+use super::spec_args::{self, SpecArgs};
+use crate::cluster::api::Cluster;
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::deploy::{self, Live};
+use crate::cluster::ledger::Ledger;
+use crate::core::layer::Layer;
+use crate::core::manifests::{self, REVISION};
+use crate::core::spec::Spec;
+use crate::core::template::Templates;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Create a cluster and wait until its job runs
+///
+/// Flags win over the file, the file over the variables FLINK_APPLICATION_NAME, FLINK_IMAGE_NAME, FLINK_JOB_PARALLELISM
+/// and FLINK_JOB_ARGUMENTS. A cluster that exists is an error, unless nothing differs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink create demo --image registry/my-job:1.0 -p 4\n  \
+    kubectl flink create demo --image registry/my-job:1.0 --job-class com.example.Job -- --input s3://bucket/in\n  \
+    kubectl flink create -f flinkdeployment.yaml\n  \
+    kubectl flink create demo --image registry/my-job:1.0 --dry-run=client -o yaml")]
+pub struct CreateArgs {
+    /// Name of the cluster [variable: FLINK_APPLICATION_NAME]
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// FlinkDeployment to create from; - is standard input; repeatable
+    #[arg(long = "file", short, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    launch: LaunchArgs,
+    #[command(flatten)]
+    spec: SpecArgs,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: CreateArgs) -> Result<()> {
+    let own = args.spec.templates()?;
+    let specs = resolve(&args)?;
+    for spec in &specs {
+        if let (Some(wanted), Some(given)) = (&spec.layer.namespace, &connection.namespace)
+            && wanted != given
+        {
+            return Err(Error::usage(format!(
+                "cluster {} is of namespace {wanted}, but --namespace says {given}",
+                spec.name
+            )));
+        }
+    }
+    let templates = match &own {
+        Some(templates) => templates.clone(),
+        None => Templates::built_in()?,
+    };
+    if args.launch.is_client_dry_run() {
+        let default = connect::namespace(connection)?;
+        for spec in &specs {
+            let namespace = spec.layer.namespace.as_deref().unwrap_or(&default);
+            args.launch
+                .show_dry_run(&manifests::build(spec, &templates, namespace, 1)?)?;
+        }
+        return Ok(());
+    }
+    let cluster = connect(connection)?;
+    for spec in specs {
+        let cluster = match &spec.layer.namespace {
+            Some(namespace) => cluster.in_namespace(namespace),
+            None => cluster.clone(),
+        };
+        create(&cluster, spec, &templates, own.is_some(), &args.launch).await?;
+    }
+    Ok(())
+}
+
+/// The clusters that flags, files and environment describe.
+fn resolve(args: &CreateArgs) -> Result<Vec<Spec>> {
+    let flags = Layer {
+        name: args.name.clone(),
+        ..args.spec.layer()?
+    };
+    let mut files = Vec::new();
+    for file in &args.files {
+        files.extend(spec_args::read_file(file)?);
+    }
+    if files.is_empty() {
+        files.push(Layer::default());
+    }
+    if files.len() > 1 && args.name.is_some() {
+        return Err(Error::usage(format!(
+            "there are {} clusters in the files, and one NAME for all",
+            files.len()
+        )));
+    }
+    let environment = spec_args::environment()?;
+    let layers = files
+        .into_iter()
+        .map(|file| flags.clone().over(file).over(environment.clone()));
+    layers.map(Spec::resolve).collect()
+}
+
+async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, launch: &LaunchArgs) -> Result<()> {
+    connect::check_namespace(cluster.namespace())?;
+    let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
+    let (preflight, ledger) = futures::join!(deploy::preflight(cluster, &draft), Ledger::open(cluster, &spec.name));
+    let (preflight, mut ledger) = (preflight?, ledger?);
+    preflight.warnings.iter().for_each(|warning| ui::warn(warning));
+    if preflight.exists {
+        let live = deploy::read(cluster, &spec.name).await?;
+        return existing(cluster, &spec, templates, &live, launch).await;
+    }
+    if launch.is_dry_run() {
+        return launch.show_dry_run(&draft);
+    }
+    if let (Some(last), None) = (ledger.history().last_savepoint(), &spec.layer.from_savepoint) {
+        let path = last.path.as_deref().unwrap_or_default();
+        ui::note(&format!(
+            "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
+            spec.name, spec.name
+        ));
+    }
+    let generation = ledger.history().next_revision();
+    launch::launch(cluster, &mut ledger, &spec, templates, own, generation, "create").await?;
+    if spec.layer.ha.is_none() {
+        ui::note(
+            "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",
+        );
+    }
+    launch.report(cluster, &spec, "created", &draft).await
+}
+
+/// A cluster of that name exists: fine if it is the same, as after an interruption.
+async fn existing(
+    cluster: &Cluster,
+    spec: &Spec,
+    templates: &Templates,
+    live: &Live,
+    launch: &LaunchArgs,
+) -> Result<()> {
+    let annotated = [&live.job, &live.deployment].into_iter().flatten();
+    let generation = annotated
+        .filter_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok())
+        .max()
+        .unwrap_or(1);
+    let wanted = manifests::build(spec, templates, cluster.namespace(), generation)?;
+    let differences = live.differences(&wanted);
+    if differences.is_empty() {
+        if launch.is_dry_run() {
+            return launch.show_dry_run(&wanted);
+        }
+        deploy::apply_all(cluster, &wanted).await?;
+        return launch.report(cluster, spec, "unchanged", &wanted).await;
+    }
+    let mut shown: Vec<String> = differences
+        .iter()
+        .take(10)
+        .map(|difference| format!("\n  {difference}"))
+        .collect();
+    if differences.len() > shown.len() {
+        shown.push(format!("\n  and {} more", differences.len() - shown.len()));
+    }
+    Err(Error::new(
+        Kind::Conflict,
+        format!(
+            "cluster {} exists in namespace {} and is another:{}",
+            spec.name,
+            cluster.namespace(),
+            shown.concat()
+        ),
+    )
+    .hint(format!(
+        "`kubectl flink savepoint-resume {}` with the same flags changes it and keeps its state",
+        spec.name
+    ))
+    .hint(format!(
+        "`kubectl flink delete {}` makes room for a fresh start",
+        spec.name
+    )))
+}

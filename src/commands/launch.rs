@@ -1,0 +1,171 @@
+//! What `create` and `savepoint-resume` have in common: bring the objects up, wait, report.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cluster::api::Cluster;
+use crate::cluster::ledger::Ledger;
+use crate::cluster::resource::{DEPLOYMENTS, JOBS, SERVICES};
+use crate::cluster::{deploy, wait};
+use crate::core::flink_deployment;
+use crate::core::history::Revision;
+use crate::core::manifests::{self, Manifests};
+use crate::core::spec::Spec;
+use crate::core::template::Templates;
+use crate::error::Result;
+use crate::render::{self, Format};
+use crate::ui;
+
+/// How a cluster is launched.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LaunchArgs {
+    /// Do not wait until the job runs
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to wait; 0: as long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
+    timeout: Duration,
+    /// Show what would be done, and do nothing: by this program alone, or checked by the API server
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
+    dry_run: Option<DryRun>,
+    /// How to print the objects
+    #[arg(long, short, value_name = "FORMAT", value_enum)]
+    output: Option<Output>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum DryRun {
+    Client,
+    Server,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Json,
+    Yaml,
+    Name,
+}
+
+impl LaunchArgs {
+    /// Whether nothing is to be changed.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run.is_some()
+    }
+
+    /// Whether nothing is to be asked of the API server.
+    pub fn is_client_dry_run(&self) -> bool {
+        self.dry_run == Some(DryRun::Client)
+    }
+
+    /// The time limit; `None`: there is none.
+    pub fn limit(&self) -> Option<Duration> {
+        (!self.timeout.is_zero()).then_some(self.timeout)
+    }
+
+    /// Prints the objects that would be made.
+    pub fn show_dry_run(&self, manifests: &Manifests) -> Result<()> {
+        let whereby = if self.is_client_dry_run() {
+            "dry run"
+        } else {
+            "server dry run"
+        };
+        self.print(manifests, &format!("created ({whereby})"))
+    }
+
+    /// Prints what was done, and waits until the job runs.
+    pub async fn report(&self, cluster: &Cluster, spec: &Spec, done: &str, manifests: &Manifests) -> Result<()> {
+        if self.output.is_some() {
+            self.print(manifests, done)?;
+        } else {
+            ui::data(&format!("cluster/{} {done}\n", spec.name))?;
+        }
+        if self.no_wait {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let mut step = ui::Step::new(&format!("{}: submitted", spec.name));
+        let outcome = wait::until_running(cluster, &spec.name, spec.parallelism, self.limit(), |stage, note| {
+            let text = format!("{}: {stage}", spec.name);
+            step.update(&match note {
+                Some(note) => format!("{text} ({})", note.text),
+                None => text,
+            });
+        })
+        .await?;
+        let seconds = begun.elapsed().as_secs_f64();
+        step.done(&match outcome {
+            wait::Outcome::Running { job_id, tasks } => {
+                format!(
+                    "{} runs: job {job_id}, all {tasks} tasks, after {seconds:.1} s",
+                    spec.name
+                )
+            }
+            wait::Outcome::Finished => format!("{} has finished its job, after {seconds:.1} s", spec.name),
+        });
+        Ok(())
+    }
+
+    fn print(&self, manifests: &Manifests, done: &str) -> Result<()> {
+        let objects = manifests.in_order();
+        match self.output {
+            Some(Output::Json) => {
+                let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
+                ui::data(&format!("{}\n", render::document(Format::Json, &list)?))
+            }
+            Some(Output::Yaml) => {
+                let documents: Vec<String> = objects
+                    .into_iter()
+                    .map(|object| render::document(Format::Yaml, object))
+                    .collect::<Result<_>>()?;
+                ui::data(&documents.join("---\n"))
+            }
+            Some(Output::Name) => ui::data(&objects.map(|object| format!("{}\n", reference(object))).concat()),
+            None => ui::data(&objects.map(|object| format!("{} {done}\n", reference(object))).concat()),
+        }
+    }
+}
+
+/// An object as kubectl names it: `job.batch/demo-master`.
+fn reference(object: &Value) -> String {
+    let kind = [SERVICES, JOBS, DEPLOYMENTS]
+        .into_iter()
+        .find(|resource| object["kind"] == resource.kind);
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    format!(
+        "{}/{name}",
+        kind.map(|resource| resource.kubectl_name()).unwrap_or_default()
+    )
+}
+
+/// Writes the revision to the history and makes the three objects, side by side.
+pub async fn launch(
+    cluster: &Cluster,
+    ledger: &mut Ledger,
+    spec: &Spec,
+    templates: &Templates,
+    own_templates: bool,
+    generation: u64,
+    command: &str,
+) -> Result<Manifests> {
+    let manifests = manifests::build(spec, templates, cluster.namespace(), generation)?;
+    let revision = Revision {
+        number: generation,
+        created_at: Timestamp::now().to_string(),
+        command: command.to_owned(),
+        spec: flink_deployment::write(&spec.layer),
+        templates: own_templates.then(|| {
+            [
+                templates.service.clone(),
+                templates.job.clone(),
+                templates.deployment.clone(),
+            ]
+        }),
+    };
+    let recorded = ledger.update(move |history| history.revise(revision.clone()));
+    let (recorded, applied) = futures::join!(recorded, deploy::apply_all(cluster, &manifests));
+    applied?;
+    recorded?;
+    Ok(manifests)
+}

@@ -1,0 +1,266 @@
+//! The flags that describe a cluster, shared by every command that makes one, and where else a spec comes from.
+//!
+//! Flags win over the file, the file over the environment (the seed's four variables).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::builder::TypedValueParser;
+
+use crate::core::arguments::{JobManagerArguments, key_value, split_seed};
+use crate::core::flink::{FlinkVersion, owned_key, without_effect};
+use crate::core::layer::{Entrypoint, JobId, Layer, Mount, PullPolicy, Restart, RoleLayer};
+use crate::core::quantity::{self, Cpu, Memory};
+use crate::core::template::{self, Templates};
+use crate::core::{flink_deployment, job_id, names};
+use crate::error::{Error, Result};
+
+/// What a cluster is made of.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct SpecArgs {
+    /// Image with Flink, and your jar in /opt/flink/usrlib [variable: FLINK_IMAGE_NAME]
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// Default parallelism of the job [default: 1] [variable: FLINK_JOB_PARALLELISM]
+    #[arg(long, short, value_name = "N")]
+    parallelism: Option<u32>,
+    /// Task slots of each TaskManager; there are as many TaskManagers as the parallelism needs [default: 1]
+    #[arg(long, value_name = "N")]
+    slots: Option<u32>,
+    /// Entry class of the job; Flink looks for a jar with a Main-Class where none is given
+    #[arg(long, visible_alias = "job-classname", value_name = "CLASS")]
+    job_class: Option<String>,
+    /// URI of a jar that Flink fetches before the job starts (Flink 1.19+), repeatable
+    #[arg(long, value_name = "URI")]
+    jar: Vec<String>,
+    /// Job ID, 32 hexadecimal digits
+    #[arg(long, value_name = "ID", conflicts_with = "job_id_seed", value_parser = clap::builder::StringValueParser::new().try_map(|id| job_id::parse(&id)))]
+    job_id: Option<String>,
+    /// Text from which the job ID is computed: the first 32 digits of its SHA-256
+    #[arg(long, value_name = "TEXT")]
+    job_id_seed: Option<String>,
+    /// Savepoint or checkpoint to start from
+    #[arg(long, visible_alias = "fromSavepoint", value_name = "PATH")]
+    pub from_savepoint: Option<String>,
+    /// Start even if the savepoint has state that no operator takes
+    #[arg(long, visible_alias = "allowNonRestoredState")]
+    allow_non_restored_state: bool,
+    /// Flink configuration, repeatable
+    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| key_value(&text)))]
+    configuration: Vec<(String, String)>,
+    /// Flink's version, where the image's tag does not tell it
+    #[arg(long, value_name = "VERSION")]
+    flink_version: Option<FlinkVersion>,
+    /// Words that the image's entrypoint understands [default: by Flink's version]
+    #[arg(long, value_name = "KIND")]
+    entrypoint: Option<Entrypoint>,
+    /// ServiceAccount of the Pods
+    #[arg(long, value_name = "NAME")]
+    service_account: Option<String>,
+    /// When the image is pulled [default: IfNotPresent]
+    #[arg(long, value_name = "POLICY", ignore_case = true)]
+    image_pull_policy: Option<PullPolicy>,
+    /// Secret with credentials for the image's registry, repeatable
+    #[arg(long, value_name = "SECRET")]
+    image_pull_secret: Vec<String>,
+    /// Environment variable of the containers, repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| pair(&text)))]
+    env: Vec<(String, String)>,
+    /// PersistentVolumeClaim to mount into the containers, repeatable
+    #[arg(long, value_name = "CLAIM:PATH[:ro]")]
+    mount: Vec<Mount>,
+    /// Memory of the JobManager's process, such as 1600m or 2g
+    #[arg(long, value_name = "SIZE", value_parser = quantity::memory_flink)]
+    jobmanager_memory: Option<Memory>,
+    /// Memory of a TaskManager's process, such as 1728m or 4g
+    #[arg(long, value_name = "SIZE", value_parser = quantity::memory_flink)]
+    taskmanager_memory: Option<Memory>,
+    /// CPU of the JobManager, such as 1 or 500m
+    #[arg(long, value_name = "CORES", value_parser = quantity::cpu)]
+    jobmanager_cpu: Option<Cpu>,
+    /// CPU of a TaskManager, such as 1 or 500m
+    #[arg(long, value_name = "CORES", value_parser = quantity::cpu)]
+    taskmanager_cpu: Option<Cpu>,
+    /// Folder in which savepoints are written
+    #[arg(long, value_name = "URI")]
+    savepoint_dir: Option<String>,
+    /// Folder in which checkpoints are written
+    #[arg(long, value_name = "URI")]
+    checkpoint_dir: Option<String>,
+    /// High availability by Kubernetes, with its data in this folder
+    #[arg(long, value_name = "STORAGE_DIR")]
+    ha: Option<String>,
+    /// Expose Flink's web UI on this port of the nodes; it has no authentication
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "30081", value_parser = clap::value_parser!(u16).range(1..))]
+    node_port: Option<u16>,
+    /// What to do when the JobManager's container ends [default: until-terminal]
+    #[arg(long, value_name = "POLICY")]
+    restart: Option<Restart>,
+    /// Label of all objects and Pods, repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| pair(&text)))]
+    label: Vec<(String, String)>,
+    /// Annotation of all objects and Pods, repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| pair(&text)))]
+    annotation: Vec<(String, String)>,
+    /// Folder with templates of the Service, the Job and the Deployment
+    #[arg(long, value_name = "DIR")]
+    manifests: Option<PathBuf>,
+    /// Arguments of the program
+    #[arg(last = true, value_name = "PROGRAM ARGUMENTS")]
+    arguments: Vec<String>,
+}
+
+impl SpecArgs {
+    /// What the flags say.
+    pub fn layer(&self) -> Result<Layer> {
+        for (key, _) in &self.configuration {
+            check_key(key, "-D ")?;
+        }
+        let own = |key: &str| key.starts_with("kubectl-flink/") || names::is_own_label(key);
+        if let Some((key, _)) = self.label.iter().chain(&self.annotation).find(|(key, _)| own(key)) {
+            return Err(Error::usage(format!("{key:?} is set by the plugin itself")));
+        }
+        let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
+        let map = |pairs: &[(String, String)]| pairs.iter().cloned().collect::<BTreeMap<_, _>>();
+        Ok(Layer {
+            image: self.image.clone(),
+            parallelism: self.parallelism,
+            slots: self.slots,
+            job_class: self.job_class.clone(),
+            jars: some(&self.jar),
+            job_id: self
+                .job_id
+                .clone()
+                .map(JobId::Fixed)
+                .or(self.job_id_seed.clone().map(JobId::Seed)),
+            from_savepoint: self.from_savepoint.clone(),
+            allow_non_restored_state: self.allow_non_restored_state.then_some(true),
+            configuration: map(&self.configuration),
+            flink_version: self.flink_version,
+            entrypoint: self.entrypoint,
+            service_account: self.service_account.clone(),
+            image_pull_policy: self.image_pull_policy,
+            image_pull_secrets: some(&self.image_pull_secret),
+            env: map(&self.env),
+            mounts: self.mount.clone(),
+            job_manager: RoleLayer {
+                memory: self.jobmanager_memory,
+                cpu: self.jobmanager_cpu,
+                pod_template: None,
+            },
+            task_manager: RoleLayer {
+                memory: self.taskmanager_memory,
+                cpu: self.taskmanager_cpu,
+                pod_template: None,
+            },
+            savepoint_dir: self.savepoint_dir.clone(),
+            checkpoint_dir: self.checkpoint_dir.clone(),
+            ha: self.ha.clone(),
+            node_port: self.node_port,
+            restart: self.restart,
+            labels: map(&self.label),
+            annotations: map(&self.annotation),
+            arguments: some(&self.arguments),
+            ..Layer::default()
+        })
+    }
+
+    /// Templates of the user's own: from the flag, else from the folder `manifests` of the configuration folder.
+    /// `None`: there are none.
+    pub fn templates(&self) -> Result<Option<Templates>> {
+        let folder = match &self.manifests {
+            Some(folder) => folder.clone(),
+            None => match manifests_folder().filter(|folder| folder.is_dir()) {
+                Some(folder) => folder,
+                None => return Ok(None),
+            },
+        };
+        read_templates(&folder).map(Some)
+    }
+}
+
+/// Folder in which templates of the user's own are found without a flag.
+pub fn manifests_folder() -> Option<PathBuf> {
+    dirs::config_dir().map(|folder| folder.join("kubectl-flink").join("manifests"))
+}
+
+fn read_templates(folder: &Path) -> Result<Templates> {
+    let unreadable = |path: &Path, e: std::io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| unreadable(folder, e))? {
+        let path = entry.map_err(|e| unreadable(folder, e))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let plain = name.strip_suffix(".template").unwrap_or(&name);
+        if [".yaml", ".yml", ".json"].iter().any(|ending| plain.ends_with(ending)) {
+            files.push((
+                path.display().to_string(),
+                std::fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?,
+            ));
+        }
+    }
+    files.sort();
+    Templates::from_files(files.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+        .map_err(|error| error.context(format!("--manifests {}", folder.display())))
+}
+
+/// What the seed's four variables say.
+pub fn environment() -> Result<Layer> {
+    let variable = |index: usize| {
+        std::env::var(template::VARIABLES[index])
+            .ok()
+            .filter(|value| !value.is_empty())
+    };
+    let from_arguments = match variable(3) {
+        Some(text) => JobManagerArguments::parse(&split_seed(&text)?)?.into_layer(),
+        None => Layer::default(),
+    };
+    for key in from_arguments.configuration.keys() {
+        check_key(key, "FLINK_JOB_ARGUMENTS: -D")?;
+    }
+    let parallelism = variable(2).map(|text| {
+        text.trim()
+            .parse()
+            .map_err(|_| Error::usage(format!("invalid FLINK_JOB_PARALLELISM {text:?}: it must be a number")))
+    });
+    Ok(Layer {
+        name: variable(0),
+        image: variable(1),
+        parallelism: parallelism.transpose()?,
+        ..from_arguments
+    })
+}
+
+/// Reads FlinkDeployments from a file; `-` is standard input.
+pub fn read_file(path: &Path) -> Result<Vec<Layer>> {
+    let (text, source) = if path == Path::new("-") {
+        (std::io::read_to_string(std::io::stdin()), "standard input".to_owned())
+    } else {
+        (std::fs::read_to_string(path), path.display().to_string())
+    };
+    let text = text.map_err(|e| Error::usage(format!("cannot read {source}: {e}")))?;
+    let layers = flink_deployment::read(&text, &source)?;
+    if layers.is_empty() {
+        return Err(Error::usage(format!("{source}: there is no FlinkDeployment in it")));
+    }
+    Ok(layers)
+}
+
+fn check_key(key: &str, said: &str) -> Result<()> {
+    if let Some(instead) = owned_key(key) {
+        return Err(Error::usage(format!(
+            "{said}{key}: the plugin sets this key, use {instead}"
+        )));
+    }
+    if let Some(reason) = without_effect(key) {
+        return Err(Error::usage(format!("{said}{key} has no effect here: {reason}")));
+    }
+    Ok(())
+}
+
+fn pair(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Error::usage(format!("{text:?} must be NAME=VALUE"))),
+    }
+}

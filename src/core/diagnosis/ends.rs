@@ -1,0 +1,282 @@
+//! Containers that ended: how often, by which exit code, and what that means.
+
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::jiff::Timestamp;
+
+use super::observed::{Observed, Role};
+use super::pods::{self, Finding, memory_flag, role_word, who};
+use super::trace::one_line;
+use super::{Cause, CauseKind, Grace, PodContainer};
+
+/// The last end of a Pod's main container.
+pub(super) struct End<'a> {
+    pub pod: &'a Pod,
+    pub state: &'a ContainerStateTerminated,
+    /// How often the container ended, this end included.
+    pub times: u32,
+    /// Where its log is.
+    pub log: PodContainer,
+}
+
+impl End<'_> {
+    pub(super) fn is_oom(&self) -> bool {
+        self.state.reason.as_deref() == Some("OOMKilled")
+    }
+
+    fn finished(&self) -> Option<Timestamp> {
+        self.state.finished_at.as_ref().map(|t| t.0)
+    }
+}
+
+/// The last end of the Pod's main container, if it ended, and not because the Pod was taken away.
+pub(super) fn of(pod: &Pod) -> Option<End<'_>> {
+    if pods::displaced(pod).is_some() {
+        return None;
+    }
+    of_container(pod, pods::main_status(pod)?)
+}
+
+fn of_container<'a>(pod: &'a Pod, status: &'a ContainerStatus) -> Option<End<'a>> {
+    let restarts = u32::try_from(status.restart_count).unwrap_or(0);
+    let now = status.state.as_ref().and_then(|s| s.terminated.as_ref());
+    let before = status.last_state.as_ref().and_then(|s| s.terminated.as_ref());
+    let running = status.state.as_ref().is_some_and(|s| s.running.is_some());
+    // While it waits to be started again, the last end is not yet in the number of restarts.
+    let times = if running { restarts } else { restarts + 1 };
+    Some(End {
+        pod,
+        state: now.or(before)?,
+        times,
+        log: PodContainer {
+            pod: pods::name(pod).to_owned(),
+            container: status.name.clone(),
+            previous: now.is_none(),
+        },
+    })
+}
+
+/// The container to look into for a role: that of the Pod which ended last, else of any that was started.
+pub(super) fn log_of(observed: &Observed, role: Role) -> Option<PodContainer> {
+    let ended = observed.pods_of(role).filter_map(of).max_by_key(End::finished);
+    ended.map(|end| end.log).or_else(|| {
+        let pod = observed.pods_of(role).filter(|pod| pods::has_started(pod)).last()?;
+        Some(PodContainer {
+            pod: pods::name(pod).to_owned(),
+            container: pods::main_container(pod)?.to_owned(),
+            previous: false,
+        })
+    })
+}
+
+/// What an exit code of the JobManager means.
+struct Exit {
+    code: i32,
+    kind: CauseKind,
+    meaning: &'static str,
+    hint: &'static str,
+}
+
+/// Exit codes of the JobManager's container. Source: run with 1.17.2, 1.20.5 and 2.3.0; 239 is -17 of
+/// Flink's FatalExitExceptionHandler, 165 is 1445 of ApplicationStatus.UNKNOWN; the others are the shell's and the
+/// JVM's conventions.
+const EXITS: [Exit; 12] = [
+    Exit {
+        code: 1,
+        kind: CauseKind::JobManagerStart,
+        meaning: "Flink did not start: its command line, configuration, jar or class is wrong",
+        hint: "check --job-class, --jar, the program's arguments and -D settings",
+    },
+    Exit {
+        code: 2,
+        kind: CauseKind::JobManagerFailed,
+        meaning: "Flink or the program's main() failed",
+        hint: "check --from-savepoint, the program's arguments and what its main() does",
+    },
+    Exit {
+        code: 3,
+        kind: CauseKind::OutOfMemory,
+        meaning: "the JVM ran out of memory",
+        hint: "give it more memory by --jobmanager-memory",
+    },
+    Exit {
+        code: 126,
+        kind: CauseKind::ContainerCreate,
+        meaning: "the image's command cannot be executed",
+        hint: "check that --image is a Flink image built for the nodes' architecture",
+    },
+    Exit {
+        code: 127,
+        kind: CauseKind::ContainerCreate,
+        meaning: "the image's command was not found",
+        hint: "check that --image is a Flink image",
+    },
+    Exit {
+        code: 128,
+        kind: CauseKind::ContainerCreate,
+        meaning: "the container could not be started",
+        hint: "check that --image is a Flink image",
+    },
+    Exit {
+        code: 134,
+        kind: CauseKind::JobManagerEnded,
+        meaning: "the JVM aborted",
+        hint: "look for hs_err_pid in its log; a native library or too little memory is the usual cause",
+    },
+    Exit {
+        code: 137,
+        kind: CauseKind::JobManagerEnded,
+        meaning: "killed by SIGKILL",
+        hint: "a failing liveness probe, a node short of memory or somebody's kill does this: see the Pod's events",
+    },
+    Exit {
+        code: 143,
+        kind: CauseKind::JobManagerEnded,
+        meaning: "terminated by SIGTERM",
+        hint: "a failing liveness probe or somebody's kill does this: see the Pod's events",
+    },
+    Exit {
+        code: 163,
+        kind: CauseKind::JobFailed,
+        meaning: "Flink says that the job failed for good",
+        hint: "the root exception is in the JobManager's log: kubectl flink why",
+    },
+    Exit {
+        code: 165,
+        kind: CauseKind::JobFailed,
+        meaning: "Flink does not know how the job ended",
+        hint: "the root exception is in the JobManager's log: kubectl flink why",
+    },
+    Exit {
+        code: 239,
+        kind: CauseKind::JobManagerFailed,
+        meaning: "Flink ended itself after an exception that nobody caught",
+        hint: "the root exception is in the JobManager's log: kubectl flink why",
+    },
+];
+
+/// What the exit code of a JobManager's container means, for people; `None` where it is not known.
+/// Source: seen with 1.17.2, 1.20.5 and 2.3.0.
+#[must_use]
+pub fn exit_meaning(code: i32) -> Option<&'static str> {
+    if code == 0 {
+        return Some("Flink ended well");
+    }
+    EXITS.iter().find(|exit| exit.code == code).map(|exit| exit.meaning)
+}
+
+/// The cause that an exit code of the JobManager stands for; `subject` is what ended.
+pub(super) fn jobmanager_exit(subject: &str, code: i32) -> Cause {
+    match EXITS.iter().find(|exit| exit.code == code) {
+        Some(exit) => Cause::new(
+            exit.kind,
+            format!("{subject} ended with exit code {code} ({})", exit.meaning),
+        )
+        .hint(exit.hint),
+        None => Cause::new(
+            CauseKind::JobManagerEnded,
+            format!("{subject} ended with exit code {code}"),
+        ),
+    }
+}
+
+fn out_of_memory(role: Role, subject: &str) -> Cause {
+    let flag = memory_flag(role);
+    Cause::new(
+        CauseKind::OutOfMemory,
+        format!("{subject} was killed: it used more memory than its limit (OOMKilled)"),
+    )
+    .hint(format!("give it more memory by {flag}"))
+    .hint("native memory of RocksDB or of libraries counts too: see -D taskmanager.memory.jvm-overhead.fraction")
+}
+
+/// The cause that the end of a JobManager's container stands for.
+pub(super) fn jobmanager(end: &End<'_>) -> Cause {
+    let subject = who(end.pod, Role::JobManager);
+    let cause = if end.is_oom() {
+        out_of_memory(Role::JobManager, &subject)
+    } else {
+        jobmanager_exit(&subject, end.state.exit_code)
+    };
+    let said = one_line(end.state.message.as_deref().unwrap_or_default());
+    cause.evidence(said).log_of(Some(end.log.clone()))
+}
+
+/// Ends of the JobManager in this generation: final when it ended again and again.
+///
+/// Where the Job's restartPolicy is Never each end is a Pod of its own, which may be gone: the Job's count has them.
+pub(super) fn jobmanagers(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
+    let ends: Vec<End<'_>> = observed
+        .pods_of(Role::JobManager)
+        .filter_map(of)
+        .filter(|end| end.state.exit_code != 0 && !stale(end, now, grace))
+        .collect();
+    let last = ends.iter().max_by_key(|end| end.finished())?;
+    let seen: u32 = ends.iter().map(|end| end.times).sum();
+    let failed = (observed.current_job())
+        .and_then(|job| job.status.as_ref()?.failed)
+        .map_or(0, |failed| u32::try_from(failed).unwrap_or(0));
+    let times = seen.max(failed);
+    let mut cause = jobmanager(last);
+    if times > 1 {
+        cause = cause.evidence(format!("the JobManager ended {times} times"));
+    }
+    Some(Finding::of(cause, times >= grace.jobmanager_ends))
+}
+
+/// Ends of a TaskManager.
+pub(super) fn taskmanager(pod: &Pod, now: Timestamp, grace: &Grace) -> Option<Finding> {
+    let end = of(pod)?;
+    if stale(&end, now, grace) {
+        return None;
+    }
+    let waiting = pods::main_status(pod)?.state.as_ref()?.waiting.as_ref();
+    let backing_off = waiting.is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"));
+    let subject = who(pod, Role::TaskManager);
+    let cause = if end.is_oom() {
+        out_of_memory(Role::TaskManager, &subject)
+    } else {
+        let code = end.state.exit_code;
+        let times = if end.times > 1 {
+            format!(", {} times", end.times)
+        } else {
+            String::new()
+        };
+        Cause::new(
+            CauseKind::TaskManagerEnded,
+            format!("{subject} ended with exit code {code}{times}"),
+        )
+        .hint("its log tells why: a jar or plugin that only the JobManager's image has, or a -D setting, is the usual cause")
+    };
+    // What was killed for its memory twice will be again.
+    let is_final =
+        backing_off || end.times >= grace.taskmanager_ends || (end.is_oom() && end.times >= grace.jobmanager_ends);
+    Some(Finding::of(cause.log_of(Some(end.log)), is_final))
+}
+
+/// Init containers that fail: the main container never starts.
+pub(super) fn init(pod: &Pod, role: Role) -> Option<Finding> {
+    let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
+    statuses.iter().find_map(|status| {
+        let end = of_container(pod, status)?;
+        if end.state.exit_code == 0 || status.state.as_ref().is_some_and(|s| s.running.is_some()) {
+            return None;
+        }
+        let cause = Cause::new(
+            CauseKind::InitContainer,
+            format!(
+                "init container {} of {} ended with exit code {}",
+                status.name,
+                who(pod, role),
+                end.state.exit_code
+            ),
+        )
+        .hint(format!("see its log, and the {} Pod template", role_word(role)));
+        let is_final = end.times >= 2 || pods::has_ended(pod);
+        Some(Finding::of(cause.log_of(Some(end.log.clone())), is_final))
+    })
+}
+
+/// A cluster that ran for months may have ends long forgotten.
+fn stale(end: &End<'_>, now: Timestamp, grace: &Grace) -> bool {
+    end.finished().is_some_and(|at| now.duration_since(at) > grace.recent)
+}

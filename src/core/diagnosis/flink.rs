@@ -1,0 +1,286 @@
+//! What Flink's REST said: `GET /overview` and `GET /jobs/overview`, read tolerantly.
+//!
+//! Every field has a default and unknown ones are skipped, because both replies grew with Flink's releases
+//! (seen with 1.17 to 2.3); an answer that lacks a number must not make the plugin blind.
+
+use std::fmt;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+
+/// State of a Flink job, as `org.apache.flink.api.common.JobStatus` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Known to the Dispatcher, its JobMaster is not up yet.
+    Initializing,
+    /// Waits for resources; nothing is deployed.
+    Created,
+    /// Being executed. Appears even without a single TaskManager, so it is no proof of health (seen with 1.17 to 2.3).
+    Running,
+    /// Failed, and about to be started again by its restart strategy.
+    Restarting,
+    /// Failed, its tasks are being canceled.
+    Failing,
+    /// Failed for good.
+    Failed,
+    /// Being canceled.
+    Cancelling,
+    /// Canceled.
+    Canceled,
+    /// Ended well, or stopped with a savepoint.
+    Finished,
+    /// The JobManager lost leadership.
+    Suspended,
+    /// Being taken over by a new JobManager.
+    Reconciling,
+    /// A state that this plugin does not know, in Flink's word.
+    Other(String),
+}
+
+impl JobState {
+    /// The state that Flink calls `name`.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        match name {
+            "INITIALIZING" => Self::Initializing,
+            "CREATED" => Self::Created,
+            "RUNNING" => Self::Running,
+            "RESTARTING" => Self::Restarting,
+            "FAILING" => Self::Failing,
+            "FAILED" => Self::Failed,
+            "CANCELLING" => Self::Cancelling,
+            "CANCELED" => Self::Canceled,
+            "FINISHED" => Self::Finished,
+            "SUSPENDED" => Self::Suspended,
+            "RECONCILING" => Self::Reconciling,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// Flink's own word for it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Initializing => "INITIALIZING",
+            Self::Created => "CREATED",
+            Self::Running => "RUNNING",
+            Self::Restarting => "RESTARTING",
+            Self::Failing => "FAILING",
+            Self::Failed => "FAILED",
+            Self::Cancelling => "CANCELLING",
+            Self::Canceled => "CANCELED",
+            Self::Finished => "FINISHED",
+            Self::Suspended => "SUSPENDED",
+            Self::Reconciling => "RECONCILING",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Whether Flink never leaves this state, not even with another JobManager ("globally terminal").
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Failed | Self::Canceled | Self::Finished)
+    }
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for JobState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::of(&String::deserialize(deserializer)?))
+    }
+}
+
+/// Reply of `GET /overview`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Overview {
+    /// Registered TaskManagers.
+    pub taskmanagers: u32,
+    /// Task slots of all registered TaskManagers.
+    pub slots_total: u32,
+    /// Task slots that no job holds.
+    pub slots_available: u32,
+    /// Flink's version, such as `2.3.0`; empty when it was not said.
+    pub flink_version: String,
+}
+
+/// Numbers of tasks by state, part of [`JobOverview`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Tasks {
+    /// All subtasks of all vertices.
+    pub total: u32,
+    /// Subtasks that process records.
+    pub running: u32,
+    /// Not yet asked for a slot.
+    pub created: u32,
+    /// Waiting for a slot.
+    pub scheduled: u32,
+    /// Being sent to a TaskManager.
+    pub deploying: u32,
+    /// Restoring their state.
+    pub initializing: u32,
+    /// Ended well.
+    pub finished: u32,
+    /// Failed.
+    pub failed: u32,
+}
+
+/// One job of `GET /jobs/overview`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct JobOverview {
+    /// Job ID, 32 hexadecimal digits.
+    pub jid: String,
+    /// The name that the program gave to its job.
+    #[serde(default)]
+    pub name: String,
+    /// Where it stands.
+    pub state: JobState,
+    /// When it was started, in milliseconds since 1970; at most 0 when Flink does not know.
+    #[serde(default)]
+    pub start_time: i64,
+    /// When it ended, in milliseconds since 1970; -1 while it goes on.
+    #[serde(default)]
+    pub end_time: i64,
+    /// When its state last changed, in milliseconds since 1970.
+    #[serde(default)]
+    pub last_modification: i64,
+    /// Its subtasks.
+    #[serde(default)]
+    pub tasks: Tasks,
+}
+
+impl JobOverview {
+    /// Whether all of it runs: RUNNING alone appears without a TaskManager (seen with 1.17 to 2.3).
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.state == JobState::Running && self.tasks.total > 0 && self.tasks.running == self.tasks.total
+    }
+
+    /// When the job was started, by the JobManager's clock.
+    #[must_use]
+    pub fn started(&self) -> Option<Timestamp> {
+        (self.start_time > 0)
+            .then(|| Timestamp::from_millisecond(self.start_time).ok())
+            .flatten()
+    }
+
+    /// When its state last changed, by the JobManager's clock.
+    #[must_use]
+    pub fn changed(&self) -> Option<Timestamp> {
+        (self.last_modification > 0)
+            .then(|| Timestamp::from_millisecond(self.last_modification).ok())
+            .flatten()
+    }
+}
+
+/// Reply of `GET /jobs/overview`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct JobsOverview {
+    /// All jobs that the JobManager knows, ended ones too.
+    pub jobs: Vec<JobOverview>,
+}
+
+impl JobsOverview {
+    /// The job that the cluster is there for: of several (a program may call `execute()` more than once) the newest
+    /// that goes on, else the newest.
+    #[must_use]
+    pub fn main_job(&self) -> Option<&JobOverview> {
+        self.jobs
+            .iter()
+            .max_by_key(|job| (!job.state.is_terminal(), job.start_time))
+    }
+}
+
+/// What Flink's REST said at the last poll.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FlinkView {
+    /// No answer: the JobManager is not up, not yet or not any more, or the way to it is closed.
+    #[default]
+    Unreachable,
+    /// It answered.
+    Up {
+        /// `GET /overview`; defaults when only the jobs were asked for.
+        overview: Overview,
+        /// The cluster's job, see [`JobsOverview::main_job`]; `None` while there is none.
+        job: Option<JobOverview>,
+    },
+}
+
+impl FlinkView {
+    /// The view that both replies give.
+    #[must_use]
+    pub fn up(overview: Overview, jobs: &JobsOverview) -> Self {
+        Self::Up {
+            overview,
+            job: jobs.main_job().cloned(),
+        }
+    }
+
+    /// The cluster's job, if REST answered and knows one.
+    #[must_use]
+    pub const fn job(&self) -> Option<&JobOverview> {
+        match self {
+            Self::Up { job, .. } => job.as_ref(),
+            Self::Unreachable => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_of_all_releases_are_read() {
+        let jobs: JobsOverview = serde_json::from_str(
+            r#"{"jobs":[
+              {"jid":"a","name":"old","start-time":1,"end-time":5,"duration":4,"state":"FINISHED","last-modification":5,"tasks":{"total":1,"finished":1}},
+              {"jid":"b","name":"new","start-time":1767261600000,"end-time":-1,"duration":4,"state":"RUNNING","last-modification":7,
+               "tasks":{"running":3,"canceling":0,"canceled":0,"total":4,"created":0,"scheduled":1,"deploying":0,"reconciling":0,"finished":0,"initializing":0,"failed":0},
+               "pending-operators":0}]}"#,
+        )
+        .unwrap();
+        let job = jobs.main_job().unwrap();
+        assert_eq!((job.jid.as_str(), &job.state), ("b", &JobState::Running));
+        assert!(!job.is_healthy());
+        assert_eq!(job.started().unwrap().to_string(), "2026-01-01T10:00:00Z");
+
+        let overview: Overview = serde_json::from_str(
+            r#"{"taskmanagers":2,"taskmanagers-blocked":0,"slots-total":4,"slots-available":1,"jobs-running":1,"flink-version":"2.3.0","flink-commit":"x"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (overview.taskmanagers, overview.slots_total, overview.slots_available),
+            (2, 4, 1)
+        );
+        assert_eq!(overview.flink_version, "2.3.0");
+
+        let odd: JobsOverview = serde_json::from_str(r#"{"jobs":[{"jid":"c","state":"DREAMING"}]}"#).unwrap();
+        let job = odd.main_job().unwrap();
+        assert_eq!(job.state.to_string(), "DREAMING");
+        assert!(job.started().is_none() && !job.is_healthy());
+        assert!(serde_json::from_str::<JobsOverview>("{}").unwrap().main_job().is_none());
+    }
+
+    #[test]
+    fn running_is_healthy_only_with_all_tasks() {
+        let mut job: JobOverview = serde_json::from_str(r#"{"jid":"a","state":"RUNNING"}"#).unwrap();
+        assert!(!job.is_healthy(), "no tasks are known");
+        job.tasks = Tasks {
+            total: 4,
+            running: 4,
+            ..Tasks::default()
+        };
+        assert!(job.is_healthy());
+        job.state = JobState::Restarting;
+        assert!(!job.is_healthy());
+    }
+}

@@ -1,0 +1,299 @@
+//! Failures that are known, and what to do about each.
+
+/// Hints for a failure whose classes and messages, deepest first, are `text`: those of the first row that fits.
+pub(super) fn hints(text: &str) -> Vec<String> {
+    KNOWN
+        .iter()
+        .find(|row| {
+            row.when
+                .iter()
+                .any(|all| all.iter().all(|needle| text.contains(needle)))
+        })
+        .map(|row| row.hints.iter().map(|hint| (*hint).to_owned()).collect())
+        .unwrap_or_default()
+}
+
+/// A row of the table.
+struct Known {
+    /// Fits if all needles of any of these occur.
+    when: &'static [&'static [&'static str]],
+    hints: &'static [&'static str],
+}
+
+/// Special before general. Messages are Flink's own of 1.17 to 2.3, and the JVM's.
+const KNOWN: &[Known] = &[
+    Known {
+        when: &[
+            &["Cannot map checkpoint/savepoint state for operator"],
+            &["Failed to rollback to checkpoint/savepoint", "--allowNonRestoredState"],
+        ],
+        hints: &[
+            "the savepoint has state of an operator that the program lacks: give its operators the same uid() as before",
+            "to drop that state, start again with --allow-non-restored-state",
+        ],
+    },
+    Known {
+        when: &[&["Failed to rollback to checkpoint/savepoint", "parallelism"]],
+        hints: &[
+            "an operator's maximum parallelism differs from the savepoint's: set it as before, or lower --parallelism",
+        ],
+    },
+    Known {
+        when: &[
+            &["StateMigrationException"],
+            &["Failed to rollback to checkpoint/savepoint"],
+            &["For heap backends, the new state serializer"],
+        ],
+        hints: &[
+            "the savepoint does not fit the program's state: start the version that took it, or migrate the type's serializer",
+            "for a deliberate fresh start, create the cluster without --from-savepoint",
+        ],
+    },
+    Known {
+        when: &[
+            &["Cannot find checkpoint or savepoint"],
+            &["Cannot find meta data file", "_metadata"],
+            &["FileNotFoundException", "savepoint"],
+            &["NoSuchFileException", "savepoint"],
+        ],
+        hints: &[
+            "no savepoint is at this path as the Pods see it: check --from-savepoint",
+            "a path without scheme is inside of the container: mount its volume by --mount CLAIM:PATH",
+        ],
+    },
+    Known {
+        when: &[&["Could not find a file system implementation for scheme"]],
+        hints: &[
+            "the image lacks the plugin for this scheme: put the jar from /opt/flink/opt under /opt/flink/plugins, or name \
+             it in the variable ENABLE_BUILT_IN_PLUGINS",
+        ],
+    },
+    Known {
+        when: &[
+            &["Forbidden!Configured service account"],
+            &["configmaps", "is forbidden"],
+        ],
+        hints: &[
+            "with --ha the service account needs get, list, watch, create, update, patch and delete on configmaps: \
+             kubectl flink doctor prints the Role",
+            "name a service account that has these rights by --service-account",
+        ],
+    },
+    Known {
+        when: &[&["OutOfMemoryError", "Metaspace"]],
+        hints: &[
+            "give classes more room: -D jobmanager.memory.jvm-metaspace.size=512m or -D taskmanager.memory.jvm-metaspace.size=512m",
+        ],
+    },
+    Known {
+        when: &[&["OutOfMemoryError", "Direct buffer memory"]],
+        hints: &["raise -D taskmanager.memory.task.off-heap.size, and --taskmanager-memory with it"],
+    },
+    Known {
+        when: &[
+            &["java.lang.OutOfMemoryError"],
+            &["Java heap space"],
+            &["GC overhead limit exceeded"],
+        ],
+        hints: &["give it more memory by --jobmanager-memory or --taskmanager-memory"],
+    },
+    Known {
+        when: &[
+            &["Could not reserve enough space"],
+            &["insufficient memory for the Java Runtime Environment"],
+            &["Too small initial heap"],
+            &["Invalid maximum heap size"],
+            &["Initial heap size set to a larger value"],
+        ],
+        hints: &[
+            "the container's limit is smaller than what Flink is told to use: check --jobmanager-memory and --taskmanager-memory",
+        ],
+    },
+    Known {
+        when: &[
+            &["memory configuration failed"],
+            &["IllegalConfigurationException", "memory"],
+            &["IllegalConfigurationException", "Memory"],
+            &["configured Total Process Memory"],
+            &["The derived from"],
+        ],
+        hints: &[
+            "the memory sizes contradict each other: set --jobmanager-memory or --taskmanager-memory only, and take back \
+             other -D *.memory.* settings",
+        ],
+    },
+    Known {
+        when: &[&["Insufficient number of network buffers"]],
+        hints: &[
+            "raise -D taskmanager.memory.network.fraction or -D taskmanager.memory.network.max, or lower --parallelism",
+        ],
+    },
+    Known {
+        when: &[
+            &["NoResourceAvailableException"],
+            &["Could not acquire the minimum required resources"],
+            &["Slot request bulk is not fulfillable"],
+        ],
+        hints: &[
+            "too few slots: raise --slots, lower --parallelism, or see why TaskManagers do not register: kubectl flink why",
+        ],
+    },
+    Known {
+        when: &[&["UnsupportedClassVersionError"]],
+        hints: &[
+            "the jar was built for a newer Java than the image has: use an --image with that Java, such as flink:2.3-java17, \
+             or build for an older release",
+        ],
+    },
+    Known {
+        when: &[
+            &["NoExecuteException"],
+            &["No jobs included in application"],
+            &["The application contains no execute() calls"],
+        ],
+        hints: &["main() ended without execute(): call it, or name the right class by --job-class"],
+    },
+    Known {
+        when: &[
+            &["No job jar"],
+            &["Neither a 'Main-Class', nor a 'program-class' entry was found"],
+            &["No JAR found"],
+            &["could not find any jar"],
+            &["Failed to find job"],
+            &["Multiple JAR archives with entry classes found"],
+        ],
+        hints: &[
+            "the jar with the program must be in /opt/flink/usrlib of the image, or given by --jar; name its class by --job-class",
+        ],
+    },
+    Known {
+        when: &[
+            &["entry point class"],
+            &["program's entry point class"],
+            &["does not have a main method"],
+        ],
+        hints: &[
+            "the class given to --job-class is not in the jar, or has no main(): check its full name with package",
+            "the jar must be in /opt/flink/usrlib of the image, or given by --jar",
+        ],
+    },
+    Known {
+        when: &[&["Could not find or load main class"], &["Unable to access jarfile"]],
+        hints: &["the image does not look like a Flink image: check --image"],
+    },
+    Known {
+        when: &[
+            &["ClassNotFoundException: org.apache.flink"],
+            &["NoClassDefFoundError: org/apache/flink"],
+        ],
+        hints: &[
+            "a Flink library is missing: put the connector into the jar, and build for the Flink version of --image",
+        ],
+    },
+    Known {
+        when: &[
+            &["NoSuchMethodError"],
+            &["NoSuchFieldError"],
+            &["AbstractMethodError"],
+            &["IncompatibleClassChangeError"],
+        ],
+        hints: &[
+            "the jar was built against other versions of its libraries: build it for the Flink version of --image",
+        ],
+    },
+    Known {
+        when: &[&["NoClassDefFoundError"], &["ClassNotFoundException"]],
+        hints: &[
+            "the class is not on the class path: check --job-class, and that the jar contains its libraries",
+            "the jar must be in the image of JobManager and TaskManagers alike: /opt/flink/usrlib, or --jar",
+        ],
+    },
+    Known {
+        when: &[
+            &["exec format error"],
+            &["Exec format error"],
+            &["cannot execute binary file"],
+        ],
+        hints: &["the image is built for another architecture than the node has: check --image"],
+    },
+    Known {
+        when: &[&["Cannot parse JobID"], &["Failed to parse '--job-id' option"]],
+        hints: &["a job ID has 32 hexadecimal digits"],
+    },
+    Known {
+        when: &[&["Could not parse command line arguments"], &["FlinkParseException"]],
+        hints: &[
+            "check -D key=value settings, --from-savepoint and --job-class; the program's own arguments come last",
+        ],
+    },
+    Known {
+        when: &[
+            &["Address already in use"],
+            &["BindException"],
+            &["Could not start rest endpoint on any port"],
+        ],
+        hints: &[
+            "the port is taken: with host networking choose others by -D rest.port, -D jobmanager.rpc.port, -D blob.server.port",
+        ],
+    },
+    Known {
+        when: &[
+            &["checkpoint directory", "not configured"],
+            &["Cannot snapshot to", "directory"],
+            &["No savepoint directory configured"],
+            &["state.savepoints.dir"],
+            &["CheckpointStorage", "not configured"],
+        ],
+        hints: &["say where state goes: --checkpoint-dir and --savepoint-dir"],
+    },
+    Known {
+        // Hadoop's s3a reports the store's refusal by the class that local files have.
+        when: &[&["AccessDeniedException", "s3"]],
+        hints: &[
+            "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
+        ],
+    },
+    Known {
+        when: &[
+            &["AccessDeniedException"],
+            &["Permission denied"],
+            &["Failed to create directory"],
+            &["Mkdirs failed to create"],
+            &["Could not create the directory"],
+            &["Read-only file system"],
+        ],
+        hints: &[
+            "Flink runs as user 9999: the volume must be writable for it, for instance by fsGroup 9999 in the Pod template",
+            "check --checkpoint-dir, --savepoint-dir and --mount CLAIM:PATH",
+        ],
+    },
+    Known {
+        when: &[
+            &["NoSuchBucket"],
+            &["AccessDenied"],
+            &["InvalidAccessKeyId"],
+            &["Unable to load credentials"],
+            &["No AWS Credentials"],
+        ],
+        hints: &[
+            "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
+        ],
+    },
+    Known {
+        when: &[&["UnknownHostException"]],
+        hints: &[
+            "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings",
+            "the JobManager's name is that of the Service: kubectl flink status tells if it is there",
+        ],
+    },
+    Known {
+        when: &[
+            &["Connection unexpectedly closed by remote task manager"],
+            &["Heartbeat of TaskManager"],
+            &["is no longer reachable"],
+        ],
+        hints: &[
+            "a TaskManager was lost: kubectl flink why tells how it ended; memory is the usual cause, --taskmanager-memory",
+        ],
+    },
+];

@@ -1,0 +1,305 @@
+//! Text of logs taken apart: records of log4j, Java stack traces, lines made fit for a terminal.
+
+/// Longest line that is kept, in characters.
+const LINE_CAP: usize = 2_000;
+/// Longest text that goes into one sentence, in characters.
+const SENTENCE_CAP: usize = 600;
+
+/// `line` without terminal escape sequences and control characters, and not too long. Tabs stay: they mark frames.
+pub(super) fn clean(line: &str) -> String {
+    let mut out = String::with_capacity(line.len().min(LINE_CAP));
+    let mut chars = line.chars().peekable();
+    let mut kept = 0;
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            skip_escape(&mut chars);
+        } else if c == '\t' || !(c.is_control() || is_invisible(c)) {
+            kept += 1;
+            if kept > LINE_CAP {
+                out.push('…');
+                break;
+            }
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Format characters that reorder or hide text on a terminal.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Skips what follows an ESC: CSI up to its final byte, OSC up to BEL or ESC \, else one character.
+fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    match chars.next() {
+        Some('[') => while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {},
+        Some(']') => {
+            while let Some(c) = chars.next() {
+                if c == '\u{7}' || (c == '\u{1b}' && chars.next_if_eq(&'\\').is_some()) {
+                    break;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `text` as one line for a sentence: cleaned, white space folded, capped, without a full stop at its end.
+pub(super) fn one_line(text: &str) -> String {
+    let words: Vec<String> = text.lines().map(clean).collect();
+    let mut line = words.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((at, _)) = line.char_indices().nth(SENTENCE_CAP) {
+        line.truncate(at);
+        line.push('…');
+    }
+    if line.ends_with('.') && !line.ends_with("..") {
+        line.pop();
+    }
+    line
+}
+
+/// One throwable of a trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Throwable {
+    /// Full class name.
+    pub class: String,
+    /// Message, empty if it has none.
+    pub message: String,
+    /// Frames, such as `com.example.Job.main(Job.java:42)`, outermost call last.
+    pub frames: Vec<String>,
+}
+
+impl Throwable {
+    /// The class without its package.
+    pub(super) fn short(&self) -> &str {
+        short_class(&self.class)
+    }
+}
+
+pub(super) fn short_class(class: &str) -> &str {
+    class.rsplit('.').next().unwrap_or(class)
+}
+
+/// How grave a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    Low,
+    Warn,
+    Error,
+}
+
+/// One record: a line of the log with the lines that belong to it.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub level: Level,
+    /// The first line's message, without time, level and logger.
+    pub message: String,
+    /// Throwables from the outermost to the deepest `Caused by`; empty without a trace.
+    pub chain: Vec<Throwable>,
+    /// All its lines, where it has no trace.
+    pub lines: Vec<String>,
+    /// Whether it has no log4j prefix: written by the JVM, a shell, or `System.err`.
+    pub plain: bool,
+}
+
+/// Takes a log apart. What comes before the first record (a truncated one) is a record too.
+pub(super) fn records(log: &str) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut first: Option<Head> = None;
+    let mut lines: Vec<String> = Vec::new();
+    for line in log.lines().map(clean) {
+        if let Some(next) = head(&line) {
+            finish(&mut records, first.take(), &mut lines);
+            first = Some(next);
+        } else if line.starts_with("Exception in thread ") || is_plain_start(&line) {
+            // Not part of the record before it, even if that has no trace of its own.
+            finish(&mut records, first.take(), &mut lines);
+            lines.push(line);
+        } else {
+            lines.push(line);
+        }
+    }
+    finish(&mut records, first, &mut lines);
+    records
+}
+
+/// Lines that the JVM's launcher and shells write by themselves.
+fn is_plain_start(line: &str) -> bool {
+    line.starts_with("Error: ") || line.starts_with("[ERROR]") || line.starts_with("Error occurred ")
+}
+
+struct Head {
+    level: Level,
+    message: String,
+}
+
+/// The head of a log4j record in the official image's pattern `%d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m%n`.
+fn head(line: &str) -> Option<Head> {
+    let bytes = line.as_bytes();
+    let date = bytes.len() > 19
+        && bytes[..19].iter().enumerate().all(|(i, b)| match i {
+            4 | 7 => *b == b'-',
+            10 => matches!(b, b' ' | b'T'),
+            13 | 16 => *b == b':',
+            _ => b.is_ascii_digit(),
+        });
+    if !date {
+        return None;
+    }
+    // Only ASCII stands before byte 19.
+    let rest = line
+        .get(19..)?
+        .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ',' | '.' | 'Z' | '+' | ':'));
+    let rest = rest.trim_start();
+    let (word, rest) = rest.split_once(char::is_whitespace)?;
+    let level = match word.trim_matches(['[', ']']) {
+        "ERROR" | "FATAL" | "SEVERE" => Level::Error,
+        "WARN" | "WARNING" => Level::Warn,
+        _ => Level::Low,
+    };
+    let message = rest.split_once(" - ").map_or(rest, |(_, message)| message);
+    Some(Head {
+        level,
+        message: message.trim().to_owned(),
+    })
+}
+
+fn finish(records: &mut Vec<Record>, head: Option<Head>, lines: &mut Vec<String>) {
+    if head.is_none() && lines.is_empty() {
+        return;
+    }
+    let plain = head.is_none();
+    let Head { level, mut message } = head.unwrap_or(Head {
+        level: Level::Error,
+        message: String::new(),
+    });
+    // A throwable may stand in the first line itself: a logger whose message is its toString.
+    let mut text = vec![message.clone()];
+    text.append(lines);
+    let chain = chain(&text);
+    if plain {
+        let first = text.iter().find(|line| !line.trim().is_empty());
+        message = first.cloned().unwrap_or_default();
+    }
+    if !chain.is_empty() {
+        text.clear();
+    }
+    records.push(Record {
+        level,
+        message,
+        chain,
+        lines: text,
+        plain,
+    });
+}
+
+/// The throwables in the lines of a record. Of several traces the last one counts.
+fn chain(lines: &[String]) -> Vec<Throwable> {
+    let mut chain: Vec<Throwable> = Vec::new();
+    let mut in_message = false;
+    for (at, line) in lines.iter().enumerate() {
+        let text = line.trim_start();
+        // Suppressed ones are indented, and beside the point.
+        let indented = line.starts_with('\t') || line.starts_with("    ");
+        if line.starts_with("\t\t") {
+            continue;
+        }
+        if let Some(frame) = text
+            .strip_prefix("at ")
+            .filter(|_| indented || !in_message || text.ends_with(')'))
+        {
+            if let Some(last) = chain.last_mut() {
+                last.frames.push(frame_of(frame));
+            }
+            in_message = false;
+        } else if text.starts_with("... ") && text.ends_with("more") {
+            in_message = false;
+        } else if let Some(cause) = text.strip_prefix("Caused by: ") {
+            // Indented ones are the causes of suppressed ones.
+            in_message = !indented
+                && throwable(cause).is_some_and(|found| {
+                    chain.push(found);
+                    true
+                });
+        } else if text.starts_with("Suppressed: ") || text.starts_with("[CIRCULAR REFERENCE") {
+            in_message = false;
+        } else if let Some(found) = (!indented).then(|| outermost(text)).flatten() {
+            let framed = lines[at + 1..]
+                .iter()
+                .take(8)
+                .any(|next| next.trim_start().starts_with("at ") || next.starts_with("Caused by: "));
+            if framed || looks_thrown(&found.class) {
+                // A new trace, unless this line is part of a message that quotes a throwable.
+                if !in_message || framed {
+                    chain.clear();
+                    chain.push(found);
+                    in_message = true;
+                }
+            }
+        } else if in_message
+            && !text.is_empty()
+            && let Some(last) = chain.last_mut().filter(|last| last.message.len() < LINE_CAP)
+        {
+            last.message.push('\n');
+            last.message.push_str(text);
+        }
+    }
+    chain
+}
+
+/// `Exception in thread "main" a.b.C: message` or `a.b.C: message`.
+fn outermost(text: &str) -> Option<Throwable> {
+    let text = text.strip_prefix("Exception in thread ").map_or(text, |rest| {
+        rest.strip_prefix('"')
+            .and_then(|rest| rest.split_once("\" "))
+            .map_or(rest, |(_, rest)| rest)
+    });
+    throwable(text)
+}
+
+fn throwable(text: &str) -> Option<Throwable> {
+    let (class, message) = match text.split_once(": ") {
+        Some((class, message)) => (class, message),
+        None => (text.trim_end().trim_end_matches(':'), ""),
+    };
+    is_class(class).then(|| Throwable {
+        class: class.to_owned(),
+        message: message.trim().to_owned(),
+        frames: Vec::new(),
+    })
+}
+
+/// A full class name: at least one package, and a class that begins with a capital letter.
+pub(super) fn is_class(text: &str) -> bool {
+    let valid = text
+        .chars()
+        .all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '$' | '-'));
+    valid
+        && text.rsplit_once('.').is_some_and(|(package, class)| {
+            !package.is_empty() && class.starts_with(char::is_uppercase) && package.starts_with(char::is_lowercase)
+        })
+}
+
+/// Names that throwables have, for those without frames: traces are often cut off.
+fn looks_thrown(class: &str) -> bool {
+    let class = short_class(class);
+    ["Exception", "Error", "Throwable", "Failure", "Timeout"]
+        .iter()
+        .any(|end| class.ends_with(end))
+}
+
+/// A frame without module, class loader and jar: `app//a.b.C.m(C.java:1) ~[x.jar:1]` → `a.b.C.m(C.java:1)`.
+fn frame_of(frame: &str) -> String {
+    let frame = frame
+        .split_once(" ~[")
+        .or_else(|| frame.split_once(" ["))
+        .map_or(frame, |(f, _)| f);
+    let (call, place) = frame.split_once('(').map_or((frame, ""), |(call, place)| (call, place));
+    let call = call.rsplit('/').next().unwrap_or(call);
+    if place.is_empty() {
+        call.trim().to_owned()
+    } else {
+        format!("{call}({}", place.trim())
+    }
+}

@@ -1,0 +1,165 @@
+//! What is refused, and in which words.
+
+use super::tests::{BASIC, map, one, refused, with_spec};
+
+#[test]
+fn malformed_yaml_has_a_place() {
+    for (text, place) in [
+        ("kind: FlinkDeployment\nspec: [1, 2\n", "job.yaml:"),
+        (
+            "kind: a\nspec:\n  image: a\n  image: b\n",
+            "job.yaml:4:3: invalid YAML: ",
+        ),
+    ] {
+        let message = refused(text);
+        assert!(message.starts_with(place), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn every_fault_is_told_with_its_path() {
+    let text = with_spec(
+        r"  imagee: x
+  image: 5
+  imagePullPolicy: Sometimes
+  flinkVersion: '1.20'
+  ingress: {template: x}
+  restartNonce: 1
+  mode: session
+  logConfiguration: {../x: a}
+  podTemplate: {spec: {containers: [{name: flink-main-container, args: [x]}]}}
+  jobManager: {replicas: 2, resource: {memory: 1x}}
+  taskManager: {resource: {memory: 1g}, resources: {limits: {memory: 1Gi}}, podTemplate: []}
+  job:
+    parallelism: 0
+    args: [1]
+    state: suspended
+    upgradeMode: never
+    savepointTriggerNonce: 1
+    initialStateReference: {path: x}
+    jarUri: x",
+    );
+    let message = refused(&text);
+    let lines: Vec<&str> = message.lines().collect();
+    for want in [
+        "spec.imagee: unknown field; did you mean image?",
+        "spec.image: it must be a text: put 5 in quotes",
+        "spec.imagePullPolicy: \"Sometimes\" is not possible",
+        "spec.flinkVersion: \"1.20\" is not possible",
+        "spec.ingress: three plain resources cannot carry an ingress",
+        "spec.restartNonce: ",
+        "spec.mode: ",
+        "spec.logConfiguration.../x: ",
+        "spec.podTemplate.spec.containers[0].args: ",
+        "spec.jobManager.replicas: 2 is not possible, only 1",
+        "spec.jobManager.resource.memory: ",
+        "spec.taskManager.resource: resources says the same",
+        "spec.taskManager.podTemplate: it must be a map",
+        "spec.job.parallelism: 0 is not possible",
+        "spec.job.args[0]: it must be a text",
+        "spec.job.state: ",
+        "spec.job.upgradeMode: ",
+        "spec.job.savepointTriggerNonce: ",
+        "spec.job.initialStateReference: ",
+        "spec.job.jarUri: unknown field; did you mean jarURI?",
+    ] {
+        let want = format!("job.yaml: {want}");
+        assert!(
+            lines.iter().any(|line| line.starts_with(&want)),
+            "{want}\nin\n{message}"
+        );
+    }
+    assert_eq!(lines.len(), 20, "{message}");
+}
+
+#[test]
+fn other_kinds_and_session_clusters_are_refused() {
+    for (text, want) in [
+        (
+            "kind: FlinkSessionJob\nspec: {a: b}",
+            "job.yaml: kind: FlinkSessionJob is not supported: ",
+        ),
+        ("kind: Service", "job.yaml: kind: Service is not supported: "),
+        ("kind: Nonsense", "job.yaml: kind: \"Nonsense\" is not supported"),
+        ("a: b", "job.yaml: kind: it is missing"),
+        ("[]", "job.yaml: it must be a map"),
+        (
+            "kind: FlinkDeployment\napiVersion: flink.apache.org/v2\nspec: {job: {}}",
+            "job.yaml: apiVersion: \"flink.apache.org/v2\" is not supported",
+        ),
+        (
+            "kind: FlinkDeployment\napiVersion: flink.apache.org/v1beta1\nspec: {image: x}",
+            "job.yaml: spec.job: without it this is a session cluster",
+        ),
+        (
+            "kind: FlinkDeployment\napiVersion: flink.apache.org/v1beta1",
+            "job.yaml: spec: it is missing",
+        ),
+    ] {
+        let message = refused(text);
+        assert!(message.starts_with(want), "{message}");
+    }
+    let second = refused(&format!("{BASIC}\n---\nkind: Job\n"));
+    assert!(second.starts_with("job.yaml: document 2: kind: Job"), "{second}");
+}
+
+#[test]
+fn configuration_keys_that_cannot_be() {
+    for (configuration, want) in [
+        (
+            "{kubernetes.cluster-id: x}",
+            "kubernetes.cluster-id: the plugin sets this key, use the cluster's name",
+        ),
+        (
+            "{rest.port: 8081}",
+            "rest.port: the plugin sets this key, use the templates",
+        ),
+        (
+            "{kubernetes.jobmanager.cpu: 1}",
+            "kubernetes.jobmanager.cpu: it has no effect here",
+        ),
+        ("{a: ~}", "a: it has no value"),
+        ("{a: [[1]]}", "a: only a list of scalars"),
+        ("{a.b: 1, a: {b: 2}}", "a.b: it is there twice"),
+        (
+            "{high-availability: zookeeper}",
+            "high-availability: ZooKeeper is not supported yet",
+        ),
+        (
+            "{high-availability.type: kubernetes}",
+            "high-availability.storageDir: it is missing",
+        ),
+        (
+            "{high-availability.storageDir: s3://a}",
+            "high-availability.storageDir: it has no effect without",
+        ),
+        (
+            "{taskmanager.numberOfTaskSlots: 0}",
+            "taskmanager.numberOfTaskSlots: \"0\" is not possible",
+        ),
+        (
+            "{state.savepoints.dir: a, execution.checkpointing.savepoint-dir: b}",
+            "execution.checkpointing.savepoint-dir: state.savepoints.dir, another name",
+        ),
+        (
+            "{parallelism.default: 3}\n  job: {parallelism: 2}",
+            "parallelism.default: it says 3, spec.job.parallelism says 2",
+        ),
+        (
+            "{jobmanager.memory.process.size: 1g}\n  jobManager: {resource: {memory: 2g}}",
+            "jobmanager.memory.process.size: it says 1g, spec.jobManager says 2g",
+        ),
+    ] {
+        let message = refused(&with_spec(&format!("  flinkConfiguration: {configuration}")));
+        let want = format!("job.yaml: spec.flinkConfiguration.{want}");
+        assert!(message.starts_with(&want), "{want}\nnot in\n{message}");
+    }
+    // The same said twice is no conflict.
+    one(&with_spec(
+        "  flinkConfiguration: {parallelism.default: 2}\n  job: {parallelism: 2}",
+    ));
+    let none = one(&with_spec("  flinkConfiguration: {high-availability.type: NONE}"));
+    assert_eq!(none.ha, None);
+    assert_eq!(none.configuration, map(&[]));
+}
