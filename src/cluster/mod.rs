@@ -8,6 +8,7 @@ pub mod connect;
 pub mod deploy;
 pub mod fault;
 pub mod flink;
+mod kubeconfig;
 pub mod ledger;
 pub mod resource;
 pub mod savepoint;

@@ -319,7 +319,7 @@ struct Meta {
     deletion_timestamp: Option<IgnoredAny>,
 }
 
-/// The names are those of [`crate::core::listing`], which a test holds: serde wants literals.
+/// The names are those of [`crate::core::manifests`], which a test holds: serde wants literals.
 #[derive(Debug, Default, Deserialize)]
 struct Annotations {
     #[serde(rename = "kubectl-flink/parallelism")]
@@ -465,12 +465,12 @@ impl Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::listing::{FLINK_VERSION_ANNOTATION, PARALLELISM_ANNOTATION, REVISION_ANNOTATION};
+    use crate::core::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
 
     #[test]
     fn annotations_are_read_by_their_names() {
         let told = serde_json::json!({
-            PARALLELISM_ANNOTATION: "4", FLINK_VERSION_ANNOTATION: "2.3", REVISION_ANNOTATION: "9", "other": "x"
+            PARALLELISM: "4", FLINK_VERSION: "2.3", REVISION: "9", "other": "x"
         });
         let annotations: Annotations = serde_json::from_value(told).unwrap();
         assert_eq!(annotations.parallelism.as_deref(), Some("4"));

@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_list_is_the_same_tree_in_both_formats() {
-        let items = vec![
+        let items = [
             json!({"name": "a", "n": 1, "none": null, "labels": {}}),
             json!({"name": "b\nc"}),
         ];

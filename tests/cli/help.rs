@@ -1,5 +1,8 @@
 //! The help texts, as they are read.
 
+use clap::CommandFactory;
+use kubectl_flink::cli::Cli;
+
 use crate::sandbox::Sandbox;
 use crate::snapshot;
 
@@ -18,9 +21,13 @@ fn without_arguments() {
     snapshot!(Sandbox::bare().run(&[]));
 }
 
+/// Also those to come: a command without its golden fails.
 #[test]
-fn list() {
-    snapshot!(Sandbox::bare().run(&["list", "--help"]));
+fn every_command() {
+    for command in Cli::command().get_subcommands() {
+        let outcome = Sandbox::bare().run(&[command.get_name(), "--help"]);
+        insta::assert_snapshot!(format!("help_of_{}", command.get_name()), outcome.to_string());
+    }
 }
 
 #[test]

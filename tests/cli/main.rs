@@ -1,8 +1,15 @@
 //! Tests of the command line: the real binary against a scripted API server. They need no bed and no network.
 
+// The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod answer;
+mod call;
 mod connect;
 mod help;
 mod list;
+mod list_faults;
+mod list_watch;
 mod objects;
 mod sandbox;
 mod server;

@@ -17,13 +17,6 @@ use serde::Serialize;
 use super::flink::FlinkVersion;
 use super::names::{MASTER, TASK_MANAGER};
 
-/// Annotation with the parallelism that the cluster was made for.
-pub const PARALLELISM_ANNOTATION: &str = "kubectl-flink/parallelism";
-/// Annotation with the version of Flink, where the image's tag does not tell it.
-pub const FLINK_VERSION_ANNOTATION: &str = "kubectl-flink/flink-version";
-/// Annotation with the number of the revision that runs.
-pub const REVISION_ANNOTATION: &str = "kubectl-flink/revision";
-
 /// Until this age, TaskManagers that are not ready are taken for ones that start. Ten minutes is also what Kubernetes
 /// gives a Deployment by default before it says that there is no progress.
 const START: SignedDuration = SignedDuration::from_mins(10);
@@ -79,11 +72,11 @@ pub struct Traits {
     pub deleting: bool,
     /// Image of Flink's container.
     pub image: Option<Box<str>>,
-    /// [`PARALLELISM_ANNOTATION`].
+    /// [`crate::core::manifests::PARALLELISM`].
     pub parallelism: Option<u32>,
-    /// [`FLINK_VERSION_ANNOTATION`].
+    /// [`crate::core::manifests::FLINK_VERSION`].
     pub flink_version: Option<Box<str>>,
-    /// [`REVISION_ANNOTATION`].
+    /// [`crate::core::manifests::REVISION`].
     pub revision: Option<u64>,
     /// Labels; empty where they are not shown.
     pub labels: BTreeMap<String, String>,
