@@ -40,6 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(Box<commands::create::CreateArgs>),
+    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
 }
@@ -73,6 +74,7 @@ async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
         Command::Create(args) => commands::create::run(&connection, *args).await,
+        Command::SavepointResume(args) => commands::savepoint_resume::run(&connection, *args).await,
         Command::List(args) => commands::list::run(&connection, args).await,
     }
 }

@@ -110,18 +110,48 @@ pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Prefl
     Ok(outcome)
 }
 
-/// Sends a Job that stands for one of a name that is taken as a dry run: what a resume will create once the old one
-/// is deleted.
-pub async fn preflight_job(cluster: &Cluster, job: &Value) -> Result<Vec<String>> {
-    let mut job = job.clone();
+/// Sends what a resume will make as server-side dry runs, side by side, and gives the server's warnings.
+///
+/// The Job stands under another name, because its own is taken until the old one is deleted.
+///
+/// # Errors
+/// The first refusal, in the order Service, Job, Deployment.
+pub async fn preflight_resume(cluster: &Cluster, manifests: &Manifests) -> Result<Vec<String>> {
+    let mut job = manifests.job.clone();
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     job["metadata"]["name"] = json!(format!("{}x", &name[..name.len().saturating_sub(1)]));
     let target = Target::collection("create", JOBS, Some(cluster.namespace()));
-    let applied = cluster
-        .create(&target, &job, Mode::DryRun)
-        .await
-        .map_err(|error| in_create(error, &job))?;
-    Ok(applied.warnings)
+    let (service, job, deployment) = futures::join!(
+        apply(cluster, &manifests.service, Mode::DryRun),
+        cluster.create(&target, &job, Mode::DryRun),
+        apply(cluster, &manifests.deployment, Mode::DryRun),
+    );
+    let mut warnings = Vec::new();
+    for (result, object) in [service, job, deployment].into_iter().zip(manifests.in_order()) {
+        let applied = result.map_err(|error| in_create(error, object))?;
+        warnings.extend(applied.warnings);
+    }
+    warnings.sort();
+    warnings.dedup();
+    Ok(warnings)
+}
+
+/// Whether no JobManager of the cluster's Job ever ran: it has no Pods, or they wait for their image or a node.
+pub async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
+    let target = Target::collection("list", PODS, Some(cluster.namespace()));
+    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
+    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
+    Ok(pods.is_none_or(|pods| {
+        pods.items.iter().all(|pod| {
+            let status = pod.status.as_ref();
+            let restarted = status
+                .and_then(|status| status.container_statuses.as_ref())
+                .into_iter()
+                .flatten()
+                .any(|container| container.restart_count > 0);
+            status.and_then(|status| status.phase.as_deref()) == Some("Pending") && !restarted
+        })
+    }))
 }
 
 /// Makes the three objects, side by side. Can be repeated.

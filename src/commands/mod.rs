@@ -3,4 +3,6 @@
 pub mod create;
 mod launch;
 pub mod list;
+pub mod savepoint_resume;
 mod spec_args;
+mod standing;
