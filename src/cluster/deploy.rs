@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{Applied, Cluster, Mode, Propagation};
-use super::resource::{DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target};
+use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target};
 use crate::core::difference::{Difference, differences};
 use crate::core::manifests::Manifests;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
@@ -193,7 +193,7 @@ fn in_create(error: Error, object: &Value) -> Error {
 pub async fn delete_job(cluster: &Cluster, name: &ClusterName, timeout: Option<Duration>) -> Result<bool> {
     let existed = delete(cluster, JOBS, &name.master()).await?;
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
-    pods_gone(cluster, &selector, timeout)
+    pods_gone(cluster, &selector, Gone::Ended, timeout)
         .await
         .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))?;
     Ok(existed)
@@ -218,17 +218,26 @@ struct ListMeta {
     resource_version: String,
 }
 
-/// Waits until none of the selected Pods runs: those that are left have ended.
+/// When a Pod counts as gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It runs no process any more.
+    Ended,
+    /// The object is deleted.
+    Deleted,
+}
+
+/// Waits until all selected Pods are gone.
 ///
 /// # Errors
 /// Timed out after `timeout`, naming the Pods that are left.
-pub async fn pods_gone(cluster: &Cluster, selector: &str, timeout: Option<Duration>) -> Result<()> {
+pub async fn pods_gone(cluster: &Cluster, selector: &str, gone: Gone, timeout: Option<Duration>) -> Result<()> {
     let selector = format!("labelSelector={}", selector.replace('=', "%3D").replace(',', "%2C"));
     let list = Target::collection("list", PODS, Some(cluster.namespace()));
     let watch = Target::collection("watch", PODS, Some(cluster.namespace()));
     let running = |pod: &Pod| {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        !matches!(phase, Some("Succeeded" | "Failed"))
+        gone == Gone::Deleted || !matches!(phase, Some("Succeeded" | "Failed"))
     };
     let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
     loop {
@@ -279,4 +288,20 @@ fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
         "`kubectl describe pod {}` tells why; repeat the command to go on",
         left[0]
     ))
+}
+
+/// Deletes the ConfigMaps that Flink's Kubernetes high availability leaves. They have no owner, so nothing else does.
+///
+/// Source of the labels: Flink's `KubernetesUtils.getConfigMapLabels`.
+pub async fn delete_high_availability(cluster: &Cluster, name: &ClusterName) -> Result<()> {
+    let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
+    let query = format!("labelSelector={APP_LABEL}%3D{name}%2Ctype%3Dflink-native-kubernetes");
+    let found: Option<Value> = cluster.get_with(&target, &query).await?;
+    let items = found.as_ref().and_then(|list| list["items"].as_array());
+    let names = items
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item["metadata"]["name"].as_str());
+    try_join_all(names.map(|map| delete(cluster, CONFIG_MAPS, map))).await?;
+    Ok(())
 }

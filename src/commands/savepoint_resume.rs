@@ -57,10 +57,10 @@ pub enum SavepointFormat {
 
 impl SavepointFormat {
     /// Its name in Flink's REST.
-    pub fn as_rest(self) -> String {
+    pub const fn as_rest(self) -> &'static str {
         match self {
-            Self::Canonical => "CANONICAL".to_owned(),
-            Self::Native => "NATIVE".to_owned(),
+            Self::Canonical => "CANONICAL",
+            Self::Native => "NATIVE",
         }
     }
 }
@@ -98,6 +98,8 @@ pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     let layer = flags.over(Layer {
         from_savepoint: None,
         allow_non_restored_state: None,
+        // A job ID that ended is never run again under high availability: the next generation gets one of its own.
+        job_id: base.job_id.clone().filter(|_| base.ha.is_none()),
         ..base
     });
     // The path is not known before the job is stopped, but everything else can be checked while it still runs.
@@ -228,12 +230,7 @@ async fn end_job(args: &ResumeArgs, situation: &Situation, standing: &mut Standi
             .clone()
             .ok_or_else(|| Error::failure("there is no savepoint to start from"));
     }
-    let request = StopRequest {
-        trigger_id: uuid::Uuid::new_v4().simple().to_string(),
-        directory: args.spec.savepoint_dir(),
-        format: args.savepoint_format.as_rest(),
-        drain: args.drain,
-    };
+    let request = StopRequest::new(args.savepoint_format.as_rest(), args.spec.savepoint_dir(), args.drain);
     let origin = standing.origin("savepoint-resume");
     let mut step = ui::Step::new("writing a savepoint");
     let report = |elapsed: Duration| {

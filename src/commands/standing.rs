@@ -105,7 +105,9 @@ impl Standing {
             .as_ref()
             .map(|job| &job["metadata"]["annotations"][REVISION]);
         let last = self.ledger.history().revisions.last();
-        if let Some(revision) = last.filter(|last| running.is_none_or(|number| *number == last.number.to_string())) {
+        if let Some(revision) =
+            last.filter(|last| running.is_none_or(|number| number.as_str() == Some(&last.number.to_string())))
+        {
             let (templates, kept) = match own {
                 Some(templates) => (templates, true),
                 None => kept_templates(revision)?,
