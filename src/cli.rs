@@ -39,7 +39,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Delete(Box<commands::delete::DeleteArgs>),
     Create(Box<commands::create::CreateArgs>),
+    Manifests(commands::manifests::ManifestsArgs),
+    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
 }
@@ -59,7 +62,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         .enable_all()
         .build()
         .map_err(|e| Error::failure(format!("cannot start: {e}")))
-        .and_then(|runtime| runtime.block_on(run(cli)));
+        .and_then(|runtime| runtime.block_on(interruptible(run(cli))));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -72,8 +75,33 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
+        Command::Delete(args) => commands::delete::run(&connection, *args).await,
         Command::Create(args) => commands::create::run(&connection, *args).await,
+        Command::Manifests(args) => commands::manifests::run(&args),
+        Command::SavepointResume(args) => commands::savepoint_resume::run(&connection, *args).await,
         Command::List(args) => commands::list::run(&connection, args).await,
+    }
+}
+
+/// Ends at Ctrl-C or SIGTERM. Nothing has to be undone then: whatever was begun, a repetition of the command goes on.
+async fn interruptible(command: impl Future<Output = Result<()>>) -> Result<()> {
+    let interrupted = || {
+        Error::new(Kind::Interrupted, "interrupted; what was begun goes on in the cluster")
+            .hint("the same command goes on where this one stopped")
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        outcome = command => outcome,
+        _ = tokio::signal::ctrl_c() => Err(interrupted()),
+        () = terminated => Err(interrupted()),
     }
 }
 

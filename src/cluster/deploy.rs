@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{Applied, Cluster, Mode, Propagation};
-use super::resource::{DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target};
+use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target};
 use crate::core::difference::{Difference, differences};
 use crate::core::manifests::Manifests;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
@@ -110,18 +110,48 @@ pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Prefl
     Ok(outcome)
 }
 
-/// Sends a Job that stands for one of a name that is taken as a dry run: what a resume will create once the old one
-/// is deleted.
-pub async fn preflight_job(cluster: &Cluster, job: &Value) -> Result<Vec<String>> {
-    let mut job = job.clone();
+/// Sends what a resume will make as server-side dry runs, side by side, and gives the server's warnings.
+///
+/// The Job stands under another name, because its own is taken until the old one is deleted.
+///
+/// # Errors
+/// The first refusal, in the order Service, Job, Deployment.
+pub async fn preflight_resume(cluster: &Cluster, manifests: &Manifests) -> Result<Vec<String>> {
+    let mut job = manifests.job.clone();
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     job["metadata"]["name"] = json!(format!("{}x", &name[..name.len().saturating_sub(1)]));
     let target = Target::collection("create", JOBS, Some(cluster.namespace()));
-    let applied = cluster
-        .create(&target, &job, Mode::DryRun)
-        .await
-        .map_err(|error| in_create(error, &job))?;
-    Ok(applied.warnings)
+    let (service, job, deployment) = futures::join!(
+        apply(cluster, &manifests.service, Mode::DryRun),
+        cluster.create(&target, &job, Mode::DryRun),
+        apply(cluster, &manifests.deployment, Mode::DryRun),
+    );
+    let mut warnings = Vec::new();
+    for (result, object) in [service, job, deployment].into_iter().zip(manifests.in_order()) {
+        let applied = result.map_err(|error| in_create(error, object))?;
+        warnings.extend(applied.warnings);
+    }
+    warnings.sort();
+    warnings.dedup();
+    Ok(warnings)
+}
+
+/// Whether no JobManager of the cluster's Job ever ran: it has no Pods, or they wait for their image or a node.
+pub async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
+    let target = Target::collection("list", PODS, Some(cluster.namespace()));
+    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
+    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
+    Ok(pods.is_none_or(|pods| {
+        pods.items.iter().all(|pod| {
+            let status = pod.status.as_ref();
+            let restarted = status
+                .and_then(|status| status.container_statuses.as_ref())
+                .into_iter()
+                .flatten()
+                .any(|container| container.restart_count > 0);
+            status.and_then(|status| status.phase.as_deref()) == Some("Pending") && !restarted
+        })
+    }))
 }
 
 /// Makes the three objects, side by side. Can be repeated.
@@ -163,7 +193,7 @@ fn in_create(error: Error, object: &Value) -> Error {
 pub async fn delete_job(cluster: &Cluster, name: &ClusterName, timeout: Option<Duration>) -> Result<bool> {
     let existed = delete(cluster, JOBS, &name.master()).await?;
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
-    pods_gone(cluster, &selector, timeout)
+    pods_gone(cluster, &selector, Gone::Ended, timeout)
         .await
         .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))?;
     Ok(existed)
@@ -188,17 +218,26 @@ struct ListMeta {
     resource_version: String,
 }
 
-/// Waits until none of the selected Pods runs: those that are left have ended.
+/// When a Pod counts as gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It runs no process any more.
+    Ended,
+    /// The object is deleted.
+    Deleted,
+}
+
+/// Waits until all selected Pods are gone.
 ///
 /// # Errors
 /// Timed out after `timeout`, naming the Pods that are left.
-pub async fn pods_gone(cluster: &Cluster, selector: &str, timeout: Option<Duration>) -> Result<()> {
+pub async fn pods_gone(cluster: &Cluster, selector: &str, gone: Gone, timeout: Option<Duration>) -> Result<()> {
     let selector = format!("labelSelector={}", selector.replace('=', "%3D").replace(',', "%2C"));
     let list = Target::collection("list", PODS, Some(cluster.namespace()));
     let watch = Target::collection("watch", PODS, Some(cluster.namespace()));
     let running = |pod: &Pod| {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        !matches!(phase, Some("Succeeded" | "Failed"))
+        gone == Gone::Deleted || !matches!(phase, Some("Succeeded" | "Failed"))
     };
     let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
     loop {
@@ -249,4 +288,20 @@ fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
         "`kubectl describe pod {}` tells why; repeat the command to go on",
         left[0]
     ))
+}
+
+/// Deletes the ConfigMaps that Flink's Kubernetes high availability leaves. They have no owner, so nothing else does.
+///
+/// Source of the labels: Flink's `KubernetesUtils.getConfigMapLabels`.
+pub async fn delete_high_availability(cluster: &Cluster, name: &ClusterName) -> Result<()> {
+    let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
+    let query = format!("labelSelector={APP_LABEL}%3D{name}%2Ctype%3Dflink-native-kubernetes");
+    let found: Option<Value> = cluster.get_with(&target, &query).await?;
+    let items = found.as_ref().and_then(|list| list["items"].as_array());
+    let names = items
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item["metadata"]["name"].as_str());
+    try_join_all(names.map(|map| delete(cluster, CONFIG_MAPS, map))).await?;
+    Ok(())
 }

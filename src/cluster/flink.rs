@@ -56,6 +56,19 @@ pub struct StopRequest {
     pub drain: bool,
 }
 
+impl StopRequest {
+    /// A request under a trigger ID that was never used.
+    #[must_use]
+    pub fn new(format: &str, directory: Option<String>, drain: bool) -> Self {
+        Self {
+            trigger_id: uuid::Uuid::new_v4().simple().to_string(),
+            directory,
+            format: format.to_owned(),
+            drain,
+        }
+    }
+}
+
 impl Flink {
     /// REST of the cluster `name` in the namespace of `cluster`.
     #[must_use]

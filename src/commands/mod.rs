@@ -1,6 +1,11 @@
 //! One file per command: its arguments, then resolve, plan, do, report.
 
 pub mod create;
+pub mod delete;
+mod delete_plan;
 mod launch;
 pub mod list;
+pub mod manifests;
+pub mod savepoint_resume;
 mod spec_args;
+mod standing;

@@ -166,6 +166,11 @@ impl SpecArgs {
         })
     }
 
+    /// The folder for savepoints, if a flag says one.
+    pub fn savepoint_dir(&self) -> Option<String> {
+        self.savepoint_dir.clone()
+    }
+
     /// Templates of the user's own: from the flag, else from the folder `manifests` of the configuration folder.
     /// `None`: there are none.
     pub fn templates(&self) -> Result<Option<Templates>> {

@@ -2,6 +2,7 @@
 //!
 //! Everything here is a function of its arguments, so that it can be tested without a cluster.
 
+pub mod adopt;
 pub mod age;
 pub mod arguments;
 pub mod diagnosis;

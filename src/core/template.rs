@@ -201,10 +201,15 @@ pub fn takes_arguments(tree: &Value) -> bool {
     }
 }
 
-/// The marker of the arguments, for templates that are made of objects.
+/// Turns the variables in the texts of a tree into markers, for templates that are made of objects.
 #[must_use]
-pub fn arguments_marker() -> Value {
-    json!(format!("{OPEN}{ARGUMENTS}p{CLOSE}"))
+pub fn mark_tree(tree: &Value) -> Value {
+    match tree {
+        Value::String(text) => json!(mark(text)),
+        Value::Array(items) => items.iter().map(mark_tree).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), mark_tree(value))).collect(),
+        other => other.clone(),
+    }
 }
 
 fn whole(text: &str, index: usize) -> bool {

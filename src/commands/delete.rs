@@ -1,0 +1,196 @@
+//! `delete`: clusters with all that belongs to them, except their history.
+
+use std::time::Duration;
+
+use super::delete_plan::{Fate, Plan};
+use super::savepoint_resume::SavepointFormat;
+use super::standing::Standing;
+use crate::cluster::api::Cluster;
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::deploy::Gone;
+use crate::cluster::flink::StopRequest;
+use crate::cluster::resource::{DEPLOYMENTS, JOBS, SERVICES};
+use crate::cluster::tables::{self, Wanted};
+use crate::cluster::{deploy, savepoint};
+use crate::core::names::{APP_LABEL, ClusterName};
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Delete clusters
+///
+/// The JobManager goes first, then the TaskManagers, the Service and the data of high availability. The history stays,
+/// so that `savepoint-resume` can bring the cluster back; --purge deletes it too.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(false))]
+pub struct DeleteArgs {
+    /// Clusters to delete
+    #[arg(value_name = "NAME", group = "which")]
+    names: Vec<String>,
+    /// Delete the clusters with these labels, such as team=a
+    #[arg(long, short = 'l', value_name = "LABELS", group = "which")]
+    selector: Option<String>,
+    /// Delete all clusters of the namespace
+    #[arg(long, group = "which")]
+    all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Stop the job with a savepoint first; if that fails the cluster stays as it is
+    #[arg(long, conflicts_with = "cancel")]
+    savepoint: bool,
+    /// Form of the savepoint
+    #[arg(long, value_name = "FORM", default_value = "canonical", requires = "savepoint")]
+    savepoint_format: SavepointFormat,
+    /// Folder for the savepoint, where it is not the configured one
+    #[arg(long, value_name = "URI", requires = "savepoint")]
+    savepoint_dir: Option<String>,
+    /// Cancel the job first, so that Flink itself cleans up
+    #[arg(long)]
+    cancel: bool,
+    /// Delete the history too
+    #[arg(long)]
+    purge: bool,
+    /// A cluster that does not exist is no error
+    #[arg(long)]
+    ignore_not_found: bool,
+    /// Do not wait until the Pods are gone
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to wait; 0: as long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = crate::cli::duration)]
+    timeout: Duration,
+    /// Show what would be deleted, and delete nothing
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_parser = ["client", "server"])]
+    dry_run: Option<String>,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: DeleteArgs) -> Result<()> {
+    let given = args
+        .names
+        .iter()
+        .map(|name| ClusterName::new(name))
+        .collect::<Result<Vec<_>>>()?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let names = if given.is_empty() {
+        selected(&cluster, &args).await?
+    } else {
+        given
+    };
+    if names.is_empty() {
+        ui::note(&format!("No resources found in {} namespace.", cluster.namespace()));
+        return Ok(());
+    }
+    let mut failure: Option<Error> = None;
+    let mut plans = Vec::new();
+    let fate = match (args.savepoint, args.cancel) {
+        (true, _) => Fate::Savepoint,
+        (_, true) => Fate::Cancel,
+        _ => Fate::Lose,
+    };
+    let standings = names.iter().map(|name| Standing::read(&cluster, name));
+    for (standing, name) in futures::future::join_all(standings).await.into_iter().zip(&names) {
+        let plan = match standing {
+            Ok(standing) => Plan::make(standing, fate, args.purge).await,
+            Err(error) => Err(error.context(format!("cluster {name}"))),
+        };
+        match plan {
+            Ok(plan) => plans.push(plan),
+            Err(error) if error.kind == Kind::NotFound && args.ignore_not_found => {}
+            Err(error) => told(&mut failure, error),
+        }
+    }
+    for plan in &plans {
+        ui::note(&plan.to_string());
+    }
+    if !plans.is_empty() && args.dry_run.is_none() {
+        let question = match plans.as_slice() {
+            [plan] => format!("delete cluster {}?", plan.standing.name),
+            plans => format!("delete these {} clusters?", plans.len()),
+        };
+        ui::confirm(&question, args.yes)?;
+    }
+    for mut plan in plans {
+        let name = plan.standing.name.clone();
+        let outcome = match &args.dry_run {
+            Some(place) => ui::data(&format!("cluster/{name} deleted ({place} dry run)\n")),
+            None => delete(&cluster, &mut plan, &args)
+                .await
+                .map_err(|error| error.context(format!("cluster {name}"))),
+        };
+        if let Err(error) = outcome {
+            told(&mut failure, error);
+        }
+    }
+    match failure {
+        None => Ok(()),
+        // All was told when it happened; the first decides the exit code.
+        Some(error) => Err(Error::new(error.kind, "")),
+    }
+}
+
+fn told(failure: &mut Option<Error>, error: Error) {
+    ui::fail(&error);
+    failure.get_or_insert(error);
+}
+
+async fn selected(cluster: &Cluster, args: &DeleteArgs) -> Result<Vec<ClusterName>> {
+    let wanted = Wanted {
+        namespace: Some(cluster.namespace().to_owned()),
+        selector: args.selector.clone(),
+        ..Wanted::default()
+    };
+    let (inventory, _) = tables::list(cluster, &wanted).await?;
+    inventory.into_keys().map(|key| ClusterName::new(&key.name)).collect()
+}
+
+async fn delete(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<()> {
+    let name = plan.standing.name.clone();
+    let limit = (!args.timeout.is_zero() && !args.no_wait).then_some(args.timeout);
+    let mut step = ui::Step::new(&format!("{name}: deleting"));
+    if let Some(job) = plan.job.clone() {
+        match plan.fate {
+            Fate::Savepoint => {
+                step.update(&format!("{name}: writing a savepoint"));
+                let request = StopRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), false);
+                let origin = plan.standing.origin("delete");
+                let path = savepoint::stop(
+                    &plan.standing.flink,
+                    &mut plan.standing.ledger,
+                    &job,
+                    &request,
+                    &origin,
+                    |_| {},
+                )
+                .await?;
+                ui::note(&format!("{name}: stopped with savepoint {path}"));
+            }
+            Fate::Cancel => {
+                step.update(&format!("{name}: canceling the job"));
+                savepoint::cancel(&plan.standing.flink, &job).await?;
+            }
+            Fate::Lose => {}
+        }
+    }
+    step.update(&format!("{name}: the JobManager ends"));
+    if args.no_wait {
+        deploy::delete(cluster, JOBS, &name.master()).await?;
+    } else {
+        deploy::delete_job(cluster, &name, limit).await?;
+    }
+    step.update(&format!("{name}: the TaskManagers end"));
+    deploy::delete(cluster, DEPLOYMENTS, &name.task_manager()).await?;
+    deploy::delete(cluster, SERVICES, &name.master()).await?;
+    if !args.no_wait {
+        deploy::pods_gone(cluster, &format!("{APP_LABEL}={name}"), Gone::Deleted, limit).await?;
+    }
+    if plan.high_availability {
+        deploy::delete_high_availability(cluster, &name).await?;
+    }
+    if args.purge {
+        plan.standing.ledger.purge().await?;
+    }
+    drop(step);
+    ui::data(&format!("cluster/{name} deleted\n"))
+}

@@ -1,0 +1,127 @@
+//! What a `delete` will do to one cluster, before it is asked for.
+
+use std::fmt;
+
+use super::standing::{Situation, Standing};
+use crate::core::diagnosis::JobOverview;
+use crate::error::{Error, Kind, Result};
+
+/// What becomes of the state of a running job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is written to a savepoint.
+    Savepoint,
+    /// The job is canceled.
+    Cancel,
+    /// The job ends with its JobManager.
+    Lose,
+}
+
+/// What will be deleted, and what is lost with it.
+pub struct Plan {
+    /// The cluster.
+    pub standing: Standing,
+    /// Its running job.
+    pub job: Option<JobOverview>,
+    /// What becomes of the job's state.
+    pub fate: Fate,
+    /// Whether there is data of Kubernetes high availability.
+    pub high_availability: bool,
+    purge: bool,
+    silent: Option<String>,
+}
+
+impl Plan {
+    /// Finds out what there is.
+    ///
+    /// # Errors
+    /// Not found, and a job that shall be saved but cannot.
+    pub async fn make(mut standing: Standing, fate: Fate, purge: bool) -> Result<Self> {
+        let name = &standing.name;
+        if standing.live.is_empty() && !(purge && standing.ledger.exists()) {
+            let error = Error::new(Kind::NotFound, format!("there is no cluster {name}"));
+            return Err(if standing.ledger.exists() {
+                error.hint(format!(
+                    "only its history is left: `kubectl flink delete {name} --purge` deletes that too"
+                ))
+            } else {
+                error
+            });
+        }
+        let (job, silent) = match standing.situation().await? {
+            Situation::Running(job) => (Some(job), None),
+            Situation::Silent(why) => (None, Some(why)),
+            Situation::Ended => (None, None),
+        };
+        if let (Fate::Savepoint, Some(why)) = (fate, &silent) {
+            return Err(Error::failure(format!(
+                "the JobManager of {} cannot take a savepoint, so it stays: {why}",
+                standing.name
+            ))
+            .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
+        }
+        let arguments = standing
+            .live
+            .job
+            .as_ref()
+            .map(|job| job["spec"]["template"]["spec"]["containers"][0]["args"].to_string());
+        Ok(Self {
+            high_availability: arguments.is_some_and(|text| text.contains("-Dhigh-availability")),
+            standing,
+            job,
+            fate,
+            purge,
+            silent,
+        })
+    }
+
+    fn objects(&self) -> String {
+        let live = &self.standing.live;
+        let name = &self.standing.name;
+        let mut objects = Vec::new();
+        let parts = [
+            (live.job.is_some(), format!("Job {}", name.master())),
+            (live.deployment.is_some(), format!("Deployment {}", name.task_manager())),
+            (live.service.is_some(), format!("Service {}", name.master())),
+            (
+                self.high_availability,
+                "the ConfigMaps of its high availability".to_owned(),
+            ),
+            (
+                self.purge && self.standing.ledger.exists(),
+                format!("ConfigMap {} with its savepoints' paths", name.history()),
+            ),
+        ];
+        objects.extend(parts.into_iter().filter(|(there, _)| *there).map(|(_, text)| text));
+        objects.join(", ")
+    }
+
+    fn state(&self) -> String {
+        let last = self
+            .standing
+            .ledger
+            .history()
+            .last_savepoint()
+            .and_then(|savepoint| savepoint.path.as_deref());
+        let lost = match last {
+            Some(path) => format!("what it did since savepoint {path} is lost"),
+            None => "all its state is lost, there is no savepoint".to_owned(),
+        };
+        match (&self.job, self.fate, &self.silent) {
+            (Some(job), Fate::Savepoint, _) => format!("its job {} is stopped with a savepoint first", job.jid),
+            (Some(job), Fate::Cancel, _) => format!("its job {} is canceled: {lost}", job.jid),
+            (Some(job), Fate::Lose, _) => {
+                format!("its job {} is {}: {lost} (--savepoint keeps it)", job.jid, job.state)
+            }
+            (None, _, Some(why)) => format!("its JobManager is not asked ({why}): {lost}"),
+            (None, _, None) => "no job runs".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.standing.name;
+        write!(f, "cluster {name}: {}\n  {}", self.objects(), self.state())
+    }
+}

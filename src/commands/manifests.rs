@@ -1,0 +1,50 @@
+//! `manifests`: the built-in templates, to be edited.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::spec_args::manifests_folder;
+use crate::core::template::BUILT_IN;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Write the templates of the Service, the Job and the Deployment to a folder
+///
+/// Edit them, and use them with --manifests DIR. Without DIR they go to the folder where every command finds them by
+/// itself. They have the variables ${FLINK_APPLICATION_NAME}, ${FLINK_IMAGE_NAME}, ${FLINK_JOB_PARALLELISM} and
+/// ${FLINK_JOB_ARGUMENTS}, which are replaced inside of values only.
+#[derive(Debug, clap::Args)]
+pub struct ManifestsArgs {
+    /// Folder to write to; made where it does not exist
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Overwrite files that are there
+    #[arg(long)]
+    force: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &ManifestsArgs) -> Result<()> {
+    let folder = args
+        .folder
+        .clone()
+        .or_else(manifests_folder)
+        .ok_or_else(|| Error::usage("there is no configuration folder here").hint("name a folder"))?;
+    let failed = |path: &PathBuf, e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Error::new(Kind::Conflict, format!("{} exists", path.display())).hint("--force overwrites it")
+        }
+        _ => Error::failure(format!("cannot write {}: {e}", path.display())),
+    };
+    std::fs::create_dir_all(&folder).map_err(|e| failed(&folder, e))?;
+    for (name, text) in BUILT_IN {
+        let path = folder.join(name);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).create_new(!args.force);
+        let mut file = options.open(&path).map_err(|e| failed(&path, e))?;
+        file.write_all(text.as_bytes()).map_err(|e| failed(&path, e))?;
+        ui::data(&format!("{}\n", path.display()))?;
+    }
+    Ok(())
+}

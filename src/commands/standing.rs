@@ -1,0 +1,190 @@
+//! How a cluster stands when a command comes to change or end it.
+
+use serde_json::Value;
+
+use crate::cluster::api::Cluster;
+use crate::cluster::deploy::{self, Live};
+use crate::cluster::flink::{Flink, Reply};
+use crate::cluster::ledger::Ledger;
+use crate::cluster::savepoint::{self, Origin};
+use crate::core::adopt::adopt;
+use crate::core::diagnosis::JobOverview;
+use crate::core::history::{Progress, Revision};
+use crate::core::layer::Layer;
+use crate::core::manifests::{FLINK_VERSION, REVISION};
+use crate::core::names::ClusterName;
+use crate::core::template::Templates;
+use crate::core::{flink_deployment, manifests};
+use crate::error::{Error, Kind, Result};
+
+/// A cluster as it was found.
+pub struct Standing {
+    /// Its name.
+    pub name: ClusterName,
+    /// Its objects.
+    pub live: Live,
+    /// Its history.
+    pub ledger: Ledger,
+    /// Its JobManager's REST.
+    pub flink: Flink,
+    cluster: Cluster,
+}
+
+/// What can become of the job's state.
+pub enum Situation {
+    /// Flink answers and has this job: it can be stopped with a savepoint.
+    Running(JobOverview),
+    /// There is a JobManager that may hold newer state than any savepoint, and cannot write one now: why.
+    Silent(String),
+    /// There is nothing to save.
+    Ended,
+}
+
+impl Standing {
+    /// Reads objects and history, side by side.
+    pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let (live, ledger) = futures::try_join!(deploy::read(cluster, name), Ledger::open(cluster, name))?;
+        Ok(Self {
+            name: name.clone(),
+            live,
+            ledger,
+            flink: Flink::new(cluster, name),
+            cluster: cluster.clone(),
+        })
+    }
+
+    /// Whether there is neither an object nor a history.
+    pub fn is_unknown(&self) -> bool {
+        self.live.is_empty() && !self.ledger.exists()
+    }
+
+    /// Whether there is a job whose state can be saved; settles what an interrupted command left open.
+    pub async fn situation(&mut self) -> Result<Situation> {
+        let Some(job) = &self.live.job else {
+            return Ok(Situation::Ended);
+        };
+        let conditions = job["status"]["conditions"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let ended = |kind: &str| {
+            conditions
+                .iter()
+                .any(|condition| condition["type"] == kind && condition["status"] == "True")
+        };
+        // Asked even of an ended Job: Flink lingers until somebody reads the result of the savepoint that ended it.
+        let reply = self.flink.jobs().await?;
+        if self
+            .ledger
+            .history()
+            .open_savepoint()
+            .is_some_and(|open| open.progress == Progress::Requested)
+        {
+            savepoint::settle(&self.flink, &mut self.ledger).await?;
+        }
+        Ok(match reply {
+            _ if ended("Complete") || ended("Failed") => Situation::Ended,
+            Reply::Answer(jobs) => match jobs.main_job() {
+                Some(job) if job.state.is_terminal() => Situation::Ended,
+                Some(job) => Situation::Running(job.clone()),
+                None => Situation::Silent("it has not created its job yet".to_owned()),
+            },
+            Reply::Refused(_, said) => Situation::Silent(said),
+            Reply::Away if deploy::never_ran(&self.cluster, &self.name).await? => Situation::Ended,
+            Reply::Away => Situation::Silent("it does not answer".to_owned()),
+        })
+    }
+
+    /// The templates and the layer that a resume starts from, and whether the templates are worth keeping in the history.
+    ///
+    /// The last revision, if it is what runs or nothing runs; else what runs was made otherwise, and is taken as it is.
+    pub fn base(&self, new: &Layer, own: Option<Templates>) -> Result<(Templates, Layer, bool)> {
+        let running = self
+            .live
+            .job
+            .as_ref()
+            .map(|job| &job["metadata"]["annotations"][REVISION]);
+        let last = self.ledger.history().revisions.last();
+        if let Some(revision) =
+            last.filter(|last| running.is_none_or(|number| number.as_str() == Some(&last.number.to_string())))
+        {
+            let (templates, kept) = match own {
+                Some(templates) => (templates, true),
+                None => kept_templates(revision)?,
+            };
+            return Ok((templates, layer_of(revision)?, kept));
+        }
+        let Live {
+            service: Some(service),
+            job: Some(job),
+            deployment: Some(deployment),
+        } = &self.live
+        else {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!(
+                    "{} has no history, and not all of its Service, Job and Deployment are there",
+                    self.name
+                ),
+            )
+            .hint(format!(
+                "`kubectl flink create {} --from-savepoint PATH …` makes it anew",
+                self.name
+            )));
+        };
+        let (templates, layer) = adopt(&self.name, service, job, deployment, new)?;
+        Ok((own.unwrap_or(templates), layer, true))
+    }
+
+    /// Number of the Kubernetes Job that comes next.
+    pub fn next_generation(&self) -> u64 {
+        let running = self
+            .live
+            .job
+            .as_ref()
+            .and_then(|job| job["metadata"]["annotations"][REVISION].as_str()?.parse::<u64>().ok());
+        self.ledger
+            .history()
+            .next_revision()
+            .max(running.map_or(0, |number| number + 1))
+    }
+
+    /// What is written down beside a savepoint.
+    pub fn origin(&self, reason: &str) -> Origin {
+        let job = self.live.job.as_ref();
+        let annotation =
+            |key: &str| job.and_then(|job| job["metadata"]["annotations"][key].as_str().map(ToOwned::to_owned));
+        Origin {
+            reason: reason.to_owned(),
+            flink_version: annotation(FLINK_VERSION),
+            image: job.and_then(|job| {
+                job["spec"]["template"]["spec"]["containers"][0]["image"]
+                    .as_str()
+                    .map(ToOwned::to_owned)
+            }),
+            revision: annotation(manifests::REVISION).and_then(|number| number.parse().ok()),
+        }
+    }
+}
+
+fn kept_templates(revision: &Revision) -> Result<(Templates, bool)> {
+    match &revision.templates {
+        Some([service, job, deployment]) => Ok((
+            Templates {
+                service: service.clone(),
+                job: job.clone(),
+                deployment: deployment.clone(),
+            },
+            true,
+        )),
+        None => Ok((Templates::built_in()?, false)),
+    }
+}
+
+fn layer_of(revision: &Revision) -> Result<Layer> {
+    let text = Value::to_string(&revision.spec);
+    let mut layers = flink_deployment::read(&text, &format!("revision {} in the history", revision.number))?;
+    layers
+        .pop()
+        .ok_or_else(|| Error::failure(format!("revision {} in the history is empty", revision.number)))
+}

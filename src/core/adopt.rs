@@ -1,0 +1,294 @@
+//! A cluster that was made by hand, or with templates of the user's own, as templates and a layer.
+//!
+//! What the plugin did not make has no spec anywhere: the live objects themselves become the templates of what comes
+//! next, so that everything in them stays as it is but for what a resume has to change.
+
+use serde_json::{Value, json};
+
+use super::arguments::JobManagerArguments;
+use super::layer::{JobId, Layer};
+use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
+use super::names::ClusterName;
+use super::template::{self, Templates};
+use crate::error::{Error, Result};
+
+/// Metadata that a user wrote; all else is the API server's.
+const OWN_METADATA: [&str; 3] = ["name", "labels", "annotations"];
+/// Annotations that controllers, kubectl and this plugin write.
+const FOREIGN_ANNOTATIONS: [&str; 7] = [
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "kubectl.kubernetes.io/restartedAt",
+    "deployment.kubernetes.io/revision",
+    "batch.kubernetes.io/job-tracking",
+    REVISION,
+    PARALLELISM,
+    FLINK_VERSION,
+];
+/// Labels that the Job controller adds to its Pod template.
+const JOB_LABELS: [&str; 4] = [
+    "controller-uid",
+    "job-name",
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+];
+/// Fields of a Service's spec that the API server chose.
+const SERVICE_CHOICES: [&str; 6] = [
+    "clusterIP",
+    "clusterIPs",
+    "ipFamilies",
+    "ipFamilyPolicy",
+    "internalTrafficPolicy",
+    "healthCheckNodePort",
+];
+
+/// Makes templates of the live objects, and reads from them what the flags of a resume may want to change.
+///
+/// `new` is what those flags say: arguments of the program that are given anew displace the ones there.
+///
+/// # Errors
+/// Usage error when an object has no container, or arguments that Flink would not take.
+pub fn adopt(
+    name: &ClusterName,
+    service: &Value,
+    job: &Value,
+    deployment: &Value,
+    new: &Layer,
+) -> Result<(Templates, Layer)> {
+    let mut service = cleaned(service);
+    strip(&mut service["spec"], &SERVICE_CHOICES);
+    let mut job = cleaned(job);
+    strip(&mut job["spec"], &["selector", "manualSelector", "suspend"]);
+    strip(&mut job["spec"]["template"]["metadata"]["labels"], &JOB_LABELS);
+    let mut deployment = cleaned(deployment);
+    let mut layer = Layer {
+        name: Some(name.to_string()),
+        image: main_container(&job).and_then(|container| Some(container["image"].as_str()?.to_owned())),
+        task_managers: deployment["spec"]["replicas"]
+            .as_u64()
+            .and_then(|replicas| u32::try_from(replicas).ok())
+            .filter(|replicas| *replicas > 0 && new.parallelism.is_none() && new.slots.is_none()),
+        ..Layer::default()
+    };
+    let mut tokens = arguments(&job)?;
+    let word = (!tokens.is_empty()).then(|| tokens.remove(0));
+    let known = JobManagerArguments::parse(&tokens)?;
+    let options = tokens.len() - known.program.len();
+    let mut program = tokens.split_off(options);
+    if tokens.last().is_some_and(|token| token == "--") {
+        // It keeps Flink from taking the program's first arguments for its own.
+        program.insert(0, "--".to_owned());
+    }
+    let is = |key: &str| {
+        known
+            .dynamic
+            .iter()
+            .rev()
+            .find(|(other, _)| other == key)
+            .map(|(_, value)| value.as_str())
+    };
+    layer.parallelism = is("parallelism.default")
+        .and_then(|value| value.parse().ok())
+        .or(layer.task_managers);
+    let highly_available = ["high-availability", "high-availability.type"]
+        .iter()
+        .any(|key| is(key).is_some_and(|value| !value.eq_ignore_ascii_case("none")));
+    if highly_available && (known.job_id.is_some() || known.job_id_seed.is_some()) {
+        // A job ID that ended is never run again under high availability.
+        layer.job_id = Some(JobId::Seed(format!(
+            "{name}/{}",
+            job["metadata"]["uid"].as_str().unwrap_or_default()
+        )));
+    }
+    let mut list: Vec<Value> = word.into_iter().map(Value::from).collect();
+    list.extend(flink_options(&tokens));
+    if is("parallelism.default").is_some() || new.parallelism.is_some() {
+        list.push(json!("-Dparallelism.default=${FLINK_JOB_PARALLELISM}"));
+    }
+    list.push(json!("${FLINK_JOB_ARGUMENTS}"));
+    if new.arguments.is_none() {
+        list.extend(program.into_iter().map(Value::from));
+    }
+    set_arguments(&mut job, list)?;
+    for object in [&mut job, &mut deployment] {
+        if let Some(container) = object["spec"]["template"]["spec"]["containers"].get_mut(0) {
+            container["image"] = json!("${FLINK_IMAGE_NAME}");
+        }
+    }
+    let templates = Templates {
+        service: template::mark_tree(&service),
+        job: template::mark_tree(&job),
+        deployment: template::mark_tree(&deployment),
+    };
+    Ok((templates, layer))
+}
+
+/// The options without those that a resume sets anew, and without the parallelism, which becomes a variable.
+fn flink_options(tokens: &[String]) -> Vec<Value> {
+    let mut kept = Vec::new();
+    let mut rest = tokens.iter().peekable();
+    while let Some(token) = rest.next() {
+        match token.as_str() {
+            "--fromSavepoint" | "-s" => {
+                rest.next();
+            }
+            "-n" | "--allowNonRestoredState" | "--" => {}
+            text if text.starts_with("--fromSavepoint=") || text.starts_with("-Dparallelism.default=") => {}
+            "-D" if rest.peek().is_some_and(|pair| pair.starts_with("parallelism.default=")) => {
+                rest.next();
+            }
+            text => kept.push(json!(text)),
+        }
+    }
+    kept
+}
+
+fn cleaned(object: &Value) -> Value {
+    let mut object = object.clone();
+    strip(&mut object, &["status"]);
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|key, _| OWN_METADATA.contains(&key.as_str()));
+    }
+    strip(&mut object["metadata"]["annotations"], &FOREIGN_ANNOTATIONS);
+    let template = &mut object["spec"]["template"]["metadata"];
+    strip(template, &["creationTimestamp"]);
+    strip(&mut template["annotations"], &FOREIGN_ANNOTATIONS);
+    prune(&mut object);
+    object
+}
+
+/// Takes away the nulls that looking at absent fields leaves behind.
+fn prune(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.values_mut().for_each(prune);
+            map.retain(|_, value| !value.is_null());
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune),
+        _ => {}
+    }
+}
+
+fn strip(value: &mut Value, keys: &[&str]) {
+    if let Some(map) = value.as_object_mut() {
+        map.retain(|key, _| !keys.contains(&key.as_str()));
+    }
+}
+
+fn main_container(object: &Value) -> Option<&Value> {
+    object["spec"]["template"]["spec"]["containers"].get(0)
+}
+
+fn arguments(job: &Value) -> Result<Vec<String>> {
+    let container = main_container(job).ok_or_else(|| Error::usage("the Job has no container"))?;
+    let list = container["args"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(list
+        .iter()
+        .filter_map(|item| item.as_str().map(ToOwned::to_owned))
+        .collect())
+}
+
+fn set_arguments(job: &mut Value, list: Vec<Value>) -> Result<()> {
+    let container = job["spec"]["template"]["spec"]["containers"]
+        .get_mut(0)
+        .ok_or_else(|| Error::usage("the Job has no container"))?;
+    container["args"] = Value::Array(list);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::manifests;
+    use crate::core::spec::Spec;
+
+    fn live() -> [Value; 3] {
+        let labels = json!({"app": "demo", "component": "master"});
+        [
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo-master", "uid": "u", "resourceVersion": "1", "labels": labels},
+                "spec": {"type": "NodePort", "clusterIP": "10.0.0.1", "ports": [{"name": "ui", "port": 8081, "nodePort": 30081}], "selector": labels}}),
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "demo-master", "uid": "u", "labels": labels,
+                    "annotations": {"batch.kubernetes.io/job-tracking": ""}},
+                "spec": {"backoffLimit": 6, "selector": {"matchLabels": {"controller-uid": "u"}}, "suspend": false, "template": {
+                    "metadata": {"labels": {"app": "demo", "component": "master", "controller-uid": "u", "job-name": "demo-master"}, "creationTimestamp": null},
+                    "spec": {"restartPolicy": "OnFailure", "containers": [{"name": "flink-job-cluster", "image": "job:1", "args": [
+                        "job-cluster", "--job-classname", "a.B", "-Djobmanager.rpc.address=demo-master", "-Dparallelism.default=2",
+                        "--fromSavepoint", "/old", "--input", "$(POD)", "$$x"]}]}}},
+                "status": {"active": 1}}),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "demo-task-manager", "labels": {"app": "demo"}},
+                "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "demo", "component": "task-manager"}}, "template": {
+                    "metadata": {"labels": {"app": "demo", "component": "task-manager"}},
+                    "spec": {"containers": [{"name": "flink-task-manager", "image": "job:1", "args": ["task-manager"]}]}}}}),
+        ]
+    }
+
+    fn resumed(new: Layer) -> manifests::Manifests {
+        let [service, job, deployment] = live();
+        let (templates, layer) = adopt(&ClusterName::new("demo").unwrap(), &service, &job, &deployment, &new).unwrap();
+        let spec = Spec::resolve(new.over(layer)).unwrap();
+        manifests::build(&spec, &templates, "ns", 1).unwrap()
+    }
+
+    #[test]
+    fn only_what_a_resume_changes_is_changed() {
+        let made = resumed(Layer {
+            from_savepoint: Some("/new".into()),
+            ..Layer::default()
+        });
+        let container = &made.job["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(
+            container["args"],
+            json!([
+                "job-cluster",
+                "--job-classname",
+                "a.B",
+                "-Djobmanager.rpc.address=demo-master",
+                "-Dparallelism.default=2",
+                "--fromSavepoint",
+                "/new",
+                "--input",
+                "$(POD)",
+                "$$x"
+            ])
+        );
+        assert_eq!(made.job["spec"]["template"]["spec"]["restartPolicy"], "OnFailure");
+        assert_eq!(made.job["spec"]["backoffLimit"], 6);
+        assert_eq!(made.job["spec"].get("selector"), None);
+        assert_eq!(
+            made.job["spec"]["template"]["metadata"]["labels"],
+            json!({"app": "demo", "component": "master"})
+        );
+        assert_eq!(made.deployment["spec"]["replicas"], 2);
+        assert_eq!(made.service["spec"]["ports"][0]["nodePort"], 30081);
+        assert_eq!(made.service["spec"].get("clusterIP"), None);
+    }
+
+    #[test]
+    fn flags_change_what_they_say() {
+        let made = resumed(Layer {
+            image: Some("job:2".into()),
+            parallelism: Some(4),
+            job_class: Some("a.C".into()),
+            arguments: Some(vec!["--new".into()]),
+            ..Layer::default()
+        });
+        let container = &made.job["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["image"], "job:2");
+        assert_eq!(
+            container["args"],
+            json!([
+                "job-cluster",
+                "-Djobmanager.rpc.address=demo-master",
+                "-Dparallelism.default=4",
+                "--job-classname",
+                "a.C",
+                "--",
+                "--new"
+            ])
+        );
+        assert_eq!(made.deployment["spec"]["replicas"], 4);
+        assert_eq!(
+            made.deployment["spec"]["template"]["spec"]["containers"][0]["image"],
+            "job:2"
+        );
+    }
+}
