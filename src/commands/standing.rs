@@ -1,5 +1,6 @@
 //! How a cluster stands when a command comes to change or end it.
 
+use http::StatusCode;
 use serde_json::Value;
 
 use crate::cluster::api::Cluster;
@@ -73,7 +74,10 @@ impl Standing {
                 .any(|condition| condition["type"] == kind && condition["status"] == "True")
         };
         // Asked even of an ended Job: Flink lingers until somebody reads the result of the savepoint that ended it.
-        let reply = self.flink.jobs().await?;
+        let reply = match self.flink.jobs().await {
+            Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
+            reply => reply?,
+        };
         if self
             .ledger
             .history()

@@ -5,14 +5,23 @@
 // The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod admission;
+mod arguments;
+mod changes;
+mod choices;
+mod connection;
+mod deletion;
 mod dry_run;
 mod flink;
 mod high_availability;
 mod lifecycle;
 mod native_state;
+mod node_port;
 mod outcomes;
 mod place;
 mod process;
+mod repetition;
+mod rights;
 mod seed;
 
 /// A file that is not a module is not compiled, and its tests pass unseen.

@@ -59,7 +59,7 @@ impl Place {
             begun: Instant::now(),
             transcript: RefCell::new(Vec::new()),
         };
-        place.kubectl_all(&["create", "namespace", &place.namespace]);
+        kubectl(&["create", "namespace", &place.namespace]);
         place
     }
 
@@ -129,12 +129,6 @@ impl Place {
         process::run(&mut command, input)
     }
 
-    /// Runs kubectl without a namespace; it must succeed.
-    #[track_caller]
-    pub fn kubectl_all(&self, arguments: &[&str]) -> String {
-        process::run(Command::new("kubectl").args(arguments), "").ok().stdout
-    }
-
     /// Makes an object of the namespace.
     #[track_caller]
     pub fn apply(&self, yaml: &str) {
@@ -173,7 +167,7 @@ impl Place {
 
     /// All objects of the namespace, of whatever kind, but for those that Kubernetes makes in each and the storage.
     pub fn objects(&self) -> Vec<String> {
-        let kinds = self.kubectl_all(&["api-resources", "--namespaced", "--verbs=list,create", "--output=name"]);
+        let kinds = kubectl(&["api-resources", "--namespaced", "--verbs=list,create", "--output=name"]);
         let kinds: Vec<&str> = kinds
             .lines()
             .filter(|kind| *kind != "events" && *kind != "events.events.k8s.io")
@@ -271,6 +265,12 @@ impl Drop for Place {
             self.begun.elapsed().as_secs_f64()
         );
     }
+}
+
+/// Runs kubectl outside of a namespace; it must succeed.
+#[track_caller]
+pub fn kubectl(arguments: &[&str]) -> String {
+    process::run(Command::new("kubectl").args(arguments), "").ok().stdout
 }
 
 /// The arguments of [`Place::create`].

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longest run of any program. JVMs on a loaded machine take minutes to start.
-pub const LIMIT: Duration = Duration::from_secs(420);
+pub const LIMIT: Duration = Duration::from_secs(700);
 /// Time between two looks at something that tells nobody when it changes.
 const POLL: Duration = Duration::from_millis(200);
 

@@ -158,9 +158,12 @@ fn the_plugin_renders_templates_as_envsubst_does() {
     let folder = folder(&place, "");
     let create = ["create", "--manifests", &folder, "--dry-run=client", "-o", "yaml"];
     let yaml = with_variables(&place, "3", &create).ok().stdout;
-    let json = place.kubectl_with(&["create", "--dry-run=client", "-o", "json", "-f", "-"], &yaml);
-    let list: Value = serde_json::from_str(&json.ok().stdout).unwrap();
-    let mut made = list["items"].as_array().unwrap().clone();
+    let json = place
+        .kubectl_with(&["create", "--dry-run=client", "-o", "json", "-f", "-"], &yaml)
+        .ok();
+    // kubectl prints one document after the other.
+    let documents = serde_json::Deserializer::from_str(&json.stdout).into_iter::<Value>();
+    let mut made: Vec<Value> = documents.map(Result::unwrap).collect();
     for object in &mut made {
         own(object);
         own(&mut object["spec"]["template"]);
