@@ -47,6 +47,13 @@ enum Command {
     List(commands::list::ListArgs),
 }
 
+impl Command {
+    /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
+    fn only_reads(&self) -> bool {
+        matches!(self, Self::List(_))
+    }
+}
+
 /// Reads the command line, runs the command, and gives the exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(argv) {
@@ -62,7 +69,10 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         .enable_all()
         .build()
         .map_err(|e| Error::failure(format!("cannot start: {e}")))
-        .and_then(|runtime| runtime.block_on(interruptible(run(cli))));
+        .and_then(|runtime| {
+            let reads = cli.command.only_reads();
+            runtime.block_on(interruptible(run(cli), reads))
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -84,8 +94,11 @@ async fn run(cli: Cli) -> Result<()> {
 }
 
 /// Ends at Ctrl-C or SIGTERM. Nothing has to be undone then: whatever was begun, a repetition of the command goes on.
-async fn interruptible(command: impl Future<Output = Result<()>>) -> Result<()> {
+async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -> Result<()> {
     let interrupted = || {
+        if reads {
+            return Error::new(Kind::Interrupted, "");
+        }
         Error::new(Kind::Interrupted, "interrupted; what was begun goes on in the cluster")
             .hint("the same command goes on where this one stopped")
     };

@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::Client;
 use kube::client::Body;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::Value;
 
 use super::fault::{self, Whereabouts};
@@ -116,16 +116,25 @@ impl Cluster {
         self.parse(target, &self.succeeded(target, answer)?.body).map(Some)
     }
 
-    /// Reads with an `Accept` header of the caller's choice, such as the one for Tables. `None`: the server does not
-    /// know any more what the query continues (410 Gone), and a list has to begin again.
-    pub async fn get_as<T: DeserializeOwned>(&self, target: &Target, query: &str, accept: &str) -> Result<Option<T>> {
+    /// Reads with an `Accept` header of the caller's choice, such as the one for Tables, into what `seed` makes of it.
+    /// `None`: the server does not know any more what the query continues (410 Gone), and a list has to begin again.
+    pub async fn get_as<T>(
+        &self,
+        target: &Target,
+        query: &str,
+        accept: &str,
+        seed: impl for<'de> DeserializeSeed<'de, Value = T>,
+    ) -> Result<Option<T>> {
         let answer = self
             .call(target, Method::GET, query, &[(ACCEPT.as_str(), accept)], Vec::new())
             .await?;
         if answer.status == StatusCode::GONE {
             return Ok(None);
         }
-        self.parse(target, &self.succeeded(target, answer)?.body).map(Some)
+        let body = self.succeeded(target, answer)?.body;
+        let mut json = serde_json::Deserializer::from_slice(&body);
+        let read = seed.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+        read.map(Some).map_err(|e| self.not_understood(target, &e))
     }
 
     /// Server-side apply as field manager `kubectl-flink`: creates the object, or makes it so.
@@ -268,13 +277,15 @@ impl Cluster {
     }
 
     fn parse<T: DeserializeOwned>(&self, target: &Target, body: &[u8]) -> Result<T> {
-        serde_json::from_slice(body).map_err(|e| {
-            Error::failure(format!(
-                "{} gave an answer to {} {target} that is not understood: {e}",
-                self.at, target.verb
-            ))
-            .hint(fault::NO_SERVER)
-        })
+        serde_json::from_slice(body).map_err(|e| self.not_understood(target, &e))
+    }
+
+    fn not_understood(&self, target: &Target, error: &serde_json::Error) -> Error {
+        Error::failure(format!(
+            "{} gave an answer to {} {target} that is not understood: {error}",
+            self.at, target.verb
+        ))
+        .hint(fault::NO_SERVER)
     }
 
     fn succeeded(&self, target: &Target, answer: Answer) -> Result<Answer> {
@@ -348,29 +359,32 @@ impl Cluster {
         }
     }
 
+    fn broken_off(&self, target: &Target, error: &(dyn std::error::Error + 'static)) -> Error {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return Error::failure(format!(
+                "{} answered {} {target} with more than {MAX_ANSWER} bytes",
+                self.at, target.verb
+            ));
+        }
+        let cause = fault::chain(error).last().map_or_else(String::new, ToString::to_string);
+        Error::new(
+            Kind::Unreachable,
+            format!("{} broke off its answer to {} {target}: {cause}", self.at, target.verb),
+        )
+        .hint("try again in a while: every command can be repeated")
+    }
+
     async fn collect(&self, target: &Target, response: Response<Body>) -> Result<Answer> {
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| {
-                if error.is::<http_body_util::LengthLimitError>() {
-                    Error::failure(format!(
-                        "{} answered {} {target} with more than {MAX_ANSWER} bytes",
-                        self.at, target.verb
-                    ))
-                } else {
-                    let cause = fault::chain(&*error)
-                        .last()
-                        .map_or_else(String::new, ToString::to_string);
-                    Error::new(
-                        Kind::Unreachable,
-                        format!("{} broke off its answer to {} {target}: {cause}", self.at, target.verb),
-                    )
-                    .hint("try again in a while: every command can be repeated")
-                }
-            })?
-            .to_bytes();
+        let mut body = Limited::new(body, MAX_ANSWER);
+        // Frame by frame into one buffer: to collect them first would hold a page of a list twice.
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.broken_off(target, &*error))?;
+            if let Some(data) = frame.data_ref() {
+                bytes.extend_from_slice(data);
+            }
+        }
         let warnings = parts
             .headers
             .get_all(http::header::WARNING)
@@ -385,7 +399,7 @@ impl Cluster {
                 .get(RETRY_AFTER)
                 .and_then(|value| value.to_str().ok()?.parse().ok())
                 .map(Duration::from_secs),
-            body,
+            body: bytes.into(),
             warnings,
         })
     }

@@ -120,7 +120,7 @@ impl fmt::Display for Call {
 }
 
 /// Whether `whole` has all that `part` has.
-fn has(whole: &Value, part: &Value) -> bool {
+pub fn has(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => part
             .iter()
