@@ -5,6 +5,7 @@
 
 mod answer;
 mod call;
+mod change;
 mod connect;
 mod create;
 mod help;
