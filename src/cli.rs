@@ -39,12 +39,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Delete(Box<commands::delete::DeleteArgs>),
     Create(Box<commands::create::CreateArgs>),
-    Manifests(commands::manifests::ManifestsArgs),
-    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
+    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
+    Delete(Box<commands::delete::DeleteArgs>),
+    Manifests(commands::manifests::ManifestsArgs),
 }
 
 impl Command {

@@ -6,6 +6,7 @@
 mod answer;
 mod call;
 mod connect;
+mod create;
 mod help;
 mod list;
 mod list_faults;
