@@ -6,11 +6,12 @@
 //! 1.31, there a failed Job looks like one that runs), are asked for whole objects.
 
 mod page;
+mod splitter;
 
 use std::cell::RefCell;
 
 pub(super) use self::page::part_of_event;
-use self::page::{Reader, TableColumns};
+use self::page::{PageReader, TableColumns};
 use super::api::Cluster;
 use super::fault::NO_SERVER;
 use super::resource::{DEPLOYMENTS, JOBS, Resource, Target, encode};
@@ -186,13 +187,12 @@ pub(super) async fn list_side(
         } else {
             format!("{query}&continue={}", encode(&next))
         };
-        let reader = Reader {
-            side,
-            labels: wanted.labels,
-            columns: TableColumns::default(),
-            sink: &mut |key, part| sink(Some((key, part))),
-        };
-        let Some(page) = cluster.get_as(&target, &address, accept, reader).await? else {
+        let mut each = |key, part| sink(Some((key, part)));
+        let mut page = PageReader::new(side, wanted.labels, &mut each);
+        let known = cluster
+            .stream(&target, &address, accept, &mut |bytes| page.feed(bytes))
+            .await?;
+        if !known {
             restarts += 1;
             if next.is_empty() || restarts > RESTARTS {
                 return Err(Error::failure(format!(
@@ -204,7 +204,8 @@ pub(super) async fn list_side(
             sink(None);
             next.clear();
             continue;
-        };
+        }
+        let page = page.finish().map_err(|e| cluster.not_understood(&target, &e))?;
         match page.kind.as_str() {
             "Table" if page.columns.tell(side) => {}
             "Table" if accept == TABLE => {
@@ -214,14 +215,14 @@ pub(super) async fn list_side(
             kind if kind.strip_suffix("List") == Some(side.resource().kind) => {}
             _ => return Err(not_understood(cluster, &target)),
         }
-        if page.next.is_empty() {
+        next = page.metadata.next.unwrap_or_default();
+        if next.is_empty() {
             return Ok(Position {
-                version: page.version,
+                version: page.metadata.resource_version,
                 accept,
                 columns: page.columns,
             });
         }
-        next = page.next;
     }
 }
 

@@ -1,15 +1,14 @@
 //! The API server's Tables, and its lists of whole objects, reduced to what is listed.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::Side;
+use super::splitter::Splitter;
 use crate::core::listing::{JobManager, JobState, Key, Part, TaskManagers, Traits};
 use crate::core::names::APP_LABEL;
 
@@ -23,133 +22,110 @@ pub(in crate::cluster) fn part_of_event(
     if object.get("kind").and_then(Value::as_str) != Some("Table") {
         return serde_json::from_value::<Whole>(object).ok()?.reduce(side, labels);
     }
-    let mut part = None;
-    let reader = Reader {
-        side,
-        labels,
-        columns: *columns,
-        sink: &mut |key, told| part = Some((key, told)),
-    };
-    *columns = reader.deserialize(object).ok()?.columns;
-    part
+    let event: Event = serde_json::from_value(object).ok()?;
+    if let Some(definitions) = event.column_definitions.filter(|definitions| !definitions.is_empty()) {
+        *columns = TableColumns::of(definitions);
+    }
+    event.rows?.into_iter().next()?.reduce(side, columns, labels)
 }
 
-/// Reads a Table or a list, and gives each row that is one of ours away as soon as it is read: there is never a whole
-/// page of them. Fields that are not declared, the managed fields above all, are passed over by the parser.
-pub(super) struct Reader<'a> {
-    pub(super) side: Side,
-    pub(super) labels: bool,
-    /// Columns where the Table does not tell them. Where it does, they come before the rows.
-    pub(super) columns: TableColumns,
-    pub(super) sink: &'a mut dyn FnMut(Key, Part),
+/// The Table in an event.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    // Go writes null for what is empty.
+    column_definitions: Option<Vec<ColumnDefinition>>,
+    rows: Option<Vec<Row>>,
+}
+
+/// Reads a Table or a list as it arrives, and gives each row that is one of ours away: a page, which has megabytes, is
+/// never in memory as a whole.
+pub(super) struct PageReader<'a> {
+    side: Side,
+    labels: bool,
+    splitter: Splitter,
+    definitions: Vec<ColumnDefinition>,
+    columns: Option<TableColumns>,
+    sink: &'a mut dyn FnMut(Key, Part),
+    fault: Option<serde_json::Error>,
 }
 
 /// What is left of a page.
-#[derive(Debug, Default)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Head {
+    #[serde(default)]
     pub(super) kind: String,
-    pub(super) version: String,
-    /// Where the next page begins; empty: there is none.
-    pub(super) next: String,
+    #[serde(default)]
+    pub(super) metadata: ListMeta,
+    #[serde(skip)]
     pub(super) columns: TableColumns,
 }
 
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
-    type Value = Head;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Head, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Reader<'_> {
-    type Value = Head;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of objects")
+impl<'a> PageReader<'a> {
+    pub(super) fn new(side: Side, labels: bool, sink: &'a mut dyn FnMut(Key, Part)) -> Self {
+        Self {
+            side,
+            labels,
+            splitter: Splitter::default(),
+            definitions: Vec::new(),
+            columns: None,
+            sink,
+            fault: None,
+        }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head, A::Error> {
-        let mut head = Head {
-            columns: self.columns,
-            ..Head::default()
-        };
-        while let Some(name) = map.next_key::<String>()? {
-            match name.as_str() {
-                "kind" => head.kind = map.next_value()?,
-                "metadata" => {
-                    let meta: ListMeta = map.next_value()?;
-                    (head.version, head.next) = (meta.resource_version, meta.next.unwrap_or_default());
-                }
-                // Go writes null for what is empty.
-                "columnDefinitions" => match map.next_value::<Option<Vec<ColumnDefinition>>>()? {
-                    Some(definitions) if !definitions.is_empty() => head.columns = TableColumns::of(&definitions),
-                    _ => {}
-                },
-                "rows" => map.next_value_seed(Each::new(|row: Row| {
-                    // Rows of a Table that does not tell enough are read in another form.
-                    let told = head.columns.tell(self.side);
-                    let part = told.then(|| row.reduce(self.side, &head.columns, self.labels));
-                    if let Some((key, part)) = part.flatten() {
-                        (self.sink)(key, part);
-                    }
-                }))?,
-                "items" => map.next_value_seed(Each::new(|item: Whole| {
-                    if let Some((key, part)) = item.reduce(self.side, self.labels) {
-                        (self.sink)(key, part);
-                    }
-                }))?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        let mut splitter = std::mem::take(&mut self.splitter);
+        splitter.feed(bytes, &mut |list, item| {
+            if let Err(error) = self.item(list, item) {
+                self.fault.get_or_insert(error);
             }
+        });
+        self.splitter = splitter;
+    }
+
+    fn item(&mut self, list: &[u8], item: &[u8]) -> serde_json::Result<()> {
+        let told = match list {
+            b"columnDefinitions" => {
+                self.definitions.push(serde_json::from_slice(item)?);
+                return Ok(());
+            }
+            b"rows" => {
+                // Columns come before rows. Rows of a Table that does not tell enough are read in another form.
+                let columns = *self
+                    .columns
+                    .get_or_insert_with(|| TableColumns::of(self.definitions.drain(..)));
+                if !columns.tell(self.side) {
+                    return Ok(());
+                }
+                serde_json::from_slice::<Row>(item)?.reduce(self.side, &columns, self.labels)
+            }
+            b"items" => serde_json::from_slice::<Whole>(item)?.reduce(self.side, self.labels),
+            _ => None,
+        };
+        if let Some((key, part)) = told {
+            (self.sink)(key, part);
         }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> serde_json::Result<Head> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let mut head: Head = serde_json::from_slice(&self.splitter.into_rest())?;
+        head.columns = self.columns.unwrap_or_else(|| TableColumns::of(self.definitions));
         Ok(head)
-    }
-}
-
-/// Gives the items of a list, or of null, to a function one after the other.
-struct Each<T, F>(F, PhantomData<T>);
-
-impl<T, F: FnMut(T)> Each<T, F> {
-    fn new(function: F) -> Self {
-        Self(function, PhantomData)
-    }
-}
-
-impl<'de, T: Deserialize<'de>, F: FnMut(T)> DeserializeSeed<'de> for Each<T, F> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Each<T, F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        while let Some(item) = list.next_element()? {
-            (self.0)(item);
-        }
-        Ok(())
     }
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct ListMeta {
-    resource_version: String,
+pub(super) struct ListMeta {
+    pub(super) resource_version: String,
+    /// Where the next page begins; empty: there is none.
     #[serde(rename = "continue")]
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -167,8 +143,9 @@ pub(in crate::cluster) struct TableColumns {
 }
 
 impl TableColumns {
-    fn of(definitions: &[ColumnDefinition]) -> Self {
-        let place = |name: &str| definitions.iter().position(|column| column.name == name);
+    fn of(definitions: impl IntoIterator<Item = ColumnDefinition>) -> Self {
+        let names: Vec<String> = definitions.into_iter().map(|column| column.name).collect();
+        let place = |name: &str| names.iter().position(|column| column == name);
         Self {
             status: place("Status"),
             ready: place("Ready"),
