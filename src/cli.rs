@@ -39,7 +39,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Cancel(commands::cancel::CancelArgs),
     Delete(Box<commands::delete::DeleteArgs>),
+    Resume(Box<commands::resume::PlainResumeArgs>),
+    Savepoint(Box<commands::savepoint::SavepointArgs>),
+    Stop(Box<commands::stop::StopArgs>),
+    Suspend(Box<commands::suspend::SuspendArgs>),
     Create(Box<commands::create::CreateArgs>),
     Manifests(commands::manifests::ManifestsArgs),
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
@@ -75,10 +80,15 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
+        Command::Cancel(args) => commands::cancel::run(&connection, args).await,
+        Command::Resume(args) => Box::pin(commands::resume::run(&connection, *args)).await,
+        Command::Savepoint(args) => commands::savepoint::run(&connection, *args).await,
+        Command::Stop(args) => commands::stop::run(&connection, *args).await,
+        Command::Suspend(args) => commands::suspend::run(&connection, *args).await,
         Command::Delete(args) => commands::delete::run(&connection, *args).await,
         Command::Create(args) => commands::create::run(&connection, *args).await,
         Command::Manifests(args) => commands::manifests::run(&args),
-        Command::SavepointResume(args) => commands::savepoint_resume::run(&connection, *args).await,
+        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
         Command::List(args) => commands::list::run(&connection, args).await,
     }
 }

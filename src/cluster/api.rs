@@ -192,13 +192,15 @@ impl Cluster {
         self.succeeded(target, answer).map(|_| true)
     }
 
-    /// Any request whose answer's status the caller wants to see: Flink's REST through the service proxy.
+    /// Any request whose answer's status the caller wants to see: Flink's REST through the service proxy. An answer of
+    /// more than `limit` bytes is an error.
     pub async fn raw(
         &self,
         target: &Target,
         method: Method,
         query: &str,
         body: Option<&Value>,
+        limit: usize,
     ) -> Result<(StatusCode, Bytes)> {
         let headers: &[(&str, &str)] = if body.is_some() {
             &[(CONTENT_TYPE.as_str(), "application/json")]
@@ -206,7 +208,13 @@ impl Cluster {
             &[]
         };
         let body = body.map(serialize).transpose()?.unwrap_or_default();
-        let answer = self.call_once(target, method, query, headers, &body).await?;
+        let request = Sent {
+            method,
+            query,
+            headers,
+            body: &body,
+        };
+        let answer = self.call_once(target, request, limit).await?;
         Ok((answer.status, answer.body))
     }
 
@@ -297,7 +305,13 @@ impl Cluster {
         let mut wait = Duration::from_millis(200);
         let mut attempt = 1;
         loop {
-            let answer = self.call_once(target, method.clone(), query, headers, &body).await?;
+            let request = Sent {
+                method: method.clone(),
+                query,
+                headers,
+                body: &body,
+            };
+            let answer = self.call_once(target, request, MAX_ANSWER).await?;
             let busy = matches!(
                 answer.status,
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
@@ -312,25 +326,18 @@ impl Cluster {
         }
     }
 
-    async fn call_once(
-        &self,
-        target: &Target,
-        method: Method,
-        query: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Result<Answer> {
-        let uri = if query.is_empty() {
+    async fn call_once(&self, target: &Target, sent: Sent<'_>, limit: usize) -> Result<Answer> {
+        let uri = if sent.query.is_empty() {
             target.path()
         } else {
-            format!("{}?{}", target.path(), query.trim_start_matches('&'))
+            format!("{}?{}", target.path(), sent.query.trim_start_matches('&'))
         };
-        let mut request = Request::builder().method(method).uri(uri);
-        for (name, value) in headers {
+        let mut request = Request::builder().method(sent.method).uri(uri);
+        for (name, value) in sent.headers {
             request = request.header(*name, *value);
         }
         let request = request
-            .body(Body::from(body.to_vec()))
+            .body(Body::from(sent.body.to_vec()))
             .map_err(|e| unsendable(target, &e))?;
         let exchange = async {
             let response = self
@@ -338,7 +345,7 @@ impl Cluster {
                 .send(request)
                 .await
                 .map_err(|error| self.kube_error(target, &error))?;
-            self.collect(target, response).await
+            self.collect(target, response, limit).await
         };
         match self.timeout {
             None => exchange.await,
@@ -348,15 +355,15 @@ impl Cluster {
         }
     }
 
-    async fn collect(&self, target: &Target, response: Response<Body>) -> Result<Answer> {
+    async fn collect(&self, target: &Target, response: Response<Body>, limit: usize) -> Result<Answer> {
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER)
+        let body = Limited::new(body, limit)
             .collect()
             .await
             .map_err(|error| {
                 if error.is::<http_body_util::LengthLimitError>() {
                     Error::failure(format!(
-                        "{} answered {} {target} with more than {MAX_ANSWER} bytes",
+                        "{} answered {} {target} with more than {limit} bytes",
                         self.at, target.verb
                     ))
                 } else {
@@ -389,6 +396,14 @@ impl Cluster {
             warnings,
         })
     }
+}
+
+/// A request, but for its target.
+struct Sent<'a> {
+    method: Method,
+    query: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+    body: &'a [u8],
 }
 
 struct Answer {
