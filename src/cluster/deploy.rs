@@ -205,6 +205,17 @@ pub async fn delete(cluster: &Cluster, resource: Resource, name: &str) -> Result
     cluster.delete(&target, "", Propagation::Background, Mode::Real).await
 }
 
+/// How a Job ended: its condition `Complete` or `Failed`. `None`: it goes on.
+#[must_use]
+pub fn end_of_job(job: &Value) -> Option<&'static str> {
+    let conditions = job["status"]["conditions"].as_array()?;
+    ["Complete", "Failed"].into_iter().find(|kind| {
+        conditions
+            .iter()
+            .any(|condition| condition["type"] == *kind && condition["status"] == "True")
+    })
+}
+
 /// Sends all TaskManagers away and waits until they have ended. How many there were is noted at the Deployment.
 pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, replicas: u64) -> Result<()> {
     let target = Target::object("patch", DEPLOYMENTS, cluster.namespace(), &name.task_manager());

@@ -4,7 +4,7 @@ use super::standing::{Situation, Standing};
 use super::writing::{SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
 use crate::cluster::flink::{SavepointRequest, Then};
-use crate::cluster::savepoint::{self, JobManagerEnd, Patience};
+use crate::cluster::savepoint::{self, JobEnd, JobManagerEnd, Patience};
 use crate::core::history::{Progress, Savepoint};
 use crate::core::manifests::REVISION;
 use crate::error::{Error, Kind, Result};
@@ -67,17 +67,27 @@ pub async fn ended(cluster: &Cluster, standing: &mut Standing) -> Result<()> {
     let name = standing.name.clone();
     // Whatever was asked for and never read would keep the JobManager up, and let it fail in the end.
     savepoint::settle(&standing.flink, &mut standing.ledger, Patience::Look).await?;
-    let mut step = ui::Step::new(&format!("{name}: the JobManager ends"));
-    let stays = standing.jobmanager_stays();
-    let end = savepoint::until_jobmanager_ends(cluster, &name, &standing.flink, stays).await?;
-    step.update(&format!("{name}: the JobManager has ended"));
+    if standing.job_end().is_some() || standing.live.job.is_none() {
+        return Ok(());
+    }
+    if standing.jobmanager_stays() {
+        ui::note(&format!("the JobManager of {name} stays up, as its configuration says"));
+        return Ok(());
+    }
+    let step = ui::Step::new(&format!("{name}: the JobManager ends"));
+    let end = savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
     drop(step);
     match end {
-        JobManagerEnd::ByItself => {}
+        JobManagerEnd::ByItself(JobEnd::Complete | JobEnd::Gone) => {}
+        JobManagerEnd::ByItself(JobEnd::Failed) => {
+            ui::warn(&format!("the JobManager of {name} ended with a failure after its job"));
+        }
         JobManagerEnd::Suspended => ui::warn(&format!(
             "the JobManager of {name} waited for somebody to read the result of an earlier request; its Job is suspended now, so that it is not started again"
         )),
-        JobManagerEnd::Stays => ui::note(&format!("the JobManager of {name} stays up")),
+        JobManagerEnd::Stays => ui::note(&format!(
+            "the JobManager of {name} stays up: its program has another job"
+        )),
     }
     Ok(())
 }

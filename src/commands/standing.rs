@@ -82,12 +82,7 @@ impl Standing {
 
     /// How the Kubernetes Job ended: its condition `Complete` or `Failed`. `None`: it goes on, or there is none.
     pub fn job_end(&self) -> Option<&'static str> {
-        let conditions = self.live.job.as_ref()?["status"]["conditions"].as_array()?;
-        ["Complete", "Failed"].into_iter().find(|kind| {
-            conditions
-                .iter()
-                .any(|condition| condition["type"] == *kind && condition["status"] == "True")
-        })
+        self.live.job.as_ref().and_then(deploy::end_of_job)
     }
 
     /// TaskManagers that are wanted.
