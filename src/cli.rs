@@ -40,6 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Cancel(commands::cancel::CancelArgs),
+    Checkpoint(commands::checkpoint::CheckpointArgs),
     Delete(Box<commands::delete::DeleteArgs>),
     Resume(Box<commands::resume::PlainResumeArgs>),
     Savepoint(Box<commands::savepoint::SavepointArgs>),
@@ -85,6 +86,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Savepoint(args) => commands::savepoint::run(&connection, *args).await,
         Command::Stop(args) => commands::stop::run(&connection, *args).await,
         Command::Suspend(args) => commands::suspend::run(&connection, *args).await,
+        Command::Checkpoint(args) => commands::checkpoint::run(&connection, args).await,
         Command::Delete(args) => commands::delete::run(&connection, *args).await,
         Command::Create(args) => commands::create::run(&connection, *args).await,
         Command::Manifests(args) => commands::manifests::run(&args),

@@ -1,6 +1,7 @@
 //! One file per command: its arguments, then resolve, plan, do, report.
 
 pub mod cancel;
+pub mod checkpoint;
 pub mod create;
 pub mod delete;
 mod delete_plan;

@@ -18,7 +18,7 @@ use crate::ui;
 /// The job goes on running. The savepoint is in the history before Flink is asked for it: a command that was interrupted
 /// goes on with the same savepoint when it is repeated. A cluster named list or dispose: `savepoint -- list`.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:\n  \
     kubectl flink savepoint demo\n  \
     kubectl flink savepoint demo --dir s3://bucket/savepoints --format native\n  \
@@ -65,8 +65,12 @@ struct TakeArgs {
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: SavepointArgs) -> Result<()> {
     match (args.command, args.take) {
-        (Some(SavepointCommand::List(args)), _) => savepoint_list::run(connection, args).await,
-        (Some(SavepointCommand::Dispose(args)), _) => savepoint_dispose::run(connection, args).await,
+        // Clap's own check of this would refuse `savepoint -n NAMESPACE list NAME` as well.
+        (Some(_), Some(_)) => Err(Error::usage(
+            "the NAME of the cluster stands after list and dispose: `savepoint list NAME`",
+        )),
+        (Some(SavepointCommand::List(args)), None) => savepoint_list::run(connection, args).await,
+        (Some(SavepointCommand::Dispose(args)), None) => savepoint_dispose::run(connection, args).await,
         (None, Some(args)) => take(connection, args).await,
         (None, None) => Err(Error::usage("savepoint needs the NAME of a cluster")),
     }

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::api::Cluster;
 use crate::core::diagnosis::{FlinkView, JobsOverview, Overview};
+use crate::core::flink::FlinkVersion;
 use crate::core::flink_rest::Errors;
-use crate::core::flink_rest::checkpoints::Checkpoints;
+use crate::core::flink_rest::checkpoints::{Checkpoint, Checkpoints};
 use crate::core::flink_rest::operation::{OperationReply, Triggered};
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
@@ -161,6 +162,28 @@ impl Flink {
         Ok(reply.map(OperationReply::savepoint))
     }
 
+    /// `GET /jobs/:id/checkpoints/details/:checkpoint`.
+    pub async fn checkpoint(&self, job_id: &str, checkpoint: u64) -> Result<Reply<Checkpoint>> {
+        self.get(&format!("jobs/{job_id}/checkpoints/details/{checkpoint}"))
+            .await
+    }
+
+    /// `POST /jobs/:id/checkpoints` (Flink 1.17+).
+    pub async fn trigger_checkpoint(&self, job_id: &str, kind: &str) -> Result<Reply<Triggered>> {
+        self.post(
+            &format!("jobs/{job_id}/checkpoints"),
+            &json!({ "checkpointType": kind }),
+        )
+        .await
+    }
+
+    /// `GET /jobs/:id/checkpoints/:trigger` (Flink 1.17+).
+    pub async fn triggered_checkpoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<OperationStatus>> {
+        let path = format!("jobs/{job_id}/checkpoints/{trigger_id}");
+        let reply: Reply<OperationReply> = self.get(&path).await?;
+        Ok(reply.map(OperationReply::status))
+    }
+
     /// `POST /savepoint-disposal`.
     pub async fn trigger_disposal(&self, path: &str) -> Result<Reply<Triggered>> {
         self.post("savepoint-disposal", &json!({ "savepoint-path": path }))
@@ -192,6 +215,21 @@ impl Flink {
     #[must_use]
     pub fn refused(&self, said: &str) -> Error {
         Error::failure(format!("Flink of cluster {} refused: {said}", self.name))
+    }
+
+    /// The error for a refusal of something that came with Flink `since`: a sentence where the cluster's Flink is older.
+    pub async fn refused_since(&self, since: FlinkVersion, what: &str, status: StatusCode, said: &str) -> Error {
+        if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+            && let Ok(Reply::Answer(overview)) = self.overview().await
+            && let Ok(version) = overview.flink_version.parse::<FlinkVersion>()
+            && version < since
+        {
+            return Error::failure(format!(
+                "Flink {} of cluster {} cannot {what}: that came with {since}",
+                overview.flink_version, self.name
+            ));
+        }
+        self.refused(said)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Reply<T>> {
