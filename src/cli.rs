@@ -44,6 +44,12 @@ enum Command {
     List(commands::list::ListArgs),
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     Delete(Box<commands::delete::DeleteArgs>),
+    Savepoint(Box<commands::savepoint::SavepointArgs>),
+    Checkpoint(commands::checkpoint::CheckpointArgs),
+    Stop(Box<commands::stop::StopArgs>),
+    Cancel(commands::cancel::CancelArgs),
+    Suspend(Box<commands::suspend::SuspendArgs>),
+    Resume(Box<commands::resume::PlainResumeArgs>),
     Manifests(commands::manifests::ManifestsArgs),
 }
 
@@ -85,10 +91,16 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
+        Command::Cancel(args) => commands::cancel::run(&connection, args).await,
+        Command::Resume(args) => Box::pin(commands::resume::run(&connection, *args)).await,
+        Command::Savepoint(args) => commands::savepoint::run(&connection, *args).await,
+        Command::Stop(args) => commands::stop::run(&connection, *args).await,
+        Command::Suspend(args) => commands::suspend::run(&connection, *args).await,
+        Command::Checkpoint(args) => commands::checkpoint::run(&connection, args).await,
         Command::Delete(args) => commands::delete::run(&connection, *args).await,
         Command::Create(args) => commands::create::run(&connection, *args).await,
         Command::Manifests(args) => commands::manifests::run(&args),
-        Command::SavepointResume(args) => commands::savepoint_resume::run(&connection, *args).await,
+        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
         Command::List(args) => commands::list::run(&connection, args).await,
     }
 }

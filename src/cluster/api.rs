@@ -197,13 +197,15 @@ impl Cluster {
         self.succeeded(target, answer).map(|_| true)
     }
 
-    /// Any request whose answer's status the caller wants to see: Flink's REST through the service proxy.
+    /// Any request whose answer's status the caller wants to see: Flink's REST through the service proxy. An answer of
+    /// more than `limit` bytes is an error.
     pub async fn raw(
         &self,
         target: &Target,
         method: Method,
         query: &str,
         body: Option<&Value>,
+        limit: usize,
     ) -> Result<(StatusCode, Bytes)> {
         let headers: &[(&str, &str)] = if body.is_some() {
             &[(CONTENT_TYPE.as_str(), "application/json")]
@@ -211,7 +213,14 @@ impl Cluster {
             &[]
         };
         let body = body.map(serialize).transpose()?.unwrap_or_default();
-        let answer = self.call_once(target, method, query, headers, &body, None).await?;
+        let request = Sent {
+            method,
+            query,
+            headers,
+            body: &body,
+            limit,
+        };
+        let answer = self.call_once(target, request, None).await?;
         Ok((answer.status, answer.body))
     }
 
@@ -323,9 +332,14 @@ impl Cluster {
                 Some(sink) => Some(&mut **sink),
                 None => None,
             };
-            let answer = self
-                .call_once(target, method.clone(), query, headers, &body, sink)
-                .await?;
+            let request = Sent {
+                method: method.clone(),
+                query,
+                headers,
+                body: &body,
+                limit: MAX_ANSWER,
+            };
+            let answer = self.call_once(target, request, sink).await?;
             let busy = matches!(
                 answer.status,
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
@@ -340,26 +354,19 @@ impl Cluster {
         }
     }
 
-    async fn call_once(
-        &self,
-        target: &Target,
-        method: Method,
-        query: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-        sink: Option<Sink<'_>>,
-    ) -> Result<Answer> {
-        let uri = if query.is_empty() {
+    async fn call_once(&self, target: &Target, sent: Sent<'_>, sink: Option<Sink<'_>>) -> Result<Answer> {
+        let limit = sent.limit;
+        let uri = if sent.query.is_empty() {
             target.path()
         } else {
-            format!("{}?{}", target.path(), query.trim_start_matches('&'))
+            format!("{}?{}", target.path(), sent.query.trim_start_matches('&'))
         };
-        let mut request = Request::builder().method(method).uri(uri);
-        for (name, value) in headers {
+        let mut request = Request::builder().method(sent.method).uri(uri);
+        for (name, value) in sent.headers {
             request = request.header(*name, *value);
         }
         let request = request
-            .body(Body::from(body.to_vec()))
+            .body(Body::from(sent.body.to_vec()))
             .map_err(|e| unsendable(target, &e))?;
         let exchange = async {
             let response = self
@@ -367,7 +374,7 @@ impl Cluster {
                 .send(request)
                 .await
                 .map_err(|error| self.kube_error(target, &error))?;
-            self.collect(target, response, sink).await
+            self.collect(target, response, limit, sink).await
         };
         match self.timeout {
             None => exchange.await,
@@ -377,10 +384,10 @@ impl Cluster {
         }
     }
 
-    fn broken_off(&self, target: &Target, error: &(dyn std::error::Error + 'static)) -> Error {
+    fn broken_off(&self, target: &Target, limit: usize, error: &(dyn std::error::Error + 'static)) -> Error {
         if error.is::<http_body_util::LengthLimitError>() {
             return Error::failure(format!(
-                "{} answered {} {target} with more than {MAX_ANSWER} bytes",
+                "{} answered {} {target} with more than {limit} bytes",
                 self.at, target.verb
             ));
         }
@@ -392,13 +399,19 @@ impl Cluster {
         .hint("try again in a while: every command can be repeated")
     }
 
-    async fn collect(&self, target: &Target, response: Response<Body>, sink: Option<Sink<'_>>) -> Result<Answer> {
+    async fn collect(
+        &self,
+        target: &Target,
+        response: Response<Body>,
+        limit: usize,
+        sink: Option<Sink<'_>>,
+    ) -> Result<Answer> {
         let (parts, body) = response.into_parts();
-        let mut body = Limited::new(body, MAX_ANSWER);
+        let mut body = Limited::new(body, limit);
         let mut bytes = Vec::new();
         let mut sink = sink.filter(|_| parts.status.is_success());
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.broken_off(target, &*error))?;
+            let frame = frame.map_err(|error| self.broken_off(target, limit, &*error))?;
             if let Some(data) = frame.data_ref() {
                 match &mut sink {
                     Some(sink) => sink(data),
@@ -424,6 +437,15 @@ impl Cluster {
             warnings,
         })
     }
+}
+
+/// A request, but for its target.
+struct Sent<'a> {
+    method: Method,
+    query: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+    body: &'a [u8],
+    limit: usize,
 }
 
 struct Answer {

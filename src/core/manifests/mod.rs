@@ -21,6 +21,9 @@ pub const REVISION: &str = "kubectl-flink/revision";
 pub const PARALLELISM: &str = "kubectl-flink/parallelism";
 /// Annotation with Flink's version.
 pub const FLINK_VERSION: &str = "kubectl-flink/flink-version";
+/// Annotation of a Deployment that was scaled to zero by `suspend`: its replicas before. It means nothing at a
+/// Deployment that has any, so a resume need not take it away.
+pub const SUSPENDED_REPLICAS: &str = "kubectl-flink/suspended-replicas";
 
 /// Failures of the JobManager that a Job bears, as in the built-in template.
 const BACKOFF_LIMIT: u32 = 1000;
