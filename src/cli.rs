@@ -39,12 +39,25 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Delete(Box<commands::delete::DeleteArgs>),
     Create(Box<commands::create::CreateArgs>),
-    Manifests(commands::manifests::ManifestsArgs),
-    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
+    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
+    Delete(Box<commands::delete::DeleteArgs>),
+    Savepoint(Box<commands::savepoint::SavepointArgs>),
+    Checkpoint(commands::checkpoint::CheckpointArgs),
+    Stop(Box<commands::stop::StopArgs>),
+    Cancel(commands::cancel::CancelArgs),
+    Suspend(Box<commands::suspend::SuspendArgs>),
+    Resume(Box<commands::resume::PlainResumeArgs>),
+    Manifests(commands::manifests::ManifestsArgs),
+}
+
+impl Command {
+    /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
+    fn only_reads(&self) -> bool {
+        matches!(self, Self::List(_))
+    }
 }
 
 /// Reads the command line, runs the command, and gives the exit code.
@@ -62,7 +75,10 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         .enable_all()
         .build()
         .map_err(|e| Error::failure(format!("cannot start: {e}")))
-        .and_then(|runtime| runtime.block_on(interruptible(run(cli))));
+        .and_then(|runtime| {
+            let reads = cli.command.only_reads();
+            runtime.block_on(interruptible(run(cli), reads))
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -75,17 +91,26 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
+        Command::Cancel(args) => commands::cancel::run(&connection, args).await,
+        Command::Resume(args) => Box::pin(commands::resume::run(&connection, *args)).await,
+        Command::Savepoint(args) => commands::savepoint::run(&connection, *args).await,
+        Command::Stop(args) => commands::stop::run(&connection, *args).await,
+        Command::Suspend(args) => commands::suspend::run(&connection, *args).await,
+        Command::Checkpoint(args) => commands::checkpoint::run(&connection, args).await,
         Command::Delete(args) => commands::delete::run(&connection, *args).await,
         Command::Create(args) => commands::create::run(&connection, *args).await,
         Command::Manifests(args) => commands::manifests::run(&args),
-        Command::SavepointResume(args) => commands::savepoint_resume::run(&connection, *args).await,
+        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
         Command::List(args) => commands::list::run(&connection, args).await,
     }
 }
 
 /// Ends at Ctrl-C or SIGTERM. Nothing has to be undone then: whatever was begun, a repetition of the command goes on.
-async fn interruptible(command: impl Future<Output = Result<()>>) -> Result<()> {
+async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -> Result<()> {
     let interrupted = || {
+        if reads {
+            return Error::new(Kind::Interrupted, "");
+        }
         Error::new(Kind::Interrupted, "interrupted; what was begun goes on in the cluster")
             .hint("the same command goes on where this one stopped")
     };

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use super::api::{Applied, Cluster, Mode, Propagation};
 use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target};
 use crate::core::difference::{Difference, differences};
-use crate::core::manifests::Manifests;
-use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
+use crate::core::manifests::{Manifests, SUSPENDED_REPLICAS};
+use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::error::{Error, Kind, Result};
 
 /// The three objects as the API server has them; `None`: it does not exist.
@@ -203,6 +203,29 @@ pub async fn delete_job(cluster: &Cluster, name: &ClusterName, timeout: Option<D
 pub async fn delete(cluster: &Cluster, resource: Resource, name: &str) -> Result<bool> {
     let target = Target::object("delete", resource, cluster.namespace(), name);
     cluster.delete(&target, "", Propagation::Background, Mode::Real).await
+}
+
+/// How a Job ended: its condition `Complete` or `Failed`. `None`: it goes on.
+#[must_use]
+pub fn end_of_job(job: &Value) -> Option<&'static str> {
+    let conditions = job["status"]["conditions"].as_array()?;
+    ["Complete", "Failed"].into_iter().find(|kind| {
+        conditions
+            .iter()
+            .any(|condition| condition["type"] == *kind && condition["status"] == "True")
+    })
+}
+
+/// Sends all TaskManagers away and waits until they have ended. How many there were is noted at the Deployment.
+pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, replicas: u64) -> Result<()> {
+    let target = Target::object("patch", DEPLOYMENTS, cluster.namespace(), &name.task_manager());
+    let patch = json!({
+        "metadata": {"annotations": {SUSPENDED_REPLICAS: replicas.to_string()}},
+        "spec": {"replicas": 0},
+    });
+    cluster.merge(&target, &patch).await?;
+    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={TASK_MANAGER}");
+    pods_gone(cluster, &selector, Gone::Ended, None).await
 }
 
 /// A list of Pods, as far as it is needed.

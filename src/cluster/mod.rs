@@ -10,6 +10,7 @@ pub mod fault;
 pub mod flink;
 mod kubeconfig;
 pub mod ledger;
+pub mod operation;
 pub mod resource;
 pub mod savepoint;
 pub mod tables;

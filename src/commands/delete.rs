@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::delete_plan::{Fate, Plan};
-use super::savepoint_resume::SavepointFormat;
 use super::standing::Standing;
+use super::writing::SavepointFormat;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::Gone;
-use crate::cluster::flink::StopRequest;
+use crate::cluster::flink::{SavepointRequest, Then};
 use crate::cluster::resource::{DEPLOYMENTS, JOBS, SERVICES};
 use crate::cluster::tables::{self, Wanted};
 use crate::cluster::{deploy, savepoint};
@@ -153,22 +153,16 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result
         match plan.fate {
             Fate::Savepoint => {
                 step.update(&format!("{name}: writing a savepoint"));
-                let request = StopRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), false);
+                let then = Then::Stop { drain: false };
+                let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
                 let origin = plan.standing.origin("delete");
-                let path = savepoint::stop(
-                    &plan.standing.flink,
-                    &mut plan.standing.ledger,
-                    &job,
-                    &request,
-                    &origin,
-                    |_| {},
-                )
-                .await?;
+                let Standing { flink, ledger, .. } = &mut plan.standing;
+                let path = savepoint::take(flink, ledger, &job.jid, &request, &origin, |_| {}).await?;
                 ui::note(&format!("{name}: stopped with savepoint {path}"));
             }
             Fate::Cancel => {
                 step.update(&format!("{name}: canceling the job"));
-                savepoint::cancel(&plan.standing.flink, &job).await?;
+                savepoint::cancel(&plan.standing.flink, &job.jid).await?;
             }
             Fate::Lose => {}
         }

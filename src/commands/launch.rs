@@ -12,9 +12,10 @@ use crate::cluster::{deploy, wait};
 use crate::core::flink_deployment;
 use crate::core::history::Revision;
 use crate::core::manifests::{self, Manifests};
+use crate::core::names::ClusterName;
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::render::{self, Format};
 use crate::ui;
 
@@ -59,6 +60,17 @@ impl LaunchArgs {
         self.dry_run == Some(DryRun::Client)
     }
 
+    /// Refuses a dry run that asks nobody, because `why`.
+    pub fn refuse_client_dry_run(&self, why: &str) -> Result<()> {
+        if !self.is_client_dry_run() {
+            return Ok(());
+        }
+        Err(
+            Error::usage(format!("{why}, so it has no dry run without the API server"))
+                .hint("--dry-run=server asks it and changes nothing"),
+        )
+    }
+
     /// The time limit; `None`: there is none.
     pub fn limit(&self) -> Option<Duration> {
         (!self.timeout.is_zero()).then_some(self.timeout)
@@ -81,13 +93,26 @@ impl LaunchArgs {
         } else {
             ui::data(&format!("cluster/{} {done}\n", spec.name))?;
         }
+        self.wait(cluster, &spec.name, spec.parallelism).await
+    }
+
+    /// Tells that nothing had to be done, and waits until the job runs.
+    pub async fn wait_unchanged(&self, cluster: &Cluster, name: &ClusterName, parallelism: u32) -> Result<()> {
+        ui::data(&format!("cluster/{name} unchanged\n"))?;
+        if self.is_dry_run() {
+            return Ok(());
+        }
+        self.wait(cluster, name, parallelism).await
+    }
+
+    async fn wait(&self, cluster: &Cluster, name: &ClusterName, parallelism: u32) -> Result<()> {
         if self.no_wait {
             return Ok(());
         }
         let begun = Instant::now();
-        let mut step = ui::Step::new(&format!("{}: submitted", spec.name));
-        let outcome = wait::until_running(cluster, &spec.name, spec.parallelism, self.limit(), |stage, note| {
-            let text = format!("{}: {stage}", spec.name);
+        let mut step = ui::Step::new(&format!("{name}: submitted"));
+        let outcome = wait::until_running(cluster, name, parallelism, self.limit(), |stage, note| {
+            let text = format!("{name}: {stage}");
             step.update(&match note {
                 Some(note) => format!("{text} ({})", note.text),
                 None => text,
@@ -97,12 +122,9 @@ impl LaunchArgs {
         let seconds = begun.elapsed().as_secs_f64();
         step.done(&match outcome {
             wait::Outcome::Running { job_id, tasks } => {
-                format!(
-                    "{} runs: job {job_id}, all {tasks} tasks, after {seconds:.1} s",
-                    spec.name
-                )
+                format!("{name} runs: job {job_id}, all {tasks} tasks, after {seconds:.1} s")
             }
-            wait::Outcome::Finished => format!("{} has finished its job, after {seconds:.1} s", spec.name),
+            wait::Outcome::Finished => format!("{name} has finished its job, after {seconds:.1} s"),
         });
         Ok(())
     }

@@ -1,11 +1,21 @@
 //! One file per command: its arguments, then resolve, plan, do, report.
 
+pub mod cancel;
+pub mod checkpoint;
 pub mod create;
 pub mod delete;
 mod delete_plan;
+mod halt;
 mod launch;
 pub mod list;
 pub mod manifests;
+pub mod resume;
+pub mod savepoint;
+mod savepoint_dispose;
+mod savepoint_list;
 pub mod savepoint_resume;
 mod spec_args;
 mod standing;
+pub mod stop;
+pub mod suspend;
+mod writing;

@@ -1,12 +1,12 @@
 //! `savepoint-resume`: a cluster anew, from the state that it has or had.
 
-use std::time::Duration;
-
 use super::launch::{self, LaunchArgs};
 use super::spec_args::SpecArgs;
 use super::standing::{Situation, Standing};
+use super::writing::{SavepointFormat, WritingStep};
+use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::flink::StopRequest;
+use crate::cluster::flink::{SavepointRequest, Then};
 use crate::cluster::{deploy, savepoint};
 use crate::core::layer::Layer;
 use crate::core::manifests;
@@ -46,21 +46,17 @@ pub struct ResumeArgs {
     spec: SpecArgs,
 }
 
-/// Form of a savepoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum SavepointFormat {
-    /// Independent of the state backend
-    Canonical,
-    /// As the state backend stores it: faster, and possible where the other is not (Flink 1.15+)
-    Native,
-}
-
-impl SavepointFormat {
-    /// Its name in Flink's REST.
-    pub const fn as_rest(self) -> &'static str {
-        match self {
-            Self::Canonical => "CANONICAL",
-            Self::Native => "NATIVE",
+impl ResumeArgs {
+    /// Those of a resume that changes nothing.
+    pub fn plain(name: String, launch: LaunchArgs) -> Self {
+        Self {
+            name,
+            stop: false,
+            cancel: false,
+            savepoint_format: SavepointFormat::Canonical,
+            drain: false,
+            launch,
+            spec: SpecArgs::default(),
         }
     }
 }
@@ -68,32 +64,50 @@ impl SavepointFormat {
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
+    args.launch
+        .refuse_client_dry_run("what a resume does depends on what runs")?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let mut standing = Standing::read(&cluster, &name).await?;
+    check_known(&standing, &cluster)?;
+    let situation = standing.situation().await?;
+    resume(&cluster, standing, situation, args, "savepoint-resume").await
+}
+
+/// Whether there is anything to resume.
+///
+/// # Errors
+/// Not found, when there is neither an object nor a history.
+pub fn check_known(standing: &Standing, cluster: &Cluster) -> Result<()> {
+    if !standing.is_unknown() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::NotFound,
+        format!(
+            "there is no cluster {} in namespace {}, and no history of one",
+            standing.name,
+            cluster.namespace()
+        ),
+    )
+    .hint("`kubectl flink list -A` shows those that there are"))
+}
+
+/// Starts the cluster anew, as `args` say; `command` is what the history calls it.
+pub async fn resume(
+    cluster: &Cluster,
+    mut standing: Standing,
+    situation: Situation,
+    args: ResumeArgs,
+    command: &str,
+) -> Result<()> {
+    let name = standing.name.clone();
     let flags = Layer {
         name: Some(args.name.clone()),
         ..args.spec.layer()?
     };
     let own_templates = args.spec.templates()?;
-    if args.launch.is_client_dry_run() {
-        return Err(Error::usage(
-            "what a resume does depends on what runs, so it has no dry run without the API server",
-        )
-        .hint("--dry-run=server asks it and changes nothing"));
-    }
-    let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::read(&cluster, &name).await?;
-    if standing.is_unknown() {
-        return Err(Error::new(
-            Kind::NotFound,
-            format!(
-                "there is no cluster {name} in namespace {}, and no history of one",
-                cluster.namespace()
-            ),
-        )
-        .hint("`kubectl flink list -A` shows those that there are"));
-    }
     let (templates, base, own) = standing.base(&flags, own_templates)?;
-    let situation = standing.situation().await?;
     let choice = choose(&args, &name, &situation, &standing)?;
     let layer = flags.over(Layer {
         from_savepoint: None,
@@ -116,30 +130,21 @@ pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     let draft_spec = with_savepoint(stand_in)?;
     let generation = standing.next_generation();
     let draft = manifests::build(&draft_spec, &templates, cluster.namespace(), generation)?;
-    deploy::preflight_resume(&cluster, &draft)
+    deploy::preflight_resume(cluster, &draft)
         .await?
         .iter()
         .for_each(|warning| ui::warn(warning));
+    ui::note(&choice.told(&name));
     if args.launch.is_dry_run() {
-        ui::note(&choice.told(&name));
         return args.launch.show_dry_run(&draft);
     }
-    ui::note(&choice.told(&name));
     let begun = std::time::Instant::now();
     let path = end_job(&args, &situation, &mut standing, &choice).await?;
-    deploy::delete_job(&cluster, &name, args.launch.limit()).await?;
+    deploy::delete_job(cluster, &name, args.launch.limit()).await?;
     let spec = with_savepoint(path)?;
-    let manifests = launch::launch(
-        &cluster,
-        &mut standing.ledger,
-        &spec,
-        &templates,
-        own,
-        generation,
-        "savepoint-resume",
-    )
-    .await?;
-    args.launch.report(&cluster, &spec, "resumed", &manifests).await?;
+    let ledger = &mut standing.ledger;
+    let manifests = launch::launch(cluster, ledger, &spec, &templates, own, generation, command).await?;
+    args.launch.report(cluster, &spec, "resumed", &manifests).await?;
     tracing::debug!(seconds = begun.elapsed().as_secs_f64(), "resumed");
     Ok(())
 }
@@ -224,24 +229,26 @@ async fn end_job(args: &ResumeArgs, situation: &Situation, standing: &mut Standi
     };
     if choice.cancel {
         let _step = ui::Step::new("canceling the job");
-        savepoint::cancel(&standing.flink, job).await?;
+        savepoint::cancel(&standing.flink, &job.jid).await?;
         return choice
             .path
             .clone()
             .ok_or_else(|| Error::failure("there is no savepoint to start from"));
     }
-    let request = StopRequest::new(args.savepoint_format.as_rest(), args.spec.savepoint_dir(), args.drain);
+    let then = Then::Stop { drain: args.drain };
+    let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.spec.savepoint_dir(), then);
     let origin = standing.origin("savepoint-resume");
-    let mut step = ui::Step::new("writing a savepoint");
-    let report = |elapsed: Duration| {
-        if elapsed.as_secs() >= 5 {
-            step.update(&format!(
-                "writing a savepoint, for {} s so far",
-                elapsed.as_secs() / 5 * 5
-            ));
-        }
-    };
-    let path = savepoint::stop(&standing.flink, &mut standing.ledger, job, &request, &origin, report).await?;
+    let mut step = WritingStep::new();
+    let report = |writing| step.told(writing);
+    let path = savepoint::take(
+        &standing.flink,
+        &mut standing.ledger,
+        &job.jid,
+        &request,
+        &origin,
+        report,
+    )
+    .await?;
     step.done(&format!("stopped with savepoint {path}"));
     Ok(choice.path.clone().unwrap_or(path))
 }

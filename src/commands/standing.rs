@@ -7,12 +7,12 @@ use crate::cluster::api::Cluster;
 use crate::cluster::deploy::{self, Live};
 use crate::cluster::flink::{Flink, Reply};
 use crate::cluster::ledger::Ledger;
-use crate::cluster::savepoint::{self, Origin};
+use crate::cluster::savepoint::{self, Origin, Patience};
 use crate::core::adopt::adopt;
 use crate::core::diagnosis::JobOverview;
-use crate::core::history::{Progress, Revision};
+use crate::core::history::Revision;
 use crate::core::layer::Layer;
-use crate::core::manifests::{FLINK_VERSION, REVISION};
+use crate::core::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
 use crate::core::names::ClusterName;
 use crate::core::template::Templates;
 use crate::core::{flink_deployment, manifests};
@@ -54,40 +54,82 @@ impl Standing {
         })
     }
 
+    /// Reads a cluster that must exist.
+    ///
+    /// # Errors
+    /// Not found, when there is no object of it.
+    pub async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let standing = Self::read(cluster, name).await?;
+        if !standing.live.is_empty() {
+            return Ok(standing);
+        }
+        let error = Error::new(
+            Kind::NotFound,
+            format!("there is no cluster {name} in namespace {}", cluster.namespace()),
+        );
+        Err(if standing.ledger.exists() {
+            error.hint(format!(
+                "it has a history: `kubectl flink savepoint-resume {name}` brings it back"
+            ))
+        } else {
+            error.hint("`kubectl flink list -A` shows those that there are")
+        })
+    }
+
     /// Whether there is neither an object nor a history.
     pub fn is_unknown(&self) -> bool {
         self.live.is_empty() && !self.ledger.exists()
     }
 
-    /// Whether there is a job whose state can be saved; settles what an interrupted command left open.
+    /// How the Kubernetes Job ended: its condition `Complete` or `Failed`. `None`: it goes on, or there is none.
+    pub fn job_end(&self) -> Option<&'static str> {
+        self.live.job.as_ref().and_then(deploy::end_of_job)
+    }
+
+    /// TaskManagers that are wanted.
+    pub fn replicas(&self) -> u64 {
+        let deployment = self.live.deployment.as_ref();
+        deployment.map_or(0, |deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(1))
+    }
+
+    /// The job's parallelism; 1 where the cluster was not made by this plugin.
+    pub fn parallelism(&self) -> u32 {
+        let told = self
+            .live
+            .job
+            .as_ref()
+            .and_then(|job| job["metadata"]["annotations"][PARALLELISM].as_str());
+        told.and_then(|text| text.parse().ok()).unwrap_or(1)
+    }
+
+    /// Whether the JobManager is told to stay up after its job.
+    pub fn jobmanager_stays(&self) -> bool {
+        let arguments = self
+            .live
+            .job
+            .as_ref()
+            .map(|job| job["spec"]["template"]["spec"]["containers"][0]["args"].to_string());
+        arguments.is_some_and(|text| text.contains("execution.shutdown-on-application-finish=false"))
+    }
+
+    /// Whether there is a job whose state can be saved; settles what interrupted commands left open.
     pub async fn situation(&mut self) -> Result<Situation> {
-        let Some(job) = &self.live.job else {
+        self.situation_with(Patience::Wait).await
+    }
+
+    /// The same; with [`Patience::Look`] it does not wait for savepoints that are being written.
+    pub async fn situation_with(&mut self, patience: Patience) -> Result<Situation> {
+        if self.live.job.is_none() {
             return Ok(Situation::Ended);
-        };
-        let conditions = job["status"]["conditions"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let ended = |kind: &str| {
-            conditions
-                .iter()
-                .any(|condition| condition["type"] == kind && condition["status"] == "True")
-        };
+        }
         // Asked even of an ended Job: Flink lingers until somebody reads the result of the savepoint that ended it.
         let reply = match self.flink.jobs().await {
             Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
             reply => reply?,
         };
-        if self
-            .ledger
-            .history()
-            .open_savepoint()
-            .is_some_and(|open| open.progress == Progress::Requested)
-        {
-            savepoint::settle(&self.flink, &mut self.ledger).await?;
-        }
+        savepoint::settle(&self.flink, &mut self.ledger, patience).await?;
         Ok(match reply {
-            _ if ended("Complete") || ended("Failed") => Situation::Ended,
+            _ if self.job_end().is_some() => Situation::Ended,
             Reply::Answer(jobs) => match jobs.main_job() {
                 Some(job) if job.state.is_terminal() => Situation::Ended,
                 Some(job) => Situation::Running(job.clone()),

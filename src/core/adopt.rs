@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::arguments::JobManagerArguments;
 use super::layer::{JobId, Layer};
-use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
+use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
 use super::names::ClusterName;
 use super::template::{self, Templates};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// Metadata that a user wrote; all else is the API server's.
 const OWN_METADATA: [&str; 3] = ["name", "labels", "annotations"];
 /// Annotations that controllers, kubectl and this plugin write.
-const FOREIGN_ANNOTATIONS: [&str; 7] = [
+const FOREIGN_ANNOTATIONS: [&str; 8] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     "kubectl.kubernetes.io/restartedAt",
     "deployment.kubernetes.io/revision",
@@ -23,6 +23,7 @@ const FOREIGN_ANNOTATIONS: [&str; 7] = [
     REVISION,
     PARALLELISM,
     FLINK_VERSION,
+    SUSPENDED_REPLICAS,
 ];
 /// Labels that the Job controller adds to its Pod template.
 const JOB_LABELS: [&str; 4] = [
@@ -59,14 +60,12 @@ pub fn adopt(
     let mut job = cleaned(job);
     strip(&mut job["spec"], &["selector", "manualSelector", "suspend"]);
     strip(&mut job["spec"]["template"]["metadata"]["labels"], &JOB_LABELS);
+    let replicas = replicas(deployment);
     let mut deployment = cleaned(deployment);
     let mut layer = Layer {
         name: Some(name.to_string()),
         image: main_container(&job).and_then(|container| Some(container["image"].as_str()?.to_owned())),
-        task_managers: deployment["spec"]["replicas"]
-            .as_u64()
-            .and_then(|replicas| u32::try_from(replicas).ok())
-            .filter(|replicas| *replicas > 0 && new.parallelism.is_none() && new.slots.is_none()),
+        task_managers: replicas.filter(|_| new.parallelism.is_none() && new.slots.is_none()),
         ..Layer::default()
     };
     let mut tokens = arguments(&job)?;
@@ -120,6 +119,18 @@ pub fn adopt(
         deployment: template::mark_tree(&deployment),
     };
     Ok((templates, layer))
+}
+
+/// The number of TaskManagers: of a suspended cluster, before it was suspended.
+fn replicas(deployment: &Value) -> Option<u32> {
+    let live = deployment["spec"]["replicas"].as_u64().filter(|replicas| *replicas > 0);
+    let before = || {
+        deployment["metadata"]["annotations"][SUSPENDED_REPLICAS]
+            .as_str()?
+            .parse()
+            .ok()
+    };
+    live.and_then(|replicas| u32::try_from(replicas).ok()).or_else(before)
 }
 
 /// The options without those that a resume sets anew, and without the parallelism, which becomes a variable.
@@ -260,6 +271,19 @@ mod tests {
         assert_eq!(made.deployment["spec"]["replicas"], 2);
         assert_eq!(made.service["spec"]["ports"][0]["nodePort"], 30081);
         assert_eq!(made.service["spec"].get("clusterIP"), None);
+    }
+
+    #[test]
+    fn a_suspended_cluster_gets_its_task_managers_back() {
+        let [service, job, mut deployment] = live();
+        deployment["spec"]["replicas"] = json!(0);
+        deployment["metadata"]["annotations"] = json!({"kubectl-flink/suspended-replicas": "2"});
+        let name = ClusterName::new("demo").unwrap();
+        let (templates, layer) = adopt(&name, &service, &job, &deployment, &Layer::default()).unwrap();
+        assert_eq!(layer.task_managers, Some(2));
+        let made = manifests::build(&Spec::resolve(layer).unwrap(), &templates, "ns", 1).unwrap();
+        assert_eq!(made.deployment["spec"]["replicas"], 2);
+        assert_eq!(made.deployment["metadata"]["annotations"].get(SUSPENDED_REPLICAS), None);
     }
 
     #[test]

@@ -87,6 +87,38 @@ pub struct Savepoint {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// When Flink had written it, RFC 3339, by the clock of who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<String>,
+    /// Bytes of its state, as Flink's statistics tell them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// When its files were deleted, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disposed_at: Option<String>,
+}
+
+impl Savepoint {
+    /// A savepoint that is about to be asked for.
+    #[must_use]
+    pub fn requested(trigger_id: &str, job_id: &str, format: &str, reason: &str, at: &str) -> Self {
+        Self {
+            trigger_id: trigger_id.to_owned(),
+            job_id: job_id.to_owned(),
+            progress: Progress::Requested,
+            path: None,
+            format: format.to_owned(),
+            reason: reason.to_owned(),
+            requested_at: at.to_owned(),
+            flink_version: None,
+            image: None,
+            revision: None,
+            failure: None,
+            completed_at: None,
+            size: None,
+            disposed_at: None,
+        }
+    }
 }
 
 impl History {
@@ -96,21 +128,38 @@ impl History {
         self.revisions.last().map_or(1, |revision| revision.number + 1)
     }
 
-    /// The newest savepoint that is completed.
+    /// The newest savepoint that is completed and was not disposed of.
     #[must_use]
     pub fn last_savepoint(&self) -> Option<&Savepoint> {
         self.savepoints
             .iter()
             .rev()
-            .find(|savepoint| savepoint.progress == Progress::Completed)
+            .find(|savepoint| savepoint.progress == Progress::Completed && savepoint.disposed_at.is_none())
     }
 
-    /// The newest savepoint whose outcome is not known: its command was interrupted.
-    #[must_use]
-    pub fn open_savepoint(&self) -> Option<&Savepoint> {
+    /// The savepoints whose outcome is not known, oldest first: nobody waited for them, or was interrupted.
+    pub fn open_savepoints(&self) -> impl DoubleEndedIterator<Item = &Savepoint> {
         self.savepoints
-            .last()
+            .iter()
             .filter(|savepoint| savepoint.progress == Progress::Requested)
+    }
+
+    /// The newest savepoint at `path`.
+    #[must_use]
+    pub fn savepoint_at(&self, path: &str) -> Option<&Savepoint> {
+        self.savepoints
+            .iter()
+            .rev()
+            .find(|savepoint| savepoint.path.as_deref() == Some(path))
+    }
+
+    /// Notes that the files of all savepoints at `path` are deleted.
+    pub fn dispose(&mut self, path: &str, at: &str) {
+        for savepoint in &mut self.savepoints {
+            if savepoint.path.as_deref() == Some(path) {
+                savepoint.disposed_at = Some(at.to_owned());
+            }
+        }
     }
 
     /// Adds `savepoint`, or puts it in the place of the one with the same trigger ID.
@@ -236,18 +285,12 @@ mod tests {
     use super::*;
 
     fn savepoint(id: usize, progress: Progress) -> Savepoint {
+        let at = "2026-01-01T00:00:00Z";
         Savepoint {
-            trigger_id: format!("{id:032x}"),
-            job_id: "0".repeat(32),
             progress,
             path: (progress == Progress::Completed).then(|| format!("file:///sp/{id}")),
-            format: "CANONICAL".into(),
-            reason: "stop".into(),
-            requested_at: "2026-01-01T00:00:00Z".into(),
-            flink_version: None,
-            image: None,
             revision: Some(1),
-            failure: None,
+            ..Savepoint::requested(&format!("{id:032x}"), &"0".repeat(32), "CANONICAL", "stop", at)
         }
     }
 
@@ -279,7 +322,32 @@ mod tests {
         assert_eq!(again, history);
         assert_eq!(again.next_revision(), 4);
         assert_eq!(again.last_savepoint().unwrap().path.as_deref(), Some("file:///sp/1"));
-        assert_eq!(again.open_savepoint().unwrap().trigger_id, format!("{:032x}", 3));
+        assert_eq!(
+            again.open_savepoints().next().unwrap().trigger_id,
+            format!("{:032x}", 3)
+        );
+    }
+
+    #[test]
+    fn what_was_disposed_of_is_never_resumed_from() {
+        let mut history = History::default();
+        history.record(savepoint(1, Progress::Completed));
+        history.record(savepoint(2, Progress::Completed));
+        history.dispose("file:///sp/2", "2026-01-02T00:00:00Z");
+        let again = History::from_config_map(&stored(&history)).unwrap();
+        assert_eq!(again.last_savepoint().unwrap().path.as_deref(), Some("file:///sp/1"));
+        assert!(again.savepoint_at("file:///sp/2").unwrap().disposed_at.is_some());
+    }
+
+    /// Histories of versions that knew less.
+    #[test]
+    fn a_savepoint_without_the_newer_fields_is_read() {
+        let old: Savepoint = serde_json::from_str(
+            r#"{"triggerId": "a", "jobId": "b", "progress": "completed", "path": "/p", "format": "NATIVE",
+                "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"}"#,
+        )
+        .unwrap();
+        assert_eq!((old.size, old.disposed_at, old.completed_at), (None, None, None));
     }
 
     #[test]

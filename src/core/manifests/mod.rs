@@ -21,6 +21,9 @@ pub const REVISION: &str = "kubectl-flink/revision";
 pub const PARALLELISM: &str = "kubectl-flink/parallelism";
 /// Annotation with Flink's version.
 pub const FLINK_VERSION: &str = "kubectl-flink/flink-version";
+/// Annotation of a Deployment that was scaled to zero by `suspend`: its replicas before. It means nothing at a
+/// Deployment that has any, so a resume need not take it away.
+pub const SUSPENDED_REPLICAS: &str = "kubectl-flink/suspended-replicas";
 
 /// Failures of the JobManager that a Job bears, as in the built-in template.
 const BACKOFF_LIMIT: u32 = 1000;
@@ -476,3 +479,6 @@ fn map<'a>(object: &'a mut Value, path: &[&str]) -> Result<&'a mut Map<String, V
     at.as_object_mut()
         .ok_or_else(|| Error::usage(format!("{} in a template is no map", path.join("."))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! Flink's REST: one function for each thing that is asked of it.
+
+mod proxy;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::api::Cluster;
+use crate::core::diagnosis::{FlinkView, JobsOverview, Overview};
+use crate::core::flink::FlinkVersion;
+use crate::core::flink_rest::Errors;
+use crate::core::flink_rest::checkpoints::{Checkpoint, Checkpoints};
+use crate::core::flink_rest::operation::{OperationReply, Triggered};
+use crate::core::names::ClusterName;
+use crate::error::{Error, Kind, Result};
+
+pub use crate::core::flink_rest::operation::{OperationStatus, SavepointStatus};
+
+/// Port of the JobManager on which REST answers.
+const REST_PORT: u16 = 8081;
+/// Longest answer of Flink that is read. The details of a job with thousands of tasks have a few megabytes.
+const MAX_ANSWER: usize = 32 << 20;
+
+/// The REST interface of one cluster's JobManager.
+#[derive(Clone)]
+pub struct Flink {
+    cluster: Cluster,
+    name: ClusterName,
+}
+
+/// What came of a request to Flink.
+#[derive(Debug)]
+pub enum Reply<T> {
+    /// Flink's answer.
+    Answer(T),
+    /// Flink's error: its status and the first line of what it says.
+    Refused(StatusCode, String),
+    /// No JobManager answers.
+    Away,
+}
+
+impl<T> Reply<T> {
+    /// The same reply with another answer.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reply<U> {
+        match self {
+            Self::Answer(answer) => Reply::Answer(change(answer)),
+            Self::Refused(status, said) => Reply::Refused(status, said),
+            Self::Away => Reply::Away,
+        }
+    }
+}
+
+/// What a way to Flink brought back.
+enum Exchange {
+    /// Flink's answer, good or bad.
+    Answer(StatusCode, Bytes),
+    /// Nobody listens there: the JobManager is not up, or not any more.
+    Away,
+    /// The JobManager may be up, but this way does not lead to it.
+    Blocked,
+}
+
+/// A request for a savepoint.
+#[derive(Clone, Debug)]
+pub struct SavepointRequest {
+    /// Chosen by the caller, so that a request can be repeated and its result looked up.
+    pub trigger_id: String,
+    /// Where to write; `None`: the folder that Flink is configured with.
+    pub directory: Option<String>,
+    /// `CANONICAL` or `NATIVE`.
+    pub format: String,
+    /// What becomes of the job after it.
+    pub then: Then,
+}
+
+/// What becomes of a job after its savepoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It goes on running.
+    GoOn,
+    /// It ends.
+    Stop {
+        /// Whether the final watermark is emitted before, which ends all windows.
+        drain: bool,
+    },
+}
+
+impl SavepointRequest {
+    /// A request under a trigger ID that was never used.
+    #[must_use]
+    pub fn new(format: &str, directory: Option<String>, then: Then) -> Self {
+        Self {
+            trigger_id: uuid::Uuid::new_v4().simple().to_string(),
+            directory,
+            format: format.to_owned(),
+            then,
+        }
+    }
+
+    /// Path below the job, and body. The keys of the two are spelled differently, and Flink ignores those that it does
+    /// not know. Source: `SavepointTriggerRequestBody`, `StopWithSavepointRequestBody`.
+    fn parts(&self) -> (&'static str, Value) {
+        let (path, mut body, directory) = match self.then {
+            Then::GoOn => ("savepoints", json!({ "cancel-job": false }), "target-directory"),
+            Then::Stop { drain } => ("stop", json!({ "drain": drain }), "targetDirectory"),
+        };
+        body["formatType"] = json!(self.format);
+        body["triggerId"] = json!(self.trigger_id);
+        if let Some(given) = &self.directory {
+            body[directory] = json!(given);
+        }
+        (path, body)
+    }
+}
+
+impl Flink {
+    /// REST of the cluster `name` in the namespace of `cluster`.
+    #[must_use]
+    pub fn new(cluster: &Cluster, name: &ClusterName) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            name: name.clone(),
+        }
+    }
+
+    /// How Flink and its jobs stand: two requests side by side.
+    pub async fn view(&self) -> Result<FlinkView> {
+        let (overview, jobs) = futures::future::try_join(self.overview(), self.jobs()).await?;
+        Ok(match (overview, jobs) {
+            (Reply::Answer(overview), Reply::Answer(jobs)) => FlinkView::up(overview, &jobs),
+            _ => FlinkView::Unreachable,
+        })
+    }
+
+    /// `GET /overview`.
+    pub async fn overview(&self) -> Result<Reply<Overview>> {
+        self.get("overview").await
+    }
+
+    /// `GET /jobs/overview`.
+    pub async fn jobs(&self) -> Result<Reply<JobsOverview>> {
+        self.get("jobs/overview").await
+    }
+
+    /// `GET /jobs/:id/checkpoints`.
+    pub async fn checkpoints(&self, job_id: &str) -> Result<Reply<Checkpoints>> {
+        self.get(&format!("jobs/{job_id}/checkpoints")).await
+    }
+
+    /// `POST /jobs/:id/savepoints` or `…/stop`. May be repeated with the same trigger ID (Flink 1.15+).
+    pub async fn trigger_savepoint(&self, job_id: &str, request: &SavepointRequest) -> Result<Reply<Triggered>> {
+        let (path, body) = request.parts();
+        self.post(&format!("jobs/{job_id}/{path}"), &body).await
+    }
+
+    /// `GET /jobs/:id/savepoints/:trigger`.
+    pub async fn savepoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<SavepointStatus>> {
+        let path = format!("jobs/{job_id}/savepoints/{trigger_id}");
+        let reply: Reply<OperationReply> = self.get(&path).await?;
+        Ok(reply.map(OperationReply::savepoint))
+    }
+
+    /// `GET /jobs/:id/checkpoints/details/:checkpoint`.
+    pub async fn checkpoint(&self, job_id: &str, checkpoint: u64) -> Result<Reply<Checkpoint>> {
+        self.get(&format!("jobs/{job_id}/checkpoints/details/{checkpoint}"))
+            .await
+    }
+
+    /// `POST /jobs/:id/checkpoints` (Flink 1.17+).
+    pub async fn trigger_checkpoint(&self, job_id: &str, kind: &str) -> Result<Reply<Triggered>> {
+        self.post(
+            &format!("jobs/{job_id}/checkpoints"),
+            &json!({ "checkpointType": kind }),
+        )
+        .await
+    }
+
+    /// `GET /jobs/:id/checkpoints/:trigger` (Flink 1.17+).
+    pub async fn triggered_checkpoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<OperationStatus>> {
+        let path = format!("jobs/{job_id}/checkpoints/{trigger_id}");
+        let reply: Reply<OperationReply> = self.get(&path).await?;
+        Ok(reply.map(OperationReply::status))
+    }
+
+    /// `POST /savepoint-disposal`.
+    pub async fn trigger_disposal(&self, path: &str) -> Result<Reply<Triggered>> {
+        self.post("savepoint-disposal", &json!({ "savepoint-path": path }))
+            .await
+    }
+
+    /// `GET /savepoint-disposal/:trigger`.
+    pub async fn disposal(&self, trigger_id: &str) -> Result<Reply<OperationStatus>> {
+        let reply: Reply<OperationReply> = self.get(&format!("savepoint-disposal/{trigger_id}")).await?;
+        Ok(reply.map(OperationReply::status))
+    }
+
+    /// `PATCH /jobs/:id?mode=cancel`.
+    pub async fn cancel(&self, job_id: &str) -> Result<Reply<Value>> {
+        self.ask(Method::PATCH, &format!("jobs/{job_id}?mode=cancel"), None)
+            .await
+    }
+
+    /// The error for a reply that is none.
+    #[must_use]
+    pub fn away(&self) -> Error {
+        Error::new(
+            Kind::Unreachable,
+            format!("Flink of cluster {} does not answer", self.name),
+        )
+    }
+
+    /// The error for an answer that is a refusal.
+    #[must_use]
+    pub fn refused(&self, said: &str) -> Error {
+        Error::failure(format!("Flink of cluster {} refused: {said}", self.name))
+    }
+
+    /// The error for a refusal of something that came with Flink `since`: a sentence where the cluster's Flink is older.
+    pub async fn refused_since(&self, since: FlinkVersion, what: &str, status: StatusCode, said: &str) -> Error {
+        if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+            && let Ok(Reply::Answer(overview)) = self.overview().await
+            && let Ok(version) = overview.flink_version.parse::<FlinkVersion>()
+            && version < since
+        {
+            return Error::failure(format!(
+                "Flink {} of cluster {} cannot {what}: that came with {since}",
+                overview.flink_version, self.name
+            ));
+        }
+        self.refused(said)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Reply<T>> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<Reply<T>> {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply<T>> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let (status, answer) = match proxy::exchange(&self.cluster, &self.name, method, path, query, body).await? {
+            Exchange::Answer(status, answer) => (status, answer),
+            Exchange::Away | Exchange::Blocked => return Ok(Reply::Away),
+        };
+        if !status.is_success() {
+            let said = Errors::told(&answer).unwrap_or_else(|| status.to_string());
+            return Ok(Reply::Refused(status, said));
+        }
+        // An empty body is Flink's answer to a cancel.
+        let text: &[u8] = if answer.is_empty() { b"null" } else { &answer };
+        serde_json::from_slice(text).map(Reply::Answer).map_err(|e| {
+            Error::failure(format!(
+                "Flink of cluster {} gave an answer to {path} that is not understood: {e}",
+                self.name
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A misspelled key would be ignored, and the savepoint written elsewhere.
+    #[test]
+    fn the_keys_of_requests_are_those_of_flink() {
+        let mut request = SavepointRequest::new("NATIVE", Some("s3://b".into()), Then::Stop { drain: true });
+        request.trigger_id = "t".into();
+        let (path, body) = request.parts();
+        assert_eq!(path, "stop");
+        assert_eq!(
+            body,
+            json!({"drain": true, "targetDirectory": "s3://b", "formatType": "NATIVE", "triggerId": "t"})
+        );
+        request.then = Then::GoOn;
+        let (path, body) = request.parts();
+        assert_eq!(path, "savepoints");
+        assert_eq!(
+            body,
+            json!({"cancel-job": false, "target-directory": "s3://b", "formatType": "NATIVE", "triggerId": "t"})
+        );
+        request.directory = None;
+        assert!(request.parts().1.get("target-directory").is_none());
+    }
+}

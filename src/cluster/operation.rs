@@ -1,0 +1,95 @@
+//! Operations of Flink with a result that has to be read: see [`crate::core::flink_rest::operation`].
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cluster::flink::{Flink, OperationStatus, Reply};
+use crate::core::flink::FlinkVersion;
+use crate::core::flink_rest::checkpoints::Checkpoint;
+use crate::error::{Error, Kind, Result};
+
+/// Time between two questions for a result at first; it grows to [`MAX_POLL`].
+const MIN_POLL: Duration = Duration::from_millis(50);
+const MAX_POLL: Duration = Duration::from_secs(1);
+/// How long Flink may be away before the outcome is given up.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// Lets Flink delete a savepoint's files, and waits until it has.
+///
+/// # Errors
+/// Job failed, when Flink cannot delete them.
+pub async fn dispose(flink: &Flink, path: &str) -> Result<()> {
+    let trigger = match flink.trigger_disposal(path).await? {
+        Reply::Answer(taken) => taken.request_id,
+        Reply::Refused(_, said) => return Err(flink.refused(&said)),
+        Reply::Away => {
+            return Err(flink
+                .away()
+                .hint("a savepoint is deleted by the JobManager, which must be up for it"));
+        }
+    };
+    let done = result(flink, || flink.disposal(&trigger), |_| {}).await;
+    done.map(|_| ())
+        .map_err(|error| error.context(format!("Flink could not delete the savepoint {path}")))
+}
+
+/// Lets Flink take a checkpoint of the job `job_id`, and waits until it has.
+///
+/// # Errors
+/// Job failed, when Flink cannot write it.
+pub async fn checkpoint(flink: &Flink, job_id: &str, kind: &str, told: impl FnMut(Duration)) -> Result<Checkpoint> {
+    let trigger = match flink.trigger_checkpoint(job_id, kind).await? {
+        Reply::Answer(taken) => taken.request_id,
+        Reply::Refused(status, said) => {
+            let since = FlinkVersion::new(1, 17);
+            return Err(flink
+                .refused_since(since, "take checkpoints on demand", status, &said)
+                .await);
+        }
+        Reply::Away => return Err(flink.away()),
+    };
+    let id = result(flink, || flink.triggered_checkpoint(job_id, &trigger), told)
+        .await
+        .map_err(|error| error.context("Flink could not write the checkpoint"))?;
+    let unknown = Checkpoint {
+        id: id.unwrap_or_default(),
+        ..Checkpoint::default()
+    };
+    match id {
+        None => Ok(unknown),
+        Some(id) => Ok(match flink.checkpoint(job_id, id).await? {
+            Reply::Answer(checkpoint) => checkpoint,
+            // It is written, even if Flink has no details of it any more.
+            Reply::Refused(..) | Reply::Away => unknown,
+        }),
+    }
+}
+
+/// Asks for the result of an operation until there is one. An answer that got lost is asked for again: a result that
+/// nobody reads holds up the end of the JobManager.
+async fn result<F>(flink: &Flink, ask: impl Fn() -> F, mut told: impl FnMut(Duration)) -> Result<Option<u64>>
+where
+    F: Future<Output = Result<Reply<OperationStatus>>>,
+{
+    let begun = Instant::now();
+    let mut last_answer = begun;
+    let mut wait = MIN_POLL;
+    loop {
+        match ask().await {
+            Ok(Reply::Answer(OperationStatus::Completed(id))) => return Ok(id),
+            Ok(Reply::Answer(OperationStatus::Failed(cause))) => return Err(Error::new(Kind::JobFailed, cause)),
+            Ok(Reply::Answer(OperationStatus::InProgress)) => last_answer = Instant::now(),
+            Ok(Reply::Refused(_, said)) => return Err(flink.refused(&said)),
+            Ok(Reply::Away) => {}
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+            Err(error) => tracing::debug!(%error, "an operation's status got no answer"),
+        }
+        if last_answer.elapsed() > AWAY {
+            return Err(flink.away().context("the outcome is not known"));
+        }
+        told(begun.elapsed());
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(MAX_POLL);
+    }
+}

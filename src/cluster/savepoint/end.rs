@@ -1,0 +1,152 @@
+//! The end of a job, and of its JobManager after it.
+
+use std::time::Duration;
+
+use futures::{StreamExt, pin_mut};
+use kube::api::WatchEvent;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use super::{AWAY, MAX_POLL, MIN_POLL};
+use crate::cluster::api::Cluster;
+use crate::cluster::deploy::{Gone, end_of_job, pods_gone};
+use crate::cluster::flink::{Flink, Reply};
+use crate::cluster::resource::{JOBS, Target};
+use crate::core::diagnosis::JobState;
+use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
+use crate::error::{Error, Kind, Result};
+
+/// How long a JobManager may take to end after its job. Two or three seconds are usual; it becomes five minutes when
+/// somebody asked Flink for something and never read the result.
+const LINGER: Duration = Duration::from_secs(20);
+/// How long a Pod may take to end that was told to: Kubernetes kills it after 30 seconds.
+const KILL: Duration = Duration::from_secs(90);
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// In this state.
+    As(JobState),
+    /// Its JobManager went away before it told.
+    Unseen,
+}
+
+/// How a JobManager ended after its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobManagerEnd {
+    /// By itself.
+    ByItself(JobEnd),
+    /// It would not, so its Kubernetes Job is suspended.
+    Suspended,
+    /// It does not, because it has another job.
+    Stays,
+}
+
+/// How a Kubernetes Job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobEnd {
+    /// The JobManager exited with 0.
+    Complete,
+    /// It did not, and is not tried again.
+    Failed,
+    /// It was deleted.
+    Gone,
+}
+
+/// Cancels the job `job_id` and waits until it has ended.
+pub async fn cancel(flink: &Flink, job_id: &str) -> Result<Ended> {
+    match flink.cancel(job_id).await? {
+        Reply::Answer(_) => {}
+        Reply::Refused(_, said) => return Err(flink.refused(&said)),
+        Reply::Away => return Err(flink.away()),
+    }
+    let mut last_answer = Instant::now();
+    let mut wait = MIN_POLL;
+    loop {
+        match flink.jobs().await {
+            Ok(Reply::Answer(jobs)) => match jobs.jobs.iter().find(|job| job.jid == job_id) {
+                Some(job) if job.state.is_terminal() => return Ok(Ended::As(job.state.clone())),
+                Some(_) => last_answer = Instant::now(),
+                None => return Ok(Ended::Unseen),
+            },
+            Ok(Reply::Away | Reply::Refused(..)) => return Ok(Ended::Unseen),
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+            Err(error) if last_answer.elapsed() > AWAY => return Err(error),
+            Err(error) => tracing::debug!(%error, "the job's state got no answer"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(MAX_POLL);
+    }
+}
+
+/// Waits until no JobManager runs, nor will, after its job has ended.
+///
+/// One that lingers would exit with 2 in the end, and Kubernetes would start the job once more, from where the cluster
+/// was created: its Kubernetes Job is suspended, which ends the Pod and starts none.
+pub async fn until_jobmanager_ends(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> Result<JobManagerEnd> {
+    match job_ends(cluster, name, LINGER).await {
+        Ok(end) => return Ok(JobManagerEnd::ByItself(end)),
+        Err(error) if error.kind == Kind::TimedOut => {}
+        Err(error) => return Err(error),
+    }
+    if let Ok(Reply::Answer(jobs)) = flink.jobs().await
+        && jobs.jobs.iter().any(|job| !job.state.is_terminal())
+    {
+        return Ok(JobManagerEnd::Stays);
+    }
+    let target = Target::object("patch", JOBS, cluster.namespace(), &name.master());
+    match cluster.merge(&target, &json!({"spec": {"suspend": true}})).await {
+        Err(error) if error.kind == Kind::NotFound => return Ok(JobManagerEnd::ByItself(JobEnd::Gone)),
+        other => other?,
+    };
+    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
+    pods_gone(cluster, &selector, Gone::Ended, Some(KILL)).await?;
+    Ok(JobManagerEnd::Suspended)
+}
+
+/// Waits until the Kubernetes Job is complete, failed or gone.
+async fn job_ends(cluster: &Cluster, name: &ClusterName, limit: Duration) -> Result<JobEnd> {
+    let namespace = cluster.namespace();
+    let query = format!("fieldSelector=metadata.name%3D{}", name.master());
+    let deadline = Instant::now() + limit;
+    loop {
+        let list = Target::collection("list", JOBS, Some(namespace));
+        let found: Value = cluster.get_with(&list, &query).await?.unwrap_or_default();
+        match found["items"].get(0) {
+            None => return Ok(JobEnd::Gone),
+            Some(job) => {
+                if let Some(end) = JobEnd::of(job) {
+                    return Ok(end);
+                }
+            }
+        }
+        let version = found["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        let watch = Target::collection("watch", JOBS, Some(namespace));
+        let query = format!("{query}&resourceVersion={version}");
+        let events = cluster.watch::<Value>(&watch, &query, None).await?;
+        pin_mut!(events);
+        loop {
+            let late = |_| Error::new(Kind::TimedOut, format!("the JobManager of {name} has not ended"));
+            match timeout_at(deadline, events.next()).await.map_err(late)? {
+                Some(Ok(WatchEvent::Deleted(_))) => return Ok(JobEnd::Gone),
+                Some(Ok(WatchEvent::Added(job) | WatchEvent::Modified(job))) => {
+                    if let Some(end) = JobEnd::of(&job) {
+                        return Ok(end);
+                    }
+                }
+                Some(Ok(_)) => {}
+                // Listed again: the watch was cut, or its version is gone.
+                Some(Err(_)) | None => break,
+            }
+        }
+    }
+}
+
+impl JobEnd {
+    fn of(job: &Value) -> Option<Self> {
+        match end_of_job(job)? {
+            "Failed" => Some(Self::Failed),
+            _ => Some(Self::Complete),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Savepoints, taken so that nothing is lost whatever is interrupted.
+//!
+//! The trigger ID is chosen here and written to the history before Flink hears of it: an answer that got lost is looked
+//! up, and the request repeated with the same ID, never a second savepoint taken.
+
+mod end;
+mod record;
+mod settle;
+
+use std::time::Duration;
+
+use http::StatusCode;
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::flink::{Flink, Reply, SavepointRequest};
+use super::ledger::Ledger;
+use crate::core::history::{History, Savepoint};
+use crate::error::{Error, Kind, Result};
+
+pub use end::{Ended, JobEnd, JobManagerEnd, cancel, until_jobmanager_ends};
+pub use settle::{Patience, follow, settle};
+
+/// Time between two questions for a savepoint at first; it grows to [`MAX_POLL`].
+const MIN_POLL: Duration = Duration::from_millis(50);
+const MAX_POLL: Duration = Duration::from_secs(1);
+/// Time between two looks at the statistics of what is being written.
+const STATISTICS: Duration = Duration::from_secs(2);
+/// How long Flink may be away before the outcome is left to a repetition of the command.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// What is known of the cluster whose savepoint is taken, for the record.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// Why the savepoint is taken: the command.
+    pub reason: String,
+    /// Flink's version as its REST tells it.
+    pub flink_version: Option<String>,
+    /// The image.
+    pub image: Option<String>,
+    /// The revision.
+    pub revision: Option<u64>,
+}
+
+/// A savepoint that is being written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Writing {
+    /// Time since it was asked for here.
+    pub elapsed: Duration,
+    /// Bytes that are written, as far as Flink tells.
+    pub size: Option<u64>,
+    /// Tasks that have written theirs, and all of them.
+    pub tasks: Option<(u64, u64)>,
+}
+
+/// Takes a savepoint of the job `job_id`, as `request` says, and gives its path, which is in the history by then.
+///
+/// # Errors
+/// Job failed, when Flink cannot write the savepoint: the job goes on running then.
+pub async fn take(
+    flink: &Flink,
+    ledger: &mut Ledger,
+    job_id: &str,
+    request: &SavepointRequest,
+    origin: &Origin,
+    told: impl FnMut(Writing),
+) -> Result<String> {
+    let savepoint = trigger(flink, ledger, job_id, request, origin).await?;
+    follow(flink, ledger, savepoint, told).await
+}
+
+/// Asks Flink for a savepoint until it has taken the request, and gives the record of it.
+pub async fn trigger(
+    flink: &Flink,
+    ledger: &mut Ledger,
+    job_id: &str,
+    request: &SavepointRequest,
+    origin: &Origin,
+) -> Result<Savepoint> {
+    let now = Timestamp::now().to_string();
+    let mut savepoint = Savepoint {
+        flink_version: origin.flink_version.clone(),
+        image: origin.image.clone(),
+        revision: origin.revision,
+        ..Savepoint::requested(&request.trigger_id, job_id, &request.format, &origin.reason, &now)
+    };
+    ledger.update(|history| history.record(savepoint.clone())).await?;
+    let begun = Instant::now();
+    let mut wait = MIN_POLL;
+    loop {
+        match flink.trigger_savepoint(job_id, request).await {
+            Ok(Reply::Answer(taken)) if taken.request_id.is_empty() || taken.request_id == request.trigger_id => {
+                return Ok(savepoint);
+            }
+            // Before 1.15 Flink chooses the ID itself.
+            Ok(Reply::Answer(taken)) => {
+                savepoint.trigger_id = taken.request_id;
+                let known = savepoint.clone();
+                let update = |history: &mut History| {
+                    history
+                        .savepoints
+                        .retain(|other| other.trigger_id != request.trigger_id);
+                    history.record(known.clone());
+                };
+                ledger.update(update).await?;
+                return Ok(savepoint);
+            }
+            Ok(Reply::Refused(status, said)) if status != StatusCode::CONFLICT => {
+                let error = refusal(flink, &said, request);
+                return record::fail(ledger, savepoint, error).await;
+            }
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => {
+                return record::fail(ledger, savepoint, error).await;
+            }
+            // The answer got lost, or Flink knows the trigger already: its status tells.
+            Ok(Reply::Refused(..) | Reply::Away) => {}
+            Err(error) => tracing::debug!(%error, "the request for a savepoint got no answer"),
+        }
+        match flink.savepoint(job_id, &savepoint.trigger_id).await {
+            Ok(Reply::Answer(_)) => return Ok(savepoint),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the savepoint's status got no answer"),
+        }
+        if begun.elapsed() > AWAY {
+            return Err(unknown(flink));
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(MAX_POLL);
+    }
+}
+
+fn unknown(flink: &Flink) -> Error {
+    flink
+        .away()
+        .context("the outcome of the savepoint is not known")
+        .hint("its trigger is in the history: repeat the command, and it is looked up first")
+}
+
+/// Flink did not even begin.
+fn refusal(flink: &Flink, said: &str, request: &SavepointRequest) -> Error {
+    let error = flink.refused(said);
+    if request.directory.is_none() && said.contains("is not set") {
+        return error.hint("--savepoint-dir URI says where to write it");
+    }
+    error
+}
+
+/// The error for a savepoint that Flink could not write.
+fn unwritten(cause: &str, format: &str) -> Error {
+    let error = Error::new(
+        Kind::JobFailed,
+        format!("Flink could not write the savepoint, the job goes on running: {cause}"),
+    );
+    if format == "CANONICAL" && cause.contains("Not supported") {
+        return error.hint("this state has no canonical form: --savepoint-format native writes it as it is");
+    }
+    if cause.contains("Not all required tasks are currently running") {
+        return error
+            .hint("a savepoint needs all tasks running: `kubectl flink wait NAME --for running` waits for them");
+    }
+    error
+}

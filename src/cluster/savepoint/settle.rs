@@ -1,0 +1,147 @@
+//! What became of savepoints that were asked for.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::{AWAY, MAX_POLL, MIN_POLL, STATISTICS, Writing, record, unknown, unwritten};
+use crate::cluster::flink::{Flink, Reply, SavepointStatus};
+use crate::cluster::ledger::Ledger;
+use crate::core::history::Savepoint;
+use crate::error::{Error, Kind, Result};
+
+/// Whether to wait for what Flink still writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Until it is written, or known not to be.
+    Wait,
+    /// One look.
+    Look,
+}
+
+/// Waits until a savepoint that Flink was asked for is written, and gives its path, which is in the history by then.
+///
+/// # Errors
+/// Job failed, when Flink cannot write the savepoint: the job goes on running then.
+pub async fn follow(
+    flink: &Flink,
+    ledger: &mut Ledger,
+    savepoint: Savepoint,
+    mut told: impl FnMut(Writing),
+) -> Result<String> {
+    let begun = Instant::now();
+    let mut last_answer = begun;
+    let mut last_statistics = begun;
+    let mut writing = Writing::default();
+    let mut wait = MIN_POLL;
+    loop {
+        match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await {
+            Ok(Reply::Answer(SavepointStatus::Completed(path))) => {
+                let size = size(flink, &savepoint.job_id, &path).await.or(writing.size);
+                record::complete(ledger, savepoint, &path, size).await?;
+                return Ok(path);
+            }
+            Ok(Reply::Answer(SavepointStatus::StopFailed(path, cause))) => {
+                record::complete(ledger, savepoint, &path, writing.size).await?;
+                return Err(stop_failed(&path, &cause));
+            }
+            Ok(Reply::Answer(SavepointStatus::Failed(cause))) => {
+                let error = unwritten(&cause, &savepoint.format);
+                return record::fail(ledger, savepoint, error).await;
+            }
+            Ok(Reply::Answer(SavepointStatus::InProgress)) => last_answer = Instant::now(),
+            // Its JobManager was started anew.
+            Ok(Reply::Refused(StatusCode::NOT_FOUND, said)) => {
+                let lost = flink
+                    .refused(&said)
+                    .context("the savepoint was lost with its JobManager");
+                return record::fail(ledger, savepoint, lost).await;
+            }
+            Ok(Reply::Refused(_, said)) => return Err(flink.refused(&said)),
+            Ok(Reply::Away) => {}
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+            Err(error) => tracing::debug!(%error, "the savepoint's status got no answer"),
+        }
+        if last_answer.elapsed() > AWAY {
+            return Err(unknown(flink));
+        }
+        if last_statistics.elapsed() > STATISTICS {
+            last_statistics = Instant::now();
+            // A help only: the savepoint is written without it.
+            if let Ok(Reply::Answer(statistics)) = flink.checkpoints(&savepoint.job_id).await
+                && let Some(entry) = statistics.savepoint_in_progress()
+            {
+                writing.size = entry.state_size;
+                writing.tasks = entry.num_acknowledged_subtasks.zip(entry.num_subtasks);
+            }
+        }
+        writing.elapsed = begun.elapsed();
+        told(writing);
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(MAX_POLL);
+    }
+}
+
+/// Finds out what became of the savepoints that nobody waited for, or whose commands were interrupted, and gives the
+/// path of the newest one that is written.
+///
+/// What Flink is still writing is left open with [`Patience::Look`], and so is everything while Flink is away: it may
+/// be asked when it is back.
+pub async fn settle(flink: &Flink, ledger: &mut Ledger, patience: Patience) -> Result<Option<String>> {
+    let open: Vec<Savepoint> = ledger.history().open_savepoints().cloned().collect();
+    let mut newest = None;
+    for savepoint in open {
+        if let Some(path) = settle_one(flink, ledger, savepoint, patience).await? {
+            newest = Some(path);
+        }
+    }
+    Ok(newest)
+}
+
+async fn settle_one(
+    flink: &Flink,
+    ledger: &mut Ledger,
+    savepoint: Savepoint,
+    patience: Patience,
+) -> Result<Option<String>> {
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await? {
+            Reply::Answer(SavepointStatus::InProgress) if patience == Patience::Look => return Ok(None),
+            Reply::Answer(SavepointStatus::InProgress) => tokio::time::sleep(wait).await,
+            Reply::Answer(SavepointStatus::Completed(path) | SavepointStatus::StopFailed(path, _)) => {
+                let size = size(flink, &savepoint.job_id, &path).await;
+                record::complete(ledger, savepoint, &path, size).await?;
+                return Ok(Some(path));
+            }
+            Reply::Answer(SavepointStatus::Failed(cause)) => {
+                record::failure(ledger, savepoint, &cause).await?;
+                return Ok(None);
+            }
+            Reply::Refused(_, said) => {
+                record::failure(ledger, savepoint, &said).await?;
+                return Ok(None);
+            }
+            Reply::Away => return Ok(None),
+        }
+        wait = (wait * 2).min(MAX_POLL);
+    }
+}
+
+/// Bytes of a savepoint's state. It is nice to know only, and Flink may be on its way down.
+async fn size(flink: &Flink, job_id: &str, path: &str) -> Option<u64> {
+    match flink.checkpoints(job_id).await {
+        Ok(Reply::Answer(statistics)) => statistics.savepoint_at(path).and_then(|entry| entry.state_size),
+        _ => None,
+    }
+}
+
+fn stop_failed(path: &str, cause: &str) -> Error {
+    Error::new(
+        Kind::JobFailed,
+        format!("the savepoint {path} is written, but the job failed when it was stopped after that: {cause}"),
+    )
+    .hint("the savepoint is whole, and in the history; what was not committed yet is committed when a job goes on from it")
+    .hint("the job may have been restarted from its last checkpoint: repeat the command to stop it")
+}

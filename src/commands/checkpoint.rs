@@ -1,0 +1,109 @@
+//! `checkpoint`: one on demand.
+
+use std::time::Duration;
+
+use super::standing::{Situation, Standing};
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::operation;
+use crate::cluster::savepoint::Patience;
+use crate::core::bytes;
+use crate::core::names::ClusterName;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Take a checkpoint of a running job now, and print its path (Flink 1.17+)
+///
+/// A checkpoint belongs to Flink: it is what a failed job is restarted from, and Flink deletes it when it has newer
+/// ones. To keep state take a savepoint.
+#[derive(Debug, clap::Args)]
+pub struct CheckpointArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// What is written
+    #[arg(long = "type", value_name = "TYPE", default_value = "configured")]
+    kind: CheckpointType,
+    /// How long to wait; 0: as long as it takes. The checkpoint is written all the same
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::duration)]
+    timeout: Duration,
+}
+
+/// What a checkpoint writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum CheckpointType {
+    /// As the job's own checkpoints
+    Configured,
+    /// All state
+    Full,
+    /// What changed since the last one
+    Incremental,
+}
+
+impl CheckpointType {
+    const fn as_rest(self) -> &'static str {
+        match self {
+            Self::Configured => "CONFIGURED",
+            Self::Full => "FULL",
+            Self::Incremental => "INCREMENTAL",
+        }
+    }
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: CheckpointArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let mut standing = Standing::existing(&cluster, &name).await?;
+    let job = match standing.situation_with(Patience::Look).await? {
+        Situation::Running(job) => job,
+        Situation::Silent(why) => {
+            return Err(
+                Error::failure(format!("{name} has a JobManager that cannot take a checkpoint: {why}"))
+                    .hint(format!("wait until it runs: `kubectl flink wait {name} --for running`")),
+            );
+        }
+        Situation::Ended => {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("the job of {name} does not run, so no checkpoint can be taken of it"),
+            ));
+        }
+    };
+    let mut step = ui::Step::new("writing a checkpoint");
+    let told = |elapsed: Duration| {
+        if elapsed.as_secs() >= 10 {
+            step.update(&format!(
+                "writing a checkpoint, for {} s so far",
+                elapsed.as_secs() / 10 * 10
+            ));
+        }
+    };
+    let taking = operation::checkpoint(&standing.flink, &job.jid, args.kind.as_rest(), told);
+    let checkpoint = if args.timeout.is_zero() {
+        taking.await?
+    } else {
+        tokio::time::timeout(args.timeout, taking).await.map_err(|_| {
+            Error::new(
+                Kind::TimedOut,
+                format!(
+                    "the checkpoint of {name} is not written after {} s",
+                    args.timeout.as_secs()
+                ),
+            )
+            .hint("Flink goes on writing it")
+        })??
+    };
+    let mut text = format!("{name}: checkpoint {}", checkpoint.id);
+    if let Some(size) = checkpoint.state_size {
+        text = format!("{text}, {}", bytes::human(size));
+    }
+    if let Some(millis) = checkpoint.end_to_end_duration {
+        text = format!("{text}, in {millis} ms");
+    }
+    step.done(&text);
+    match &checkpoint.external_path {
+        Some(path) => ui::data(&format!("{path}\n")),
+        None => ui::data(&format!("checkpoint/{}\n", checkpoint.id)),
+    }
+}

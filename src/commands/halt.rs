@@ -1,0 +1,127 @@
+//! What `stop` and `suspend` have in common: the job ends with a savepoint, and its JobManager after it.
+
+use super::standing::{Situation, Standing};
+use super::writing::{SavepointFormat, WritingStep};
+use crate::cluster::api::Cluster;
+use crate::cluster::flink::{SavepointRequest, Then};
+use crate::cluster::savepoint::{self, JobEnd, JobManagerEnd, Patience};
+use crate::core::history::{Progress, Savepoint};
+use crate::core::manifests::REVISION;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// How a job is stopped.
+#[derive(Debug, clap::Args)]
+pub struct HaltArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Emit the final watermark before the savepoint, which ends all windows: for a job that will not go on
+    #[arg(long)]
+    drain: bool,
+    /// Folder for the savepoint, where it is not the configured one
+    #[arg(long, visible_alias = "dir", value_name = "URI")]
+    savepoint_dir: Option<String>,
+    /// Form of the savepoint
+    #[arg(long, visible_alias = "format", value_name = "FORM", default_value = "canonical")]
+    savepoint_format: SavepointFormat,
+}
+
+/// Commands that leave a job stopped with a savepoint.
+const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-resume"];
+
+/// Stops the job of a cluster with a savepoint, waits until its JobManager has ended, and gives the savepoint's path.
+///
+/// A job that a command before stopped with a savepoint is as good: the command may be its repetition.
+pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, reason: &str) -> Result<String> {
+    let name = standing.name.clone();
+    let path = match standing.situation().await? {
+        Situation::Running(job) => {
+            let then = Then::Stop { drain: args.drain };
+            let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
+            let origin = standing.origin(reason);
+            let mut step = WritingStep::new();
+            let Standing { flink, ledger, .. } = &mut *standing;
+            let path =
+                savepoint::take(flink, ledger, &job.jid, &request, &origin, |writing| step.told(writing)).await?;
+            step.done(&format!("{name}: stopped with savepoint {path}"));
+            path
+        }
+        Situation::Ended => already(standing)?,
+        Situation::Silent(why) => {
+            return Err(
+                Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"))
+                    .hint(format!("wait until it runs: `kubectl flink wait {name} --for running`"))
+                    .hint(format!(
+                        "`kubectl flink delete {name}` ends it without: what it did since its last savepoint is lost"
+                    )),
+            );
+        }
+    };
+    ended(cluster, standing).await?;
+    Ok(path)
+}
+
+/// Waits until the JobManager has ended after its job, so that nothing is started again behind the user's back.
+pub async fn ended(cluster: &Cluster, standing: &mut Standing) -> Result<()> {
+    let name = standing.name.clone();
+    // Whatever was asked for and never read would keep the JobManager up, and let it fail in the end.
+    savepoint::settle(&standing.flink, &mut standing.ledger, Patience::Look).await?;
+    if standing.job_end().is_some() || standing.live.job.is_none() {
+        return Ok(());
+    }
+    if standing.jobmanager_stays() {
+        ui::note(&format!("the JobManager of {name} stays up, as its configuration says"));
+        return Ok(());
+    }
+    let step = ui::Step::new(&format!("{name}: the JobManager ends"));
+    let end = savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
+    drop(step);
+    match end {
+        JobManagerEnd::ByItself(JobEnd::Complete | JobEnd::Gone) => {}
+        JobManagerEnd::ByItself(JobEnd::Failed) => {
+            ui::warn(&format!("the JobManager of {name} ended with a failure after its job"));
+        }
+        JobManagerEnd::Suspended => ui::warn(&format!(
+            "the JobManager of {name} waited for somebody to read the result of an earlier request; its Job is suspended now, so that it is not started again"
+        )),
+        JobManagerEnd::Stays => ui::note(&format!(
+            "the JobManager of {name} stays up: its program has another job"
+        )),
+    }
+    Ok(())
+}
+
+/// The savepoint with which the job was stopped before.
+fn already(standing: &Standing) -> Result<String> {
+    let running = standing.live.job.as_ref();
+    let revision = running.and_then(|job| job["metadata"]["annotations"][REVISION].as_str()?.parse::<u64>().ok());
+    let stopped = |savepoint: &&Savepoint| {
+        savepoint.progress == Progress::Completed
+            && savepoint.revision == revision
+            && STOPS.contains(&savepoint.reason.as_str())
+    };
+    let last = standing.ledger.history().last_savepoint().filter(stopped);
+    let name = &standing.name;
+    match last.and_then(|savepoint| savepoint.path.clone()) {
+        Some(path) if standing.job_end() != Some("Failed") => {
+            ui::note(&format!("{name}: was stopped before, with savepoint {path}"));
+            Ok(path)
+        }
+        _ => {
+            let how = match standing.job_end() {
+                Some("Failed") => "has failed",
+                Some(_) => "has ended already",
+                None => "does not run",
+            };
+            Err(Error::new(
+                Kind::Conflict,
+                format!("the job of {name} {how}: there is nothing to stop"),
+            )
+            .hint(format!(
+                "`kubectl flink savepoint list {name}` shows what it can be resumed from"
+            ))
+            .hint(format!("`kubectl flink delete {name}` deletes what is left of it")))
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `resume`: a suspended cluster goes on.
+
+use super::launch::LaunchArgs;
+use super::savepoint_resume::{self, ResumeArgs};
+use super::standing::{Situation, Standing};
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::core::names::ClusterName;
+use crate::error::Result;
+
+/// Resume a suspended cluster from its last savepoint
+///
+/// Everything is as it was before `suspend`; `savepoint-resume` can change the cluster as well. A cluster that runs is
+/// left alone.
+#[derive(Debug, clap::Args)]
+pub struct PlainResumeArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    launch: LaunchArgs,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    args.launch
+        .refuse_client_dry_run("what a resume does depends on what runs")?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let mut standing = Standing::read(&cluster, &name).await?;
+    savepoint_resume::check_known(&standing, &cluster)?;
+    if let Situation::Running(_) | Situation::Silent(_) = standing.situation().await? {
+        return args
+            .launch
+            .wait_unchanged(&cluster, &name, standing.parallelism())
+            .await;
+    }
+    let args = ResumeArgs::plain(args.name, args.launch);
+    savepoint_resume::resume(&cluster, standing, Situation::Ended, args, "resume").await
+}

@@ -1,0 +1,72 @@
+//! What commands that take savepoints have in common: the savepoint's form, and the progress that they show.
+
+use std::io::IsTerminal;
+
+use crate::cluster::savepoint::Writing;
+use crate::core::bytes;
+use crate::ui;
+
+/// Form of a savepoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SavepointFormat {
+    /// Independent of the state backend
+    Canonical,
+    /// As the state backend stores it: faster, and possible where the other is not (Flink 1.15+)
+    Native,
+}
+
+impl SavepointFormat {
+    /// Its name in Flink's REST.
+    pub const fn as_rest(self) -> &'static str {
+        match self {
+            Self::Canonical => "CANONICAL",
+            Self::Native => "NATIVE",
+        }
+    }
+}
+
+/// Seconds between two lines where there is no terminal.
+const LINE: u64 = 10;
+
+/// A savepoint in progress, on the screen.
+pub struct WritingStep {
+    step: ui::Step,
+    said: u64,
+}
+
+impl WritingStep {
+    /// Begins it.
+    pub fn new() -> Self {
+        Self {
+            step: ui::Step::new("writing a savepoint"),
+            said: 0,
+        }
+    }
+
+    /// Shows how far it is.
+    pub fn told(&mut self, writing: Writing) {
+        let seconds = writing.elapsed.as_secs();
+        // A spinner shows the time itself.
+        let terminal = std::io::stderr().is_terminal();
+        if !terminal && seconds < self.said + LINE {
+            return;
+        }
+        self.said = seconds;
+        let mut text = "writing a savepoint".to_owned();
+        if !terminal {
+            text = format!("{text}, for {seconds} s so far");
+        }
+        if let Some((done, all)) = writing.tasks {
+            text = format!("{text}, {done} of {all} tasks");
+        }
+        if let Some(size) = writing.size {
+            text = format!("{text}, {}", bytes::human(size));
+        }
+        self.step.update(&text);
+    }
+
+    /// Ends it with what came of it.
+    pub fn done(self, text: &str) {
+        self.step.done(text);
+    }
+}

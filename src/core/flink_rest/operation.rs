@@ -1,0 +1,212 @@
+//! Operations that Flink goes on with after it has answered: savepoints, their disposal, checkpoints.
+//!
+//! Each has a trigger ID, under which its result is asked for. Every result has to be read once: Flink keeps a
+//! JobManager whose job has ended up for five minutes until somebody does, and lets it exit with 2 after that
+//! (seen with 1.20), so that Kubernetes starts the job again.
+
+use serde::Deserialize;
+
+/// How a savepoint stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SavepointStatus {
+    /// Flink is writing it.
+    InProgress,
+    /// It lies at this path.
+    Completed(String),
+    /// It lies at this path, but the job failed when it was stopped after that, and why.
+    StopFailed(String, String),
+    /// It was not written: the root cause.
+    Failed(String),
+}
+
+/// How any other operation stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperationStatus {
+    /// It goes on.
+    InProgress,
+    /// It is done. A checkpoint has an ID.
+    Completed(Option<u64>),
+    /// It failed: the root cause.
+    Failed(String),
+}
+
+/// Answer to a request that begins an operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Triggered {
+    /// The trigger ID: the one that was asked for, or before Flink 1.15 one that Flink chose.
+    pub request_id: String,
+}
+
+/// Reply of `GET /jobs/:id/savepoints/:trigger` and its like. Source: Flink's `AsynchronousOperationResult`.
+#[derive(Debug, Deserialize)]
+pub struct OperationReply {
+    status: StatusId,
+    operation: Option<Operation>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StatusId {
+    id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Operation {
+    location: Option<String>,
+    // Checkpoints came later, and in another spelling. Source: CheckpointInfo.
+    #[serde(alias = "checkpointId")]
+    checkpoint_id: Option<u64>,
+    #[serde(alias = "failureCause")]
+    failure_cause: Option<FailureCause>,
+}
+
+/// An exception. Source: Flink's `SerializedThrowableSerializer`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct FailureCause {
+    #[serde(default)]
+    class: String,
+    #[serde(default)]
+    stack_trace: String,
+}
+
+impl OperationReply {
+    /// The status of a savepoint. A failure is COMPLETED with HTTP 200 too: only the operation tells.
+    #[must_use]
+    pub fn savepoint(self) -> SavepointStatus {
+        let done = self.is_completed();
+        match self.operation {
+            Some(Operation {
+                failure_cause: Some(cause),
+                ..
+            }) => match cause.written() {
+                Some(path) => SavepointStatus::StopFailed(path, cause.told()),
+                None => SavepointStatus::Failed(cause.told()),
+            },
+            Some(Operation {
+                location: Some(path), ..
+            }) => SavepointStatus::Completed(path),
+            _ if done => SavepointStatus::Failed("Flink gives neither a path nor a cause".to_owned()),
+            _ => SavepointStatus::InProgress,
+        }
+    }
+
+    /// The status of anything else.
+    #[must_use]
+    pub fn status(self) -> OperationStatus {
+        let done = self.is_completed();
+        match self.operation {
+            Some(Operation {
+                failure_cause: Some(cause),
+                ..
+            }) => OperationStatus::Failed(cause.told()),
+            Some(operation) if done => OperationStatus::Completed(operation.checkpoint_id),
+            None if done => OperationStatus::Completed(None),
+            _ => OperationStatus::InProgress,
+        }
+    }
+
+    fn is_completed(&self) -> bool {
+        self.status.id == "COMPLETED"
+    }
+}
+
+impl FailureCause {
+    fn told(&self) -> String {
+        let deepest = self
+            .stack_trace
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("Caused by: "))
+            .next_back()
+            .or_else(|| self.stack_trace.lines().next().map(str::trim))
+            .filter(|line| !line.is_empty());
+        deepest.unwrap_or(&self.class).to_owned()
+    }
+
+    /// The path of a savepoint that was written although stopping the job failed after it.
+    /// Source: the message of Flink's `StopWithSavepointStoppingException` (1.15+).
+    fn written(&self) -> Option<String> {
+        let (_, rest) = self.stack_trace.split_once("A savepoint has been created at: ")?;
+        let (path, _) = rest.split_once(", but the corresponding job")?;
+        Some(path.trim().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn savepoint(reply: Value) -> SavepointStatus {
+        serde_json::from_value::<OperationReply>(reply).unwrap().savepoint()
+    }
+
+    fn failed(trace: &str) -> Value {
+        json!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause":
+            {"class": "java.util.concurrent.CompletionException", "stack-trace": trace, "serialized-throwable": "rO0AB"}}})
+    }
+
+    #[test]
+    fn a_failed_savepoint_is_completed_too() {
+        assert_eq!(
+            savepoint(json!({"status": {"id": "IN_PROGRESS"}, "operation": null})),
+            SavepointStatus::InProgress
+        );
+        assert_eq!(
+            savepoint(json!({"status": {"id": "IN_PROGRESS"}})),
+            SavepointStatus::InProgress
+        );
+        assert_eq!(
+            savepoint(json!({"status": {"id": "COMPLETED"}, "operation": {"location": "file:///sp"}})),
+            SavepointStatus::Completed("file:///sp".into())
+        );
+        let trace = "java.util.concurrent.CompletionException: x\n\tat a.B\nCaused by: java.lang.UnsupportedOperationException: Not supported yet\n\tat c.D\n";
+        assert_eq!(
+            savepoint(failed(trace)),
+            SavepointStatus::Failed("java.lang.UnsupportedOperationException: Not supported yet".into())
+        );
+        assert!(matches!(
+            savepoint(json!({"status": {"id": "COMPLETED"}, "operation": {}})),
+            SavepointStatus::Failed(_)
+        ));
+    }
+
+    #[test]
+    fn a_savepoint_whose_job_failed_in_stopping_keeps_its_path() {
+        let trace = "java.util.concurrent.CompletionException: org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException: A savepoint has been created at: s3://b/sp-1, but the corresponding job 0 failed during stopping. The savepoint is consistent, but might have uncommitted transactions.\n\tat a.B\nCaused by: java.io.IOException: commit failed\n";
+        assert_eq!(
+            savepoint(failed(trace)),
+            SavepointStatus::StopFailed("s3://b/sp-1".into(), "java.io.IOException: commit failed".into())
+        );
+    }
+
+    #[test]
+    fn other_operations_have_no_path() {
+        let status = |reply: Value| serde_json::from_value::<OperationReply>(reply).unwrap().status();
+        assert_eq!(
+            status(json!({"status": {"id": "COMPLETED"}, "operation": {"checkpointId": 12, "failureCause": null}})),
+            OperationStatus::Completed(Some(12))
+        );
+        assert_eq!(
+            status(json!({"status": {"id": "COMPLETED"}, "operation": {}})),
+            OperationStatus::Completed(None)
+        );
+        assert_eq!(
+            status(json!({"status": {"id": "IN_PROGRESS"}, "operation": null})),
+            OperationStatus::InProgress
+        );
+        assert_eq!(
+            status(failed("java.io.IOException: gone\n\tat x\n")),
+            OperationStatus::Failed("java.io.IOException: gone".into())
+        );
+    }
+
+    #[test]
+    fn a_trigger_is_answered_by_all_releases() {
+        let id = |text: &str| serde_json::from_str::<Triggered>(text).unwrap().request_id;
+        assert_eq!(id(r#"{"request-id":"ab"}"#), "ab");
+        assert_eq!(id("{}"), "");
+    }
+}
