@@ -15,6 +15,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
+use tokio::time::Instant;
 
 use super::api::Cluster;
 use super::flink::Flink;
@@ -29,6 +30,8 @@ use crate::error::{Error, Kind, Result};
 const POLL: Duration = Duration::from_millis(100);
 /// Time after which a verdict is thought over without news: the graces run by the clock.
 const TICK: Duration = Duration::from_secs(1);
+/// How long all tasks must run: a job that fails, or finishes, at its first record runs for an instant before.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Lines and bytes of a log that are read for its root cause.
 const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
 
@@ -81,6 +84,7 @@ pub async fn until_running(
         }
     };
     tokio::pin!(deadline);
+    let mut runs_since: Option<Instant> = None;
     loop {
         tokio::select! {
             change = changes.next() => match change {
@@ -112,8 +116,14 @@ pub async fn until_running(
             });
         }
         match verdict(&observed, Timestamp::now(), &Grace::default()) {
-            Verdict::Going { stage, note } => told(&stage, note.as_ref()),
+            Verdict::Going { stage, note } => {
+                runs_since = None;
+                told(&stage, note.as_ref());
+            }
             Verdict::Running { job_id, tasks, note } => {
+                if runs_since.get_or_insert_with(Instant::now).elapsed() < SETTLED {
+                    continue;
+                }
                 told(&Stage::Running { total: tasks }, note.as_ref());
                 return Ok(Outcome::Running { job_id, tasks });
             }

@@ -12,6 +12,7 @@ use crate::core::diagnosis::{FlinkView, JobsOverview, Overview};
 use crate::core::flink::FlinkVersion;
 use crate::core::flink_rest::Errors;
 use crate::core::flink_rest::checkpoints::{Checkpoint, Checkpoints};
+use crate::core::flink_rest::exceptions::Exceptions;
 use crate::core::flink_rest::operation::{OperationReply, Triggered};
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
@@ -147,6 +148,11 @@ impl Flink {
     /// `GET /jobs/:id/checkpoints`.
     pub async fn checkpoints(&self, job_id: &str) -> Result<Reply<Checkpoints>> {
         self.get(&format!("jobs/{job_id}/checkpoints")).await
+    }
+
+    /// `GET /jobs/:id/exceptions`.
+    pub async fn exceptions(&self, job_id: &str) -> Result<Reply<Exceptions>> {
+        self.get(&format!("jobs/{job_id}/exceptions")).await
     }
 
     /// `POST /jobs/:id/savepoints` or `…/stop`. May be repeated with the same trigger ID (Flink 1.15+).
