@@ -140,7 +140,7 @@ impl Flink {
         Error::failure(format!("Flink of cluster {} refused: {said}", self.name))
     }
 
-    async fn ask<T: DeserializeOwned>(
+    pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         verb: &'static str,
         method: Method,

@@ -13,6 +13,7 @@ pub mod history;
 pub mod job_id;
 pub mod layer;
 pub mod listing;
+pub mod live;
 pub mod manifests;
 pub mod names;
 pub mod pod_template;
