@@ -45,6 +45,8 @@ enum Command {
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
+    Status(commands::status::StatusArgs),
+    Why(commands::why::WhyArgs),
 }
 
 /// Reads the command line, runs the command, and gives the exit code.
@@ -80,6 +82,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::SavepointResume(args) => commands::savepoint_resume::run(&connection, *args).await,
         Command::List(args) => commands::list::run(&connection, args).await,
+        Command::Status(args) => commands::status::run(&connection, &args).await,
+        Command::Why(args) => commands::why::run(&connection, &args).await,
     }
 }
 

@@ -15,6 +15,7 @@ use super::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Target, encode};
 use crate::core::diagnosis::{Cause, LogCause, Observed, PodContainer, root_cause};
 use crate::core::history::History;
 use crate::core::live::Snapshot;
+use crate::core::status;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::error::{Error, Kind, Result};
 
@@ -76,6 +77,7 @@ pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
     if job.is_none() && deployment.is_none() {
         return Err(missing(cluster, name, &history));
     }
+    observed.parallelism = job.as_ref().and_then(status::parallelism);
     job.into_iter().for_each(|job| observed.upsert_job(job));
     deployment
         .into_iter()

@@ -9,3 +9,5 @@ pub mod manifests;
 pub mod savepoint_resume;
 mod spec_args;
 mod standing;
+pub mod status;
+pub mod why;

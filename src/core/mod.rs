@@ -18,5 +18,7 @@ pub mod manifests;
 pub mod names;
 pub mod pod_template;
 pub mod quantity;
+pub mod settings;
 pub mod spec;
+pub mod status;
 pub mod template;
