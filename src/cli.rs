@@ -45,6 +45,7 @@ enum Command {
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
+    Logs(commands::logs::LogsArgs),
     Status(commands::status::StatusArgs),
     Why(commands::why::WhyArgs),
 }
@@ -82,6 +83,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::SavepointResume(args) => commands::savepoint_resume::run(&connection, *args).await,
         Command::List(args) => commands::list::run(&connection, args).await,
+        Command::Logs(args) => commands::logs::run(&connection, &args).await,
         Command::Status(args) => commands::status::run(&connection, &args).await,
         Command::Why(args) => commands::why::run(&connection, &args).await,
     }

@@ -11,6 +11,7 @@ pub mod flink;
 pub mod flink_metrics;
 mod kubeconfig;
 pub mod ledger;
+pub mod logs;
 pub mod resource;
 pub mod savepoint;
 pub mod survey;

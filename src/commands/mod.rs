@@ -5,6 +5,7 @@ pub mod delete;
 mod delete_plan;
 mod launch;
 pub mod list;
+pub mod logs;
 pub mod manifests;
 pub mod savepoint_resume;
 mod spec_args;

@@ -14,6 +14,7 @@ pub mod job_id;
 pub mod layer;
 pub mod listing;
 pub mod live;
+pub mod logs;
 pub mod manifests;
 pub mod names;
 pub mod pod_template;

@@ -71,6 +71,7 @@ pub fn millis(span: u64) -> String {
     #[allow(clippy::cast_precision_loss)]
     match span {
         ..1_000 => format!("{span}ms"),
+        1_000..10_000 if span % 1_000 == 0 => format!("{}s", span / 1_000),
         1_000..10_000 => format!("{:.1}s", span as f64 / 1000.0),
         10_000..120_000 => format!("{}s", span / 1000),
         _ if span < 7_200_000 => format!("{}m{}s", span / 60_000, span / 1000 % 60),

@@ -18,7 +18,7 @@ const BACKPRESSURED: f64 = 0.5;
 /// How long a TaskManager may take to register once its container runs.
 const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
 /// How long a JobManager may run without an answer.
-const SILENCE: SignedDuration = SignedDuration::from_secs(60);
+const SILENCE: SignedDuration = SignedDuration::from_secs(120);
 /// How long ago a JobManager's end is still worth a warning.
 const LOSS: SignedDuration = SignedDuration::from_hours(1);
 /// How long after a failure that was not the first the job still counts as failing.

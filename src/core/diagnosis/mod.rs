@@ -40,6 +40,7 @@ pub use health::{is_wrong, problems};
 pub use flink::{FlinkView, JobOverview, JobState, JobsOverview, Overview, Tasks};
 pub use log::{LogCause, first_line, root_cause};
 pub use observed::{ObjectKey, Observed, Role};
+pub use pods::main_container;
 pub use stage::{Stage, stage};
 pub use verdict::verdict;
 
