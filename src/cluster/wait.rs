@@ -89,7 +89,11 @@ pub async fn until_running(
                 None => return Err(Error::failure(format!("the watches of cluster {name} ended"))),
             },
             view = &mut poll => {
-                observed.poll(view?);
+                observed.poll(match view {
+                    // A JobManager that is too slow is no reason to give up: the watches tell if the API server is gone.
+                    Err(error) if matches!(error.kind, Kind::TimedOut | Kind::Unreachable) => FlinkView::Unreachable,
+                    other => other?,
+                });
                 polling = false;
                 poll = Box::pin(futures::future::pending());
             }
