@@ -81,22 +81,26 @@ pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
         return Err(missing(cluster, name, &history));
     }
     observed.parallelism = job.as_ref().and_then(status::parallelism);
-    job.into_iter().for_each(|job| observed.upsert_job(job));
-    deployment
-        .into_iter()
-        .for_each(|deployment| observed.upsert_deployment(deployment));
+    if let Some(job) = job {
+        observed.upsert_job(job);
+    }
+    if let Some(deployment) = deployment {
+        observed.upsert_deployment(deployment);
+    }
     match pods {
-        Ok(pods) => pods
-            .into_iter()
-            .flat_map(|list| list.items)
-            .for_each(|pod| observed.upsert_pod(pod)),
+        Ok(pods) => {
+            for pod in pods.into_iter().flat_map(|list| list.items) {
+                observed.upsert_pod(pod);
+            }
+        }
         Err(error) => note("Pods", &error),
     }
     match events {
-        Ok(events) => events
-            .into_iter()
-            .flat_map(|list| list.items)
-            .for_each(|event| observed.upsert_event(event)),
+        Ok(events) => {
+            for event in events.into_iter().flat_map(|list| list.items) {
+                observed.upsert_event(event);
+            }
+        }
         Err(error) => note("Events", &error),
     }
     observed.poll(snapshot.view());

@@ -284,6 +284,25 @@ fn an_interrupted_resume_is_settled_by_the_next_one() {
 }
 
 #[test]
+fn a_savepoint_whose_path_nobody_read_is_not_passed_over() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut lost = savepoint("requested", None);
+    lost["triggerId"] = tree!("2".repeat(32));
+    let mut made = made(&tree!([savepoint("completed", Some("s3://b/sp-1")), lost]));
+    made.job["status"] = tree!({"conditions": [{"type": "Failed", "status": "True"}]});
+    reads(server, &made);
+    let away = || status(503, "ServiceUnavailable", "no endpoints available");
+    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away());
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{}", "2".repeat(32))))
+        .answer(away());
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    snapshot!(outcome);
+}
+
+#[test]
 fn a_deleted_cluster_comes_back_from_its_history() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
