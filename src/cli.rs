@@ -42,6 +42,9 @@ enum Command {
     Create(Box<commands::create::CreateArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
+    Status(commands::status::StatusArgs),
+    Why(commands::why::WhyArgs),
+    Logs(commands::logs::LogsArgs),
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     Delete(Box<commands::delete::DeleteArgs>),
     Savepoint(Box<commands::savepoint::SavepointArgs>),
@@ -56,7 +59,7 @@ enum Command {
 impl Command {
     /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
     fn only_reads(&self) -> bool {
-        matches!(self, Self::List(_))
+        matches!(self, Self::List(_) | Self::Status(_) | Self::Why(_) | Self::Logs(_))
     }
 }
 
@@ -102,6 +105,9 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
         Command::List(args) => commands::list::run(&connection, args).await,
+        Command::Logs(args) => commands::logs::run(&connection, &args).await,
+        Command::Status(args) => Box::pin(commands::status::run(&connection, &args)).await,
+        Command::Why(args) => Box::pin(commands::why::run(&connection, &args)).await,
     }
 }
 

@@ -105,6 +105,14 @@ fn comes_anew(server: &Server, writes: usize) {
         .answer(json(&tree!({})));
 }
 
+/// Flink has no statistics of the savepoint: its size is not known, and nothing else depends on them.
+fn no_statistics(server: &Server) {
+    let path = format!("{FLINK}/jobs/{ID}/checkpoints");
+    server
+        .expect(get(&path))
+        .answer(text(404, r#"{"errors":["no such job"]}"#));
+}
+
 fn completed() -> Value {
     tree!({"status": {"id": "COMPLETED"}, "operation": {"location": "s3://b/sp-2"}})
 }
@@ -124,12 +132,13 @@ fn position(outcome: &Outcome, start: &str) -> usize {
 fn the_trigger_is_written_down_before_flink_hears_of_it_and_the_path_before_anything_is_deleted() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
+    no_statistics(server);
     reads(server, &made(&tree!([])));
     runs(server);
     dry_runs(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")).body(tree!({"drain": false, "formatType": "CANONICAL"})))
-        .answer(text(202, "{\"request-id\":\"x\"}"));
+        .answer(text(202, "{}"));
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(json(&tree!({"status": {"id": "IN_PROGRESS"}, "operation": null})));
@@ -168,12 +177,14 @@ fn the_trigger_is_written_down_before_flink_hears_of_it_and_the_path_before_anyt
 fn a_lost_answer_to_the_stop_is_looked_up_not_repeated() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
+    no_statistics(server);
     reads(server, &made(&tree!([])));
     runs(server);
     dry_runs(server);
     server.expect(post(&format!("{FLINK}/jobs/{ID}/stop"))).answer(cut());
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .times(2)
         .answer(json(&completed()));
     comes_anew(server, 3);
     let outcome = resume(&sandbox, &[]);
@@ -296,6 +307,7 @@ fn a_jobmanager_that_does_not_answer_is_not_given_up_without_a_word() {
 fn an_interrupted_resume_is_settled_by_the_next_one() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
+    no_statistics(server);
     let mut made = made(&tree!([savepoint("requested", None)]));
     made.job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True"}]});
     reads(server, &made);
@@ -310,6 +322,25 @@ fn an_interrupted_resume_is_settled_by_the_next_one() {
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stderr.contains("goes on from s3://b/sp-2"), "{outcome}");
+}
+
+#[test]
+fn a_savepoint_whose_path_nobody_read_is_not_passed_over() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut lost = savepoint("requested", None);
+    lost["triggerId"] = tree!("2".repeat(32));
+    let mut made = made(&tree!([savepoint("completed", Some("s3://b/sp-1")), lost]));
+    made.job["status"] = tree!({"conditions": [{"type": "Failed", "status": "True"}]});
+    reads(server, &made);
+    let away = || status(503, "ServiceUnavailable", "no endpoints available");
+    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away());
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{}", "2".repeat(32))))
+        .answer(away());
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    snapshot!(outcome);
 }
 
 #[test]

@@ -246,7 +246,12 @@ impl Flink {
         self.ask(Method::POST, path, Some(body)).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply<T>> {
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply<T>> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let (status, answer) = match proxy::exchange(&self.cluster, &self.name, method, path, query, body).await? {
             Exchange::Answer(status, answer) => (status, answer),
