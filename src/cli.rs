@@ -39,18 +39,25 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Cancel(commands::cancel::CancelArgs),
-    Checkpoint(commands::checkpoint::CheckpointArgs),
-    Delete(Box<commands::delete::DeleteArgs>),
-    Resume(Box<commands::resume::PlainResumeArgs>),
-    Savepoint(Box<commands::savepoint::SavepointArgs>),
-    Stop(Box<commands::stop::StopArgs>),
-    Suspend(Box<commands::suspend::SuspendArgs>),
     Create(Box<commands::create::CreateArgs>),
-    Manifests(commands::manifests::ManifestsArgs),
-    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
+    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
+    Suspend(Box<commands::suspend::SuspendArgs>),
+    Resume(Box<commands::resume::PlainResumeArgs>),
+    Stop(Box<commands::stop::StopArgs>),
+    Cancel(commands::cancel::CancelArgs),
+    Savepoint(Box<commands::savepoint::SavepointArgs>),
+    Checkpoint(commands::checkpoint::CheckpointArgs),
+    Delete(Box<commands::delete::DeleteArgs>),
+    Manifests(commands::manifests::ManifestsArgs),
+}
+
+impl Command {
+    /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
+    fn only_reads(&self) -> bool {
+        matches!(self, Self::List(_))
+    }
 }
 
 /// Reads the command line, runs the command, and gives the exit code.
@@ -68,7 +75,10 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         .enable_all()
         .build()
         .map_err(|e| Error::failure(format!("cannot start: {e}")))
-        .and_then(|runtime| runtime.block_on(interruptible(run(cli))));
+        .and_then(|runtime| {
+            let reads = cli.command.only_reads();
+            runtime.block_on(interruptible(run(cli), reads))
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -96,8 +106,11 @@ async fn run(cli: Cli) -> Result<()> {
 }
 
 /// Ends at Ctrl-C or SIGTERM. Nothing has to be undone then: whatever was begun, a repetition of the command goes on.
-async fn interruptible(command: impl Future<Output = Result<()>>) -> Result<()> {
+async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -> Result<()> {
     let interrupted = || {
+        if reads {
+            return Error::new(Kind::Interrupted, "");
+        }
         Error::new(Kind::Interrupted, "interrupted; what was begun goes on in the cluster")
             .hint("the same command goes on where this one stopped")
     };

@@ -53,7 +53,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         ui::note(&format!("the history of {name} has no savepoints"));
     }
     let headers = savepoint_list::headers(wide);
-    Printer::new(args.output, "SavepointList", headers, !args.no_headers).list(&lines, false, ui::data)
+    Printer::new(args.output, "SavepointList", headers, !args.no_headers).list(lines.iter(), false, ui::data)
 }
 
 #[derive(serde::Serialize)]

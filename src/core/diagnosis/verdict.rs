@@ -224,8 +224,12 @@ fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Note> {
         .and_then(|d| d.status.as_ref())
         .and_then(|s| s.ready_replicas)
         .map_or(0, |ready| u32::try_from(ready).unwrap_or(0));
+    // A TaskManager registers before it offers its slots, so the numbers are believed only after a while.
+    let settled = job
+        .started()
+        .is_some_and(|since| now.duration_since(since) >= grace.patience);
     let all_registered = wanted > 0 && ready >= wanted && overview.taskmanagers >= wanted;
-    if all_registered {
+    if all_registered && settled {
         let slots = overview.slots_total;
         if let Some(needed) = observed.parallelism.filter(|needed| slots < *needed) {
             let text =
@@ -233,11 +237,7 @@ fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Note> {
             return Some(Note::new(text).hint("raise --slots, or lower --parallelism"));
         }
         let waits = job.tasks.scheduled > 0 && overview.slots_available == 0;
-        if waits
-            && job
-                .started()
-                .is_some_and(|since| now.duration_since(since) >= grace.patience)
-        {
+        if waits {
             let text = format!(
                 "too few slots: {} of {} tasks wait for one, and all {slots} slots of all {wanted} TaskManagers are taken",
                 job.tasks.scheduled, job.tasks.total
