@@ -40,9 +40,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(Box<commands::create::CreateArgs>),
+    Run(Box<commands::run::RunArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
+    Wait(commands::wait::WaitArgs),
     Suspend(Box<commands::suspend::SuspendArgs>),
     Resume(Box<commands::resume::PlainResumeArgs>),
     Stop(Box<commands::stop::StopArgs>),
@@ -56,7 +58,7 @@ enum Command {
 impl Command {
     /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
     fn only_reads(&self) -> bool {
-        matches!(self, Self::List(_))
+        matches!(self, Self::List(_) | Self::Wait(_))
     }
 }
 
@@ -91,6 +93,8 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
+        Command::Run(args) => Box::pin(commands::run::run(&connection, *args)).await,
+        Command::Wait(args) => commands::wait::run(&connection, args).await,
         Command::Cancel(args) => commands::cancel::run(&connection, args).await,
         Command::Resume(args) => Box::pin(commands::resume::run(&connection, *args)).await,
         Command::Savepoint(args) => commands::savepoint::run(&connection, *args).await,

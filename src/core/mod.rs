@@ -17,6 +17,7 @@ pub mod layer;
 pub mod listing;
 pub mod manifests;
 pub mod names;
+pub mod outcome;
 pub mod pod_template;
 pub mod quantity;
 pub mod savepoint_list;
