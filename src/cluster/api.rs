@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fault::{self, Whereabouts};
+use super::flink::access::{Access, Ways};
 use super::resource::Target;
 use crate::core::names::FIELD_MANAGER;
 use crate::error::{Error, Kind, Result};
@@ -36,6 +37,7 @@ pub struct Cluster {
     namespace: String,
     at: Whereabouts,
     timeout: Option<Duration>,
+    ways: Ways,
 }
 
 /// Answer to a server-side apply.
@@ -76,7 +78,27 @@ impl Cluster {
             namespace,
             at,
             timeout,
+            ways: Ways::default(),
         }
+    }
+
+    /// The same cluster, with Flink's REST reached as `access` says.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self {
+            ways: Ways::new(access),
+            ..self
+        }
+    }
+
+    /// The ways to Flink's REST that this command has found.
+    pub(super) fn ways(&self) -> &Ways {
+        &self.ways
+    }
+
+    /// Limit of one request; `None`: there is none.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     /// The namespace to work in.

@@ -19,5 +19,6 @@ mod spec_args;
 mod standing;
 pub mod stop;
 pub mod suspend;
+pub mod ui;
 pub mod wait;
 mod writing;

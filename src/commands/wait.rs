@@ -156,10 +156,25 @@ async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Du
         None => {
             let mut step = ui::Step::new(&format!("{name}: waiting for a savepoint"));
             let told = |text: &str| step.update(&format!("{name}: waiting for a savepoint, {text}"));
-            wait::until_sign(cluster, name, Sign::Savepoint, limit, told).await?
+            let before = last_trigger(&standing);
+            match wait::until_sign(cluster, name, Sign::Savepoint, limit, told).await {
+                // Flink's statistics are seconds old, and it may have been the job's last savepoint: the history knows.
+                Err(error) if error.kind == Kind::JobFailed => {
+                    let now = Standing::read(cluster, name).await?;
+                    let last = now.ledger.history().last_savepoint();
+                    let path = last.and_then(|savepoint| savepoint.path.clone());
+                    path.filter(|_| last_trigger(&now) != before).ok_or(error)?
+                }
+                other => other?,
+            }
         }
     };
     ui::data(&format!("{path}\n"))
+}
+
+fn last_trigger(standing: &Standing) -> Option<String> {
+    let last = standing.ledger.history().last_savepoint();
+    last.map(|savepoint| savepoint.trigger_id.clone())
 }
 
 fn of_end(cluster: &Cluster, name: &ClusterName, goal: Goal, end: End) -> Result<&'static str> {

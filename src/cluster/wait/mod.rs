@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::api::Cluster;
 use super::resource::{PODS, Target};
 use crate::core::diagnosis::{
-    Cause, CauseKind, Grace, JobState, Note, Observed, Role, Stage, Verdict, root_cause, stage, verdict,
+    Cause, CauseKind, FlinkView, Grace, JobState, Note, Observed, Role, Stage, Verdict, root_cause, stage, verdict,
 };
 use crate::core::names::ClusterName;
 use crate::core::outcome;
@@ -124,6 +124,8 @@ pub async fn until_ended(
         poll: Some(SLOW_POLL),
     };
     let mut was_there = false;
+    // While the JobManager is away its last stage is told: it would seem to begin anew.
+    let mut last = Stage::Submitted;
     let judge = |observed: &Observed| {
         if observed.job.is_none() {
             return Some((if was_there { End::Gone } else { End::Missing }, None));
@@ -138,7 +140,7 @@ pub async fn until_ended(
                 CauseKind::JobFailed => Some((End::Failed(cause), None)),
                 _ if job_ended => Some((End::Failed(cause), None)),
                 _ => {
-                    told(&stage(observed), Some(&Note::of(&cause)));
+                    told(&last, Some(&Note::of(&cause)));
                     None
                 }
             },
@@ -147,11 +149,15 @@ pub async fn until_ended(
                 Some((End::Finished, Some(master_pod(observed)).filter(|_| !seen)))
             }
             Verdict::Running { tasks, note, .. } => {
-                told(&Stage::Running { total: tasks }, note.as_ref());
+                last = Stage::Running { total: tasks };
+                told(&last, note.as_ref());
                 None
             }
             Verdict::Going { stage, note } => {
-                told(&stage, note.as_ref());
+                if *observed.flink_now() != FlinkView::Unreachable {
+                    last = stage;
+                    told(&last, note.as_ref());
+                }
                 None
             }
         }

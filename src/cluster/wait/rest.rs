@@ -65,7 +65,7 @@ pub async fn until_sign(
             let seconds = timeout.unwrap_or_default().as_secs();
             return Err(Error::new(
                 Kind::TimedOut,
-                format!("{sign} of cluster {name} has not come after {seconds} s"),
+                format!("cluster {name}: {sign} did not come within {seconds} s"),
             )
             .hint("--timeout sets the limit"));
         }
