@@ -40,26 +40,32 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(Box<commands::create::CreateArgs>),
+    Run(Box<commands::run::RunArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
     Status(commands::status::StatusArgs),
     Why(commands::why::WhyArgs),
     Logs(commands::logs::LogsArgs),
+    Ui(commands::ui::UiArgs),
+    Wait(commands::wait::WaitArgs),
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
-    Delete(Box<commands::delete::DeleteArgs>),
     Savepoint(Box<commands::savepoint::SavepointArgs>),
     Checkpoint(commands::checkpoint::CheckpointArgs),
     Stop(Box<commands::stop::StopArgs>),
     Cancel(commands::cancel::CancelArgs),
     Suspend(Box<commands::suspend::SuspendArgs>),
     Resume(Box<commands::resume::PlainResumeArgs>),
+    Delete(Box<commands::delete::DeleteArgs>),
     Manifests(commands::manifests::ManifestsArgs),
 }
 
 impl Command {
     /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
     fn only_reads(&self) -> bool {
-        matches!(self, Self::List(_) | Self::Status(_) | Self::Why(_) | Self::Logs(_))
+        matches!(
+            self,
+            Self::List(_) | Self::Status(_) | Self::Why(_) | Self::Logs(_) | Self::Ui(_) | Self::Wait(_)
+        )
     }
 }
 
@@ -94,6 +100,9 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
+        Command::Run(args) => Box::pin(commands::run::run(&connection, *args)).await,
+        Command::Ui(args) => commands::ui::run(&connection, args).await,
+        Command::Wait(args) => commands::wait::run(&connection, args).await,
         Command::Cancel(args) => commands::cancel::run(&connection, args).await,
         Command::Resume(args) => Box::pin(commands::resume::run(&connection, *args)).await,
         Command::Savepoint(args) => commands::savepoint::run(&connection, *args).await,

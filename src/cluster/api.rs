@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fault::{self, Whereabouts};
+use super::flink::access::{Access, Ways};
 use super::resource::Target;
 use crate::core::names::FIELD_MANAGER;
 use crate::error::{Error, Kind, Result};
@@ -36,6 +37,7 @@ pub struct Cluster {
     namespace: String,
     at: Whereabouts,
     timeout: Option<Duration>,
+    ways: Ways,
 }
 
 /// Answer to a server-side apply.
@@ -76,7 +78,27 @@ impl Cluster {
             namespace,
             at,
             timeout,
+            ways: Ways::default(),
         }
+    }
+
+    /// The same cluster, with Flink's REST reached as `access` says.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self {
+            ways: Ways::new(access),
+            ..self
+        }
+    }
+
+    /// The ways to Flink's REST that this command has found.
+    pub(super) fn ways(&self) -> &Ways {
+        &self.ways
+    }
+
+    /// Limit of one request; `None`: there is none.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     /// The namespace to work in.
@@ -213,14 +235,14 @@ impl Cluster {
             &[]
         };
         let body = body.map(serialize).transpose()?.unwrap_or_default();
-        let request = Sent {
+        let sent = Sent {
             method,
             query,
             headers,
             body: &body,
             limit,
         };
-        let answer = self.call_once(target, request, None).await?;
+        let answer = self.call_once(target, sent, None).await?;
         Ok((answer.status, answer.body))
     }
 
@@ -332,14 +354,14 @@ impl Cluster {
                 Some(sink) => Some(&mut **sink),
                 None => None,
             };
-            let request = Sent {
+            let sent = Sent {
                 method: method.clone(),
                 query,
                 headers,
                 body: &body,
                 limit: MAX_ANSWER,
             };
-            let answer = self.call_once(target, request, sink).await?;
+            let answer = self.call_once(target, sent, sink).await?;
             let busy = matches!(
                 answer.status,
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
@@ -355,7 +377,6 @@ impl Cluster {
     }
 
     async fn call_once(&self, target: &Target, sent: Sent<'_>, sink: Option<Sink<'_>>) -> Result<Answer> {
-        let limit = sent.limit;
         let uri = if sent.query.is_empty() {
             target.path()
         } else {
@@ -374,7 +395,7 @@ impl Cluster {
                 .send(request)
                 .await
                 .map_err(|error| self.kube_error(target, &error))?;
-            self.collect(target, response, limit, sink).await
+            self.collect(target, response, sent.limit, sink).await
         };
         match self.timeout {
             None => exchange.await,
@@ -445,6 +466,7 @@ struct Sent<'a> {
     query: &'a str,
     headers: &'a [(&'a str, &'a str)],
     body: &'a [u8],
+    /// Longest answer that is read.
     limit: usize,
 }
 

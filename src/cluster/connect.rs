@@ -15,6 +15,7 @@ use tower::{BoxError, ServiceBuilder};
 
 use super::api::Cluster;
 use super::fault::Whereabouts;
+use super::flink::access::Access;
 use super::kubeconfig::{check_context, configuration, read_kubeconfig};
 use crate::error::{Error, Kind, Result};
 
@@ -75,6 +76,9 @@ pub struct ConnectionArgs {
     /// Limit of one request, such as 10s or 1m; 0: none [default: 30s]
     #[arg(long, global = true, value_name = "DURATION", value_parser = crate::cli::duration)]
     pub request_timeout: Option<Duration>,
+    /// Way to Flink's REST
+    #[arg(long, global = true, value_name = "WAY", value_enum, default_value_t)]
+    pub access: Access,
 }
 
 /// Reads the kubeconfig, applies the flags and builds the client. No request is made.
@@ -102,7 +106,7 @@ pub fn connect(args: &ConnectionArgs) -> Result<Cluster> {
         Some(Duration::ZERO) => None,
         given => Some(given.unwrap_or(REQUEST_TIMEOUT)),
     };
-    Ok(Cluster::new(client, namespace, at, timeout))
+    Ok(Cluster::new(client, namespace, at, timeout).with_access(args.access))
 }
 
 /// The namespace to work in, for a command that makes no request: `default` where there is no kubeconfig either.

@@ -10,6 +10,7 @@ use crate::cluster::deploy::{self, Live};
 use crate::cluster::ledger::Ledger;
 use crate::core::layer::Layer;
 use crate::core::manifests::{self, REVISION};
+use crate::core::names::ClusterName;
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
 use crate::error::{Error, Kind, Result};
@@ -38,10 +39,48 @@ pub struct CreateArgs {
     spec: SpecArgs,
 }
 
+impl CreateArgs {
+    /// Whether nothing is to be changed.
+    pub fn is_dry_run(&self) -> bool {
+        self.launch.is_dry_run()
+    }
+
+    /// Whether the command ends before the job runs.
+    pub fn does_not_wait(&self) -> bool {
+        self.launch.does_not_wait()
+    }
+}
+
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: CreateArgs) -> Result<()> {
+    create_all(connection, args, usize::MAX, &mut Vec::new()).await
+}
+
+/// A cluster whose creation was begun.
+pub struct Begun {
+    /// Where.
+    pub cluster: Cluster,
+    /// Its name.
+    pub name: ClusterName,
+    /// Whether it has high availability.
+    pub high_availability: bool,
+}
+
+/// Creates `most` clusters or fewer, and adds each to `begun` before its first object is made.
+pub async fn create_all(
+    connection: &ConnectionArgs,
+    args: CreateArgs,
+    most: usize,
+    begun: &mut Vec<Begun>,
+) -> Result<()> {
     let own = args.spec.templates()?;
     let specs = resolve(&args)?;
+    if specs.len() > most {
+        return Err(Error::usage(format!(
+            "there are {} clusters in the files, and this takes {most}",
+            specs.len()
+        )));
+    }
     for spec in &specs {
         if let (Some(wanted), Some(given)) = (&spec.layer.namespace, &connection.namespace)
             && wanted != given
@@ -71,6 +110,11 @@ pub async fn run(connection: &ConnectionArgs, args: CreateArgs) -> Result<()> {
             Some(namespace) => cluster.in_namespace(namespace),
             None => cluster.clone(),
         };
+        begun.push(Begun {
+            cluster: cluster.clone(),
+            name: spec.name.clone(),
+            high_availability: spec.layer.ha.is_some(),
+        });
         create(&cluster, spec, &templates, own.is_some(), &args.launch).await?;
     }
     Ok(())

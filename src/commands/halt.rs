@@ -35,7 +35,11 @@ const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-resume"];
 /// A job that a command before stopped with a savepoint is as good: the command may be its repetition.
 pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, reason: &str) -> Result<String> {
     let name = standing.name.clone();
-    let path = match standing.situation().await? {
+    let open = standing.ledger.history().open_savepoints().next().is_some();
+    let earlier = open.then(|| ui::Step::new(&format!("{name}: waiting for the savepoint of an earlier command")));
+    let situation = standing.situation().await?;
+    drop(earlier);
+    let path = match situation {
         Situation::Running(job) => {
             let then = Then::Stop { drain: args.drain };
             let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);

@@ -55,6 +55,11 @@ impl LaunchArgs {
         self.dry_run.is_some()
     }
 
+    /// Whether the command ends before the job runs.
+    pub fn does_not_wait(&self) -> bool {
+        self.no_wait
+    }
+
     /// Whether nothing is to be asked of the API server.
     pub fn is_client_dry_run(&self) -> bool {
         self.dry_run == Some(DryRun::Client)

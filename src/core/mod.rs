@@ -19,6 +19,7 @@ pub mod live;
 pub mod logs;
 pub mod manifests;
 pub mod names;
+pub mod outcome;
 pub mod pod_template;
 pub mod quantity;
 pub mod savepoint_list;

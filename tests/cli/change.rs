@@ -117,6 +117,14 @@ fn completed() -> Value {
     tree!({"status": {"id": "COMPLETED"}, "operation": {"location": "s3://b/sp-2"}})
 }
 
+/// The statistics, which are asked for the savepoint's size.
+fn statistics(server: &Server) {
+    let latest = tree!({"savepoint": {"id": 1, "external_path": "s3://b/sp-2", "state_size": 77}});
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
+        .answer(json(&tree!({ "latest": latest })));
+}
+
 fn resume(sandbox: &Sandbox, more: &[&str]) -> Outcome {
     let mut arguments = vec!["savepoint-resume", "demo", "--no-wait"];
     arguments.extend(more);
@@ -145,6 +153,7 @@ fn the_trigger_is_written_down_before_flink_hears_of_it_and_the_path_before_anyt
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(json(&completed()));
+    statistics(server);
     comes_anew(server, 3);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
@@ -182,10 +191,12 @@ fn a_lost_answer_to_the_stop_is_looked_up_not_repeated() {
     runs(server);
     dry_runs(server);
     server.expect(post(&format!("{FLINK}/jobs/{ID}/stop"))).answer(cut());
+    // Once to see whether Flink knows the trigger, and once for the result.
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .times(2)
         .answer(json(&completed()));
+    statistics(server);
     comes_anew(server, 3);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
@@ -317,6 +328,7 @@ fn an_interrupted_resume_is_settled_by_the_next_one() {
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{}", "1".repeat(32))))
         .answer(json(&completed()));
+    statistics(server);
     dry_runs(server);
     comes_anew(server, 2);
     let outcome = resume(&sandbox, &[]);

@@ -1,6 +1,9 @@
 //! Flink's REST: one function for each thing that is asked of it.
 
+pub mod access;
+pub mod forward;
 mod proxy;
+pub mod ui;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -59,8 +62,17 @@ enum Exchange {
     Answer(StatusCode, Bytes),
     /// Nobody listens there: the JobManager is not up, or not any more.
     Away,
-    /// The JobManager may be up, but this way does not lead to it.
-    Blocked,
+    /// The JobManager may be up, but this way does not lead to it: what was said.
+    Blocked(String),
+}
+
+/// A request to Flink's REST.
+struct Question<'a> {
+    method: Method,
+    /// Without the slash at its beginning.
+    path: &'a str,
+    query: &'a str,
+    body: Option<&'a Value>,
 }
 
 /// A request for a savepoint.
@@ -238,7 +250,7 @@ impl Flink {
         self.refused(said)
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Reply<T>> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Reply<T>> {
         self.ask(Method::GET, path, None).await
     }
 
@@ -253,9 +265,15 @@ impl Flink {
         body: Option<&Value>,
     ) -> Result<Reply<T>> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let (status, answer) = match proxy::exchange(&self.cluster, &self.name, method, path, query, body).await? {
+        let question = Question {
+            method,
+            path,
+            query,
+            body,
+        };
+        let (status, answer) = match access::exchange(&self.cluster, &self.name, &question).await? {
             Exchange::Answer(status, answer) => (status, answer),
-            Exchange::Away | Exchange::Blocked => return Ok(Reply::Away),
+            Exchange::Away | Exchange::Blocked(_) => return Ok(Reply::Away),
         };
         if !status.is_success() {
             let said = Errors::told(&answer).unwrap_or_else(|| status.to_string());

@@ -2,28 +2,27 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use serde_json::Value;
 
-use super::{Exchange, MAX_ANSWER, REST_PORT};
+use super::{Exchange, MAX_ANSWER, Question, REST_PORT};
 use crate::cluster::api::Cluster;
+use crate::cluster::fault::Status;
 use crate::cluster::resource::{SERVICES, Target};
 use crate::core::flink_rest::Errors;
 use crate::core::names::ClusterName;
 use crate::error::Result;
 
 /// Sends one request.
-pub async fn exchange(
-    cluster: &Cluster,
-    name: &ClusterName,
-    method: Method,
-    path: &str,
-    query: &str,
-    body: Option<&Value>,
-) -> Result<Exchange> {
+pub async fn exchange(cluster: &Cluster, name: &ClusterName, question: &Question<'_>) -> Result<Exchange> {
+    let Question {
+        method,
+        path,
+        query,
+        body,
+    } = question;
     let service = format!("{}:{REST_PORT}", name.master());
     let target =
-        Target::object(verb(&method), SERVICES, cluster.namespace(), &service).subresource(format!("proxy/{path}"));
-    let (status, answer) = cluster.raw(&target, method, query, body, MAX_ANSWER).await?;
+        Target::object(verb(method), SERVICES, cluster.namespace(), &service).subresource(format!("proxy/{path}"));
+    let (status, answer) = cluster.raw(&target, method.clone(), query, *body, MAX_ANSWER).await?;
     if status.is_success() || Errors::told(&answer).is_some() {
         return Ok(Exchange::Answer(status, answer));
     }
@@ -55,7 +54,8 @@ fn fault(status: StatusCode, answer: &Bytes) -> Option<Exchange> {
         "network is unreachable",
         "context deadline exceeded",
     ]) {
-        return Some(Exchange::Blocked);
+        let status: Status = serde_json::from_slice(answer).unwrap_or_default();
+        return Some(Exchange::Blocked(status.message));
     }
     match status {
         StatusCode::SERVICE_UNAVAILABLE
@@ -103,7 +103,7 @@ mod tests {
         ] {
             let got = match fault(code, text) {
                 Some(Exchange::Away) => "away",
-                Some(Exchange::Blocked) => "blocked",
+                Some(Exchange::Blocked(_)) => "blocked",
                 _ => "error",
             };
             assert_eq!(got, want, "{code} {text}");

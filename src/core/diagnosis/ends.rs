@@ -59,7 +59,7 @@ fn of_container<'a>(pod: &'a Pod, status: &'a ContainerStatus) -> Option<End<'a>
 pub(super) fn log_of(observed: &Observed, role: Role) -> Option<PodContainer> {
     let ended = observed.pods_of(role).filter_map(of).max_by_key(End::finished);
     ended.map(|end| end.log).or_else(|| {
-        let pod = observed.pods_of(role).filter(|pod| pods::has_started(pod)).last()?;
+        let pod = observed.pods_of(role).rfind(|pod| pods::has_started(pod))?;
         Some(PodContainer {
             pod: pods::name(pod).to_owned(),
             container: pods::main_container(pod)?.to_owned(),

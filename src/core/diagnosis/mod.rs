@@ -109,6 +109,15 @@ pub struct Note {
 }
 
 impl Note {
+    /// A cause that is not believed to be final.
+    #[must_use]
+    pub fn of(cause: &Cause) -> Self {
+        Self {
+            text: cause.title.clone(),
+            hints: cause.hints.clone(),
+        }
+    }
+
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),

@@ -143,6 +143,12 @@ impl Observed {
         self.reached
     }
 
+    /// Whether the Kubernetes Job has ended for good.
+    #[must_use]
+    pub fn job_ended(&self) -> bool {
+        super::objects::job_end(self).is_some()
+    }
+
     /// Events about one object, oldest first.
     pub fn events_of(&self, kind: &str, name: &str) -> impl DoubleEndedIterator<Item = &Event> + use<'_> {
         let key = ObjectKey {
@@ -175,7 +181,7 @@ impl Observed {
     }
 
     /// The Pods of a role that belong to this generation: neither terminating, nor of an earlier Job of this name.
-    pub fn pods_of(&self, role: Role) -> impl Iterator<Item = &Pod> {
+    pub fn pods_of(&self, role: Role) -> impl DoubleEndedIterator<Item = &Pod> {
         self.pods
             .values()
             .filter(move |pod| role_of(pod) == Some(role))

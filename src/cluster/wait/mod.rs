@@ -1,0 +1,267 @@
+//! Waits by watches until a cluster runs, or its job has ended, or until it is known that it will not.
+//!
+//! Floor in requests: a list and a watch of the Job, the Deployment, the Pods and the Events; Flink's REST has nothing
+//! to watch, so it is asked as long as the JobManager's container runs.
+
+mod rest;
+mod watching;
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::api::Cluster;
+use super::resource::{PODS, Target};
+use crate::core::diagnosis::{
+    Cause, CauseKind, FlinkView, Grace, JobState, Note, Observed, Role, Stage, Verdict, root_cause, stage, verdict,
+};
+use crate::core::names::ClusterName;
+use crate::core::outcome;
+use crate::error::{Error, Kind, Result};
+
+pub use rest::{Sign, until_sign};
+use watching::Watching;
+
+/// Time between two questions to Flink while a cluster comes up.
+const POLL: Duration = Duration::from_millis(100);
+/// Time between two questions to Flink while a job runs.
+const SLOW_POLL: Duration = Duration::from_secs(1);
+/// How long all tasks must run: a job that fails, or finishes, at its first record runs for an instant before.
+const SETTLED: Duration = Duration::from_secs(1);
+/// Lines and bytes of a log that are read for its root cause.
+const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
+
+/// How a wait ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All tasks run.
+    Running {
+        /// Flink's job ID.
+        job_id: String,
+        /// Number of tasks.
+        tasks: u32,
+    },
+    /// The job is done already.
+    Finished,
+}
+
+/// Waits until all tasks of the job run. `told` hears of every step on the way.
+///
+/// # Errors
+/// The cause when it is known that the job will not run, timed out after `timeout`, and faults of the connection that
+/// do not pass.
+pub async fn until_running(
+    cluster: &Cluster,
+    name: &ClusterName,
+    parallelism: u32,
+    timeout: Option<Duration>,
+    mut told: impl FnMut(&Stage, Option<&Note>),
+) -> Result<Outcome> {
+    let watching = Watching {
+        cluster,
+        name,
+        parallelism: Some(parallelism),
+        timeout,
+        poll: Some(POLL),
+    };
+    let mut runs_since: Option<Instant> = None;
+    let judge = |observed: &Observed| match verdict(observed, Timestamp::now(), &Grace::default()) {
+        Verdict::Going { stage, note } => {
+            runs_since = None;
+            told(&stage, note.as_ref());
+            None
+        }
+        Verdict::Running { .. } if runs_since.get_or_insert_with(Instant::now).elapsed() < SETTLED => None,
+        end => Some(end),
+    };
+    match watching
+        .until(judge, |observed| timed_out(name, observed, timeout))
+        .await?
+    {
+        Verdict::Failed(cause) => Err(explained(cluster, *cause)
+            .await
+            .into_error()
+            .context(format!("cluster {name} does not run"))),
+        Verdict::Running { job_id, tasks, note } => {
+            told(&Stage::Running { total: tasks }, note.as_ref());
+            Ok(Outcome::Running { job_id, tasks })
+        }
+        Verdict::Finished { note, .. } => {
+            told(&Stage::Finished, note.as_ref());
+            Ok(Outcome::Finished)
+        }
+        Verdict::Going { .. } => Err(Error::failure("a wait ended without an end")),
+    }
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Well, or stopped with a savepoint.
+    Finished,
+    /// It was canceled.
+    Canceled,
+    /// It failed, and why.
+    Failed(Box<Cause>),
+    /// Its Kubernetes Job is suspended: nothing runs.
+    Suspended,
+    /// Its Kubernetes Job was deleted.
+    Gone,
+    /// There was no Kubernetes Job from the beginning.
+    Missing,
+}
+
+/// Waits until the job has ended for good, however. `told` hears of every step on the way.
+///
+/// # Errors
+/// Timed out after `timeout`, and faults of the connection that do not pass.
+pub async fn until_ended(
+    cluster: &Cluster,
+    name: &ClusterName,
+    timeout: Option<Duration>,
+    mut told: impl FnMut(&Stage, Option<&Note>),
+) -> Result<End> {
+    let watching = Watching {
+        cluster,
+        name,
+        parallelism: None,
+        timeout,
+        poll: Some(SLOW_POLL),
+    };
+    let mut was_there = false;
+    // While the JobManager is away its last stage is told: it would seem to begin anew.
+    let mut last = Stage::Submitted;
+    let judge = |observed: &Observed| {
+        if observed.job.is_none() {
+            return Some((if was_there { End::Gone } else { End::Missing }, None));
+        }
+        was_there = true;
+        let job_ended = observed.job_ended();
+        match verdict(observed, Timestamp::now(), &Grace::default()) {
+            // What keeps a cluster from coming up is borne here: a job that ran before may run again.
+            Verdict::Failed(cause) => match cause.kind {
+                CauseKind::JobCanceled => Some((End::Canceled, None)),
+                CauseKind::Suspended => Some((End::Suspended, None)),
+                CauseKind::JobFailed => Some((End::Failed(cause), None)),
+                _ if job_ended => Some((End::Failed(cause), None)),
+                _ => {
+                    told(&last, Some(&Note::of(&cause)));
+                    None
+                }
+            },
+            Verdict::Finished { .. } => {
+                let seen = observed.last_job().is_some_and(|job| job.state == JobState::Finished);
+                Some((End::Finished, Some(master_pod(observed)).filter(|_| !seen)))
+            }
+            Verdict::Running { tasks, note, .. } => {
+                last = Stage::Running { total: tasks };
+                told(&last, note.as_ref());
+                None
+            }
+            Verdict::Going { stage, note } => {
+                if *observed.flink_now() != FlinkView::Unreachable {
+                    last = stage;
+                    told(&last, note.as_ref());
+                }
+                None
+            }
+        }
+    };
+    let late = |observed: &Observed| {
+        Error::new(
+            Kind::TimedOut,
+            format!(
+                "the job of {name} has not ended after {} s, it stands at: {}",
+                timeout.unwrap_or_default().as_secs(),
+                stage(observed)
+            ),
+        )
+        .hint("it goes on; --timeout sets the limit")
+    };
+    match watching.until(judge, late).await? {
+        (End::Failed(cause), _) => Ok(End::Failed(Box::new(explained(cluster, *cause).await))),
+        // The JobManager ends with 0 for a canceled job too, and its REST went before it told: its log tells.
+        (End::Finished, Some(Some(pod))) => Ok(end_of_log(cluster, &pod).await),
+        (end, _) => Ok(end),
+    }
+}
+
+/// Waits until `judge` is content with the Job and the Deployment alone.
+///
+/// # Errors
+/// As [`until_ended`].
+pub async fn until_objects(
+    cluster: &Cluster,
+    name: &ClusterName,
+    timeout: Option<Duration>,
+    mut judge: impl FnMut(&Observed) -> bool,
+) -> Result<()> {
+    let watching = Watching {
+        cluster,
+        name,
+        parallelism: None,
+        timeout,
+        poll: None,
+    };
+    let late = |_: &Observed| {
+        let seconds = timeout.unwrap_or_default().as_secs();
+        Error::new(
+            Kind::TimedOut,
+            format!("cluster {name} is not so far after {seconds} s"),
+        )
+    };
+    watching.until(|observed| judge(observed).then_some(()), late).await
+}
+
+fn master_pod(observed: &Observed) -> Option<String> {
+    observed
+        .pods_of(Role::JobManager)
+        .next_back()
+        .and_then(|pod| pod.metadata.name.clone())
+}
+
+async fn end_of_log(cluster: &Cluster, pod: &str) -> End {
+    let target = Target::object("get", PODS, cluster.namespace(), pod).subresource("log");
+    match cluster.text(&target, "tailLines=500&limitBytes=1048576").await {
+        Ok(log) if outcome::of_log(&log) == Some(JobState::Canceled) => End::Canceled,
+        _ => End::Finished,
+    }
+}
+
+/// Adds to `cause` what the log tells that it names.
+async fn explained(cluster: &Cluster, cause: Cause) -> Cause {
+    let Some(container) = &cause.log_of else {
+        return cause;
+    };
+    let target = Target::object("get", PODS, cluster.namespace(), &container.pod).subresource("log");
+    let query = format!(
+        "container={}&previous={}&{LOG_TAIL}",
+        container.container, container.previous
+    );
+    match cluster.text(&target, &query).await {
+        Ok(log) => match root_cause(&log) {
+            Some(found) => cause.with_log(&found),
+            None => cause,
+        },
+        // The cause stands without the log: it may be forbidden, or gone with its node.
+        Err(error) => {
+            tracing::debug!(%error, "no log");
+            cause
+        }
+    }
+}
+
+fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>) -> Error {
+    let seconds = timeout.unwrap_or_default().as_secs();
+    let error = Error::new(
+        Kind::TimedOut,
+        format!(
+            "cluster {name} does not run after {seconds} s, it stands at: {}",
+            stage(observed)
+        ),
+    );
+    match verdict(observed, Timestamp::now(), &Grace::default()) {
+        Verdict::Going { note: Some(note), .. } => note.hints.into_iter().fold(error.hint(note.text), Error::hint),
+        _ => error.hint("nothing was undone: it may still come up; --timeout sets the limit"),
+    }
+}

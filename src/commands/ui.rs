@@ -1,0 +1,89 @@
+//! `ui`: Flink's web UI in a browser.
+
+use std::io::IsTerminal;
+use std::process::{Command, Stdio};
+
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::deploy;
+use crate::cluster::flink::{forward, ui as web};
+use crate::core::names::ClusterName;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Open Flink's web UI in a browser, through a port-forward that survives a new JobManager
+///
+/// The port is on 127.0.0.1 only, because the UI has no authentication. It stays open until Ctrl-C.
+#[derive(Debug, clap::Args)]
+pub struct UiArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Local port; 0: any free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+    /// Do not open a browser
+    #[arg(long)]
+    no_browser: bool,
+    /// Print the URL and nothing else, and open no browser
+    #[arg(long)]
+    print_url: bool,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: UiArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    match forward::running_pod(&cluster, &name).await? {
+        // Tried before a browser is: it says what is wrong in words.
+        Some(pod) => drop(forward::open(&cluster, &pod).await?),
+        None => {
+            let live = deploy::read(&cluster, &name).await?;
+            let missing = || format!("there is no cluster {name} in namespace {}", cluster.namespace());
+            let job = live.job.ok_or_else(|| Error::new(Kind::NotFound, missing()))?;
+            if deploy::end_of_job(&job).is_some() || job["spec"]["suspend"] == true {
+                return Err(Error::new(
+                    Kind::Conflict,
+                    format!("the JobManager of {name} has ended, and its web UI with it"),
+                )
+                .hint(format!("`kubectl flink resume {name}` starts it again")));
+            }
+            ui::note(&format!("the JobManager of {name} is not up yet"));
+        }
+    }
+    let listener = web::listen(args.port).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|e| Error::failure(format!("cannot listen: {e}")))?;
+    let url = format!("http://{address}/");
+    ui::data(&format!("{url}\n"))?;
+    if !args.no_browser && !args.print_url && std::io::stdout().is_terminal() && browse(&url).is_err() {
+        ui::note("no browser can be opened here: open the URL yourself");
+    }
+    let quiet = args.print_url;
+    web::serve(&cluster, &name, listener, |pod| {
+        if !quiet {
+            ui::note(&format!("forwarding to Pod {pod}"));
+        }
+    })
+    .await
+}
+
+fn browse(url: &str) -> std::io::Result<()> {
+    let (program, before): (&str, &[&str]) = if cfg!(target_os = "macos") {
+        ("open", &[])
+    } else if cfg!(windows) {
+        ("rundll32", &["url.dll,FileProtocolHandler"])
+    } else {
+        ("xdg-open", &[])
+    };
+    // Not waited for: some of them run as long as the browser does.
+    Command::new(program)
+        .args(before)
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map(drop)
+}

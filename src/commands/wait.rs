@@ -1,0 +1,236 @@
+//! `wait`: until a cluster is as a script needs it.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::standing::Standing;
+use super::writing::WritingStep;
+use crate::cluster::api::Cluster;
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::savepoint;
+use crate::cluster::wait::{self, End, Sign};
+use crate::core::diagnosis::{Note, Observed, Stage};
+use crate::core::names::ClusterName;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Wait until a cluster is running, finished, failed, stopped, …
+///
+/// It ends with 0 when that is reached, with 5 when the time is over, and with 6 as soon as it is known that it can no
+/// longer come.
+#[derive(Debug, clap::Args)]
+#[command(after_help = GOALS)]
+pub struct WaitArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// What to wait for
+    #[arg(long = "for", value_name = "GOAL", default_value = "running")]
+    goal: Goal,
+    /// How long to wait; 0: as long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
+    timeout: Duration,
+}
+
+const GOALS: &str = "Goals:\n  \
+    running          all tasks of the job run\n  \
+    finished         the job has finished, or was stopped with a savepoint; not failed or canceled\n  \
+    failed           the job has failed for good\n  \
+    stopped          no job runs: it has ended, however, or the cluster is gone\n  \
+    suspended        no job runs, and there are no TaskManagers\n  \
+    deleted          the Job and the Deployment are gone\n  \
+    checkpoint       a checkpoint is completed after the wait began; its path is printed\n  \
+    savepoint        a savepoint is completed after the wait began, or one that was asked for before; its path is printed\n  \
+    taskmanagers=N   Flink knows N TaskManagers or more";
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goal {
+    Running,
+    Finished,
+    Failed,
+    Stopped,
+    Suspended,
+    Deleted,
+    Checkpoint,
+    Savepoint,
+    TaskManagers(u32),
+}
+
+impl FromStr for Goal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text.to_lowercase().as_str() {
+            "running" => Self::Running,
+            "finished" => Self::Finished,
+            "failed" => Self::Failed,
+            "stopped" => Self::Stopped,
+            "suspended" => Self::Suspended,
+            "deleted" | "delete" => Self::Deleted,
+            "checkpoint" => Self::Checkpoint,
+            "savepoint" => Self::Savepoint,
+            other => match other.strip_prefix("taskmanagers=").map(str::parse) {
+                Some(Ok(number)) => Self::TaskManagers(number),
+                _ => {
+                    return Err(
+                        "it must be running, finished, failed, stopped, suspended, deleted, checkpoint, savepoint or taskmanagers=N"
+                            .to_owned(),
+                    );
+                }
+            },
+        })
+    }
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let limit = (!args.timeout.is_zero()).then_some(args.timeout);
+    let mut step = ui::Step::new(&format!("{name}: waiting"));
+    let mut told = |stage: &Stage, note: Option<&Note>| {
+        let text = format!("{name}: {stage}");
+        step.update(&note.map_or(text.clone(), |note| format!("{text} ({})", note.text)));
+    };
+    let word = match args.goal {
+        Goal::Running => {
+            let parallelism = Standing::existing(&cluster, &name).await?.parallelism();
+            match wait::until_running(&cluster, &name, parallelism, limit, told).await? {
+                wait::Outcome::Running { .. } => "running",
+                wait::Outcome::Finished => return Err(never(&name, "run: its job has finished")),
+            }
+        }
+        Goal::Finished | Goal::Failed | Goal::Stopped => {
+            let end = wait::until_ended(&cluster, &name, limit, &mut told).await?;
+            of_end(&cluster, &name, args.goal, end)?
+        }
+        Goal::Suspended => {
+            wait::until_objects(&cluster, &name, limit, is_suspended).await?;
+            "suspended"
+        }
+        Goal::Deleted => {
+            let gone = |seen: &Observed| seen.job.is_none() && seen.deployment.is_none();
+            wait::until_objects(&cluster, &name, limit, gone).await?;
+            "deleted"
+        }
+        Goal::Savepoint => {
+            drop(step);
+            return until_savepoint(&cluster, &name, limit).await;
+        }
+        Goal::Checkpoint | Goal::TaskManagers(_) => {
+            let sign = match args.goal {
+                Goal::TaskManagers(number) => Sign::TaskManagers(number),
+                _ => Sign::Checkpoint,
+            };
+            let told = |text: &str| step.update(&format!("{name}: {text}"));
+            let found = wait::until_sign(&cluster, &name, sign, limit, told).await?;
+            drop(step);
+            return ui::data(&format!("{found}\n"));
+        }
+    };
+    drop(step);
+    ui::data(&format!("cluster/{name} {word}\n"))
+}
+
+/// One that was asked for and is not known to be written, else the next one.
+async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
+    let mut standing = Standing::existing(cluster, name).await?;
+    let open = standing.ledger.history().open_savepoints().next_back().cloned();
+    let path = match open {
+        Some(open) => {
+            let mut step = WritingStep::new();
+            let told = |writing| step.told(writing);
+            let following = savepoint::follow(&standing.flink, &mut standing.ledger, open, told);
+            match limit {
+                None => following.await?,
+                Some(limit) => tokio::time::timeout(limit, following).await.map_err(|_| {
+                    Error::new(
+                        Kind::TimedOut,
+                        format!("the savepoint of {name} is not written after {} s", limit.as_secs()),
+                    )
+                })??,
+            }
+        }
+        None => {
+            let mut step = ui::Step::new(&format!("{name}: waiting for a savepoint"));
+            let told = |text: &str| step.update(&format!("{name}: waiting for a savepoint, {text}"));
+            let before = last_trigger(&standing);
+            match wait::until_sign(cluster, name, Sign::Savepoint, limit, told).await {
+                // Flink's statistics are seconds old, and it may have been the job's last savepoint: the history knows.
+                Err(error) if error.kind == Kind::JobFailed => {
+                    let now = Standing::read(cluster, name).await?;
+                    let last = now.ledger.history().last_savepoint();
+                    let path = last.and_then(|savepoint| savepoint.path.clone());
+                    path.filter(|_| last_trigger(&now) != before).ok_or(error)?
+                }
+                other => other?,
+            }
+        }
+    };
+    ui::data(&format!("{path}\n"))
+}
+
+fn last_trigger(standing: &Standing) -> Option<String> {
+    let last = standing.ledger.history().last_savepoint();
+    last.map(|savepoint| savepoint.trigger_id.clone())
+}
+
+fn of_end(cluster: &Cluster, name: &ClusterName, goal: Goal, end: End) -> Result<&'static str> {
+    match (goal, end) {
+        (Goal::Finished, End::Finished) => Ok("finished"),
+        (Goal::Failed, End::Failed(_)) => Ok("failed"),
+        (_, End::Missing) => Err(Error::new(
+            Kind::NotFound,
+            format!("there is no cluster {name} in namespace {}", cluster.namespace()),
+        )),
+        (Goal::Stopped, _) => Ok("stopped"),
+        (Goal::Finished, End::Failed(cause)) => Err(cause
+            .into_error()
+            .context(format!("the job of {name} cannot finish any more"))),
+        (goal, end) => {
+            let goal = if goal == Goal::Failed { "fail" } else { "finish" };
+            let why = match end {
+                End::Finished => "it has finished",
+                End::Canceled => "it was canceled",
+                End::Suspended => "its Job is suspended",
+                _ => "it was deleted",
+            };
+            Err(never(name, &format!("{goal}: {why}")))
+        }
+    }
+}
+
+fn never(name: &ClusterName, what: &str) -> Error {
+    Error::new(Kind::JobFailed, format!("cluster {name} will not {what}"))
+}
+
+fn is_suspended(seen: &Observed) -> bool {
+    let replicas = seen
+        .deployment
+        .as_ref()
+        .and_then(|deployment| deployment.spec.as_ref())
+        .map(|spec| spec.replicas.unwrap_or(1));
+    let suspended = seen
+        .job
+        .as_ref()
+        .and_then(|job| job.spec.as_ref())
+        .and_then(|spec| spec.suspend)
+        .unwrap_or(false);
+    replicas == Some(0) && (seen.job_ended() || suspended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Goal;
+
+    #[test]
+    fn goals_are_read() {
+        assert_eq!("taskmanagers=3".parse(), Ok(Goal::TaskManagers(3)));
+        assert_eq!("Running".parse(), Ok(Goal::Running));
+        for bad in ["", "taskmanagers", "taskmanagers=x", "done"] {
+            assert!(bad.parse::<Goal>().is_err(), "{bad}");
+        }
+    }
+}
