@@ -39,15 +39,22 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Delete(Box<commands::delete::DeleteArgs>),
     Create(Box<commands::create::CreateArgs>),
-    Manifests(commands::manifests::ManifestsArgs),
-    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
-    Logs(commands::logs::LogsArgs),
     Status(commands::status::StatusArgs),
     Why(commands::why::WhyArgs),
+    Logs(commands::logs::LogsArgs),
+    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
+    Delete(Box<commands::delete::DeleteArgs>),
+    Manifests(commands::manifests::ManifestsArgs),
+}
+
+impl Command {
+    /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
+    fn only_reads(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Status(_) | Self::Logs(_) | Self::Why(_))
+    }
 }
 
 /// Reads the command line, runs the command, and gives the exit code.
@@ -65,7 +72,10 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         .enable_all()
         .build()
         .map_err(|e| Error::failure(format!("cannot start: {e}")))
-        .and_then(|runtime| runtime.block_on(interruptible(run(cli))));
+        .and_then(|runtime| {
+            let reads = cli.command.only_reads();
+            runtime.block_on(interruptible(run(cli), reads))
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -90,8 +100,11 @@ async fn run(cli: Cli) -> Result<()> {
 }
 
 /// Ends at Ctrl-C or SIGTERM. Nothing has to be undone then: whatever was begun, a repetition of the command goes on.
-async fn interruptible(command: impl Future<Output = Result<()>>) -> Result<()> {
+async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -> Result<()> {
     let interrupted = || {
+        if reads {
+            return Error::new(Kind::Interrupted, "");
+        }
         Error::new(Kind::Interrupted, "interrupted; what was begun goes on in the cluster")
             .hint("the same command goes on where this one stopped")
     };

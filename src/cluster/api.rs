@@ -26,6 +26,9 @@ const ATTEMPTS: u32 = 5;
 /// Longest wait that a server's Retry-After can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// Takes an answer piece by piece.
+type Sink<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// A Kubernetes cluster as the user's kubeconfig context names it, and the namespace to work in.
 #[derive(Clone)]
 pub struct Cluster {
@@ -116,16 +119,18 @@ impl Cluster {
         self.parse(target, &self.succeeded(target, answer)?.body).map(Some)
     }
 
-    /// Reads with an `Accept` header of the caller's choice, such as the one for Tables. `None`: the server does not
-    /// know any more what the query continues (410 Gone), and a list has to begin again.
-    pub async fn get_as<T: DeserializeOwned>(&self, target: &Target, query: &str, accept: &str) -> Result<Option<T>> {
+    /// Reads with an `Accept` header of the caller's choice, such as the one for Tables, and gives the answer to `sink`
+    /// piece by piece: it is never in memory as a whole. `false`: the server does not know any more what the query
+    /// continues (410 Gone), and a list has to begin again.
+    pub async fn stream(&self, target: &Target, query: &str, accept: &str, sink: Sink<'_>) -> Result<bool> {
+        let headers = [(ACCEPT.as_str(), accept)];
         let answer = self
-            .call(target, Method::GET, query, &[(ACCEPT.as_str(), accept)], Vec::new())
+            .call_into(target, Method::GET, query, &headers, Vec::new(), Some(sink))
             .await?;
         if answer.status == StatusCode::GONE {
-            return Ok(None);
+            return Ok(false);
         }
-        self.parse(target, &self.succeeded(target, answer)?.body).map(Some)
+        self.succeeded(target, answer).map(|_| true)
     }
 
     /// Server-side apply as field manager `kubectl-flink`: creates the object, or makes it so.
@@ -206,7 +211,7 @@ impl Cluster {
             &[]
         };
         let body = body.map(serialize).transpose()?.unwrap_or_default();
-        let answer = self.call_once(target, method, query, headers, &body).await?;
+        let answer = self.call_once(target, method, query, headers, &body, None).await?;
         Ok((answer.status, answer.body))
     }
 
@@ -268,13 +273,17 @@ impl Cluster {
     }
 
     fn parse<T: DeserializeOwned>(&self, target: &Target, body: &[u8]) -> Result<T> {
-        serde_json::from_slice(body).map_err(|e| {
-            Error::failure(format!(
-                "{} gave an answer to {} {target} that is not understood: {e}",
-                self.at, target.verb
-            ))
-            .hint(fault::NO_SERVER)
-        })
+        serde_json::from_slice(body).map_err(|e| self.not_understood(target, &e))
+    }
+
+    /// The error for an answer that is not what was asked for.
+    #[must_use]
+    pub fn not_understood(&self, target: &Target, error: &serde_json::Error) -> Error {
+        Error::failure(format!(
+            "{} gave an answer to {} {target} that is not understood: {error}",
+            self.at, target.verb
+        ))
+        .hint(fault::NO_SERVER)
     }
 
     fn succeeded(&self, target: &Target, answer: Answer) -> Result<Answer> {
@@ -294,10 +303,29 @@ impl Cluster {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<Answer> {
+        self.call_into(target, method, query, headers, body, None).await
+    }
+
+    /// The same; the body of a success goes to `sink` if there is one.
+    async fn call_into(
+        &self,
+        target: &Target,
+        method: Method,
+        query: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+        mut sink: Option<Sink<'_>>,
+    ) -> Result<Answer> {
         let mut wait = Duration::from_millis(200);
         let mut attempt = 1;
         loop {
-            let answer = self.call_once(target, method.clone(), query, headers, &body).await?;
+            let sink: Option<Sink<'_>> = match &mut sink {
+                Some(sink) => Some(&mut **sink),
+                None => None,
+            };
+            let answer = self
+                .call_once(target, method.clone(), query, headers, &body, sink)
+                .await?;
             let busy = matches!(
                 answer.status,
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
@@ -319,6 +347,7 @@ impl Cluster {
         query: &str,
         headers: &[(&str, &str)],
         body: &[u8],
+        sink: Option<Sink<'_>>,
     ) -> Result<Answer> {
         let uri = if query.is_empty() {
             target.path()
@@ -338,7 +367,7 @@ impl Cluster {
                 .send(request)
                 .await
                 .map_err(|error| self.kube_error(target, &error))?;
-            self.collect(target, response).await
+            self.collect(target, response, sink).await
         };
         match self.timeout {
             None => exchange.await,
@@ -348,29 +377,35 @@ impl Cluster {
         }
     }
 
-    async fn collect(&self, target: &Target, response: Response<Body>) -> Result<Answer> {
+    fn broken_off(&self, target: &Target, error: &(dyn std::error::Error + 'static)) -> Error {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return Error::failure(format!(
+                "{} answered {} {target} with more than {MAX_ANSWER} bytes",
+                self.at, target.verb
+            ));
+        }
+        let cause = fault::chain(error).last().map_or_else(String::new, ToString::to_string);
+        Error::new(
+            Kind::Unreachable,
+            format!("{} broke off its answer to {} {target}: {cause}", self.at, target.verb),
+        )
+        .hint("try again in a while: every command can be repeated")
+    }
+
+    async fn collect(&self, target: &Target, response: Response<Body>, sink: Option<Sink<'_>>) -> Result<Answer> {
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| {
-                if error.is::<http_body_util::LengthLimitError>() {
-                    Error::failure(format!(
-                        "{} answered {} {target} with more than {MAX_ANSWER} bytes",
-                        self.at, target.verb
-                    ))
-                } else {
-                    let cause = fault::chain(&*error)
-                        .last()
-                        .map_or_else(String::new, ToString::to_string);
-                    Error::new(
-                        Kind::Unreachable,
-                        format!("{} broke off its answer to {} {target}: {cause}", self.at, target.verb),
-                    )
-                    .hint("try again in a while: every command can be repeated")
+        let mut body = Limited::new(body, MAX_ANSWER);
+        let mut bytes = Vec::new();
+        let mut sink = sink.filter(|_| parts.status.is_success());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.broken_off(target, &*error))?;
+            if let Some(data) = frame.data_ref() {
+                match &mut sink {
+                    Some(sink) => sink(data),
+                    None => bytes.extend_from_slice(data),
                 }
-            })?
-            .to_bytes();
+            }
+        }
         let warnings = parts
             .headers
             .get_all(http::header::WARNING)
@@ -385,7 +420,7 @@ impl Cluster {
                 .get(RETRY_AFTER)
                 .and_then(|value| value.to_str().ok()?.parse().ok())
                 .map(Duration::from_secs),
-            body,
+            body: bytes.into(),
             warnings,
         })
     }

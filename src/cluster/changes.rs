@@ -145,9 +145,12 @@ impl Watch {
 
     async fn relist(&mut self) -> Result<Change> {
         self.again().await;
-        let (parts, at) = list_side(&self.cluster, &self.wanted, self.side).await?;
-        self.at = at;
-        let parts: Vec<(Key, Part)> = parts;
+        let mut parts: Vec<(Key, Part)> = Vec::new();
+        let mut sink = |told| match told {
+            Some(part) => parts.push(part),
+            None => parts.clear(),
+        };
+        self.at = list_side(&self.cluster, &self.wanted, self.side, &mut sink).await?;
         Ok(match self.side {
             Side::Jobs => Change::AllJobs(parts),
             Side::Deployments => Change::AllDeployments(parts),

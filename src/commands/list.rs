@@ -59,7 +59,10 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     };
     let mut printer = Printer::new(args.output, "ClusterList", &listing::headers(columns), !args.no_headers);
     let (mut inventory, positions) = list(&cluster, &wanted).await?;
-    printer.list(&lines(&args, &inventory, columns), args.watch, ui::data)?;
+    let now = Timestamp::now();
+    let clusters = ordered(&args, &inventory, now);
+    let lines = clusters.iter().map(|(key, parts)| Line::new(key, parts, columns, now));
+    printer.list(lines, args.watch, ui::data)?;
     all_found(&args.names, &inventory, cluster.namespace())?;
     if inventory.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
         ui::note(&match &wanted.namespace {
@@ -86,18 +89,15 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     Ok(())
 }
 
-fn lines<'a>(args: &ListArgs, inventory: &'a Inventory, columns: Columns) -> Vec<Line<'a>> {
-    let now = Timestamp::now();
-    let mut lines: Vec<_> = inventory
-        .iter()
-        .map(|(key, parts)| Line::new(key, parts, columns, now))
-        .collect();
+/// The clusters in the order in which they are printed.
+fn ordered<'a>(args: &ListArgs, inventory: &'a Inventory, now: Timestamp) -> Vec<(&'a Key, &'a Parts)> {
+    let mut clusters: Vec<_> = inventory.iter().collect();
     match args.sort_by {
-        Some(key) => lines.sort_by_cached_key(|line| key.of(&line.view)),
+        Some(order) => clusters.sort_by_cached_key(|(key, parts)| order.of(&parts.view(key, now))),
         // In the order in which they were named, as kubectl does.
-        None => lines.sort_by_key(|line| args.names.iter().position(|name| name == line.view.name)),
+        None => clusters.sort_by_key(|(key, _)| args.names.iter().position(|name| *name == key.name)),
     }
-    lines
+    clusters
 }
 
 fn all_found(names: &[String], inventory: &Inventory, namespace: &str) -> Result<()> {

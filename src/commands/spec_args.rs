@@ -11,6 +11,7 @@ use crate::core::arguments::{JobManagerArguments, key_value, split_seed};
 use crate::core::flink::{FlinkVersion, owned_key, without_effect};
 use crate::core::layer::{Entrypoint, JobId, Layer, Mount, PullPolicy, Restart, RoleLayer};
 use crate::core::quantity::{self, Cpu, Memory};
+use crate::core::spec::MAX_PARALLELISM;
 use crate::core::template::{self, Templates};
 use crate::core::{flink_deployment, job_id, names};
 use crate::error::{Error, Result};
@@ -23,10 +24,10 @@ pub struct SpecArgs {
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// Default parallelism of the job [default: 1] [variable: FLINK_JOB_PARALLELISM]
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]
     parallelism: Option<u32>,
     /// Task slots of each TaskManager; there are as many TaskManagers as the parallelism needs [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
     slots: Option<u32>,
     /// Entry class of the job; Flink looks for a jar with a Main-Class where none is given
     #[arg(long, visible_alias = "job-classname", value_name = "CLASS")]

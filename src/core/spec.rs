@@ -35,7 +35,11 @@ impl Spec {
     /// # Errors
     /// Usage error for the first thing that cannot be.
     pub fn resolve(layer: Layer) -> Result<Self> {
-        let name = ClusterName::new(layer.name.as_deref().unwrap_or_default())?;
+        let Some(name) = &layer.name else {
+            return Err(Error::usage("the cluster has no name")
+                .hint("NAME on the command line gives one, FLINK_APPLICATION_NAME or metadata.name in a file do too"));
+        };
+        let name = ClusterName::new(name)?;
         let image = match layer.image.as_deref() {
             Some(image) => valid_image(image)?,
             None => {

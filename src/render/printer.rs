@@ -13,6 +13,19 @@ pub trait Item: Serialize {
     fn row(&self) -> Vec<String>;
 }
 
+/// Rows of a table that are made at a time.
+const ROWS: usize = 250;
+
+impl<T: Item> Item for &T {
+    fn name(&self) -> &str {
+        (*self).name()
+    }
+
+    fn row(&self) -> Vec<String> {
+        (*self).row()
+    }
+}
+
 /// Prints a list once, and then single items as they change.
 pub struct Printer {
     format: Format,
@@ -35,23 +48,30 @@ impl Printer {
     }
 
     /// Gives a list to `write`. With `more` to come, JSON and YAML are streams of items instead of one document.
+    /// Tables go through the items twice, because the widest is known at the end only, and hold few rows at a time.
     ///
     /// # Errors
     /// Those of `write`.
-    pub fn list<T: Item>(&mut self, items: &[T], more: bool, mut write: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    pub fn list<T: Item>(
+        &mut self,
+        mut items: impl Iterator<Item = T> + Clone,
+        more: bool,
+        mut write: impl FnMut(&str) -> Result<()>,
+    ) -> Result<()> {
         match self.format {
-            Format::Table | Format::Wide if items.is_empty() => Ok(()),
             Format::Table | Format::Wide => {
-                let headers = std::mem::take(&mut self.headers);
-                write(&self.columns.print(items.iter().map(Item::row), headers))
+                for item in items.clone() {
+                    self.columns.widen(&item.row());
+                }
+                let mut rows = items.map(|item| item.row()).peekable();
+                while rows.peek().is_some() {
+                    let headers = std::mem::take(&mut self.headers);
+                    write(&self.columns.print(rows.by_ref().take(ROWS), headers))?;
+                }
+                Ok(())
             }
-            Format::Name => write(
-                &items
-                    .iter()
-                    .map(|item| format!("{}\n", item.name()))
-                    .collect::<String>(),
-            ),
-            Format::Json | Format::Yaml if more => items.iter().try_for_each(|item| write(&line(self.format, item)?)),
+            Format::Name => write(&items.map(|item| format!("{}\n", item.name())).collect::<String>()),
+            Format::Json | Format::Yaml if more => items.try_for_each(|item| write(&line(self.format, &item)?)),
             Format::Json | Format::Yaml => list(self.format, self.kind, items, write),
         }
     }
@@ -61,6 +81,6 @@ impl Printer {
     /// # Errors
     /// Those of `write`.
     pub fn one<T: Item>(&mut self, item: &T, write: impl FnMut(&str) -> Result<()>) -> Result<()> {
-        self.list(std::slice::from_ref(item), true, write)
+        self.list(std::iter::once(item), true, write)
     }
 }

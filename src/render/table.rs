@@ -1,6 +1,7 @@
 //! Tables: upper-case headers, three spaces between columns, no lines, no spaces at a line's end, never wrapped.
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use unicode_width::UnicodeWidthStr;
 
 use crate::ui;
 
@@ -27,6 +28,15 @@ impl Columns {
         Self {
             headers: headers.iter().map(|&header| header.to_owned()).collect(),
             widths: Vec::new(),
+        }
+    }
+
+    /// Makes room for a row that is printed later.
+    pub fn widen(&mut self, row: &[String]) {
+        self.widths.resize(row.len().max(self.widths.len()), 0);
+        for (width, text) in self.widths.iter_mut().zip(row) {
+            let columns = u16::try_from(cell(text).width()).unwrap_or(u16::MAX);
+            *width = columns.max(*width);
         }
     }
 

@@ -17,7 +17,8 @@ pub struct Call {
     body: Option<Value>,
 }
 
-/// A GET of `path`, which is given without a query and not percent-encoded.
+/// A GET of `path`, which is given without a query and not percent-encoded. A `*` at its end stands for anything: IDs
+/// that the program chooses.
 pub fn get(path: &str) -> Call {
     Call::new("GET", path)
 }
@@ -86,7 +87,10 @@ impl Call {
 
     pub fn fits(&self, request: &Request) -> bool {
         self.method == request.method
-            && self.path == request.path
+            && match self.path.strip_suffix('*') {
+                Some(start) => request.path.starts_with(start),
+                None => self.path == request.path,
+            }
             && self.query.iter().all(|pair| request.query.contains(pair))
             && !self
                 .no_query
@@ -120,7 +124,7 @@ impl fmt::Display for Call {
 }
 
 /// Whether `whole` has all that `part` has.
-fn has(whole: &Value, part: &Value) -> bool {
+pub fn has(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => part
             .iter()

@@ -203,3 +203,25 @@ fn a_watch_without_tables() {
     let last: Value = serde_json::from_str(outcome.stdout.lines().last().unwrap()).unwrap();
     assert_eq!((&last["name"], &last["status"]), (&json!("failed"), &json!("Degraded")));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_watch_ends_at_ctrl_c_without_a_word() {
+    let sandbox = Sandbox::new();
+    two(&sandbox);
+    sandbox
+        .server
+        .expect(watch_deployments("1000"))
+        .answer(watch([]).held());
+    let event = event(job_row("default", "new", "Running"), "1001");
+    sandbox
+        .server
+        .expect(watch_jobs("1000"))
+        .answer(watch([("ADDED", event)]).held());
+    let outcome = sandbox.run_and_interrupt(&["list", "-w", "-oname"], "new\n");
+    assert_eq!(
+        (outcome.stdout.as_str(), outcome.stderr.as_str()),
+        ("cart\nshop\nnew\n", "")
+    );
+    assert_eq!(outcome.code, Some(130));
+}

@@ -5,7 +5,9 @@
 
 mod answer;
 mod call;
+mod change;
 mod connect;
+mod create;
 mod help;
 mod list;
 mod list_faults;

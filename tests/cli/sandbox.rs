@@ -3,8 +3,11 @@
 
 use std::fmt;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -105,8 +108,56 @@ impl Sandbox {
     /// Runs `kubectl-flink` and checks that all requests came that were expected, and no others.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
         let before = self.server.requests().len();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
-        let output = command
+        let output = Command::from_std(self.command(arguments))
+            .write_stdin(self.stdin.clone())
+            .timeout(LIMIT)
+            .output()
+            .unwrap();
+        self.outcome(arguments, output, before)
+    }
+
+    /// Runs it until all expected requests have come and `text` is on its stdout, then presses Ctrl-C.
+    #[cfg(unix)]
+    pub fn run_and_interrupt(&self, arguments: &[&str], text: &str) -> Outcome {
+        let before = self.server.requests().len();
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let reader = std::thread::spawn({
+            let seen = Arc::clone(&seen);
+            move || {
+                let mut buffer = [0; 4096];
+                while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+                    seen.lock().unwrap().extend_from_slice(&buffer[..count]);
+                }
+            }
+        });
+        let begun = Instant::now();
+        let there = || String::from_utf8_lossy(&seen.lock().unwrap()).contains(text) && self.server.faults().is_empty();
+        while !there() && begun.elapsed() < LIMIT && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let signal = if begun.elapsed() < LIMIT { "-INT" } else { "-KILL" };
+        // It may have ended by itself, which the outcome tells.
+        let _ = std::process::Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        let mut output = child.wait_with_output().unwrap();
+        reader.join().unwrap();
+        output.stdout.clone_from(&seen.lock().unwrap());
+        self.outcome(arguments, output, before)
+    }
+
+    /// The program with its arguments and environment.
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
+        command
             .args(arguments)
             .env_clear()
             .env("HOME", self.home())
@@ -115,11 +166,11 @@ impl Sandbox {
             .env("LANG", "C.UTF-8")
             .env("TZ", "UTC")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.home())
-            .write_stdin(self.stdin.clone())
-            .timeout(LIMIT)
-            .output()
-            .unwrap();
+            .current_dir(self.home());
+        command
+    }
+
+    fn outcome(&self, arguments: &[&str], output: Output, before: usize) -> Outcome {
         let plain = |bytes: Vec<u8>| self.redact(&String::from_utf8(bytes).unwrap());
         let outcome = Outcome {
             stdout: plain(output.stdout),

@@ -174,3 +174,48 @@ impl Script {
         answer
     }
 }
+
+mod tests {
+    use super::*;
+    use crate::sandbox::Sandbox;
+
+    #[test]
+    #[should_panic(expected = "came unexpected: GET /apis/batch/v1/namespaces/default/jobs")]
+    fn a_request_that_nobody_expects_fails_the_test() {
+        Sandbox::new().run(&["list"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "did not come (2 left): DELETE /api/v1/pods\n      with a=b")]
+    fn a_request_that_does_not_come_fails_the_test() {
+        let sandbox = Sandbox::new();
+        let call = delete("/api/v1/pods").query("a", "b");
+        sandbox.server.expect(call).times(2).answer(text(200, ""));
+        sandbox.run(&["--version"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "came unexpected")]
+    fn order_matters_where_a_test_says_so() {
+        let sandbox = Sandbox::new();
+        sandbox.server.in_order();
+        for path in ["/api/v1/pods", "/apis/batch/v1/namespaces/default/jobs"] {
+            sandbox.server.expect(get(path)).answer(text(200, ""));
+        }
+        sandbox.run(&["list"]);
+    }
+
+    #[test]
+    fn a_body_has_what_is_expected_and_may_have_more() {
+        let whole = serde_json::json!({"a": {"b": 1, "c": 2}, "d": [{"e": 1, "f": 2}]});
+        for (part, fits) in [
+            (serde_json::json!({"a": {"b": 1}}), true),
+            (serde_json::json!({"d": [{"f": 2}]}), true),
+            (serde_json::json!({"a": {"b": 2}}), false),
+            (serde_json::json!({"d": []}), false),
+            (serde_json::json!({"x": null}), false),
+        ] {
+            assert_eq!(crate::call::has(&whole, &part), fits, "{part}");
+        }
+    }
+}

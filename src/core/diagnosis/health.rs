@@ -7,8 +7,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::flink::{JobOverview, JobState};
 use super::observed::{Observed, Role, last_seen, words};
 use super::trace::one_line;
-use super::verdict::{of_job, subject, suspicions};
-use super::{Cause, CauseKind, Grace, Severity, Verdict, ends, known, objects, pods, root_cause, stage, verdict};
+use super::verdict::{nothing_ran, of_job, subject, suspicions};
+use super::{Cause, CauseKind, Grace, PodContainer, Severity, Verdict, ends, known, objects, pods, root_cause, stage, verdict};
 use crate::core::age::age;
 use crate::core::live::{Checkpoint, Checkpoints, Exception, Reach, Snapshot};
 use crate::core::settings::Settings;
@@ -60,6 +60,16 @@ pub fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec
     }
     found.sort_by_key(|cause| cause.kind.severity());
     found
+}
+
+/// For a JobManager that ended well, and whose job nobody saw: whose log tells if there was one, and the cause if not.
+#[must_use]
+pub fn unseen_job(observed: &Observed, now: Timestamp) -> Option<(PodContainer, Cause)> {
+    let Verdict::Finished { job_id: None, .. } = verdict(observed, now, &Grace::default()) else {
+        return None;
+    };
+    let log = ends::log_of(observed, Role::JobManager)?;
+    Some((log, nothing_ran()))
 }
 
 fn is_deleting(observed: &Observed) -> bool {

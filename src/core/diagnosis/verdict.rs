@@ -126,15 +126,18 @@ fn completed(observed: &Observed) -> Verdict {
             )),
         };
     }
-    let cause = Cause::new(
+    failed(nothing_ran().log_of(ends::log_of(observed, Role::JobManager)))
+}
+
+/// The JobManager ended well without a job.
+pub(super) fn nothing_ran() -> Cause {
+    Cause::new(
         CauseKind::NothingRan,
         "the JobManager ended with exit code 0, and no job was seen running",
     )
     // Both seen: 1.20 with high availability, 2.3 without.
     .hint("with --ha a job ID that ended once is not run again: give the new run a new one")
     .hint("a main() that calls no execute() ends like this from Flink 2 on")
-    .log_of(ends::log_of(observed, Role::JobManager));
-    failed(cause)
 }
 
 fn findings<'a>(observed: &'a Observed, now: Timestamp, grace: &'a Grace) -> impl Iterator<Item = Finding> + 'a {
@@ -233,9 +236,13 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
         return None;
     };
     let (wanted, ready) = objects::taskmanagers(observed);
+    // A TaskManager registers before it offers its slots, so the numbers are believed only after a while.
+    let settled = job
+        .started()
+        .is_some_and(|since| now.duration_since(since) >= grace.patience);
     let all_registered = wanted > 0 && ready >= wanted && overview.taskmanagers >= wanted;
     let too_few = |text| Cause::new(CauseKind::TooFewSlots, text).hint("raise --slots, or lower --parallelism");
-    if all_registered {
+    if all_registered && settled {
         let slots = overview.slots_total;
         if let Some(needed) = observed.parallelism.filter(|needed| slots < *needed) {
             return Some(too_few(format!(
@@ -243,11 +250,7 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
             )));
         }
         let waits = job.tasks.scheduled > 0 && overview.slots_available == 0;
-        if waits
-            && job
-                .started()
-                .is_some_and(|since| now.duration_since(since) >= grace.patience)
-        {
+        if waits {
             return Some(too_few(format!(
                 "too few slots: {} of {} tasks wait for one, and all {slots} slots of all {wanted} TaskManagers are taken",
                 job.tasks.scheduled, job.tasks.total

@@ -476,3 +476,6 @@ fn map<'a>(object: &'a mut Value, path: &[&str]) -> Result<&'a mut Map<String, V
     at.as_object_mut()
         .ok_or_else(|| Error::usage(format!("{} in a template is no map", path.join("."))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,402 @@
+//! `savepoint-resume` and `delete` without a real cluster: what is asked, in which order, and what is never done.
+
+use serde_json::{Value, json as tree};
+
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{Server, cut, delete, get, json, patch, post, put, status, text};
+use crate::snapshot;
+
+const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
+const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
+const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
+const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
+const ID: &str = "00000000000000000000000000000001";
+
+/// The objects and the history that `create demo` leaves.
+struct Made {
+    service: Value,
+    job: Value,
+    deployment: Value,
+    history: Value,
+}
+
+fn made(savepoints: &Value) -> Made {
+    let flags = [
+        "create",
+        "demo",
+        "--image",
+        "flink:2.3.0",
+        "--dry-run=client",
+        "-o",
+        "json",
+    ];
+    let list: Value = serde_json::from_str(&Sandbox::bare().run(&flags).stdout).unwrap();
+    let spec = tree!({
+        "apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "demo"},
+        "spec": {"image": "flink:2.3.0", "job": {"parallelism": 1}},
+    });
+    let revision = tree!({"number": 1, "createdAt": "2026-01-01T00:00:00Z", "command": "create", "spec": spec});
+    Made {
+        service: list["items"][0].clone(),
+        job: list["items"][1].clone(),
+        deployment: list["items"][2].clone(),
+        history: tree!({
+            "metadata": {"name": "demo-history", "resourceVersion": "5"},
+            "data": {"format": "1", "revision.1": revision.to_string(), "savepoints": savepoints.to_string()},
+        }),
+    }
+}
+
+fn savepoint(progress: &str, path: Option<&str>) -> Value {
+    tree!({"triggerId": "1".repeat(32), "jobId": ID, "progress": progress, "path": path, "format": "CANONICAL",
+        "reason": "savepoint-resume", "requestedAt": "2026-01-01T00:00:00Z"})
+}
+
+/// Answers the reads with which every change begins.
+fn reads(server: &Server, made: &Made) {
+    server.expect(get(SERVICE)).answer(json(&made.service));
+    server.expect(get(JOB)).answer(json(&made.job));
+    server.expect(get(DEPLOYMENT)).answer(json(&made.deployment));
+    server.expect(get(HISTORY)).answer(json(&made.history));
+}
+
+fn runs(server: &Server) {
+    let jobs = tree!({"jobs": [{"jid": ID, "name": "j", "state": "RUNNING", "start-time": 1, "end-time": -1, "tasks": {"total": 1, "running": 1}}]});
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&jobs));
+}
+
+fn dry_runs(server: &Server) {
+    server
+        .expect(patch(SERVICE).query("dryRun", "All"))
+        .answer(json(&tree!({})));
+    server
+        .expect(patch(DEPLOYMENT).query("dryRun", "All"))
+        .answer(json(&tree!({})));
+    server
+        .expect(
+            post(JOBS)
+                .query("dryRun", "All")
+                .body(tree!({"metadata": {"name": "demo-mastex"}})),
+        )
+        .answer(text(201, "{}"));
+}
+
+/// What comes after the savepoint: the path is written down, the Job goes, and everything comes anew.
+fn comes_anew(server: &Server, writes: usize) {
+    server
+        .expect(put(HISTORY))
+        .times(writes)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    server.expect(delete(JOB)).answer(json(&tree!({})));
+    server
+        .expect(get(PODS))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+    server
+        .expect(patch(SERVICE).no_query("dryRun"))
+        .answer(json(&tree!({})));
+    server.expect(patch(JOB).no_query("dryRun")).answer(text(201, "{}"));
+    server
+        .expect(patch(DEPLOYMENT).no_query("dryRun"))
+        .answer(json(&tree!({})));
+}
+
+fn completed() -> Value {
+    tree!({"status": {"id": "COMPLETED"}, "operation": {"location": "s3://b/sp-2"}})
+}
+
+fn resume(sandbox: &Sandbox, more: &[&str]) -> Outcome {
+    let mut arguments = vec!["savepoint-resume", "demo", "--no-wait"];
+    arguments.extend(more);
+    sandbox.run(&arguments)
+}
+
+fn position(outcome: &Outcome, start: &str) -> usize {
+    let found = outcome.requests.iter().position(|request| request.starts_with(start));
+    found.unwrap_or_else(|| panic!("no {start} in {:#?}", outcome.requests))
+}
+
+#[test]
+fn the_trigger_is_written_down_before_flink_hears_of_it_and_the_path_before_anything_is_deleted() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(&tree!([])));
+    runs(server);
+    dry_runs(server);
+    server
+        .expect(post(&format!("{FLINK}/jobs/{ID}/stop")).body(tree!({"drain": false, "formatType": "CANONICAL"})))
+        .answer(text(202, "{\"request-id\":\"x\"}"));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .answer(json(&tree!({"status": {"id": "IN_PROGRESS"}, "operation": null})));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .answer(json(&completed()));
+    comes_anew(server, 3);
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let writes: Vec<_> = outcome
+        .requests
+        .iter()
+        .enumerate()
+        .filter(|(_, request)| request.starts_with("PUT"))
+        .map(|(at, _)| at)
+        .collect();
+    assert!(
+        writes[0] < position(&outcome, &format!("POST {FLINK}")),
+        "{:#?}",
+        outcome.requests
+    );
+    assert!(
+        writes[1] < position(&outcome, &format!("DELETE {JOB}")),
+        "{:#?}",
+        outcome.requests
+    );
+    assert!(
+        position(&outcome, &format!("GET {PODS}")) < position(&outcome, &format!("PATCH {JOB}?")),
+        "{:#?}",
+        outcome.requests
+    );
+    snapshot!(outcome);
+}
+
+#[test]
+fn a_lost_answer_to_the_stop_is_looked_up_not_repeated() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(&tree!([])));
+    runs(server);
+    dry_runs(server);
+    server.expect(post(&format!("{FLINK}/jobs/{ID}/stop"))).answer(cut());
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .answer(json(&completed()));
+    comes_anew(server, 3);
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}
+
+#[test]
+fn a_savepoint_that_fails_leaves_the_job_running() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(&tree!([])));
+    runs(server);
+    dry_runs(server);
+    server
+        .expect(put(HISTORY))
+        .times(2)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    server
+        .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
+        .answer(text(202, "{\"request-id\":\"x\"}"));
+    let trace = "java.util.concurrent.CompletionException: x\nCaused by: java.lang.UnsupportedOperationException: Not supported yet\n";
+    let failed =
+        tree!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"class": "x", "stack-trace": trace}}});
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .answer(json(&failed));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    snapshot!(outcome);
+}
+
+#[test]
+fn a_refused_dry_run_leaves_the_job_running() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(&tree!([])));
+    runs(server);
+    server
+        .expect(patch(SERVICE).query("dryRun", "All"))
+        .answer(json(&tree!({})));
+    server
+        .expect(patch(DEPLOYMENT).query("dryRun", "All"))
+        .answer(json(&tree!({})));
+    server.expect(post(JOBS).query("dryRun", "All")).answer(status(
+        403,
+        "Forbidden",
+        "jobs.batch is forbidden: exceeded quota: small",
+    ));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+}
+
+#[test]
+fn a_path_for_a_running_job_needs_a_word_on_its_state() {
+    let sandbox = Sandbox::new();
+    reads(&sandbox.server, &made(&tree!([])));
+    runs(&sandbox.server);
+    snapshot!(resume(&sandbox, &["--from-savepoint", "s3://b/other"]));
+}
+
+#[test]
+fn a_jobmanager_that_does_not_answer_is_not_given_up_without_a_word() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(&tree!([savepoint("completed", Some("s3://b/sp-1"))])));
+    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(status(
+        503,
+        "ServiceUnavailable",
+        "no endpoints available",
+    ));
+    let pod = tree!({"metadata": {"name": "demo-master-x"}, "status": {"phase": "Running"}});
+    server
+        .expect(get(PODS))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": [pod]})));
+    snapshot!(resume(&sandbox, &[]));
+}
+
+#[test]
+fn an_interrupted_resume_is_settled_by_the_next_one() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut made = made(&tree!([savepoint("requested", None)]));
+    made.job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True"}]});
+    reads(server, &made);
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&tree!({"jobs": [{"jid": ID, "state": "FINISHED"}]})));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{}", "1".repeat(32))))
+        .answer(json(&completed()));
+    dry_runs(server);
+    comes_anew(server, 2);
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stderr.contains("goes on from s3://b/sp-2"), "{outcome}");
+}
+
+#[test]
+fn a_deleted_cluster_comes_back_from_its_history() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let made = made(&tree!([savepoint("completed", Some("s3://b/sp-1"))]));
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        server.expect(get(path)).answer(status(404, "NotFound", "not found"));
+    }
+    server.expect(get(HISTORY)).answer(json(&made.history));
+    dry_runs(server);
+    server.expect(delete(JOB)).answer(status(404, "NotFound", "not found"));
+    server
+        .expect(get(PODS))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+    server
+        .expect(put(HISTORY))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    server.expect(patch(SERVICE).no_query("dryRun")).answer(text(201, "{}"));
+    server
+        .expect(
+            patch(JOB)
+                .no_query("dryRun")
+                .body(tree!({"metadata": {"annotations": {"kubectl-flink/revision": "2"}}})),
+        )
+        .answer(text(201, "{}"));
+    server
+        .expect(patch(DEPLOYMENT).no_query("dryRun"))
+        .answer(text(201, "{}"));
+    snapshot!(resume(&sandbox, &[]));
+}
+
+#[test]
+fn a_cluster_that_never_was() {
+    for command in [&["savepoint-resume", "demo"][..], &["delete", "demo", "--yes"]] {
+        let sandbox = Sandbox::new();
+        for path in [SERVICE, JOB, DEPLOYMENT, HISTORY] {
+            sandbox
+                .server
+                .expect(get(path))
+                .answer(status(404, "NotFound", "not found"));
+        }
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(3), "{outcome}");
+    }
+}
+
+#[test]
+fn a_history_of_a_newer_format_is_left_alone() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut made = made(&tree!([]));
+    made.history["data"]["format"] = tree!("7");
+    reads(server, &made);
+    snapshot!(resume(&sandbox, &[]));
+}
+
+#[test]
+fn nothing_is_deleted_without_an_answer() {
+    let sandbox = Sandbox::new();
+    reads(
+        &sandbox.server,
+        &made(&tree!([savepoint("completed", Some("s3://b/sp-1"))])),
+    );
+    runs(&sandbox.server);
+    let outcome = sandbox.run(&["delete", "demo"]);
+    assert_eq!(outcome.code, Some(2), "{outcome}");
+    snapshot!(outcome);
+}
+
+#[test]
+fn a_dry_run_deletes_nothing() {
+    let sandbox = Sandbox::new();
+    reads(&sandbox.server, &made(&tree!([])));
+    runs(&sandbox.server);
+    snapshot!(sandbox.run(&["delete", "demo", "--dry-run", "--purge"]));
+}
+
+#[test]
+fn the_jobmanager_is_gone_before_the_rest_goes() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(&tree!([])));
+    runs(server);
+    for path in [JOB, DEPLOYMENT, SERVICE] {
+        server
+            .expect(delete(path).query("propagationPolicy", "Background"))
+            .answer(json(&tree!({})));
+    }
+    server
+        .expect(get(PODS))
+        .times(2)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+    let outcome = sandbox.run(&["delete", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let order = [
+        format!("DELETE {JOB}"),
+        format!("GET {PODS}"),
+        format!("DELETE {DEPLOYMENT}"),
+        format!("DELETE {SERVICE}"),
+    ];
+    let places: Vec<_> = order.iter().map(|start| position(&outcome, start)).collect();
+    assert!(places.is_sorted(), "{:#?}", outcome.requests);
+}
+
+#[test]
+fn of_several_the_missing_one_is_told_and_the_others_are_deleted() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(&tree!([])));
+    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(status(
+        503,
+        "ServiceUnavailable",
+        "no endpoints available",
+    ));
+    server
+        .expect(get(PODS))
+        .times(3)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+    for path in [SERVICE, JOB, DEPLOYMENT, HISTORY] {
+        let other = path.replace("/demo-", "/other-");
+        server.expect(get(&other)).answer(status(404, "NotFound", "not found"));
+    }
+    for path in [JOB, DEPLOYMENT, SERVICE] {
+        server.expect(delete(path)).answer(json(&tree!({})));
+    }
+    let outcome = sandbox.run(&["delete", "other", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo deleted\n");
+}

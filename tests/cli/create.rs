@@ -1,0 +1,433 @@
+//! `create` without a real cluster: what is rendered, what is refused, what is sent.
+
+use std::time::Duration;
+
+use serde_json::{Value, json as tree};
+
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{Answer, cut, get, json, patch, post, status, text};
+use crate::snapshot;
+
+const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
+const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
+const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
+const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// What `create demo --image flink:2.3.0 --dry-run=client -o yaml` and more arguments print.
+fn rendered(arguments: &[&str]) -> Outcome {
+    let mut all = vec![
+        "create",
+        "demo",
+        "--image",
+        "flink:2.3.0",
+        "--dry-run=client",
+        "-o",
+        "yaml",
+    ];
+    all.extend(arguments);
+    let outcome = Sandbox::bare().run(&all);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    outcome
+}
+
+#[test]
+fn defaults() {
+    snapshot!(rendered(&[]));
+}
+
+#[test]
+fn job_options_and_program_arguments() {
+    snapshot!(rendered(&[
+        "--job-classname",
+        "com.example.Job",
+        "--job-id-seed",
+        "demo",
+        "--fromSavepoint",
+        "s3://b/sp",
+        "--allowNonRestoredState",
+        "--jar",
+        "s3://b/a.jar",
+        "-D",
+        "key=a value",
+        "-Dother=$(X) $$ $HOME",
+        "--",
+        "--input",
+        "$(POD_IP)",
+        "",
+        "y"
+    ]));
+}
+
+#[test]
+fn parallelism_and_slots() {
+    snapshot!(rendered(&["-p", "5", "--slots", "2"]));
+}
+
+#[test]
+fn resources() {
+    snapshot!(rendered(&[
+        "--jobmanager-memory",
+        "2048m",
+        "--taskmanager-memory",
+        "4g",
+        "--jobmanager-cpu",
+        "0.5",
+        "--taskmanager-cpu",
+        "2"
+    ]));
+}
+
+#[test]
+fn high_availability() {
+    snapshot!(rendered(&[
+        "--ha",
+        "s3://b/ha",
+        "--service-account",
+        "flink",
+        "--savepoint-dir",
+        "s3://b/sp",
+        "--checkpoint-dir",
+        "s3://b/cp"
+    ]));
+}
+
+#[test]
+fn the_seeds_node_port() {
+    snapshot!(rendered(&["--node-port"]));
+}
+
+#[test]
+fn legacy_words_and_the_seeds_restart_policy() {
+    snapshot!(rendered(&["--entrypoint", "legacy", "--restart", "on-failure"]));
+}
+
+#[test]
+fn metadata_environment_mounts_and_secrets() {
+    snapshot!(rendered(&[
+        "--label",
+        "team=a",
+        "--annotation",
+        "note=yes",
+        "--env",
+        "TZ=UTC",
+        "--env",
+        "PRICE=$(X)",
+        "--mount",
+        "claim:/data:ro",
+        "--image-pull-secret",
+        "registry",
+        "--image-pull-policy",
+        "always"
+    ]));
+}
+
+#[test]
+fn values_that_yaml_1_1_takes_for_others() {
+    let arguments = [
+        "-Dkey=~", "--label", "a=yes", "--env", "E=1:30", "--", "1_000", "0x1f", "no", "on", "null",
+    ];
+    snapshot!(rendered(&arguments));
+}
+
+#[test]
+fn the_seeds_variables_are_defaults() {
+    let sandbox = Sandbox::bare()
+        .variable("FLINK_APPLICATION_NAME", "demo")
+        .variable("FLINK_IMAGE_NAME", "flink:1.20.5")
+        .variable("FLINK_JOB_PARALLELISM", "3")
+        .variable(
+            "FLINK_JOB_ARGUMENTS",
+            r#""--job-classname", "com.example.Job", "--input", "a b""#,
+        );
+    snapshot!(sandbox.run(&["create", "--dry-run=client", "-o", "yaml"]));
+}
+
+#[test]
+fn a_flink_deployment_from_standard_input() {
+    let sandbox = Sandbox::bare().stdin(
+        "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: basic, namespace: team}\n\
+         spec:\n  image: flink:1.20.5\n  flinkVersion: v1_20\n  flinkConfiguration: {taskmanager.numberOfTaskSlots: '2'}\n\
+         \x20 serviceAccount: flink\n  jobManager: {resource: {memory: 2048m, cpu: 1}}\n  taskManager: {resource: {memory: 2048m, cpu: 1}}\n\
+         \x20 podTemplate: {spec: {containers: [{name: flink-main-container, volumeMounts: [{name: v, mountPath: /v}]}], volumes: [{name: v, emptyDir: {}}]}}\n\
+         \x20 job: {jarURI: 'local:///opt/flink/usrlib/a.jar', entryClass: com.example.Job, args: [--x, '1'], parallelism: 4, upgradeMode: stateless}\n",
+    );
+    snapshot!(sandbox.run(&["create", "-f", "-", "--dry-run=client", "-o", "yaml"]));
+}
+
+#[test]
+fn templates_of_the_users_own() {
+    let sandbox = Sandbox::bare();
+    let folder = sandbox.home().join("mine");
+    let folder = folder.to_str().unwrap();
+    assert_eq!(sandbox.run(&["manifests", folder]).code, Some(0));
+    let job = sandbox.home().join("mine/job-cluster-job.yaml.template");
+    let text = std::fs::read_to_string(&job).unwrap();
+    std::fs::write(&job, text.replace("backoffLimit: 1000", "backoffLimit: 3")).unwrap();
+    let outcome = sandbox.run(&[
+        "create",
+        "demo",
+        "--image",
+        "a:1",
+        "--manifests",
+        folder,
+        "--dry-run=client",
+        "-o",
+        "yaml",
+    ]);
+    assert!(outcome.stdout.contains("backoffLimit: 3\n"), "{outcome}");
+    let again = sandbox.run(&["manifests", folder]);
+    assert_eq!(again.code, Some(8), "{again}");
+}
+
+#[test]
+fn a_dry_run_names_the_objects() {
+    snapshot!(Sandbox::bare().run(&["create", "demo", "--image", "a:1", "--dry-run"]));
+}
+
+/// Each is refused with usage's exit code, before anything is sent: the sandbox fails on any request.
+#[test]
+fn bad_input_is_refused_and_nothing_is_sent() {
+    let sandbox = Sandbox::new();
+    sandbox.file("broken.yaml", "apiVersion: flink.apache.org/v1beta1\nkind: [\n");
+    sandbox.file(
+        "unknown.yaml",
+        "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: a}\nspec: {imagee: b, job: {parallelism: 1}, ingress: {template: x}}\n",
+    );
+    let broken = sandbox.home().join("broken.yaml");
+    let unknown = sandbox.home().join("unknown.yaml");
+    let image = ["--image", "flink:2.3.0"];
+    let long = "a".repeat(46);
+    let cases: Vec<Vec<&str>> = vec![
+        vec![],
+        vec!["demo"],
+        vec![""],
+        vec!["Demo"],
+        vec![&long],
+        vec!["demo", "-p", "0"],
+        vec!["demo", "-p", "-1"],
+        vec!["demo", "-p", "32769"],
+        vec!["demo", "--slots", "0"],
+        vec!["demo", "--job-id", "xyz"],
+        vec![
+            "demo",
+            "--job-id",
+            "00000000000000000000000000000001",
+            "--job-id-seed",
+            "a",
+        ],
+        vec!["demo", "-D", "novalue"],
+        vec!["demo", "-D", "taskmanager.numberOfTaskSlots=2"],
+        vec!["demo", "-D", "jobmanager.rpc.address=x"],
+        vec!["demo", "-D", "high-availability.type=kubernetes"],
+        vec!["demo", "-D", "execution.state-recovery.claim-mode=CLAIM"],
+        vec!["demo", "--jobmanager-memory", "lots"],
+        vec!["demo", "--env", "novalue"],
+        vec!["demo", "--label", "app=x"],
+        vec!["demo", "--node-port=0"],
+        vec!["demo", "--mount", "claim"],
+        vec!["demo", "--from-savepoint", ""],
+        vec!["demo", "--manifests", "/does/not/exist"],
+        vec!["-f", "/does/not/exist"],
+        vec!["-f", broken.to_str().unwrap()],
+        vec!["-f", unknown.to_str().unwrap()],
+        vec!["demo", "--timeout", "soon"],
+    ];
+    let mut report = String::new();
+    for case in cases {
+        let mut arguments = vec!["create"];
+        if case != ["demo"] {
+            arguments.extend(image);
+        }
+        arguments.extend(&case);
+        let outcome = sandbox.run(&arguments);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        assert_eq!(outcome.stdout, "", "{outcome}");
+        let home = sandbox.home().to_str().unwrap();
+        report.push_str(&format!("$ create {}\n{}\n", case.join(" "), outcome.stderr).replace(home, "HOME"));
+    }
+    insta::assert_snapshot!(report);
+}
+
+fn created(object: &Value) -> Answer {
+    text(201, &object.to_string())
+}
+
+/// Dry runs and the history side by side, then the objects and the history side by side: two round trips deep.
+#[test]
+fn a_cluster_is_created_in_two_round_trips() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        server
+            .expect(
+                patch(path)
+                    .query("dryRun", "All")
+                    .query("fieldManager", "kubectl-flink"),
+            )
+            .answer(created(&tree!({})));
+    }
+    server
+        .expect(get(HISTORY))
+        .answer(status(404, "NotFound", "configmaps \"demo-history\" not found"));
+    server
+        .expect(post(CONFIG_MAPS))
+        .answer(created(&tree!({"metadata": {"resourceVersion": "1"}})));
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        server.expect(patch(path)).answer(created(&tree!({})));
+    }
+    let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--no-wait"]);
+    assert_eq!(outcome.requests.len(), 8, "{outcome}");
+    assert!(
+        outcome.requests[..4]
+            .iter()
+            .all(|request| request.contains("dryRun=All") || request.starts_with("GET")),
+        "{outcome}"
+    );
+    snapshot!(outcome);
+}
+
+#[test]
+fn without_rights_on_config_maps_it_warns_once_and_works() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(created(&tree!({})));
+        server.expect(patch(path)).answer(created(&tree!({})));
+    }
+    server.expect(get(HISTORY)).answer(status(
+        403,
+        "Forbidden",
+        "configmaps \"demo-history\" is forbidden: User \"u\" cannot get resource",
+    ));
+    snapshot!(sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--no-wait"]));
+}
+
+#[test]
+fn an_existing_cluster_that_differs_is_shown_and_left_alone() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let flags = [
+        "create",
+        "demo",
+        "--image",
+        "flink:2.3.0",
+        "-p",
+        "3",
+        "--dry-run=client",
+        "-o",
+        "json",
+    ];
+    let list: Value = serde_json::from_str(&Sandbox::bare().run(&flags).stdout).unwrap();
+    for path in [SERVICE, DEPLOYMENT] {
+        server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(json(&tree!({})));
+    }
+    server.expect(patch(JOB).query("dryRun", "All")).answer(status(
+        422,
+        "Invalid",
+        "Job.batch \"demo-master\" is invalid: spec.template: Invalid value: field is immutable",
+    ));
+    server.expect(get(HISTORY)).answer(status(404, "NotFound", "not found"));
+    for (path, index) in [(SERVICE, 0), (JOB, 1), (DEPLOYMENT, 2)] {
+        server.expect(get(path)).answer(json(&list["items"][index]));
+    }
+    let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    snapshot!(outcome);
+}
+
+/// What the dry run of the Job is answered, and how the command ends. Nothing is created in any case.
+fn refused(answer: Answer, times: usize) -> Outcome {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    server
+        .expect(patch(SERVICE).query("dryRun", "All"))
+        .answer(created(&tree!({})));
+    server
+        .expect(patch(DEPLOYMENT).query("dryRun", "All"))
+        .answer(created(&tree!({})));
+    server
+        .expect(patch(JOB).query("dryRun", "All"))
+        .times(times)
+        .answer(answer);
+    server.expect(get(HISTORY)).answer(status(404, "NotFound", "not found"));
+    sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--request-timeout", "2s"])
+}
+
+#[test]
+fn a_quota_stops_it_before_the_first_object() {
+    snapshot!(refused(
+        status(
+            403,
+            "Forbidden",
+            "jobs.batch \"demo-master\" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0"
+        ),
+        1
+    ));
+}
+
+#[test]
+fn a_missing_right_is_named_with_its_rule() {
+    snapshot!(refused(
+        status(
+            403,
+            "Forbidden",
+            "jobs.batch \"demo-master\" is forbidden: User \"u\" cannot patch resource \"jobs\" in API group \"batch\" in the namespace \"default\""
+        ),
+        1
+    ));
+}
+
+#[test]
+fn expired_credentials() {
+    snapshot!(refused(status(401, "Unauthorized", "Unauthorized"), 1));
+}
+
+#[test]
+fn a_missing_namespace() {
+    snapshot!(refused(status(404, "NotFound", "namespaces \"default\" not found"), 1));
+}
+
+#[test]
+fn an_invalid_object() {
+    snapshot!(refused(
+        status(
+            422,
+            "Invalid",
+            "Job.batch \"demo-master\" is invalid: metadata.labels: Invalid value: \"a b\""
+        ),
+        1
+    ));
+}
+
+#[test]
+fn a_server_that_is_too_busy() {
+    snapshot!(refused(
+        status(429, "TooManyRequests", "slow down").header("retry-after", "0"),
+        5
+    ));
+}
+
+#[test]
+fn a_server_with_an_internal_error() {
+    snapshot!(refused(
+        status(500, "InternalError", "etcdserver: request timed out"),
+        1
+    ));
+}
+
+#[test]
+fn an_answer_that_is_cut() {
+    let outcome = refused(cut(), 1);
+    assert_eq!(outcome.code, Some(7), "{outcome}");
+}
+
+#[test]
+fn an_answer_that_does_not_come() {
+    let outcome = refused(json(&tree!({})).after(Duration::from_secs(20)), 1);
+    assert_eq!(outcome.code, Some(5), "{outcome}");
+}
