@@ -45,6 +45,7 @@ enum Command {
     Status(commands::status::StatusArgs),
     Why(commands::why::WhyArgs),
     Logs(commands::logs::LogsArgs),
+    Doctor(commands::doctor::DoctorArgs),
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     Delete(Box<commands::delete::DeleteArgs>),
     Manifests(commands::manifests::ManifestsArgs),
@@ -53,7 +54,7 @@ enum Command {
 impl Command {
     /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
     fn only_reads(&self) -> bool {
-        matches!(self, Self::List(_) | Self::Status(_) | Self::Logs(_) | Self::Why(_))
+        matches!(self, Self::List(_) | Self::Status(_) | Self::Logs(_) | Self::Why(_) | Self::Doctor(_))
     }
 }
 
@@ -93,6 +94,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::SavepointResume(args) => commands::savepoint_resume::run(&connection, *args).await,
         Command::List(args) => commands::list::run(&connection, args).await,
+        Command::Doctor(args) => commands::doctor::run(&connection, &args).await,
         Command::Logs(args) => commands::logs::run(&connection, &args).await,
         Command::Status(args) => commands::status::run(&connection, &args).await,
         Command::Why(args) => commands::why::run(&connection, &args).await,

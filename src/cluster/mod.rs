@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod changes;
+pub mod checkup;
 pub mod connect;
 pub mod deploy;
 pub mod fault;

@@ -3,6 +3,7 @@
 pub mod create;
 pub mod delete;
 mod delete_plan;
+pub mod doctor;
 mod launch;
 pub mod list;
 pub mod logs;

@@ -7,6 +7,7 @@ pub mod age;
 pub mod arguments;
 pub mod diagnosis;
 pub mod difference;
+pub mod doctor;
 pub mod flink;
 pub mod flink_deployment;
 pub mod history;
