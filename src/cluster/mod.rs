@@ -12,6 +12,7 @@ pub mod flink;
 pub mod flink_metrics;
 mod kubeconfig;
 pub mod ledger;
+pub mod live;
 pub mod logs;
 pub mod resource;
 pub mod savepoint;

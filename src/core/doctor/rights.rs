@@ -72,7 +72,6 @@ pub const RIGHTS: &[Right] = &[
     need("", "pods", "get", "logs --follow, ui"),
     need("", "pods", "list", "status, why, logs, create, delete"),
     need("", "pods", "watch", "logs --follow, create, delete, wait"),
-    need("", "pods", "deletecollection", "savepoint-resume"),
     need("", "pods/log", "get", "logs, why, create"),
     want("", "events", "list", "why, status, events, create"),
     want("", "events", "watch", "events --watch, create"),
