@@ -2,6 +2,7 @@
 //!
 //! [`super::verdict`] asks whether a cluster comes up; here it is asked what keeps it from running well.
 
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::flink::{JobOverview, JobState};
@@ -11,7 +12,7 @@ use super::verdict::{nothing_ran, of_job, subject, suspicions};
 use super::{Cause, CauseKind, Grace, PodContainer, Severity, Verdict, ends, known, objects, pods, root_cause, stage, verdict};
 use crate::core::age::age;
 use crate::core::live::{Checkpoint, Checkpoints, Exception, Reach, Snapshot};
-use crate::core::settings::Settings;
+use crate::core::settings::{Settings, main_container};
 
 /// Share of its time above which a vertex counts as held up.
 const BACKPRESSURED: f64 = 0.5;
@@ -143,7 +144,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     found.extend(suspicions(observed, now));
     found.extend(unregistered(observed, now));
     // It may be the consequence of what the exceptions tell, so those are judged first.
-    let failing = failing(snapshot, now, &grace);
+    let failing = failing(observed, snapshot, now, &grace);
     let of_job = of_job(observed, now, &grace);
     match (failing, of_job) {
         (Some(failing), Some(of_job)) if of_job.kind == CauseKind::Restarting => found.push(failing),
@@ -258,7 +259,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
 }
 
 /// A job that fails now, or failed a short time ago.
-fn failing(snapshot: &Snapshot, now: Timestamp, grace: &Grace) -> Option<Cause> {
+fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Grace) -> Option<Cause> {
     let job = snapshot.job.as_ref()?;
     let newest = snapshot.exceptions.first();
     let within = |exception: &Exception, limit| time(exception.at).is_some_and(|at| now.duration_since(at) <= limit);
@@ -289,9 +290,22 @@ fn failing(snapshot: &Snapshot, now: Timestamp, grace: &Grace) -> Option<Cause> 
     };
     let cause = cause.hint("kubectl flink exceptions shows the whole traces");
     Some(match newest {
-        Some(exception) => backpressured(explained(cause, exception), snapshot),
+        Some(exception) => backpressured(images(explained(cause, exception), observed), snapshot),
         None => cause,
     })
+}
+
+/// A class that only the JobManager has is most often one of its image.
+fn images(cause: Cause, observed: &Observed) -> Cause {
+    let image = |template: Option<&PodTemplateSpec>| main_container(template?)?.image.clone();
+    let own = observed.job.as_ref().and_then(|job| job.spec.as_ref()).map(|spec| &spec.template);
+    let theirs = observed.deployment.as_ref().and_then(|it| it.spec.as_ref()).map(|spec| &spec.template);
+    match (image(own), image(theirs)) {
+        (Some(own), Some(theirs)) if own != theirs && cause.kind == CauseKind::ClassOnTaskManagers => cause
+            .evidence(format!("the JobManager's image is {own}"))
+            .evidence(format!("the TaskManagers' image is {theirs}")),
+        _ => cause,
+    }
 }
 
 /// The cause with what an exception tells.
@@ -307,9 +321,7 @@ fn explained(cause: Cause, exception: &Exception) -> Cause {
     // Flink deserializes operators on TaskManagers: what the JobManager could load is missing there.
     if cause.kind == CauseKind::ClassMissing && exception.task.is_some() {
         cause.kind = CauseKind::ClassOnTaskManagers;
-        cause.hints = vec![
-            "the jar must be in the image of the TaskManagers too, at the same path: /opt/flink/usrlib, or --jar".to_owned(),
-        ];
+        cause.hints = vec![known::ON_TASK_MANAGERS.to_owned()];
     }
     cause
 }

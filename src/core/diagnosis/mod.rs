@@ -19,6 +19,8 @@ mod trace;
 mod verdict;
 
 #[cfg(test)]
+mod causes_tests;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod health_tests;
