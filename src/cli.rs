@@ -45,6 +45,7 @@ enum Command {
     Status(commands::status::StatusArgs),
     Why(commands::why::WhyArgs),
     Logs(commands::logs::LogsArgs),
+    Top(commands::top::TopArgs),
     Doctor(commands::doctor::DoctorArgs),
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     Delete(Box<commands::delete::DeleteArgs>),
@@ -54,7 +55,10 @@ enum Command {
 impl Command {
     /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
     fn only_reads(&self) -> bool {
-        matches!(self, Self::List(_) | Self::Status(_) | Self::Logs(_) | Self::Why(_) | Self::Doctor(_))
+        matches!(
+            self,
+            Self::List(_) | Self::Status(_) | Self::Logs(_) | Self::Why(_) | Self::Top(_) | Self::Doctor(_)
+        )
     }
 }
 
@@ -94,10 +98,11 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::SavepointResume(args) => commands::savepoint_resume::run(&connection, *args).await,
         Command::List(args) => commands::list::run(&connection, args).await,
-        Command::Doctor(args) => commands::doctor::run(&connection, &args).await,
+        Command::Doctor(args) => Box::pin(commands::doctor::run(&connection, &args)).await,
+        Command::Top(args) => Box::pin(commands::top::run(&connection, &args)).await,
         Command::Logs(args) => commands::logs::run(&connection, &args).await,
-        Command::Status(args) => commands::status::run(&connection, &args).await,
-        Command::Why(args) => commands::why::run(&connection, &args).await,
+        Command::Status(args) => Box::pin(commands::status::run(&connection, &args)).await,
+        Command::Why(args) => Box::pin(commands::why::run(&connection, &args)).await,
     }
 }
 

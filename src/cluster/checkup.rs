@@ -102,10 +102,7 @@ pub async fn checkup(cluster: &Cluster) -> Result<Checkup> {
         version: version?,
         rights: rights?,
         quotas,
-        namespace: match own {
-            Ok(found) => Some(found),
-            Err(_) => None,
-        },
+        namespace: own.ok(),
         services,
         histories,
         inventory: inventory.ok().map(|(inventory, _)| inventory),
@@ -173,7 +170,10 @@ pub async fn account(cluster: &Cluster, account: &str) -> AccountCheck {
     let ask = |verb: &'static str| async move {
         let target = Target::collection("create", LOCAL_ACCESS_REVIEWS, Some(namespace));
         let user = format!("system:serviceaccount:{namespace}:{account}");
-        let groups = ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+        let groups = [
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{namespace}"),
+        ];
         let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": LOCAL_ACCESS_REVIEWS.kind,
             "metadata": {"namespace": namespace}, "spec": {"user": user, "groups": groups,
             "resourceAttributes": attributes(namespace, "", "configmaps", verb)}});
@@ -187,7 +187,11 @@ pub async fn account(cluster: &Cluster, account: &str) -> AccountCheck {
             AccountCheck::Unknown
         }
         Ok(answers) => {
-            let lacks: Vec<_> = answers.iter().filter(|(_, allowed)| !allowed).map(|(verb, _)| *verb).collect();
+            let lacks: Vec<_> = answers
+                .iter()
+                .filter(|(_, allowed)| !allowed)
+                .map(|(verb, _)| *verb)
+                .collect();
             if lacks.is_empty() {
                 AccountCheck::Fine
             } else {

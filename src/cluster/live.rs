@@ -23,7 +23,9 @@ pub type LiveJobs = BTreeMap<Key, LiveJob>;
 /// Asks the JobManagers of those `clusters` that can have one.
 pub async fn live_jobs<'a>(cluster: &Cluster, clusters: impl IntoIterator<Item = (&'a Key, &'a Parts)>) -> LiveJobs {
     let snapshots = snapshots(cluster, clusters).await;
-    let live = snapshots.iter().map(|(key, snapshot)| (key.clone(), LiveJob::of(snapshot)));
+    let live = snapshots
+        .iter()
+        .map(|(key, snapshot)| (key.clone(), LiveJob::of(snapshot)));
     live.collect()
 }
 

@@ -18,4 +18,5 @@ pub mod resource;
 pub mod savepoint;
 pub mod survey;
 pub mod tables;
+pub mod usage;
 pub mod wait;

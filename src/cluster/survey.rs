@@ -15,8 +15,8 @@ use super::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Target, encode};
 use crate::core::diagnosis::{Cause, LogCause, Observed, PodContainer, root_cause};
 use crate::core::history::History;
 use crate::core::live::Snapshot;
-use crate::core::status;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::core::status;
 use crate::error::{Error, Kind, Result};
 
 /// Pods and Events that are read. A cluster of more Pods is told of by these.
@@ -69,19 +69,24 @@ pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
     let (job, deployment) = (job?, deployment?);
     let mut remarks = Vec::new();
     let mut note = |what: &str, error: &Error| remarks.push(format!("{what} cannot be read: {error}"));
-    let history = ledger.map(|ledger| ledger.history().clone()).unwrap_or_else(|error| {
-        note("the history", &error);
-        History::default()
-    });
+    let history = match ledger {
+        Ok(ledger) => ledger.history().clone(),
+        Err(error) => {
+            note("the history", &error);
+            History::default()
+        }
+    };
     let mut observed = Observed::default();
     if job.is_none() && deployment.is_none() {
         return Err(missing(cluster, name, &history));
     }
     observed.parallelism = job.as_ref().and_then(status::parallelism);
-    job.into_iter().for_each(|job| observed.upsert_job(job));
-    deployment
-        .into_iter()
-        .for_each(|deployment| observed.upsert_deployment(deployment));
+    if let Some(job) = job {
+        observed.upsert_job(job);
+    }
+    if let Some(deployment) = deployment {
+        observed.upsert_deployment(deployment);
+    }
     match pods {
         Ok(pods) => pods
             .into_iter()
@@ -131,7 +136,11 @@ pub async fn log_cause(cluster: &Cluster, of: &PodContainer) -> Option<LogCause>
 /// The end of a container's log.
 pub async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
     let target = Target::object("get", PODS, cluster.namespace(), &of.pod).subresource("log");
-    let query = format!("container={}&previous={}&{LOG_TAIL}", encode(&of.container), of.previous);
+    let query = format!(
+        "container={}&previous={}&{LOG_TAIL}",
+        encode(&of.container),
+        of.previous
+    );
     match cluster.text(&target, &query).await {
         Ok(log) => Some(log),
         Err(error) => {

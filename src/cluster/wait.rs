@@ -19,9 +19,8 @@ use kube::runtime::watcher::{self, Event, watcher};
 use super::api::Cluster;
 use super::flink::Flink;
 use super::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Resource, Target};
-use crate::core::diagnosis::{
-    Cause, FlinkView, Grace, Note, Observed, Role, Stage, Verdict, root_cause, stage, verdict,
-};
+use super::survey::with_log;
+use crate::core::diagnosis::{FlinkView, Grace, Note, Observed, Role, Stage, Verdict, stage, verdict};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::error::{Error, Kind, Result};
 
@@ -29,8 +28,6 @@ use crate::error::{Error, Kind, Result};
 const POLL: Duration = Duration::from_millis(100);
 /// Time after which a verdict is thought over without news: the graces run by the clock.
 const TICK: Duration = Duration::from_secs(1);
-/// Lines and bytes of a log that are read for its root cause.
-const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
 
 /// How a wait ended well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,34 +115,11 @@ pub async fn until_running(
                 return Ok(Outcome::Finished);
             }
             Verdict::Failed(cause) => {
-                return Err(explained(cluster, *cause)
+                return Err(with_log(cluster, *cause)
                     .await
                     .into_error()
                     .context(format!("cluster {name} does not run")));
             }
-        }
-    }
-}
-
-/// Adds to `cause` what the log tells that it names.
-async fn explained(cluster: &Cluster, cause: Cause) -> Cause {
-    let Some(container) = &cause.log_of else {
-        return cause;
-    };
-    let target = Target::object("get", PODS, cluster.namespace(), &container.pod).subresource("log");
-    let query = format!(
-        "container={}&previous={}&{LOG_TAIL}",
-        container.container, container.previous
-    );
-    match cluster.text(&target, &query).await {
-        Ok(log) => match root_cause(&log) {
-            Some(found) => cause.with_log(&found),
-            None => cause,
-        },
-        // The cause stands without the log: it may be forbidden, or gone with its node.
-        Err(error) => {
-            tracing::debug!(%error, "no log");
-            cause
         }
     }
 }

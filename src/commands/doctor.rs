@@ -41,7 +41,10 @@ pub async fn run(connection: &ConnectionArgs, args: &DoctorArgs) -> Result<()> {
     if args.rbac {
         let objects = rights::role(&namespace(connection)?, &args.subject).map_err(Error::usage)?;
         let format = args.output.document().unwrap_or(Format::Yaml);
-        let texts: Vec<String> = objects.iter().map(|object| document(format, object)).collect::<Result<_>>()?;
+        let texts: Vec<String> = objects
+            .iter()
+            .map(|object| document(format, object))
+            .collect::<Result<_>>()?;
         let between = if format == Format::Yaml { "---\n" } else { "" };
         return ui::data(&texts.join(between));
     }
@@ -78,7 +81,10 @@ async fn of_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
     }
     found.extend(doctor::missing_rights(&told.rights, namespace));
     let unknown = |check| Finding::new(Severity::Notice, check, "may not be read, and is not checked");
-    found.extend(told.quotas.map_or_else(|| vec![unknown("quota")], |items| doctor::quotas(&items)));
+    found.extend(
+        told.quotas
+            .map_or_else(|| vec![unknown("quota")], |items| doctor::quotas(&items)),
+    );
     found.push(match &told.namespace {
         Some(Some(namespace)) => doctor::pod_security(namespace),
         _ => unknown("pod security"),
@@ -92,19 +98,25 @@ async fn of_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
         || vec![unknown("left over")],
         |inventory| doctor::left_over(&inventory, now),
     ));
-    found.extend(told.histories.map_or_else(
-        || vec![unknown("history")],
-        |maps| doctor::histories(&maps),
-    ));
+    found.extend(
+        told.histories
+            .map_or_else(|| vec![unknown("history")], |maps| doctor::histories(&maps)),
+    );
     Ok(found)
 }
 
 async fn of_cluster(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding>> {
     let (job, deployment) = roles(cluster, name).await?;
     let job = job.and_then(|job| job.spec).map(|spec| spec.template);
-    let deployment = deployment.and_then(|deployment| deployment.spec).map(|spec| spec.template);
+    let deployment = deployment
+        .and_then(|deployment| deployment.spec)
+        .map(|spec| spec.template);
     if job.is_none() && deployment.is_none() {
-        let text = format!("there is no cluster {:?} in namespace {:?}", name.as_str(), cluster.namespace());
+        let text = format!(
+            "there is no cluster {:?} in namespace {:?}",
+            name.as_str(),
+            cluster.namespace()
+        );
         return Err(Error::new(Kind::NotFound, text));
     }
     let mut found = images(job.as_ref(), deployment.as_ref());
@@ -147,9 +159,16 @@ fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -
 fn high_availability(user: &str, check: &AccountCheck) -> Finding {
     let check_name = "high availability";
     match check {
-        AccountCheck::Fine => Finding::ok(check_name, format!("service account {user} has its rights on ConfigMaps")),
-        AccountCheck::Missing => Finding::new(Severity::Critical, check_name, format!("there is no service account {user}"))
-            .mend(format!("kubectl create serviceaccount {user}")),
+        AccountCheck::Fine => Finding::ok(
+            check_name,
+            format!("service account {user} has its rights on ConfigMaps"),
+        ),
+        AccountCheck::Missing => Finding::new(
+            Severity::Critical,
+            check_name,
+            format!("there is no service account {user}"),
+        )
+        .mend(format!("kubectl create serviceaccount {user}")),
         AccountCheck::Lacks(verbs) => Finding::new(
             Severity::Critical,
             check_name,

@@ -12,4 +12,5 @@ pub mod savepoint_resume;
 mod spec_args;
 mod standing;
 pub mod status;
+pub mod top;
 pub mod why;

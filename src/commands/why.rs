@@ -49,7 +49,7 @@ struct Explanation<'a> {
 pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    let survey = survey(&cluster, &name).await?;
+    let survey = Box::pin(survey(&cluster, &name)).await?;
     let now = Timestamp::now();
     let mut found = problems(&survey.observed, &survey.snapshot, now);
     if let Some((log, cause)) = unseen_job(&survey.observed, now)
@@ -112,7 +112,9 @@ fn healthy(survey: &Survey, now: Timestamp) -> String {
         .as_ref()
         .and_then(|checkpoints| checkpoints.latest.completed.as_ref())
         .and_then(|last| crate::core::status::time(last.latest_ack_timestamp))
-        .map_or_else(String::new, |at| format!(", the last checkpoint was written {} ago", age(at, now)));
+        .map_or_else(String::new, |at| {
+            format!(", the last checkpoint was written {} ago", age(at, now))
+        });
     format!(
         "the job is {}{since}, {} of {} tasks run{checkpoint}",
         job.state, job.tasks.running, job.tasks.total

@@ -24,3 +24,4 @@ pub mod settings;
 pub mod spec;
 pub mod status;
 pub mod template;
+pub mod usage;

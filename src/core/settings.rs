@@ -86,16 +86,17 @@ impl Settings {
     #[must_use]
     pub fn state_paths(&self) -> Vec<(&'static str, &str)> {
         const KEYS: [(&str, [&str; 2]); 3] = [
-            ("--checkpoint-dir", ["execution.checkpointing.dir", "state.checkpoints.dir"]),
+            (
+                "--checkpoint-dir",
+                ["execution.checkpointing.dir", "state.checkpoints.dir"],
+            ),
             (
                 "--savepoint-dir",
                 ["execution.checkpointing.savepoint-dir", "state.savepoints.dir"],
             ),
             ("--ha", ["high-availability.storageDir", "high-availability.storageDir"]),
         ];
-        let set = KEYS
-            .iter()
-            .filter_map(|(flag, keys)| Some((*flag, self.get(keys)?)));
+        let set = KEYS.iter().filter_map(|(flag, keys)| Some((*flag, self.get(keys)?)));
         let savepoint = self.arguments.from_savepoint.as_deref();
         set.chain(savepoint.map(|path| ("--from-savepoint", path))).collect()
     }

@@ -221,19 +221,29 @@ impl From<&Cause> for Problem {
     }
 }
 
+/// What a status is put together from.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Objects, Pods and Events.
+    pub observed: &'a Observed,
+    /// What Flink told.
+    pub snapshot: &'a Snapshot,
+    /// The history.
+    pub history: &'a History,
+    /// What is wrong.
+    pub problems: &'a [Cause],
+}
+
 impl ClusterStatus {
     /// Puts together what was seen.
     #[must_use]
-    pub fn new(
-        namespace: &str,
-        name: &ClusterName,
-        observed: &Observed,
-        snapshot: &Snapshot,
-        history: &History,
-        problems: &[Cause],
-        mut remarks: Vec<String>,
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(namespace: &str, name: &ClusterName, seen: &Seen<'_>, mut remarks: Vec<String>, now: Timestamp) -> Self {
+        let Seen {
+            observed,
+            snapshot,
+            history,
+            problems,
+        } = *seen;
         if let Reach::Closed(why) = &snapshot.reach {
             remarks.push(format!("Flink's REST cannot be asked: {why}"));
         }
@@ -275,7 +285,10 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> ClusterP
         .map(|overview| overview.flink_version.clone())
         .filter(|version| !version.is_empty());
     let restarts = |pod: &k8s_openapi::api::core::v1::Pod| {
-        let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+        let statuses = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.container_statuses.as_ref());
         let most = statuses.into_iter().flatten().map(|status| status.restart_count).max();
         u32::try_from(most.unwrap_or(0)).unwrap_or(0)
     };
@@ -318,7 +331,10 @@ fn parts(observed: &Observed) -> Parts {
     Parts {
         job: observed.job.as_ref().map(|job| {
             let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
-            let holds = conditions.into_iter().flatten().filter(|condition| condition.status == "True");
+            let holds = conditions
+                .into_iter()
+                .flatten()
+                .filter(|condition| condition.status == "True");
             JobManager {
                 traits: traits(&job.metadata),
                 state: JobState::of_conditions(holds.map(|condition| condition.type_.as_str())),

@@ -8,10 +8,14 @@ const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '�
 /// A share as `width` cells that are filled from the left.
 #[must_use]
 pub fn bar(share: f64, width: usize) -> String {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss
+    )]
     let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
     let mut text: String = "█".repeat(eighths / 8);
-    if eighths % 8 > 0 {
+    if !eighths.is_multiple_of(8) {
         text.push(EIGHTHS[eighths % 8]);
     }
     let drawn = text.chars().count();
@@ -71,7 +75,7 @@ pub fn millis(span: u64) -> String {
     #[allow(clippy::cast_precision_loss)]
     match span {
         ..1_000 => format!("{span}ms"),
-        1_000..10_000 if span % 1_000 == 0 => format!("{}s", span / 1_000),
+        1_000..10_000 if span.is_multiple_of(1_000) => format!("{}s", span / 1_000),
         1_000..10_000 => format!("{:.1}s", span as f64 / 1000.0),
         10_000..120_000 => format!("{}s", span / 1000),
         _ if span < 7_200_000 => format!("{}m{}s", span / 60_000, span / 1000 % 60),
@@ -112,11 +116,23 @@ mod tests {
         ] {
             assert_eq!(bytes(Some(amount)), want);
         }
-        for (amount, want) in [(0.0, "0"), (999.9, "1k"), (1234.0, "1.2k"), (45_600.0, "46k"), (2e6, "2M")] {
+        for (amount, want) in [
+            (0.0, "0"),
+            (999.9, "1k"),
+            (1234.0, "1.2k"),
+            (45_600.0, "46k"),
+            (2e6, "2M"),
+        ] {
             assert_eq!(count(Some(amount)), want);
         }
         assert_eq!(count(None), "-");
-        for (span, want) in [(639, "639ms"), (4_210, "4.2s"), (61_000, "61s"), (185_000, "3m5s"), (7_260_000, "2h1m")] {
+        for (span, want) in [
+            (639, "639ms"),
+            (4_210, "4.2s"),
+            (61_000, "61s"),
+            (185_000, "3m5s"),
+            (7_260_000, "2h1m"),
+        ] {
             assert_eq!(millis(span), want);
         }
     }

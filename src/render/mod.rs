@@ -8,6 +8,7 @@ mod printer;
 pub mod status;
 mod structured;
 mod table;
+pub mod top;
 mod why;
 
 pub use findings::findings;

@@ -125,7 +125,11 @@ fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
         }
     );
     line(out, "Job", &text);
-    line(out, "", &format!("{:16}{} {DIM}{}{DIM:#}", "", clean(&job.name), clean(&job.id)));
+    line(
+        out,
+        "",
+        &format!("{:16}{} {DIM}{}{DIM:#}", "", clean(&job.name), clean(&job.id)),
+    );
 }
 
 fn vertices(vertices: &[VertexPart], look: Look) -> String {

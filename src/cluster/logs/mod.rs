@@ -93,7 +93,11 @@ pub async fn open(cluster: &Cluster, name: &ClusterName, wanted: &Wanted) -> Res
         let (send, sources) = mpsc::unbounded_channel();
         let first = readers.take();
         let watched = watch(cluster.clone(), name.clone(), selector, readers, send);
-        return Ok(Interleaved::following(first, sources, tokio::task::spawn_local(watched)));
+        return Ok(Interleaved::following(
+            first,
+            sources,
+            tokio::task::spawn_local(watched),
+        ));
     }
     let sources = readers.take();
     if sources.is_empty() {
@@ -116,7 +120,10 @@ fn none(cluster: &Cluster, name: &ClusterName, wanted: &Wanted) -> Error {
         let text = format!("no container of cluster {:?} ran before the present one", name.as_str());
         return Error::new(Kind::NotFound, text).hint("without --previous it shows the present ones");
     }
-    let text = format!("there are no Pods of cluster {:?} in namespace {namespace:?}", name.as_str());
+    let text = format!(
+        "there are no Pods of cluster {:?} in namespace {namespace:?}",
+        name.as_str()
+    );
     Error::new(Kind::NotFound, text).hint(format!("`kubectl flink status {name}` tells how it stands"))
 }
 
@@ -158,7 +165,9 @@ impl Readers {
             return;
         };
         let labels = pod.metadata.labels.as_ref();
-        let is_master = labels.and_then(|labels| labels.get(COMPONENT_LABEL)).is_some_and(|it| it == MASTER);
+        let is_master = labels
+            .and_then(|labels| labels.get(COMPONENT_LABEL))
+            .is_some_and(|it| it == MASTER);
         let role = if is_master { "jobmanager" } else { "taskmanager" };
         let main = crate::core::diagnosis::main_container(pod).unwrap_or_default();
         let all = spec.init_containers.iter().flatten().chain(&spec.containers);

@@ -11,7 +11,10 @@ fn table() -> String {
     let rows = kinds
         .into_iter()
         .map(|kind| format!("| `{kind}` | {} | {} |\n", kind.severity(), kind.meaning()));
-    format!("| cause | severity | meaning |\n|---|---|---|\n{}", rows.collect::<String>())
+    format!(
+        "| cause | severity | meaning |\n|---|---|---|\n{}",
+        rows.collect::<String>()
+    )
 }
 
 #[test]

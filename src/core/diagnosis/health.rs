@@ -9,7 +9,9 @@ use super::flink::{JobOverview, JobState};
 use super::observed::{Observed, Role, last_seen, words};
 use super::trace::one_line;
 use super::verdict::{nothing_ran, of_job, subject, suspicions};
-use super::{Cause, CauseKind, Grace, PodContainer, Severity, Verdict, ends, known, objects, pods, root_cause, stage, verdict};
+use super::{
+    Cause, CauseKind, Grace, PodContainer, Severity, Verdict, ends, known, objects, pods, root_cause, stage, verdict,
+};
 use crate::core::age::age;
 use crate::core::live::{Checkpoint, Checkpoints, Exception, Reach, Snapshot};
 use crate::core::settings::{Settings, main_container};
@@ -19,7 +21,7 @@ const BACKPRESSURED: f64 = 0.5;
 /// How long a TaskManager may take to register once its container runs.
 const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
 /// How long a JobManager may run without an answer.
-const SILENCE: SignedDuration = SignedDuration::from_secs(120);
+const SILENCE: SignedDuration = SignedDuration::from_mins(3);
 /// How long ago a JobManager's end is still worth a warning.
 const LOSS: SignedDuration = SignedDuration::from_hours(1);
 /// How long after a failure that was not the first the job still counts as failing.
@@ -158,11 +160,14 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     found.extend(progress_lost(observed, snapshot, now));
     found.extend(silent(observed, snapshot, now));
     let runs = snapshot.job.as_ref().is_some_and(JobOverview::is_healthy);
-    if !runs && snapshot.reach != Reach::Away {
+    if !runs && snapshot.reach == Reach::Answered {
         let text = format!("the cluster is on its way up: {}", stage(observed));
         found.push(Cause::new(CauseKind::Starting, text));
     }
-    let never = snapshot.checkpoint_config.as_ref().is_some_and(|config| config.every().is_none());
+    let never = snapshot
+        .checkpoint_config
+        .as_ref()
+        .is_some_and(|config| config.every().is_none());
     if runs && never {
         found.push(
             Cause::new(
@@ -197,7 +202,9 @@ fn node_lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause
         .collect();
     let node = lost.first()?.rsplit(' ').next().unwrap_or_default().to_owned();
     let mut cause = Cause::new(CauseKind::NodeLost, format!("node {node} does not answer"))
-        .hint(format!("kubectl describe node {node} tells since when; its Pods are replaced after five minutes"))
+        .hint(format!(
+            "kubectl describe node {node} tells since when; its Pods are replaced after five minutes"
+        ))
         .hint("where the node is gone for good, `kubectl delete node` frees its Pods at once");
     for line in lost {
         cause = cause.evidence(line);
@@ -214,9 +221,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
         .pods_of(Role::TaskManager)
         .filter(|pod| {
             let running = pods::main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());
-            running.is_some_and(|running| {
-                pods::older(running.started_at.as_ref().map(|at| at.0), now, REGISTRATION)
-            })
+            running.is_some_and(|running| pods::older(running.started_at.as_ref().map(|at| at.0), now, REGISTRATION))
         })
         .collect();
     let known = usize::try_from(overview.taskmanagers).unwrap_or(usize::MAX);
@@ -229,10 +234,20 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
         old_enough.len()
     );
     let address = |settings: Option<Settings>| Some(settings?.rpc_address()?.to_owned());
-    let job = observed.job.as_ref().and_then(|job| job.spec.as_ref()).map(|spec| &spec.template);
-    let deployment = observed.deployment.as_ref().and_then(|it| it.spec.as_ref()).map(|spec| &spec.template);
+    let job = observed
+        .job
+        .as_ref()
+        .and_then(|job| job.spec.as_ref())
+        .map(|spec| &spec.template);
+    let deployment = observed
+        .deployment
+        .as_ref()
+        .and_then(|it| it.spec.as_ref())
+        .map(|spec| &spec.template);
     let own = job.map(Settings::of);
-    let announced = own.as_ref().is_some_and(|settings| settings.high_availability().is_some());
+    let announced = own
+        .as_ref()
+        .is_some_and(|settings| settings.high_availability().is_some());
     let (own, theirs) = (address(own), address(deployment.map(Settings::of)));
     let log = ends::log_of(observed, Role::TaskManager);
     match (own, theirs) {
@@ -279,11 +294,14 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
     let cause = if now_failing {
         Cause::new(CauseKind::Restarting, format!("{about} is {}{restarts}", job.state))
     } else if again_and_again {
-        Cause::new(CauseKind::Restarting, format!("{about} fails again and again{restarts}"))
+        Cause::new(
+            CauseKind::Restarting,
+            format!("{about} fails again and again{restarts}"),
+        )
     } else if recent > 0 {
-        let ago = newest.and_then(|exception| time(exception.at)).map_or_else(String::new, |at| {
-            format!(" {} ago", age(at, now))
-        });
+        let ago = newest
+            .and_then(|exception| time(exception.at))
+            .map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
         Cause::new(CauseKind::Restarted, format!("{about} failed{ago}, and was restarted"))
     } else {
         return None;
@@ -298,8 +316,16 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
 /// A class that only the JobManager has is most often one of its image.
 fn images(cause: Cause, observed: &Observed) -> Cause {
     let image = |template: Option<&PodTemplateSpec>| main_container(template?)?.image.clone();
-    let own = observed.job.as_ref().and_then(|job| job.spec.as_ref()).map(|spec| &spec.template);
-    let theirs = observed.deployment.as_ref().and_then(|it| it.spec.as_ref()).map(|spec| &spec.template);
+    let own = observed
+        .job
+        .as_ref()
+        .and_then(|job| job.spec.as_ref())
+        .map(|spec| &spec.template);
+    let theirs = observed
+        .deployment
+        .as_ref()
+        .and_then(|it| it.spec.as_ref())
+        .map(|spec| &spec.template);
     match (image(own), image(theirs)) {
         (Some(own), Some(theirs)) if own != theirs && cause.kind == CauseKind::ClassOnTaskManagers => cause
             .evidence(format!("the JobManager's image is {own}"))
@@ -328,16 +354,23 @@ fn explained(cause: Cause, exception: &Exception) -> Cause {
 
 /// Where checkpoints expire under backpressure, that is the cause.
 fn backpressured(mut cause: Cause, snapshot: &Snapshot) -> Cause {
-    let held = snapshot.most_backpressured().filter(|(_, share)| *share >= BACKPRESSURED);
+    let held = snapshot
+        .most_backpressured()
+        .filter(|(_, share)| *share >= BACKPRESSURED);
     if let Some((vertex, share)) = held.filter(|_| cause.kind == CauseKind::CheckpointTimeout) {
         cause.kind = CauseKind::BackpressuredCheckpoints;
-        cause = cause.evidence(format!("{} is backpressured {} of the time", vertex.name, percent(share)));
+        cause = cause.evidence(format!(
+            "{} is backpressured {} of the time",
+            vertex.name,
+            percent(share)
+        ));
         if let Some((vertex, share)) = snapshot.busiest() {
             cause = cause.evidence(format!("{} is busy {} of the time", vertex.name, percent(share)));
         }
         cause.hints.insert(
             0,
-            "records before a slow vertex hold the barriers up: give that vertex more parallelism, or make it faster".to_owned(),
+            "records before a slow vertex hold the barriers up: give that vertex more parallelism, or make it faster"
+                .to_owned(),
         );
     }
     cause
@@ -411,13 +444,23 @@ fn slow_checkpoint(snapshot: &Snapshot, going: &Checkpoint, now: Timestamp) -> O
 }
 
 fn backpressure(snapshot: &Snapshot) -> Option<Cause> {
-    let (held, share) = snapshot.most_backpressured().filter(|(_, share)| *share >= BACKPRESSURED)?;
+    let (held, share) = snapshot
+        .most_backpressured()
+        .filter(|(_, share)| *share >= BACKPRESSURED)?;
     let mut cause = Cause::new(
         CauseKind::Backpressure,
-        format!("{} is backpressured {} of the time", one_line(&held.name), percent(share)),
+        format!(
+            "{} is backpressured {} of the time",
+            one_line(&held.name),
+            percent(share)
+        ),
     );
     if let Some((vertex, share)) = snapshot.busiest() {
-        cause = cause.evidence(format!("{} is busy {} of the time", one_line(&vertex.name), percent(share)));
+        cause = cause.evidence(format!(
+            "{} is busy {} of the time",
+            one_line(&vertex.name),
+            percent(share)
+        ));
     }
     Some(cause.hint("the busiest vertex after it is too slow: give it more parallelism, or make it faster"))
 }
@@ -432,7 +475,12 @@ fn progress_lost(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Op
     let end = observed
         .pods_of(Role::JobManager)
         .filter_map(ends::of)
-        .filter(|end| end.state.finished_at.as_ref().is_none_or(|at| now.duration_since(at.0) <= LOSS))
+        .filter(|end| {
+            end.state
+                .finished_at
+                .as_ref()
+                .is_none_or(|at| now.duration_since(at.0) <= LOSS)
+        })
         .max_by_key(|end| end.state.finished_at.as_ref().map(|at| at.0))?;
     let begun = match &settings.arguments().from_savepoint {
         Some(path) => format!("at savepoint {path}"),
@@ -455,7 +503,12 @@ fn progress_lost(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Op
 fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Cause> {
     let text = match &snapshot.reach {
         Reach::Answered => return None,
-        Reach::Closed(why) => format!("Flink's REST cannot be asked: {why}"),
+        Reach::Closed(why) => {
+            let text = format!("Flink's REST cannot be asked: {why}");
+            return Some(Cause::new(CauseKind::RestClosed, text).hint(
+                "kubectl flink logs shows what the JobManager does, kubectl flink doctor which rights are missing",
+            ));
+        }
         Reach::Away => {
             let long = observed.pods_of(Role::JobManager).any(|pod| {
                 let running = pods::main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());

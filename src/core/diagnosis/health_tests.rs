@@ -54,8 +54,8 @@ fn exceptions(traces: &[(&str, i64, Option<&str>)]) -> Vec<crate::core::live::Ex
     reply.newest_first()
 }
 
-fn checkpoints(history: Value, latest: Value) -> Option<Checkpoints> {
-    Some(serde_json::from_value(json!({"counts": {"completed": 3}, "history": history, "latest": latest})).unwrap())
+fn checkpoints(history: &Value, latest: &Value) -> Checkpoints {
+    serde_json::from_value(json!({"counts": {"completed": 3}, "history": history, "latest": latest})).unwrap()
 }
 
 fn vertex(name: &str, busy: f64, backpressured: f64) -> Vertex {
@@ -89,8 +89,14 @@ fn a_task_that_fails_again_and_again_is_told_by_its_exception() {
         snapshot.exceptions = exceptions(&[(trace, -90, Some("total (1/1)")), (trace, -10, Some("total (1/1)"))]);
         let found = judge(observed, &snapshot);
         assert_eq!(found[0].kind, CauseKind::Restarting, "{found:?}");
-        assert!(found[0].title.contains("IllegalStateException: on purpose"), "{found:?}");
-        assert!(found[0].evidence.iter().any(|line| line.contains("Total.java:46")), "{found:?}");
+        assert!(
+            found[0].title.contains("IllegalStateException: on purpose"),
+            "{found:?}"
+        );
+        assert!(
+            found[0].evidence.iter().any(|line| line.contains("Total.java:46")),
+            "{found:?}"
+        );
     }
 }
 
@@ -124,7 +130,12 @@ fn a_class_that_only_the_jobmanager_has() {
 fn too_few_slots() {
     let (mut observed, _) = healthy();
     observed.parallelism = Some(4);
-    let snapshot = answer(flink("RUNNING", json!({"total": 4, "running": 0, "scheduled": 4}), 2, (2, 2)));
+    let snapshot = answer(flink(
+        "RUNNING",
+        json!({"total": 4, "running": 0, "scheduled": 4}),
+        2,
+        (2, 2),
+    ));
     let found = judge(observed, &snapshot);
     assert_eq!(found[0].kind, CauseKind::TooFewSlots, "{found:?}");
 }
@@ -133,26 +144,35 @@ fn too_few_slots() {
 fn checkpoints_that_expire_are_told_apart_from_those_that_are_held_up() {
     let failed = json!({"status": "FAILED", "failure_message": "Checkpoint expired before completing."});
     let (observed, mut snapshot) = healthy();
-    snapshot.checkpoints = checkpoints(json!([failed, failed]), json!({"failed": failed}));
+    snapshot.checkpoints = Some(checkpoints(&json!([failed, failed]), &json!({"failed": failed})));
     let found = judge(observed.clone(), &snapshot);
     assert_eq!(kinds(&found), [CauseKind::CheckpointTimeout]);
     assert!(found[0].title.contains("2 checkpoints failed in a row"), "{found:?}");
     snapshot.vertices = vec![vertex("source", 0.1, 0.9), vertex("sink", 1.0, 0.0)];
     let found = judge(observed, &snapshot);
-    assert_eq!(kinds(&found), [CauseKind::BackpressuredCheckpoints, CauseKind::Backpressure]);
-    assert!(found[0].evidence.iter().any(|line| line.contains("sink is busy 100 %")), "{found:?}");
+    assert_eq!(
+        kinds(&found),
+        [CauseKind::BackpressuredCheckpoints, CauseKind::Backpressure]
+    );
+    assert!(
+        found[0].evidence.iter().any(|line| line.contains("sink is busy 100 %")),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn a_failed_checkpoint_names_what_it_failed_by() {
     for (message, want) in [
-        ("Size of the state is larger than the maximum permitted memory-backed state", CauseKind::StateTooLarge),
+        (
+            "Size of the state is larger than the maximum permitted memory-backed state",
+            CauseKind::StateTooLarge,
+        ),
         ("java.io.IOException: Permission denied", CauseKind::StorageAccess),
         ("Asynchronous task checkpoint failed.", CauseKind::CheckpointsFailing),
     ] {
         let (observed, mut snapshot) = healthy();
         let failed = json!({"status": "FAILED", "failure_message": message});
-        snapshot.checkpoints = checkpoints(json!([failed]), json!({"failed": failed}));
+        snapshot.checkpoints = Some(checkpoints(&json!([failed]), &json!({"failed": failed})));
         assert_eq!(kinds(&judge(observed, &snapshot)), [want], "{message}");
     }
 }
@@ -161,9 +181,9 @@ fn a_failed_checkpoint_names_what_it_failed_by() {
 fn a_checkpoint_that_does_not_end() {
     let (observed, mut snapshot) = healthy();
     let going = |seconds| json!([{"status": "IN_PROGRESS", "trigger_timestamp": at(seconds).as_millisecond(), "num_subtasks": 4, "num_acknowledged_subtasks": 1}]);
-    snapshot.checkpoints = checkpoints(going(-20), json!({}));
+    snapshot.checkpoints = Some(checkpoints(&going(-20), &json!({})));
     assert_eq!(kinds(&judge(observed.clone(), &snapshot)), []);
-    snapshot.checkpoints = checkpoints(going(-120), json!({}));
+    snapshot.checkpoints = Some(checkpoints(&going(-120), &json!({})));
     let found = judge(observed, &snapshot);
     assert_eq!(kinds(&found), [CauseKind::CheckpointTimeout]);
     assert!(found[0].title.contains("1 of 4 tasks"), "{found:?}");
@@ -172,7 +192,10 @@ fn a_checkpoint_that_does_not_end() {
 #[test]
 fn a_jobmanager_that_was_restarted_lost_progress_unless_it_is_highly_available() {
     for (args, want) in [
-        (json!(["standalone-job", "--fromSavepoint", "/sp"]), &[CauseKind::ProgressLost][..]),
+        (
+            json!(["standalone-job", "--fromSavepoint", "/sp"]),
+            &[CauseKind::ProgressLost][..],
+        ),
         (json!(["standalone-job", "-Dhigh-availability.type=kubernetes"]), &[]),
     ] {
         let (mut observed, snapshot) = healthy();
@@ -208,9 +231,7 @@ fn taskmanagers_behind_an_ended_job() {
 fn taskmanagers_that_are_not_registered() {
     let with = |address: &str| {
         let (mut observed, _) = healthy();
-        let template = |name: &str, address: &str| {
-            json!({"spec": {"containers": [{"name": name, "args": ["x", format!("-Djobmanager.rpc.address={address}")]}]}})
-        };
+        let template = |name: &str, address: &str| json!({"spec": {"containers": [{"name": name, "args": ["x", format!("-Djobmanager.rpc.address={address}")]}]}});
         observed.upsert_job(
             serde_json::from_value(json!({"metadata": {"name": "demo-master", "uid": "job-1"},
             "spec": {"template": template("flink-master", "demo-master")}}))
@@ -256,7 +277,10 @@ fn parts_that_are_missing() {
 #[test]
 fn a_jobmanager_that_runs_in_silence() {
     let (observed, _) = healthy();
-    assert_eq!(kinds(&judge(observed.clone(), &Snapshot::default())), [CauseKind::RestClosed]);
+    assert_eq!(
+        kinds(&judge(observed.clone(), &Snapshot::default())),
+        [CauseKind::RestClosed]
+    );
     let closed = Snapshot {
         reach: Reach::Closed("services/proxy is forbidden".to_owned()),
         ..Snapshot::default()

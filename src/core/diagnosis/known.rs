@@ -12,7 +12,12 @@ pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
                 .iter()
                 .any(|all| all.iter().all(|needle| text.contains(needle)))
         })
-        .map(|row| (Some(row.kind), row.hints.iter().map(|hint| (*hint).to_owned()).collect()))
+        .map(|row| {
+            (
+                Some(row.kind),
+                row.hints.iter().map(|hint| (*hint).to_owned()).collect(),
+            )
+        })
         .unwrap_or_default()
 }
 
@@ -344,7 +349,9 @@ const KNOWN: &[Known] = &[
     Known {
         kind: CauseKind::StateTooLarge,
         when: &[&["maximum permitted memory-backed state"]],
-        hints: &["checkpoints are kept in the JobManager's memory and outgrow it: say where they go by --checkpoint-dir"],
+        hints: &[
+            "checkpoints are kept in the JobManager's memory and outgrow it: say where they go by --checkpoint-dir",
+        ],
     },
     Known {
         kind: CauseKind::CheckpointTimeout,
@@ -363,6 +370,8 @@ const KNOWN: &[Known] = &[
     Known {
         kind: CauseKind::MainThrows,
         when: &[&["The main method caused an error"]],
-        hints: &["main() threw it before the job was started: see the program's arguments, and what its code does there"],
+        hints: &[
+            "main() threw it before the job was started: see the program's arguments, and what its code does there",
+        ],
     },
 ];

@@ -38,8 +38,8 @@ use std::fmt;
 use k8s_openapi::jiff::SignedDuration;
 
 pub use ends::exit_meaning;
-pub use health::{is_wrong, problems, unseen_job};
 pub use flink::{FlinkView, JobOverview, JobState, JobsOverview, Overview, Tasks};
+pub use health::{is_wrong, problems, unseen_job};
 pub use log::{LogCause, first_line, root_cause, tells_of_job};
 pub use observed::{ObjectKey, Observed, Role};
 pub use pods::main_container;

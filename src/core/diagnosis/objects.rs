@@ -38,7 +38,9 @@ pub(super) fn taskmanagers(observed: &Observed) -> (u32, u32) {
     let number = |replicas: Option<i32>| replicas.map_or(0, |replicas| u32::try_from(replicas).unwrap_or(0));
     let deployment = observed.deployment.as_ref();
     let wanted = deployment.and_then(|d| d.spec.as_ref()).and_then(|s| s.replicas);
-    let ready = deployment.and_then(|d| d.status.as_ref()).and_then(|s| s.ready_replicas);
+    let ready = deployment
+        .and_then(|d| d.status.as_ref())
+        .and_then(|s| s.ready_replicas);
     (number(wanted), number(ready))
 }
 

@@ -38,7 +38,10 @@ pub fn verdict(observed: &Observed, now: Timestamp, grace: &Grace) -> Verdict {
     }
     Verdict::Going {
         stage: stage(observed),
-        note: notes.into_iter().next().or_else(|| of_job(observed, now, grace).map(Note::from)),
+        note: notes
+            .into_iter()
+            .next()
+            .or_else(|| of_job(observed, now, grace).map(Note::from)),
     }
 }
 

@@ -114,9 +114,14 @@ pub fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<Finding
             Finding::new(
                 severity,
                 "rights",
-                format!("you may not {} {}{group}: {} need it", right.verb, right.resource, right.commands),
+                format!(
+                    "you may not {} {}{group}: {} need it",
+                    right.verb, right.resource, right.commands
+                ),
             )
-            .mend(format!("kubectl flink doctor --rbac -n {namespace} | kubectl apply -f -, by who may"))
+            .mend(format!(
+                "kubectl flink doctor --rbac -n {namespace} | kubectl apply -f -, by who may"
+            ))
         })
         .collect()
 }
@@ -229,7 +234,10 @@ pub fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp) -> Ve
                 Finding::new(
                     Severity::Warning,
                     "left over",
-                    format!("cluster {} is {status}, and {waiting} TaskManagers wait for it", key.name),
+                    format!(
+                        "cluster {} is {status}, and {waiting} TaskManagers wait for it",
+                        key.name
+                    ),
                 )
                 .mend(format!("kubectl flink delete {} -n {}", key.name, key.namespace))
             })
@@ -311,21 +319,23 @@ mod tests {
     #[test]
     fn an_old_server_is_told_of() {
         let told = |minor: &str| version(&json!({"major": "1", "minor": minor, "gitVersion": "v1.x"})).severity;
-        assert_eq!((told("34"), told("25+"), told("31+")), ("ok".into(), "warning".into(), "ok".into()));
+        assert_eq!(
+            (told("34"), told("25+"), told("31+")),
+            ("ok".into(), "warning".into(), "ok".into())
+        );
     }
 
     #[test]
     fn large_histories_are_found() {
-        let map = |size: usize| {
-            json!({"metadata": {"name": "demo-history", "labels": {"component": "history"}}, "data": {"revision.1": "x".repeat(size)}})
-        };
+        let map = |size: usize| json!({"metadata": {"name": "demo-history", "labels": {"component": "history"}}, "data": {"revision.1": "x".repeat(size)}});
         assert_eq!(severities(&histories(&[map(10)])), ["ok"]);
         assert_eq!(severities(&histories(&[map(900 << 10)])), ["warning"]);
     }
 
     #[test]
     fn a_node_port_that_is_taken_is_told_with_its_owner() {
-        let service = json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {"ports": [{"port": 1}, {"nodePort": 30081}]}});
+        let service =
+            json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {"ports": [{"port": 1}, {"nodePort": 30081}]}});
         assert!(node_port(&[service], true).message.contains("Service a in namespace b"));
         assert_eq!(node_port(&[], true).severity, "ok");
     }

@@ -19,12 +19,7 @@ pub struct Right {
     pub optional: bool,
 }
 
-const fn need(
-    group: &'static str,
-    resource: &'static str,
-    verb: &'static str,
-    commands: &'static str,
-) -> Right {
+const fn need(group: &'static str, resource: &'static str, verb: &'static str, commands: &'static str) -> Right {
     Right {
         group,
         resource,
@@ -34,12 +29,7 @@ const fn need(
     }
 }
 
-const fn want(
-    group: &'static str,
-    resource: &'static str,
-    verb: &'static str,
-    commands: &'static str,
-) -> Right {
+const fn want(group: &'static str, resource: &'static str, verb: &'static str, commands: &'static str) -> Right {
     Right {
         optional: true,
         ..need(group, resource, verb, commands)
@@ -67,7 +57,12 @@ pub const RIGHTS: &[Right] = &[
     need("apps", "deployments", "list", "list, top, create"),
     need("apps", "deployments", "watch", "list --watch, create, wait"),
     need("apps", "deployments", "create", MAKE),
-    need("apps", "deployments", "patch", "create, suspend, resume, savepoint-resume"),
+    need(
+        "apps",
+        "deployments",
+        "patch",
+        "create, suspend, resume, savepoint-resume",
+    ),
     need("apps", "deployments", "delete", END),
     need("", "pods", "get", "logs --follow, ui"),
     need("", "pods", "list", "status, why, logs, create, delete"),
@@ -75,10 +70,25 @@ pub const RIGHTS: &[Right] = &[
     need("", "pods/log", "get", "logs, why, create"),
     want("", "events", "list", "why, status, events, create"),
     want("", "events", "watch", "events --watch, create"),
-    need("", "services/proxy", "get", "status, why, top, savepoint and all that ask Flink"),
-    need("", "services/proxy", "create", "savepoint, stop, suspend, checkpoint, savepoint-resume, delete --savepoint"),
+    need(
+        "",
+        "services/proxy",
+        "get",
+        "status, why, top, savepoint and all that ask Flink",
+    ),
+    need(
+        "",
+        "services/proxy",
+        "create",
+        "savepoint, stop, suspend, checkpoint, savepoint-resume, delete --savepoint",
+    ),
     need("", "services/proxy", "patch", "cancel"),
-    want("", "pods/portforward", "create", "ui, and where services/proxy is not allowed"),
+    want(
+        "",
+        "pods/portforward",
+        "create",
+        "ui, and where services/proxy is not allowed",
+    ),
     want("", "configmaps", "get", HISTORY),
     want("", "configmaps", "list", "delete, doctor"),
     want("", "configmaps", "create", HISTORY),
@@ -110,7 +120,11 @@ pub fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String> {
     let subject = match kind {
         "User" | "Group" => json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}),
         "ServiceAccount" => json!({"kind": kind, "name": name, "namespace": namespace}),
-        _ => return Err(format!("{kind} cannot be bound: it must be User, Group or ServiceAccount")),
+        _ => {
+            return Err(format!(
+                "{kind} cannot be bound: it must be User, Group or ServiceAccount"
+            ));
+        }
     };
     let meta = json!({"name": "kubectl-flink", "namespace": namespace});
     Ok([

@@ -64,7 +64,10 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
     Finding::new(
         Severity::Warning,
         "storage",
-        format!("{flag} {path} of the {role} needs the plugin {}, and none is enabled", plugins.join(" or ")),
+        format!(
+            "{flag} {path} of the {role} needs the plugin {}, and none is enabled",
+            plugins.join(" or ")
+        ),
     )
     .mend(format!(
         "--env ENABLE_BUILT_IN_PLUGINS={}-VERSION.jar; nothing to do where the image has it under /opt/flink/plugins",

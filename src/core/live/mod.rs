@@ -147,7 +147,11 @@ impl Rates {
         let find = |id: &str| metrics.iter().find(|metric| metric.id == id);
         let sum = |id: &str| find(id).and_then(|metric| metric.sum);
         // Milliseconds of a second.
-        let share = |id: &str| find(id).and_then(|metric| metric.max).map(|ms| (ms / 1000.0).clamp(0.0, 1.0));
+        let share = |id: &str| {
+            find(id)
+                .and_then(|metric| metric.max)
+                .map(|ms| (ms / 1000.0).clamp(0.0, 1.0))
+        };
         Self {
             busy: share("busyTimeMsPerSecond"),
             backpressured: share("backPressuredTimeMsPerSecond"),
@@ -269,7 +273,9 @@ pub struct TaskManager {
 /// A number; `None` for `null`, for text such as `"NaN"`, and for -1, by which Flink says that it does not know.
 pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    Ok(real(deserializer)?.filter(|number| *number >= 0.0).map(|number| number as u64))
+    Ok(real(deserializer)?
+        .filter(|number| *number >= 0.0)
+        .map(|number| number as u64))
 }
 
 /// A number; `None` for what is none, text such as `"NaN"` among it.
@@ -323,7 +329,10 @@ mod tests {
         )
         .unwrap();
         let all = new.newest_first();
-        assert_eq!((all[0].trace.as_str(), all[1].task.as_deref()), ("a.B: two", Some("total (1/1)")));
+        assert_eq!(
+            (all[0].trace.as_str(), all[1].task.as_deref()),
+            ("a.B: two", Some("total (1/1)"))
+        );
         let none: Exceptions = serde_json::from_str(r#"{"root-exception":null,"timestamp":null}"#).unwrap();
         assert!(none.newest_first().is_empty());
     }
