@@ -46,6 +46,8 @@ enum Command {
     Status(commands::status::StatusArgs),
     Why(commands::why::WhyArgs),
     Logs(commands::logs::LogsArgs),
+    Top(commands::top::TopArgs),
+    Doctor(commands::doctor::DoctorArgs),
     Ui(commands::ui::UiArgs),
     Wait(commands::wait::WaitArgs),
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
@@ -64,7 +66,14 @@ impl Command {
     fn only_reads(&self) -> bool {
         matches!(
             self,
-            Self::List(_) | Self::Status(_) | Self::Why(_) | Self::Logs(_) | Self::Ui(_) | Self::Wait(_)
+            Self::List(_)
+                | Self::Status(_)
+                | Self::Why(_)
+                | Self::Logs(_)
+                | Self::Top(_)
+                | Self::Doctor(_)
+                | Self::Ui(_)
+                | Self::Wait(_)
         )
     }
 }
@@ -114,6 +123,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
         Command::List(args) => commands::list::run(&connection, args).await,
+        Command::Doctor(args) => Box::pin(commands::doctor::run(&connection, &args)).await,
+        Command::Top(args) => Box::pin(commands::top::run(&connection, &args)).await,
         Command::Logs(args) => commands::logs::run(&connection, &args).await,
         Command::Status(args) => Box::pin(commands::status::run(&connection, &args)).await,
         Command::Why(args) => Box::pin(commands::why::run(&connection, &args)).await,

@@ -20,8 +20,10 @@ const VERTICES: usize = 64;
 const AT_A_TIME: usize = 16;
 /// Exceptions that are read; their traces are long.
 const EXCEPTIONS: usize = 5;
-/// Limit of all questions together: a JobManager that hangs must not hide what Kubernetes knows.
+/// Limit of the first question: a JobManager that hangs must not hide what Kubernetes knows.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Limit of each of the others, whose answers can be done without.
+const MORE: Duration = Duration::from_secs(5);
 
 /// How much is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +37,6 @@ pub enum Depth {
 impl Flink {
     /// All that REST tells now. It never fails: what cannot be had is absent.
     pub async fn snapshot(&self, depth: Depth) -> Snapshot {
-        tokio::time::timeout(LIMIT, self.read_snapshot(depth))
-            .await
-            .unwrap_or_else(|_| Snapshot {
-                reach: Reach::Closed(format!("no whole answer within {} s", LIMIT.as_secs())),
-                ..Snapshot::default()
-            })
-    }
-
-    async fn read_snapshot(&self, depth: Depth) -> Snapshot {
         let mut snapshot = Snapshot::default();
         let overview = async {
             match depth {
@@ -51,7 +44,11 @@ impl Flink {
                 Depth::Job => Ok(None),
             }
         };
-        let (overview, jobs) = futures::join!(overview, self.jobs());
+        let first = tokio::time::timeout(LIMIT, futures::future::join(overview, self.jobs()));
+        let Ok((overview, jobs)) = first.await else {
+            snapshot.reach = Reach::Closed(format!("no answer within {} s", LIMIT.as_secs()));
+            return snapshot;
+        };
         match jobs {
             Ok(Reply::Answer(jobs)) => {
                 snapshot.reach = Reach::Answered;
@@ -166,7 +163,8 @@ impl Flink {
 
     /// The answer to a question that not every release understands; a failure is no more than that it is absent.
     async fn told<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
-        let reply: Result<Reply<T>> = self.ask(Method::GET, path, None).await;
+        let asked = tokio::time::timeout(MORE, self.ask(Method::GET, path, None));
+        let reply: Result<Reply<T>> = asked.await.ok()?;
         match reply {
             Ok(Reply::Answer(answer)) => Some(answer),
             Ok(Reply::Refused(status, said)) => {

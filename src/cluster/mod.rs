@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod changes;
+pub mod checkup;
 pub mod connect;
 pub mod deploy;
 pub mod fault;
@@ -11,10 +12,12 @@ pub mod flink;
 pub mod flink_metrics;
 mod kubeconfig;
 pub mod ledger;
+pub mod live;
 pub mod logs;
 pub mod operation;
 pub mod resource;
 pub mod savepoint;
 pub mod survey;
 pub mod tables;
+pub mod usage;
 pub mod wait;

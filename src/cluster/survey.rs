@@ -69,13 +69,13 @@ pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
     let (job, deployment) = (job?, deployment?);
     let mut remarks = Vec::new();
     let mut note = |what: &str, error: &Error| remarks.push(format!("{what} cannot be read: {error}"));
-    let history = ledger.map_or_else(
-        |error| {
+    let history = match ledger {
+        Ok(ledger) => ledger.history().clone(),
+        Err(error) => {
             note("the history", &error);
             History::default()
-        },
-        |ledger| ledger.history().clone(),
-    );
+        }
+    };
     let mut observed = Observed::default();
     if job.is_none() && deployment.is_none() {
         return Err(missing(cluster, name, &history));

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::cluster::changes::changes;
 use crate::cluster::connect::{ConnectionArgs, connect};
+use crate::cluster::live::{LiveJobs, live_jobs};
 use crate::cluster::tables::{Wanted, list};
-use crate::core::listing::{self, Columns, Inventory, Key, Parts, SortKey, View};
+use crate::core::listing::{self, Columns, Inventory, Key, LiveJob, Parts, SortKey, View};
 use crate::error::{Error, Kind, Result};
 use crate::render::{Format, Item, Printer};
 use crate::ui;
@@ -33,6 +34,9 @@ pub struct ListArgs {
     /// Format of the output
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
     output: Format,
+    /// Ask Flink too, for job state, restarts and the last checkpoint; so does -o wide, unless this is false
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    live: Option<bool>,
     /// After the list, print a line for each change
     #[arg(short, long)]
     watch: bool,
@@ -55,13 +59,21 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     };
     let columns = Columns {
         namespace: args.all_namespaces,
+        live: args.live.unwrap_or(args.output == Format::Wide),
         wide: args.output == Format::Wide,
     };
     let mut printer = Printer::new(args.output, "ClusterList", &listing::headers(columns), !args.no_headers);
     let (mut inventory, positions) = list(&cluster, &wanted).await?;
+    let live = if columns.live {
+        live_jobs(&cluster, inventory.iter()).await
+    } else {
+        LiveJobs::new()
+    };
     let now = Timestamp::now();
     let clusters = ordered(&args, &inventory, now);
-    let lines = clusters.iter().map(|(key, parts)| Line::new(key, parts, columns, now));
+    let lines = clusters
+        .iter()
+        .map(|(key, parts)| Line::new(key, parts, live.get(key), columns, now));
     printer.list(lines, args.watch, ui::data)?;
     all_found(&args.names, &inventory, cluster.namespace())?;
     if inventory.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
@@ -80,7 +92,13 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     while let Some(change) = changes.next().await {
         for key in listing::change(&mut inventory, change?) {
             let Some(parts) = inventory.get(&key) else { continue };
-            printer.one(&Line::new(&key, parts, columns, Timestamp::now()), ui::data)?;
+            let live = if columns.live {
+                live_jobs(&cluster, [(&key, parts)]).await
+            } else {
+                LiveJobs::new()
+            };
+            let line = Line::new(&key, parts, live.get(&key), columns, Timestamp::now());
+            printer.one(&line, ui::data)?;
             if parts.is_empty() {
                 inventory.remove(&key);
             }
@@ -93,7 +111,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
 fn ordered<'a>(args: &ListArgs, inventory: &'a Inventory, now: Timestamp) -> Vec<(&'a Key, &'a Parts)> {
     let mut clusters: Vec<_> = inventory.iter().collect();
     match args.sort_by {
-        Some(order) => clusters.sort_by_cached_key(|(key, parts)| order.of(&parts.view(key, now))),
+        Some(order) => clusters.sort_by_cached_key(|(key, parts)| order.of(&parts.view(key, None, now))),
         // In the order in which they were named, as kubectl does.
         None => clusters.sort_by_key(|(key, _)| args.names.iter().position(|name| *name == key.name)),
     }
@@ -126,8 +144,8 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(key: &'a Key, parts: &'a Parts, columns: Columns, now: Timestamp) -> Self {
-        let view = parts.view(key, now);
+    fn new(key: &'a Key, parts: &'a Parts, live: Option<&'a LiveJob>, columns: Columns, now: Timestamp) -> Self {
+        let view = parts.view(key, live, now);
         Self { view, columns, now }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use regex::Regex;
+use tokio::task::LocalSet;
 
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::logs::{Told, Wanted, open};
@@ -71,6 +72,10 @@ const COLOURS: [AnsiColor; 6] = [
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
+    LocalSet::new().run_until(print(connection, args)).await
+}
+
+async fn print(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let since = args

@@ -8,7 +8,7 @@ use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::survey::{Survey, survey};
 use crate::core::diagnosis::problems;
 use crate::core::names::ClusterName;
-use crate::core::status::ClusterStatus;
+use crate::core::status::{ClusterStatus, Seen};
 use crate::error::{Error, Kind, Result};
 use crate::render::status::{Look, status};
 use crate::render::{Format, document, line};
@@ -66,7 +66,7 @@ pub async fn run(connection: &ConnectionArgs, args: &StatusArgs) -> Result<()> {
     let mut seen = false;
     loop {
         let now = Timestamp::now();
-        match survey(&cluster, &name).await {
+        match Box::pin(survey(&cluster, &name)).await {
             Ok(survey) => {
                 seen = true;
                 let told = told(cluster.namespace(), &name, survey, now);
@@ -95,16 +95,13 @@ pub async fn run(connection: &ConnectionArgs, args: &StatusArgs) -> Result<()> {
 
 fn told(namespace: &str, name: &ClusterName, survey: Survey, now: Timestamp) -> ClusterStatus {
     let found = problems(&survey.observed, &survey.snapshot, now);
-    ClusterStatus::new(
-        namespace,
-        name,
-        &survey.observed,
-        &survey.snapshot,
-        &survey.history,
-        &found,
-        survey.remarks,
-        now,
-    )
+    let seen = Seen {
+        observed: &survey.observed,
+        snapshot: &survey.snapshot,
+        history: &survey.history,
+        problems: &found,
+    };
+    ClusterStatus::new(namespace, name, &seen, survey.remarks, now)
 }
 
 fn ended(error: Error, seen: bool) -> Error {

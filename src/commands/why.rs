@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::status::StatusFormat;
 use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::cluster::survey::{Survey, survey, with_log};
+use crate::cluster::survey::{Survey, log_end, survey, with_log};
 use crate::core::age::age;
-use crate::core::diagnosis::{is_wrong, problems, stage};
+use crate::core::diagnosis::{is_wrong, problems, stage, tells_of_job, unseen_job};
 use crate::core::names::ClusterName;
 use crate::core::status::Problem;
 use crate::error::{Error, Kind, Result};
@@ -49,9 +49,14 @@ struct Explanation<'a> {
 pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    let survey = survey(&cluster, &name).await?;
+    let survey = Box::pin(survey(&cluster, &name)).await?;
     let now = Timestamp::now();
     let mut found = problems(&survey.observed, &survey.snapshot, now);
+    if let Some((log, cause)) = unseen_job(&survey.observed, now)
+        && log_end(&cluster, &log).await.is_some_and(|log| !tells_of_job(&log))
+    {
+        found.insert(0, cause);
+    }
     // Only the first cause is worth a log.
     if !found.is_empty() {
         let first = with_log(&cluster, found.remove(0)).await;

@@ -221,19 +221,29 @@ impl From<&Cause> for Problem {
     }
 }
 
+/// What a status is put together from.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Objects, Pods and Events.
+    pub observed: &'a Observed,
+    /// What Flink told.
+    pub snapshot: &'a Snapshot,
+    /// The history.
+    pub history: &'a History,
+    /// What is wrong.
+    pub problems: &'a [Cause],
+}
+
 impl ClusterStatus {
     /// Puts together what was seen.
     #[must_use]
-    pub fn new(
-        namespace: &str,
-        name: &ClusterName,
-        observed: &Observed,
-        snapshot: &Snapshot,
-        history: &History,
-        problems: &[Cause],
-        mut remarks: Vec<String>,
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(namespace: &str, name: &ClusterName, seen: &Seen<'_>, mut remarks: Vec<String>, now: Timestamp) -> Self {
+        let Seen {
+            observed,
+            snapshot,
+            history,
+            problems,
+        } = *seen;
         if let Reach::Closed(why) = &snapshot.reach {
             remarks.push(format!("Flink's REST cannot be asked: {why}"));
         }

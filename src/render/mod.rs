@@ -3,12 +3,15 @@
 //! Everything here gives text; [`crate::ui::data`] writes it.
 
 pub mod draw;
+mod findings;
 mod printer;
 pub mod status;
 mod structured;
 mod table;
+pub mod top;
 mod why;
 
+pub use findings::findings;
 pub use printer::{Item, Printer};
 pub use structured::{document, line, list};
 pub use table::{Columns, table};

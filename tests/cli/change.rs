@@ -105,14 +105,6 @@ fn comes_anew(server: &Server, writes: usize) {
         .answer(json(&tree!({})));
 }
 
-/// Flink has no statistics of the savepoint: its size is not known, and nothing else depends on them.
-fn no_statistics(server: &Server) {
-    let path = format!("{FLINK}/jobs/{ID}/checkpoints");
-    server
-        .expect(get(&path))
-        .answer(text(404, r#"{"errors":["no such job"]}"#));
-}
-
 fn completed() -> Value {
     tree!({"status": {"id": "COMPLETED"}, "operation": {"location": "s3://b/sp-2"}})
 }
@@ -140,7 +132,6 @@ fn position(outcome: &Outcome, start: &str) -> usize {
 fn the_trigger_is_written_down_before_flink_hears_of_it_and_the_path_before_anything_is_deleted() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    no_statistics(server);
     reads(server, &made(&tree!([])));
     runs(server);
     dry_runs(server);
@@ -186,7 +177,6 @@ fn the_trigger_is_written_down_before_flink_hears_of_it_and_the_path_before_anyt
 fn a_lost_answer_to_the_stop_is_looked_up_not_repeated() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    no_statistics(server);
     reads(server, &made(&tree!([])));
     runs(server);
     dry_runs(server);
@@ -318,7 +308,6 @@ fn a_jobmanager_that_does_not_answer_is_not_given_up_without_a_word() {
 fn an_interrupted_resume_is_settled_by_the_next_one() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    no_statistics(server);
     let mut made = made(&tree!([savepoint("requested", None)]));
     made.job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True"}]});
     reads(server, &made);

@@ -72,7 +72,7 @@ struct PodList {
     items: Vec<Pod>,
 }
 
-/// Opens the logs.
+/// Opens the logs. Call it within a [`tokio::task::LocalSet`]: the readers run in that.
 ///
 /// # Errors
 /// Those of listing Pods; not found where none is there, unless it is followed.
@@ -93,7 +93,11 @@ pub async fn open(cluster: &Cluster, name: &ClusterName, wanted: &Wanted) -> Res
         let (send, sources) = mpsc::unbounded_channel();
         let first = readers.take();
         let watched = watch(cluster.clone(), name.clone(), selector, readers, send);
-        return Ok(Interleaved::following(first, sources, tokio::spawn(watched)));
+        return Ok(Interleaved::following(
+            first,
+            sources,
+            tokio::task::spawn_local(watched),
+        ));
     }
     let sources = readers.take();
     if sources.is_empty() {
@@ -180,7 +184,7 @@ impl Readers {
             };
             let (send, lines) = mpsc::channel(AHEAD);
             let reader = reader::Reader::new(&self.cluster, &self.wanted, pod_name, container, previous, first);
-            self.tasks.spawn(reader.run(send));
+            self.tasks.spawn_local(reader.run(send));
             let shown = self.wanted.all_containers.then_some(container);
             self.fresh.push(Source {
                 label: label(role, pod_name, shown),

@@ -12,8 +12,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::api::Cluster;
 use super::resource::{PODS, Target};
+use super::survey::with_log;
 use crate::core::diagnosis::{
-    Cause, CauseKind, FlinkView, Grace, JobState, Note, Observed, Role, Stage, Verdict, root_cause, stage, verdict,
+    Cause, CauseKind, FlinkView, Grace, JobState, Note, Observed, Role, Stage, Verdict, stage, verdict,
 };
 use crate::core::names::ClusterName;
 use crate::core::outcome;
@@ -28,8 +29,6 @@ const POLL: Duration = Duration::from_millis(100);
 const SLOW_POLL: Duration = Duration::from_secs(1);
 /// How long all tasks must run: a job that fails, or finishes, at its first record runs for an instant before.
 const SETTLED: Duration = Duration::from_secs(1);
-/// Lines and bytes of a log that are read for its root cause.
-const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
 
 /// How a wait ended well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +77,7 @@ pub async fn until_running(
         .until(judge, |observed| timed_out(name, observed, timeout))
         .await?
     {
-        Verdict::Failed(cause) => Err(explained(cluster, *cause)
+        Verdict::Failed(cause) => Err(with_log(cluster, *cause)
             .await
             .into_error()
             .context(format!("cluster {name} does not run"))),
@@ -179,7 +178,7 @@ pub async fn until_ended(
         .hint("it goes on; --timeout sets the limit")
     };
     match watching.until(judge, late).await? {
-        (End::Failed(cause), _) => Ok(End::Failed(Box::new(explained(cluster, *cause).await))),
+        (End::Failed(cause), _) => Ok(End::Failed(Box::new(with_log(cluster, *cause).await))),
         // The JobManager ends with 0 for a canceled job too, and its REST went before it told: its log tells.
         (End::Finished, Some(Some(pod))) => Ok(end_of_log(cluster, &pod).await),
         (end, _) => Ok(end),
@@ -225,29 +224,6 @@ async fn end_of_log(cluster: &Cluster, pod: &str) -> End {
     match cluster.text(&target, "tailLines=500&limitBytes=1048576").await {
         Ok(log) if outcome::of_log(&log) == Some(JobState::Canceled) => End::Canceled,
         _ => End::Finished,
-    }
-}
-
-/// Adds to `cause` what the log tells that it names.
-async fn explained(cluster: &Cluster, cause: Cause) -> Cause {
-    let Some(container) = &cause.log_of else {
-        return cause;
-    };
-    let target = Target::object("get", PODS, cluster.namespace(), &container.pod).subresource("log");
-    let query = format!(
-        "container={}&previous={}&{LOG_TAIL}",
-        container.container, container.previous
-    );
-    match cluster.text(&target, &query).await {
-        Ok(log) => match root_cause(&log) {
-            Some(found) => cause.with_log(&found),
-            None => cause,
-        },
-        // The cause stands without the log: it may be forbidden, or gone with its node.
-        Err(error) => {
-            tracing::debug!(%error, "no log");
-            cause
-        }
     }
 }
 

@@ -2,23 +2,26 @@
 //!
 //! [`super::verdict`] asks whether a cluster comes up; here it is asked what keeps it from running well.
 
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::flink::{JobOverview, JobState};
 use super::observed::{Observed, Role, last_seen, words};
 use super::trace::one_line;
-use super::verdict::{of_job, subject, suspicions};
-use super::{Cause, CauseKind, Grace, Severity, Verdict, ends, known, objects, pods, root_cause, stage, verdict};
+use super::verdict::{nothing_ran, of_job, subject, suspicions};
+use super::{
+    Cause, CauseKind, Grace, PodContainer, Severity, Verdict, ends, known, objects, pods, root_cause, stage, verdict,
+};
 use crate::core::age::age;
 use crate::core::live::{Checkpoint, Checkpoints, Exception, Reach, Snapshot};
-use crate::core::settings::Settings;
+use crate::core::settings::{Settings, main_container};
 
 /// Share of its time above which a vertex counts as held up.
 const BACKPRESSURED: f64 = 0.5;
 /// How long a TaskManager may take to register once its container runs.
 const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
 /// How long a JobManager may run without an answer.
-const SILENCE: SignedDuration = SignedDuration::from_secs(120);
+const SILENCE: SignedDuration = SignedDuration::from_mins(3);
 /// How long ago a JobManager's end is still worth a warning.
 const LOSS: SignedDuration = SignedDuration::from_hours(1);
 /// How long after a failure that was not the first the job still counts as failing.
@@ -60,6 +63,16 @@ pub fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec
     }
     found.sort_by_key(|cause| cause.kind.severity());
     found
+}
+
+/// For a JobManager that ended well, and whose job nobody saw: whose log tells if there was one, and the cause if not.
+#[must_use]
+pub fn unseen_job(observed: &Observed, now: Timestamp) -> Option<(PodContainer, Cause)> {
+    let Verdict::Finished { job_id: None, .. } = verdict(observed, now, &Grace::default()) else {
+        return None;
+    };
+    let log = ends::log_of(observed, Role::JobManager)?;
+    Some((log, nothing_ran()))
 }
 
 fn is_deleting(observed: &Observed) -> bool {
@@ -133,7 +146,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     found.extend(suspicions(observed, now));
     found.extend(unregistered(observed, now));
     // It may be the consequence of what the exceptions tell, so those are judged first.
-    let failing = failing(snapshot, now, &grace);
+    let failing = failing(observed, snapshot, now, &grace);
     let of_job = of_job(observed, now, &grace);
     match (failing, of_job) {
         (Some(failing), Some(of_job)) if of_job.kind == CauseKind::Restarting => found.push(failing),
@@ -147,7 +160,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     found.extend(progress_lost(observed, snapshot, now));
     found.extend(silent(observed, snapshot, now));
     let runs = snapshot.job.as_ref().is_some_and(JobOverview::is_healthy);
-    if !runs && snapshot.reach != Reach::Away {
+    if !runs && snapshot.reach == Reach::Answered {
         let text = format!("the cluster is on its way up: {}", stage(observed));
         found.push(Cause::new(CauseKind::Starting, text));
     }
@@ -261,7 +274,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
 }
 
 /// A job that fails now, or failed a short time ago.
-fn failing(snapshot: &Snapshot, now: Timestamp, grace: &Grace) -> Option<Cause> {
+fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Grace) -> Option<Cause> {
     let job = snapshot.job.as_ref()?;
     let newest = snapshot.exceptions.first();
     let within = |exception: &Exception, limit| time(exception.at).is_some_and(|at| now.duration_since(at) <= limit);
@@ -295,9 +308,30 @@ fn failing(snapshot: &Snapshot, now: Timestamp, grace: &Grace) -> Option<Cause> 
     };
     let cause = cause.hint("kubectl flink exceptions shows the whole traces");
     Some(match newest {
-        Some(exception) => backpressured(explained(cause, exception), snapshot),
+        Some(exception) => backpressured(images(explained(cause, exception), observed), snapshot),
         None => cause,
     })
+}
+
+/// A class that only the JobManager has is most often one of its image.
+fn images(cause: Cause, observed: &Observed) -> Cause {
+    let image = |template: Option<&PodTemplateSpec>| main_container(template?)?.image.clone();
+    let own = observed
+        .job
+        .as_ref()
+        .and_then(|job| job.spec.as_ref())
+        .map(|spec| &spec.template);
+    let theirs = observed
+        .deployment
+        .as_ref()
+        .and_then(|it| it.spec.as_ref())
+        .map(|spec| &spec.template);
+    match (image(own), image(theirs)) {
+        (Some(own), Some(theirs)) if own != theirs && cause.kind == CauseKind::ClassOnTaskManagers => cause
+            .evidence(format!("the JobManager's image is {own}"))
+            .evidence(format!("the TaskManagers' image is {theirs}")),
+        _ => cause,
+    }
 }
 
 /// The cause with what an exception tells.
@@ -313,10 +347,7 @@ fn explained(cause: Cause, exception: &Exception) -> Cause {
     // Flink deserializes operators on TaskManagers: what the JobManager could load is missing there.
     if cause.kind == CauseKind::ClassMissing && exception.task.is_some() {
         cause.kind = CauseKind::ClassOnTaskManagers;
-        cause.hints = vec![
-            "the jar must be in the image of the TaskManagers too, at the same path: /opt/flink/usrlib, or --jar"
-                .to_owned(),
-        ];
+        cause.hints = vec![known::ON_TASK_MANAGERS.to_owned()];
     }
     cause
 }
@@ -472,7 +503,12 @@ fn progress_lost(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Op
 fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Cause> {
     let text = match &snapshot.reach {
         Reach::Answered => return None,
-        Reach::Closed(why) => format!("Flink's REST cannot be asked: {why}"),
+        Reach::Closed(why) => {
+            let text = format!("Flink's REST cannot be asked: {why}");
+            return Some(Cause::new(CauseKind::RestClosed, text).hint(
+                "kubectl flink logs shows what the JobManager does, kubectl flink doctor which rights are missing",
+            ));
+        }
         Reach::Away => {
             let long = observed.pods_of(Role::JobManager).any(|pod| {
                 let running = pods::main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());

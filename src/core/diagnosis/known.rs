@@ -29,6 +29,10 @@ struct Known {
     hints: &'static [&'static str],
 }
 
+/// For a class that only the JobManager has.
+pub(super) const ON_TASK_MANAGERS: &str =
+    "the jar must be in the image of the TaskManagers too, at the same path: /opt/flink/usrlib, or --jar";
+
 /// Special before general. Messages are Flink's own of 1.17 to 2.3, and the JVM's.
 const KNOWN: &[Known] = &[
     Known {
@@ -217,6 +221,12 @@ const KNOWN: &[Known] = &[
         hints: &[
             "a Flink library is missing: put the connector into the jar, and build for the Flink version of --image",
         ],
+    },
+    Known {
+        // What Java says of a lambda whose class is missing where it is deserialized. Seen with 2.3.
+        kind: CauseKind::ClassOnTaskManagers,
+        when: &[&["cannot assign instance of java.lang.invoke.SerializedLambda"]],
+        hints: &[ON_TASK_MANAGERS],
     },
     Known {
         kind: CauseKind::Libraries,

@@ -88,7 +88,9 @@ const BLAND: [&str; 5] = [
 ];
 
 /// Words of records that accompany a failure or a shutdown and cause neither.
-const NOISE: [&str; 12] = [
+const NOISE: [&str; 13] = [
+    // Classes that are gone because the process is already ending.
+    "org/apache/pekko/actor/",
     "Cluster entrypoint has been closed externally",
     "Exception while deleting working directory",
     "Association with remote system",
@@ -184,6 +186,15 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
             relevant.find(|record| rank(record))
         })
         .map(reduce)
+}
+
+/// Whether a JobManager's log tells of a job: one that exits with 0 may have run none.
+#[must_use]
+pub fn tells_of_job(log: &str) -> bool {
+    // Source: Flink's ExecutionGraph and Dispatcher, 1.13 to 2.3.
+    ["switched from state", "reached terminal state"]
+        .iter()
+        .any(|words| log.contains(words))
 }
 
 /// A trace at level ERROR, of an uncaught exception, or of a task or job that failed; or a start error.

@@ -19,6 +19,8 @@ mod trace;
 mod verdict;
 
 #[cfg(test)]
+mod causes_tests;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod health_tests;
@@ -37,8 +39,8 @@ use k8s_openapi::jiff::SignedDuration;
 
 pub use ends::exit_meaning;
 pub use flink::{FlinkView, JobOverview, JobState, JobsOverview, Overview, Tasks};
-pub use health::{is_wrong, problems};
-pub use log::{LogCause, first_line, root_cause};
+pub use health::{is_wrong, problems, unseen_job};
+pub use log::{LogCause, first_line, root_cause, tells_of_job};
 pub use observed::{ObjectKey, Observed, Role};
 pub use pods::main_container;
 pub use stage::{Stage, stage};

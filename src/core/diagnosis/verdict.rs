@@ -129,15 +129,18 @@ fn completed(observed: &Observed) -> Verdict {
             )),
         };
     }
-    let cause = Cause::new(
+    failed(nothing_ran().log_of(ends::log_of(observed, Role::JobManager)))
+}
+
+/// The JobManager ended well without a job.
+pub(super) fn nothing_ran() -> Cause {
+    Cause::new(
         CauseKind::NothingRan,
         "the JobManager ended with exit code 0, and no job was seen running",
     )
     // Both seen: 1.20 with high availability, 2.3 without.
     .hint("with --ha a job ID that ended once is not run again: give the new run a new one")
     .hint("a main() that calls no execute() ends like this from Flink 2 on")
-    .log_of(ends::log_of(observed, Role::JobManager));
-    failed(cause)
 }
 
 fn findings<'a>(observed: &'a Observed, now: Timestamp, grace: &'a Grace) -> impl Iterator<Item = Finding> + 'a {

@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::View;
+use super::{LiveJob, View};
 use crate::core::age::age;
 use crate::core::flink::FlinkVersion;
 
@@ -111,6 +111,9 @@ pub fn row(view: &View<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
         or_none(view.task_managers.map(|of| format!("{}/{}", of.ready, of.desired))),
         or_none(view.created_at.map(|then| age(then, now))),
     ]);
+    if columns.live {
+        row.extend(live(view.live, now));
+    }
     if columns.wide {
         row.extend([
             or_none(view.image.map(ToOwned::to_owned)),
@@ -123,11 +126,34 @@ pub fn row(view: &View<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
     row
 }
 
+/// JOB STATE, RESTARTS and LAST CHECKPOINT.
+fn live(live: Option<&LiveJob>, now: Timestamp) -> [String; 3] {
+    let dash = || "-".to_owned();
+    let Some(live) = live else {
+        return [dash(), dash(), dash()];
+    };
+    if !live.answered {
+        return ["no answer".to_owned(), dash(), dash()];
+    }
+    let state = match (&live.state, live.tasks_running, live.tasks_total) {
+        (None, ..) => "no job".to_owned(),
+        (Some(state), Some(running), Some(total)) if state == "RUNNING" && running < total => {
+            format!("{state} {running}/{total}")
+        }
+        (Some(state), ..) => state.clone(),
+    };
+    let restarts = live.restarts.map_or_else(dash, |times| times.to_string());
+    let last = live.last_checkpoint_at.map_or_else(dash, |at| age(at, now));
+    [state, restarts, last]
+}
+
 /// Which columns a table has besides those that are always there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Columns {
     /// NAMESPACE, as the first.
     pub namespace: bool,
+    /// JOB STATE, RESTARTS and LAST CHECKPOINT: what Flink says.
+    pub live: bool,
     /// IMAGE, FLINK, REVISION, JOB and DEPLOYMENT.
     pub wide: bool,
 }
@@ -140,6 +166,9 @@ pub fn headers(columns: Columns) -> Vec<&'static str> {
         headers.push("NAMESPACE");
     }
     headers.extend(["NAME", "STATUS", "PARALLELISM", "TASKMANAGERS", "AGE"]);
+    if columns.live {
+        headers.extend(["JOB STATE", "RESTARTS", "LAST CHECKPOINT"]);
+    }
     if columns.wide {
         headers.extend(["IMAGE", "FLINK", "REVISION", "JOB", "DEPLOYMENT"]);
     }

@@ -4,9 +4,11 @@
 
 mod change;
 mod columns;
+mod live;
 
 pub use change::{Change, change};
 pub use columns::{Columns, SortKey, headers, row};
+pub use live::LiveJob;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -257,7 +259,7 @@ impl Parts {
 
     /// All that is shown of the cluster.
     #[must_use]
-    pub fn view<'a>(&'a self, key: &'a Key, now: Timestamp) -> View<'a> {
+    pub fn view<'a>(&'a self, key: &'a Key, live: Option<&'a LiveJob>, now: Timestamp) -> View<'a> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
         let traits = self.leading();
         let image = traits.and_then(|traits| traits.image.as_deref());
@@ -283,6 +285,7 @@ impl Parts {
                 job: self.job.as_ref().map(|_| format!("{}-{MASTER}", key.name)),
                 deployment: self.deployment.as_ref().map(|_| format!("{}-{TASK_MANAGER}", key.name)),
             },
+            live,
         }
     }
 }
@@ -313,6 +316,8 @@ pub struct View<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Names of the objects that exist.
     pub objects: Objects,
+    /// What Flink says of its job; none where it was not asked.
+    pub live: Option<&'a LiveJob>,
 }
 
 /// Number of TaskManagers.

@@ -1,0 +1,52 @@
+//! What the JobManagers of many clusters say, asked side by side.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+
+use super::api::Cluster;
+use super::flink::Flink;
+use super::flink_metrics::Depth;
+use crate::core::listing::{JobState, Key, LiveJob, Parts};
+use crate::core::live::{Reach, Snapshot};
+use crate::core::names::ClusterName;
+
+/// Clusters that are asked at a time; of each at most two requests are on their way, so there are 16 of them.
+const AT_A_TIME: usize = 8;
+/// How long one cluster may take. It never holds up the others for longer.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// By cluster. One that was not asked, because its JobManager cannot run, is not in it.
+pub type LiveJobs = BTreeMap<Key, LiveJob>;
+
+/// Asks the JobManagers of those `clusters` that can have one.
+pub async fn live_jobs<'a>(cluster: &Cluster, clusters: impl IntoIterator<Item = (&'a Key, &'a Parts)>) -> LiveJobs {
+    let snapshots = snapshots(cluster, clusters).await;
+    let live = snapshots
+        .iter()
+        .map(|(key, snapshot)| (key.clone(), LiveJob::of(snapshot)));
+    live.collect()
+}
+
+/// The same as whole snapshots, for `top`.
+pub async fn snapshots<'a>(
+    cluster: &Cluster,
+    clusters: impl IntoIterator<Item = (&'a Key, &'a Parts)>,
+) -> BTreeMap<Key, Snapshot> {
+    let asked = clusters.into_iter().filter_map(|(key, parts)| {
+        let state = parts.job.as_ref()?.state;
+        let name = ClusterName::new(&key.name).ok()?;
+        matches!(state, JobState::Running | JobState::Unknown).then(|| (key.clone(), name))
+    });
+    let ask = |(key, name): (Key, ClusterName)| async move {
+        let flink = Flink::new(&cluster.in_namespace(&key.namespace), &name);
+        let snapshot = Box::pin(tokio::time::timeout(LIMIT, flink.snapshot(Depth::Job))).await;
+        let late = |_| Snapshot {
+            reach: Reach::Closed(format!("no answer within {} s", LIMIT.as_secs())),
+            ..Snapshot::default()
+        };
+        (key, snapshot.unwrap_or_else(late))
+    };
+    stream::iter(asked.map(ask)).buffer_unordered(AT_A_TIME).collect().await
+}

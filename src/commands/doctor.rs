@@ -1,0 +1,188 @@
+//! `doctor`: what may keep clusters from being made and from running well.
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::jiff::Timestamp;
+
+use super::status::StatusFormat;
+use crate::cluster::api::Cluster;
+use crate::cluster::checkup::{AccountCheck, account, checkup, roles};
+use crate::cluster::connect::{ConnectionArgs, connect, namespace};
+use crate::core::diagnosis::Severity;
+use crate::core::doctor::{self, Finding, rights};
+use crate::core::flink::FlinkVersion;
+use crate::core::names::ClusterName;
+use crate::core::settings::{Settings, main_container};
+use crate::error::{Error, Kind, Result};
+use crate::render::{Format, document, findings, list};
+use crate::ui;
+
+/// Check what may keep clusters from running
+///
+/// Connection, rights, quotas, Pod Security, node ports, histories and clusters left over; with a NAME also its image,
+/// service account and where its state goes. The exit code is 1 where anything is critical.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Cluster to look into
+    #[arg(value_name = "NAME", conflicts_with = "rbac")]
+    name: Option<String>,
+    /// Print the least Role and RoleBinding for all commands, and check nothing
+    #[arg(long)]
+    rbac: bool,
+    /// Whom the RoleBinding is for: User, Group or ServiceAccount
+    #[arg(long, value_name = "KIND:NAME", default_value = "User:me", requires = "rbac")]
+    subject: String,
+    /// Format of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: StatusFormat,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: &DoctorArgs) -> Result<()> {
+    if args.rbac {
+        let objects = rights::role(&namespace(connection)?, &args.subject).map_err(Error::usage)?;
+        let format = args.output.document().unwrap_or(Format::Yaml);
+        let texts: Vec<String> = objects
+            .iter()
+            .map(|object| document(format, object))
+            .collect::<Result<_>>()?;
+        let between = if format == Format::Yaml { "---\n" } else { "" };
+        return ui::data(&texts.join(between));
+    }
+    let name = args.name.as_deref().map(ClusterName::new).transpose()?;
+    let cluster = connect(connection)?;
+    let of_cluster = async {
+        match &name {
+            Some(name) => of_cluster(&cluster, name).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (general, special) = futures::try_join!(of_namespace(&cluster), of_cluster)?;
+    let mut found = general;
+    found.extend(special);
+    match args.output.document() {
+        None => ui::data(&findings(&found))?,
+        Some(format) => list(format, "DoctorReport", &found, ui::data)?,
+    }
+    if found.iter().any(Finding::is_serious) {
+        return Err(Error::new(Kind::Failure, ""));
+    }
+    Ok(())
+}
+
+async fn of_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
+    let told = checkup(cluster).await?;
+    let namespace = cluster.namespace();
+    let mut found = vec![doctor::version(&told.version)];
+    if let Some(None) = told.namespace {
+        let text = format!("namespace {namespace:?} does not exist");
+        found.push(
+            Finding::new(Severity::Critical, "namespace", text).mend(format!("kubectl create namespace {namespace}")),
+        );
+    }
+    found.extend(doctor::missing_rights(&told.rights, namespace));
+    let unknown = |check| Finding::new(Severity::Notice, check, "may not be read, and is not checked");
+    found.extend(
+        told.quotas
+            .map_or_else(|| vec![unknown("quota")], |items| doctor::quotas(&items)),
+    );
+    found.push(match &told.namespace {
+        Some(Some(namespace)) => doctor::pod_security(namespace),
+        _ => unknown("pod security"),
+    });
+    found.push(told.services.map_or_else(
+        || unknown("node port"),
+        |(services, everywhere)| doctor::node_port(&services, everywhere),
+    ));
+    let now = Timestamp::now();
+    found.extend(told.inventory.map_or_else(
+        || vec![unknown("left over")],
+        |inventory| doctor::left_over(&inventory, now),
+    ));
+    found.extend(
+        told.histories
+            .map_or_else(|| vec![unknown("history")], |maps| doctor::histories(&maps)),
+    );
+    Ok(found)
+}
+
+async fn of_cluster(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding>> {
+    let (job, deployment) = roles(cluster, name).await?;
+    let job = job.and_then(|job| job.spec).map(|spec| spec.template);
+    let deployment = deployment
+        .and_then(|deployment| deployment.spec)
+        .map(|spec| spec.template);
+    if job.is_none() && deployment.is_none() {
+        let text = format!(
+            "there is no cluster {:?} in namespace {:?}",
+            name.as_str(),
+            cluster.namespace()
+        );
+        return Err(Error::new(Kind::NotFound, text));
+    }
+    let mut found = images(job.as_ref(), deployment.as_ref());
+    for (role, template) in [("JobManager", &job), ("TaskManagers", &deployment)] {
+        found.extend(template.iter().flat_map(|template| doctor::state_paths(role, template)));
+    }
+    let Some(job) = job.filter(|job| Settings::of(job).high_availability() == Some("kubernetes")) else {
+        return Ok(found);
+    };
+    let user = job.spec.as_ref().and_then(|spec| spec.service_account_name.clone());
+    let user = user.unwrap_or_else(|| "default".to_owned());
+    found.push(high_availability(&user, &account(cluster, &user).await));
+    Ok(found)
+}
+
+fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -> Vec<Finding> {
+    let image = |template: Option<&PodTemplateSpec>| main_container(template?)?.image.clone();
+    let (own, theirs) = (image(job), image(deployment));
+    if own.is_some() && theirs.is_some() && own != theirs {
+        let text = format!(
+            "JobManager and TaskManagers have different images: {} and {}",
+            own.unwrap_or_default(),
+            theirs.unwrap_or_default()
+        );
+        let mend = "kubectl flink savepoint-resume sets both";
+        return vec![Finding::new(Severity::Critical, "image", text).mend(mend)];
+    }
+    let Some(image) = own.or(theirs) else { return Vec::new() };
+    vec![match FlinkVersion::of_image(&image) {
+        Some(version) if version < FlinkVersion::new(1, 13) => Finding::new(
+            Severity::Warning,
+            "image",
+            format!("{image} has Flink {version}, and 1.13 is the first that this plugin knows"),
+        ),
+        Some(version) => Finding::ok("image", format!("{image} has Flink {version}")),
+        None => Finding::ok("image", format!("{image} does not name its Flink version")),
+    }]
+}
+
+fn high_availability(user: &str, check: &AccountCheck) -> Finding {
+    let check_name = "high availability";
+    match check {
+        AccountCheck::Fine => Finding::ok(
+            check_name,
+            format!("service account {user} has its rights on ConfigMaps"),
+        ),
+        AccountCheck::Missing => Finding::new(
+            Severity::Critical,
+            check_name,
+            format!("there is no service account {user}"),
+        )
+        .mend(format!("kubectl create serviceaccount {user}")),
+        AccountCheck::Lacks(verbs) => Finding::new(
+            Severity::Critical,
+            check_name,
+            format!("service account {user} may not {} ConfigMaps", verbs.join(", ")),
+        )
+        .mend(format!(
+            "kubectl create role flink-ha --resource=configmaps --verb={} && kubectl create rolebinding flink-ha \
+             --role=flink-ha --serviceaccount=NAMESPACE:{user}",
+            rights::HIGH_AVAILABILITY.join(",")
+        )),
+        AccountCheck::Unknown => Finding::new(
+            Severity::Notice,
+            check_name,
+            format!("whether service account {user} may write ConfigMaps cannot be asked"),
+        ),
+    }
+}

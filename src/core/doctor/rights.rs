@@ -1,0 +1,174 @@
+//! What each command asks of the API server: one table, for `doctor`, for the least Role, and for the documentation.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+/// A right on a resource, and the commands that need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Right {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Resource, with its subresource.
+    pub resource: &'static str,
+    /// RBAC verb.
+    pub verb: &'static str,
+    /// Commands that need it.
+    pub commands: &'static str,
+    /// Whether those commands do without it, if less well.
+    pub optional: bool,
+}
+
+const fn need(group: &'static str, resource: &'static str, verb: &'static str, commands: &'static str) -> Right {
+    Right {
+        group,
+        resource,
+        verb,
+        commands,
+        optional: false,
+    }
+}
+
+const fn want(group: &'static str, resource: &'static str, verb: &'static str, commands: &'static str) -> Right {
+    Right {
+        optional: true,
+        ..need(group, resource, verb, commands)
+    }
+}
+
+const LOOK: &str = "status, why, top and all that change a cluster";
+const MAKE: &str = "create, resume, savepoint-resume, run";
+const END: &str = "delete, savepoint-resume";
+const HISTORY: &str = "all that change a cluster";
+
+/// All rights, each once.
+pub const RIGHTS: &[Right] = &[
+    need("", "services", "get", LOOK),
+    need("", "services", "create", MAKE),
+    need("", "services", "patch", MAKE),
+    need("", "services", "delete", END),
+    need("batch", "jobs", "get", LOOK),
+    need("batch", "jobs", "list", "list, top, create"),
+    need("batch", "jobs", "watch", "list --watch, create, wait"),
+    need("batch", "jobs", "create", MAKE),
+    need("batch", "jobs", "patch", MAKE),
+    need("batch", "jobs", "delete", END),
+    need("apps", "deployments", "get", LOOK),
+    need("apps", "deployments", "list", "list, top, create"),
+    need("apps", "deployments", "watch", "list --watch, create, wait"),
+    need("apps", "deployments", "create", MAKE),
+    need(
+        "apps",
+        "deployments",
+        "patch",
+        "create, suspend, resume, savepoint-resume",
+    ),
+    need("apps", "deployments", "delete", END),
+    need("", "pods", "get", "logs --follow, ui"),
+    need("", "pods", "list", "status, why, logs, create, delete"),
+    need("", "pods", "watch", "logs --follow, create, delete, wait"),
+    need("", "pods/log", "get", "logs, why, create"),
+    want("", "events", "list", "why, status, events, create"),
+    want("", "events", "watch", "events --watch, create"),
+    need(
+        "",
+        "services/proxy",
+        "get",
+        "status, why, top, savepoint and all that ask Flink",
+    ),
+    need(
+        "",
+        "services/proxy",
+        "create",
+        "savepoint, stop, suspend, checkpoint, savepoint-resume, delete --savepoint",
+    ),
+    need("", "services/proxy", "patch", "cancel"),
+    want(
+        "",
+        "pods/portforward",
+        "create",
+        "ui, and where services/proxy is not allowed",
+    ),
+    want("", "configmaps", "get", HISTORY),
+    want("", "configmaps", "list", "delete, doctor"),
+    want("", "configmaps", "create", HISTORY),
+    want("", "configmaps", "update", HISTORY),
+    want("", "configmaps", "delete", "delete --purge, and high availability"),
+    want("", "resourcequotas", "list", "doctor"),
+    want("", "serviceaccounts", "get", "doctor"),
+    want("metrics.k8s.io", "pods", "list", "top"),
+];
+
+/// The least Role for all commands, and its binding to `subject`, such as `User:jane` or `ServiceAccount:ci`.
+///
+/// # Errors
+/// When the subject is of no kind that can be bound.
+pub fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String> {
+    let mut rules: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
+    let mut verbs: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for right in RIGHTS {
+        verbs.entry((right.group, right.resource)).or_default().push(right.verb);
+    }
+    for ((group, resource), verbs) in verbs {
+        rules.entry((group, verbs)).or_default().push(resource);
+    }
+    let rules: Vec<Value> = rules
+        .into_iter()
+        .map(|((group, verbs), resources)| json!({"apiGroups": [group], "resources": resources, "verbs": verbs}))
+        .collect();
+    let (kind, name) = subject.split_once(':').unwrap_or(("User", subject));
+    let subject = match kind {
+        "User" | "Group" => json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}),
+        "ServiceAccount" => json!({"kind": kind, "name": name, "namespace": namespace}),
+        _ => {
+            return Err(format!(
+                "{kind} cannot be bound: it must be User, Group or ServiceAccount"
+            ));
+        }
+    };
+    let meta = json!({"name": "kubectl-flink", "namespace": namespace});
+    Ok([
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": meta, "rules": rules}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "kubectl-flink"},
+            "subjects": [subject]}),
+    ])
+}
+
+/// Rights on ConfigMaps that Flink's Kubernetes high availability needs of the Pods' service account.
+pub const HIGH_AVAILABILITY: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_right_is_asked_for_once() {
+        let mut seen = std::collections::BTreeSet::new();
+        for right in RIGHTS {
+            assert!(seen.insert((right.group, right.resource, right.verb)), "{right:?}");
+        }
+    }
+
+    #[test]
+    fn the_role_has_every_right_and_no_other() {
+        let [role, binding] = role("ns", "ServiceAccount:ci").unwrap();
+        let mut granted = std::collections::BTreeSet::new();
+        for rule in role["rules"].as_array().unwrap() {
+            for resource in rule["resources"].as_array().unwrap() {
+                for verb in rule["verbs"].as_array().unwrap() {
+                    let text = |value: &Value| value.as_str().unwrap().to_owned();
+                    assert_ne!(verb, "*");
+                    granted.insert((text(&rule["apiGroups"][0]), text(resource), text(verb)));
+                }
+            }
+        }
+        let wanted = RIGHTS
+            .iter()
+            .map(|right| (right.group.to_owned(), right.resource.to_owned(), right.verb.to_owned()))
+            .collect();
+        assert_eq!(granted, wanted);
+        assert_eq!(binding["subjects"][0]["namespace"], "ns");
+        assert!(super::role("ns", "Robot:x").is_err());
+    }
+}
