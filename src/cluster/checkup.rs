@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::api::{Cluster, Mode};
 use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICES, Target, encode};
 use super::tables::{Wanted, list};
+use crate::core::doctor::AccountCheck;
 use crate::core::doctor::rights::{HIGH_AVAILABILITY, RIGHTS, Right};
 use crate::core::history::HISTORY;
 use crate::core::listing::Inventory;
@@ -145,19 +146,6 @@ pub async fn roles(cluster: &Cluster, name: &ClusterName) -> Result<(Option<Job>
     let job = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let deployment = Target::object("get", DEPLOYMENTS, cluster.namespace(), &name.task_manager());
     futures::try_join!(cluster.get(&job), cluster.get(&deployment))
-}
-
-/// How a service account stands to high availability.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccountCheck {
-    /// It does not exist.
-    Missing,
-    /// It lacks these verbs on ConfigMaps.
-    Lacks(Vec<&'static str>),
-    /// It has all that is needed.
-    Fine,
-    /// That may not be asked.
-    Unknown,
 }
 
 /// Checks the service account that Flink's high availability works as.

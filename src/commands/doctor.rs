@@ -1,17 +1,15 @@
 //! `doctor`: what may keep clusters from being made and from running well.
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::jiff::Timestamp;
 
 use super::status::StatusFormat;
 use crate::cluster::api::Cluster;
-use crate::cluster::checkup::{AccountCheck, account, checkup, roles};
+use crate::cluster::checkup::{account, checkup, roles};
 use crate::cluster::connect::{ConnectionArgs, connect, namespace};
 use crate::core::diagnosis::Severity;
 use crate::core::doctor::{self, Finding, rights};
-use crate::core::flink::FlinkVersion;
 use crate::core::names::ClusterName;
-use crate::core::settings::{Settings, main_container};
+use crate::core::settings::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::render::{Format, document, findings, list};
 use crate::ui;
@@ -119,7 +117,7 @@ async fn of_cluster(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding
         );
         return Err(Error::new(Kind::NotFound, text));
     }
-    let mut found = images(job.as_ref(), deployment.as_ref());
+    let mut found = doctor::images(job.as_ref(), deployment.as_ref());
     for (role, template) in [("JobManager", &job), ("TaskManagers", &deployment)] {
         found.extend(template.iter().flat_map(|template| doctor::state_paths(role, template)));
     }
@@ -128,61 +126,6 @@ async fn of_cluster(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding
     };
     let user = job.spec.as_ref().and_then(|spec| spec.service_account_name.clone());
     let user = user.unwrap_or_else(|| "default".to_owned());
-    found.push(high_availability(&user, &account(cluster, &user).await));
+    found.push(doctor::high_availability(&user, &account(cluster, &user).await));
     Ok(found)
-}
-
-fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -> Vec<Finding> {
-    let image = |template: Option<&PodTemplateSpec>| main_container(template?)?.image.clone();
-    let (own, theirs) = (image(job), image(deployment));
-    if own.is_some() && theirs.is_some() && own != theirs {
-        let text = format!(
-            "JobManager and TaskManagers have different images: {} and {}",
-            own.unwrap_or_default(),
-            theirs.unwrap_or_default()
-        );
-        let mend = "kubectl flink savepoint-resume sets both";
-        return vec![Finding::new(Severity::Critical, "image", text).mend(mend)];
-    }
-    let Some(image) = own.or(theirs) else { return Vec::new() };
-    vec![match FlinkVersion::of_image(&image) {
-        Some(version) if version < FlinkVersion::new(1, 13) => Finding::new(
-            Severity::Warning,
-            "image",
-            format!("{image} has Flink {version}, and 1.13 is the first that this plugin knows"),
-        ),
-        Some(version) => Finding::ok("image", format!("{image} has Flink {version}")),
-        None => Finding::ok("image", format!("{image} does not name its Flink version")),
-    }]
-}
-
-fn high_availability(user: &str, check: &AccountCheck) -> Finding {
-    let check_name = "high availability";
-    match check {
-        AccountCheck::Fine => Finding::ok(
-            check_name,
-            format!("service account {user} has its rights on ConfigMaps"),
-        ),
-        AccountCheck::Missing => Finding::new(
-            Severity::Critical,
-            check_name,
-            format!("there is no service account {user}"),
-        )
-        .mend(format!("kubectl create serviceaccount {user}")),
-        AccountCheck::Lacks(verbs) => Finding::new(
-            Severity::Critical,
-            check_name,
-            format!("service account {user} may not {} ConfigMaps", verbs.join(", ")),
-        )
-        .mend(format!(
-            "kubectl create role flink-ha --resource=configmaps --verb={} && kubectl create rolebinding flink-ha \
-             --role=flink-ha --serviceaccount=NAMESPACE:{user}",
-            rights::HIGH_AVAILABILITY.join(",")
-        )),
-        AccountCheck::Unknown => Finding::new(
-            Severity::Notice,
-            check_name,
-            format!("whether service account {user} may write ConfigMaps cannot be asked"),
-        ),
-    }
 }

@@ -121,7 +121,7 @@ fn a_young_cluster_starts() {
 
 #[test]
 fn wide() {
-    snapshot!(list_zoo(&["-o", "wide"]));
+    snapshot!(list_zoo(&["-o", "wide", "--live=false"]));
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn all_namespaces() {
         .server
         .expect(get("/apis/apps/v1/deployments"))
         .answer(answer(&deployment_table(&deployments)));
-    snapshot!(sandbox.run(&["list", "-A", "-o", "wide"]));
+    snapshot!(sandbox.run(&["list", "-A", "-o", "wide", "--live=false"]));
 }
 
 #[test]
@@ -417,5 +417,5 @@ fn text_of_strangers_does_not_reach_the_terminal() {
         &[with_metadata(job_row("default", "shop", "Running"), &told)],
         &[],
     );
-    snapshot!(sandbox.run(&["list", "-o", "wide"]));
+    snapshot!(sandbox.run(&["list", "-o", "wide", "--live=false"]));
 }

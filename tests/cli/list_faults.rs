@@ -137,7 +137,7 @@ pub fn whole_lists(sandbox: &Sandbox) {
 fn a_server_without_tables() {
     let sandbox = Sandbox::new();
     whole_lists(&sandbox);
-    snapshot!(sandbox.run(&["list", "-o", "wide"]));
+    snapshot!(sandbox.run(&["list", "-o", "wide", "--live=false"]));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod call;
 mod change;
 mod connect;
 mod create;
+mod explain;
 mod help;
 mod list;
 mod list_faults;

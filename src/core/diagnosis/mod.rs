@@ -14,6 +14,7 @@ mod log;
 mod objects;
 mod observed;
 mod pods;
+mod progress;
 mod stage;
 mod trace;
 mod verdict;

@@ -1,5 +1,6 @@
 //! What may keep clusters from being made and from running well, judged from what the API server told.
 
+mod pods;
 pub mod rights;
 mod storage;
 
@@ -11,6 +12,7 @@ use super::history::HISTORY;
 use super::listing::{Inventory, Status};
 use super::names::COMPONENT_LABEL;
 use super::quantity;
+pub use pods::{AccountCheck, high_availability, images};
 use rights::Right;
 pub use storage::state_paths;
 
