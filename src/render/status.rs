@@ -205,7 +205,7 @@ fn checkpoint_lines(out: &mut String, told: &CheckpointPart, look: Look, now: Ti
         line(out, "  durations", &text);
     }
     if let Some(path) = &told.restored_from {
-        line(out, "  restored from", &clean(path));
+        line(out, "  restored", &clean(path));
     }
 }
 
@@ -297,4 +297,138 @@ pub fn cut(line: &str, width: usize) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::listing::Status;
+    use crate::core::status::{ClusterPart, LastCheckpoint, SavepointPart};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_767_261_600 + seconds).unwrap()
+    }
+
+    fn vertex(name: &str, busy: Option<f64>, rate: Option<f64>) -> VertexPart {
+        VertexPart {
+            id: "a".into(),
+            name: name.into(),
+            state: "RUNNING".into(),
+            parallelism: 2,
+            busy,
+            backpressured: busy.map(|busy| 1.0 - busy),
+            records_in_per_second: rate,
+            records_out_per_second: rate,
+            bytes_in_per_second: rate.map(|rate| rate * 21.0),
+            bytes_out_per_second: rate.map(|rate| rate * 25.0),
+        }
+    }
+
+    fn whole() -> ClusterStatus {
+        ClusterStatus {
+            api_version: "kubectl-flink/v1",
+            kind: "ClusterStatus",
+            namespace: "shop".into(),
+            name: "demo".into(),
+            observed_at: at(0),
+            cluster: ClusterPart {
+                phase: Status::Running,
+                revision: Some(3),
+                created_at: Some(at(-7200)),
+                image: Some("shop:2.3.0".into()),
+                flink_version: Some("2.3.0".into()),
+                parallelism: Some(2),
+                high_availability: None,
+                job_manager_restarts: 1,
+            },
+            job: Some(JobPart {
+                id: "7483b8988232262a58467c5f3ad800f0".into(),
+                name: "counting".into(),
+                state: "RUNNING".into(),
+                since: Some(at(-185)),
+                started_at: Some(at(-7000)),
+                restarts: Some(2),
+                tasks_running: 4,
+                tasks_total: 4,
+            }),
+            vertices: vec![
+                vertex("Source: numbers", Some(0.25), Some(1234.5)),
+                vertex(&"keys -> ".repeat(20), None, None),
+            ],
+            checkpoints: Some(CheckpointPart {
+                interval_millis: Some(5000),
+                completed: 16,
+                failed: 3,
+                in_progress: 1,
+                failed_in_a_row: 2,
+                last: Some(LastCheckpoint {
+                    id: 16,
+                    completed_at: Some(at(-12)),
+                    size_bytes: Some(8117),
+                    duration_millis: Some(639),
+                    path: Some("file:/storage/checkpoints/chk-16".into()),
+                }),
+                last_failure: None,
+                recent_durations_millis: vec![100, 400, 639],
+                restored_from: Some("file:/storage/savepoints/savepoint-1".into()),
+            }),
+            task_managers: TaskManagerPart {
+                desired: 2,
+                ready: 2,
+                registered: Some(2),
+                slots_total: Some(2),
+                slots_free: Some(0),
+                memory: Some("1Gi".into()),
+            },
+            last_savepoint: Some(SavepointPart {
+                path: Some("file:/storage/savepoints/savepoint-1".into()),
+                requested_at: at(-7300).to_string(),
+                format: "CANONICAL".into(),
+                revision: Some(2),
+            }),
+            problems: vec![Problem {
+                cause: "checkpoint-timeout",
+                severity: "warning".into(),
+                message: "2 checkpoints failed in a row: \u{1b}[31mexpired".into(),
+                evidence: vec!["the last one that was written is chk-16".into()],
+                hints: vec!["give checkpoints more time".into()],
+            }],
+            remarks: vec!["Events cannot be read: forbidden".into()],
+        }
+    }
+
+    /// Without the styles, which stdout takes away in a pipe.
+    fn drawn(told: &ClusterStatus, width: Option<usize>, bars: bool) -> String {
+        let text = status(told, Look { width, bars }, at(0));
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    #[test]
+    fn the_screen_in_a_pipe() {
+        insta::assert_snapshot!(drawn(&whole(), None, false));
+    }
+
+    #[test]
+    fn the_screen_on_a_terminal() {
+        insta::assert_snapshot!(drawn(&whole(), Some(80), true));
+    }
+
+    #[test]
+    fn the_screen_without_flink() {
+        let mut told = whole();
+        told.job = None;
+        told.vertices.clear();
+        told.checkpoints = None;
+        told.task_managers.registered = None;
+        told.task_managers.slots_free = None;
+        told.last_savepoint = None;
+        told.problems.clear();
+        insta::assert_snapshot!(drawn(&told, None, true));
+    }
+
+    #[test]
+    fn a_line_is_cut_without_its_styles() {
+        assert_eq!(cut("\u{1b}[1mab\u{1b}[0mcd", 3), "\u{1b}[1mab\u{1b}[0mc");
+        assert_eq!(cut("abc", 3), "abc");
+    }
 }

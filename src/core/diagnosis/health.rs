@@ -60,8 +60,33 @@ pub fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec
             live(observed, snapshot, now).into_iter().for_each(&mut add);
         }
     }
+    for cause in &mut found {
+        probed(observed, cause);
+    }
     found.sort_by_key(|cause| cause.kind.severity());
     found
+}
+
+/// An end by a signal that the kubelet sent after failed probes. Source: the kubelet's prober.
+fn probed(observed: &Observed, cause: &mut Cause) {
+    if !matches!(cause.kind, CauseKind::JobManagerEnded | CauseKind::TaskManagerEnded) {
+        return;
+    }
+    let Some(of) = &cause.log_of else { return };
+    let failed = observed
+        .events_of("Pod", &of.pod)
+        .rev()
+        .find(|event| words(event).0 == "Unhealthy" && words(event).1.starts_with("Liveness probe failed"));
+    if let Some(event) = failed {
+        cause.kind = CauseKind::LivenessProbe;
+        cause.evidence.push(one_line(words(event).1));
+        cause.hints = vec![
+            "the JVM is too slow to start or hangs: ask for CPU, or give the probe of the Pod template more time"
+                .to_owned(),
+        ];
+        // A log that was cut off by a kill tells of no cause.
+        cause.log_of = None;
+    }
 }
 
 /// For a JobManager that ended well, and whose job nobody saw: whose log tells if there was one, and the cause if not.

@@ -187,6 +187,7 @@ const KNOWN: &[Known] = &[
             &["No job jar"],
             &["Neither a 'Main-Class', nor a 'program-class' entry was found"],
             &["No JAR found"],
+            &["No JAR with manifest attribute"],
             &["could not find any jar"],
             &["Failed to find job"],
             &["Multiple JAR archives with entry classes found"],
@@ -199,6 +200,7 @@ const KNOWN: &[Known] = &[
         kind: CauseKind::JobClass,
         when: &[
             &["entry point class"],
+            &["Could not load the provided entrypoint class"],
             &["program's entry point class"],
             &["does not have a main method"],
         ],

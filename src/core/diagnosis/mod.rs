@@ -382,6 +382,8 @@ cause_kinds! {
     StateTooLarge = "state-too-large",
     /// The program's `main()` threw an exception.
     MainThrows = "main-throws",
+    /// A container was killed because it did not answer its liveness probe.
+    LivenessProbe = "liveness-probe",
     /// A node does not answer, and Pods of the cluster are on it.
     NodeLost = "node-lost",
     /// TaskManagers look for the JobManager at an address that is not its own.
