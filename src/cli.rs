@@ -44,6 +44,8 @@ enum Command {
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
+    Exceptions(commands::exceptions::ExceptionsArgs),
+    Config(commands::config::ConfigArgs),
     Ui(commands::ui::UiArgs),
     Wait(commands::wait::WaitArgs),
     Suspend(Box<commands::suspend::SuspendArgs>),
@@ -59,7 +61,10 @@ enum Command {
 impl Command {
     /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
     fn only_reads(&self) -> bool {
-        matches!(self, Self::List(_) | Self::Ui(_) | Self::Wait(_))
+        matches!(
+            self,
+            Self::List(_) | Self::Exceptions(_) | Self::Config(_) | Self::Ui(_) | Self::Wait(_)
+        )
     }
 }
 
@@ -95,6 +100,8 @@ async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
         Command::Run(args) => Box::pin(commands::run::run(&connection, *args)).await,
+        Command::Exceptions(args) => commands::exceptions::run(&connection, args).await,
+        Command::Config(args) => commands::config::run(&connection, args).await,
         Command::Ui(args) => commands::ui::run(&connection, args).await,
         Command::Wait(args) => commands::wait::run(&connection, args).await,
         Command::Cancel(args) => commands::cancel::run(&connection, args).await,

@@ -2,9 +2,11 @@
 
 pub mod cancel;
 pub mod checkpoint;
+pub mod config;
 pub mod create;
 pub mod delete;
 mod delete_plan;
+pub mod exceptions;
 mod halt;
 mod launch;
 pub mod list;

@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod bytes;
 pub mod diagnosis;
 pub mod difference;
+pub mod effective;
 pub mod flink;
 pub mod flink_deployment;
 pub mod flink_rest;

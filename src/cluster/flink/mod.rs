@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 
 use super::api::Cluster;
 use crate::core::diagnosis::{FlinkView, JobsOverview, Overview};
+use crate::core::effective::Pair;
 use crate::core::flink::FlinkVersion;
 use crate::core::flink_rest::Errors;
 use crate::core::flink_rest::checkpoints::{Checkpoint, Checkpoints};
+use crate::core::flink_rest::exceptions::Exceptions;
 use crate::core::flink_rest::operation::{OperationReply, Triggered};
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
@@ -194,6 +196,16 @@ impl Flink {
         let path = format!("jobs/{job_id}/checkpoints/{trigger_id}");
         let reply: Reply<OperationReply> = self.get(&path).await?;
         Ok(reply.map(OperationReply::status))
+    }
+
+    /// `GET /jobs/:id/exceptions`.
+    pub async fn exceptions(&self, job_id: &str, max: u32) -> Result<Reply<Exceptions>> {
+        self.get(&format!("jobs/{job_id}/exceptions?maxExceptions={max}")).await
+    }
+
+    /// `GET /jobmanager/config`.
+    pub async fn configuration(&self) -> Result<Reply<Vec<Pair>>> {
+        self.get("jobmanager/config").await
     }
 
     /// `POST /savepoint-disposal`.

@@ -4,6 +4,7 @@
 //! are not needed are skipped, and numbers that Flink writes as text (`"NaN"`) count as absent.
 
 pub mod checkpoints;
+pub mod exceptions;
 pub mod operation;
 
 use serde::{Deserialize, Deserializer};
