@@ -43,17 +43,20 @@ enum Command {
     Run(Box<commands::run::RunArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(commands::list::ListArgs),
-    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
+    Status(commands::status::StatusArgs),
+    Why(commands::why::WhyArgs),
+    Logs(commands::logs::LogsArgs),
     Exceptions(commands::exceptions::ExceptionsArgs),
     Config(commands::config::ConfigArgs),
     Ui(commands::ui::UiArgs),
     Wait(commands::wait::WaitArgs),
-    Suspend(Box<commands::suspend::SuspendArgs>),
-    Resume(Box<commands::resume::PlainResumeArgs>),
-    Stop(Box<commands::stop::StopArgs>),
-    Cancel(commands::cancel::CancelArgs),
+    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
     Savepoint(Box<commands::savepoint::SavepointArgs>),
     Checkpoint(commands::checkpoint::CheckpointArgs),
+    Stop(Box<commands::stop::StopArgs>),
+    Cancel(commands::cancel::CancelArgs),
+    Suspend(Box<commands::suspend::SuspendArgs>),
+    Resume(Box<commands::resume::PlainResumeArgs>),
     Delete(Box<commands::delete::DeleteArgs>),
     Manifests(commands::manifests::ManifestsArgs),
 }
@@ -63,7 +66,14 @@ impl Command {
     fn only_reads(&self) -> bool {
         matches!(
             self,
-            Self::List(_) | Self::Exceptions(_) | Self::Config(_) | Self::Ui(_) | Self::Wait(_)
+            Self::List(_)
+                | Self::Status(_)
+                | Self::Why(_)
+                | Self::Logs(_)
+                | Self::Exceptions(_)
+                | Self::Config(_)
+                | Self::Ui(_)
+                | Self::Wait(_)
         )
     }
 }
@@ -115,6 +125,9 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
         Command::List(args) => commands::list::run(&connection, args).await,
+        Command::Logs(args) => commands::logs::run(&connection, &args).await,
+        Command::Status(args) => Box::pin(commands::status::run(&connection, &args)).await,
+        Command::Why(args) => Box::pin(commands::why::run(&connection, &args)).await,
     }
 }
 

@@ -45,6 +45,80 @@ pub fn data(text: &str) -> Result<()> {
     }
 }
 
+/// Whether stdout is a terminal.
+#[must_use]
+pub fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Text on stdout that is shown again and again: redrawn in place on a terminal, one after the other elsewhere.
+pub struct Screen {
+    in_place: bool,
+    begun: bool,
+}
+
+impl Screen {
+    /// A screen; `again` says whether it will be shown more than once.
+    #[must_use]
+    pub fn new(again: bool) -> Self {
+        Self {
+            in_place: again && is_terminal(),
+            begun: false,
+        }
+    }
+
+    /// Whether it is redrawn in place.
+    #[must_use]
+    pub const fn is_in_place(&self) -> bool {
+        self.in_place
+    }
+
+    /// Columns that lines are cut at, where it is redrawn: a line that wraps would move all below it.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        self.in_place.then(|| size().1)
+    }
+
+    /// Shows `text` in the place of what was shown before.
+    ///
+    /// # Errors
+    /// Those of [`data`].
+    pub fn show(&mut self, text: &str) -> Result<()> {
+        if !self.in_place {
+            return data(text);
+        }
+        let mut frame = String::new();
+        if !self.begun {
+            // The other page, without a cursor: what was on the terminal comes back at the end.
+            frame.push_str("\u{1b}[?1049h\u{1b}[?25l\u{1b}[2J");
+            self.begun = true;
+        }
+        frame.push_str("\u{1b}[H");
+        for line in text.lines().take(size().0.saturating_sub(1)) {
+            // What is left of a longer line is erased after the new one is written, so nothing flickers.
+            frame.push_str(line);
+            frame.push_str("\u{1b}[K\r\n");
+        }
+        frame.push_str("\u{1b}[J");
+        data(&frame)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.begun {
+            // Nothing can be said of a terminal that is gone.
+            let _ = data("\u{1b}[?25h\u{1b}[?1049l");
+        }
+    }
+}
+
+/// Rows and columns of the terminal.
+fn size() -> (usize, usize) {
+    let (rows, columns) = console::Term::stdout().size();
+    (rows.into(), columns.into())
+}
+
 /// Tells something that needs no action.
 pub fn note(text: &str) {
     line(&clean(text));

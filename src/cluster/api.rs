@@ -28,7 +28,7 @@ const ATTEMPTS: u32 = 5;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Takes an answer piece by piece.
-type Sink<'a> = &'a mut dyn FnMut(&[u8]);
+type Sink<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
 /// A Kubernetes cluster as the user's kubeconfig context names it, and the namespace to work in.
 #[derive(Clone)]

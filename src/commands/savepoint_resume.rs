@@ -211,11 +211,29 @@ fn choose(args: &ResumeArgs, name: &ClusterName, situation: &Situation, standing
         )
         .hint("wait until it runs, so that its newest state is kept")
         .hint("--cancel gives that up and starts from the last savepoint, or from --from-savepoint PATH")),
+        Situation::Ended if given.is_none() && !args.cancel && standing.ledger.history().lost_savepoint().is_some() => {
+            Err(lost(name, standing))
+        }
         Situation::Silent(_) | Situation::Ended => Ok(Choice {
             path: Some(given.or_else(last).ok_or_else(no_savepoint)?),
             stop: false,
             cancel: false,
         }),
+    }
+}
+
+/// Nothing is guessed: an older savepoint must not take the place of a newer one without a word.
+fn lost(name: &ClusterName, standing: &Standing) -> Error {
+    let history = standing.ledger.history();
+    let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);
+    let error = Error::new(
+        Kind::Conflict,
+        format!("a savepoint of {name} was asked for at {asked}, and its JobManager ended before anybody read the path"),
+    )
+    .hint("if it was written, it is the newest folder that the job left among its savepoints: name it by --from-savepoint PATH");
+    match history.last_savepoint().and_then(|savepoint| savepoint.path.as_deref()) {
+        Some(path) => error.hint(format!("--cancel gives it up, and goes on from {path}")),
+        None => error,
     }
 }
 

@@ -221,9 +221,7 @@ pub fn environment() -> Result<Layer> {
         Some(text) => JobManagerArguments::parse(&split_seed(&text)?)?.into_layer(),
         None => Layer::default(),
     };
-    for key in from_arguments.configuration.keys() {
-        check_key(key, "FLINK_JOB_ARGUMENTS: -D")?;
-    }
+    let configuration = flink_deployment::read_options(from_arguments.configuration.clone(), template::VARIABLES[3])?;
     let parallelism = variable(2).map(|text| {
         text.trim()
             .parse()
@@ -232,8 +230,12 @@ pub fn environment() -> Result<Layer> {
     Ok(Layer {
         name: variable(0),
         image: variable(1),
-        parallelism: parallelism.transpose()?,
-        ..from_arguments
+        parallelism: parallelism.transpose()?.or(configuration.parallelism),
+        ..Layer {
+            configuration: BTreeMap::new(),
+            ..from_arguments
+        }
+        .over(configuration)
     })
 }
 

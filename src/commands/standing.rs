@@ -1,5 +1,6 @@
 //! How a cluster stands when a command comes to change or end it.
 
+use http::StatusCode;
 use serde_json::Value;
 
 use crate::cluster::api::Cluster;
@@ -122,7 +123,10 @@ impl Standing {
             return Ok(Situation::Ended);
         }
         // Asked even of an ended Job: Flink lingers until somebody reads the result of the savepoint that ended it.
-        let reply = self.flink.jobs().await?;
+        let reply = match self.flink.jobs().await {
+            Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
+            reply => reply?,
+        };
         savepoint::settle(&self.flink, &mut self.ledger, patience).await?;
         Ok(match reply {
             _ if self.job_end().is_some() => Situation::Ended,

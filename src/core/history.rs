@@ -144,6 +144,21 @@ impl History {
             .filter(|savepoint| savepoint.progress == Progress::Requested)
     }
 
+    /// A savepoint that is newer than the last completed one, and of which nobody knows whether and where it was written:
+    /// its JobManager ended before the result was read.
+    #[must_use]
+    pub fn lost_savepoint(&self) -> Option<&Savepoint> {
+        let after = self
+            .savepoints
+            .iter()
+            .rposition(|savepoint| savepoint.progress == Progress::Completed)
+            .map_or(0, |at| at + 1);
+        self.savepoints[after..]
+            .iter()
+            .rev()
+            .find(|savepoint| savepoint.progress == Progress::Requested)
+    }
+
     /// The newest savepoint at `path`.
     #[must_use]
     pub fn savepoint_at(&self, path: &str) -> Option<&Savepoint> {
@@ -348,6 +363,19 @@ mod tests {
         )
         .unwrap();
         assert_eq!((old.size, old.disposed_at, old.completed_at), (None, None, None));
+    }
+
+    #[test]
+    fn only_what_is_newer_than_the_last_savepoint_can_be_missed() {
+        let history = |savepoints: Vec<Savepoint>| History {
+            savepoints,
+            ..History::default()
+        };
+        let open = savepoint(1, Progress::Requested);
+        let done = savepoint(2, Progress::Completed);
+        assert_eq!(history(vec![open.clone(), done.clone()]).lost_savepoint(), None);
+        assert_eq!(history(vec![done, open.clone()]).lost_savepoint(), Some(&open));
+        assert_eq!(history(vec![open.clone()]).lost_savepoint(), Some(&open));
     }
 
     #[test]

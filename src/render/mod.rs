@@ -2,13 +2,17 @@
 //!
 //! Everything here gives text; [`crate::ui::data`] writes it.
 
+pub mod draw;
 mod printer;
+pub mod status;
 mod structured;
 mod table;
+mod why;
 
 pub use printer::{Item, Printer};
 pub use structured::{document, line, list};
 pub use table::{Columns, table};
+pub use why::why;
 
 /// `apiVersion` of every JSON and YAML document. The shapes are in docs/output.md; a change that a reader can notice
 /// gets a new version.

@@ -192,10 +192,8 @@ fn a_lost_answer_to_the_stop_is_looked_up_not_repeated() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
 }
 
-#[test]
-fn a_savepoint_that_fails_leaves_the_job_running() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
+/// A stop whose savepoint fails with `trace`, and what Flink tells of the job after that.
+fn savepoint_fails(server: &Server, trace: &str, state: &str, checkpoints: &Value, exceptions: &Value) {
     reads(server, &made(&tree!([])));
     runs(server);
     dry_runs(server);
@@ -206,15 +204,58 @@ fn a_savepoint_that_fails_leaves_the_job_running() {
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
         .answer(text(202, "{}"));
-    let trace = "java.util.concurrent.CompletionException: x\nCaused by: java.lang.UnsupportedOperationException: Not supported yet\n";
     let failed =
         tree!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"class": "x", "stack-trace": trace}}});
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(json(&failed));
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&tree!({"jobs": [{"jid": ID, "state": state}]})));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
+        .answer(json(checkpoints));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/exceptions")))
+        .answer(json(exceptions));
+}
+
+#[test]
+fn a_savepoint_that_fails_leaves_the_job_running() {
+    let sandbox = Sandbox::new();
+    let trace =
+        "java.util.concurrent.CompletionException: x\nCaused by: java.io.IOException: No space left on device\n";
+    // The failure is older than the savepoint.
+    let checkpoints =
+        tree!({"history": [{"id": 7, "status": "FAILED", "is_savepoint": true, "trigger_timestamp": 20}]});
+    let exceptions = tree!({"exceptionHistory": {"entries": [{"stacktrace": "a.Old: x", "timestamp": 10}]}});
+    savepoint_fails(&sandbox.server, trace, "RUNNING", &checkpoints, &exceptions);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(6), "{outcome}");
     snapshot!(outcome);
+}
+
+#[test]
+fn a_savepoint_that_breaks_its_task_is_told_with_what_became_of_the_job() {
+    let trace = "java.util.concurrent.CompletionException: x\nCaused by: a.CheckpointException: Checkpoint Coordinator is suspending.\n";
+    let root =
+        "java.io.IOException: x\n\tat a.B\nCaused by: java.lang.UnsupportedOperationException: Not supported yet.\n";
+    let exceptions = tree!({"exceptionHistory": {"entries": [{"stacktrace": root, "timestamp": 30}]}});
+    for (completed, state, told) in [
+        (3, "RUNNING", "and restarted the job from its last checkpoint"),
+        (0, "RESTARTING", "and restarted the job from its beginning"),
+        (0, "FAILED", "and the job failed with it"),
+    ] {
+        let sandbox = Sandbox::new();
+        let checkpoints = tree!({"counts": {"completed": completed},
+            "history": [{"id": 7, "status": "FAILED", "is_savepoint": true, "trigger_timestamp": 20}]});
+        savepoint_fails(&sandbox.server, trace, state, &checkpoints, &exceptions);
+        let outcome = resume(&sandbox, &[]);
+        assert_eq!(outcome.code, Some(6), "{outcome}");
+        for text in [told, "Not supported yet", "--savepoint-format native"] {
+            assert!(outcome.stderr.contains(text), "{outcome}");
+        }
+    }
 }
 
 #[test]
@@ -282,6 +323,25 @@ fn an_interrupted_resume_is_settled_by_the_next_one() {
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stderr.contains("goes on from s3://b/sp-2"), "{outcome}");
+}
+
+#[test]
+fn a_savepoint_whose_path_nobody_read_is_not_passed_over() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut lost = savepoint("requested", None);
+    lost["triggerId"] = tree!("2".repeat(32));
+    let mut made = made(&tree!([savepoint("completed", Some("s3://b/sp-1")), lost]));
+    made.job["status"] = tree!({"conditions": [{"type": "Failed", "status": "True"}]});
+    reads(server, &made);
+    let away = || status(503, "ServiceUnavailable", "no endpoints available");
+    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away());
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{}", "2".repeat(32))))
+        .answer(away());
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    snapshot!(outcome);
 }
 
 #[test]

@@ -264,7 +264,12 @@ impl Flink {
         self.ask(Method::POST, path, Some(body)).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply<T>> {
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply<T>> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let question = Question {
             method,
@@ -272,7 +277,7 @@ impl Flink {
             query,
             body,
         };
-        let (status, answer) = match access::exchange(&self.cluster, &self.name, &question).await? {
+        let (status, answer) = match Box::pin(access::exchange(&self.cluster, &self.name, &question)).await? {
             Exchange::Answer(status, answer) => (status, answer),
             Exchange::Away | Exchange::Blocked(_) => return Ok(Reply::Away),
         };

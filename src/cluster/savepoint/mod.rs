@@ -3,6 +3,7 @@
 //! The trigger ID is chosen here and written to the history before Flink hears of it: an answer that got lost is looked
 //! up, and the request repeated with the same ID, never a second savepoint taken.
 
+mod aftermath;
 mod end;
 mod record;
 mod settle;
@@ -56,7 +57,7 @@ pub struct Writing {
 /// Takes a savepoint of the job `job_id`, as `request` says, and gives its path, which is in the history by then.
 ///
 /// # Errors
-/// Job failed, when Flink cannot write the savepoint: the job goes on running then.
+/// Job failed, when Flink cannot write the savepoint; what became of the job is told.
 pub async fn take(
     flink: &Flink,
     ledger: &mut Ledger,
@@ -141,22 +142,6 @@ fn refusal(flink: &Flink, said: &str, request: &SavepointRequest) -> Error {
     let error = flink.refused(said);
     if request.directory.is_none() && said.contains("is not set") {
         return error.hint("--savepoint-dir URI says where to write it");
-    }
-    error
-}
-
-/// The error for a savepoint that Flink could not write.
-fn unwritten(cause: &str, format: &str) -> Error {
-    let error = Error::new(
-        Kind::JobFailed,
-        format!("Flink could not write the savepoint, the job goes on running: {cause}"),
-    );
-    if format == "CANONICAL" && cause.contains("Not supported") {
-        return error.hint("this state has no canonical form: --savepoint-format native writes it as it is");
-    }
-    if cause.contains("Not all required tasks are currently running") {
-        return error
-            .hint("a savepoint needs all tasks running: `kubectl flink wait NAME --for running` waits for them");
     }
     error
 }

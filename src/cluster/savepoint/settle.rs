@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::{AWAY, MAX_POLL, MIN_POLL, STATISTICS, Writing, record, unknown, unwritten};
+use super::{AWAY, MAX_POLL, MIN_POLL, STATISTICS, Writing, aftermath, record, unknown};
 use crate::cluster::flink::{Flink, Reply, SavepointStatus};
 use crate::cluster::ledger::Ledger;
 use crate::core::history::Savepoint;
@@ -23,7 +23,7 @@ pub enum Patience {
 /// Waits until a savepoint that Flink was asked for is written, and gives its path, which is in the history by then.
 ///
 /// # Errors
-/// Job failed, when Flink cannot write the savepoint: the job goes on running then.
+/// Job failed, when Flink cannot write the savepoint; what became of the job is told.
 pub async fn follow(
     flink: &Flink,
     ledger: &mut Ledger,
@@ -47,7 +47,7 @@ pub async fn follow(
                 return Err(stop_failed(&path, &cause));
             }
             Ok(Reply::Answer(SavepointStatus::Failed(cause))) => {
-                let error = unwritten(&cause, &savepoint.format);
+                let error = aftermath::unwritten(flink, &savepoint, &cause).await;
                 return record::fail(ledger, savepoint, error).await;
             }
             Ok(Reply::Answer(SavepointStatus::InProgress)) => last_answer = Instant::now(),

@@ -8,9 +8,9 @@
 mod page;
 mod splitter;
 
-use std::cell::RefCell;
-
 pub(super) use self::page::part_of_event;
+use std::sync::{Mutex, PoisonError};
+
 use self::page::{PageReader, TableColumns};
 use super::api::Cluster;
 use super::fault::NO_SERVER;
@@ -108,11 +108,11 @@ pub struct Position {
 /// # Errors
 /// What a request can give; that of the Jobs first, with the hints of both where both are forbidden.
 pub async fn list(cluster: &Cluster, wanted: &Wanted) -> Result<(Inventory, [Position; 2])> {
-    // Both lists fill it as their pages come, on one thread.
-    let inventory = RefCell::new(Inventory::new());
+    // Both lists fill it as their pages come. Nothing that holds the lock can panic, so a poisoned one is still whole.
+    let inventory = Mutex::new(Inventory::new());
     let read = async |side: Side| {
         let mut sink = |told: Option<(Key, Part)>| {
-            let mut inventory = inventory.borrow_mut();
+            let mut inventory = inventory.lock().unwrap_or_else(PoisonError::into_inner);
             match told {
                 Some((key, part)) => inventory.entry(key).or_default().put(part),
                 None => inventory.values_mut().for_each(|parts| side.forget(parts)),
@@ -131,7 +131,7 @@ pub async fn list(cluster: &Cluster, wanted: &Wanted) -> Result<(Inventory, [Pos
         }
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
-    let mut inventory = inventory.into_inner();
+    let mut inventory = inventory.into_inner().unwrap_or_else(PoisonError::into_inner);
     inventory.retain(|_, parts| !parts.is_empty());
     if wanted.selector.is_some() {
         complete(cluster, wanted, &mut inventory).await?;
@@ -176,7 +176,7 @@ pub(super) async fn list_side(
     cluster: &Cluster,
     wanted: &Wanted,
     side: Side,
-    sink: &mut dyn FnMut(Option<(Key, Part)>),
+    sink: &mut (dyn FnMut(Option<(Key, Part)>) + Send),
 ) -> Result<Position> {
     let target = side.target("list", wanted);
     let query = format!("{}&limit={PAGE}", side.query(wanted));

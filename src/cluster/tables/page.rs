@@ -46,7 +46,7 @@ pub(super) struct PageReader<'a> {
     splitter: Splitter,
     definitions: Vec<ColumnDefinition>,
     columns: Option<TableColumns>,
-    sink: &'a mut dyn FnMut(Key, Part),
+    sink: &'a mut (dyn FnMut(Key, Part) + Send),
     fault: Option<serde_json::Error>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Head {
 }
 
 impl<'a> PageReader<'a> {
-    pub(super) fn new(side: Side, labels: bool, sink: &'a mut dyn FnMut(Key, Part)) -> Self {
+    pub(super) fn new(side: Side, labels: bool, sink: &'a mut (dyn FnMut(Key, Part) + Send)) -> Self {
         Self {
             side,
             labels,

@@ -6,7 +6,7 @@
 mod rest;
 mod watching;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -26,6 +26,8 @@ use watching::Watching;
 const POLL: Duration = Duration::from_millis(100);
 /// Time between two questions to Flink while a job runs.
 const SLOW_POLL: Duration = Duration::from_secs(1);
+/// How long all tasks must run: a job that fails, or finishes, at its first record runs for an instant before.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Lines and bytes of a log that are read for its root cause.
 const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
 
@@ -62,11 +64,14 @@ pub async fn until_running(
         timeout,
         poll: Some(POLL),
     };
+    let mut runs_since: Option<Instant> = None;
     let judge = |observed: &Observed| match verdict(observed, Timestamp::now(), &Grace::default()) {
         Verdict::Going { stage, note } => {
+            runs_since = None;
             told(&stage, note.as_ref());
             None
         }
+        Verdict::Running { .. } if runs_since.get_or_insert_with(Instant::now).elapsed() < SETTLED => None,
         end => Some(end),
     };
     match watching

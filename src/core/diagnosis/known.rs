@@ -1,7 +1,10 @@
 //! Failures that are known, and what to do about each.
 
-/// Hints for a failure whose classes and messages, deepest first, are `text`: those of the first row that fits.
-pub(super) fn hints(text: &str) -> Vec<String> {
+use super::CauseKind;
+
+/// Kind and hints for a failure whose classes and messages, deepest first, are `text`: those of the first row that
+/// fits.
+pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
     KNOWN
         .iter()
         .find(|row| {
@@ -9,12 +12,18 @@ pub(super) fn hints(text: &str) -> Vec<String> {
                 .iter()
                 .any(|all| all.iter().all(|needle| text.contains(needle)))
         })
-        .map(|row| row.hints.iter().map(|hint| (*hint).to_owned()).collect())
+        .map(|row| {
+            (
+                Some(row.kind),
+                row.hints.iter().map(|hint| (*hint).to_owned()).collect(),
+            )
+        })
         .unwrap_or_default()
 }
 
 /// A row of the table.
 struct Known {
+    kind: CauseKind,
     /// Fits if all needles of any of these occur.
     when: &'static [&'static [&'static str]],
     hints: &'static [&'static str],
@@ -23,6 +32,7 @@ struct Known {
 /// Special before general. Messages are Flink's own of 1.17 to 2.3, and the JVM's.
 const KNOWN: &[Known] = &[
     Known {
+        kind: CauseKind::SavepointIncompatible,
         when: &[
             &["Cannot map checkpoint/savepoint state for operator"],
             &["Failed to rollback to checkpoint/savepoint", "--allowNonRestoredState"],
@@ -33,12 +43,14 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::SavepointIncompatible,
         when: &[&["Failed to rollback to checkpoint/savepoint", "parallelism"]],
         hints: &[
             "an operator's maximum parallelism differs from the savepoint's: set it as before, or lower --parallelism",
         ],
     },
     Known {
+        kind: CauseKind::SavepointIncompatible,
         when: &[
             &["StateMigrationException"],
             &["Failed to rollback to checkpoint/savepoint"],
@@ -50,6 +62,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::SavepointMissing,
         when: &[
             &["Cannot find checkpoint or savepoint"],
             &["Cannot find meta data file", "_metadata"],
@@ -62,6 +75,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::FileSystemPlugin,
         when: &[&["Could not find a file system implementation for scheme"]],
         hints: &[
             "the image lacks the plugin for this scheme: put the jar from /opt/flink/opt under /opt/flink/plugins, or name \
@@ -69,6 +83,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::HighAvailabilityRights,
         when: &[
             &["Forbidden!Configured service account"],
             &["configmaps", "is forbidden"],
@@ -80,16 +95,19 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::OutOfMemory,
         when: &[&["OutOfMemoryError", "Metaspace"]],
         hints: &[
             "give classes more room: -D jobmanager.memory.jvm-metaspace.size=512m or -D taskmanager.memory.jvm-metaspace.size=512m",
         ],
     },
     Known {
+        kind: CauseKind::OutOfMemory,
         when: &[&["OutOfMemoryError", "Direct buffer memory"]],
         hints: &["raise -D taskmanager.memory.task.off-heap.size, and --taskmanager-memory with it"],
     },
     Known {
+        kind: CauseKind::OutOfMemory,
         when: &[
             &["java.lang.OutOfMemoryError"],
             &["Java heap space"],
@@ -98,6 +116,7 @@ const KNOWN: &[Known] = &[
         hints: &["give it more memory by --jobmanager-memory or --taskmanager-memory"],
     },
     Known {
+        kind: CauseKind::MemoryConfiguration,
         when: &[
             &["Could not reserve enough space"],
             &["insufficient memory for the Java Runtime Environment"],
@@ -110,6 +129,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::MemoryConfiguration,
         when: &[
             &["memory configuration failed"],
             &["IllegalConfigurationException", "memory"],
@@ -123,12 +143,14 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::NetworkBuffers,
         when: &[&["Insufficient number of network buffers"]],
         hints: &[
             "raise -D taskmanager.memory.network.fraction or -D taskmanager.memory.network.max, or lower --parallelism",
         ],
     },
     Known {
+        kind: CauseKind::TooFewSlots,
         when: &[
             &["NoResourceAvailableException"],
             &["Could not acquire the minimum required resources"],
@@ -139,6 +161,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::JavaVersion,
         when: &[&["UnsupportedClassVersionError"]],
         hints: &[
             "the jar was built for a newer Java than the image has: use an --image with that Java, such as flink:2.3-java17, \
@@ -146,6 +169,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::NoExecute,
         when: &[
             &["NoExecuteException"],
             &["No jobs included in application"],
@@ -154,6 +178,7 @@ const KNOWN: &[Known] = &[
         hints: &["main() ended without execute(): call it, or name the right class by --job-class"],
     },
     Known {
+        kind: CauseKind::JarMissing,
         when: &[
             &["No job jar"],
             &["Neither a 'Main-Class', nor a 'program-class' entry was found"],
@@ -167,6 +192,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::JobClass,
         when: &[
             &["entry point class"],
             &["program's entry point class"],
@@ -178,10 +204,12 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::ContainerCreate,
         when: &[&["Could not find or load main class"], &["Unable to access jarfile"]],
         hints: &["the image does not look like a Flink image: check --image"],
     },
     Known {
+        kind: CauseKind::Libraries,
         when: &[
             &["ClassNotFoundException: org.apache.flink"],
             &["NoClassDefFoundError: org/apache/flink"],
@@ -191,6 +219,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::Libraries,
         when: &[
             &["NoSuchMethodError"],
             &["NoSuchFieldError"],
@@ -202,6 +231,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::ClassMissing,
         when: &[&["NoClassDefFoundError"], &["ClassNotFoundException"]],
         hints: &[
             "the class is not on the class path: check --job-class, and that the jar contains its libraries",
@@ -209,6 +239,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::ContainerCreate,
         when: &[
             &["exec format error"],
             &["Exec format error"],
@@ -217,16 +248,19 @@ const KNOWN: &[Known] = &[
         hints: &["the image is built for another architecture than the node has: check --image"],
     },
     Known {
+        kind: CauseKind::CommandLine,
         when: &[&["Cannot parse JobID"], &["Failed to parse '--job-id' option"]],
         hints: &["a job ID has 32 hexadecimal digits"],
     },
     Known {
+        kind: CauseKind::CommandLine,
         when: &[&["Could not parse command line arguments"], &["FlinkParseException"]],
         hints: &[
             "check -D key=value settings, --from-savepoint and --job-class; the program's own arguments come last",
         ],
     },
     Known {
+        kind: CauseKind::PortTaken,
         when: &[
             &["Address already in use"],
             &["BindException"],
@@ -237,6 +271,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::NoStorageDirectory,
         when: &[
             &["checkpoint directory", "not configured"],
             &["Cannot snapshot to", "directory"],
@@ -247,6 +282,7 @@ const KNOWN: &[Known] = &[
         hints: &["say where state goes: --checkpoint-dir and --savepoint-dir"],
     },
     Known {
+        kind: CauseKind::StorageAccess,
         // Hadoop's s3a reports the store's refusal by the class that local files have.
         when: &[&["AccessDeniedException", "s3"]],
         hints: &[
@@ -254,6 +290,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::StorageAccess,
         when: &[
             &["AccessDeniedException"],
             &["Permission denied"],
@@ -268,6 +305,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::StorageAccess,
         when: &[
             &["NoSuchBucket"],
             &["AccessDenied"],
@@ -280,6 +318,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::UnknownHost,
         when: &[&["UnknownHostException"]],
         hints: &[
             "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings",
@@ -287,6 +326,7 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        kind: CauseKind::TaskManagerLost,
         when: &[
             &["Connection unexpectedly closed by remote task manager"],
             &["Heartbeat of TaskManager"],
@@ -294,6 +334,34 @@ const KNOWN: &[Known] = &[
         ],
         hints: &[
             "a TaskManager was lost: kubectl flink why tells how it ended; memory is the usual cause, --taskmanager-memory",
+        ],
+    },
+    Known {
+        kind: CauseKind::StateTooLarge,
+        when: &[&["maximum permitted memory-backed state"]],
+        hints: &[
+            "checkpoints are kept in the JobManager's memory and outgrow it: say where they go by --checkpoint-dir",
+        ],
+    },
+    Known {
+        kind: CauseKind::CheckpointTimeout,
+        when: &[&["Checkpoint expired before completing"]],
+        hints: &[
+            "give checkpoints more time by -D execution.checkpointing.timeout, or let barriers overtake records by -D \
+             execution.checkpointing.unaligned.enabled=true",
+        ],
+    },
+    Known {
+        kind: CauseKind::CheckpointsFailing,
+        when: &[&["Exceeded checkpoint tolerable failure threshold"]],
+        hints: &["why a checkpoint failed is in the log: kubectl flink logs, with --grep checkpoint"],
+    },
+    // The least special: whatever main() threw that none of the others is.
+    Known {
+        kind: CauseKind::MainThrows,
+        when: &[&["The main method caused an error"]],
+        hints: &[
+            "main() threw it before the job was started: see the program's arguments, and what its code does there",
         ],
     },
 ];

@@ -1,5 +1,6 @@
 //! The root exception in the log of a JobManager or a TaskManager.
 
+use super::CauseKind;
 use super::known;
 use super::trace::{Level, Record, Throwable, is_class, one_line, records, short_class};
 
@@ -15,6 +16,8 @@ pub struct LogCause {
     pub message: String,
     /// The first stack frame that is neither Flink's nor the JDK's: the user's code.
     pub frame: Option<String>,
+    /// What sort of failure, where it is a known one.
+    pub kind: Option<CauseKind>,
     /// What to do about it, where the failure is a known one.
     pub hints: Vec<String>,
 }
@@ -232,11 +235,12 @@ fn reduce(record: &Record) -> LogCause {
         let told = start_error(record).or_else(|| shell_error(record));
         let message = one_line(told.unwrap_or(&record.message));
         let message = message.strip_prefix("[ERROR] ").unwrap_or(&message).to_owned();
-        let hints = known::hints(&message);
+        let (kind, hints) = known::look_up(&message);
         return LogCause {
             class: None,
             message,
             frame: None,
+            kind,
             hints,
         };
     };
@@ -250,11 +254,13 @@ fn reduce(record: &Record) -> LogCause {
         .map(|t| format!("{}: {}\n", t.class, t.message))
         .chain([record.message.clone()])
         .collect();
+    let (kind, hints) = known::look_up(&text);
     LogCause {
         class: Some(root.class.clone()),
         message: message_of(root),
         frame,
-        hints: known::hints(&text),
+        kind,
+        hints,
     }
 }
 

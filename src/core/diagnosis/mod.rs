@@ -8,6 +8,7 @@
 
 mod ends;
 pub mod flink;
+mod health;
 mod known;
 mod log;
 mod objects;
@@ -19,6 +20,8 @@ mod verdict;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod health_tests;
 #[cfg(test)]
 mod image_tests;
 #[cfg(test)]
@@ -34,8 +37,10 @@ use k8s_openapi::jiff::SignedDuration;
 
 pub use ends::exit_meaning;
 pub use flink::{FlinkView, JobOverview, JobState, JobsOverview, Overview, Tasks};
+pub use health::{is_wrong, problems};
 pub use log::{LogCause, first_line, root_cause};
 pub use observed::{ObjectKey, Observed, Role};
+pub use pods::main_container;
 pub use stage::{Stage, stage};
 pub use verdict::verdict;
 
@@ -119,10 +124,14 @@ impl Note {
             hints: Vec::new(),
         }
     }
+}
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
-        self
+impl From<Cause> for Note {
+    fn from(cause: Cause) -> Self {
+        Self {
+            text: cause.title,
+            hints: cause.hints,
+        }
     }
 }
 
@@ -210,6 +219,9 @@ impl Cause {
         if let Some(frame) = &log.frame {
             self = self.evidence(format!("thrown at {frame}"));
         }
+        if let Some(kind) = log.kind {
+            self.kind = kind;
+        }
         // The general hints are guesses from an exit code; where the log is understood they would only distract.
         if !log.hints.is_empty() {
             self.hints.clone_from(&log.hints);
@@ -226,12 +238,33 @@ impl Cause {
     }
 }
 
+/// How much a cause matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The job does not run, or will not for long.
+    Critical,
+    /// The job runs, and something is wrong with it.
+    Warning,
+    /// Nothing is wrong yet.
+    Notice,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+        })
+    }
+}
+
 macro_rules! cause_kinds {
-    ($($(#[$doc:meta])* $name:ident = $id:literal,)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $id:literal,)+) => {
         /// What sort of cause. Its id is written to structured output and never changes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum CauseKind {
-            $($(#[$doc])* $name,)+
+            $($(#[doc = $doc])+ $name,)+
         }
 
         impl CauseKind {
@@ -243,6 +276,14 @@ macro_rules! cause_kinds {
             pub const fn id(self) -> &'static str {
                 match self {
                     $(Self::$name => $id,)+
+                }
+            }
+
+            /// What it is, in a sentence: for docs/causes.md.
+            #[must_use]
+            pub fn meaning(self) -> String {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim().to_owned(),)+
                 }
             }
         }
@@ -294,6 +335,105 @@ cause_kinds! {
     JobCanceled = "job-canceled",
     /// The Job failed, and nothing tells why.
     Unknown = "unknown",
+    /// The savepoint does not fit the program: an operator, its type of state or its maximum parallelism is another.
+    SavepointIncompatible = "savepoint-incompatible",
+    /// There is no savepoint at the path that was given, as the Pods see it.
+    SavepointMissing = "savepoint-missing",
+    /// The image has no plugin for the scheme of a path, such as `s3://`.
+    FileSystemPlugin = "file-system-plugin",
+    /// The service account lacks rights on ConfigMaps that high availability needs.
+    HighAvailabilityRights = "ha-rights",
+    /// Flink's memory settings contradict each other, or the container's limit is below them.
+    MemoryConfiguration = "memory-configuration",
+    /// A TaskManager has too few network buffers for the job's parallelism.
+    NetworkBuffers = "network-buffers",
+    /// The job needs more task slots than there are.
+    TooFewSlots = "too-few-slots",
+    /// The jar was built for a newer Java than the image has.
+    JavaVersion = "java-version",
+    /// The program's `main()` ended without `execute()`.
+    NoExecute = "no-execute",
+    /// There is no jar with a program in the image.
+    JarMissing = "jar-missing",
+    /// The class given for the program is not in the jar, or has no `main()`.
+    JobClass = "job-class",
+    /// A class of Flink's or of a library is missing, or of another version than the jar was built for.
+    Libraries = "libraries",
+    /// A class is not on the JobManager's class path.
+    ClassMissing = "class-missing",
+    /// A class that the JobManager has is missing on TaskManagers: the jar is in one image only.
+    ClassOnTaskManagers = "class-missing-on-taskmanagers",
+    /// Flink does not understand its command line.
+    CommandLine = "command-line",
+    /// A port that Flink wants is taken.
+    PortTaken = "port-taken",
+    /// Flink was not told where checkpoints or savepoints go.
+    NoStorageDirectory = "no-storage-directory",
+    /// Flink may not write where state goes.
+    StorageAccess = "storage-access",
+    /// A name of a host is not known in this Kubernetes cluster.
+    UnknownHost = "unknown-host",
+    /// A TaskManager was lost while the job ran.
+    TaskManagerLost = "taskmanager-lost",
+    /// State outgrows what checkpoints in the JobManager's memory may have.
+    StateTooLarge = "state-too-large",
+    /// The program's `main()` threw an exception.
+    MainThrows = "main-throws",
+    /// A node does not answer, and Pods of the cluster are on it.
+    NodeLost = "node-lost",
+    /// TaskManagers look for the JobManager at an address that is not its own.
+    RpcAddress = "rpc-address",
+    /// TaskManagers run and do not register with the JobManager.
+    Unregistered = "taskmanagers-unregistered",
+    /// The job fails and is restarted again and again.
+    Restarting = "restarting",
+    /// The job was restarted a short time ago, and runs again.
+    Restarted = "restarted",
+    /// The JobManager was restarted without high availability: the job began again at its savepoint, or empty.
+    ProgressLost = "progress-lost",
+    /// Backpressure holds checkpoint barriers up, so that checkpoints take too long.
+    BackpressuredCheckpoints = "backpressured-checkpoints",
+    /// Checkpoints are not done within their time limit.
+    CheckpointTimeout = "checkpoint-timeout",
+    /// Checkpoints fail.
+    CheckpointsFailing = "checkpoints-failing",
+    /// A vertex is slower than those before it.
+    Backpressure = "backpressure",
+    /// The job has ended, and its TaskManagers wait for another one.
+    IdleTaskManagers = "idle-taskmanagers",
+    /// There is no JobManager: its Job is missing.
+    NoJobManager = "no-jobmanager",
+    /// There are no TaskManagers: the Deployment is missing or scaled to zero.
+    NoTaskManagers = "no-taskmanagers",
+    /// The cluster is on its way up, or a part of it is being replaced.
+    Starting = "starting",
+    /// The cluster is being deleted.
+    Terminating = "terminating",
+    /// Flink's REST does not answer though the JobManager runs, or it may not be asked.
+    RestClosed = "rest-closed",
+    /// Checkpointing is off: a restart begins at the savepoint, or empty.
+    NoCheckpoints = "no-checkpoints",
+}
+
+impl CauseKind {
+    /// How much it matters.
+    #[must_use]
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::Restarted
+            | Self::ProgressLost
+            | Self::BackpressuredCheckpoints
+            | Self::CheckpointTimeout
+            | Self::CheckpointsFailing
+            | Self::StateTooLarge
+            | Self::Backpressure
+            | Self::TaskManagerLost
+            | Self::IdleTaskManagers
+            | Self::RestClosed => Severity::Warning,
+            Self::Starting | Self::Terminating | Self::NoCheckpoints => Severity::Notice,
+            _ => Severity::Critical,
+        }
+    }
 }
 
 impl fmt::Display for CauseKind {

@@ -33,6 +33,17 @@ pub(super) fn job_end(observed: &Observed) -> Option<JobEnd> {
     find(["Complete", "SuccessCriteriaMet"]).map(|_| JobEnd::Complete)
 }
 
+/// TaskManagers that the Deployment wants, and those that are ready.
+pub(super) fn taskmanagers(observed: &Observed) -> (u32, u32) {
+    let number = |replicas: Option<i32>| replicas.map_or(0, |replicas| u32::try_from(replicas).unwrap_or(0));
+    let deployment = observed.deployment.as_ref();
+    let wanted = deployment.and_then(|d| d.spec.as_ref()).and_then(|s| s.replicas);
+    let ready = deployment
+        .and_then(|d| d.status.as_ref())
+        .and_then(|s| s.ready_replicas);
+    (number(wanted), number(ready))
+}
+
 fn job_name(observed: &Observed) -> &str {
     let job = observed.job.as_ref();
     job.and_then(|job| job.metadata.name.as_deref()).unwrap_or_default()

@@ -30,14 +30,9 @@ impl Finding {
     }
 }
 
-/// Names that the main container has in the seed's templates, in ours and under the operator.
-const MAIN_CONTAINERS: [&str; 5] = [
-    "flink-main-container",
-    "jobmanager",
-    "taskmanager",
-    "flink-job-cluster",
-    "flink-task-manager",
-];
+/// Names that the main container has in the documented Pods; in the seed's templates, in ours and under the operator
+/// it begins with `flink`.
+const MAIN_CONTAINERS: [&str; 2] = ["jobmanager", "taskmanager"];
 
 pub(super) fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
@@ -64,11 +59,12 @@ pub(super) const fn memory_flag(role: Role) -> &'static str {
 }
 
 /// Name of the container that runs Flink: sidecars may stand before it.
-pub(super) fn main_container(pod: &Pod) -> Option<&str> {
+#[must_use]
+pub fn main_container(pod: &Pod) -> Option<&str> {
     let containers = &pod.spec.as_ref()?.containers;
     containers
         .iter()
-        .find(|c| MAIN_CONTAINERS.contains(&c.name.as_str()))
+        .find(|c| c.name.starts_with("flink") || MAIN_CONTAINERS.contains(&c.name.as_str()))
         .or_else(|| containers.first())
         .map(|c| c.name.as_str())
 }

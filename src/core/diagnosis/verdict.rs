@@ -1,6 +1,6 @@
 //! The order in which what was seen is judged.
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::ends;
 use super::flink::{FlinkView, JobOverview, JobState};
@@ -38,7 +38,10 @@ pub fn verdict(observed: &Observed, now: Timestamp, grace: &Grace) -> Verdict {
     }
     Verdict::Going {
         stage: stage(observed),
-        note: notes.into_iter().next().or_else(|| of_job(observed, now, grace)),
+        note: notes
+            .into_iter()
+            .next()
+            .or_else(|| of_job(observed, now, grace).map(Note::from)),
     }
 }
 
@@ -52,10 +55,7 @@ fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdic
     if let Some(job) = live.filter(|job| job.is_healthy()) {
         // A fault beside a healthy job is worth a word, not a failure.
         let note = taskmanagers(observed, now, grace).next().map(|finding| match finding {
-            Finding::Final(cause) => Note {
-                text: cause.title,
-                hints: cause.hints,
-            },
+            Finding::Final(cause) => Note::from(cause),
             Finding::Maybe(note) => note,
         });
         return Some(Verdict::Running {
@@ -83,7 +83,7 @@ fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdic
     Some(failed(with_taskmanagers(observed, cause)))
 }
 
-fn subject(job: &JobOverview) -> String {
+pub(super) fn subject(job: &JobOverview) -> String {
     if job.name.is_empty() {
         format!("job {}", job.jid)
     } else {
@@ -203,8 +203,31 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
     Some(Finding::of(cause, times >= grace.displaced))
 }
 
+/// All that seems wrong with the objects, in the order of the verdict, whether or not it may pass by itself.
+pub(super) fn suspicions(observed: &Observed, now: Timestamp) -> Vec<Cause> {
+    let impatient = Grace {
+        unschedulable: SignedDuration::ZERO,
+        refused: SignedDuration::ZERO,
+        volume: SignedDuration::ZERO,
+        image_pulls: 1,
+        jobmanager_ends: 1,
+        taskmanager_ends: 1,
+        displaced: 1,
+        ..Grace::default()
+    };
+    findings(observed, now, &impatient)
+        .map(|finding| match finding {
+            Finding::Final(cause) => cause,
+            Finding::Maybe(note) => note
+                .hints
+                .into_iter()
+                .fold(Cause::new(CauseKind::Starting, note.text), Cause::hint),
+        })
+        .collect()
+}
+
 /// What holds up a job that Flink has, though no object shows a fault.
-fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Note> {
+pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
     let FlinkView::Up {
         overview,
         job: Some(job),
@@ -212,37 +235,26 @@ fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Note> {
     else {
         return None;
     };
-    let wanted = observed
-        .deployment
-        .as_ref()
-        .and_then(|d| d.spec.as_ref())
-        .and_then(|s| s.replicas)
-        .map_or(0, |replicas| u32::try_from(replicas).unwrap_or(0));
-    let ready = observed
-        .deployment
-        .as_ref()
-        .and_then(|d| d.status.as_ref())
-        .and_then(|s| s.ready_replicas)
-        .map_or(0, |ready| u32::try_from(ready).unwrap_or(0));
+    let (wanted, ready) = objects::taskmanagers(observed);
     // A TaskManager registers before it offers its slots, so the numbers are believed only after a while.
     let settled = job
         .started()
         .is_some_and(|since| now.duration_since(since) >= grace.patience);
     let all_registered = wanted > 0 && ready >= wanted && overview.taskmanagers >= wanted;
+    let too_few = |text| Cause::new(CauseKind::TooFewSlots, text).hint("raise --slots, or lower --parallelism");
     if all_registered && settled {
         let slots = overview.slots_total;
         if let Some(needed) = observed.parallelism.filter(|needed| slots < *needed) {
-            let text =
-                format!("too few slots: all {wanted} TaskManagers are up with {slots} slots, {needed} are needed");
-            return Some(Note::new(text).hint("raise --slots, or lower --parallelism"));
+            return Some(too_few(format!(
+                "too few slots: all {wanted} TaskManagers are up with {slots} slots, {needed} are needed"
+            )));
         }
         let waits = job.tasks.scheduled > 0 && overview.slots_available == 0;
         if waits {
-            let text = format!(
+            return Some(too_few(format!(
                 "too few slots: {} of {} tasks wait for one, and all {slots} slots of all {wanted} TaskManagers are taken",
                 job.tasks.scheduled, job.tasks.total
-            );
-            return Some(Note::new(text).hint("raise --slots, or lower --parallelism"));
+            )));
         }
     }
     if matches!(job.state, JobState::Restarting | JobState::Failing) {
@@ -253,11 +265,12 @@ fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Note> {
             "the job is {} for {since} s: its tasks fail, or find no slots",
             job.state
         );
-        return Some(Note::new(text).hint("the exception is in the JobManager's log: kubectl flink why"));
+        let cause = Cause::new(CauseKind::Restarting, text);
+        return Some(cause.hint("the exception is in the JobManager's log: kubectl flink why"));
     }
     if wanted > overview.taskmanagers && !matches!(stage(observed), Stage::Running { .. }) {
         let text = format!("{} of {wanted} TaskManagers registered", overview.taskmanagers);
-        return Some(Note::new(text));
+        return Some(Cause::new(CauseKind::Starting, text));
     }
     None
 }

@@ -10,18 +10,19 @@ use crate::core::layer::{Layer, RoleLayer};
 use crate::core::quantity;
 use crate::error::{Error, Result};
 
-const PATH: &str = "spec.flinkConfiguration";
+/// What stands before a key where it is told.
+pub(super) const PATH: &str = "spec.flinkConfiguration.";
 
 /// The same from 1.16 on.
 pub(super) const HA_NAME: &str = "kubernetes";
 
-/// Reads the configuration into `layer`, whose other fields were read before.
-pub(super) fn read(section: Section, layer: &mut Layer, faults: &mut Faults) {
+/// Reads the configuration into `layer`, whose other fields were read before. `path` stands before a key where it is told.
+pub(super) fn read(section: Section, path: &'static str, layer: &mut Layer, faults: &mut Faults) {
     let mut flat = BTreeMap::new();
     for (key, value) in section.rest() {
-        flatten(key, value, &mut flat, faults);
+        flatten(key, value, path, &mut flat, faults);
     }
-    let mut moved = Moved { flat, faults };
+    let mut moved = Moved { flat, path, faults };
     if let Some((key, text)) = moved.take(&["parallelism.default"]) {
         let parallelism = moved.parse(key, positive(&text));
         moved.agree(key, &mut layer.parallelism, parallelism, "spec.job.parallelism");
@@ -41,24 +42,24 @@ pub(super) fn read(section: Section, layer: &mut Layer, faults: &mut Faults) {
     );
     layer.ha = moved.high_availability();
 
-    let Moved { flat, faults } = moved;
+    let Moved { flat, faults, .. } = moved;
     for key in flat.keys() {
         if let Some(instead) = owned_key(key) {
             let reason = format!("the plugin sets this key, use {instead}");
-            faults.refuse(&format!("{PATH}.{key}"), reason);
+            faults.refuse(&format!("{path}{key}"), reason);
         } else if let Some(reason) = without_effect(key) {
-            faults.refuse(&format!("{PATH}.{key}"), format!("it has no effect here: {reason}"));
+            faults.refuse(&format!("{path}{key}"), format!("it has no effect here: {reason}"));
         }
     }
     layer.configuration = flat;
 }
 
 /// Puts a value of any depth under its dotted key, as Flink reads its config.yaml.
-fn flatten(key: String, value: Value, flat: &mut BTreeMap<String, String>, faults: &mut Faults) {
+fn flatten(key: String, value: Value, path: &str, flat: &mut BTreeMap<String, String>, faults: &mut Faults) {
     let text = match value {
         Value::Object(fields) => {
             for (below, value) in fields {
-                flatten(format!("{key}.{below}"), value, flat, faults);
+                flatten(format!("{key}.{below}"), value, path, flat, faults);
             }
             return;
         }
@@ -71,7 +72,7 @@ fn flatten(key: String, value: Value, flat: &mut BTreeMap<String, String>, fault
             .ok_or("only a list of scalars can be written as one value"),
         scalar_value => scalar(&scalar_value).ok_or("it must be a scalar"),
     };
-    let path = format!("{PATH}.{key}");
+    let path = format!("{path}{key}");
     match text {
         Err(reason) => faults.refuse(&path, reason),
         Ok(_) if flat.contains_key(&key) => faults.refuse(&path, "it is there twice, once flat and once nested"),
@@ -111,6 +112,7 @@ fn positive(text: &str) -> Result<u32> {
 /// The flat configuration while keys are moved out of it.
 struct Moved<'a> {
     flat: BTreeMap<String, String>,
+    path: &'static str,
     faults: &'a mut Faults,
 }
 
@@ -132,11 +134,11 @@ impl Moved<'_> {
     }
 
     fn refuse(&mut self, key: &str, reason: &str) {
-        self.faults.refuse(&format!("{PATH}.{key}"), reason);
+        self.faults.refuse(&format!("{}{key}", self.path), reason);
     }
 
     fn parse<T>(&mut self, key: &str, result: Result<T>) -> Option<T> {
-        self.faults.check(&format!("{PATH}.{key}"), result)
+        self.faults.check(&format!("{}{key}", self.path), result)
     }
 
     /// Moves `value` to `field`, unless the field says something else.

@@ -19,6 +19,8 @@ mod round_trip;
 mod tests;
 mod write;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use self::fields::{Faults, Section};
@@ -59,6 +61,23 @@ pub fn read(text: &str, source: &str) -> Result<Vec<Layer>> {
         return Err(Error::usage(format!("{source}: there is no {KIND} in it")));
     }
     Ok(layers)
+}
+
+/// Reads configuration that was given as `-D` options: keys that have a place of their own go there, as in a file.
+///
+/// `source` is where the options stand, for messages.
+///
+/// # Errors
+/// Usage error: every fault, a line each.
+pub fn read_options(configuration: BTreeMap<String, String>, source: &str) -> Result<Layer> {
+    let mut faults = Faults::default();
+    faults.within(source);
+    let fields = configuration.into_iter().map(|(key, value)| (key, value.into()));
+    let section = Section::new("", Value::Object(fields.collect()), &mut faults);
+    let mut layer = Layer::default();
+    configuration::read(section, "-D", &mut layer, &mut faults);
+    faults.into_result()?;
+    Ok(layer)
 }
 
 /// The documents of a file, the empty ones left out.

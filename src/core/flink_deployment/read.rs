@@ -150,7 +150,7 @@ fn spec(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
     }
     // Last, because its keys must agree with the fields that say the same.
     if let Some(section) = section.section("flinkConfiguration", faults) {
-        configuration::read(section, layer, faults);
+        configuration::read(section, configuration::PATH, layer, faults);
     }
     section.finish(faults);
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::lenient;
+use super::{lenient, root_of};
 use crate::core::diagnosis::{first_line, root_cause};
 
 /// Reply of `GET /jobs/:id/exceptions`. Source: Flink's `JobExceptionsInfo` (up to 1.20) and
@@ -63,6 +63,22 @@ pub struct Exception {
     pub stack_trace: String,
 }
 
+/// A failure that ended the run of some or all tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure<'a> {
+    /// When, in milliseconds since 1970 by the JobManager's clock.
+    pub timestamp: u64,
+    trace: &'a str,
+}
+
+impl<'a> Failure<'a> {
+    /// Its root cause, in one line.
+    #[must_use]
+    pub fn root(&self) -> &'a str {
+        root_of(self.trace)
+    }
+}
+
 impl Exceptions {
     /// The exceptions, newest first.
     #[must_use]
@@ -78,6 +94,16 @@ impl Exceptions {
         }
         found.sort_by_key(|exception| std::cmp::Reverse(exception.time));
         found
+    }
+
+    /// The newest failure (1.13+).
+    #[must_use]
+    pub fn newest(&self) -> Option<Failure<'_>> {
+        let newest = self.history.entries.iter().max_by_key(|entry| entry.timestamp)?;
+        Some(Failure {
+            timestamp: newest.timestamp.unwrap_or_default(),
+            trace: &newest.stacktrace,
+        })
     }
 
     /// Whether Flink has more.
@@ -152,6 +178,26 @@ mod tests {
             read(r#"{"root-exception":null,"timestamp":null,"exceptionHistory":{"entries":[],"truncated":false}}"#)
                 .is_empty()
         );
+    }
+
+    /// The order of the entries differs between releases.
+    #[test]
+    fn the_newest_failure_and_its_root_are_found() {
+        let exceptions: Exceptions = serde_json::from_str(
+            r#"{"exceptionHistory":{"entries":[
+                {"exceptionName":"a.Old","stacktrace":"a.Old: x","timestamp":1,"taskName":"t"},
+                {"exceptionName":"java.io.IOException","timestamp":2,
+                 "stacktrace":"java.io.IOException: outer\n\tat a.B\nCaused by: java.lang.UnsupportedOperationException: Not supported yet.\n\tat c.D\n"}
+               ],"truncated":false}}"#,
+        )
+        .unwrap();
+        let newest = exceptions.newest().unwrap();
+        assert_eq!(newest.timestamp, 2);
+        assert_eq!(
+            newest.root(),
+            "java.lang.UnsupportedOperationException: Not supported yet."
+        );
+        assert_eq!(serde_json::from_str::<Exceptions>("{}").unwrap().newest(), None);
     }
 
     #[test]

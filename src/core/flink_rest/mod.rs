@@ -33,6 +33,15 @@ fn is_headline(line: &str) -> bool {
     line.is_empty() || line.trim_end_matches('.') == "Internal server error"
 }
 
+/// The root cause in a stack trace: its last `Caused by:`, or its first line.
+fn root_of(trace: &str) -> &str {
+    let mut causes = trace.lines().filter_map(|line| line.trim().strip_prefix("Caused by: "));
+    causes
+        .next_back()
+        .or_else(|| trace.lines().next().map(str::trim))
+        .unwrap_or_default()
+}
+
 /// A number; `None` for `null`, for text such as `"NaN"`, and for -1, by which Flink says that it does not know.
 pub fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]

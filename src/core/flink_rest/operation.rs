@@ -6,6 +6,8 @@
 
 use serde::Deserialize;
 
+use super::root_of;
+
 /// How a savepoint stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SavepointStatus {
@@ -114,14 +116,8 @@ impl OperationReply {
 
 impl FailureCause {
     fn told(&self) -> String {
-        let deepest = self
-            .stack_trace
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("Caused by: "))
-            .next_back()
-            .or_else(|| self.stack_trace.lines().next().map(str::trim))
-            .filter(|line| !line.is_empty());
-        deepest.unwrap_or(&self.class).to_owned()
+        let root = root_of(&self.stack_trace);
+        if root.is_empty() { &self.class } else { root }.to_owned()
     }
 
     /// The path of a savepoint that was written although stopping the job failed after it.

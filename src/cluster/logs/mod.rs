@@ -1,0 +1,263 @@
+//! Logs of a cluster's containers, interleaved by time, and followed across Pods that are replaced.
+//!
+//! Each container has a reader of its own; what they read is never gathered as a whole.
+
+mod interleave;
+mod reader;
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+pub use interleave::Interleaved;
+
+use super::api::Cluster;
+use super::resource::{JOBS, PODS, Target, encode};
+use crate::core::diagnosis::Role;
+use crate::core::logs::{Line, label};
+use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::error::{Error, Kind, Result};
+
+/// Lines that a reader may be ahead of what is printed.
+const AHEAD: usize = 256;
+
+/// Which logs.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of one role only.
+    pub role: Option<Role>,
+    /// Go on with what comes.
+    pub follow: bool,
+    /// Only so many of the last lines of each container.
+    pub tail: Option<u64>,
+    /// Only lines since this time.
+    pub since: Option<Timestamp>,
+    /// The runs before the present ones.
+    pub previous: bool,
+    /// Sidecars and init containers too.
+    pub all_containers: bool,
+}
+
+/// A line and where it comes from.
+#[derive(Debug)]
+pub struct Told {
+    /// Short name of the container.
+    pub label: std::rc::Rc<str>,
+    /// The line.
+    pub line: Line,
+}
+
+/// What readers send, with the time at which it came.
+struct Sent {
+    line: Line,
+    came: tokio::time::Instant,
+}
+
+struct Source {
+    label: String,
+    lines: mpsc::Receiver<Sent>,
+}
+
+#[derive(Deserialize)]
+struct PodList {
+    #[serde(default)]
+    items: Vec<Pod>,
+}
+
+/// Opens the logs.
+///
+/// # Errors
+/// Those of listing Pods; not found where none is there, unless it is followed.
+pub async fn open(cluster: &Cluster, name: &ClusterName, wanted: &Wanted) -> Result<Interleaved> {
+    let selector = selector(name, wanted.role);
+    let target = Target::collection("list", PODS, Some(cluster.namespace()));
+    let query = format!("labelSelector={}", encode(&selector));
+    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
+    let pods = pods.map(|list| list.items).unwrap_or_default();
+    let mut readers = Readers::new(cluster, wanted);
+    for pod in &pods {
+        readers.add(pod, true);
+    }
+    if wanted.follow {
+        if pods.is_empty() && job_is_over(cluster, name).await? {
+            return Err(none(cluster, name, wanted));
+        }
+        let (send, sources) = mpsc::unbounded_channel();
+        let first = readers.take();
+        let watched = watch(cluster.clone(), name.clone(), selector, readers, send);
+        return Ok(Interleaved::following(first, sources, tokio::spawn(watched)));
+    }
+    let sources = readers.take();
+    if sources.is_empty() {
+        return Err(none(cluster, name, wanted));
+    }
+    Ok(Interleaved::once(sources, readers.tasks))
+}
+
+fn selector(name: &ClusterName, role: Option<Role>) -> String {
+    match role {
+        Some(Role::JobManager) => format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}"),
+        Some(Role::TaskManager) => format!("{APP_LABEL}={name},{COMPONENT_LABEL}={TASK_MANAGER}"),
+        None => format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})"),
+    }
+}
+
+fn none(cluster: &Cluster, name: &ClusterName, wanted: &Wanted) -> Error {
+    let namespace = cluster.namespace();
+    if wanted.previous {
+        let text = format!("no container of cluster {:?} ran before the present one", name.as_str());
+        return Error::new(Kind::NotFound, text).hint("without --previous it shows the present ones");
+    }
+    let text = format!(
+        "there are no Pods of cluster {:?} in namespace {namespace:?}",
+        name.as_str()
+    );
+    Error::new(Kind::NotFound, text).hint(format!("`kubectl flink status {name}` tells how it stands"))
+}
+
+/// Whether no Pod will come any more: the Job is gone, or has ended.
+async fn job_is_over(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
+    let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
+    let job: Option<serde_json::Value> = cluster.get(&target).await?;
+    Ok(job.is_none_or(|job| {
+        let conditions = job["status"]["conditions"].as_array().map(Vec::as_slice);
+        conditions.unwrap_or_default().iter().any(|condition| {
+            condition["status"] == "True" && (condition["type"] == "Complete" || condition["type"] == "Failed")
+        })
+    }))
+}
+
+/// The readers of all containers that were seen.
+struct Readers {
+    cluster: Cluster,
+    wanted: Wanted,
+    known: BTreeSet<(String, String)>,
+    tasks: JoinSet<()>,
+    fresh: Vec<Source>,
+}
+
+impl Readers {
+    fn new(cluster: &Cluster, wanted: &Wanted) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            wanted: wanted.clone(),
+            known: BTreeSet::new(),
+            tasks: JoinSet::new(),
+            fresh: Vec::new(),
+        }
+    }
+
+    /// Begins to read the containers of a Pod; `first`: it was there before the command.
+    fn add(&mut self, pod: &Pod, first: bool) {
+        let (Some(pod_name), Some(spec)) = (pod.metadata.name.as_deref(), pod.spec.as_ref()) else {
+            return;
+        };
+        let labels = pod.metadata.labels.as_ref();
+        let is_master = labels
+            .and_then(|labels| labels.get(COMPONENT_LABEL))
+            .is_some_and(|it| it == MASTER);
+        let role = if is_master { "jobmanager" } else { "taskmanager" };
+        let main = crate::core::diagnosis::main_container(pod).unwrap_or_default();
+        let all = spec.init_containers.iter().flatten().chain(&spec.containers);
+        let names = all
+            .map(|container| container.name.as_str())
+            .filter(|name| *name == main || self.wanted.all_containers);
+        for container in names {
+            let uid = pod.metadata.uid.clone().unwrap_or_else(|| pod_name.to_owned());
+            if !self.known.insert((uid, container.to_owned())) {
+                continue;
+            }
+            let Some(previous) = self.which_run(pod, container) else {
+                continue;
+            };
+            let (send, lines) = mpsc::channel(AHEAD);
+            let reader = reader::Reader::new(&self.cluster, &self.wanted, pod_name, container, previous, first);
+            self.tasks.spawn(reader.run(send));
+            let shown = self.wanted.all_containers.then_some(container);
+            self.fresh.push(Source {
+                label: label(role, pod_name, shown),
+                lines,
+            });
+        }
+    }
+
+    /// Whether to read the run before the present one of a container; `None`: nothing of it is wanted.
+    fn which_run(&self, pod: &Pod, container: &str) -> Option<bool> {
+        if !self.wanted.previous {
+            return Some(false);
+        }
+        let status = pod.status.as_ref()?;
+        let statuses = status.container_statuses.iter().flatten();
+        let restarts = statuses
+            .filter(|status| status.name == container)
+            .map(|status| status.restart_count)
+            .max();
+        if restarts.unwrap_or(0) > 0 {
+            return Some(true);
+        }
+        // Where Pods are replaced instead of restarted, the run before is that of a Pod that has failed.
+        (status.phase.as_deref() == Some("Failed")).then_some(false)
+    }
+
+    fn take(&mut self) -> Vec<Source> {
+        std::mem::take(&mut self.fresh)
+    }
+}
+
+/// Adds readers for Pods that come, until the Job is over and nothing more can be read.
+async fn watch(
+    cluster: Cluster,
+    name: ClusterName,
+    selector: String,
+    mut readers: Readers,
+    send: mpsc::UnboundedSender<Source>,
+) -> Result<()> {
+    let api: Api<Pod> = Api::namespaced(cluster.client(), cluster.namespace());
+    let mut events = watcher(api, watcher::Config::default().labels(&selector))
+        .default_backoff()
+        .boxed();
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(Event::Apply(pod) | Event::InitApply(pod))) => readers.add(&pod, false),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => fatal(&cluster, &error)?,
+                None => return Ok(()),
+            },
+            Some(_) = readers.tasks.join_next(), if !readers.tasks.is_empty() => {
+                if readers.tasks.is_empty() && job_is_over(&cluster, &name).await.unwrap_or(false) {
+                    return Ok(());
+                }
+            }
+        }
+        for source in readers.take() {
+            if send.send(source).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The error to end with; what passes, the watcher tries again.
+fn fatal(cluster: &Cluster, error: &watcher::Error) -> Result<()> {
+    tracing::debug!(%error, "watch of Pods");
+    let target = Target::collection("watch", PODS, Some(cluster.namespace()));
+    let error = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => cluster.kube_error(&target, error),
+        _ => return Ok(()),
+    };
+    if error.kind == Kind::Forbidden {
+        return Err(error);
+    }
+    Ok(())
+}

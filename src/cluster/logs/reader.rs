@@ -1,0 +1,239 @@
+//! The reader of one container's log: goes on where it was when the connection breaks off.
+
+use std::time::Duration;
+
+use futures::{AsyncBufRead, AsyncBufReadExt};
+use http::Request;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::jiff::Timestamp;
+use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
+
+use super::super::api::Cluster;
+use super::super::resource::{PODS, Target, encode};
+use super::{Sent, Wanted};
+use crate::core::logs::{Line, Place};
+use crate::error::Kind;
+use crate::ui;
+
+/// Longest line that is kept, in bytes.
+const MAX_LINE: usize = 1 << 20;
+/// First and longest wait before another attempt.
+const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// Attempts at a log that is not followed.
+const ATTEMPTS: u32 = 5;
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The server said that there is no more.
+    Whole,
+    /// The connection broke off, or was never made.
+    Broken,
+    /// The container has not run yet.
+    NotStarted,
+    /// There is no such Pod or log.
+    Gone,
+    /// Nobody reads what is sent.
+    Unwanted,
+}
+
+pub(super) struct Reader {
+    cluster: Cluster,
+    wanted: Wanted,
+    pod: String,
+    container: String,
+    previous: bool,
+    /// Whether the Pod was there before the command: of others everything is new.
+    first: bool,
+    place: Place,
+    /// The container's restarts when its log was opened.
+    restarts: Option<i32>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        cluster: &Cluster,
+        wanted: &Wanted,
+        pod: &str,
+        container: &str,
+        previous: bool,
+        first: bool,
+    ) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            wanted: wanted.clone(),
+            pod: pod.to_owned(),
+            container: container.to_owned(),
+            previous,
+            first,
+            place: Place::default(),
+            restarts: None,
+        }
+    }
+
+    pub(super) async fn run(mut self, send: Sender<Sent>) {
+        if self.wanted.follow {
+            self.follow(&send).await;
+            return;
+        }
+        for _ in 0..ATTEMPTS {
+            if self.read(self.previous, false, &send).await != End::Broken {
+                return;
+            }
+            tokio::time::sleep(WAITS.0).await;
+        }
+        ui::warn(&format!("the log of Pod {} broke off and is not whole", self.pod));
+    }
+
+    async fn follow(&mut self, send: &Sender<Sent>) {
+        let mut wait = WAITS.0;
+        loop {
+            let before = self.place.last();
+            let end = self.read(false, true, send).await;
+            if matches!(end, End::Unwanted | End::Gone) {
+                return;
+            }
+            if self.place.last() != before {
+                wait = WAITS.0;
+            }
+            match self.status().await {
+                Ok(None) => return,
+                Ok(Some((over, status))) => {
+                    let restarts = status.as_ref().map_or(0, |status| status.restart_count);
+                    let replaced = self.restarts.is_some_and(|known| restarts > known);
+                    if replaced {
+                        // What the run before wrote while nobody was connected.
+                        self.read(true, false, send).await;
+                    }
+                    self.restarts = Some(restarts);
+                    if over && !replaced {
+                        // The end of the log may have been cut off with the connection.
+                        if end != End::Whole {
+                            self.read(false, false, send).await;
+                        }
+                        return;
+                    }
+                }
+                Err(()) => {}
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(WAITS.1);
+        }
+    }
+
+    /// The container's status, and whether it will not run again; `None`: the Pod is gone.
+    async fn status(&self) -> Result<Option<(bool, Option<ContainerStatus>)>, ()> {
+        let target = Target::object("get", PODS, self.cluster.namespace(), &self.pod);
+        match self.cluster.get::<Pod>(&target).await {
+            Ok(None) => Ok(None),
+            Ok(Some(pod)) => {
+                let status = pod.status.unwrap_or_default();
+                let over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+                let statuses = status.container_statuses.into_iter().flatten();
+                let init = status.init_container_statuses.into_iter().flatten();
+                let own = init.chain(statuses).find(|status| status.name == self.container);
+                Ok(Some((over, own)))
+            }
+            // Where Pods may not be read one by one, the log itself tells when it is gone.
+            Err(error) if error.kind == Kind::Forbidden => Ok(Some((false, None))),
+            Err(_) => Err(()),
+        }
+    }
+
+    fn query(&self, previous: bool, follow: bool) -> String {
+        let mut query = format!(
+            "container={}&timestamps=true&follow={follow}&previous={previous}",
+            encode(&self.container)
+        );
+        let since = self.place.since().or(self.wanted.since.filter(|_| self.first));
+        if let Some(since) = since {
+            // The server takes whole seconds.
+            let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
+            query = format!("{query}&sinceTime={}", encode(&since.to_string()));
+        }
+        if let Some(tail) = self.wanted.tail.filter(|_| self.first && self.place.last().is_none()) {
+            query = format!("{query}&tailLines={tail}");
+        }
+        query
+    }
+
+    /// Reads one answer.
+    async fn read(&mut self, previous: bool, follow: bool, send: &Sender<Sent>) -> End {
+        let target = Target::object("get", PODS, self.cluster.namespace(), &self.pod).subresource("log");
+        let uri = format!("{}?{}", target.path(), self.query(previous, follow));
+        let Ok(request) = Request::get(uri).body(Vec::new()) else {
+            return End::Gone;
+        };
+        self.place.reconnect();
+        let answer = match self.cluster.client().request_stream(request).await {
+            Ok(answer) => answer,
+            Err(kube::Error::Api(status)) => return self.refused(&target, status),
+            Err(error) => {
+                tracing::debug!(%error, pod = self.pod, "no log");
+                return End::Broken;
+            }
+        };
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            match next_line(&mut answer).await {
+                Ok(Some((raw, whole))) => {
+                    let line = Line::parse(&raw, self.place.last());
+                    // Half a line is read again; only a whole answer ends with one.
+                    if !whole && follow {
+                        return End::Broken;
+                    }
+                    if self.place.admit(&line) {
+                        let came = Instant::now();
+                        if send.send(Sent { line, came }).await.is_err() {
+                            return End::Unwanted;
+                        }
+                    }
+                }
+                Ok(None) => return End::Whole,
+                Err(error) => {
+                    tracing::debug!(%error, pod = self.pod, "the log broke off");
+                    return End::Broken;
+                }
+            }
+        }
+    }
+
+    fn refused(&self, target: &Target, status: Box<kube::core::Status>) -> End {
+        match status.code {
+            404 => End::Gone,
+            // The kubelet's "container … is waiting to start", or no previous run.
+            400 => End::NotStarted,
+            403 => {
+                let error = self.cluster.kube_error(target, &kube::Error::Api(status));
+                ui::warn(&error.message);
+                End::Gone
+            }
+            _ => End::Broken,
+        }
+    }
+}
+
+/// The next line, and whether it has its end; a longer one than [`MAX_LINE`] is cut.
+async fn next_line<R: AsyncBufRead + Unpin>(answer: &mut R) -> std::io::Result<Option<(String, bool)>> {
+    let mut bytes = Vec::new();
+    loop {
+        let read = answer.fill_buf().await?;
+        if read.is_empty() {
+            return Ok((!bytes.is_empty()).then(|| (text(&bytes), false)));
+        }
+        let end = read.iter().position(|byte| *byte == b'\n');
+        let upto = end.unwrap_or(read.len());
+        let room = MAX_LINE.saturating_sub(bytes.len()).min(upto);
+        bytes.extend_from_slice(&read[..room]);
+        let used = end.map_or(upto, |end| end + 1);
+        answer.consume_unpin(used);
+        if end.is_some() {
+            return Ok(Some((text(&bytes), true)));
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

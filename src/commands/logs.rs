@@ -1,0 +1,138 @@
+//! `logs`: what the containers of a cluster write.
+
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use regex::Regex;
+
+use crate::cluster::connect::{ConnectionArgs, connect};
+use crate::cluster::logs::{Told, Wanted, open};
+use crate::core::diagnosis::Role;
+use crate::core::names::ClusterName;
+use crate::error::Result;
+use crate::ui;
+
+/// Print the logs of a cluster, in the order of time
+///
+/// Lines of all its Pods, each with the role and the end of the Pod's name before it. With --follow it goes on with
+/// Pods that take the place of others, and ends when the cluster's Job has ended and nothing writes any more.
+#[derive(Debug, clap::Args)]
+pub struct LogsArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Go on with what comes
+    #[arg(short, long)]
+    follow: bool,
+    /// Only so many of the last lines of each container
+    #[arg(long, value_name = "LINES")]
+    tail: Option<u64>,
+    /// Only lines not older than this, such as 10m
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration)]
+    since: Option<Duration>,
+    /// The runs before the present ones: of restarted containers, and of Pods that failed
+    #[arg(short, long, conflicts_with = "follow")]
+    previous: bool,
+    /// Put its time before each line
+    #[arg(long)]
+    timestamps: bool,
+    /// Only Pods of this role
+    #[arg(long, value_enum, value_name = "ROLE")]
+    role: Option<RoleArg>,
+    /// Sidecars and init containers too
+    #[arg(long)]
+    all: bool,
+    /// Only lines that this regular expression is found in
+    #[arg(long, value_name = "REGEX", value_parser = expression)]
+    grep: Option<Regex>,
+    /// Leave the Pod before each line out
+    #[arg(long)]
+    no_prefix: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum RoleArg {
+    #[value(aliases = ["jm", "master"])]
+    Jobmanager,
+    #[value(aliases = ["tm", "task-manager"])]
+    Taskmanager,
+}
+
+/// Colours of Pods, one after the other. Red is left to errors.
+const COLOURS: [AnsiColor; 6] = [
+    AnsiColor::Cyan,
+    AnsiColor::Green,
+    AnsiColor::Magenta,
+    AnsiColor::Yellow,
+    AnsiColor::Blue,
+    AnsiColor::BrightCyan,
+];
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    let since = args
+        .since
+        .and_then(|since| SignedDuration::try_from(since).ok())
+        .and_then(|since| Timestamp::now().checked_sub(since).ok());
+    let wanted = Wanted {
+        role: args.role.map(|role| match role {
+            RoleArg::Jobmanager => Role::JobManager,
+            RoleArg::Taskmanager => Role::TaskManager,
+        }),
+        follow: args.follow,
+        tail: args.tail,
+        since,
+        previous: args.previous,
+        all_containers: args.all,
+    };
+    let mut lines = open(&cluster, &name, &wanted).await?;
+    let mut colours = Colours::default();
+    while let Some(told) = lines.next().await? {
+        if let Some(text) = shown(args, &told, &mut colours) {
+            ui::data(&text)?;
+        }
+    }
+    Ok(())
+}
+
+fn shown(args: &LogsArgs, told: &Told, colours: &mut Colours) -> Option<String> {
+    let text = ui::clean(&told.line.text);
+    if args.grep.as_ref().is_some_and(|grep| !grep.is_match(&text)) {
+        return None;
+    }
+    let prefix = if args.no_prefix {
+        String::new()
+    } else {
+        let style = colours.of(&told.label);
+        format!("{style}{}{style:#} ", told.label)
+    };
+    let time = if args.timestamps {
+        format!("{:.6} ", told.line.at)
+    } else {
+        String::new()
+    };
+    Some(format!("{prefix}{time}{text}\n"))
+}
+
+fn expression(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| error.to_string())
+}
+
+/// Which colour each Pod has: in the order of their first lines.
+#[derive(Default)]
+struct Colours {
+    known: Vec<String>,
+}
+
+impl Colours {
+    fn of(&mut self, label: &str) -> Style {
+        let place = self.known.iter().position(|known| known == label).unwrap_or_else(|| {
+            self.known.push(label.to_owned());
+            self.known.len() - 1
+        });
+        COLOURS[place % COLOURS.len()].on_default()
+    }
+}

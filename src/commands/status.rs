@@ -1,0 +1,115 @@
+//! `status`: all that is known of one cluster, on one screen.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::cluster::connect::{ConnectionArgs, connect};
+use crate::cluster::survey::{Survey, survey};
+use crate::core::diagnosis::problems;
+use crate::core::names::ClusterName;
+use crate::core::status::ClusterStatus;
+use crate::error::{Error, Kind, Result};
+use crate::render::status::{Look, status};
+use crate::render::{Format, document, line};
+use crate::ui;
+
+/// Show how a cluster stands
+///
+/// Cluster, Flink job, vertices, checkpoints, TaskManagers, the last savepoint, and what is wrong, most urgent first.
+/// Where Flink's REST does not answer, it shows what Kubernetes knows.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "`kubectl flink why NAME` tells the cause of what is wrong, with what logs say of it.")]
+pub struct StatusArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Format of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: StatusFormat,
+    /// Show it again and again; JSON and YAML one document after the other
+    #[arg(short, long)]
+    watch: bool,
+    /// Time between two looks with --watch
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::duration, requires = "watch")]
+    interval: Duration,
+}
+
+/// Formats of one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum StatusFormat {
+    /// A screen, for people
+    Table,
+    /// JSON, as in docs/output.md
+    Json,
+    /// YAML, the same tree as JSON
+    Yaml,
+}
+
+impl StatusFormat {
+    /// The format of a document; `None`: text for people.
+    #[must_use]
+    pub const fn document(self) -> Option<Format> {
+        match self {
+            Self::Table => None,
+            Self::Json => Some(Format::Json),
+            Self::Yaml => Some(Format::Yaml),
+        }
+    }
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: &StatusArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    let mut screen = ui::Screen::new(args.watch && args.output == StatusFormat::Table);
+    let mut seen = false;
+    loop {
+        let now = Timestamp::now();
+        match survey(&cluster, &name).await {
+            Ok(survey) => {
+                seen = true;
+                let told = told(cluster.namespace(), &name, survey, now);
+                match args.output.document() {
+                    Some(format) if args.watch => ui::data(&line(format, &told)?)?,
+                    Some(format) => ui::data(&document(format, &told)?)?,
+                    None => {
+                        let look = Look {
+                            width: screen.width(),
+                            bars: ui::is_terminal(),
+                        };
+                        screen.show(&status(&told, look, Timestamp::now()))?;
+                    }
+                }
+            }
+            // A watch goes on where it is reached again; it ends with the cluster.
+            Err(error) if args.watch && seen && error.kind == Kind::Unreachable => ui::warn(&error.message),
+            Err(error) => return Err(ended(error, seen)),
+        }
+        if !args.watch {
+            return Ok(());
+        }
+        tokio::time::sleep(args.interval).await;
+    }
+}
+
+fn told(namespace: &str, name: &ClusterName, survey: Survey, now: Timestamp) -> ClusterStatus {
+    let found = problems(&survey.observed, &survey.snapshot, now);
+    ClusterStatus::new(
+        namespace,
+        name,
+        &survey.observed,
+        &survey.snapshot,
+        &survey.history,
+        &found,
+        survey.remarks,
+        now,
+    )
+}
+
+fn ended(error: Error, seen: bool) -> Error {
+    if seen && error.kind == Kind::NotFound {
+        return Error::new(Kind::NotFound, "the cluster was deleted");
+    }
+    error
+}

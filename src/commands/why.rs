@@ -1,0 +1,117 @@
+//! `why`: the cause of what is wrong with a cluster.
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+
+use super::status::StatusFormat;
+use crate::cluster::connect::{ConnectionArgs, connect};
+use crate::cluster::survey::{Survey, survey, with_log};
+use crate::core::age::age;
+use crate::core::diagnosis::{is_wrong, problems, stage};
+use crate::core::names::ClusterName;
+use crate::core::status::Problem;
+use crate::error::{Error, Kind, Result};
+use crate::render::{API_VERSION, document, why};
+use crate::ui;
+
+/// Tell why a cluster does not run, or what is wrong with it
+///
+/// One cause with what it was concluded from, and what to do: from the Job, its Pods and their Events, Flink's
+/// exceptions and the log of the container that failed. The exit code is 0 where nothing is wrong, else 6.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "All causes are in docs/causes.md.")]
+pub struct WhyArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Format of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: StatusFormat,
+}
+
+/// See docs/output.md.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Explanation<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    namespace: &'a str,
+    name: &'a str,
+    observed_at: Timestamp,
+    healthy: bool,
+    summary: String,
+    cause: Option<&'a Problem>,
+    others: &'a [Problem],
+    remarks: &'a [String],
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    let survey = survey(&cluster, &name).await?;
+    let now = Timestamp::now();
+    let mut found = problems(&survey.observed, &survey.snapshot, now);
+    // Only the first cause is worth a log.
+    if !found.is_empty() {
+        let first = with_log(&cluster, found.remove(0)).await;
+        found.insert(0, first);
+        found.sort_by_key(|cause| cause.kind.severity());
+    }
+    let wrong = is_wrong(&found);
+    let told: Vec<Problem> = found.iter().map(Problem::from).collect();
+    let healthy = healthy(&survey, now);
+    match args.output.document() {
+        None => {
+            ui::data(&why(&healthy, &told))?;
+            survey.remarks.iter().for_each(|remark| ui::warn(remark));
+        }
+        Some(format) => {
+            let (cause, others) = match told.split_first() {
+                Some((first, others)) if wrong => (Some(first), others),
+                _ => (None, &told[..]),
+            };
+            let explanation = Explanation {
+                api_version: API_VERSION,
+                kind: "ClusterExplanation",
+                namespace: cluster.namespace(),
+                name: name.as_str(),
+                observed_at: now,
+                healthy: !wrong,
+                summary: cause.map_or(healthy, |cause| cause.message.clone()),
+                cause,
+                others,
+                remarks: &survey.remarks,
+            };
+            ui::data(&document(format, &explanation)?)?;
+        }
+    }
+    if wrong {
+        // All is said; only the exit code is left to tell.
+        return Err(Error::new(Kind::JobFailed, ""));
+    }
+    Ok(())
+}
+
+/// What goes well, in a sentence.
+fn healthy(survey: &Survey, now: Timestamp) -> String {
+    let Some(job) = &survey.snapshot.job else {
+        return stage(&survey.observed).to_string();
+    };
+    let since = crate::core::status::time(survey.snapshot.state_since)
+        .or_else(|| job.changed())
+        .map_or_else(String::new, |since| format!(" for {}", age(since, now)));
+    let checkpoint = survey
+        .snapshot
+        .checkpoints
+        .as_ref()
+        .and_then(|checkpoints| checkpoints.latest.completed.as_ref())
+        .and_then(|last| crate::core::status::time(last.latest_ack_timestamp))
+        .map_or_else(String::new, |at| {
+            format!(", the last checkpoint was written {} ago", age(at, now))
+        });
+    format!(
+        "the job is {}{since}, {} of {} tasks run{checkpoint}",
+        job.state, job.tasks.running, job.tasks.total
+    )
+}

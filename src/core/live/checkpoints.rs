@@ -1,0 +1,240 @@
+//! Checkpoint statistics and configuration.
+
+use serde::Deserialize;
+
+use super::lenient;
+
+/// Reply of `GET /jobs/:id/checkpoints`. Source: Flink's `CheckpointingStatistics`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Checkpoints {
+    /// How many there were since the JobManager was started.
+    pub counts: Counts,
+    /// The newest of each kind.
+    pub latest: Latest,
+    /// The newest ones, newest first; how many is configured in Flink.
+    pub history: Vec<Checkpoint>,
+}
+
+/// Numbers of checkpoints and savepoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Being written.
+    pub in_progress: u64,
+    /// Written.
+    pub completed: u64,
+    /// Not written.
+    pub failed: u64,
+}
+
+/// The newest checkpoint of each kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Latest {
+    /// The newest that was written.
+    pub completed: Option<Checkpoint>,
+    /// The newest that failed.
+    pub failed: Option<Checkpoint>,
+    /// What the job goes on from.
+    pub restored: Option<Restored>,
+}
+
+/// What a job was restored from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Restored {
+    /// When, in milliseconds since 1970.
+    #[serde(deserialize_with = "lenient")]
+    pub restore_timestamp: Option<u64>,
+    /// Whether it is a savepoint.
+    pub is_savepoint: bool,
+    /// Where it lies.
+    pub external_path: Option<String>,
+}
+
+/// One checkpoint or savepoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Checkpoint {
+    /// Its number in the job.
+    pub id: u64,
+    /// `COMPLETED`, `FAILED` or `IN_PROGRESS`.
+    pub status: String,
+    /// Whether it is a savepoint.
+    pub is_savepoint: bool,
+    /// When it was begun, in milliseconds since 1970.
+    #[serde(deserialize_with = "lenient")]
+    pub trigger_timestamp: Option<u64>,
+    /// When the last task acknowledged it, in milliseconds since 1970.
+    #[serde(deserialize_with = "lenient")]
+    pub latest_ack_timestamp: Option<u64>,
+    /// Bytes of all state.
+    #[serde(deserialize_with = "lenient")]
+    pub state_size: Option<u64>,
+    /// Bytes that were written for it, less than all where it is incremental (1.15 and later).
+    #[serde(deserialize_with = "lenient")]
+    pub checkpointed_size: Option<u64>,
+    /// How long it took, in milliseconds.
+    #[serde(deserialize_with = "lenient")]
+    pub end_to_end_duration: Option<u64>,
+    /// Tasks that take part.
+    #[serde(deserialize_with = "lenient")]
+    pub num_subtasks: Option<u64>,
+    /// Tasks that have done theirs.
+    #[serde(deserialize_with = "lenient")]
+    pub num_acknowledged_subtasks: Option<u64>,
+    /// Where it lies.
+    pub external_path: Option<String>,
+    /// When it failed, in milliseconds since 1970.
+    #[serde(deserialize_with = "lenient")]
+    pub failure_timestamp: Option<u64>,
+    /// Why it failed.
+    pub failure_message: Option<String>,
+}
+
+impl Checkpoints {
+    /// Checkpoints that failed since the last one that was written; savepoints do not count.
+    #[must_use]
+    pub fn failed_in_a_row(&self) -> u64 {
+        let own = || self.history.iter().filter(|entry| !entry.is_savepoint);
+        let failed = own()
+            .take_while(|entry| entry.status != "COMPLETED")
+            .filter(|entry| entry.status == "FAILED")
+            .count();
+        let failed = u64::try_from(failed).unwrap_or(u64::MAX);
+        // The history is short; where none of it was written the counts know more.
+        if failed > 0 && self.counts.completed == 0 {
+            failed.max(self.counts.failed)
+        } else {
+            failed
+        }
+    }
+
+    /// The newest checkpoint that failed.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<&Checkpoint> {
+        self.latest.failed.as_ref().or_else(|| {
+            self.history
+                .iter()
+                .find(|entry| entry.status == "FAILED" && !entry.is_savepoint)
+        })
+    }
+
+    /// The checkpoint that is being written.
+    #[must_use]
+    pub fn in_progress(&self) -> Option<&Checkpoint> {
+        self.history
+            .iter()
+            .find(|entry| entry.status == "IN_PROGRESS" && !entry.is_savepoint)
+    }
+
+    /// How long the last checkpoints took, in milliseconds, oldest first, at most `most`.
+    #[must_use]
+    pub fn recent_durations(&self, most: usize) -> Vec<u64> {
+        let done = self
+            .history
+            .iter()
+            .filter(|entry| entry.status == "COMPLETED" && !entry.is_savepoint);
+        let mut durations: Vec<_> = done.filter_map(|entry| entry.end_to_end_duration).take(most).collect();
+        durations.reverse();
+        durations
+    }
+}
+
+/// Reply of `GET /jobs/:id/checkpoints/config`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct CheckpointConfig {
+    /// Milliseconds between two; the largest `long` where checkpointing is off.
+    #[serde(deserialize_with = "lenient")]
+    pub interval: Option<u64>,
+    /// Milliseconds after which one fails.
+    #[serde(deserialize_with = "lenient")]
+    pub timeout: Option<u64>,
+    /// Class that stores them, such as `FileSystemCheckpointStorage` (1.14 and later).
+    #[serde(alias = "checkpointStorage")]
+    pub checkpoint_storage: Option<String>,
+    /// Whether barriers overtake records.
+    #[serde(alias = "unalignedCheckpoints")]
+    pub unaligned_checkpoints: Option<bool>,
+}
+
+impl CheckpointConfig {
+    /// Milliseconds between two; `None` where checkpointing is off.
+    #[must_use]
+    pub fn every(&self) -> Option<u64> {
+        // Source: Flink's CheckpointCoordinatorConfiguration.DISABLED_CHECKPOINT_INTERVAL, Long.MAX_VALUE; some
+        // releases give -1 or 0.
+        self.interval
+            .filter(|interval| *interval > 0 && *interval < u64::from(u32::MAX) * 1000)
+    }
+
+    /// Whether checkpoints are kept in the JobManager's memory alone.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.checkpoint_storage
+            .as_deref()
+            .is_some_and(|class| class.starts_with("JobManager") || class.starts_with("Memory"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(status: &str, ms: u64) -> Checkpoint {
+        Checkpoint {
+            status: status.to_owned(),
+            end_to_end_duration: Some(ms),
+            ..Checkpoint::default()
+        }
+    }
+
+    #[test]
+    fn failures_count_back_to_the_last_success() {
+        let mut checkpoints = Checkpoints {
+            history: ["IN_PROGRESS", "FAILED", "FAILED", "COMPLETED", "FAILED"]
+                .map(|status| entry(status, 1))
+                .to_vec(),
+            counts: Counts {
+                completed: 1,
+                failed: 40,
+                in_progress: 1,
+            },
+            ..Checkpoints::default()
+        };
+        assert_eq!(checkpoints.failed_in_a_row(), 2);
+        checkpoints.history.truncate(3);
+        checkpoints.counts.completed = 0;
+        assert_eq!(checkpoints.failed_in_a_row(), 40);
+        checkpoints.history.truncate(1);
+        assert_eq!(checkpoints.failed_in_a_row(), 0);
+    }
+
+    #[test]
+    fn durations_are_those_of_written_checkpoints() {
+        let checkpoints = Checkpoints {
+            history: vec![entry("COMPLETED", 3), entry("FAILED", 9), entry("COMPLETED", 1)],
+            ..Checkpoints::default()
+        };
+        assert_eq!(checkpoints.recent_durations(5), [1, 3]);
+        assert_eq!(checkpoints.recent_durations(1), [3]);
+    }
+
+    #[test]
+    fn checkpointing_that_is_off_has_no_interval() {
+        for (text, want) in [
+            (r#"{"interval":5000}"#, Some(5000)),
+            (r#"{"interval":9223372036854775807}"#, None),
+            (r#"{"interval":-1}"#, None),
+            ("{}", None),
+        ] {
+            let config: CheckpointConfig = serde_json::from_str(text).unwrap();
+            assert_eq!(config.every(), want, "{text}");
+        }
+        let memory: CheckpointConfig =
+            serde_json::from_str(r#"{"checkpoint_storage":"JobManagerCheckpointStorage"}"#).unwrap();
+        assert!(memory.is_in_memory());
+    }
+}

@@ -1,0 +1,300 @@
+//! The screen of `status`.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+use k8s_openapi::jiff::Timestamp;
+
+use super::{draw, table};
+use crate::core::age::age;
+use crate::core::status::{CheckpointPart, ClusterStatus, JobPart, Problem, TaskManagerPart, VertexPart};
+use crate::ui::clean;
+
+const BOLD: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const WARN: Style = AnsiColor::Yellow.on_default().bold();
+const DIM: Style = Style::new().dimmed();
+/// Cells of a bar.
+const BAR: usize = 8;
+
+/// How a screen is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Columns of the terminal; `None`: nothing is cut.
+    pub width: Option<usize>,
+    /// Whether shares are drawn as bars.
+    pub bars: bool,
+}
+
+/// The screen as text with styles, which [`crate::ui::data`] takes away where they do not belong.
+#[must_use]
+pub fn status(status: &ClusterStatus, look: Look, now: Timestamp) -> String {
+    let mut out = String::new();
+    head(&mut out, status, now);
+    if let Some(job) = &status.job {
+        job_lines(&mut out, job, now);
+    }
+    if !status.vertices.is_empty() {
+        out.push('\n');
+        out.push_str(&vertices(&status.vertices, look));
+    }
+    out.push('\n');
+    if let Some(checkpoints) = &status.checkpoints {
+        checkpoint_lines(&mut out, checkpoints, look, now);
+    }
+    task_manager_lines(&mut out, &status.task_managers);
+    savepoint_line(&mut out, status, now);
+    out.push('\n');
+    problems(&mut out, &status.problems);
+    for remark in &status.remarks {
+        line(&mut out, "", &format!("{DIM}{}{DIM:#}", clean(remark)));
+    }
+    match look.width {
+        Some(width) => out.lines().map(|line| cut(line, width) + "\n").collect(),
+        None => out,
+    }
+}
+
+fn line(out: &mut String, name: &str, text: &str) {
+    let gap = if name.is_empty() { "" } else { "  " };
+    let _ = if name.is_empty() {
+        writeln!(out, "{text}")
+    } else {
+        writeln!(out, "{DIM}{name:<14}{DIM:#}{gap}{text}")
+    };
+}
+
+fn since(then: Option<Timestamp>, now: Timestamp) -> String {
+    then.map_or_else(|| "?".to_owned(), |then| age(then, now))
+}
+
+fn head(out: &mut String, status: &ClusterStatus, now: Timestamp) {
+    let cluster = &status.cluster;
+    let phase = cluster.phase.to_string();
+    let style = match phase.as_str() {
+        "Running" | "Finished" => GOOD,
+        "Failed" | "Degraded" => BAD,
+        _ => WARN,
+    };
+    let revision = cluster
+        .revision
+        .map_or_else(String::new, |number| format!(", revision {number}"));
+    let text = format!(
+        "{BOLD}{}{BOLD:#} in {}: {style}{phase}{style:#}{revision}, made {} ago",
+        clean(&status.name),
+        clean(&status.namespace),
+        since(cluster.created_at, now)
+    );
+    line(out, "Cluster", &text);
+    let image = clean(cluster.image.as_deref().unwrap_or("-"));
+    let version = cluster
+        .flink_version
+        .as_deref()
+        .map_or_else(String::new, |version| format!(", Flink {}", clean(version)));
+    line(out, "Image", &format!("{image}{version}"));
+    let restarts = match cluster.job_manager_restarts {
+        0 => String::new(),
+        1 => "; restarted once".to_owned(),
+        times => format!("; restarted {times} times"),
+    };
+    let text = match &cluster.high_availability {
+        Some(kind) => format!("highly available by {}{restarts}", clean(kind)),
+        None => format!("progress is lost on a JobManager restart (no --ha){restarts}"),
+    };
+    line(out, "JobManager", &text);
+}
+
+fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
+    let style = match job.state.as_str() {
+        "RUNNING" if job.tasks_running == job.tasks_total => GOOD,
+        "FINISHED" => GOOD,
+        "FAILED" | "FAILING" | "RESTARTING" => BAD,
+        _ => WARN,
+    };
+    let text = format!(
+        "{style}{}{style:#} for {}, {} of {} tasks run, {}",
+        clean(&job.state),
+        since(job.since, now),
+        job.tasks_running,
+        job.tasks_total,
+        match job.restarts {
+            None => "restarts unknown".to_owned(),
+            Some(1) => "1 restart".to_owned(),
+            Some(times) => format!("{times} restarts"),
+        }
+    );
+    line(out, "Job", &text);
+    line(
+        out,
+        "",
+        &format!("{:16}{} {DIM}{}{DIM:#}", "", clean(&job.name), clean(&job.id)),
+    );
+}
+
+fn vertices(vertices: &[VertexPart], look: Look) -> String {
+    let share = |share: Option<f64>| match share {
+        Some(value) if look.bars => format!("{} {:>4}", draw::bar(value, BAR), draw::percent(share)),
+        _ => draw::percent(share),
+    };
+    let bytes = |rate: Option<f64>| draw::bytes(rate);
+    table(
+        &[
+            "VERTEX",
+            "TASKS",
+            "BUSY",
+            "BACKPRESSURED",
+            "RECORDS IN/s",
+            "OUT/s",
+            "BYTES IN/s",
+            "OUT/s",
+        ],
+        vertices.iter().map(|vertex| {
+            vec![
+                shortened(&vertex.name, 40),
+                vertex.parallelism.to_string(),
+                share(vertex.busy),
+                share(vertex.backpressured),
+                draw::count(vertex.records_in_per_second),
+                draw::count(vertex.records_out_per_second),
+                bytes(vertex.bytes_in_per_second),
+                bytes(vertex.bytes_out_per_second),
+            ]
+        }),
+    )
+}
+
+/// At most `most` characters: a chain's name can have thousands.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most - 1).collect();
+    kept + "…"
+}
+
+fn checkpoint_lines(out: &mut String, told: &CheckpointPart, look: Look, now: Timestamp) {
+    let every = match told.interval_millis {
+        Some(interval) => format!("every {}", draw::millis(interval)),
+        None => "off, or at an interval that is not known".to_owned(),
+    };
+    let row = match told.failed_in_a_row {
+        0 => String::new(),
+        row => format!(" ({BAD}{row} in a row{BAD:#})"),
+    };
+    let text = format!("{every}, {} written, {} failed{row}", told.completed, told.failed);
+    line(out, "Checkpoints", &text);
+    if let Some(last) = &told.last {
+        #[allow(clippy::cast_precision_loss)]
+        let size = draw::bytes(last.size_bytes.map(|size| size as f64));
+        let took = last.duration_millis.map_or_else(|| "-".to_owned(), draw::millis);
+        let text = format!("{} ago, {size}, took {took}", since(last.completed_at, now));
+        line(out, "  last", &text);
+        if let Some(path) = &last.path {
+            line(out, "  path", &clean(path));
+        }
+    }
+    let durations = &told.recent_durations_millis;
+    if let (Some(least), Some(most)) = (durations.iter().min(), durations.iter().max()) {
+        let span = format!("{} to {}", draw::millis(*least), draw::millis(*most));
+        let text = if look.bars {
+            format!("{} {span}", draw::sparkline(durations))
+        } else {
+            span
+        };
+        line(out, "  durations", &text);
+    }
+    if let Some(path) = &told.restored_from {
+        line(out, "  restored from", &clean(path));
+    }
+}
+
+fn task_manager_lines(out: &mut String, told: &TaskManagerPart) {
+    let mut text = format!("{} of {} ready", told.ready, told.desired);
+    if let Some(registered) = told.registered {
+        let _ = write!(text, ", {registered} registered");
+    }
+    if let (Some(free), Some(total)) = (told.slots_free, told.slots_total) {
+        let _ = write!(text, ", {} of {total} slots used", total.saturating_sub(free));
+    }
+    if let Some(memory) = &told.memory {
+        let _ = write!(text, ", {} each", clean(memory));
+    }
+    line(out, "TaskManagers", &text);
+}
+
+fn savepoint_line(out: &mut String, status: &ClusterStatus, now: Timestamp) {
+    let text = match &status.last_savepoint {
+        None => "none".to_owned(),
+        Some(savepoint) => {
+            let when = savepoint.requested_at.parse().ok();
+            let revision = savepoint
+                .revision
+                .map_or_else(String::new, |number| format!(" of revision {number}"));
+            format!(
+                "{} ago{revision}, {}",
+                since(when, now),
+                clean(savepoint.path.as_deref().unwrap_or("-"))
+            )
+        }
+    };
+    line(out, "Last savepoint", &text);
+}
+
+fn problems(out: &mut String, problems: &[Problem]) {
+    let wrong = problems.iter().any(|problem| problem.severity != "notice");
+    if !wrong {
+        line(out, "", &format!("{GOOD}Nothing is wrong.{GOOD:#}"));
+    }
+    for problem in problems {
+        out.push_str(&self::problem(problem));
+    }
+}
+
+/// A problem in some lines: severity and sentence, evidence, hints.
+pub(super) fn problem(problem: &Problem) -> String {
+    let style = match problem.severity.as_str() {
+        "critical" => BAD,
+        "warning" => WARN,
+        _ => DIM,
+    };
+    let mut out = String::new();
+    let text = format!(
+        "{style}{}:{style:#} {} {DIM}({}){DIM:#}",
+        problem.severity,
+        clean(&problem.message),
+        problem.cause
+    );
+    line(&mut out, "", &text);
+    for evidence in &problem.evidence {
+        line(&mut out, "", &format!("  - {}", clean(evidence)));
+    }
+    for hint in &problem.hints {
+        let style = AnsiColor::Cyan.on_default();
+        line(&mut out, "", &format!("  {style}hint:{style:#} {}", clean(hint)));
+    }
+    out
+}
+
+/// The line without what does not fit into `width` columns; styles take no room.
+#[must_use]
+pub fn cut(line: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut used = 0;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            out.push(c);
+            for c in chars.by_ref() {
+                out.push(c);
+                if c.is_ascii_alphabetic() {
+                    break;
+                }
+            }
+        } else if used < width {
+            out.push(c);
+            used += 1;
+        }
+    }
+    out
+}

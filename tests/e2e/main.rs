@@ -1,0 +1,41 @@
+//! End-to-end tests: the real binary, a real Kubernetes, real Flink. `tests/bed/test` runs them.
+//!
+//! What the plugin did is looked at with kubectl and Flink's own REST, never with the plugin.
+
+// The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+mod admission;
+mod arguments;
+mod changes;
+mod choices;
+mod connection;
+mod deletion;
+mod dry_run;
+mod flink;
+mod high_availability;
+mod lifecycle;
+mod native_state;
+mod node_port;
+mod outcomes;
+mod place;
+mod process;
+mod repetition;
+mod rights;
+mod seed;
+
+/// A file that is not a module is not compiled, and its tests pass unseen.
+#[test]
+fn every_file_here_is_a_module() {
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let module = path.extension().is_some_and(|extension| extension == "rs") && name != "main";
+        assert!(
+            !module || main.contains(&format!("mod {name};")),
+            "{} is not a module",
+            path.display()
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! Jobs that do not go on running: each is told by its exit code and its cause as soon as it is known.
+
+use std::time::Duration;
+
+use crate::place::{Place, STORAGE};
+use crate::process::Run;
+
+/// Far below the time limit of the command, which is ten minutes: room for a slow machine.
+const QUICKLY: Duration = Duration::from_secs(420);
+
+/// Creates a cluster that must fail, and checks that the cause is told.
+#[track_caller]
+fn fails(topic: &str, flags: &[&str], cause: &[&str]) -> Run {
+    let place = Place::with_storage(topic);
+    let run = place
+        .create("demo", &[&STORAGE[..], flags].concat())
+        .exits(6)
+        .within(QUICKLY)
+        .tells(&["cluster demo does not run"])
+        .tells(cause);
+    // It can be looked at, and goes by a delete.
+    assert!(place.exists("job/demo-master"));
+    place.flink(&["delete", "demo", "--yes"]).ok();
+    place.left_with(&["configmap/demo-history"]);
+    run
+}
+
+#[test]
+fn a_job_that_finishes_is_a_success() {
+    let place = Place::new("finishes");
+    let flags = ["--", "--rate", "1000", "--finish-after", "10"];
+    place
+        .create("demo", &flags)
+        .ok()
+        .within(QUICKLY)
+        .tells(&["has finished its job"]);
+    place.kubectl(&["wait", "job/demo-master", "--for=condition=Complete", "--timeout=120s"]);
+}
+
+#[test]
+fn a_job_that_fails_is_told_with_its_root_exception() {
+    let flags = ["--", "--fail-after", "1"];
+    fails(
+        "fails",
+        &flags,
+        &["IllegalStateException: failed on purpose at record 1"],
+    );
+}
+
+#[test]
+fn a_main_that_throws_is_told_with_what_it_threw() {
+    fails(
+        "throws",
+        &["--", "--throw-in-main"],
+        &["IllegalStateException: thrown in main on purpose"],
+    );
+}
+
+#[test]
+fn a_class_that_is_not_there_is_named() {
+    fails("class", &["--job-class=com.example.Absent"], &["com.example.Absent"]);
+}
+
+#[test]
+fn a_main_without_a_job_is_told() {
+    fails("nojob", &["--", "--no-execute"], &["execute()"]);
+}
+
+#[test]
+fn a_savepoint_that_is_not_there_is_named() {
+    fails(
+        "absent",
+        &["--from-savepoint=file:///storage/absent"],
+        &["/storage/absent"],
+    );
+}
+
+#[test]
+fn an_image_that_is_not_there_is_named() {
+    fails("image", &["--image=absent-job:2.3.0"], &["absent-job:2.3.0", "pull"]);
+}

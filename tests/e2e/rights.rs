@@ -1,0 +1,117 @@
+//! A user with no more rights than are documented, with fewer, and with none.
+
+use crate::place::{Place, STORAGE, create_arguments};
+use crate::process::{self, Run};
+
+/// The least Role of the four commands, as users are told to make it.
+const ROLE: &str = include_str!("../../docs/rbac.yaml");
+
+/// Makes an account, which may do what `role` says, and gives a token of it.
+fn user(place: &Place, role: &str) -> String {
+    place.kubectl(&["create", "serviceaccount", "operator"]);
+    if !role.is_empty() {
+        place.apply(role);
+        let subject = format!("--serviceaccount={}:operator", place.namespace);
+        place.kubectl(&["create", "rolebinding", "operator", "--role=kubectl-flink", &subject]);
+    }
+    place.kubectl(&["create", "token", "operator"]).trim().to_owned()
+}
+
+/// Runs the plugin as that user: only the server and its certificate authority come from the kubeconfig.
+fn flink_as(place: &Place, token: &str, arguments: &[&str]) -> Run {
+    let config = place.kubectl(&["config", "view", "--raw", "--minify", "--flatten"]);
+    let file = place.folder().join("kubeconfig");
+    std::fs::write(&file, config).unwrap();
+    let set = |words: &[&str]| {
+        let mut command = std::process::Command::new("kubectl");
+        command.arg("--kubeconfig").arg(&file).arg("config").args(words);
+        process::run(&mut command, "").ok()
+    };
+    let token = format!("--token={token}");
+    set(&["set-credentials", "e2e-operator", &token]);
+    set(&["set-context", "--current", "--user=e2e-operator"]);
+    let mut command = place.plugin(arguments);
+    command.env("KUBECONFIG", &file);
+    place.note(process::run(&mut command, ""))
+}
+
+fn create_as(place: &Place, token: &str, flags: &[&str]) -> Run {
+    let arguments = create_arguments("demo", flags);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    flink_as(place, token, &arguments)
+}
+
+#[test]
+fn the_documented_role_is_enough_for_the_four_commands() {
+    let place = Place::with_storage("role");
+    let token = user(&place, ROLE);
+    let flags = [&STORAGE[..], &["--", "--rate", "50"]].concat();
+    create_as(&place, &token, &flags).ok();
+    place.runs("demo");
+    let table = flink_as(&place, &token, &["list"]).ok().stdout;
+    assert!(table.contains("demo   Running"), "{table}");
+    let before = place.counted("demo", 50);
+    flink_as(&place, &token, &["savepoint-resume", "demo"]).ok();
+    place.went_on("demo", before);
+    flink_as(&place, &token, &["delete", "demo", "--savepoint", "--yes", "--purge"]).ok();
+    place.left_with(&[
+        "role.rbac.authorization.k8s.io/kubectl-flink",
+        "rolebinding.rbac.authorization.k8s.io/operator",
+        "serviceaccount/operator",
+    ]);
+}
+
+#[test]
+fn without_rights_on_configmaps_there_is_a_warning_and_no_history() {
+    let place = Place::with_storage("no-maps");
+    let token = user(&place, &without_rule(ROLE, "configmaps"));
+    let warnings = |run: &Run| run.stderr.matches("no history is kept").count();
+    let run = create_as(&place, &token, &[&STORAGE[..], &["--", "--rate", "50"]].concat()).ok();
+    assert_eq!(warnings(&run), 1, "{run}");
+    place.runs("demo");
+    let before = place.counted("demo", 50);
+    let run = flink_as(&place, &token, &["savepoint-resume", "demo"]).ok();
+    assert_eq!(warnings(&run), 1, "{run}");
+    place.went_on("demo", before);
+    let run = flink_as(&place, &token, &["delete", "demo", "--yes"]).ok();
+    assert_eq!(warnings(&run), 1, "{run}");
+    place.left_with(&[
+        "role.rbac.authorization.k8s.io/kubectl-flink",
+        "rolebinding.rbac.authorization.k8s.io/operator",
+        "serviceaccount/operator",
+    ]);
+}
+
+/// The Role without the rule of one resource. A rule is a paragraph.
+fn without_rule(role: &str, resource: &str) -> String {
+    let paragraphs: Vec<&str> = role.split("\n\n").collect();
+    let kept: Vec<&str> = paragraphs
+        .iter()
+        .filter(|paragraph| !paragraph.contains(&format!("resources: [{resource}]")))
+        .copied()
+        .collect();
+    assert_eq!(
+        kept.len() + 1,
+        paragraphs.len(),
+        "{resource} has no paragraph of its own"
+    );
+    kept.join("\n\n")
+}
+
+#[test]
+fn without_any_right_it_is_told_which_is_missing() {
+    let place = Place::new("no-rights");
+    let token = user(&place, "");
+    let namespace = format!("in namespace {}", place.namespace);
+    create_as(&place, &token, &[])
+        .exits(4)
+        .tells(&["patch services", &namespace, "resources: [\"services\"]"]);
+    for (command, right) in [
+        (&["list"][..], "list jobs"),
+        (&["savepoint-resume", "demo"], "get services"),
+        (&["delete", "demo", "--yes"], "get services"),
+    ] {
+        flink_as(&place, &token, command).exits(4).tells(&[right, &namespace]);
+    }
+    place.left_with(&["serviceaccount/operator"]);
+}
