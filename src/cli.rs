@@ -48,6 +48,8 @@ enum Command {
     Logs(commands::logs::LogsArgs),
     Top(commands::top::TopArgs),
     Doctor(commands::doctor::DoctorArgs),
+    Exceptions(commands::exceptions::ExceptionsArgs),
+    Config(commands::config::ConfigArgs),
     Ui(commands::ui::UiArgs),
     Wait(commands::wait::WaitArgs),
     SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
@@ -72,6 +74,8 @@ impl Command {
                 | Self::Logs(_)
                 | Self::Top(_)
                 | Self::Doctor(_)
+                | Self::Exceptions(_)
+                | Self::Config(_)
                 | Self::Ui(_)
                 | Self::Wait(_)
         )
@@ -110,6 +114,8 @@ async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
         Command::Run(args) => Box::pin(commands::run::run(&connection, *args)).await,
+        Command::Exceptions(args) => commands::exceptions::run(&connection, args).await,
+        Command::Config(args) => commands::config::run(&connection, args).await,
         Command::Ui(args) => commands::ui::run(&connection, args).await,
         Command::Wait(args) => commands::wait::run(&connection, args).await,
         Command::Cancel(args) => commands::cancel::run(&connection, args).await,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 use futures::{StreamExt, pin_mut};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::api::WatchEvent;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -311,6 +311,32 @@ fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
         "`kubectl describe pod {}` tells why; repeat the command to go on",
         left[0]
     ))
+}
+
+/// The beginning of the log of a TaskManager that runs; `None`: none does.
+pub async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
+    let target = Target::collection("list", PODS, Some(cluster.namespace()));
+    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{TASK_MANAGER}");
+    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
+    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+    let running = pods
+        .into_iter()
+        .flat_map(|pods| pods.items)
+        .find(|pod| phase(pod).as_deref() == Some("Running"));
+    let Some(pod) = running else { return Ok(None) };
+    let container = pod.spec.as_ref().and_then(|spec| main_container(&spec.containers));
+    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
+    let target = Target::object("get", PODS, cluster.namespace(), pod_name).subresource("log");
+    let query = format!("container={}&limitBytes=262144", container.unwrap_or_default());
+    cluster.text(&target, &query).await.map(Some)
+}
+
+/// Flink's container among those that others have put into the Pod.
+fn main_container(containers: &[Container]) -> Option<&str> {
+    let names = || containers.iter().map(|container| container.name.as_str());
+    names()
+        .find(|name| name.starts_with("flink"))
+        .or_else(|| names().next())
 }
 
 /// Deletes the ConfigMaps that Flink's Kubernetes high availability leaves. They have no owner, so nothing else does.

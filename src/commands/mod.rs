@@ -2,10 +2,12 @@
 
 pub mod cancel;
 pub mod checkpoint;
+pub mod config;
 pub mod create;
 pub mod delete;
 mod delete_plan;
 pub mod doctor;
+pub mod exceptions;
 mod halt;
 mod launch;
 pub mod list;

@@ -9,6 +9,7 @@ pub mod bytes;
 pub mod diagnosis;
 pub mod difference;
 pub mod doctor;
+pub mod effective;
 pub mod flink;
 pub mod flink_deployment;
 pub mod flink_rest;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::api::Cluster;
 use crate::core::diagnosis::{FlinkView, JobsOverview, Overview};
+use crate::core::effective::Pair;
 use crate::core::flink::FlinkVersion;
 use crate::core::flink_rest::Errors;
 use crate::core::flink_rest::checkpoints::{Checkpoint, Checkpoints};
@@ -162,11 +163,6 @@ impl Flink {
         self.get(&format!("jobs/{job_id}/checkpoints")).await
     }
 
-    /// `GET /jobs/:id/exceptions`.
-    pub async fn exceptions(&self, job_id: &str) -> Result<Reply<Exceptions>> {
-        self.get(&format!("jobs/{job_id}/exceptions")).await
-    }
-
     /// `POST /jobs/:id/savepoints` or `…/stop`. May be repeated with the same trigger ID (Flink 1.15+).
     pub async fn trigger_savepoint(&self, job_id: &str, request: &SavepointRequest) -> Result<Reply<Triggered>> {
         let (path, body) = request.parts();
@@ -200,6 +196,16 @@ impl Flink {
         let path = format!("jobs/{job_id}/checkpoints/{trigger_id}");
         let reply: Reply<OperationReply> = self.get(&path).await?;
         Ok(reply.map(OperationReply::status))
+    }
+
+    /// `GET /jobs/:id/exceptions`.
+    pub async fn exceptions(&self, job_id: &str, max: u32) -> Result<Reply<Exceptions>> {
+        self.get(&format!("jobs/{job_id}/exceptions?maxExceptions={max}")).await
+    }
+
+    /// `GET /jobmanager/config`.
+    pub async fn configuration(&self) -> Result<Reply<Vec<Pair>>> {
+        self.get("jobmanager/config").await
     }
 
     /// `POST /savepoint-disposal`.
@@ -271,7 +277,7 @@ impl Flink {
             query,
             body,
         };
-        let (status, answer) = match access::exchange(&self.cluster, &self.name, &question).await? {
+        let (status, answer) = match Box::pin(access::exchange(&self.cluster, &self.name, &question)).await? {
             Exchange::Answer(status, answer) => (status, answer),
             Exchange::Away | Exchange::Blocked(_) => return Ok(Reply::Away),
         };

@@ -14,12 +14,15 @@ use crate::error::{Error, Kind};
 
 /// Time that the failure takes from the savepoint to the tasks.
 const REACH: Duration = Duration::from_secs(1);
+/// Exceptions that are read; their traces are long.
+const EXCEPTIONS: u32 = 5;
 
 /// The error for a savepoint that Flink could not write because of `cause`.
 pub async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Error {
     tokio::time::sleep(REACH).await;
     let id = &savepoint.job_id;
-    let (jobs, checkpoints, exceptions) = futures::join!(flink.jobs(), flink.checkpoints(id), flink.exceptions(id));
+    let (jobs, checkpoints, exceptions) =
+        futures::join!(flink.jobs(), flink.checkpoints(id), flink.exceptions(id, EXCEPTIONS));
     let state = match jobs {
         Ok(Reply::Answer(jobs)) => jobs.jobs.into_iter().find(|job| job.jid == *id).map(|job| job.state),
         _ => None,

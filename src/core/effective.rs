@@ -1,0 +1,233 @@
+//! The configuration that Flink's processes run with.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What stands in the place of a secret, as in Flink. Source: `GlobalConfiguration.HIDDEN_CONTENT`.
+pub const HIDDEN: &str = "******";
+
+/// Parts of keys whose values are secret. Source: `GlobalConfiguration.SENSITIVE_KEYS`, all releases together, and what
+/// users put into keys of their own.
+const SENSITIVE: &[&str] = &[
+    "password",
+    "secret",
+    "fs.azure.account.key",
+    "apikey",
+    "api-key",
+    "auth-params",
+    "service-key",
+    "token",
+    "basic-auth",
+    "jaas.config",
+    "http-headers",
+    "credential",
+    "private-key",
+    "access-key",
+    "access.key",
+    "accesskey",
+    "passphrase",
+];
+
+/// Settings whose keys sound secret, and that say nothing.
+const HARMLESS: &[&str] = &[
+    "security.delegation.tokens.enabled",
+    "security.kerberos.fetch.delegation-token",
+];
+
+/// Whether the value of `key` must not be shown. A key that ends in `key` is one too.
+#[must_use]
+pub fn is_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    if HARMLESS.contains(&key.as_str()) {
+        return false;
+    }
+    SENSITIVE.iter().any(|part| key.contains(part)) || key.split(['.', '-', '_']).next_back() == Some("key")
+}
+
+/// One setting, as it is in both roles. An item of a ConfigurationList, see docs/output.md.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Setting {
+    /// Its key.
+    pub key: String,
+    /// Its value in the JobManager.
+    pub job_manager: Option<String>,
+    /// Its value in a TaskManager.
+    pub task_manager: Option<String>,
+    /// Whether the values are secret, so that something else stands in their place.
+    pub hidden: bool,
+}
+
+/// One item of the reply of `GET /jobmanager/config`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Pair {
+    key: String,
+    value: serde_json::Value,
+}
+
+/// The settings of both roles by key, with secrets hidden.
+#[must_use]
+pub fn settings(job_manager: &[Pair], task_manager: &BTreeMap<String, String>) -> Vec<Setting> {
+    let mut all: BTreeMap<String, Setting> = BTreeMap::new();
+    let empty = |key: &str| Setting {
+        key: key.to_owned(),
+        job_manager: None,
+        task_manager: None,
+        hidden: is_secret(key),
+    };
+    for pair in job_manager {
+        let value = match &pair.value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        all.entry(pair.key.clone())
+            .or_insert_with(|| empty(&pair.key))
+            .job_manager = Some(value);
+    }
+    for (key, value) in task_manager {
+        all.entry(key.clone()).or_insert_with(|| empty(key)).task_manager = Some(value.clone());
+    }
+    let hide = |value: Option<String>| value.map(|_| HIDDEN.to_owned());
+    all.into_values()
+        .map(|setting| {
+            if setting.hidden {
+                Setting {
+                    job_manager: hide(setting.job_manager),
+                    task_manager: hide(setting.task_manager),
+                    ..setting
+                }
+            } else {
+                setting
+            }
+        })
+        .collect()
+}
+
+/// What a TaskManager's log tells of its configuration when it starts: REST does not tell it.
+///
+/// Source: Flink's `GlobalConfiguration` ("Loading configuration property: key, value", and "Loading dynamic
+/// configuration property" from 1.18 on) and `EnvironmentInformation` ("Program Arguments:"), which come in this order.
+#[must_use]
+pub fn of_log(log: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut in_arguments = false;
+    let mut option = false;
+    for line in log.lines() {
+        let text = line.split_once("[] - ").map_or(line, |(_, text)| text).trim();
+        let loaded = [
+            "Loading configuration property: ",
+            "Loading dynamic configuration property: ",
+        ];
+        if let Some(pair) = loaded.iter().find_map(|start| text.strip_prefix(start)) {
+            if let Some((key, value)) = pair.split_once(", ") {
+                found.insert(key.to_owned(), value.to_owned());
+            }
+            continue;
+        }
+        if text.starts_with("Classpath:") {
+            // Everything is said by now; what follows is the run.
+            break;
+        }
+        in_arguments |= text.starts_with("Program Arguments:");
+        if !in_arguments {
+            continue;
+        }
+        let pair = match text.strip_prefix("-D") {
+            Some("") => {
+                option = true;
+                continue;
+            }
+            Some(pair) => Some(pair.trim()),
+            None => option.then_some(text),
+        };
+        option = false;
+        if let Some((key, value)) = pair.and_then(|pair| pair.split_once('=')) {
+            found.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known_by_their_keys() {
+        for key in [
+            "s3.secret-key",
+            "s3.access-key",
+            "security.ssl.rest.key-password",
+            "fs.azure.account.key.a.blob.core.windows.net",
+            "my.api.token",
+            "x.PASSWORD",
+            "db.credentials",
+            "encryption.key",
+        ] {
+            assert!(is_secret(key), "{key}");
+        }
+        for key in [
+            "state.backend.type",
+            "security.kerberos.login.use-ticket-cache",
+            "s3.endpoint",
+            "kubernetes.keyed",
+        ] {
+            assert!(!is_secret(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_log_of_a_start_tells_the_configuration() {
+        let log = "\
+Starting taskexecutor as a console application
+INFO  [] - Loading configuration property: taskmanager.numberOfTaskSlots, 1
+INFO  [] - Loading configuration property: env.java.opts.all, --add-exports=a=b, --add-opens
+INFO  [] - Loading dynamic configuration property: taskmanager.rpc.port, 6122
+2026-01-01 00:00:00,000 INFO  org.apache.flink.X      [] -  Program Arguments:
+2026-01-01 00:00:00,000 INFO  org.apache.flink.X      [] -     --configDir
+2026-01-01 00:00:00,000 INFO  org.apache.flink.X      [] -     /opt/flink/conf
+2026-01-01 00:00:00,000 INFO  org.apache.flink.X      [] -     -D
+2026-01-01 00:00:00,000 INFO  org.apache.flink.X      [] -     taskmanager.cpu.cores=1.0
+2026-01-01 00:00:00,000 INFO  org.apache.flink.X      [] -     -Dtaskmanager.numberOfTaskSlots=2
+2026-01-01 00:00:00,000 INFO  org.apache.flink.X      [] -  Classpath: /opt
+2026-01-01 00:00:00,000 INFO  org.apache.flink.X      [] -     -Dnot=this
+";
+        let found = of_log(log);
+        let pairs: Vec<_> = found.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(
+            pairs,
+            [
+                ("env.java.opts.all", "--add-exports=a=b, --add-opens"),
+                ("taskmanager.cpu.cores", "1.0"),
+                ("taskmanager.numberOfTaskSlots", "2"),
+                ("taskmanager.rpc.port", "6122"),
+            ]
+        );
+    }
+
+    #[test]
+    fn both_roles_are_put_side_by_side() {
+        let pairs: Vec<Pair> = serde_json::from_str(
+            r#"[{"key":"a","value":"1"},{"key":"s3.secret-key","value":"plain"},{"key":"n","value":3}]"#,
+        )
+        .unwrap();
+        let found = settings(&pairs, &BTreeMap::from([("a".to_owned(), "2".to_owned())]));
+        let row = |setting: &Setting| {
+            (
+                setting.key.clone(),
+                setting.job_manager.clone(),
+                setting.task_manager.clone(),
+            )
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            found.iter().map(row).collect::<Vec<_>>(),
+            [
+                ("a".to_owned(), text("1"), text("2")),
+                ("n".to_owned(), text("3"), None),
+                ("s3.secret-key".to_owned(), text(HIDDEN), None),
+            ]
+        );
+    }
+}
