@@ -1,6 +1,6 @@
 //! A job whose state has no canonical form: StateMachineExample.
 
-use crate::place::{Place, STORAGE, flink_version};
+use crate::place::{Place, STORAGE, flink_version, soon};
 
 #[test]
 fn a_savepoint_that_fails_leaves_the_job_running_and_a_native_one_works() {
@@ -10,6 +10,11 @@ fn a_savepoint_that_fails_leaves_the_job_running_and_a_native_one_works() {
     place.create("demo", &[&STORAGE[..], &[&image, class]].concat()).ok();
     let tasks = place.runs("demo");
     let job = place.job_id("demo");
+    let checkpoints = format!("jobs/{job}/checkpoints");
+    soon("a checkpoint is written", || {
+        let statistics = place.rest("demo", &checkpoints)?;
+        statistics["latest"]["completed"]["id"].as_u64()
+    });
 
     for command in [
         &["savepoint-resume", "demo"][..],
@@ -18,10 +23,17 @@ fn a_savepoint_that_fails_leaves_the_job_running_and_a_native_one_works() {
         place
             .flink(command)
             .exits(6)
-            .tells(&["could not write the savepoint", "goes on running"])
-            .tells(&["--savepoint-format native"]);
+            // The fault ends a task, and Flink brings it back by itself.
+            .tells(&[
+                "could not write the savepoint",
+                "restarted the job from its last checkpoint",
+            ])
+            .tells(&["Not supported yet", "--savepoint-format native"]);
+        soon("the job goes on", || {
+            let job = place.rest("demo", "jobs/overview")?["jobs"][0].clone();
+            (job["state"] == "RUNNING" && job["tasks"]["running"] == tasks).then_some(())
+        });
         assert_eq!(place.job_id("demo"), job);
-        assert_eq!(place.runs("demo"), tasks);
     }
     for object in ["service/demo-master", "job/demo-master", "deployment/demo-task-manager"] {
         assert!(place.exists(object), "{object}");

@@ -28,7 +28,15 @@ fn fails(topic: &str, flags: &[&str], cause: &[&str]) -> Run {
 #[test]
 fn a_job_that_finishes_is_a_success() {
     let place = Place::new("finishes");
-    let flags = ["--", "--rate", "1000", "--finish-after", "10"];
+    let flags = [
+        "-D",
+        "execution.buffer-timeout.interval=0",
+        "--",
+        "--rate",
+        "1000",
+        "--finish-after",
+        "10",
+    ];
     place
         .create("demo", &flags)
         .ok()
@@ -39,7 +47,8 @@ fn a_job_that_finishes_is_a_success() {
 
 #[test]
 fn a_job_that_fails_is_told_with_its_root_exception() {
-    let flags = ["--", "--fail-after", "1"];
+    // Records flow at once, so that the first one fails before the job counts as running.
+    let flags = ["-D", "execution.buffer-timeout.interval=0", "--", "--fail-after", "1"];
     fails(
         "fails",
         &flags,

@@ -1,6 +1,7 @@
 //! A namespace of its own for each test, the plugin's real binary in it, and the real kubectl to look from outside.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
@@ -202,48 +203,49 @@ impl Place {
         }
     }
 
-    /// Writes the last words of a failed test: what is known only as long as the namespace lives.
-    fn last_words(&self) {
-        println!("\n===== what the plugin said =====");
-        for run in self.transcript.borrow().iter() {
-            println!("{run}\n");
-        }
-        let show = |title: &str, arguments: &[&str]| {
-            println!("\n===== {title} =====");
-            let run = self.try_kubectl(arguments);
-            println!("{}{}", run.stdout, run.stderr);
+    /// The last words of a failed test: what is known only as long as the namespace lives.
+    fn last_words(&self) -> String {
+        let mut words = String::new();
+        let mut say = |title: &str, text: &str| {
+            let _ = write!(words, "\n===== {title} =====\n{}\n", text.trim_end());
         };
-        show("objects", &["get", "all,configmaps", "-o", "wide"]);
-        show("events", &["get", "events", "--sort-by=.lastTimestamp"]);
-        show("pods", &["describe", "pods"]);
-        let pods = self.try_kubectl(&["get", "pods", "-o", "name"]).stdout;
-        for pod in pods.lines() {
-            show(
-                &format!("log of {pod}"),
-                &["logs", pod, "--all-containers", "--tail=60"],
-            );
-            show(
-                &format!("log of {pod} before"),
-                &["logs", pod, "--all-containers", "--previous", "--tail=40"],
-            );
+        for run in self.transcript.borrow().iter() {
+            say("the plugin", &run.to_string());
+        }
+        let ask = |arguments: &[&str]| {
+            let run = self.try_kubectl(arguments);
+            run.stdout + &run.stderr
+        };
+        say("objects", &ask(&["get", "all,configmaps", "-o", "wide"]));
+        say("events", &ask(&["get", "events", "--sort-by=.lastTimestamp"]));
+        say("pods", &ask(&["describe", "pods"]));
+        for pod in ask(&["get", "pods", "-o", "name"]).lines() {
+            say(&format!("log of {pod}"), &ask(&["logs", pod, "--all-containers", "--tail=80"]));
+            let before = self.try_kubectl(&["logs", pod, "--all-containers", "--previous", "--tail=80"]);
+            if before.code == Some(0) {
+                say(&format!("log of {pod} before its restart"), &before.stdout);
+            }
         }
         if let Ok(state) = std::env::var("BED_STATE") {
             let log = std::fs::read_to_string(format!("{state}/log/kubelet.log")).unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
-            println!(
-                "\n===== kubelet =====\n{}",
-                lines[lines.len().saturating_sub(30)..].join("\n")
-            );
+            let lines: Vec<&str> = log.lines().filter(|line| line.contains(&self.namespace)).collect();
+            say("kubelet", &lines[lines.len().saturating_sub(30)..].join("\n"));
         }
+        words
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let failed = std::thread::panicking();
-        if failed {
-            self.last_words();
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let seconds = self.begun.elapsed().as_secs();
+        // Past the capture of the test's output: progress and faults are seen when they happen, not at the end.
+        let mut told = format!("{test} is done after {seconds} s\n");
+        if std::thread::panicking() {
+            let words = self.last_words();
+            told = format!("\n##### {test} failed after {seconds} s: what there was to see #####\n{words}\n##### end of {test} #####\n");
         }
+        let _ = std::io::stderr().write_all(told.as_bytes());
         let _ = process::run(
             Command::new("kubectl").args(["delete", "namespace", &self.namespace, "--wait=false"]),
             "",
@@ -256,14 +258,6 @@ impl Drop for Place {
             );
             let _ = std::fs::remove_dir_all(format!("{storage}/{}", self.namespace));
         }
-        // Past the capture of the test's output: progress, and where the time goes.
-        let _ = writeln!(
-            std::io::stderr(),
-            "{} {} after {:.0} s",
-            std::thread::current().name().unwrap_or("a test"),
-            if failed { "failed" } else { "is done" },
-            self.begun.elapsed().as_secs_f64()
-        );
     }
 }
 
