@@ -160,9 +160,10 @@ fn cleaned(object: &Value) -> Value {
         metadata.retain(|key, _| OWN_METADATA.contains(&key.as_str()));
     }
     strip(&mut object["metadata"]["annotations"], &FOREIGN_ANNOTATIONS);
-    let template = &mut object["spec"]["template"]["metadata"];
-    strip(template, &["creationTimestamp"]);
-    strip(&mut template["annotations"], &FOREIGN_ANNOTATIONS);
+    if let Some(template) = object["spec"].get_mut("template") {
+        strip(&mut template["metadata"], &["creationTimestamp"]);
+        strip(&mut template["metadata"]["annotations"], &FOREIGN_ANNOTATIONS);
+    }
     prune(&mut object);
     object
 }
@@ -271,6 +272,8 @@ mod tests {
         assert_eq!(made.deployment["spec"]["replicas"], 2);
         assert_eq!(made.service["spec"]["ports"][0]["nodePort"], 30081);
         assert_eq!(made.service["spec"].get("clusterIP"), None);
+        // The API server refuses fields that it does not know.
+        assert_eq!(made.service["spec"].get("template"), None);
     }
 
     #[test]

@@ -220,7 +220,10 @@ impl Place {
         say("events", &ask(&["get", "events", "--sort-by=.lastTimestamp"]));
         say("pods", &ask(&["describe", "pods"]));
         for pod in ask(&["get", "pods", "-o", "name"]).lines() {
-            say(&format!("log of {pod}"), &ask(&["logs", pod, "--all-containers", "--tail=80"]));
+            say(
+                &format!("log of {pod}"),
+                &ask(&["logs", pod, "--all-containers", "--tail=80"]),
+            );
             let before = self.try_kubectl(&["logs", pod, "--all-containers", "--previous", "--tail=80"]);
             if before.code == Some(0) {
                 say(&format!("log of {pod} before its restart"), &before.stdout);
@@ -243,7 +246,9 @@ impl Drop for Place {
         let mut told = format!("{test} is done after {seconds} s\n");
         if std::thread::panicking() {
             let words = self.last_words();
-            told = format!("\n##### {test} failed after {seconds} s: what there was to see #####\n{words}\n##### end of {test} #####\n");
+            told = format!(
+                "\n##### {test} failed after {seconds} s: what there was to see #####\n{words}\n##### end of {test} #####\n"
+            );
         }
         let _ = std::io::stderr().write_all(told.as_bytes());
         let _ = process::run(
