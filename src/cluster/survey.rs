@@ -2,6 +2,8 @@
 //!
 //! All requests go side by side; three round trips are the floor, because Flink's answers lead to each other.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -129,6 +131,11 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
     }
 }
 
+/// Looks at a log that tells nothing yet, and the time between two: Flink's REST says that a job failed before the trace
+/// is written.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+
 /// What the end of a container's log tells; `None` if nothing, or if it cannot be read: the log may be forbidden, or
 /// gone with its node.
 pub async fn log_cause(cluster: &Cluster, of: &PodContainer) -> Option<LogCause> {
@@ -154,11 +161,28 @@ pub async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
 
 /// Adds to `cause` what the log tells that it names.
 pub async fn with_log(cluster: &Cluster, cause: Cause) -> Cause {
+    with_looks(cluster, cause, 1).await
+}
+
+/// The same for a failure that was seen as it happened: the log is looked at for some seconds.
+pub async fn with_fresh_log(cluster: &Cluster, cause: Cause) -> Cause {
+    with_looks(cluster, cause, LOOKS).await
+}
+
+async fn with_looks(cluster: &Cluster, cause: Cause, looks: u32) -> Cause {
     let Some(container) = &cause.log_of else {
         return cause;
     };
-    match log_cause(cluster, container).await {
-        Some(found) => cause.with_log(&found),
-        None => cause,
+    for look in 1..=looks {
+        let Some(log) = log_end(cluster, container).await else {
+            break;
+        };
+        if let Some(found) = root_cause(&log) {
+            return cause.with_log(&found);
+        }
+        if look < looks {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
     }
+    cause
 }

@@ -117,10 +117,10 @@ impl JobManagerArguments {
         }
         tokens.extend(self.other.iter().cloned());
         tokens.extend(self.dynamic.iter().map(|(key, value)| format!("-D{key}={value}")));
-        if !self.program.is_empty() {
+        if self.program.first().is_some_and(|first| may_be_option(first)) {
             tokens.push("--".to_owned());
-            tokens.extend(self.program.iter().cloned());
         }
+        tokens.extend(self.program.iter().cloned());
         tokens
     }
 
@@ -138,6 +138,33 @@ impl JobManagerArguments {
             ..Layer::default()
         }
     }
+}
+
+/// Names of Flink's options, long and short. Source: as above; `-h`, `-r` and `-x` went with 2.0.
+const LONG: [&str; 10] = [
+    "job-classname",
+    "job-id",
+    "fromSavepoint",
+    "allowNonRestoredState",
+    "jars",
+    "configDir",
+    "host",
+    "webui-port",
+    "executionMode",
+    "job-id-seed",
+];
+const SHORT: [char; 8] = ['c', 'D', 'j', 's', 'n', 'h', 'r', 'x'];
+
+/// Whether Flink may take a program's first argument for an option of its own, so that a `--` has to come before it.
+///
+/// Its parser takes abbreviations of long names, with one dash or two, and short options with something behind them:
+/// `-name` is `-n` to it, and `ame`. Source: commons-cli's DefaultParser.
+fn may_be_option(token: &str) -> bool {
+    let Some(rest) = token.strip_prefix('-') else {
+        return false;
+    };
+    let name = rest.trim_start_matches('-').split('=').next().unwrap_or_default();
+    LONG.iter().any(|long| long.starts_with(name)) || rest.starts_with(SHORT)
 }
 
 /// Splits `key=value` of a `-D`.
@@ -197,6 +224,18 @@ mod tests {
     }
 
     #[test]
+    fn a_dash_dash_comes_only_before_what_flink_could_take_for_its_own() {
+        for safe in ["input", "", "--input", "--rate=5", "-i", "-5", "--Host"] {
+            assert!(!may_be_option(safe), "{safe}");
+        }
+        for taken in [
+            "--", "-", "--job-id", "--job", "-job-id", "-name", "-Dx=y", "--jars=a", "-s", "--host=x", "-",
+        ] {
+            assert!(may_be_option(taken), "{taken}");
+        }
+    }
+
+    #[test]
     fn an_option_without_its_value_is_refused() {
         assert!(JobManagerArguments::parse(&words("--job-id")).is_err());
         assert!(JobManagerArguments::parse(&words("-Dx")).is_err());
@@ -220,7 +259,10 @@ mod tests {
         fn what_is_written_is_read_back(
             class in proptest::option::of("[a-z.]{1,9}"),
             dynamic in proptest::collection::vec(("[a-z.]{1,9}", ".*"), 0..4),
-            program in proptest::collection::vec(".*", 0..5),
+            program in proptest::collection::vec(
+                prop_oneof![".*", "-{0,3}[a-zA-Z-]{0,12}", Just("--job-id".to_owned()), Just("-Dx=y".to_owned()), Just("-n".to_owned())],
+                0..5,
+            ),
         ) {
             let arguments = JobManagerArguments { job_class: class, dynamic, program, ..Default::default() };
             prop_assert_eq!(JobManagerArguments::parse(&arguments.to_tokens()).unwrap(), arguments);

@@ -32,13 +32,16 @@ pub fn flink_version() -> String {
 }
 
 /// Flags of a cluster that starts fast on a small machine and tells its metrics soon.
-pub const SMALL: [&str; 6] = [
+pub const SMALL: [&str; 8] = [
     "--jobmanager-memory=800m",
     "--taskmanager-memory=1g",
     "--env",
     "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "-D",
     "metrics.fetcher.update-interval=500",
+    // A machine with many tests on it starts a JVM slowly.
+    "-D",
+    "pekko.startup-timeout=120s",
 ];
 
 /// Flags of a cluster with the folders of the claim that [`Place::with_storage`] makes.

@@ -28,6 +28,9 @@ const TEMPLATES: [(&str, &str); 3] = [
 /// What stands for FLINK_JOB_ARGUMENTS: items of a list in a template.
 const ARGUMENTS: &str = r#""--job-classname", "org.kubectlflink.jobs.CountingJob", "-Dstate.savepoints.dir=file:///storage/savepoints", "-Dmetrics.fetcher.update-interval=500", "--rate", "50""#;
 
+/// The same without `-D`: those go to the TaskManagers too when the plugin renders them, as they must.
+const PLAIN_ARGUMENTS: &str = r#""--job-classname", "org.kubectlflink.jobs.CountingJob", "--rate", "50""#;
+
 /// The ports 30025 and 30081 of the nodes are there once.
 static NODE_PORTS: Mutex<()> = Mutex::new(());
 
@@ -40,25 +43,28 @@ fn image() -> String {
     format!("{}-legacy", counting_job())
 }
 
-fn variables(parallelism: &str) -> [(&'static str, String); 4] {
+fn variables(parallelism: &str, arguments: &str) -> [(&'static str, String); 4] {
     [
         ("FLINK_APPLICATION_NAME", "demo".to_owned()),
         ("FLINK_IMAGE_NAME", image()),
         ("FLINK_JOB_PARALLELISM", parallelism.to_owned()),
-        ("FLINK_JOB_ARGUMENTS", ARGUMENTS.to_owned()),
+        ("FLINK_JOB_ARGUMENTS", arguments.to_owned()),
     ]
 }
 
 /// The objects by envsubst, mended for a Kubernetes of today.
-fn by_hand(place: &Place, parallelism: &str) -> Vec<Value> {
+fn by_hand(place: &Place, parallelism: &str, arguments: &str) -> Vec<Value> {
     let object = |template: &str| {
         let mended = template.replace("extensions/v1beta1", "apps/v1").replace(
             "  replicas:",
             "  selector: {matchLabels: {app: demo, component: task-manager}}\n  replicas:",
         );
-        let text = process::run(Command::new("envsubst").envs(variables(parallelism)), &mended)
-            .ok()
-            .stdout;
+        let text = process::run(
+            Command::new("envsubst").envs(variables(parallelism, arguments)),
+            &mended,
+        )
+        .ok()
+        .stdout;
         let json = place.kubectl_with(&["create", "--dry-run=client", "-o", "json", "-f", "-"], &text);
         serde_json::from_str(&json.ok().stdout).unwrap()
     };
@@ -90,15 +96,16 @@ fn folder(place: &Place, extra: &str) -> String {
 }
 
 /// Runs the plugin with the four variables, as envsubst gets them.
-fn with_variables(place: &Place, parallelism: &str, arguments: &[&str]) -> process::Run {
-    place.note(process::run(place.plugin(arguments).envs(variables(parallelism)), ""))
+fn with_variables(place: &Place, parallelism: &str, job_arguments: &str, arguments: &[&str]) -> process::Run {
+    let variables = variables(parallelism, job_arguments);
+    place.note(process::run(place.plugin(arguments).envs(variables), ""))
 }
 
 #[test]
 fn a_cluster_made_by_hand_is_listed_resumed_and_deleted() {
     let _ports = node_ports();
     let place = Place::with_storage("by-hand");
-    for object in by_hand(&place, "1") {
+    for object in by_hand(&place, "1", ARGUMENTS) {
         place
             .kubectl_with(&["create", "-f", "-"], &with_volume(object).to_string())
             .ok();
@@ -107,7 +114,7 @@ fn a_cluster_made_by_hand_is_listed_resumed_and_deleted() {
     let job = place.job_id("demo");
     let table = place.flink(&["list"]).ok().stdout;
     let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!(row[..4], ["demo", "Running", "1", "1/1"], "{table}");
+    assert_eq!(row[..4], ["demo", "Running", "-", "1/1"], "{table}");
 
     place.flink(&["savepoint-resume", "demo"]).ok();
     place.went_on("demo", before);
@@ -139,7 +146,7 @@ fn templates_of_that_time_work_as_they_are() {
     let folder = folder(&place, seed);
     // Name, image, parallelism and arguments come from the variables; the flags add the volume.
     let create = ["create", "--manifests", &folder, STORAGE[0]];
-    with_variables(&place, "1", &create).ok();
+    with_variables(&place, "1", ARGUMENTS, &create).ok();
     place.runs("demo");
     // The first 32 digits that `printf demo | sha256sum` prints.
     assert_eq!(place.job_id("demo"), "2a97516c354b68848cdbd8f54a226a0a");
@@ -158,14 +165,14 @@ fn the_plugin_renders_templates_as_envsubst_does() {
     let place = Place::new("envsubst");
     let folder = folder(&place, "");
     let create = ["create", "--manifests", &folder, "--dry-run=client", "-o", "yaml"];
-    let yaml = with_variables(&place, "3", &create).ok().stdout;
+    let yaml = with_variables(&place, "3", PLAIN_ARGUMENTS, &create).ok().stdout;
     let json = place
         .kubectl_with(&["create", "--dry-run=client", "-o", "json", "-f", "-"], &yaml)
         .ok();
     // kubectl prints one document after the other.
     let documents = serde_json::Deserializer::from_str(&json.stdout).into_iter::<Value>();
     let mut made: Vec<Value> = documents.map(Result::unwrap).collect();
-    let mut wanted = by_hand(&place, "3");
+    let mut wanted = by_hand(&place, "3", PLAIN_ARGUMENTS);
     for object in made.iter_mut().chain(&mut wanted) {
         strip(object);
         object.pointer_mut("/spec/template").map(strip);

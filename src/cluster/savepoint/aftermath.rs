@@ -6,6 +6,9 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
 use crate::cluster::flink::{Flink, Reply};
 use crate::core::diagnosis::JobState;
 use crate::core::flink_rest::checkpoints::Checkpoints;
@@ -14,29 +17,51 @@ use crate::error::{Error, Kind};
 
 /// Time that the failure takes from the savepoint to the tasks.
 const REACH: Duration = Duration::from_secs(1);
+/// The same where Flink's words say that the tasks will be ended.
+const LONG_REACH: Duration = Duration::from_secs(10);
 /// Exceptions that are read; their traces are long.
 const EXCEPTIONS: u32 = 5;
 
 /// The error for a savepoint that Flink could not write because of `cause`.
 pub async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Error {
-    tokio::time::sleep(REACH).await;
+    let limit = if cause.contains("Coordinator is suspending") {
+        LONG_REACH
+    } else {
+        REACH
+    };
     let id = &savepoint.job_id;
-    let (jobs, checkpoints, exceptions) =
-        futures::join!(flink.jobs(), flink.checkpoints(id), flink.exceptions(id, EXCEPTIONS));
-    let state = match jobs {
-        Ok(Reply::Answer(jobs)) => jobs.jobs.into_iter().find(|job| job.jid == *id).map(|job| job.state),
-        _ => None,
+    let requested = savepoint.requested_at.parse::<Timestamp>().ok();
+    let requested = requested.and_then(|at| u64::try_from(at.as_millisecond()).ok());
+    let begun = Instant::now();
+    let (state, checkpoints, exceptions) = loop {
+        tokio::time::sleep(REACH).await;
+        let (jobs, checkpoints, exceptions) =
+            futures::join!(flink.jobs(), flink.checkpoints(id), flink.exceptions(id, EXCEPTIONS));
+        let state = match jobs {
+            Ok(Reply::Answer(jobs)) => jobs.jobs.into_iter().find(|job| job.jid == *id).map(|job| job.state),
+            _ => None,
+        };
+        let checkpoints = match checkpoints {
+            Ok(Reply::Answer(checkpoints)) => checkpoints,
+            _ => Checkpoints::default(),
+        };
+        let exceptions = match exceptions {
+            Ok(Reply::Answer(exceptions)) => Some(exceptions),
+            _ => None,
+        };
+        let failed = exceptions
+            .as_ref()
+            .is_some_and(|exceptions| exceptions.newest().is_some());
+        if failed || state != Some(JobState::Running) || begun.elapsed() >= limit {
+            break (state, checkpoints, exceptions);
+        }
     };
-    let checkpoints = match checkpoints {
-        Ok(Reply::Answer(checkpoints)) => checkpoints,
-        _ => Checkpoints::default(),
-    };
-    let failure = match &exceptions {
-        Ok(Reply::Answer(exceptions)) => exceptions.newest(),
-        _ => None,
-    };
-    let begun = checkpoints.failed_savepoint().and_then(|entry| entry.trigger_timestamp);
-    let failure = failure.filter(|failure| begun.is_some_and(|begun| failure.timestamp >= begun));
+    let failure = exceptions.as_ref().and_then(|exceptions| exceptions.newest());
+    let asked = checkpoints
+        .failed_savepoint()
+        .and_then(|entry| entry.trigger_timestamp)
+        .or(requested);
+    let failure = failure.filter(|failure| asked.is_some_and(|asked| failure.timestamp >= asked));
     let outcome = match state {
         None => ", and what became of the job is not known",
         Some(state) if state.is_terminal() || state == JobState::Failing => ", and the job failed with it",

@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::api::Cluster;
 use super::resource::{PODS, Target};
-use super::survey::with_log;
+use super::survey::with_fresh_log;
 use crate::core::diagnosis::{
     Cause, CauseKind, FlinkView, Grace, JobState, Note, Observed, Role, Stage, Verdict, stage, verdict,
 };
@@ -77,7 +77,7 @@ pub async fn until_running(
         .until(judge, |observed| timed_out(name, observed, timeout))
         .await?
     {
-        Verdict::Failed(cause) => Err(with_log(cluster, *cause)
+        Verdict::Failed(cause) => Err(with_fresh_log(cluster, *cause)
             .await
             .into_error()
             .context(format!("cluster {name} does not run"))),
@@ -178,7 +178,7 @@ pub async fn until_ended(
         .hint("it goes on; --timeout sets the limit")
     };
     match watching.until(judge, late).await? {
-        (End::Failed(cause), _) => Ok(End::Failed(Box::new(with_log(cluster, *cause).await))),
+        (End::Failed(cause), _) => Ok(End::Failed(Box::new(with_fresh_log(cluster, *cause).await))),
         // The JobManager ends with 0 for a canceled job too, and its REST went before it told: its log tells.
         (End::Finished, Some(Some(pod))) => Ok(end_of_log(cluster, &pod).await),
         (end, _) => Ok(end),

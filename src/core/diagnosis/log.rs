@@ -88,9 +88,10 @@ const BLAND: [&str; 5] = [
 ];
 
 /// Words of records that accompany a failure or a shutdown and cause neither.
-const NOISE: [&str; 13] = [
+const NOISE: [&str; 14] = [
     // Classes that are gone because the process is already ending.
     "org/apache/pekko/actor/",
+    "Thread 'flink-shutdown-hook",
     "Cluster entrypoint has been closed externally",
     "Exception while deleting working directory",
     "Association with remote system",
