@@ -127,7 +127,15 @@ impl Standing {
             Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
             reply => reply?,
         };
-        savepoint::settle(&self.flink, &mut self.ledger, patience).await?;
+        let stops = self
+            .ledger
+            .history()
+            .open_savepoints()
+            .any(|open| open.reason != "savepoint");
+        let settled = savepoint::settle(&self.flink, &mut self.ledger, patience).await?;
+        if stops && settled.is_some() && self.job_end().is_none() && savepoint::ends(&self.flink).await? {
+            return Ok(Situation::Ended);
+        }
         Ok(match reply {
             _ if self.job_end().is_some() => Situation::Ended,
             Reply::Answer(jobs) => match jobs.main_job() {

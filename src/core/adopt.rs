@@ -308,7 +308,6 @@ mod tests {
                 "-Dparallelism.default=4",
                 "--job-classname",
                 "a.C",
-                "--",
                 "--new"
             ])
         );

@@ -150,3 +150,17 @@ impl JobEnd {
         }
     }
 }
+
+/// Whether the job, whose stop with savepoint an interrupted command left behind, ends with it: it takes a moment from
+/// the savepoint's result to the job's end, and the JobManager goes soon after.
+pub async fn ends(flink: &Flink) -> Result<bool> {
+    for _ in 0..50 {
+        match flink.jobs().await? {
+            Reply::Answer(jobs) if jobs.main_job().is_some_and(|job| !job.state.is_terminal()) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            _ => return Ok(true),
+        }
+    }
+    Ok(false)
+}

@@ -19,7 +19,7 @@ use super::ledger::Ledger;
 use crate::core::history::{History, Savepoint};
 use crate::error::{Error, Kind, Result};
 
-pub use end::{Ended, JobEnd, JobManagerEnd, cancel, until_jobmanager_ends};
+pub use end::{Ended, JobEnd, JobManagerEnd, cancel, ends, until_jobmanager_ends};
 pub use settle::{Patience, follow, settle};
 
 /// Time between two questions for a savepoint at first; it grows to [`MAX_POLL`].
