@@ -14,6 +14,7 @@ pub mod list;
 pub mod logs;
 pub mod manifests;
 pub mod resume;
+mod resume_choice;
 pub mod run;
 pub mod savepoint;
 mod savepoint_dispose;

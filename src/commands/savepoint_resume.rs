@@ -1,6 +1,7 @@
 //! `savepoint-resume`: a cluster anew, from the state that it has or had.
 
 use super::launch::{self, LaunchArgs};
+use super::resume_choice::{Choice, choose};
 use super::spec_args::SpecArgs;
 use super::standing::{Situation, Standing};
 use super::writing::{SavepointFormat, WritingStep};
@@ -30,10 +31,10 @@ pub struct ResumeArgs {
     name: String,
     /// With --from-savepoint: first stop the running job with a last savepoint, which the history keeps
     #[arg(long, requires = "from_savepoint", conflicts_with = "cancel")]
-    stop: bool,
+    pub(super) stop: bool,
     /// Cancel the running job: what it did since the savepoint is lost
     #[arg(long)]
-    cancel: bool,
+    pub(super) cancel: bool,
     /// Form of the savepoint that the running job writes
     #[arg(long, value_name = "FORM", default_value = "canonical")]
     savepoint_format: SavepointFormat,
@@ -43,7 +44,7 @@ pub struct ResumeArgs {
     #[command(flatten)]
     launch: LaunchArgs,
     #[command(flatten)]
-    spec: SpecArgs,
+    pub(super) spec: SpecArgs,
 }
 
 impl ResumeArgs {
@@ -147,94 +148,6 @@ pub async fn resume(
     args.launch.report(cluster, &spec, "resumed", &manifests).await?;
     tracing::debug!(seconds = begun.elapsed().as_secs_f64(), "resumed");
     Ok(())
-}
-
-/// What is done to the job, and from where it goes on.
-struct Choice {
-    /// The savepoint to start from; `None`: the one that the running job is stopped with.
-    path: Option<String>,
-    stop: bool,
-    cancel: bool,
-}
-
-impl Choice {
-    fn told(&self, name: &ClusterName) -> String {
-        let end = match (self.stop, self.cancel) {
-            (true, _) => "is stopped with a savepoint and ",
-            (_, true) => "is canceled and ",
-            _ => "",
-        };
-        match &self.path {
-            Some(path) => format!("{name} {end}goes on from {path}"),
-            None => format!("{name} {end}goes on from it"),
-        }
-    }
-}
-
-fn choose(args: &ResumeArgs, name: &ClusterName, situation: &Situation, standing: &Standing) -> Result<Choice> {
-    let given = args.spec.from_savepoint.clone();
-    let last = || {
-        standing
-            .ledger
-            .history()
-            .last_savepoint()
-            .and_then(|savepoint| savepoint.path.clone())
-    };
-    let no_savepoint = || {
-        Error::new(
-            Kind::NotFound,
-            format!("{name} does not run, and its history has no savepoint"),
-        )
-        .hint("--from-savepoint PATH names one")
-        .hint(format!(
-            "`kubectl flink delete {name}` and `kubectl flink create {name} …` start afresh"
-        ))
-    };
-    match situation {
-        Situation::Running(_) if given.is_some() && !args.stop && !args.cancel => Err(Error::usage(format!(
-            "the job of {name} runs: what becomes of its state?"
-        ))
-        .hint("--stop takes a last savepoint of it, which the history keeps")
-        .hint("--cancel gives up what it did since its own last savepoint")),
-        Situation::Running(_) => Ok(Choice {
-            path: if args.cancel {
-                Some(given.or_else(last).ok_or_else(no_savepoint)?)
-            } else {
-                given
-            },
-            stop: !args.cancel,
-            cancel: args.cancel,
-        }),
-        Situation::Silent(why) if !args.cancel => Err(Error::new(
-            Kind::Failure,
-            format!("{name} has a JobManager that cannot take a savepoint: {why}"),
-        )
-        .hint("wait until it runs, so that its newest state is kept")
-        .hint("--cancel gives that up and starts from the last savepoint, or from --from-savepoint PATH")),
-        Situation::Ended if given.is_none() && !args.cancel && standing.ledger.history().lost_savepoint().is_some() => {
-            Err(lost(name, standing))
-        }
-        Situation::Silent(_) | Situation::Ended => Ok(Choice {
-            path: Some(given.or_else(last).ok_or_else(no_savepoint)?),
-            stop: false,
-            cancel: false,
-        }),
-    }
-}
-
-/// Nothing is guessed: an older savepoint must not take the place of a newer one without a word.
-fn lost(name: &ClusterName, standing: &Standing) -> Error {
-    let history = standing.ledger.history();
-    let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);
-    let error = Error::new(
-        Kind::Conflict,
-        format!("a savepoint of {name} was asked for at {asked}, and its JobManager ended before anybody read the path"),
-    )
-    .hint("if it was written, it is the newest folder that the job left among its savepoints: name it by --from-savepoint PATH");
-    match history.last_savepoint().and_then(|savepoint| savepoint.path.as_deref()) {
-        Some(path) => error.hint(format!("--cancel gives it up, and goes on from {path}")),
-        None => error,
-    }
 }
 
 /// Ends the running job as chosen, and gives the path to start from.
