@@ -60,13 +60,8 @@ impl Plan {
             ))
             .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
         }
-        let arguments = standing
-            .live
-            .job
-            .as_ref()
-            .map(|job| job["spec"]["template"]["spec"]["containers"][0]["args"].to_string());
         Ok(Self {
-            high_availability: arguments.is_some_and(|text| text.contains("-Dhigh-availability")),
+            high_availability: standing.is_highly_available(),
             standing,
             job,
             fate,

@@ -141,7 +141,17 @@ pub async fn resume(
     }
     let begun = std::time::Instant::now();
     let path = end_job(&args, &situation, &mut standing, &choice).await?;
+    let highly_available = draft_spec.layer.ha.is_some() || standing.is_highly_available();
+    if highly_available && matches!(situation, Situation::Running(_)) {
+        // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the next
+        // JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
+        savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
+    }
     deploy::delete_job(cluster, &name, args.launch.limit()).await?;
+    if highly_available {
+        // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
+        deploy::delete_high_availability(cluster, &name).await?;
+    }
     let spec = with_savepoint(path)?;
     let ledger = &mut standing.ledger;
     let manifests = launch::launch(cluster, ledger, &spec, &templates, own, generation, command).await?;

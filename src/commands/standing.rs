@@ -104,12 +104,22 @@ impl Standing {
 
     /// Whether the JobManager is told to stay up after its job.
     pub fn jobmanager_stays(&self) -> bool {
-        let arguments = self
-            .live
-            .job
-            .as_ref()
-            .map(|job| job["spec"]["template"]["spec"]["containers"][0]["args"].to_string());
-        arguments.is_some_and(|text| text.contains("execution.shutdown-on-application-finish=false"))
+        self.jobmanager_has("execution.shutdown-on-application-finish=false")
+    }
+
+    /// Whether the JobManager keeps data of high availability.
+    pub fn is_highly_available(&self) -> bool {
+        self.jobmanager_has("-Dhigh-availability")
+    }
+
+    /// Whether the JobManager's arguments have `text` in them.
+    fn jobmanager_has(&self, text: &str) -> bool {
+        let job = self.live.job.as_ref();
+        job.is_some_and(|job| {
+            job["spec"]["template"]["spec"]["containers"][0]["args"]
+                .to_string()
+                .contains(text)
+        })
     }
 
     /// Whether there is a job whose state can be saved; settles what interrupted commands left open.
