@@ -110,8 +110,11 @@ pub async fn resume(
     let own_templates = args.spec.templates()?;
     let (templates, base, own) = standing.base(&flags, own_templates)?;
     let choice = choose(&args, &name, &situation, &standing)?;
+    // A number of TaskManagers that was right for the old parallelism is not for a new one.
+    let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
     let layer = flags.over(Layer {
         from_savepoint: None,
+        task_managers: base.task_managers.filter(|_| !rescaled),
         allow_non_restored_state: None,
         // A job ID that ended is never run again under high availability: the next generation gets one of its own.
         job_id: base.job_id.clone().filter(|_| base.ha.is_none()),
