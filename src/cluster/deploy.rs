@@ -64,9 +64,9 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Live> {
         Target::object("get", JOBS, namespace, &name.master()),
         Target::object("get", DEPLOYMENTS, namespace, &name.task_manager()),
     ];
-    let mut found = try_join_all(targets.iter().map(|target| cluster.get(target)))
-        .await?
-        .into_iter();
+    // All are awaited, so that the error told is always that of the first.
+    let found = join_all(targets.iter().map(|target| cluster.get(target))).await;
+    let mut found = found.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
     let mut next = || found.next().flatten();
     Ok(Live {
         service: next(),
