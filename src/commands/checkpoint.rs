@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::standing::{Situation, Standing};
+use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::operation;
-use crate::cluster::savepoint::Patience;
 use crate::core::bytes;
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
@@ -55,21 +54,7 @@ pub async fn run(connection: &ConnectionArgs, args: CheckpointArgs) -> Result<()
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::existing(&cluster, &name).await?;
-    let job = match standing.situation_with(Patience::Look).await? {
-        Situation::Running(job) => job,
-        Situation::Silent(why) => {
-            return Err(
-                Error::failure(format!("{name} has a JobManager that cannot take a checkpoint: {why}"))
-                    .hint(format!("wait until it runs: `kubectl flink wait {name} --for running`")),
-            );
-        }
-        Situation::Ended => {
-            return Err(Error::new(
-                Kind::Conflict,
-                format!("the job of {name} does not run, so no checkpoint can be taken of it"),
-            ));
-        }
-    };
+    let job = standing.job_for("checkpoint").await?;
     let mut step = ui::Step::new("writing a checkpoint");
     let told = |elapsed: Duration| {
         if elapsed.as_secs() >= 10 {

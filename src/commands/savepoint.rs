@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::savepoint_dispose::{self, DisposeArgs};
 use super::savepoint_list::{self, ListArgs};
-use super::standing::{Situation, Standing};
+use super::standing::Standing;
 use super::writing::{SavepointFormat, WritingStep};
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::flink::{SavepointRequest, Then};
-use crate::cluster::savepoint::{self, Patience};
+use crate::cluster::savepoint;
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
@@ -81,24 +81,12 @@ async fn take(connection: &ConnectionArgs, args: TakeArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::existing(&cluster, &name).await?;
-    let job = match standing.situation_with(Patience::Look).await? {
-        Situation::Running(job) => job,
-        Situation::Silent(why) => {
-            return Err(
-                Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"))
-                    .hint(format!("wait until it runs: `kubectl flink wait {name} --for running`")),
-            );
-        }
-        Situation::Ended => {
-            return Err(Error::new(
-                Kind::Conflict,
-                format!("the job of {name} does not run, so no savepoint can be taken of it"),
-            )
-            .hint(format!(
-                "`kubectl flink savepoint list {name}` shows those that there are"
-            )));
-        }
-    };
+    let job = standing.job_for("savepoint").await.map_err(|error| match error.kind {
+        Kind::Conflict => error.hint(format!(
+            "`kubectl flink savepoint list {name}` shows those that there are"
+        )),
+        _ => error,
+    })?;
     let origin = standing.origin("savepoint");
     let Standing { flink, ledger, .. } = &mut standing;
     let open = ledger

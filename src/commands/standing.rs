@@ -159,6 +159,22 @@ impl Standing {
         })
     }
 
+    /// The running job, for a `what` to be taken of it: a savepoint, a checkpoint.
+    pub async fn job_for(&mut self, what: &str) -> Result<JobOverview> {
+        let name = self.name.clone();
+        match self.situation_with(Patience::Look).await? {
+            Situation::Running(job) => Ok(job),
+            Situation::Silent(why) => Err(Error::failure(format!(
+                "{name} has a JobManager that cannot take a {what}: {why}"
+            ))
+            .hint(format!("wait until it runs: `kubectl flink wait {name} --for running`"))),
+            Situation::Ended => Err(Error::new(
+                Kind::Conflict,
+                format!("the job of {name} does not run, so no {what} can be taken of it"),
+            )),
+        }
+    }
+
     /// The templates and the layer that a resume starts from, and whether the templates are worth keeping in the history.
     ///
     /// The last revision, if it is what runs or nothing runs; else what runs was made otherwise, and is taken as it is.
