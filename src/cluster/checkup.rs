@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 use super::api::{Cluster, Mode};
-use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICES, Target, encode};
+use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode};
 use super::tables::{Wanted, list};
 use crate::core::doctor::AccountCheck;
 use crate::core::doctor::rights::{HIGH_AVAILABILITY, RIGHTS, Right};
@@ -17,7 +17,6 @@ use crate::error::{Kind, Result};
 
 const NAMESPACES: Resource = core("Namespace", "namespaces");
 const RESOURCE_QUOTAS: Resource = core("ResourceQuota", "resourcequotas");
-const SERVICE_ACCOUNTS: Resource = core("ServiceAccount", "serviceaccounts");
 const ACCESS_REVIEWS: Resource = Resource {
     group: "authorization.k8s.io",
     kind: "SelfSubjectAccessReview",
@@ -155,6 +154,12 @@ pub async fn account(cluster: &Cluster, account: &str) -> AccountCheck {
     if let Ok(None) = cluster.get::<Value>(&target).await {
         return AccountCheck::Missing;
     }
+    account_rights(cluster, account).await
+}
+
+/// The same without a look at whether the account exists: one round trip deep.
+pub async fn account_rights(cluster: &Cluster, account: &str) -> AccountCheck {
+    let namespace = cluster.namespace();
     let ask = |verb: &'static str| async move {
         let target = Target::collection("create", LOCAL_ACCESS_REVIEWS, Some(namespace));
         let user = format!("system:serviceaccount:{namespace}:{account}");

@@ -21,6 +21,12 @@ pub const SERVICES: Resource = core("Service", "services");
 pub const PODS: Resource = core("Pod", "pods");
 /// ConfigMaps (v1).
 pub const CONFIG_MAPS: Resource = core("ConfigMap", "configmaps");
+/// ServiceAccounts (v1).
+pub const SERVICE_ACCOUNTS: Resource = core("ServiceAccount", "serviceaccounts");
+/// Roles (rbac.authorization.k8s.io/v1).
+pub const ROLES: Resource = rbac("Role", "roles");
+/// RoleBindings (rbac.authorization.k8s.io/v1).
+pub const ROLE_BINDINGS: Resource = rbac("RoleBinding", "rolebindings");
 /// Events (v1).
 pub const EVENTS: Resource = core("Event", "events");
 /// Jobs (batch/v1).
@@ -35,6 +41,14 @@ pub const DEPLOYMENTS: Resource = Resource {
     kind: "Deployment",
     plural: "deployments",
 };
+
+const fn rbac(kind: &'static str, plural: &'static str) -> Resource {
+    Resource {
+        group: "rbac.authorization.k8s.io",
+        kind,
+        plural,
+    }
+}
 
 const fn core(kind: &'static str, plural: &'static str) -> Resource {
     Resource {

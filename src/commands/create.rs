@@ -6,6 +6,7 @@ use super::launch::{self, LaunchArgs};
 use super::spec_args::{self, SpecArgs};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::deploy::removal::Extras;
 use crate::cluster::deploy::{self, Live};
 use crate::cluster::ledger::Ledger;
 use crate::core::layer::Layer;
@@ -62,8 +63,8 @@ pub struct Begun {
     pub cluster: Cluster,
     /// Its name.
     pub name: ClusterName,
-    /// Whether it has high availability.
-    pub high_availability: bool,
+    /// What it has beside its three objects.
+    pub extras: Extras,
 }
 
 /// Creates `most` clusters or fewer, and adds each to `begun` before its first object is made.
@@ -113,7 +114,10 @@ pub async fn create_all(
         begun.push(Begun {
             cluster: cluster.clone(),
             name: spec.name.clone(),
-            high_availability: spec.layer.ha.is_some(),
+            extras: Extras {
+                high_availability: spec.ha_by_kubernetes(),
+                rights: spec.creates_rbac(),
+            },
         });
         create(&cluster, spec, &templates, own.is_some(), &args.launch).await?;
     }
@@ -149,8 +153,13 @@ fn resolve(args: &CreateArgs) -> Result<Vec<Spec>> {
 async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, launch: &LaunchArgs) -> Result<()> {
     connect::check_namespace(cluster.namespace())?;
     let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
-    let (preflight, ledger) = futures::join!(deploy::preflight(cluster, &draft), Ledger::open(cluster, &spec.name));
+    let (preflight, allowed, ledger) = futures::join!(
+        deploy::preflight(cluster, &draft),
+        deploy::access::check(cluster, &spec, &draft),
+        Ledger::open(cluster, &spec.name)
+    );
     let (preflight, mut ledger) = (preflight?, ledger?);
+    allowed?;
     preflight.warnings.iter().for_each(|warning| ui::warn(warning));
     if preflight.exists {
         let live = deploy::read(cluster, &spec.name).await?;

@@ -8,6 +8,7 @@ use super::writing::SavepointFormat;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::Gone;
+use crate::cluster::deploy::removal;
 use crate::cluster::flink::{SavepointRequest, Then};
 use crate::cluster::resource::{DEPLOYMENTS, JOBS, SERVICES};
 use crate::cluster::tables::{self, Wanted};
@@ -166,6 +167,10 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result
             }
             Fate::Lose => {}
         }
+        if plan.fate != Fate::Lose && plan.standing.is_highly_available() && !args.no_wait {
+            // Flink cleans up as it ends: what lies in ZooKeeper and in the storage folder only it can take away.
+            savepoint::until_jobmanager_ends(cluster, &name, &plan.standing.flink).await?;
+        }
     }
     step.update(&format!("{name}: the JobManager ends"));
     if args.no_wait {
@@ -179,9 +184,7 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result
     if !args.no_wait {
         deploy::pods_gone(cluster, &format!("{APP_LABEL}={name}"), Gone::Deleted, limit).await?;
     }
-    if plan.high_availability {
-        deploy::delete_high_availability(cluster, &name).await?;
-    }
+    removal::remove_extras(cluster, &name, plan.extras).await?;
     if args.purge {
         plan.standing.ledger.purge().await?;
     }

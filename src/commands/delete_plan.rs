@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::standing::{Situation, Standing};
+use crate::cluster::deploy::removal::Extras;
 use crate::core::diagnosis::JobOverview;
 use crate::error::{Error, Kind, Result};
 
@@ -25,8 +26,8 @@ pub struct Plan {
     pub job: Option<JobOverview>,
     /// What becomes of the job's state.
     pub fate: Fate,
-    /// Whether there is data of Kubernetes high availability.
-    pub high_availability: bool,
+    /// What it has beside its three objects.
+    pub extras: Extras,
     purge: bool,
     silent: Option<String>,
 }
@@ -61,7 +62,7 @@ impl Plan {
             .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
         }
         Ok(Self {
-            high_availability: standing.is_highly_available(),
+            extras: standing.extras(),
             standing,
             job,
             fate,
@@ -79,8 +80,12 @@ impl Plan {
             (live.deployment.is_some(), format!("Deployment {}", name.task_manager())),
             (live.service.is_some(), format!("Service {}", name.master())),
             (
-                self.high_availability,
+                self.extras.high_availability,
                 "the ConfigMaps of its high availability".to_owned(),
+            ),
+            (
+                self.extras.rights,
+                format!("the service account and rights {}", name.high_availability()),
             ),
             (
                 self.purge && self.standing.ledger.exists(),
@@ -117,6 +122,11 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.standing.name;
-        write!(f, "cluster {name}: {}\n  {}", self.objects(), self.state())
+        write!(f, "cluster {name}: {}\n  {}", self.objects(), self.state())?;
+        let killed = self.silent.is_some() || (self.job.is_some() && self.fate == Fate::Lose);
+        match self.standing.left_behind().filter(|_| killed) {
+            Some(left) => write!(f, "\n  {left}"),
+            None => Ok(()),
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::api::Cluster;
 use crate::cluster::ledger::Ledger;
-use crate::cluster::resource::{DEPLOYMENTS, JOBS, SERVICES};
+use crate::cluster::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES};
 use crate::cluster::{deploy, wait};
 use crate::core::flink_deployment;
 use crate::core::history::Revision;
@@ -135,7 +135,7 @@ impl LaunchArgs {
     }
 
     fn print(&self, manifests: &Manifests, done: &str) -> Result<()> {
-        let objects = manifests.in_order();
+        let objects: Vec<&Value> = manifests.all().collect();
         match self.output {
             Some(Output::Json) => {
                 let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
@@ -148,15 +148,19 @@ impl LaunchArgs {
                     .collect::<Result<_>>()?;
                 ui::data(&documents.join("---\n"))
             }
-            Some(Output::Name) => ui::data(&objects.map(|object| format!("{}\n", reference(object))).concat()),
-            None => ui::data(&objects.map(|object| format!("{} {done}\n", reference(object))).concat()),
+            Some(Output::Name) => ui::data(&each(&objects, |object| format!("{}\n", reference(object)))),
+            None => ui::data(&each(&objects, |object| format!("{} {done}\n", reference(object)))),
         }
     }
 }
 
+fn each(objects: &[&Value], line: impl Fn(&Value) -> String) -> String {
+    objects.iter().map(|object| line(object)).collect()
+}
+
 /// An object as kubectl names it: `job.batch/demo-master`.
 fn reference(object: &Value) -> String {
-    let kind = [SERVICES, JOBS, DEPLOYMENTS]
+    let kind = [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
         .into_iter()
         .find(|resource| object["kind"] == resource.kind);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();

@@ -5,11 +5,10 @@ use std::time::Duration;
 use super::create::{self, Begun, CreateArgs};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::ConnectionArgs;
-use crate::cluster::deploy::{self, Gone};
-use crate::cluster::resource::{DEPLOYMENTS, SERVICES};
+use crate::cluster::deploy::removal;
 use crate::cluster::wait::{self, End};
 use crate::core::diagnosis::{Note, Stage};
-use crate::core::names::{APP_LABEL, ClusterName};
+use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -100,13 +99,7 @@ async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) 
 async fn remove(begun: &Begun) -> Result<()> {
     let Begun { cluster, name, .. } = begun;
     let step = ui::Step::new(&format!("{name}: deleting"));
-    deploy::delete_job(cluster, name, None).await?;
-    deploy::delete(cluster, DEPLOYMENTS, &name.task_manager()).await?;
-    deploy::delete(cluster, SERVICES, &name.master()).await?;
-    deploy::pods_gone(cluster, &format!("{APP_LABEL}={name}"), Gone::Deleted, None).await?;
-    if begun.high_availability {
-        deploy::delete_high_availability(cluster, name).await?;
-    }
+    removal::remove(cluster, name, begun.extras, None).await?;
     step.done(&format!("{name}: deleted"));
     Ok(())
 }

@@ -134,10 +134,12 @@ pub async fn resume(
     let draft_spec = with_savepoint(stand_in)?;
     let generation = standing.next_generation();
     let draft = manifests::build(&draft_spec, &templates, cluster.namespace(), generation)?;
-    deploy::preflight_resume(cluster, &draft)
-        .await?
-        .iter()
-        .for_each(|warning| ui::warn(warning));
+    let (warnings, allowed) = futures::join!(
+        deploy::preflight_resume(cluster, &draft),
+        deploy::access::check(cluster, &draft_spec, &draft)
+    );
+    warnings?.iter().for_each(|warning| ui::warn(warning));
+    allowed?;
     ui::note(&choice.told(&name));
     if args.launch.is_dry_run() {
         return args.launch.show_dry_run(&draft);
@@ -150,6 +152,7 @@ pub async fn resume(
         // JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
         savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
     }
+    deploy::owners::disown(cluster, &name, &standing.live).await?;
     deploy::delete_job(cluster, &name, args.launch.limit()).await?;
     if highly_available {
         // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.

@@ -11,7 +11,7 @@ use crate::core::arguments::{JobManagerArguments, key_value, split_seed};
 use crate::core::flink::{FlinkVersion, owned_key, without_effect};
 use crate::core::layer::{Entrypoint, JobId, Layer, Mount, PullPolicy, Restart, RoleLayer};
 use crate::core::quantity::{self, Cpu, Memory};
-use crate::core::spec::MAX_PARALLELISM;
+use crate::core::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM};
 use crate::core::template::{self, Templates};
 use crate::core::{flink_deployment, job_id, names};
 use crate::error::{Error, Result};
@@ -89,9 +89,24 @@ pub struct SpecArgs {
     /// Folder in which checkpoints are written
     #[arg(long, value_name = "URI")]
     checkpoint_dir: Option<String>,
-    /// High availability by Kubernetes, with its data in this folder
+    /// High availability with its data in this folder: by Kubernetes, unless --ha-zookeeper says otherwise
     #[arg(long, value_name = "STORAGE_DIR")]
     ha: Option<String>,
+    /// High availability by this ZooKeeper, such as zk-0:2181,zk-1:2181
+    #[arg(long, value_name = "QUORUM")]
+    ha_zookeeper: Option<String>,
+    /// Node of ZooKeeper below which its data is kept [default: /flink]
+    #[arg(long, value_name = "PATH")]
+    ha_zookeeper_root: Option<String>,
+    /// Make the service account, or for --service-account just the Role and its binding, that high availability needs
+    #[arg(long)]
+    ha_create_rbac: bool,
+    /// Number of JobManagers: one leads, the others stand by (with --ha) [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOB_MANAGERS)))]
+    jobmanager_replicas: Option<u32>,
+    /// Let Kubernetes clear the cluster away, but for its history, this long after its job has ended
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    ttl_after_finished: Option<u32>,
     /// Expose Flink's web UI on this port of the nodes; it has no authentication
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "30081", value_parser = clap::value_parser!(u16).range(1..))]
     node_port: Option<u16>,
@@ -158,6 +173,11 @@ impl SpecArgs {
             savepoint_dir: self.savepoint_dir.clone(),
             checkpoint_dir: self.checkpoint_dir.clone(),
             ha: self.ha.clone(),
+            zookeeper: self.ha_zookeeper.clone(),
+            zookeeper_root: self.ha_zookeeper_root.clone(),
+            ha_create_rbac: self.ha_create_rbac.then_some(true),
+            job_managers: self.jobmanager_replicas,
+            ttl_after_finished: self.ttl_after_finished,
             node_port: self.node_port,
             restart: self.restart,
             labels: map(&self.label),
@@ -264,6 +284,15 @@ fn check_key(key: &str, said: &str) -> Result<()> {
         return Err(Error::usage(format!("{said}{key} has no effect here: {reason}")));
     }
     Ok(())
+}
+
+/// A duration in whole seconds, as Kubernetes counts it.
+fn seconds(text: &str) -> Result<u32, String> {
+    let given = crate::cli::duration(text)?;
+    u32::try_from(given.as_secs())
+        .ok()
+        .filter(|seconds| i32::try_from(*seconds).is_ok())
+        .ok_or_else(|| format!("{text:?} is longer than Kubernetes counts"))
 }
 
 fn pair(text: &str) -> Result<(String, String)> {

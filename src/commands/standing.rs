@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::cluster::api::Cluster;
+use crate::cluster::deploy::removal::Extras;
 use crate::cluster::deploy::{self, Live};
 use crate::cluster::flink::{Flink, Reply};
 use crate::cluster::ledger::Ledger;
@@ -14,6 +15,7 @@ use crate::core::history::Revision;
 use crate::core::layer::Layer;
 use crate::core::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
 use crate::core::names::ClusterName;
+use crate::core::settings::Settings;
 use crate::core::template::Templates;
 use crate::core::{flink_deployment, manifests};
 use crate::error::{Error, Kind, Result};
@@ -110,6 +112,41 @@ impl Standing {
     /// Whether the JobManager keeps data of high availability.
     pub fn is_highly_available(&self) -> bool {
         self.jobmanager_has("-Dhigh-availability")
+    }
+
+    /// What the cluster has beside its three objects.
+    pub fn extras(&self) -> Extras {
+        Extras {
+            high_availability: self.is_highly_available() && !self.uses_zookeeper(),
+            rights: deploy::access::created_with(&self.live),
+        }
+    }
+
+    /// What outlives a highly available cluster whose job does not end by itself: only Flink can take it away.
+    pub fn left_behind(&self) -> Option<String> {
+        let settings = self.settings()?;
+        let folder = settings.get(&["high-availability.storageDir"])?;
+        if !self.uses_zookeeper() {
+            return Some(format!("files of its high availability in {folder} stay"));
+        }
+        let root = settings
+            .get(&["high-availability.zookeeper.path.root"])
+            .unwrap_or("/flink");
+        let place = settings.get(&["high-availability.cluster-id"]).unwrap_or("default");
+        Some(format!(
+            "{root}/{place} in ZooKeeper and files in {folder}, of its high availability, stay"
+        ))
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        let job = self.live.job.clone()?;
+        Some(Settings::of(
+            &serde_json::from_value(job["spec"]["template"].clone()).ok()?,
+        ))
+    }
+
+    fn uses_zookeeper(&self) -> bool {
+        self.jobmanager_has("-Dhigh-availability.zookeeper.quorum")
     }
 
     /// Whether the JobManager's arguments have `text` in them.

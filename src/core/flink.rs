@@ -84,6 +84,8 @@ const OWNED: &[(&str, &str)] = &[
     ("high-availability", "--ha"),
     ("high-availability.type", "--ha"),
     ("high-availability.storageDir", "--ha"),
+    ("high-availability.zookeeper.quorum", "--ha-zookeeper"),
+    ("high-availability.zookeeper.path.root", "--ha-zookeeper-root"),
     ("high-availability.cluster-id", "the cluster's name"),
     ("kubernetes.cluster-id", "the cluster's name"),
     ("kubernetes.namespace", "--namespace"),

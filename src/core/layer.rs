@@ -197,8 +197,18 @@ pub struct Layer {
     pub savepoint_dir: Option<String>,
     /// Folder in which checkpoints are written.
     pub checkpoint_dir: Option<String>,
-    /// Storage folder of Kubernetes high availability; absent: no high availability.
+    /// Storage folder of high availability, by Kubernetes unless `zookeeper` says otherwise; absent: none.
     pub ha: Option<String>,
+    /// Quorum of the ZooKeeper that high availability uses, such as `zk-0:2181,zk-1:2181`.
+    pub zookeeper: Option<String>,
+    /// The node of ZooKeeper below which everything is kept; Flink's default is `/flink`.
+    pub zookeeper_root: Option<String>,
+    /// Whether the rights that Kubernetes high availability needs are made with the cluster.
+    pub ha_create_rbac: Option<bool>,
+    /// Number of JobManagers, one of which leads.
+    pub job_managers: Option<u32>,
+    /// Seconds after the end of the job until Kubernetes clears the cluster away; absent: it never does.
+    pub ttl_after_finished: Option<u32>,
     /// Port of the nodes under which Flink's web UI is exposed; absent: not exposed.
     pub node_port: Option<u16>,
     /// What happens when the JobManager's container ends.
@@ -259,6 +269,11 @@ impl Layer {
             savepoint_dir: self.savepoint_dir.or(lower.savepoint_dir),
             checkpoint_dir: self.checkpoint_dir.or(lower.checkpoint_dir),
             ha: self.ha.or(lower.ha),
+            zookeeper: self.zookeeper.or(lower.zookeeper),
+            zookeeper_root: self.zookeeper_root.or(lower.zookeeper_root),
+            ha_create_rbac: self.ha_create_rbac.or(lower.ha_create_rbac),
+            job_managers: self.job_managers.or(lower.job_managers),
+            ttl_after_finished: self.ttl_after_finished.or(lower.ttl_after_finished),
             node_port: self.node_port.or(lower.node_port),
             restart: self.restart.or(lower.restart),
             labels: map(lower.labels, self.labels),

@@ -16,6 +16,9 @@ pub const MASTER: &str = "master";
 /// Role of the Deployment and the TaskManagers' Pods.
 pub const TASK_MANAGER: &str = "task-manager";
 
+/// Role of the objects that give JobManager and TaskManagers the rights of high availability.
+pub const HIGH_AVAILABILITY: &str = "high-availability";
+
 /// Longest cluster name. A Job's Pods are named after it with a suffix of six characters, and the Pods' host names
 /// may have 63; Flink's Kubernetes high availability allows 45 for `kubernetes.cluster-id`, which is the tighter limit.
 pub const MAX_LENGTH: usize = 45;
@@ -71,6 +74,12 @@ impl ClusterName {
     #[must_use]
     pub fn task_manager(&self) -> String {
         format!("{}-{TASK_MANAGER}", self.0)
+    }
+
+    /// Name of the ServiceAccount, the Role and the RoleBinding that `--ha-create-rbac` makes.
+    #[must_use]
+    pub fn high_availability(&self) -> String {
+        format!("{}-{HIGH_AVAILABILITY}", self.0)
     }
 
     /// Name of the ConfigMap that remembers revisions and savepoints.

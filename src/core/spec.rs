@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 /// Largest parallelism that Flink takes: 2^15. Source: Flink's `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
 pub const MAX_PARALLELISM: u32 = 32_768;
 
+/// Most JobManagers of a cluster. One that leads and one or two that stand by are usual.
+pub const MAX_JOB_MANAGERS: u32 = 16;
+
 /// A validated cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
@@ -61,6 +64,7 @@ impl Spec {
             ));
         }
         validate_texts(&layer)?;
+        validate_high_availability(&layer)?;
         if let Some(JobId::Fixed(id)) = &layer.job_id {
             job_id::parse(id)?;
         }
@@ -94,6 +98,24 @@ impl Spec {
         })
     }
 
+    /// Whether high availability is Kubernetes' own: leaders in ConfigMaps, which need rights.
+    #[must_use]
+    pub fn ha_by_kubernetes(&self) -> bool {
+        self.layer.ha.is_some() && self.layer.zookeeper.is_none()
+    }
+
+    /// Whether the rights of high availability are made with the cluster.
+    #[must_use]
+    pub fn creates_rbac(&self) -> bool {
+        self.ha_by_kubernetes() && self.layer.ha_create_rbac == Some(true)
+    }
+
+    /// Number of JobManagers: more than one only with high availability.
+    #[must_use]
+    pub fn job_managers(&self) -> u32 {
+        self.layer.job_managers.unwrap_or(1)
+    }
+
     /// The job ID for the `generation`-th Kubernetes Job of this cluster.
     ///
     /// With high availability every generation needs one of its own, that stays the same when the JobManager is
@@ -109,6 +131,66 @@ impl Spec {
             }
             None => None,
         }
+    }
+}
+
+/// What high availability has to be on for, and what only one kind of it can do.
+fn validate_high_availability(layer: &Layer) -> Result<()> {
+    let managers = layer.job_managers.unwrap_or(1);
+    if !(1..=MAX_JOB_MANAGERS).contains(&managers) {
+        return Err(Error::usage(format!(
+            "invalid number of JobManagers {managers}: it must be 1 to {MAX_JOB_MANAGERS}"
+        )));
+    }
+    let rbac = layer.ha_create_rbac == Some(true);
+    let wanted = [
+        (
+            layer.zookeeper.is_some(),
+            "a ZooKeeper (--ha-zookeeper) is used by high availability only".to_owned(),
+        ),
+        (
+            rbac,
+            "the rights that --ha-create-rbac makes are those of high availability".to_owned(),
+        ),
+        (
+            managers > 1,
+            format!("{managers} JobManagers elect a leader, which is what high availability is for"),
+        ),
+    ];
+    if layer.ha.is_none()
+        && let Some((_, why)) = wanted.into_iter().find(|(wanted, _)| *wanted)
+    {
+        return Err(Error::usage(why).hint("--ha STORAGE_DIR turns it on, with its data in that folder"));
+    }
+    if layer.zookeeper_root.is_some() && layer.zookeeper.is_none() {
+        return Err(
+            Error::usage("a node of ZooKeeper (--ha-zookeeper-root) needs a ZooKeeper")
+                .hint("--ha-zookeeper QUORUM names it, such as zk-0:2181,zk-1:2181"),
+        );
+    }
+    if rbac && layer.zookeeper.is_some() {
+        return Err(Error::usage(
+            "high availability by ZooKeeper needs no rights in Kubernetes, so --ha-create-rbac has nothing to make",
+        ));
+    }
+    let server = |server: &str| {
+        let port = server.rsplit_once(':').map(|(_, port)| port.trim().parse::<u16>());
+        !server.trim().is_empty() && port.is_none_or(|port| port.is_ok())
+    };
+    if let Some(quorum) = layer
+        .zookeeper
+        .as_deref()
+        .filter(|quorum| !quorum.split(',').all(server))
+    {
+        return Err(Error::usage(format!(
+            "invalid quorum of ZooKeeper {quorum:?}: it must be like zk-0:2181,zk-1:2181"
+        )));
+    }
+    match layer.zookeeper_root.as_deref().filter(|root| !root.starts_with('/')) {
+        Some(root) => Err(Error::usage(format!(
+            "invalid node of ZooKeeper {root:?}: it must be a path like /flink"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -310,5 +392,60 @@ mod tests {
             },
             "\"a=b\"",
         );
+    }
+
+    #[test]
+    fn what_only_high_availability_can_do_needs_it() {
+        for (layer, reason) in [
+            (
+                Layer {
+                    job_managers: Some(2),
+                    ..layer()
+                },
+                "2 JobManagers elect a leader",
+            ),
+            (
+                Layer {
+                    zookeeper: Some("zk:2181".into()),
+                    ..layer()
+                },
+                "used by high availability only",
+            ),
+            (
+                Layer {
+                    ha_create_rbac: Some(true),
+                    ..layer()
+                },
+                "those of high availability",
+            ),
+            (
+                Layer {
+                    ha: Some("/ha".into()),
+                    zookeeper: Some("zk:2181".into()),
+                    ha_create_rbac: Some(true),
+                    ..layer()
+                },
+                "nothing to make",
+            ),
+            (
+                Layer {
+                    ha: Some("/ha".into()),
+                    zookeeper: Some("zk:2181,:x".into()),
+                    ..layer()
+                },
+                "\"zk:2181,:x\"",
+            ),
+            (
+                Layer {
+                    ha: Some("/ha".into()),
+                    zookeeper_root: Some("/a".into()),
+                    ..layer()
+                },
+                "needs a ZooKeeper",
+            ),
+        ] {
+            let error = Spec::resolve(layer).unwrap_err();
+            assert!(error.message.contains(reason), "{error}");
+        }
     }
 }

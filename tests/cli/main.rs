@@ -8,6 +8,7 @@ mod call;
 mod change;
 mod connect;
 mod create;
+mod durable;
 mod explain;
 mod help;
 mod list;

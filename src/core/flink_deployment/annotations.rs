@@ -6,6 +6,8 @@
 //! | `image-pull-secrets`, `jars` | JSON list of texts |
 //! | `mounts` | JSON list of `CLAIM:/PATH[:ro]` |
 //! | `entrypoint`, `restart`, `job-id`, `job-id-seed`, `node-port` | as on the command line |
+//! | `ha-create-rbac` | `true` or `false` |
+//! | `ttl-after-finished` | seconds |
 //!
 //! The operator leaves annotations alone, so that a file with them still is a valid FlinkDeployment.
 
@@ -24,16 +26,19 @@ pub(super) const JARS: &str = "kubectl-flink/jars";
 
 const ENTRYPOINT: &str = "kubectl-flink/entrypoint";
 const ENV: &str = "kubectl-flink/env";
+const HA_CREATE_RBAC: &str = "kubectl-flink/ha-create-rbac";
 const JOB_ID: &str = "kubectl-flink/job-id";
 const JOB_ID_SEED: &str = "kubectl-flink/job-id-seed";
 const MOUNTS: &str = "kubectl-flink/mounts";
 const NODE_PORT: &str = "kubectl-flink/node-port";
 const PULL_SECRETS: &str = "kubectl-flink/image-pull-secrets";
 const RESTART: &str = "kubectl-flink/restart";
+const TTL: &str = "kubectl-flink/ttl-after-finished";
 
 const KNOWN: &[&str] = &[
     ENTRYPOINT,
     ENV,
+    HA_CREATE_RBAC,
     JARS,
     JOB_ID,
     JOB_ID_SEED,
@@ -41,6 +46,7 @@ const KNOWN: &[&str] = &[
     NODE_PORT,
     PULL_SECRETS,
     RESTART,
+    TTL,
 ];
 
 /// Annotations of the live objects. They tell what is, not what is wished.
@@ -71,6 +77,16 @@ pub(super) fn take(layer: &mut Layer, faults: &mut Faults) {
                 let port = port.ok_or_else(|| Error::usage(format!("{value:?} is no port")));
                 layer.node_port = faults.check(&path, port);
             }
+            HA_CREATE_RBAC => {
+                let wanted = value.parse().map_err(|_| Error::usage("it must be true or false"));
+                layer.ha_create_rbac = faults.check(&path, wanted);
+            }
+            TTL => {
+                let seconds = value
+                    .parse()
+                    .map_err(|_| Error::usage("it must be a whole number of seconds"));
+                layer.ttl_after_finished = faults.check(&path, seconds);
+            }
             ENV => layer.env = faults.check(&path, json_of(&value)).unwrap_or_default(),
             JARS => layer.jars = faults.check(&path, json_of(&value)),
             PULL_SECRETS => layer.image_pull_secrets = faults.check(&path, json_of(&value)),
@@ -99,6 +115,8 @@ pub(super) fn of(layer: &Layer, jars: Option<&Vec<String>>) -> BTreeMap<String, 
     say(ENTRYPOINT, layer.entrypoint.map(|word| word.as_str().to_owned()));
     say(RESTART, layer.restart.map(|word| word.as_str().to_owned()));
     say(NODE_PORT, layer.node_port.map(|port| port.to_string()));
+    say(HA_CREATE_RBAC, layer.ha_create_rbac.map(|wanted| wanted.to_string()));
+    say(TTL, layer.ttl_after_finished.map(|seconds| seconds.to_string()));
     say(ENV, (!layer.env.is_empty()).then(|| json!(layer.env).to_string()));
     say(MOUNTS, (!mounts.is_empty()).then(|| json!(mounts).to_string()));
     say(JARS, jars.map(|jars| json!(jars).to_string()));

@@ -15,6 +15,9 @@ pub(super) const PATH: &str = "spec.flinkConfiguration.";
 
 /// The same from 1.16 on.
 pub(super) const HA_NAME: &str = "kubernetes";
+pub(super) const ZOOKEEPER: &str = "zookeeper";
+pub(super) const QUORUM: &str = "high-availability.zookeeper.quorum";
+pub(super) const ZOOKEEPER_ROOT: &str = "high-availability.zookeeper.path.root";
 
 /// Reads the configuration into `layer`, whose other fields were read before. `path` stands before a key where it is told.
 pub(super) fn read(section: Section, path: &'static str, layer: &mut Layer, faults: &mut Faults) {
@@ -40,7 +43,7 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Layer, faul
         &mut layer.task_manager,
         "taskManager",
     );
-    layer.ha = moved.high_availability();
+    moved.high_availability(layer);
 
     let Moved { flat, faults, .. } = moved;
     for key in flat.keys() {
@@ -165,37 +168,36 @@ impl Moved<'_> {
         }
     }
 
-    /// The storage folder of Kubernetes high availability.
-    fn high_availability(&mut self) -> Option<String> {
+    /// High availability: its storage folder, and the ZooKeeper if it is one.
+    fn high_availability(&mut self, layer: &mut Layer) {
         const STORAGE: &str = "high-availability.storageDir";
-        let storage = self.take(&[STORAGE]).map(|(_, value)| value);
-        let Some((key, kind)) = self.take(&["high-availability.type", "high-availability"]) else {
-            if storage.is_some() {
-                self.refuse(STORAGE, "it has no effect without high-availability.type: kubernetes");
-            }
-            return None;
+        let mut told = [STORAGE, QUORUM, ZOOKEEPER_ROOT].map(|key| self.take(&[key]).map(|(_, value)| value));
+        let kind = self.take(&["high-availability.type", "high-availability"]);
+        let (key, name) = match &kind {
+            None => ("high-availability.type", "none".to_owned()),
+            Some((key, kind)) if kind == KUBERNETES_HA_FACTORY => (*key, HA_NAME.to_owned()),
+            Some((key, kind)) => (*key, kind.to_ascii_lowercase()),
         };
-        match kind.to_ascii_lowercase().as_str() {
-            HA_NAME => {}
-            _ if kind == KUBERNETES_HA_FACTORY => {}
-            "none" => {
-                if storage.is_some() {
-                    self.refuse(STORAGE, &format!("it has no effect with {key}: {kind}"));
-                }
-                return None;
-            }
-            "zookeeper" => {
-                self.refuse(key, "ZooKeeper is not supported yet, only kubernetes and NONE");
-                return None;
-            }
+        let needed: &[&str] = match name.as_str() {
+            HA_NAME => &[STORAGE],
+            ZOOKEEPER => &[STORAGE, QUORUM],
+            "none" => &[],
             _ => {
-                self.refuse(key, &format!("{kind:?} is not supported, only kubernetes and NONE"));
-                return None;
+                let reason = format!("{name:?} is not supported, only {HA_NAME}, {ZOOKEEPER} and NONE");
+                return self.refuse(key, &reason);
+            }
+        };
+        for (of, value) in [STORAGE, QUORUM, ZOOKEEPER_ROOT].into_iter().zip(&mut told) {
+            let possible = needed.contains(&of) || (of == ZOOKEEPER_ROOT && name == ZOOKEEPER);
+            match (&value, possible) {
+                (None, _) if needed.contains(&of) => {
+                    self.refuse(of, &format!("it is missing, and {key}: {name} needs it"));
+                }
+                (Some(_), false) if kind.is_some() => self.refuse(of, &format!("it has no effect with {key}: {name}")),
+                (Some(_), false) => self.refuse(of, &format!("it has no effect without {key}")),
+                _ => {}
             }
         }
-        if storage.is_none() {
-            self.refuse(STORAGE, &format!("it is missing, and {key}: {kind} needs it"));
-        }
-        storage
+        [layer.ha, layer.zookeeper, layer.zookeeper_root] = told;
     }
 }

@@ -134,14 +134,7 @@ fn spec(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
         ),
     }
     if let Some(mut manager) = section.section("jobManager", faults) {
-        if let Some(replicas) = manager.take("replicas")
-            && replicas != 1
-        {
-            faults.refuse(
-                "spec.jobManager.replicas",
-                format!("{replicas} is not possible, only 1: standby JobManagers are not supported yet"),
-            );
-        }
+        layer.job_managers = manager.count("replicas", faults);
         layer.job_manager = role(manager, faults);
     }
     if let Some(mut manager) = section.section("taskManager", faults) {

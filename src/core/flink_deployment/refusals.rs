@@ -29,7 +29,7 @@ fn every_fault_is_told_with_its_path() {
   mode: session
   logConfiguration: {../x: a}
   podTemplate: {spec: {containers: [{name: flink-main-container, args: [x]}]}}
-  jobManager: {replicas: 2, resource: {memory: 1x}}
+  jobManager: {replicas: 0, resource: {memory: 1x}}
   taskManager: {resource: {memory: 1g}, resources: {limits: {memory: 1Gi}}, podTemplate: []}
   job:
     parallelism: 0
@@ -52,7 +52,7 @@ fn every_fault_is_told_with_its_path() {
         "spec.mode: ",
         "spec.logConfiguration.../x: ",
         "spec.podTemplate.spec.containers[0].args: ",
-        "spec.jobManager.replicas: 2 is not possible, only 1",
+        "spec.jobManager.replicas: 0 is not possible",
         "spec.jobManager.resource.memory: ",
         "spec.taskManager.resource: resources says the same",
         "spec.taskManager.podTemplate: it must be a map",
@@ -123,8 +123,16 @@ fn configuration_keys_that_cannot_be() {
         ("{a: [[1]]}", "a: only a list of scalars"),
         ("{a.b: 1, a: {b: 2}}", "a.b: it is there twice"),
         (
-            "{high-availability: zookeeper}",
-            "high-availability: ZooKeeper is not supported yet",
+            "{high-availability: zookeeper, high-availability.storageDir: s3://a}",
+            "high-availability.zookeeper.quorum: it is missing, and high-availability: zookeeper needs it",
+        ),
+        (
+            "{high-availability: kubernetes, high-availability.storageDir: s3://a, high-availability.zookeeper.quorum: z}",
+            "high-availability.zookeeper.quorum: it has no effect with high-availability: kubernetes",
+        ),
+        (
+            "{high-availability: etcd}",
+            "high-availability: \"etcd\" is not supported, only kubernetes, zookeeper and NONE",
         ),
         (
             "{high-availability.type: kubernetes}",

@@ -144,11 +144,19 @@ prop_compose! {
         image_pull_secrets in option::of(vec(text(), 0..3)),
         savepoint_dir in option::of(text()),
         checkpoint_dir in option::of(text()),
-        ha in option::of(text()),
+        ha in option::of((text(), option::of((text(), option::of(text()))), option::of(any::<bool>()))),
+        others in (option::of(1..u32::MAX), option::of(any::<u32>())),
     ) -> Layer {
+        // A ZooKeeper without high availability is no valid layer, and has no place in the format.
+        let (ha, zookeeper, ha_create_rbac) = match ha {
+            Some((folder, zookeeper, rbac)) => (Some(folder), zookeeper, rbac),
+            None => (None, None, None),
+        };
+        let (zookeeper, zookeeper_root) = zookeeper.map_or((None, None), |(quorum, root)| (Some(quorum), root));
         Layer {
             name, namespace, image, job_class, jars, from_savepoint, arguments, service_account, image_pull_secrets,
-            savepoint_dir, checkpoint_dir, ha, ..Layer::default()
+            savepoint_dir, checkpoint_dir, ha, zookeeper, zookeeper_root, ha_create_rbac,
+            job_managers: others.0, ttl_after_finished: others.1, ..Layer::default()
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value, json};
 
-use super::configuration::HA_NAME;
+use super::configuration::{HA_NAME, QUORUM, ZOOKEEPER, ZOOKEEPER_ROOT};
 use super::{API_VERSION, KIND, annotations, read};
 use crate::core::flink::{FlinkVersion, KUBERNETES_HA_FACTORY};
 use crate::core::layer::{Layer, PullPolicy, RoleLayer};
@@ -40,6 +40,8 @@ pub fn write(layer: &Layer) -> Value {
     // The operator's default loses the state at each change, the plugin's commands do not. It demands a folder for it.
     job.say("upgradeMode", layer.savepoint_dir.as_ref().map(|_| "savepoint"));
 
+    let mut job_manager = role(&layer.job_manager);
+    job_manager.say("replicas", layer.job_managers);
     let mut task_manager = role(&layer.task_manager);
     task_manager.say("replicas", layer.task_managers);
 
@@ -54,7 +56,7 @@ pub fn write(layer: &Layer) -> Value {
     spec.say("serviceAccount", layer.service_account.as_ref());
     spec.map("flinkConfiguration", &configuration(layer));
     spec.say("podTemplate", layer.pod_template.as_ref());
-    spec.fields("jobManager", role(&layer.job_manager));
+    spec.fields("jobManager", job_manager);
     spec.fields("taskManager", task_manager);
     spec.map("logConfiguration", &layer.log_configuration);
     // Always there: a FlinkDeployment without a job is a session cluster.
@@ -75,11 +77,22 @@ fn configuration(layer: &Layer) -> std::collections::BTreeMap<String, String> {
     say("state.savepoints.dir", layer.savepoint_dir.clone());
     say("state.checkpoints.dir", layer.checkpoint_dir.clone());
     if layer.ha.is_some() {
-        let (key, value) = match layer.flink_version {
-            Some(version) if version < FlinkVersion::new(1, 17) => ("high-availability", KUBERNETES_HA_FACTORY),
-            _ => ("high-availability.type", HA_NAME),
+        let old = layer
+            .flink_version
+            .is_some_and(|version| version < FlinkVersion::new(1, 17));
+        let kind = match (layer.zookeeper.is_some(), old) {
+            (true, _) => ZOOKEEPER,
+            (false, true) => KUBERNETES_HA_FACTORY,
+            (false, false) => HA_NAME,
         };
-        say(key, Some(value.to_owned()));
+        let key = if old {
+            "high-availability"
+        } else {
+            "high-availability.type"
+        };
+        say(key, Some(kind.to_owned()));
+        say(QUORUM, layer.zookeeper.clone());
+        say(ZOOKEEPER_ROOT, layer.zookeeper_root.clone());
         say("high-availability.storageDir", layer.ha.clone());
     }
     all

@@ -3,10 +3,12 @@
 //! What is not said is not touched: a template of the user's own stays as it is but for what makes the objects a cluster
 //! (names, labels, selectors) and what the spec says outright.
 
+mod high_availability;
+
 use serde_json::{Map, Value, json};
 
 use super::arguments::JobManagerArguments;
-use super::flink::{self, FlinkVersion};
+use super::flink::FlinkVersion;
 use super::job_id;
 use super::layer::{Entrypoint, Mount, Restart, RoleLayer};
 use super::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
@@ -14,6 +16,8 @@ use super::pod_template;
 use super::spec::Spec;
 use super::template::{self, Templates, Variables};
 use crate::error::{Error, Result};
+
+pub use high_availability::CREATED_RBAC;
 
 /// Annotation with the number of the revision in the history that an object belongs to.
 pub const REVISION: &str = "kubectl-flink/revision";
@@ -40,13 +44,20 @@ pub struct Manifests {
     pub job: Value,
     /// `NAME-task-manager`.
     pub deployment: Value,
+    /// ServiceAccount, Role and RoleBinding `NAME-high-availability`, in this order; empty unless they are asked for.
+    pub access: Vec<Value>,
 }
 
 impl Manifests {
-    /// The objects in the order in which they are created.
+    /// The three objects in the order in which they are created.
     #[must_use]
     pub fn in_order(&self) -> [&Value; 3] {
         [&self.service, &self.job, &self.deployment]
+    }
+
+    /// All objects, in the order in which they can be created.
+    pub fn all(&self) -> impl Iterator<Item = &Value> {
+        self.access.iter().chain(self.in_order())
     }
 }
 
@@ -84,6 +95,7 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
         service: template::substitute(&templates.service, &variables)?,
         job: template::substitute(&job_template, &variables)?,
         deployment: template::substitute(&templates.deployment, &variables)?,
+        access: Vec::new(),
     };
     let service_in_template = manifests.service["metadata"]["name"].as_str().map(ToOwned::to_owned);
     identify(
@@ -113,6 +125,7 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
     service(&mut manifests.service, spec)?;
     job(&mut manifests.job, spec, generation)?;
     deployment(&mut manifests.deployment, spec, namespace, generation)?;
+    high_availability::rights(&mut manifests, spec, namespace)?;
     if let Some(old) = service_in_template.filter(|old| *old != spec.name.master()) {
         for object in [&mut manifests.job, &mut manifests.deployment] {
             let from = format!("-Djobmanager.rpc.address={old}");
@@ -130,7 +143,7 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
 #[must_use]
 pub fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> JobManagerArguments {
     let layer = &spec.layer;
-    let mut dynamic = configuration(spec, namespace);
+    let mut dynamic = configuration(spec, namespace, generation);
     if let Some(memory) = layer.job_manager.memory {
         dynamic.push(("jobmanager.memory.process.size".to_owned(), memory.to_flink()));
     }
@@ -148,7 +161,7 @@ pub fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> J
 }
 
 /// Configuration of both roles: what the user gave, and what the spec's fields mean in Flink's words.
-fn configuration(spec: &Spec, namespace: &str) -> Vec<(String, String)> {
+fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Vec<(String, String)> {
     let layer = &spec.layer;
     let mut pairs: Vec<(String, String)> = layer.configuration.clone().into_iter().collect();
     let mut push = |key: &str, value: &str| pairs.push((key.to_owned(), value.to_owned()));
@@ -179,18 +192,7 @@ fn configuration(spec: &Spec, namespace: &str) -> Vec<(String, String)> {
             dir,
         );
     }
-    if let Some(dir) = &layer.ha {
-        let name = spec.name.as_str();
-        match spec.flink_version {
-            Some(version) if version >= FlinkVersion::new(1, 17) => push("high-availability.type", "kubernetes"),
-            // The class is understood by every release.
-            _ => push("high-availability", flink::KUBERNETES_HA_FACTORY),
-        }
-        push("high-availability.storageDir", dir);
-        push("high-availability.cluster-id", name);
-        push("kubernetes.cluster-id", name);
-        push("kubernetes.namespace", namespace);
-    }
+    pairs.extend(high_availability::configuration(spec, namespace, generation));
     pairs
 }
 
@@ -305,11 +307,9 @@ fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     }
     annotate(job, spec, generation)?;
     role(job, spec, &spec.layer.job_manager, ["standalone-job", "job-cluster"])?;
-    if spec.layer.ha.is_some() {
-        let env = list(main_container(job)?, "env")?;
-        if !env.iter().any(|variable| variable["name"] == "POD_IP") {
-            env.push(json!({ "name": "POD_IP", "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }));
-        }
+    high_availability::job(job, spec)?;
+    if let Some(seconds) = spec.layer.ttl_after_finished {
+        map(job, &["spec"])?.insert("ttlSecondsAfterFinished".to_owned(), json!(seconds));
     }
     match spec.layer.restart {
         None => Ok(()),
@@ -362,7 +362,7 @@ fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: 
     // heartbeat times out.
     map(deployment, &["spec", "template", "metadata", "annotations"])?
         .insert(REVISION.to_owned(), json!(generation.to_string()));
-    let mut dynamic = configuration(spec, namespace);
+    let mut dynamic = configuration(spec, namespace, generation);
     if let Some(memory) = spec.layer.task_manager.memory {
         dynamic.push(("taskmanager.memory.process.size".to_owned(), memory.to_flink()));
     }

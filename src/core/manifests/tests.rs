@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::flink_deployment;
 use crate::core::layer::{JobId, Layer};
 use crate::core::quantity;
+use crate::core::{flink, flink_deployment};
 
 fn layer() -> Layer {
     Layer {
@@ -132,7 +132,7 @@ fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
         for option in [
             "-Dhigh-availability.type=kubernetes",
             "-Dhigh-availability.storageDir=s3://b/ha",
-            "-Dhigh-availability.cluster-id=demo",
+            "-Dhigh-availability.cluster-id=ns/demo/1",
             "-Dkubernetes.cluster-id=demo",
             "-Dkubernetes.namespace=ns",
         ] {
@@ -150,6 +150,97 @@ fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
         list[list.iter().position(|a| *a == "--job-id").unwrap() + 1].to_owned()
     };
     assert_ne!(id(&first.job), id(&second.job));
+    assert_eq!(first.job["spec"]["completionMode"], Value::Null);
+    assert_eq!(first.access, Vec::<Value>::new());
+}
+
+#[test]
+fn zookeeper_needs_nothing_of_kubernetes() {
+    let made = made(Layer {
+        ha: Some("s3://b/ha".into()),
+        zookeeper: Some("zk-0:2181,zk-1:2181".into()),
+        zookeeper_root: Some("/team".into()),
+        ..layer()
+    });
+    for object in [&made.job, &made.deployment] {
+        for option in [
+            "-Dhigh-availability.type=zookeeper",
+            "-Dhigh-availability.zookeeper.quorum=zk-0:2181,zk-1:2181",
+            "-Dhigh-availability.zookeeper.path.root=/team",
+            "-Dhigh-availability.storageDir=s3://b/ha",
+            "-Dhigh-availability.cluster-id=ns/demo/7",
+        ] {
+            assert!(args(object).contains(&option), "{option}");
+        }
+        assert!(!args(object).join(" ").contains("kubernetes"), "{object}");
+    }
+    assert!(args(&made.job).contains(&"--job-id"));
+    assert!(args(&made.job).contains(&"-Djobmanager.rpc.address=$(POD_IP)"));
+}
+
+#[test]
+fn jobmanagers_that_stand_by_end_with_the_leader() {
+    let made = made(Layer {
+        ha: Some("s3://b/ha".into()),
+        job_managers: Some(2),
+        configuration: [(
+            "application-result-store.delete-on-commit".to_owned(),
+            "true".to_owned(),
+        )]
+        .into(),
+        ..layer()
+    });
+    let spec = &made.job["spec"];
+    assert_eq!(
+        (&spec["parallelism"], &spec["completions"], &spec["completionMode"]),
+        (&json!(2), &json!(2), &json!("Indexed"))
+    );
+    assert_eq!(spec["successPolicy"], json!({"rules": [{"succeededCount": 1}]}));
+    assert!(args(&made.job).contains(&"-Djob-result-store.delete-on-commit=false"));
+    // What the user says stays.
+    assert!(args(&made.job).contains(&"-Dapplication-result-store.delete-on-commit=true"));
+    assert!(!args(&made.job).contains(&"-Dapplication-result-store.delete-on-commit=false"));
+}
+
+#[test]
+fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
+    let layer = || Layer {
+        ha: Some("s3://b/ha".into()),
+        ha_create_rbac: Some(true),
+        labels: [("team".to_owned(), "a".to_owned())].into(),
+        ..layer()
+    };
+    let own = made(layer());
+    let kinds: Vec<_> = own.all().map(|object| object["kind"].as_str().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        ["ServiceAccount", "Role", "RoleBinding", "Service", "Job", "Deployment"]
+    );
+    for object in &own.access {
+        assert_eq!(object["metadata"]["name"], "demo-high-availability");
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(
+            (&labels["app"], &labels["component"], &labels["team"]),
+            (&json!("demo"), &json!("high-availability"), &json!("a"))
+        );
+    }
+    for object in [&own.job, &own.deployment] {
+        assert_eq!(
+            object["spec"]["template"]["spec"]["serviceAccountName"],
+            "demo-high-availability"
+        );
+        assert_eq!(object["metadata"]["annotations"][CREATED_RBAC], "true");
+    }
+    // An account of the user's own gets the rights, and is not made.
+    let given = made(Layer {
+        service_account: Some("flink".into()),
+        ..layer()
+    });
+    assert_eq!(given.access.len(), 2);
+    assert_eq!(
+        given.access[1]["subjects"],
+        json!([{"kind": "ServiceAccount", "name": "flink", "namespace": "ns"}])
+    );
 }
 
 #[test]

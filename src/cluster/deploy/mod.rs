@@ -2,6 +2,10 @@
 //!
 //! Floor of a create: two round trips deep, the dry runs side by side and then the objects side by side.
 
+pub mod access;
+pub mod owners;
+pub mod removal;
+
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
@@ -12,7 +16,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{Applied, Cluster, Mode, Propagation};
-use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target};
+use super::resource::{
+    CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
+};
 use crate::core::difference::{Difference, differences};
 use crate::core::manifests::{Manifests, SUSPENDED_REPLICAS};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
@@ -92,7 +98,9 @@ pub struct Preflight {
 pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Preflight> {
     let checks = manifests.in_order().map(|object| apply(cluster, object, Mode::DryRun));
     let mut outcome = Preflight::default();
-    for (result, object) in join_all(checks).await.into_iter().zip(manifests.in_order()) {
+    let (checked, access) = futures::join!(join_all(checks), access::preflight(cluster, manifests));
+    access?;
+    for (result, object) in checked.into_iter().zip(manifests.in_order()) {
         match result {
             Ok(applied) => {
                 outcome.exists |= !applied.created;
@@ -121,11 +129,13 @@ pub async fn preflight_resume(cluster: &Cluster, manifests: &Manifests) -> Resul
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     job["metadata"]["name"] = json!(format!("{}x", &name[..name.len().saturating_sub(1)]));
     let target = Target::collection("create", JOBS, Some(cluster.namespace()));
-    let (service, job, deployment) = futures::join!(
+    let (service, job, deployment, access) = futures::join!(
         apply(cluster, &manifests.service, Mode::DryRun),
         cluster.create(&target, &job, Mode::DryRun),
         apply(cluster, &manifests.deployment, Mode::DryRun),
+        access::preflight(cluster, manifests),
     );
+    access?;
     let mut warnings = Vec::new();
     for (result, object) in [service, job, deployment].into_iter().zip(manifests.in_order()) {
         let applied = result.map_err(|error| in_create(error, object))?;
@@ -154,23 +164,33 @@ pub async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
     }))
 }
 
-/// Makes the three objects, side by side. Can be repeated.
-pub async fn apply_all(cluster: &Cluster, manifests: &Manifests) -> Result<Vec<Applied>> {
-    let all = manifests.in_order().map(|object| apply(cluster, object, Mode::Real));
-    // All are awaited before the first error is told: nothing of this command goes on behind its back.
-    join_all(all)
-        .await
-        .into_iter()
-        .zip(manifests.in_order())
-        .map(|(result, object)| result.map_err(|error| in_create(error, object)))
-        .collect()
+/// Makes the three objects, side by side, and before them the rights that their Pods need. Can be repeated.
+///
+/// A Job that Kubernetes deletes by itself some time after its end comes first: it owns all others, so that they go with
+/// it.
+pub async fn apply_all(cluster: &Cluster, manifests: &Manifests) -> Result<()> {
+    access::apply(cluster, manifests).await?;
+    if !owners::job_owns(manifests) {
+        return apply_each(cluster, &manifests.in_order()).await;
+    }
+    let made = apply(cluster, &manifests.job, Mode::Real).await;
+    let job = made.map_err(|error| in_create(error, &manifests.job))?.object;
+    let owned = owners::owned(manifests, &job);
+    apply_each(cluster, &owned.iter().collect::<Vec<_>>()).await
 }
 
-/// Makes one of the three objects.
+async fn apply_each(cluster: &Cluster, objects: &[&Value]) -> Result<()> {
+    let all = objects.iter().map(|object| apply(cluster, object, Mode::Real));
+    // All are awaited before the first error is told: nothing of this command goes on behind its back.
+    let mut done = join_all(all).await.into_iter().zip(objects);
+    done.try_for_each(|(result, object)| result.map(drop).map_err(|error| in_create(error, object)))
+}
+
+/// Makes one object of a cluster.
 pub async fn apply(cluster: &Cluster, object: &Value, mode: Mode) -> Result<Applied> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let resource = [SERVICES, JOBS, DEPLOYMENTS]
+    let resource = [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
         .into_iter()
         .find(|resource| resource.kind == kind)
         .ok_or_else(|| Error::failure(format!("{kind} is no part of a cluster")))?;

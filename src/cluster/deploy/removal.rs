@@ -1,0 +1,38 @@
+//! All that is left of a cluster whose job has ended, or need not be asked.
+
+use std::time::Duration;
+
+use super::{Gone, access, delete, delete_high_availability, delete_job, pods_gone};
+use crate::cluster::api::Cluster;
+use crate::cluster::resource::{DEPLOYMENTS, SERVICES};
+use crate::core::names::{APP_LABEL, ClusterName};
+use crate::error::Result;
+
+/// What a cluster has beside its three objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// ConfigMaps of Flink's Kubernetes high availability.
+    pub high_availability: bool,
+    /// Rights that were made with it.
+    pub rights: bool,
+}
+
+/// Deletes everything but the history: the JobManager first and gone, the rights that it works with last.
+pub async fn remove(cluster: &Cluster, name: &ClusterName, extras: Extras, limit: Option<Duration>) -> Result<()> {
+    delete_job(cluster, name, limit).await?;
+    delete(cluster, DEPLOYMENTS, &name.task_manager()).await?;
+    delete(cluster, SERVICES, &name.master()).await?;
+    pods_gone(cluster, &format!("{APP_LABEL}={name}"), Gone::Deleted, limit).await?;
+    remove_extras(cluster, name, extras).await
+}
+
+/// The end of [`remove`].
+pub async fn remove_extras(cluster: &Cluster, name: &ClusterName, extras: Extras) -> Result<()> {
+    if extras.high_availability {
+        delete_high_availability(cluster, name).await?;
+    }
+    if extras.rights {
+        access::delete(cluster, name).await?;
+    }
+    Ok(())
+}
