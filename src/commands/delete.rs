@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::delete_plan::{Fate, Plan};
 use super::standing::Standing;
-use super::writing::SavepointFormat;
+use super::writing::{SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::Gone;
@@ -153,13 +153,15 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result
     if let Some(job) = plan.job.clone() {
         match plan.fate {
             Fate::Savepoint => {
-                step.update(&format!("{name}: writing a savepoint"));
+                drop(step);
+                let mut writing = WritingStep::of(&name);
                 let then = Then::Stop { drain: false };
                 let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
                 let origin = plan.standing.origin("delete");
                 let Standing { flink, ledger, .. } = &mut plan.standing;
-                let path = savepoint::take(flink, ledger, &job.jid, &request, &origin, |_| {}).await?;
-                ui::note(&format!("{name}: stopped with savepoint {path}"));
+                let path = savepoint::take(flink, ledger, &job, &request, &origin, |now| writing.told(now)).await?;
+                writing.done(&format!("{name}: stopped with savepoint {path}"));
+                step = ui::Step::new(&format!("{name}: deleting"));
             }
             Fate::Cancel => {
                 step.update(&format!("{name}: canceling the job"));

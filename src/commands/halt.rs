@@ -46,8 +46,7 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, r
             let origin = standing.origin(reason);
             let mut step = WritingStep::new();
             let Standing { flink, ledger, .. } = &mut *standing;
-            let path =
-                savepoint::take(flink, ledger, &job.jid, &request, &origin, |writing| step.told(writing)).await?;
+            let path = savepoint::take(flink, ledger, &job, &request, &origin, |writing| step.told(writing)).await?;
             step.done(&format!("{name}: stopped with savepoint {path}"));
             path
         }

@@ -94,30 +94,35 @@ async fn take(connection: &ConnectionArgs, args: TakeArgs) -> Result<()> {
         .open_savepoints()
         .rfind(|open| open.job_id == job.jid)
         .cloned();
-    let asked = match open {
-        Some(open) => {
-            ui::note(&format!(
-                "{name}: a savepoint is being written already, asked for by an earlier command"
-            ));
-            open
-        }
-        None => {
-            let request = SavepointRequest::new(args.format.as_rest(), args.dir.clone(), Then::GoOn);
-            savepoint::trigger(flink, ledger, &job.jid, &request, &origin).await?
-        }
-    };
+    if open.is_some() {
+        ui::note(&format!(
+            "{name}: a savepoint is being written already, asked for by an earlier command"
+        ));
+    }
+    let mut step = WritingStep::new();
+    let told = |writing| step.told(writing);
+    let request = SavepointRequest::new(args.format.as_rest(), args.dir.clone(), Then::GoOn);
     if args.no_wait {
+        let asked = match open {
+            Some(open) => open,
+            None => savepoint::trigger(flink, ledger, &job, &request, &origin, told).await?,
+        };
+        drop(step);
         ui::note(&format!(
             "{name}: Flink writes it; `kubectl flink savepoint {name}` waits for it"
         ));
         return ui::data(&format!("{}\n", asked.trigger_id));
     }
-    let mut step = WritingStep::new();
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    let follow = savepoint::follow(flink, ledger, asked, |writing| step.told(writing));
+    let written = async {
+        match open {
+            Some(open) => savepoint::follow(flink, ledger, open, told).await,
+            None => savepoint::take(flink, ledger, &job, &request, &origin, told).await,
+        }
+    };
     let path = match limit {
-        None => follow.await?,
-        Some(limit) => tokio::time::timeout(limit, follow).await.map_err(|_| {
+        None => written.await?,
+        Some(limit) => tokio::time::timeout(limit, written).await.map_err(|_| {
             Error::new(
                 Kind::TimedOut,
                 format!("the savepoint of {name} is not written after {} s", limit.as_secs()),

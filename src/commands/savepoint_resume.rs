@@ -187,15 +187,7 @@ async fn end_job(args: &ResumeArgs, situation: &Situation, standing: &mut Standi
     let origin = standing.origin("savepoint-resume");
     let mut step = WritingStep::new();
     let report = |writing| step.told(writing);
-    let path = savepoint::take(
-        &standing.flink,
-        &mut standing.ledger,
-        &job.jid,
-        &request,
-        &origin,
-        report,
-    )
-    .await?;
+    let path = savepoint::take(&standing.flink, &mut standing.ledger, job, &request, &origin, report).await?;
     step.done(&format!("stopped with savepoint {path}"));
     Ok(choice.path.clone().unwrap_or(path))
 }

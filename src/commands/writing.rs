@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use crate::cluster::savepoint::Writing;
 use crate::core::bytes;
+use crate::core::names::ClusterName;
 use crate::ui;
 
 /// Form of a savepoint.
@@ -31,20 +32,37 @@ const LINE: u64 = 10;
 /// A savepoint in progress, on the screen.
 pub struct WritingStep {
     step: ui::Step,
+    what: String,
     said: u64,
 }
 
 impl WritingStep {
     /// Begins it.
     pub fn new() -> Self {
+        Self::called("writing a savepoint".to_owned())
+    }
+
+    /// Begins it for one of several clusters.
+    pub fn of(name: &ClusterName) -> Self {
+        Self::called(format!("{name}: writing a savepoint"))
+    }
+
+    fn called(what: String) -> Self {
         Self {
-            step: ui::Step::new("writing a savepoint"),
+            step: ui::Step::new(&what),
+            what,
             said: 0,
         }
     }
 
     /// Shows how far it is.
     pub fn told(&mut self, writing: Writing) {
+        if let Some((running, all)) = writing.missing {
+            return self.step.update(&format!(
+                "{}: waiting until all tasks run, {running} of {all} do",
+                self.what
+            ));
+        }
         let seconds = writing.elapsed.as_secs();
         // A spinner shows the time itself.
         let terminal = std::io::stderr().is_terminal();
@@ -52,7 +70,7 @@ impl WritingStep {
             return;
         }
         self.said = seconds;
-        let mut text = "writing a savepoint".to_owned();
+        let mut text = self.what.clone();
         if !terminal {
             text = format!("{text}, for {seconds} s so far");
         }

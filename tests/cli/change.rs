@@ -10,20 +10,20 @@ const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
 const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
 const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
-const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
+pub const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
 const PODS: &str = "/api/v1/namespaces/default/pods";
-const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
-const ID: &str = "00000000000000000000000000000001";
+pub const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
+pub const ID: &str = "00000000000000000000000000000001";
 
 /// The objects and the history that `create demo` leaves.
-struct Made {
+pub struct Made {
     service: Value,
     job: Value,
     deployment: Value,
     history: Value,
 }
 
-fn made(savepoints: &Value) -> Made {
+pub fn made(savepoints: &Value) -> Made {
     let flags = [
         "create",
         "demo",
@@ -56,21 +56,21 @@ fn savepoint(progress: &str, path: Option<&str>) -> Value {
 }
 
 /// Answers the reads with which every change begins.
-fn reads(server: &Server, made: &Made) {
+pub fn reads(server: &Server, made: &Made) {
     server.expect(get(SERVICE)).answer(json(&made.service));
     server.expect(get(JOB)).answer(json(&made.job));
     server.expect(get(DEPLOYMENT)).answer(json(&made.deployment));
     server.expect(get(HISTORY)).answer(json(&made.history));
 }
 
-fn runs(server: &Server) {
+pub fn runs(server: &Server) {
     let jobs = tree!({"jobs": [{"jid": ID, "name": "j", "state": "RUNNING", "start-time": 1, "end-time": -1, "tasks": {"total": 1, "running": 1}}]});
     server
         .expect(get(&format!("{FLINK}/jobs/overview")))
         .answer(json(&jobs));
 }
 
-fn dry_runs(server: &Server) {
+pub fn dry_runs(server: &Server) {
     server
         .expect(patch(SERVICE).query("dryRun", "All"))
         .answer(json(&tree!({})));
@@ -87,7 +87,7 @@ fn dry_runs(server: &Server) {
 }
 
 /// What comes after the savepoint: the path is written down, the Job goes, and everything comes anew.
-fn comes_anew(server: &Server, writes: usize) {
+pub fn comes_anew(server: &Server, writes: usize) {
     server
         .expect(put(HISTORY))
         .times(writes)
@@ -105,19 +105,19 @@ fn comes_anew(server: &Server, writes: usize) {
         .answer(json(&tree!({})));
 }
 
-fn completed() -> Value {
+pub fn completed() -> Value {
     tree!({"status": {"id": "COMPLETED"}, "operation": {"location": "s3://b/sp-2"}})
 }
 
 /// The statistics, which are asked for the savepoint's size.
-fn statistics(server: &Server) {
+pub fn statistics(server: &Server) {
     let latest = tree!({"savepoint": {"id": 1, "external_path": "s3://b/sp-2", "state_size": 77}});
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
         .answer(json(&tree!({ "latest": latest })));
 }
 
-fn resume(sandbox: &Sandbox, more: &[&str]) -> Outcome {
+pub fn resume(sandbox: &Sandbox, more: &[&str]) -> Outcome {
     let mut arguments = vec!["savepoint-resume", "demo", "--no-wait"];
     arguments.extend(more);
     sandbox.run(&arguments)
@@ -190,72 +190,6 @@ fn a_lost_answer_to_the_stop_is_looked_up_not_repeated() {
     comes_anew(server, 3);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-}
-
-/// A stop whose savepoint fails with `trace`, and what Flink tells of the job after that.
-fn savepoint_fails(server: &Server, trace: &str, state: &str, checkpoints: &Value, exceptions: &Value) {
-    reads(server, &made(&tree!([])));
-    runs(server);
-    dry_runs(server);
-    server
-        .expect(put(HISTORY))
-        .times(2)
-        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-    server
-        .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
-        .answer(text(202, "{}"));
-    let failed =
-        tree!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"class": "x", "stack-trace": trace}}});
-    server
-        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
-        .answer(json(&failed));
-    server
-        .expect(get(&format!("{FLINK}/jobs/overview")))
-        .answer(json(&tree!({"jobs": [{"jid": ID, "state": state}]})));
-    server
-        .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
-        .answer(json(checkpoints));
-    server
-        .expect(get(&format!("{FLINK}/jobs/{ID}/exceptions")))
-        .answer(json(exceptions));
-}
-
-#[test]
-fn a_savepoint_that_fails_leaves_the_job_running() {
-    let sandbox = Sandbox::new();
-    let trace =
-        "java.util.concurrent.CompletionException: x\nCaused by: java.io.IOException: No space left on device\n";
-    // The failure is older than the savepoint.
-    let checkpoints =
-        tree!({"history": [{"id": 7, "status": "FAILED", "is_savepoint": true, "trigger_timestamp": 20}]});
-    let exceptions = tree!({"exceptionHistory": {"entries": [{"stacktrace": "a.Old: x", "timestamp": 10}]}});
-    savepoint_fails(&sandbox.server, trace, "RUNNING", &checkpoints, &exceptions);
-    let outcome = resume(&sandbox, &[]);
-    assert_eq!(outcome.code, Some(6), "{outcome}");
-    snapshot!(outcome);
-}
-
-#[test]
-fn a_savepoint_that_breaks_its_task_is_told_with_what_became_of_the_job() {
-    let trace = "java.util.concurrent.CompletionException: x\nCaused by: a.CheckpointException: Checkpoint Coordinator is suspending.\n";
-    let root =
-        "java.io.IOException: x\n\tat a.B\nCaused by: java.lang.UnsupportedOperationException: Not supported yet.\n";
-    let exceptions = tree!({"exceptionHistory": {"entries": [{"stacktrace": root, "timestamp": 30}]}});
-    for (completed, state, told) in [
-        (3, "RUNNING", "and restarted the job from its last checkpoint"),
-        (0, "RESTARTING", "and restarted the job from its beginning"),
-        (0, "FAILED", "and the job failed with it"),
-    ] {
-        let sandbox = Sandbox::new();
-        let checkpoints = tree!({"counts": {"completed": completed},
-            "history": [{"id": 7, "status": "FAILED", "is_savepoint": true, "trigger_timestamp": 20}]});
-        savepoint_fails(&sandbox.server, trace, state, &checkpoints, &exceptions);
-        let outcome = resume(&sandbox, &[]);
-        assert_eq!(outcome.code, Some(6), "{outcome}");
-        for text in [told, "Not supported yet", "--savepoint-format native"] {
-            assert!(outcome.stderr.contains(text), "{outcome}");
-        }
-    }
 }
 
 #[test]

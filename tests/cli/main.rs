@@ -10,6 +10,7 @@ mod connect;
 mod create;
 mod durable;
 mod explain;
+mod failed_savepoint;
 mod help;
 mod list;
 mod list_faults;

@@ -16,6 +16,7 @@ fn a_savepoint_that_fails_leaves_the_job_running_and_a_native_one_works() {
         statistics["latest"]["completed"]["id"].as_u64()
     });
 
+    // The second comes while Flink still brings the tasks back from the first, and waits for them.
     for command in [
         &["savepoint-resume", "demo"][..],
         &["delete", "demo", "--savepoint", "--yes"],
@@ -29,18 +30,18 @@ fn a_savepoint_that_fails_leaves_the_job_running_and_a_native_one_works() {
                 "restarted the job from its last checkpoint",
             ])
             .tells(&["Not supported yet", "--savepoint-format native"]);
-        soon("the job goes on", || {
-            let job = place.rest("demo", "jobs/overview")?["jobs"][0].clone();
-            (job["state"] == "RUNNING" && job["tasks"]["running"] == tasks).then_some(())
-        });
-        assert_eq!(place.job_id("demo"), job);
     }
+    soon("the job goes on", || {
+        let job = place.rest("demo", "jobs/overview")?["jobs"][0].clone();
+        (job["state"] == "RUNNING" && job["tasks"]["running"] == tasks).then_some(())
+    });
+    assert_eq!(place.job_id("demo"), job);
     for object in ["service/demo-master", "job/demo-master", "deployment/demo-task-manager"] {
         assert!(place.exists(object), "{object}");
     }
     let savepoints = place.savepoints("demo");
     assert!(
-        savepoints.len() == 2 && savepoints.iter().all(|savepoint| savepoint["progress"] == "failed"),
+        savepoints.len() >= 2 && savepoints.iter().all(|savepoint| savepoint["progress"] == "failed"),
         "{savepoints:?}"
     );
 

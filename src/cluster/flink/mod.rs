@@ -113,6 +113,12 @@ impl SavepointRequest {
         }
     }
 
+    /// The same request under another trigger ID.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(&self.format, self.directory.clone(), self.then)
+    }
+
     /// Path below the job, and body. The keys of the two are spelled differently, and Flink ignores those that it does
     /// not know. Source: `SavepointTriggerRequestBody`, `StopWithSavepointRequestBody`.
     fn parts(&self) -> (&'static str, Value) {

@@ -7,6 +7,7 @@ mod aftermath;
 mod end;
 mod record;
 mod settle;
+mod tasks;
 
 use std::time::Duration;
 
@@ -16,10 +17,12 @@ use tokio::time::Instant;
 
 use super::flink::{Flink, Reply, SavepointRequest};
 use super::ledger::Ledger;
+use crate::core::diagnosis::{JobOverview, JobState};
 use crate::core::history::{History, Savepoint};
 use crate::error::{Error, Kind, Result};
 
 pub use end::{Ended, JobEnd, JobManagerEnd, cancel, ends, until_jobmanager_ends};
+use settle::Outcome;
 pub use settle::{Patience, follow, settle};
 
 /// Time between two questions for a savepoint at first; it grows to [`MAX_POLL`].
@@ -52,32 +55,58 @@ pub struct Writing {
     pub size: Option<u64>,
     /// Tasks that have written theirs, and all of them.
     pub tasks: Option<(u64, u64)>,
+    /// Nothing is written yet, because not all tasks run: those that do, and all of them.
+    pub missing: Option<(u32, u32)>,
 }
 
-/// Takes a savepoint of the job `job_id`, as `request` says, and gives its path, which is in the history by then.
+/// How often a savepoint is asked for that is refused only because tasks are being restarted.
+const ATTEMPTS: usize = 3;
+
+/// Takes a savepoint of `job`, as `request` says, and gives its path, which is in the history by then.
+///
+/// It is asked for when all tasks run, and once more under another trigger ID where they were restarted just then.
 ///
 /// # Errors
 /// Job failed, when Flink cannot write the savepoint; what became of the job is told.
 pub async fn take(
     flink: &Flink,
     ledger: &mut Ledger,
-    job_id: &str,
+    job: &JobOverview,
     request: &SavepointRequest,
     origin: &Origin,
-    told: impl FnMut(Writing),
+    mut told: impl FnMut(Writing),
 ) -> Result<String> {
-    let savepoint = trigger(flink, ledger, job_id, request, origin).await?;
+    let mut request = request.clone();
+    let mut job = job.clone();
+    for _ in 1..ATTEMPTS {
+        let savepoint = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
+        match settle::outcome(flink, ledger, savepoint, &mut told).await? {
+            Outcome::Written(path) => return Ok(path),
+            Outcome::Failed(savepoint, cause) if tasks::were_missing(&cause) => {
+                record::failure(ledger, *savepoint, &cause).await?;
+                request = request.again();
+                // What is known of its tasks is what Flink has just denied.
+                job.state = JobState::Restarting;
+                tokio::time::sleep(MAX_POLL).await;
+            }
+            Outcome::Failed(savepoint, cause) => return settle::failed(flink, ledger, *savepoint, &cause).await,
+        }
+    }
+    let savepoint = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
     follow(flink, ledger, savepoint, told).await
 }
 
-/// Asks Flink for a savepoint until it has taken the request, and gives the record of it.
+/// Asks Flink for a savepoint, as soon as all tasks run, until it has taken the request, and gives the record of it.
 pub async fn trigger(
     flink: &Flink,
     ledger: &mut Ledger,
-    job_id: &str,
+    job: &JobOverview,
     request: &SavepointRequest,
     origin: &Origin,
+    told: impl FnMut(Writing),
 ) -> Result<Savepoint> {
+    tasks::until_all_run(flink, job, told).await?;
+    let job_id = &job.jid;
     let now = Timestamp::now().to_string();
     let mut savepoint = Savepoint {
         flink_version: origin.flink_version.clone(),

@@ -20,6 +20,14 @@ pub enum Patience {
     Look,
 }
 
+/// What came of a savepoint.
+pub(super) enum Outcome {
+    /// Its path.
+    Written(String),
+    /// Its record, and the cause in Flink's words.
+    Failed(Box<Savepoint>, String),
+}
+
 /// Waits until a savepoint that Flink was asked for is written, and gives its path, which is in the history by then.
 ///
 /// # Errors
@@ -28,8 +36,27 @@ pub async fn follow(
     flink: &Flink,
     ledger: &mut Ledger,
     savepoint: Savepoint,
-    mut told: impl FnMut(Writing),
+    told: impl FnMut(Writing),
 ) -> Result<String> {
+    match outcome(flink, ledger, savepoint, told).await? {
+        Outcome::Written(path) => Ok(path),
+        Outcome::Failed(savepoint, cause) => failed(flink, ledger, *savepoint, &cause).await,
+    }
+}
+
+/// Writes down that a savepoint failed, and gives the error that tells what became of the job.
+pub(super) async fn failed<T>(flink: &Flink, ledger: &mut Ledger, savepoint: Savepoint, cause: &str) -> Result<T> {
+    let error = aftermath::unwritten(flink, &savepoint, cause).await;
+    record::fail(ledger, savepoint, error).await
+}
+
+/// Waits until a savepoint is written, which is in the history by then, or has failed, which is not.
+pub(super) async fn outcome(
+    flink: &Flink,
+    ledger: &mut Ledger,
+    savepoint: Savepoint,
+    mut told: impl FnMut(Writing),
+) -> Result<Outcome> {
     let begun = Instant::now();
     let mut last_answer = begun;
     let mut last_statistics = begun;
@@ -40,15 +67,14 @@ pub async fn follow(
             Ok(Reply::Answer(SavepointStatus::Completed(path))) => {
                 let size = size(flink, &savepoint.job_id, &path).await.or(writing.size);
                 record::complete(ledger, savepoint, &path, size).await?;
-                return Ok(path);
+                return Ok(Outcome::Written(path));
             }
             Ok(Reply::Answer(SavepointStatus::StopFailed(path, cause))) => {
                 record::complete(ledger, savepoint, &path, writing.size).await?;
                 return Err(stop_failed(&path, &cause));
             }
             Ok(Reply::Answer(SavepointStatus::Failed(cause))) => {
-                let error = aftermath::unwritten(flink, &savepoint, &cause).await;
-                return record::fail(ledger, savepoint, error).await;
+                return Ok(Outcome::Failed(Box::new(savepoint), cause));
             }
             Ok(Reply::Answer(SavepointStatus::InProgress)) => last_answer = Instant::now(),
             // Its JobManager was started anew.

@@ -148,7 +148,10 @@ pub struct JobOverview {
     /// When it ended, in milliseconds since 1970; -1 while it goes on.
     #[serde(default)]
     pub end_time: i64,
-    /// When its state last changed, in milliseconds since 1970.
+    /// Time since it was started, in milliseconds.
+    #[serde(default)]
+    pub duration: i64,
+    /// When its state, or that of one of its tasks, last changed, in milliseconds since 1970.
     #[serde(default)]
     pub last_modification: i64,
     /// Its subtasks.
@@ -161,6 +164,19 @@ impl JobOverview {
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.state == JobState::Running && self.tasks.total > 0 && self.tasks.running == self.tasks.total
+    }
+
+    /// Whether its tasks are all there for a savepoint: those that have finished take part too (1.15+).
+    /// Flink itself decides where it does not tell its tasks.
+    #[must_use]
+    pub fn can_be_saved(&self) -> bool {
+        self.state == JobState::Running && self.tasks.running + self.tasks.finished >= self.tasks.total
+    }
+
+    /// The JobManager's clock when it told this of a job that goes on, in milliseconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> Option<i64> {
+        (self.start_time > 0 && self.duration > 0).then(|| self.start_time + self.duration)
     }
 
     /// When the job was started, by the JobManager's clock.
@@ -268,6 +284,23 @@ mod tests {
         assert_eq!(job.state.to_string(), "DREAMING");
         assert!(job.started().is_none() && !job.is_healthy());
         assert!(serde_json::from_str::<JobsOverview>("{}").unwrap().main_job().is_none());
+    }
+
+    #[test]
+    fn a_savepoint_needs_tasks_that_run_or_have_finished() {
+        let job = |state: &str, running: u32, finished: u32| -> JobOverview {
+            let tasks = serde_json::json!({"total": 3, "running": running, "finished": finished});
+            let job = serde_json::json!({"jid": "a", "state": state, "start-time": 7, "duration": 5, "tasks": tasks});
+            serde_json::from_value(job).unwrap()
+        };
+        assert!(job("RUNNING", 3, 0).can_be_saved());
+        assert!(job("RUNNING", 2, 1).can_be_saved());
+        assert!(!job("RUNNING", 2, 0).can_be_saved());
+        assert!(!job("RESTARTING", 3, 0).can_be_saved());
+        assert_eq!(job("RUNNING", 3, 0).now(), Some(12));
+        let untold: JobOverview = serde_json::from_str(r#"{"jid":"a","state":"RUNNING"}"#).unwrap();
+        assert!(untold.can_be_saved(), "Flink decides");
+        assert_eq!(untold.now(), None);
     }
 
     #[test]

@@ -110,15 +110,6 @@ impl Checkpoints {
             .find(|entry| entry.is_savepoint && entry.status == "IN_PROGRESS")
     }
 
-    /// The newest savepoint that failed, if it is among the newest.
-    #[must_use]
-    pub fn failed_savepoint(&self) -> Option<&Checkpoint> {
-        let entries = self.latest.failed.iter().chain(&self.history);
-        entries
-            .filter(|entry| entry.is_savepoint && entry.status == "FAILED")
-            .max_by_key(|entry| entry.trigger_timestamp)
-    }
-
     /// The savepoint at `path`, if it is among the newest.
     #[must_use]
     pub fn savepoint_at(&self, path: &str) -> Option<&Checkpoint> {

@@ -1,0 +1,174 @@
+//! Savepoints that Flink does not write: what is told of the job, and what is asked once more.
+
+use serde_json::{Value, json as tree};
+
+use crate::change::{FLINK, HISTORY, ID, comes_anew, completed, dry_runs, made, reads, resume, runs, statistics};
+use crate::sandbox::Sandbox;
+use crate::server::{Server, get, json, post, put, text};
+use crate::snapshot;
+
+/// Milliseconds since 1970 by the clock of a JobManager that is decades behind.
+const JOBMANAGER_NOW: i64 = 1_000_000;
+
+/// How a job stands, in Flink's overview; its tasks changed before or after anything was asked.
+fn stands(server: &Server, state: &str, changed: bool) {
+    let last = if changed { JOBMANAGER_NOW } else { 10 };
+    let running = u8::from(state == "RUNNING");
+    let jobs = tree!({"jobs": [{"jid": ID, "name": "j", "state": state, "start-time": 1, "end-time": -1,
+        "duration": JOBMANAGER_NOW - 1, "last-modification": last, "tasks": {"total": 1, "running": running}}]});
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&jobs));
+}
+
+/// A stop whose savepoint fails with `trace`.
+fn savepoint_fails(server: &Server, trace: &str) {
+    server
+        .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
+        .answer(text(202, "{}"));
+    let failed =
+        tree!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"class": "x", "stack-trace": trace}}});
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .answer(json(&failed));
+}
+
+/// What Flink tells of the job after a failed savepoint; the exception is new, or older than the savepoint.
+fn tells(server: &Server, completed: u8, root: &str, new: bool) {
+    let timestamp = if new { JOBMANAGER_NOW } else { 10 };
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
+        .answer(json(&tree!({"counts": {"completed": completed}})));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/exceptions")))
+        .answer(json(
+            &tree!({"exceptionHistory": {"entries": [{"stacktrace": root, "timestamp": timestamp}]}}),
+        ));
+}
+
+fn stop_begins(server: &Server, writes: usize) {
+    reads(server, &made(&tree!([])));
+    runs(server);
+    dry_runs(server);
+    server
+        .expect(put(HISTORY))
+        .times(writes)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+}
+
+#[test]
+fn a_savepoint_that_fails_leaves_the_job_running() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let trace =
+        "java.util.concurrent.CompletionException: x\nCaused by: java.io.IOException: No space left on device\n";
+    stop_begins(server, 2);
+    savepoint_fails(server, trace);
+    stands(server, "RUNNING", false);
+    tells(server, 0, "a.Old: x", false);
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    snapshot!(outcome);
+}
+
+const NOT_SUPPORTED: &str =
+    "java.io.IOException: x\n\tat a.B\nCaused by: java.lang.UnsupportedOperationException: Not supported yet.\n";
+
+#[test]
+fn a_savepoint_that_breaks_its_task_is_told_with_what_became_of_the_job() {
+    for (completed, state, reason, told) in [
+        (
+            3,
+            "RUNNING",
+            "Checkpoint Coordinator is suspending.",
+            "and restarted the job from its last checkpoint",
+        ),
+        (
+            0,
+            "RESTARTING",
+            "FailoverRegion is restarting.",
+            "and restarted the job from its beginning",
+        ),
+        (0, "FAILED", "Task has failed.", "and the job failed with it"),
+    ] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        stop_begins(server, 2);
+        savepoint_fails(
+            server,
+            &format!("java.util.concurrent.CompletionException: x\nCaused by: a.CheckpointException: {reason}\n"),
+        );
+        stands(server, state, true);
+        tells(server, completed, NOT_SUPPORTED, true);
+        let outcome = resume(&sandbox, &[]);
+        assert_eq!(outcome.code, Some(6), "{outcome}");
+        for text in [told, "Not supported yet", "--savepoint-format native"] {
+            assert!(outcome.stderr.contains(text), "{outcome}");
+        }
+    }
+}
+
+/// Flink's exceptions are seconds old, and hold those of the failure before.
+#[test]
+fn an_older_failure_is_not_taken_for_that_of_the_savepoint() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    stop_begins(server, 2);
+    savepoint_fails(server, "a.CheckpointException: FailoverRegion is restarting.\n");
+    for new in [false, false, true] {
+        stands(server, "RUNNING", true);
+        tells(server, 3, if new { NOT_SUPPORTED } else { "a.Old: x" }, new);
+    }
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    snapshot!(outcome);
+}
+
+#[test]
+fn a_savepoint_is_asked_for_when_all_tasks_run_and_once_more_where_they_were_restarted_just_then() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(&tree!([])));
+    for state in ["RESTARTING", "RESTARTING", "RUNNING"] {
+        stands(server, state, true);
+    }
+    dry_runs(server);
+    let missing = "Checkpoint triggering task t (1/1) is not being executed at the moment. Aborting checkpoint. Failure reason: Not all required tasks are currently running.";
+    savepoint_fails(server, &format!("a.CheckpointException: {missing}\n"));
+    stands(server, "RUNNING", false);
+    server
+        .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
+        .answer(text(202, "{}"));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .answer(json(&completed()));
+    statistics(server);
+    comes_anew(server, 5);
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    // Each request has a trigger ID of its own, and both are in the history.
+    let requests = server.requests();
+    let triggers: Vec<Value> = requests
+        .iter()
+        .filter(|request| request.path.ends_with("/stop"))
+        .map(|request| serde_json::from_slice::<Value>(&request.body).unwrap()["triggerId"].clone())
+        .collect();
+    assert!(triggers.len() == 2 && triggers[0] != triggers[1], "{triggers:?}");
+    let written = requests.iter().rfind(|request| request.path == HISTORY).unwrap();
+    let history: Value = serde_json::from_slice(&written.body).unwrap();
+    let savepoints: Value = serde_json::from_str(history["data"]["savepoints"].as_str().unwrap()).unwrap();
+    let told: Vec<_> = savepoints
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|savepoint| (savepoint["triggerId"].clone(), savepoint["progress"].clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (triggers[0].clone(), Value::from("failed")),
+            (triggers[1].clone(), Value::from("completed"))
+        ]
+    );
+    snapshot!(outcome);
+}
