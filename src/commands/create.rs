@@ -1,7 +1,6 @@
 //! `create`: a cluster from flags, a file, or the seed's variables.
 
-use std::path::PathBuf;
-
+use super::files::FileArgs;
 use super::launch::{self, LaunchArgs};
 use super::spec_args::{self, SpecArgs};
 use crate::cluster::api::Cluster;
@@ -31,9 +30,8 @@ pub struct CreateArgs {
     /// Name of the cluster [variable: FLINK_APPLICATION_NAME]
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// FlinkDeployment to create from; - is standard input; repeatable
-    #[arg(long = "file", short, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    files: FileArgs,
     #[command(flatten)]
     launch: LaunchArgs,
     #[command(flatten)]
@@ -81,6 +79,11 @@ pub async fn create_all(
             "there are {} clusters in the files, and this takes {most}",
             specs.len()
         )));
+    }
+    if most < usize::MAX && specs.iter().any(|spec| spec.layer.suspended) {
+        return Err(Error::usage(
+            "the file says job.state: suspended, so there is no run to follow",
+        ));
     }
     for spec in &specs {
         if let (Some(wanted), Some(given)) = (&spec.layer.namespace, &connection.namespace)
@@ -130,10 +133,7 @@ fn resolve(args: &CreateArgs) -> Result<Vec<Spec>> {
         name: args.name.clone(),
         ..args.spec.layer()?
     };
-    let mut files = Vec::new();
-    for file in &args.files {
-        files.extend(spec_args::read_file(file)?);
-    }
+    let mut files = args.files.read()?;
     if files.is_empty() {
         files.push(Layer::default());
     }
@@ -147,7 +147,14 @@ fn resolve(args: &CreateArgs) -> Result<Vec<Spec>> {
     let layers = files
         .into_iter()
         .map(|file| flags.clone().over(file).over(environment.clone()));
-    layers.map(Spec::resolve).collect()
+    let specs = layers.map(Spec::resolve).collect::<Result<Vec<_>>>()?;
+    for (index, spec) in specs.iter().enumerate() {
+        let same = |other: &&Spec| other.name == spec.name && other.layer.namespace == spec.layer.namespace;
+        if specs[..index].iter().find(same).is_some() {
+            return Err(Error::usage(format!("cluster {} is there twice", spec.name)));
+        }
+    }
+    Ok(specs)
 }
 
 async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, launch: &LaunchArgs) -> Result<()> {
@@ -181,6 +188,12 @@ async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool,
         ui::note(
             "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",
         );
+    }
+    if spec.layer.suspended {
+        launch.told(&spec.name, "created", &draft)?;
+        let name = &spec.name;
+        ui::note(&format!("{name} is suspended: `kubectl flink resume {name}` starts it"));
+        return Ok(());
     }
     launch.report(cluster, &spec, "created", &draft).await
 }

@@ -93,12 +93,17 @@ impl LaunchArgs {
 
     /// Prints what was done, and waits until the job runs.
     pub async fn report(&self, cluster: &Cluster, spec: &Spec, done: &str, manifests: &Manifests) -> Result<()> {
-        if self.output.is_some() {
-            self.print(manifests, done)?;
-        } else {
-            ui::data(&format!("cluster/{} {done}\n", spec.name))?;
-        }
+        self.told(&spec.name, done, manifests)?;
         self.wait(cluster, &spec.name, spec.parallelism).await
+    }
+
+    /// Prints what was done.
+    pub fn told(&self, name: &ClusterName, done: &str, manifests: &Manifests) -> Result<()> {
+        if self.output.is_some() {
+            self.print(manifests, done)
+        } else {
+            ui::data(&format!("cluster/{name} {done}\n"))
+        }
     }
 
     /// Tells that nothing had to be done, and waits until the job runs.
@@ -107,6 +112,15 @@ impl LaunchArgs {
         if self.is_dry_run() {
             return Ok(());
         }
+        self.wait(cluster, name, parallelism).await
+    }
+
+    /// Prints that a cluster was resumed whose objects stay, and waits until the job runs.
+    pub async fn resumed(&self, cluster: &Cluster, name: &ClusterName, parallelism: u32) -> Result<()> {
+        if self.is_dry_run() {
+            return ui::data(&format!("cluster/{name} resumed (server dry run)\n"));
+        }
+        ui::data(&format!("cluster/{name} resumed\n"))?;
         self.wait(cluster, name, parallelism).await
     }
 

@@ -8,6 +8,7 @@ pub mod delete;
 mod delete_plan;
 pub mod doctor;
 pub mod exceptions;
+pub mod files;
 mod halt;
 mod launch;
 pub mod list;

@@ -4,10 +4,11 @@ use super::launch::LaunchArgs;
 use super::savepoint_resume::{self, ResumeArgs};
 use super::standing::{Situation, Standing};
 use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::deploy;
 use crate::core::names::ClusterName;
 use crate::error::Result;
 
-/// Resume a suspended cluster from its last savepoint
+/// Resume a suspended cluster from its last savepoint, or start one that was created suspended
 ///
 /// Everything is as it was before `suspend`; `savepoint-resume` can change the cluster as well. A cluster that runs is
 /// left alone.
@@ -34,6 +35,12 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
             .launch
             .wait_unchanged(&cluster, &name, standing.parallelism())
             .await;
+    }
+    if standing.was_created_suspended().await? {
+        if !args.launch.is_dry_run() {
+            deploy::unsuspend(&cluster, &name, standing.replicas_before()).await?;
+        }
+        return args.launch.resumed(&cluster, &name, standing.parallelism()).await;
     }
     let args = ResumeArgs::plain(args.name, args.launch);
     savepoint_resume::resume(&cluster, standing, Situation::Ended, args, "resume").await

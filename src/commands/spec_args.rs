@@ -259,21 +259,6 @@ pub fn environment() -> Result<Layer> {
     })
 }
 
-/// Reads FlinkDeployments from a file; `-` is standard input.
-pub fn read_file(path: &Path) -> Result<Vec<Layer>> {
-    let (text, source) = if path == Path::new("-") {
-        (std::io::read_to_string(std::io::stdin()), "standard input".to_owned())
-    } else {
-        (std::fs::read_to_string(path), path.display().to_string())
-    };
-    let text = text.map_err(|e| Error::usage(format!("cannot read {source}: {e}")))?;
-    let layers = flink_deployment::read(&text, &source)?;
-    if layers.is_empty() {
-        return Err(Error::usage(format!("{source}: there is no FlinkDeployment in it")));
-    }
-    Ok(layers)
-}
-
 fn check_key(key: &str, said: &str) -> Result<()> {
     if let Some(instead) = owned_key(key) {
         return Err(Error::usage(format!(

@@ -94,6 +94,28 @@ impl Standing {
         deployment.map_or(0, |deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(1))
     }
 
+    /// Whether the cluster was created suspended, and never ran: it is to be started, and not to go on from anywhere.
+    pub async fn was_created_suspended(&self) -> Result<bool> {
+        let Some(job) = &self.live.job else { return Ok(false) };
+        let revision = job["metadata"]["annotations"][REVISION].as_str();
+        let history = self.ledger.history();
+        let saved = history.savepoints.iter().any(|savepoint| {
+            savepoint
+                .revision
+                .is_some_and(|number| Some(number.to_string().as_str()) == revision)
+        });
+        Ok(job["spec"]["suspend"] == true && !saved && deploy::never_ran(&self.cluster, &self.name).await?)
+    }
+
+    /// TaskManagers that there were before the cluster was suspended.
+    pub fn replicas_before(&self) -> u64 {
+        let noted = self.live.deployment.as_ref().and_then(|deployment| {
+            let note = &deployment["metadata"]["annotations"][manifests::SUSPENDED_REPLICAS];
+            note.as_str()?.parse().ok()
+        });
+        noted.unwrap_or_else(|| self.replicas().max(1))
+    }
+
     /// The job's parallelism; 1 where the cluster was not made by this plugin.
     pub fn parallelism(&self) -> u32 {
         let told = self

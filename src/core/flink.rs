@@ -172,6 +172,21 @@ pub fn without_effect(key: &str) -> Option<&'static str> {
     }
 }
 
+/// Why a FlinkDeployment's configuration `key` can be left out: it is about what the operator does beside the job, not about
+/// the job. `None` for all others.
+#[must_use]
+pub fn beside_the_job(key: &str) -> Option<&'static str> {
+    if key.starts_with("job.autoscaler.") {
+        Some("there is no autoscaler here; kubectl flink scale changes the parallelism")
+    } else if key.starts_with("kubernetes.operator.") {
+        Some("only the operator reads it")
+    } else if key.starts_with("kubernetes.rest-service.") {
+        Some("the Service is that of the templates; --node-port opens it")
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

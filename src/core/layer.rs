@@ -219,6 +219,9 @@ pub struct Layer {
     pub annotations: BTreeMap<String, String>,
     /// Logging configuration files of Flink's conf folder, name to content.
     pub log_configuration: BTreeMap<String, String>,
+    /// Created without Pods, to be resumed later. It is a wish for a create, not part of what the cluster is: no revision
+    /// has it.
+    pub suspended: bool,
 }
 
 impl RoleLayer {
@@ -279,6 +282,7 @@ impl Layer {
             labels: map(lower.labels, self.labels),
             annotations: map(lower.annotations, self.annotations),
             log_configuration: map(lower.log_configuration, self.log_configuration),
+            suspended: self.suspended || lower.suspended,
         }
     }
 }

@@ -51,7 +51,11 @@ impl Spec {
                 ));
             }
         };
-        let parallelism = layer.parallelism.unwrap_or(1);
+        // All slots of the TaskManagers, where their number is said and nothing else: as the operator has it.
+        let all_slots = layer
+            .task_managers
+            .map(|count| count.saturating_mul(layer.slots.unwrap_or(1)));
+        let parallelism = layer.parallelism.or(all_slots).unwrap_or(1);
         if !(1..=MAX_PARALLELISM).contains(&parallelism) {
             return Err(Error::usage(format!(
                 "invalid parallelism {parallelism}: Flink takes 1 to {MAX_PARALLELISM}"

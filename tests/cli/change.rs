@@ -8,19 +8,19 @@ use crate::snapshot;
 
 const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
 const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
-const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
+pub const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
+pub const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
 pub const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
-const PODS: &str = "/api/v1/namespaces/default/pods";
+pub const PODS: &str = "/api/v1/namespaces/default/pods";
 pub const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
 pub const ID: &str = "00000000000000000000000000000001";
 
 /// The objects and the history that `create demo` leaves.
 pub struct Made {
-    service: Value,
-    job: Value,
-    deployment: Value,
-    history: Value,
+    pub service: Value,
+    pub job: Value,
+    pub deployment: Value,
+    pub history: Value,
 }
 
 pub fn made(savepoints: &Value) -> Made {

@@ -248,6 +248,17 @@ pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, replicas: u64)
     pods_gone(cluster, &selector, Gone::Ended, None).await
 }
 
+/// Lets a suspended Job start its Pods, and brings the TaskManagers back.
+pub async fn unsuspend(cluster: &Cluster, name: &ClusterName, replicas: u64) -> Result<()> {
+    let job = Target::object("patch", JOBS, cluster.namespace(), &name.master());
+    let deployment = Target::object("patch", DEPLOYMENTS, cluster.namespace(), &name.task_manager());
+    let (suspend, scale) = (
+        json!({"spec": {"suspend": false}}),
+        json!({"spec": {"replicas": replicas}}),
+    );
+    futures::try_join!(cluster.merge(&job, &suspend), cluster.merge(&deployment, &scale)).map(|_| ())
+}
+
 /// A list of Pods, as far as it is needed.
 #[derive(Deserialize)]
 struct PodList {

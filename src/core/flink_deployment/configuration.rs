@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::fields::{Faults, Section};
-use crate::core::flink::{KUBERNETES_HA_FACTORY, owned_key, without_effect};
+use crate::core::flink::{self, KUBERNETES_HA_FACTORY, owned_key, without_effect};
 use crate::core::layer::{Layer, RoleLayer};
 use crate::core::quantity;
 use crate::error::{Error, Result};
@@ -45,8 +45,11 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Layer, faul
     );
     moved.high_availability(layer);
 
-    let Moved { flat, faults, .. } = moved;
+    let Moved { mut flat, faults, .. } = moved;
     for key in flat.keys() {
+        if left_out(key, path).is_some() || as_in_templates(key, &flat[key]) {
+            continue;
+        }
         if let Some(instead) = owned_key(key) {
             let reason = format!("the plugin sets this key, use {instead}");
             faults.refuse(&format!("{path}{key}"), reason);
@@ -54,7 +57,33 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Layer, faul
             faults.refuse(&format!("{path}{key}"), format!("it has no effect here: {reason}"));
         }
     }
+    for key in flat.keys() {
+        if let Some(reason) = left_out(key, path) {
+            faults.warn(&format!("{path}{key}"), format!("left out: {reason}"));
+        }
+    }
+    flat.retain(|key, value| left_out(key, path).is_none() && !as_in_templates(key, value));
     layer.configuration = flat;
+}
+
+/// Why a key of a file is left out: the operator or its autoscaler would read it, and the job runs without. What is said on
+/// the command line is said to this plugin, and refused.
+fn left_out(key: &str, path: &str) -> Option<&'static str> {
+    (path == PATH).then(|| flink::beside_the_job(key)).flatten()
+}
+
+/// Whether the templates have this very value anyhow: files often repeat Flink's ports.
+fn as_in_templates(key: &str, value: &str) -> bool {
+    const SAME: [(&str, &str); 7] = [
+        ("jobmanager.rpc.port", "6123"),
+        ("blob.server.port", "6124"),
+        ("rest.port", "8081"),
+        ("rest.address", "0.0.0.0"),
+        ("rest.bind-address", "0.0.0.0"),
+        ("jobmanager.bind-host", "0.0.0.0"),
+        ("taskmanager.rpc.port", "6122"),
+    ];
+    SAME.contains(&(key, value.trim()))
 }
 
 /// Puts a value of any depth under its dotted key, as Flink reads its config.yaml.

@@ -7,13 +7,14 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// All that is wrong with a file.
+/// All that is wrong with a file, and all that is left out of it.
 #[derive(Default)]
 pub(super) struct Faults {
     source: String,
     /// Source, path and reason.
     found: Vec<(String, String, String)>,
     hints: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Faults {
@@ -26,6 +27,11 @@ impl Faults {
     pub(super) fn refuse(&mut self, path: &str, reason: impl Display) {
         self.found
             .push((self.source.clone(), path.to_owned(), reason.to_string()));
+    }
+
+    /// The field at `path` is left out, for that reason: the job runs as asked without it.
+    pub(super) fn warn(&mut self, path: &str, reason: impl Display) {
+        self.warnings.push(located(&self.source, path, &reason.to_string()));
     }
 
     /// Notes the error of `result`, if it is one, with its hints.
@@ -51,23 +57,25 @@ impl Faults {
             .any(|(source, place, _)| *source == self.source && place == path)
     }
 
-    /// One usage error of all faults, a line each.
-    pub(super) fn into_result(self) -> Result<()> {
+    /// What is left out, a line each; or one usage error of all faults.
+    pub(super) fn into_result(self) -> Result<Vec<String>> {
         if self.found.is_empty() {
-            return Ok(());
+            return Ok(self.warnings);
         }
         let lines: Vec<String> = self
             .found
             .iter()
-            .map(|(source, path, reason)| {
-                if path.is_empty() {
-                    format!("{source}: {reason}")
-                } else {
-                    format!("{source}: {path}: {reason}")
-                }
-            })
+            .map(|(source, path, reason)| located(source, path, reason))
             .collect();
         Err(self.hints.into_iter().fold(Error::usage(lines.join("\n")), Error::hint))
+    }
+}
+
+fn located(source: &str, path: &str, reason: &str) -> String {
+    if path.is_empty() {
+        format!("{source}: {reason}")
+    } else {
+        format!("{source}: {path}: {reason}")
     }
 }
 
@@ -113,6 +121,13 @@ impl Section {
     pub(super) fn refuse(&mut self, key: &'static str, reason: &str, faults: &mut Faults) {
         if self.take(key).is_some() {
             faults.refuse(&self.path(key), reason);
+        }
+    }
+
+    /// Known, and left out: the job runs without it as asked.
+    pub(super) fn leave_out(&mut self, key: &'static str, reason: &str, faults: &mut Faults) {
+        if self.take(key).is_some() {
+            faults.warn(&self.path(key), reason);
         }
     }
 

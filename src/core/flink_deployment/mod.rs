@@ -1,8 +1,9 @@
 //! The file format: the operator's custom resource FlinkDeployment, flink.apache.org/v1beta1.
 //!
 //! What it can say and three plain resources can do becomes a [`Layer`]; what they cannot do is refused by its path and
-//! the reason, and so is every field that is not known: nothing is dropped silently. Left out are only a server's own
-//! notes (`status`, `metadata.uid` and the like), which carry no wishes.
+//! the reason, and so is every field that is not known. What only adds something beside the job (an ingress, options of
+//! the operator and its autoscaler) is left out with a warning, and other kinds of objects are passed over with a word:
+//! nothing is dropped silently but a server's own notes (`status`, `metadata.uid` and the like), which carry no wishes.
 //!
 //! What a Layer can say and a FlinkDeployment cannot is kept in annotations, see [`annotations`].
 
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use self::fields::{Faults, Section};
+use self::fields::{Faults, Section, nearest};
 use super::layer::Layer;
 use crate::error::{Error, Result};
 
@@ -36,31 +37,62 @@ const KIND: &str = "FlinkDeployment";
 /// Flink's folder for jars that are part of the image. Its entrypoint finds the job there without being told.
 const USRLIB: &str = "local:///opt/flink/usrlib/";
 
+/// What a file has in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Documents {
+    /// Its FlinkDeployments.
+    pub layers: Vec<Layer>,
+    /// What of them is left out, each with its place and the reason.
+    pub warnings: Vec<String>,
+    /// Objects of other kinds, each with its place.
+    pub passed_over: Vec<String>,
+}
+
 /// Reads the FlinkDeployments of a file: YAML with any number of documents, or JSON; a List of them too.
 ///
 /// `source` is the file's name for messages.
 ///
 /// # Errors
-/// Usage error: malformed YAML with line and column, no FlinkDeployment at all, or every fault of every document, a line
-/// each.
-pub fn read(text: &str, source: &str) -> Result<Vec<Layer>> {
+/// Usage error: malformed YAML with line and column, or every fault of every FlinkDeployment, a line each.
+pub fn read_all(text: &str, source: &str) -> Result<Documents> {
     let documents = parse(text, source)?;
     let several = documents.len() > 1;
     let mut faults = Faults::default();
-    let mut layers = Vec::new();
+    let mut found = Documents::default();
     for (index, document) in documents.into_iter().enumerate() {
         let source = if several {
             format!("{source}: document {}", index + 1)
         } else {
             source.to_owned()
         };
-        read_document(document, &source, &mut faults, &mut layers);
+        read_document(document, &source, &mut faults, &mut found);
     }
-    faults.into_result()?;
+    found.warnings = faults.into_result()?;
+    Ok(found)
+}
+
+/// The FlinkDeployments alone, of a text that must have one.
+///
+/// # Errors
+/// As [`read_all`], and usage error when there is none.
+pub fn read(text: &str, source: &str) -> Result<Vec<Layer>> {
+    let Documents {
+        layers, passed_over, ..
+    } = read_all(text, source)?;
     if layers.is_empty() {
-        return Err(Error::usage(format!("{source}: there is no {KIND} in it")));
+        return Err(none(source, &passed_over));
     }
     Ok(layers)
+}
+
+/// The error for a `source` without a FlinkDeployment.
+#[must_use]
+pub fn none(source: &str, passed_over: &[String]) -> Error {
+    let error = Error::usage(format!("{source}: there is no {KIND} in it"));
+    match passed_over {
+        [] => error,
+        others => error.hint(format!("there is: {}; kubectl apply takes them", others.join(", "))),
+    }
 }
 
 /// Reads configuration that was given as `-D` options: keys that have a place of their own go there, as in a file.
@@ -76,8 +108,7 @@ pub fn read_options(configuration: BTreeMap<String, String>, source: &str) -> Re
     let section = Section::new("", Value::Object(fields.collect()), &mut faults);
     let mut layer = Layer::default();
     configuration::read(section, "-D", &mut layer, &mut faults);
-    faults.into_result()?;
-    Ok(layer)
+    faults.into_result().map(|_| layer)
 }
 
 /// The documents of a file, the empty ones left out.
@@ -111,7 +142,7 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-fn read_document(document: Value, source: &str, faults: &mut Faults, layers: &mut Vec<Layer>) {
+fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut Documents) {
     faults.within(source);
     let mut root = Section::new("", document, faults);
     let kind = root.text("kind", faults);
@@ -121,7 +152,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, layers: &mu
         root.take("apiVersion");
         root.take("metadata");
         for (index, item) in root.list("items", faults).into_iter().enumerate() {
-            read_document(item, &format!("{source}: items[{index}]"), faults, layers);
+            read_document(item, &format!("{source}: items[{index}]"), faults, found);
         }
         faults.within(source);
         root.finish(faults);
@@ -131,7 +162,16 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, layers: &mu
         Some(KIND) => {}
         Some(other) => {
             // Its fields mean something else: to list them as unknown would only hide the reason.
-            faults.refuse("kind", foreign_kind(other));
+            match foreign_kind(other) {
+                Some(reason) => faults.refuse("kind", reason),
+                None => {
+                    let name = root.section("metadata", faults).and_then(|mut it| it.take("name"));
+                    let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
+                    found
+                        .passed_over
+                        .push(format!("{source}: {other} {name}").trim_end().to_owned());
+                }
+            }
             return;
         }
         None if faults.has("kind") => return,
@@ -143,20 +183,20 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, layers: &mu
         None if faults.has("apiVersion") => {}
         None => faults.refuse("apiVersion", format!("it is missing; it must be {API_VERSION}")),
     }
-    layers.push(read::layer(root, faults));
+    found.layers.push(read::layer(root, faults));
 }
 
-/// Why a document of another kind is not read.
-fn foreign_kind(kind: &str) -> String {
+/// Why a document of another kind is refused; `None`: it is passed over, as it has nothing to do with Flink.
+fn foreign_kind(kind: &str) -> Option<String> {
     let reason = match kind {
         "FlinkSessionJob" => "it runs in a session cluster, and the plugin runs application clusters only",
-        "FlinkStateSnapshot" => "take a savepoint with kubectl flink savepoint",
         "FlinkBlueGreenDeployment" => "the plugin runs one cluster at a time; write its template as a FlinkDeployment",
         "FlinkCluster" | "FlinkApplication" => "it belongs to another operator; write it as a FlinkDeployment",
-        "Service" | "Job" | "Deployment" | "Pod" | "ConfigMap" => {
-            "it is a plain Kubernetes resource, which kubectl apply takes"
+        _ => {
+            let meant = nearest(kind, [KIND, "FlinkStateSnapshot"].into_iter())?;
+            return (meant == KIND && kind != "FlinkStateSnapshot")
+                .then(|| format!("{kind:?} is not known; did you mean {KIND}?"));
         }
-        _ => return format!("{kind:?} is not supported, only {KIND}"),
     };
-    format!("{kind} is not supported: {reason}")
+    Some(format!("{kind} is not supported: {reason}"))
 }

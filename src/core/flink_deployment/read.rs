@@ -64,7 +64,8 @@ fn metadata(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
     section.finish(faults);
 }
 
-/// Labels by which the plugin knows the objects of a cluster. One that says what the plugin says too is left out.
+/// Labels by which the plugin knows the objects of a cluster. They are left out: charts and other tools set them without
+/// asking anybody.
 fn own_labels(layer: &mut Layer, faults: &mut Faults) {
     let Ok(placeholder) = ClusterName::new("x") else { return };
     for (key, _) in names::labels(&placeholder, names::MASTER) {
@@ -78,9 +79,9 @@ fn own_labels(layer: &mut Layer, faults: &mut Faults) {
             _ => false,
         };
         if !same {
-            faults.refuse(
+            faults.warn(
                 &format!("metadata.labels.{key}"),
-                "the plugin sets this label itself, to know the objects of a cluster",
+                "left out: the plugin sets this label itself, to know the objects of a cluster",
             );
         }
     }
@@ -109,14 +110,14 @@ fn spec(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
             );
         }
     }
-    section.refuse(
+    section.leave_out(
         "ingress",
-        "three plain resources cannot carry an ingress; create an Ingress to the Service yourself, or use --node-port",
+        "left out: a cluster has no Ingress; make one to its Service yourself, or use kubectl flink ui",
         faults,
     );
-    section.refuse(
+    section.leave_out(
         "restartNonce",
-        "there is no controller that watches it; use kubectl flink restart",
+        "left out: there is no controller that watches it; use kubectl flink restart",
         faults,
     );
     layer.pod_template = template(&mut section, faults);
@@ -145,6 +146,15 @@ fn spec(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
     if let Some(section) = section.section("flinkConfiguration", faults) {
         configuration::read(section, configuration::PATH, layer, faults);
     }
+    if let (Some(replicas), Some(parallelism)) = (layer.task_managers, layer.parallelism) {
+        let slots = replicas.saturating_mul(layer.slots.unwrap_or(1));
+        if slots < parallelism {
+            faults.warn(
+                "spec.taskManager.replicas",
+                format!("{replicas} TaskManagers have {slots} slots, fewer than the parallelism of {parallelism}"),
+            );
+        }
+    }
     section.finish(faults);
 }
 
@@ -159,8 +169,22 @@ fn role(mut section: Section, faults: &mut Faults) -> RoleLayer {
 }
 
 fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Value> {
-    let template = section.take("podTemplate")?;
+    let mut template = section.take("podTemplate")?;
     let path = section.path("podTemplate");
+    // Flink's own deployers write over it as well, so that nobody's Pods have it.
+    if let Some(labels) = template
+        .pointer_mut("/metadata/labels")
+        .and_then(|labels| labels.as_object_mut())
+    {
+        for key in [names::APP_LABEL, names::COMPONENT_LABEL] {
+            if labels.remove(key).is_some() {
+                faults.warn(
+                    &format!("{path}.metadata.labels.{key}"),
+                    "left out: the plugin finds the Pods of a cluster by this label",
+                );
+            }
+        }
+    }
     for (below, reason) in pod_template::faults(&template) {
         let dot = if below.is_empty() { "" } else { "." };
         faults.refuse(&format!("{path}{dot}{below}"), reason);
@@ -187,11 +211,11 @@ fn job(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
     layer.allow_non_restored_state = section.boolean("allowNonRestoredState", faults);
     match section.text("state", faults).as_deref() {
         None | Some("running") => {}
-        Some("suspended") => faults.refuse(
+        Some("suspended") => layer.suspended = true,
+        Some(other) => faults.refuse(
             "spec.job.state",
-            "a cluster that is created runs; stop a running one with kubectl flink stop",
+            format!("{other:?} is not possible, only running and suspended"),
         ),
-        Some(other) => faults.refuse("spec.job.state", format!("{other:?} is not possible, only running")),
     }
     // How the operator carries state from one generation to the next. Here each command says that itself, so that
     // nothing of it is kept.
@@ -207,12 +231,12 @@ fn job(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
         ("checkpointTriggerNonce", "use kubectl flink checkpoint"),
         (
             "savepointRedeployNonce",
-            "use kubectl flink resume with --from-savepoint",
+            "use kubectl flink savepoint-resume with --from-savepoint",
         ),
-        ("autoscalerResetNonce", "there is no autoscaler; remove it"),
+        ("autoscalerResetNonce", "there is no autoscaler either"),
     ] {
-        let reason = format!("there is no controller that watches it; {instead}");
-        section.refuse(nonce, &reason, faults);
+        let reason = format!("left out: there is no controller that watches it; {instead}");
+        section.leave_out(nonce, &reason, faults);
     }
     section.refuse(
         "initialStateReference",

@@ -1,6 +1,10 @@
 //! What is refused, and in which words.
 
+use serde_json::json;
+
+use super::read_all;
 use super::tests::{BASIC, map, one, refused, with_spec};
+use crate::core::quantity::Memory;
 
 #[test]
 fn malformed_yaml_has_a_place() {
@@ -24,8 +28,6 @@ fn every_fault_is_told_with_its_path() {
   image: 5
   imagePullPolicy: Sometimes
   flinkVersion: '1.20'
-  ingress: {template: x}
-  restartNonce: 1
   mode: session
   logConfiguration: {../x: a}
   podTemplate: {spec: {containers: [{name: flink-main-container, args: [x]}]}}
@@ -34,9 +36,8 @@ fn every_fault_is_told_with_its_path() {
   job:
     parallelism: 0
     args: [1]
-    state: suspended
+    state: asleep
     upgradeMode: never
-    savepointTriggerNonce: 1
     initialStateReference: {path: x}
     jarUri: x",
     );
@@ -47,20 +48,16 @@ fn every_fault_is_told_with_its_path() {
         "spec.image: it must be a text: put 5 in quotes",
         "spec.imagePullPolicy: \"Sometimes\" is not possible",
         "spec.flinkVersion: \"1.20\" is not possible",
-        "spec.ingress: three plain resources cannot carry an ingress",
-        "spec.restartNonce: ",
         "spec.mode: ",
         "spec.logConfiguration.../x: ",
         "spec.podTemplate.spec.containers[0].args: ",
         "spec.jobManager.replicas: 0 is not possible",
         "spec.jobManager.resource.memory: ",
-        "spec.taskManager.resource: resources says the same",
         "spec.taskManager.podTemplate: it must be a map",
         "spec.job.parallelism: 0 is not possible",
         "spec.job.args[0]: it must be a text",
         "spec.job.state: ",
         "spec.job.upgradeMode: ",
-        "spec.job.savepointTriggerNonce: ",
         "spec.job.initialStateReference: ",
         "spec.job.jarUri: unknown field; did you mean jarURI?",
     ] {
@@ -70,7 +67,7 @@ fn every_fault_is_told_with_its_path() {
             "{want}\nin\n{message}"
         );
     }
-    assert_eq!(lines.len(), 20, "{message}");
+    assert_eq!(lines.len(), 16, "{message}");
 }
 
 #[test]
@@ -80,8 +77,11 @@ fn other_kinds_and_session_clusters_are_refused() {
             "kind: FlinkSessionJob\nspec: {a: b}",
             "job.yaml: kind: FlinkSessionJob is not supported: ",
         ),
-        ("kind: Service", "job.yaml: kind: Service is not supported: "),
-        ("kind: Nonsense", "job.yaml: kind: \"Nonsense\" is not supported"),
+        ("kind: Service", "job.yaml: there is no FlinkDeployment in it"),
+        (
+            "kind: FlinkDeploymnt",
+            "job.yaml: kind: \"FlinkDeploymnt\" is not known; did you mean FlinkDeployment?",
+        ),
         ("a: b", "job.yaml: kind: it is missing"),
         ("[]", "job.yaml: it must be a map"),
         (
@@ -100,8 +100,81 @@ fn other_kinds_and_session_clusters_are_refused() {
         let message = refused(text);
         assert!(message.starts_with(want), "{message}");
     }
-    let second = refused(&format!("{BASIC}\n---\nkind: Job\n"));
-    assert!(second.starts_with("job.yaml: document 2: kind: Job"), "{second}");
+    let second = refused(&format!("{BASIC}\n---\nkind: FlinkSessionJob\n"));
+    assert!(
+        second.starts_with("job.yaml: document 2: kind: FlinkSessionJob"),
+        "{second}"
+    );
+}
+
+/// What kustomize puts out beside it.
+#[test]
+fn objects_of_other_kinds_are_passed_over_and_told() {
+    let text = format!(
+        "{BASIC}\n---\nkind: ConfigMap\nmetadata: {{name: x}}\n---\nkind: FlinkStateSnapshot\n---\nkind: List\nitems: [{{kind: Role}}]\n"
+    );
+    let found = read_all(&text, "job.yaml").unwrap();
+    assert_eq!(found.layers, [one(BASIC)]);
+    assert_eq!(
+        found.passed_over,
+        [
+            "job.yaml: document 2: ConfigMap x",
+            "job.yaml: document 3: FlinkStateSnapshot",
+            "job.yaml: document 4: items[0]: Role"
+        ]
+    );
+}
+
+#[test]
+fn what_only_adds_something_beside_the_job_is_left_out_with_a_warning() {
+    let text = "apiVersion: flink.apache.org/v1beta1
+kind: FlinkDeployment
+metadata: {labels: {app: chart, app.kubernetes.io/managed-by: Helm, team: data}}
+spec:
+  ingress: {template: x}
+  restartNonce: 1
+  flinkConfiguration:
+    job.autoscaler.enabled: 'true'
+    kubernetes.operator.periodic.savepoint.interval: 6h
+    kubernetes.rest-service.exposed.type: LoadBalancer
+    jobmanager.rpc.port: 6123
+    state.backend.type: rocksdb
+  podTemplate: {metadata: {labels: {app: chart, team: data}}}
+  jobManager: {resource: {memory: 1g}, resources: {limits: {memory: 2g}}}
+  taskManager: {replicas: 2}
+  job: {parallelism: 3, state: suspended, savepointTriggerNonce: 0, autoscalerResetNonce: 1}";
+    let found = read_all(text, "job.yaml").unwrap();
+    for want in [
+        "metadata.labels.app: ",
+        "metadata.labels.app.kubernetes.io/managed-by: ",
+        "spec.ingress: left out",
+        "spec.restartNonce: left out",
+        "spec.flinkConfiguration.job.autoscaler.enabled: left out",
+        "spec.flinkConfiguration.kubernetes.operator.periodic.savepoint.interval: left out",
+        "spec.flinkConfiguration.kubernetes.rest-service.exposed.type: left out",
+        "spec.podTemplate.metadata.labels.app: left out",
+        "spec.jobManager.resource: left out",
+        "spec.taskManager.replicas: 2 TaskManagers have 2 slots, fewer than the parallelism of 3",
+        "spec.job.savepointTriggerNonce: left out",
+        "spec.job.autoscalerResetNonce: left out",
+    ] {
+        let want = format!("job.yaml: {want}");
+        assert!(
+            found.warnings.iter().any(|line| line.starts_with(&want)),
+            "{want}\n{:#?}",
+            found.warnings
+        );
+    }
+    assert_eq!(found.warnings.len(), 12, "{:#?}", found.warnings);
+    let layer = &found.layers[0];
+    assert!(layer.suspended);
+    assert_eq!(layer.labels, map(&[("team", "data")]));
+    assert_eq!(layer.configuration, map(&[("state.backend.type", "rocksdb")]));
+    assert_eq!(layer.job_manager.memory, Some(Memory::from_bytes(2 << 30)));
+    assert_eq!(
+        layer.pod_template.as_ref().unwrap()["metadata"]["labels"],
+        json!({"team": "data"})
+    );
 }
 
 #[test]
@@ -112,7 +185,7 @@ fn configuration_keys_that_cannot_be() {
             "kubernetes.cluster-id: the plugin sets this key, use the cluster's name",
         ),
         (
-            "{rest.port: 8081}",
+            "{rest.port: 8082}",
             "rest.port: the plugin sets this key, use the templates",
         ),
         (

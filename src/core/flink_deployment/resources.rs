@@ -1,4 +1,7 @@
-//! CPU and memory of a role: the operator's `resource`, in Flink's notation, and `resources`, in Kubernetes'.
+//! CPU and memory of a role: the operator's `resource`, and its `resources` with requests and limits.
+//!
+//! Memory is in Flink's notation in both (2048m are MiB), else in Kubernetes'. Source: the operator's
+//! `ResourceConfigUtils.parseResourceMemoryString`, which reads its own examples so.
 //!
 //! A role of a [`crate::core::layer::Layer`] has one amount of each, which is the container's request and limit, and for
 //! memory the size of the process. Where `resources` says more (a request below the limit, no limit, a GPU), the exact
@@ -10,21 +13,23 @@ use serde_json::{Map, Value, json};
 use super::fields::{Faults, Section};
 use crate::core::layer::RoleLayer;
 use crate::core::pod_template::MAIN_CONTAINER;
-use crate::core::quantity;
+use crate::core::quantity::{self, Cpu, Memory};
 
 /// Reads both of a role's `section` into `role`, whose pod template was read before.
 pub(super) fn read(section: &mut Section, role: &mut RoleLayer, faults: &mut Faults) {
     let operators = section.section("resource", faults);
     let kubernetes = section.section("resources", faults);
-    if operators.is_some() && kubernetes.is_some() {
-        faults.refuse(&section.path("resource"), "resources says the same; write only one");
-    }
     // The template's own fields of the main container, which may say the same.
     let path = section.path("");
-    if let Some(resource) = operators {
-        read_resource(resource, role, &path, faults);
-    } else if let Some(resources) = kubernetes {
-        read_resources(resources, role, &path, faults);
+    match (operators, kubernetes) {
+        (Some(_), Some(resources)) => {
+            // As the operator has it.
+            faults.warn(&section.path("resource"), "left out: resources says the same");
+            read_resources(resources, role, &path, faults);
+        }
+        (Some(resource), None) => read_resource(resource, role, &path, faults),
+        (None, Some(resources)) => read_resources(resources, role, &path, faults),
+        (None, None) => {}
     }
 }
 
@@ -60,7 +65,7 @@ fn read_resources(mut section: Section, role: &mut RoleLayer, role_path: &str, f
         &requests,
         &limits,
         "memory",
-        quantity::memory_kubernetes,
+        quantity::memory_flink,
         role_path,
         faults,
     );
@@ -87,7 +92,7 @@ fn read_resources(mut section: Section, role: &mut RoleLayer, role_path: &str, f
 }
 
 /// The role's amount of `name`: the limit, else the request. What the two say beyond that goes to the pod template.
-fn common<T: PartialOrd + Copy>(
+fn common<T: PartialOrd + Copy + ToAmount>(
     role: &mut RoleLayer,
     requests: &(String, Map<String, Value>),
     limits: &(String, Map<String, Value>),
@@ -98,14 +103,13 @@ fn common<T: PartialOrd + Copy>(
 ) -> Option<T> {
     let mut amount = |(path, amounts): &(String, Map<String, Value>)| {
         let value = amounts.get(name).filter(|value| !value.is_null())?;
-        let parsed = faults.check(&format!("{path}.{name}"), parse(&scalar(value)))?;
-        Some((parsed, value.clone()))
+        faults.check(&format!("{path}.{name}"), parse(&scalar(value)))
     };
     match (amount(requests), amount(limits)) {
         (None, None) => None,
         // Kubernetes makes the limit the request where that is absent.
-        (None, Some((limit, _))) => Some(limit),
-        (Some((request, _)), None) => {
+        (None, Some(limit)) => Some(limit),
+        (Some(request), None) => {
             if limits.1.get(name).is_none_or(Value::is_null) {
                 // No limit at all: null takes the one away that follows from the role's amount.
                 let place = Place {
@@ -116,20 +120,37 @@ fn common<T: PartialOrd + Copy>(
             }
             Some(request)
         }
-        (Some((request, _)), Some((limit, _))) if request > limit => {
+        (Some(request), Some(limit)) if request > limit => {
             faults.refuse(&format!("{}.{name}", requests.0), "it is more than the limit");
             None
         }
-        (Some((request, exact)), Some((limit, _))) => {
+        (Some(request), Some(limit)) => {
             if request < limit {
                 let place = Place {
                     list: "requests",
                     role_path,
                 };
-                put(role, place, name, exact, faults);
+                put(role, place, name, json!(request.to_amount()), faults);
             }
             Some(limit)
         }
+    }
+}
+
+/// An amount as Kubernetes writes it.
+trait ToAmount {
+    fn to_amount(self) -> String;
+}
+
+impl ToAmount for Memory {
+    fn to_amount(self) -> String {
+        self.to_kubernetes()
+    }
+}
+
+impl ToAmount for Cpu {
+    fn to_amount(self) -> String {
+        self.to_string()
     }
 }
 

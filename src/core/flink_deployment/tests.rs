@@ -265,8 +265,14 @@ fn resources_are_the_limit_and_the_rest_goes_to_the_pod_template() {
         Some(json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}}))
     );
 
-    let error = read(&with_spec("  taskManager: {resources: {limits: {memory: 2048m}}}"), "x").unwrap_err();
-    assert!(error.hints[0].contains("2048Mi"), "{error:?}");
+    // As in the operator's own examples.
+    let flinks = roles("{resources: {requests: {memory: 1024m}, limits: {memory: 2048m}}}");
+    assert_eq!(flinks.memory, Some(Memory::from_bytes(2 << 30)));
+    let resources = json!({"requests": {"memory": "1Gi"}});
+    assert_eq!(
+        flinks.pod_template,
+        Some(json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}}))
+    );
     for (resources, want) in [
         (
             "{requests: {cpu: 2}, limits: {cpu: 1}}",

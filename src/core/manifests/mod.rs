@@ -311,6 +311,9 @@ fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     if let Some(seconds) = spec.layer.ttl_after_finished {
         map(job, &["spec"])?.insert("ttlSecondsAfterFinished".to_owned(), json!(seconds));
     }
+    if spec.layer.suspended {
+        map(job, &["spec"])?.insert("suspend".to_owned(), json!(true));
+    }
     match spec.layer.restart {
         None => Ok(()),
         Some(policy) => restart(job, policy),
@@ -353,11 +356,16 @@ fn restart(job: &mut Value, policy: Restart) -> Result<()> {
 fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: u64) -> Result<()> {
     annotate(deployment, spec, generation)?;
     let body = map(deployment, &["spec"])?;
-    body.insert("replicas".to_owned(), json!(spec.task_managers));
+    let replicas = if spec.layer.suspended { 0 } else { spec.task_managers };
+    body.insert("replicas".to_owned(), json!(replicas));
     body.insert(
         "selector".to_owned(),
         json!({ "matchLabels": selector(spec, TASK_MANAGER) }),
     );
+    if spec.layer.suspended {
+        let replicas = json!(spec.task_managers.to_string());
+        map(deployment, &["metadata", "annotations"])?.insert(SUSPENDED_REPLICAS.to_owned(), replicas);
+    }
     // A new generation of TaskManagers for each JobManager: those that live on would look for the old one until their
     // heartbeat times out.
     map(deployment, &["spec", "template", "metadata", "annotations"])?
@@ -417,6 +425,15 @@ fn role(object: &mut Value, spec: &Spec, role: &RoleLayer, words: [&str; 2]) -> 
         let references: Vec<_> = secrets.iter().map(|name| json!({ "name": name })).collect();
         pod.insert("imagePullSecrets".to_owned(), json!(references));
     }
+    let exact: Vec<(&str, &str)> = [
+        ("requests", "memory"),
+        ("requests", "cpu"),
+        ("limits", "memory"),
+        ("limits", "cpu"),
+    ]
+    .into_iter()
+    .filter(|(list, name)| pod_template::says_exactly(role, list, name))
+    .collect();
     let main = main_container(object)?;
     main.insert("image".to_owned(), json!(spec.image));
     if let Some(policy) = layer.image_pull_policy {
@@ -429,6 +446,10 @@ fn role(object: &mut Value, spec: &Spec, role: &RoleLayer, words: [&str; 2]) -> 
     for (resource, amount) in amounts {
         let Some(amount) = amount else { continue };
         for kind in ["requests", "limits"] {
+            // What a pod template says of the amount beside the role's own stays: a lower request, or no limit.
+            if exact.iter().any(|(list, name)| *list == kind && *name == resource) {
+                continue;
+            }
             let resources = main.entry("resources").or_insert_with(|| json!({}));
             resources[kind][resource] = json!(amount);
         }

@@ -284,6 +284,43 @@ fn memory_is_flinks_process_and_the_containers_limit() {
     assert_eq!(container(&made.deployment)["resources"]["limits"]["memory"], "1728Mi");
 }
 
+/// A request below the limit, and no limit at all, as a file's `resources` say them.
+#[test]
+fn exact_amounts_of_a_file_stay() {
+    let made = |resources: &str| {
+        let text = format!(
+            "{{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, metadata: {{name: demo}}, spec: {{image: 'flink:2.3.0', job: {{}}, taskManager: {{resources: {resources}}}}}}}"
+        );
+        let layer = flink_deployment::read(&text, "x").unwrap().remove(0);
+        container(&made(layer).deployment)["resources"].clone()
+    };
+    assert_eq!(
+        made("{requests: {memory: 1024m, cpu: 0.5}, limits: {memory: 2048m}}"),
+        json!({"requests": {"memory": "1Gi", "cpu": "500m"}, "limits": {"memory": "2Gi"}})
+    );
+    assert_eq!(
+        made("{requests: {memory: 2Gi}}"),
+        json!({"requests": {"memory": "2Gi"}, "limits": {}})
+    );
+}
+
+#[test]
+fn a_suspended_cluster_has_no_pods() {
+    let made = made(Layer {
+        suspended: true,
+        parallelism: Some(3),
+        ..layer()
+    });
+    assert_eq!(made.job["spec"]["suspend"], true);
+    assert_eq!(made.deployment["spec"]["replicas"], 0);
+    assert_eq!(made.deployment["metadata"]["annotations"][SUSPENDED_REPLICAS], "3");
+    let revision = flink_deployment::write(&Layer {
+        suspended: true,
+        ..layer()
+    });
+    assert_eq!(revision, flink_deployment::write(&layer()));
+}
+
 #[test]
 fn restart_policies_are_the_jobs() {
     let policy = |restart| made(Layer { restart, ..layer() }).job["spec"].clone();

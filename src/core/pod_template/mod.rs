@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::layer::Mount;
+use super::layer::{Mount, RoleLayer};
+use super::quantity;
 use crate::error::{Error, Result};
 
 pub use merge::{MAIN_CONTAINER, faults, merge};
@@ -112,6 +113,33 @@ pub fn add_log_configuration(template: &mut Value, container: &str, files: &BTre
         annotations.insert(format!("{LOG_ANNOTATION}{name}"), Value::String(text.clone()));
     }
     Ok(())
+}
+
+/// Whether the role's own pod template says a request of the resource `name` below the role's amount, or that it has no
+/// limit: these come from a file's requests and limits, see [`crate::core::flink_deployment`], and go with the amount.
+#[must_use]
+pub fn says_exactly(role: &RoleLayer, list: &str, name: &str) -> bool {
+    let containers = role
+        .pod_template
+        .as_ref()
+        .and_then(|template| template["spec"]["containers"].as_array());
+    let main = containers
+        .into_iter()
+        .flatten()
+        .find(|container| container["name"] == MAIN_CONTAINER);
+    let said = main.and_then(|main| main["resources"][list].as_object()?.get(name));
+    match said {
+        Some(Value::Null) => list == "limits",
+        Some(amount) if list == "requests" => {
+            let text = amount.as_str().map_or_else(|| amount.to_string(), ToOwned::to_owned);
+            if name == "cpu" {
+                quantity::cpu(&text).ok() < role.cpu
+            } else {
+                quantity::memory_kubernetes(&text).ok() < role.memory
+            }
+        }
+        _ => false,
+    }
 }
 
 /// Checks that `name` can be a file of Flink's configuration folder.
