@@ -96,6 +96,12 @@ pub fn connect(args: &ConnectionArgs) -> Result<Cluster> {
         .clone()
         .unwrap_or_else(|| config.default_namespace.clone());
     check_namespace(&namespace)?;
+    if config.auth_info.impersonate.is_none() && (args.impersonate_uid.is_some() || !args.impersonate_group.is_empty())
+    {
+        return Err(Error::usage(
+            "--as-group and --as-uid say more of the user of --as, which is missing",
+        ));
+    }
     let hint = config
         .auth_info
         .exec

@@ -122,11 +122,16 @@ pub fn of_transport(target: &Target, at: &Whereabouts, error: &(dyn std::error::
             .hint("the kubeconfig's user asks a program for them; run `kubectl auth whoami` to see it fail");
     }
     if let Some(fault) = text("certificate") {
+        let hint = if fault.contains("not valid for name") {
+            "--server gives the address, --tls-server-name the name that stands in the certificate"
+        } else {
+            "--certificate-authority FILE names the authority that signed it"
+        };
         return Error::new(
             Kind::Unreachable,
             format!("the certificate of {at} is not trusted: {fault}"),
         )
-        .hint("--certificate-authority FILE names the authority that signed it");
+        .hint(hint);
     }
     Error::new(
         Kind::Unreachable,

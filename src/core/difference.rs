@@ -21,21 +21,61 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.live {
-            Some(live) => write!(f, "{}: {} instead of {}", self.path, short(live), short(&self.wanted)),
-            None => write!(f, "{}: absent instead of {}", self.path, short(&self.wanted)),
+        let path = &self.path;
+        match (&self.live, &self.wanted) {
+            (Some(Value::Array(live)), Value::Array(wanted)) if !live.is_empty() && !wanted.is_empty() => {
+                let more = only_in(live, wanted);
+                let less = only_in(wanted, live);
+                match (more.is_empty(), less.is_empty()) {
+                    (true, true) => write!(f, "{path}: {} items instead of {}", live.len(), wanted.len()),
+                    (true, false) => write!(f, "{path}: without {less}"),
+                    (false, true) => write!(f, "{path}: {more} is too much"),
+                    (false, false) => write!(f, "{path}: {more} instead of {less}"),
+                }
+            }
+            (Some(live), wanted) => {
+                let (live, wanted) = (live.to_string(), wanted.to_string());
+                let same = live.chars().zip(wanted.chars()).take_while(|(a, b)| a == b).count();
+                // The two would look alike where only their beginnings are shown.
+                let skipped = if same > WIDTH / 2 { same - WIDTH / 4 } else { 0 };
+                write!(
+                    f,
+                    "{path}: {} instead of {}",
+                    short(&live, skipped),
+                    short(&wanted, skipped)
+                )
+            }
+            (None, wanted) => write!(f, "{path}: absent instead of {}", short(&wanted.to_string(), 0)),
         }
     }
 }
 
-/// A value in at most about 80 characters.
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= 80 {
-        text
+/// Characters of a value that are shown.
+const WIDTH: usize = 80;
+
+/// A value in about [`WIDTH`] characters, from one of them on.
+fn short(text: &str, skipped: usize) -> String {
+    let shown: String = text.chars().skip(skipped).take(WIDTH).collect();
+    let before = if skipped > 0 { "…" } else { "" };
+    let after = if text.chars().count() > skipped + WIDTH {
+        "…"
     } else {
-        format!("{}…", text.chars().take(80).collect::<String>())
+        ""
+    };
+    format!("{before}{shown}{after}")
+}
+
+/// The items of a list that another does not have, with commas.
+fn only_in(list: &[Value], other: &[Value]) -> String {
+    let mut left: Vec<&Value> = other.iter().collect();
+    let mut found = Vec::new();
+    for item in list {
+        match left.iter().position(|there| *there == item) {
+            Some(at) => drop(left.remove(at)),
+            None => found.push(short(&item.to_string(), 0)),
+        }
     }
+    found.join(", ")
 }
 
 /// Compares what is `wanted` with what is `live`. Empty: nothing would change.
@@ -146,5 +186,25 @@ mod tests {
         );
         let text = differences(&json!({"a": 1}), &json!({"a": 2}))[0].to_string();
         assert_eq!(text, "a: 2 instead of 1");
+    }
+
+    #[test]
+    fn what_differs_is_shown_and_not_what_is_alike() {
+        let told =
+            |wanted: Value, live: Value| differences(&json!({ "a": wanted }), &json!({ "a": live }))[0].to_string();
+        let common = "-Dx=".repeat(40);
+        assert_eq!(told(json!(["p", "q", "r"]), json!(["p", "r"])), "a: without \"q\"");
+        assert_eq!(
+            told(json!(["p"]), json!([common, "p", "p"])),
+            format!("a: \"{}…, \"p\" is too much", &common[..79])
+        );
+        assert_eq!(
+            told(json!(["p", "n"]), json!(["p", "o", "m"])),
+            "a: \"o\", \"m\" instead of \"n\""
+        );
+        assert_eq!(
+            told(json!(format!("{common}1")), json!(format!("{common}2"))),
+            "a: …-Dx=-Dx=-Dx=-Dx=-Dx=2\" instead of …-Dx=-Dx=-Dx=-Dx=-Dx=1\""
+        );
     }
 }

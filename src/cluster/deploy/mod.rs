@@ -202,7 +202,16 @@ pub async fn apply(cluster: &Cluster, object: &Value, mode: Mode) -> Result<Appl
 fn in_create(error: Error, object: &Value) -> Error {
     let kind = object["kind"].as_str().unwrap_or_default();
     match error.kind {
-        Kind::NotFound => error.context(format!("{kind} cannot be created")),
+        Kind::NotFound => {
+            let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+            let missing = error.message.starts_with("namespaces ");
+            let error = error.context(format!("{kind} cannot be created"));
+            if missing {
+                error.hint(format!("`kubectl create namespace {namespace}` makes the namespace"))
+            } else {
+                error
+            }
+        }
         _ => error,
     }
 }

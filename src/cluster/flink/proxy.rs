@@ -48,16 +48,18 @@ fn verb(method: &Method) -> &'static str {
 fn fault(status: StatusCode, answer: &Bytes) -> Option<Exchange> {
     let text = String::from_utf8_lossy(answer);
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let told: Status = serde_json::from_slice(answer).unwrap_or_default();
     if has(&[
         "i/o timeout",
         "no route to host",
         "network is unreachable",
         "context deadline exceeded",
     ]) {
-        let status: Status = serde_json::from_slice(answer).unwrap_or_default();
-        return Some(Exchange::Blocked(status.message));
+        return Some(Exchange::Blocked(told.message));
     }
     match status {
+        // Somebody deleted it, and the JobManager may be up all the same.
+        StatusCode::NOT_FOUND if told.message.starts_with("services ") => Some(Exchange::Blocked(told.message)),
         StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::NOT_FOUND
         | StatusCode::BAD_GATEWAY
@@ -87,7 +89,12 @@ mod tests {
                 "away",
             ),
             (500, "error trying to reach service: EOF", "away"),
-            (404, "services \"demo-master\" not found", "away"),
+            (
+                404,
+                r#"{"kind": "Status", "message": "services \"demo-master\" not found", "reason": "NotFound"}"#,
+                "blocked",
+            ),
+            (404, "not found", "away"),
             (
                 503,
                 "error trying to reach service: dial tcp 10.1.2.3:8081: i/o timeout",
