@@ -48,6 +48,7 @@ enum Command {
     Logs(commands::logs::LogsArgs),
     Top(commands::top::TopArgs),
     Doctor(commands::doctor::DoctorArgs),
+    Events(commands::events::EventsArgs),
     Exceptions(commands::exceptions::ExceptionsArgs),
     Config(commands::config::ConfigArgs),
     Ui(commands::ui::UiArgs),
@@ -74,6 +75,7 @@ impl Command {
                 | Self::Logs(_)
                 | Self::Top(_)
                 | Self::Doctor(_)
+                | Self::Events(_)
                 | Self::Exceptions(_)
                 | Self::Config(_)
                 | Self::Ui(_)
@@ -114,6 +116,7 @@ async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
         Command::Run(args) => Box::pin(commands::run::run(&connection, *args)).await,
+        Command::Events(args) => Box::pin(commands::events::run(&connection, &args)).await,
         Command::Exceptions(args) => commands::exceptions::run(&connection, args).await,
         Command::Config(args) => commands::config::run(&connection, args).await,
         Command::Ui(args) => commands::ui::run(&connection, args).await,

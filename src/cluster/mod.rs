@@ -7,6 +7,7 @@ pub mod changes;
 pub mod checkup;
 pub mod connect;
 pub mod deploy;
+pub mod events;
 pub mod fault;
 pub mod flink;
 pub mod flink_metrics;

@@ -12,6 +12,11 @@ use crate::error::{Error, Kind, Result};
 /// Time between two questions for a result at first; it grows to [`MAX_POLL`].
 const MIN_POLL: Duration = Duration::from_millis(50);
 const MAX_POLL: Duration = Duration::from_secs(1);
+/// How old Flink's statistics may be, and some. Source: `rest.cache.checkpoint-statistics.timeout`, by default
+/// `web.refresh-interval`, 3 s.
+pub const CACHED: Duration = Duration::from_millis(3500);
+/// Time between two looks at statistics that may be old.
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 /// How long Flink may be away before the outcome is given up.
 const AWAY: Duration = Duration::from_secs(60);
 
@@ -58,11 +63,24 @@ pub async fn checkpoint(flink: &Flink, job_id: &str, kind: &str, told: impl FnMu
     };
     match id {
         None => Ok(unknown),
-        Some(id) => Ok(match flink.checkpoint(job_id, id).await? {
-            Reply::Answer(checkpoint) => checkpoint,
-            // It is written, even if Flink has no details of it any more.
-            Reply::Refused(..) | Reply::Away => unknown,
-        }),
+        // It is written, even if Flink has no details of it any more.
+        Some(id) => Ok(details(flink, job_id, id).await?.unwrap_or(unknown)),
+    }
+}
+
+/// What Flink knows of a checkpoint that is written. It may answer with what it knew some seconds ago.
+async fn details(flink: &Flink, job_id: &str, id: u64) -> Result<Option<Checkpoint>> {
+    let begun = Instant::now();
+    loop {
+        match flink.checkpoint(job_id, id).await? {
+            Reply::Answer(checkpoint) if checkpoint.external_path.is_some() => return Ok(Some(checkpoint)),
+            Reply::Away => return Ok(None),
+            Reply::Answer(_) | Reply::Refused(..) => {}
+        }
+        if begun.elapsed() > CACHED {
+            return Ok(None);
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 

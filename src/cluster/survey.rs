@@ -13,8 +13,8 @@ use super::api::Cluster;
 use super::flink::Flink;
 use super::flink_metrics::Depth;
 use super::ledger::Ledger;
-use super::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Target, encode};
-use crate::core::diagnosis::{Cause, LogCause, Observed, PodContainer, root_cause};
+use super::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
+use crate::core::diagnosis::{Cause, LogCause, Observed, PodContainer, last_line, root_cause};
 use crate::core::history::History;
 use crate::core::live::Snapshot;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
@@ -59,10 +59,12 @@ pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
     let events = Target::collection("list", EVENTS, Some(namespace));
     // Of the many Events of a namespace only these are of use.
     let events_query = format!("fieldSelector={}&limit={LIMIT}", encode("type=Warning"));
+    let service = Target::object("get", SERVICES, namespace, &name.master());
     let flink = Flink::new(cluster, name);
-    let (job, deployment, pods, events, ledger, snapshot) = futures::join!(
+    let (job, deployment, service, pods, events, ledger, snapshot) = futures::join!(
         cluster.get::<Job>(&job),
         cluster.get::<Deployment>(&deployment),
+        cluster.get::<serde::de::IgnoredAny>(&service),
         cluster.get_with::<List<Pod>>(&pods, &pods_query),
         cluster.get_with::<List<Event>>(&events, &events_query),
         Ledger::open(cluster, name),
@@ -82,6 +84,7 @@ pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
     if job.is_none() && deployment.is_none() {
         return Err(missing(cluster, name, &history));
     }
+    observed.service_is_missing = matches!(service, Ok(None));
     observed.parallelism = job.as_ref().and_then(status::parallelism);
     if let Some(job) = job {
         observed.upsert_job(job);
@@ -173,6 +176,7 @@ async fn with_looks(cluster: &Cluster, cause: Cause, looks: u32) -> Cause {
     let Some(container) = &cause.log_of else {
         return cause;
     };
+    let mut last = None;
     for look in 1..=looks {
         let Some(log) = log_end(cluster, container).await else {
             break;
@@ -180,9 +184,13 @@ async fn with_looks(cluster: &Cluster, cause: Cause, looks: u32) -> Cause {
         if let Some(found) = root_cause(&log) {
             return cause.with_log(&found);
         }
+        last = last_line(&log);
         if look < looks {
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
     }
-    cause
+    match last {
+        Some(line) if cause.ended() => cause.with_last_line(&line),
+        _ => cause,
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::exceptions::away;
+use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy;
 use crate::cluster::flink::{Flink, Reply};
 use crate::core::effective::{self, Setting};
 use crate::core::names::ClusterName;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::render::{Format, Item, Printer};
 use crate::ui;
 
@@ -42,15 +44,8 @@ pub async fn run(connection: &ConnectionArgs, args: ConfigArgs) -> Result<()> {
         Reply::Answer(pairs) => pairs,
         Reply::Refused(_, said) => return Err(flink.refused(&said)),
         Reply::Away => {
-            let live = deploy::read(&cluster, &name).await?;
-            return Err(if live.is_empty() {
-                Error::new(
-                    Kind::NotFound,
-                    format!("there is no cluster {name} in namespace {}", cluster.namespace()),
-                )
-            } else {
-                flink.away().hint("only a JobManager that runs tells its configuration")
-            });
+            let error = away(Standing::existing(&cluster, &name).await?).await;
+            return Err(error.hint("only a JobManager that runs tells its configuration"));
         }
     };
     let task_manager = match log {

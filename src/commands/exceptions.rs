@@ -85,7 +85,8 @@ pub async fn run(connection: &ConnectionArgs, args: ExceptionsArgs) -> Result<()
     Ok(())
 }
 
-async fn away(mut standing: Standing) -> Error {
+/// Why there is no answer of a JobManager: it has ended, or does not answer.
+pub(super) async fn away(mut standing: Standing) -> Error {
     let name = standing.name.clone();
     match standing.situation().await {
         Err(error) => error,

@@ -28,7 +28,7 @@ pub struct HaltArgs {
 }
 
 /// Commands that leave a job stopped with a savepoint.
-const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-resume"];
+pub(super) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-resume"];
 
 /// Stops the job of a cluster with a savepoint, waits until its JobManager has ended, and gives the savepoint's path.
 ///

@@ -7,6 +7,7 @@ pub mod create;
 pub mod delete;
 mod delete_plan;
 pub mod doctor;
+pub mod events;
 pub mod exceptions;
 pub mod files;
 mod halt;

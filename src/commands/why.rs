@@ -3,11 +3,13 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
+use super::halt::STOPS;
 use super::status::StatusFormat;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::survey::{Survey, log_end, survey, with_log};
 use crate::core::age::age;
-use crate::core::diagnosis::{is_wrong, problems, stage, tells_of_job, unseen_job};
+use crate::core::diagnosis::{Grace, Verdict, is_wrong, problems, stage, tells_of_job, unseen_job, verdict};
+use crate::core::manifests::REVISION;
 use crate::core::names::ClusterName;
 use crate::core::status::Problem;
 use crate::error::{Error, Kind, Result};
@@ -98,10 +100,28 @@ pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
     Ok(())
 }
 
+/// How a job ended that ended well.
+fn ended(survey: &Survey) -> Option<String> {
+    let Verdict::Finished { .. } = verdict(&survey.observed, Timestamp::now(), &Grace::default()) else {
+        return None;
+    };
+    let last = survey.history.last_savepoint();
+    let stopped = last.filter(|last| STOPS.contains(&last.reason.as_str()) && last.revision == revision(survey));
+    Some(match stopped.and_then(|last| last.path.as_deref()) {
+        Some(path) => format!("the job was stopped with savepoint {path}, and can be resumed from it"),
+        None => "the job has ended well".to_owned(),
+    })
+}
+
+fn revision(survey: &Survey) -> Option<u64> {
+    let job = survey.observed.job.as_ref()?;
+    job.metadata.annotations.as_ref()?.get(REVISION)?.parse().ok()
+}
+
 /// What goes well, in a sentence.
 fn healthy(survey: &Survey, now: Timestamp) -> String {
     let Some(job) = &survey.snapshot.job else {
-        return stage(&survey.observed).to_string();
+        return ended(survey).unwrap_or_else(|| stage(&survey.observed).to_string());
     };
     let since = crate::core::status::time(survey.snapshot.state_since)
         .or_else(|| job.changed())

@@ -10,6 +10,7 @@ pub mod diagnosis;
 pub mod difference;
 pub mod doctor;
 pub mod effective;
+pub mod events;
 pub mod flink;
 pub mod flink_deployment;
 pub mod flink_rest;

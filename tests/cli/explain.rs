@@ -38,6 +38,9 @@ impl Scene {
         server.expect(get("/apis/apps/v1/namespaces/default/deployments/demo-task-manager")).answer(answer(&json!({
             "metadata": meta("task-manager"), "spec": {"replicas": 1, "selector": {}, "template": template}, "status": {"readyReplicas": 1}})));
         server
+            .expect(get(&format!("{CORE}/services/demo-master")))
+            .answer(answer(&json!({"metadata": {"name": "demo-master"}})));
+        server
             .expect(get(PODS))
             .answer(answer(&json!({"metadata": {}, "items": self.pods})));
         server
@@ -364,6 +367,9 @@ fn a_cluster_that_is_missing() {
             .answer(answer(&json!({"items": []})));
         server
             .expect(get(&format!("{CORE}/configmaps/demo-history")))
+            .answer(missing());
+        server
+            .expect(get(&format!("{CORE}/services/demo-master")))
             .answer(missing());
         for path in ["overview", "jobs/overview"] {
             server.expect(get(&format!("{FLINK}/{path}"))).answer(missing());

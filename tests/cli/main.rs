@@ -9,6 +9,7 @@ mod change;
 mod connect;
 mod create;
 mod durable;
+mod events;
 mod explain;
 mod failed_savepoint;
 mod flinkdeployments;
@@ -18,6 +19,7 @@ mod list;
 mod list_faults;
 mod list_watch;
 mod objects;
+mod releases;
 mod sandbox;
 mod server;
 

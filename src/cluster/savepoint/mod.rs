@@ -23,13 +23,14 @@ use crate::error::{Error, Kind, Result};
 
 pub use end::{Ended, JobEnd, JobManagerEnd, cancel, ends, until_jobmanager_ends};
 use settle::Outcome;
-pub use settle::{Patience, follow, settle};
+pub use settle::{Patience, add_size, follow, settle};
 
 /// Time between two questions for a savepoint at first; it grows to [`MAX_POLL`].
 const MIN_POLL: Duration = Duration::from_millis(50);
 const MAX_POLL: Duration = Duration::from_secs(1);
-/// Time between two looks at the statistics of what is being written.
+/// Time between two looks at the statistics of what is being written at first; it grows to [`MAX_STATISTICS`].
 const STATISTICS: Duration = Duration::from_secs(2);
+const MAX_STATISTICS: Duration = Duration::from_secs(30);
 /// How long Flink may be away before the outcome is left to a repetition of the command.
 const AWAY: Duration = Duration::from_secs(60);
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::{AWAY, MAX_POLL, MIN_POLL, STATISTICS, Writing, aftermath, record, unknown};
+use super::{AWAY, MAX_POLL, MAX_STATISTICS, MIN_POLL, STATISTICS, Writing, aftermath, record, unknown};
 use crate::cluster::flink::{Flink, Reply, SavepointStatus};
 use crate::cluster::ledger::Ledger;
+use crate::cluster::operation::{BETWEEN_LOOKS, CACHED};
 use crate::core::history::Savepoint;
 use crate::error::{Error, Kind, Result};
 
@@ -59,18 +60,19 @@ pub(super) async fn outcome(
 ) -> Result<Outcome> {
     let begun = Instant::now();
     let mut last_answer = begun;
-    let mut last_statistics = begun;
+    let mut next_statistics = begun + STATISTICS;
+    let mut pause = STATISTICS;
     let mut writing = Writing::default();
     let mut wait = MIN_POLL;
     loop {
         match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await {
             Ok(Reply::Answer(SavepointStatus::Completed(path))) => {
-                let size = size(flink, &savepoint.job_id, &path).await.or(writing.size);
+                let size = size(flink, &savepoint.job_id, &path).await;
                 record::complete(ledger, savepoint, &path, size).await?;
                 return Ok(Outcome::Written(path));
             }
             Ok(Reply::Answer(SavepointStatus::StopFailed(path, cause))) => {
-                record::complete(ledger, savepoint, &path, writing.size).await?;
+                record::complete(ledger, savepoint, &path, None).await?;
                 return Err(stop_failed(&path, &cause));
             }
             Ok(Reply::Answer(SavepointStatus::Failed(cause))) => {
@@ -92,8 +94,10 @@ pub(super) async fn outcome(
         if last_answer.elapsed() > AWAY {
             return Err(unknown(flink));
         }
-        if last_statistics.elapsed() > STATISTICS {
-            last_statistics = Instant::now();
+        if Instant::now() >= next_statistics {
+            // Less and less often: Flink keeps its answer for seconds, and the size is known from one that is not kept.
+            pause = (pause * 2).min(MAX_STATISTICS);
+            next_statistics = Instant::now() + pause;
             // A help only: the savepoint is written without it.
             if let Ok(Reply::Answer(statistics)) = flink.checkpoints(&savepoint.job_id).await
                 && let Some(entry) = statistics.savepoint_in_progress()
@@ -160,6 +164,25 @@ async fn size(flink: &Flink, job_id: &str, path: &str) -> Option<u64> {
     match flink.checkpoints(job_id).await {
         Ok(Reply::Answer(statistics)) => statistics.savepoint_at(path).and_then(|entry| entry.state_size),
         _ => None,
+    }
+}
+
+/// Adds the size to the record of a savepoint, of whose job Flink told it no size yet: what it tells may be some seconds
+/// old. That is nice to have, so nothing comes of a failure.
+pub async fn add_size(flink: &Flink, ledger: &mut Ledger, path: &str) {
+    let known = ledger.history().savepoint_at(path).cloned();
+    let Some(mut savepoint) = known.filter(|savepoint| savepoint.size.is_none()) else {
+        return;
+    };
+    let begun = Instant::now();
+    while savepoint.size.is_none() && begun.elapsed() < CACHED {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        savepoint.size = size(flink, &savepoint.job_id, path).await;
+    }
+    if savepoint.size.is_some()
+        && let Err(error) = ledger.update(|history| history.record(savepoint.clone())).await
+    {
+        tracing::debug!(%error, "the size is not in the history");
     }
 }
 

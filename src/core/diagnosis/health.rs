@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::flink::{JobOverview, JobState};
+use super::limits;
 use super::observed::{Observed, Role, last_seen, words};
 use super::progress::{backpressure, backpressured, checkpoints, time};
 use super::trace::one_line;
@@ -62,6 +63,11 @@ pub fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec
     }
     for cause in &mut found {
         probed(observed, cause);
+        limits::explain_kill(observed, cause);
+    }
+    // That it has not come up yet is no news beside why it will not.
+    if found.iter().any(|cause| cause.kind.severity() == Severity::Critical) {
+        found.retain(|cause| cause.kind != CauseKind::Starting);
     }
     found.sort_by_key(|cause| cause.kind.severity());
     found
@@ -157,6 +163,10 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
         );
         return found;
     }
+    found.extend(no_service(observed));
+    found.extend(node_lost(observed, now, &grace));
+    found.extend(suspicions(observed, now));
+    found.extend(limits::below_process_size(observed, snapshot));
     if objects::taskmanagers(observed).0 == 0 {
         found.push(
             Cause::new(
@@ -166,8 +176,6 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
             .hint("kubectl flink resume or savepoint-resume starts them again"),
         );
     }
-    found.extend(node_lost(observed, now, &grace));
-    found.extend(suspicions(observed, now));
     found.extend(unregistered(observed, now));
     // It may be the consequence of what the exceptions tell, so those are judged first.
     let failing = failing(observed, snapshot, now, &grace);
@@ -202,6 +210,17 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
         );
     }
     found
+}
+
+/// TaskManagers and this program reach the JobManager by the Service's name.
+fn no_service(observed: &Observed) -> Option<Cause> {
+    observed.service_is_missing.then(|| {
+        Cause::new(
+            CauseKind::NoService,
+            "the Service is missing: the JobManager cannot be reached by its name",
+        )
+        .hint("kubectl flink savepoint-resume makes it anew; so does kubectl apply with what `create --dry-run` prints")
+    })
 }
 
 /// Pods on a node that does not answer. Source: the node lifecycle controller's Event and condition.

@@ -272,6 +272,54 @@ fn parts_that_are_missing() {
     let (mut observed, _) = healthy();
     observed.delete_deployment();
     assert!(kinds(&judge(observed, &snapshot)).contains(&CauseKind::NoTaskManagers));
+    let (mut observed, _) = healthy();
+    observed.service_is_missing = true;
+    assert_eq!(judge(observed, &Snapshot::default())[0].kind, CauseKind::NoService);
+}
+
+/// A JobManager that fails is the cause, whatever else is missing.
+#[test]
+fn a_failing_jobmanager_goes_before_missing_taskmanagers() {
+    let mut observed = cluster();
+    observed.delete_deployment();
+    pod_with(&mut observed, JM, "Failed", terminated(163, "Error"), json!({}), 0);
+    let found = judge(observed, &Snapshot::default());
+    assert_eq!(kinds(&found), [CauseKind::JobFailed, CauseKind::NoTaskManagers]);
+}
+
+/// TaskManagers whose container may use `limit`, and whose Flink is told to use 1 GiB.
+fn limited(observed: &mut Observed, limit: &str) {
+    let template = json!({"spec": {"containers": [{"name": "flink-task-manager", "args": ["taskmanager", "-Dtaskmanager.memory.process.size=1g"],
+        "resources": {"limits": {"memory": limit}}}]}});
+    observed.upsert_deployment(
+        serde_json::from_value(json!({"metadata": {"name": "demo-task-manager"},
+            "spec": {"replicas": 2, "selector": {}, "template": template}, "status": {"readyReplicas": 2}}))
+        .unwrap(),
+    );
+}
+
+#[test]
+fn a_memory_limit_below_what_flink_is_told_to_use() {
+    let killed = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at(-1)}});
+    let with = |limit: &str| {
+        let (mut observed, _) = healthy();
+        limited(&mut observed, limit);
+        pod_with(&mut observed, TM, "Running", started(-1), killed.clone(), 3);
+        let snapshot = answer(flink("RUNNING", json!({"total": 4, "running": 0}), 1, (1, 0)));
+        judge(observed, &snapshot).remove(0)
+    };
+    assert_eq!(with("1Gi").kind, CauseKind::OutOfMemory);
+    let found = with("512Mi");
+    assert_eq!(found.kind, CauseKind::MemoryConfiguration);
+    let told = "its limit is 512Mi, and Flink is told taskmanager.memory.process.size=1g";
+    assert_eq!(found.evidence[0], told, "{found:?}");
+
+    // It hangs for lack of memory, and is not killed.
+    let (mut observed, snapshot) = healthy();
+    limited(&mut observed, "512Mi");
+    assert_eq!(kinds(&judge(observed.clone(), &snapshot)), []);
+    let starting = answer(flink("RUNNING", json!({"total": 4, "running": 0}), 1, (1, 0)));
+    assert_eq!(judge(observed, &starting)[0].kind, CauseKind::MemoryConfiguration);
 }
 
 #[test]

@@ -189,6 +189,12 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
         .map(reduce)
 }
 
+/// The last line of a log that is not empty, fit for a sentence.
+#[must_use]
+pub fn last_line(log: &str) -> Option<String> {
+    log.lines().rev().map(one_line).find(|line| !line.is_empty())
+}
+
 /// Whether a JobManager's log tells of a job: one that exits with 0 may have run none.
 #[must_use]
 pub fn tells_of_job(log: &str) -> bool {

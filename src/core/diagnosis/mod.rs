@@ -10,6 +10,7 @@ mod ends;
 pub mod flink;
 mod health;
 mod known;
+mod limits;
 mod log;
 mod objects;
 mod observed;
@@ -41,8 +42,8 @@ use k8s_openapi::jiff::SignedDuration;
 pub use ends::exit_meaning;
 pub use flink::{FlinkView, JobOverview, JobState, JobsOverview, Overview, Tasks};
 pub use health::{is_wrong, problems, unseen_job};
-pub use log::{LogCause, first_line, root_cause, tells_of_job};
-pub use observed::{ObjectKey, Observed, Role};
+pub use log::{LogCause, first_line, last_line, root_cause, tells_of_job};
+pub use observed::{ObjectKey, Observed, Role, first_seen, last_seen, times_seen};
 pub use pods::main_container;
 pub use stage::{Stage, stage};
 pub use verdict::verdict;
@@ -232,6 +233,26 @@ impl Cause {
         self
     }
 
+    /// Whether it is that a container ended, and nothing is known of why but its exit code.
+    #[must_use]
+    pub const fn ended(&self) -> bool {
+        matches!(
+            self.kind,
+            CauseKind::InitContainer
+                | CauseKind::JobManagerStart
+                | CauseKind::JobManagerFailed
+                | CauseKind::JobManagerEnded
+                | CauseKind::TaskManagerEnded
+                | CauseKind::ContainerCreate
+        )
+    }
+
+    /// Adds the last line of the log, where the log tells no exception.
+    #[must_use]
+    pub fn with_last_line(self, line: &str) -> Self {
+        self.evidence(format!("its log ends with: {line}"))
+    }
+
     /// The error to end a command with. The evidence is left out: it is for whoever prints more than one sentence.
     #[must_use]
     pub fn into_error(self) -> Error {
@@ -408,6 +429,8 @@ cause_kinds! {
     IdleTaskManagers = "idle-taskmanagers",
     /// There is no JobManager: its Job is missing.
     NoJobManager = "no-jobmanager",
+    /// There is no Service, by whose name the JobManager is reached.
+    NoService = "no-service",
     /// There are no TaskManagers: the Deployment is missing or scaled to zero.
     NoTaskManagers = "no-taskmanagers",
     /// The cluster is on its way up, or a part of it is being replaced.

@@ -45,6 +45,8 @@ pub struct Observed {
     pub pods: BTreeMap<String, Pod>,
     /// What Flink's REST said at the last poll. Set it by [`Observed::poll`].
     pub flink: FlinkView,
+    /// Whether it is known that there is no Service.
+    pub service_is_missing: bool,
     /// The parallelism that was asked for, where it is known: it tells how many slots are needed.
     pub parallelism: Option<u32>,
     events: BTreeMap<ObjectKey, VecDeque<Event>>,
@@ -270,7 +272,8 @@ pub(super) fn same_uid(event: &Event, meta: &ObjectMeta) -> bool {
 }
 
 /// When the event was last seen. The newer API fills `eventTime` and the series, the older one the timestamps.
-pub(super) fn last_seen(event: &Event) -> Option<Timestamp> {
+#[must_use]
+pub fn last_seen(event: &Event) -> Option<Timestamp> {
     let series = event
         .series
         .as_ref()
@@ -282,14 +285,16 @@ pub(super) fn last_seen(event: &Event) -> Option<Timestamp> {
 }
 
 /// When the event was first seen.
-pub(super) fn first_seen(event: &Event) -> Option<Timestamp> {
+#[must_use]
+pub fn first_seen(event: &Event) -> Option<Timestamp> {
     (event.first_timestamp.as_ref().map(|t| t.0))
         .or_else(|| event.event_time.as_ref().map(|t| t.0))
         .or_else(|| event.metadata.creation_timestamp.as_ref().map(|t| t.0))
 }
 
 /// How often the event was seen.
-pub(super) fn times_seen(event: &Event) -> u32 {
+#[must_use]
+pub fn times_seen(event: &Event) -> u32 {
     let count = event.series.as_ref().and_then(|s| s.count).or(event.count).unwrap_or(1);
     u32::try_from(count).unwrap_or(1).max(1)
 }

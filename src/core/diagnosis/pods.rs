@@ -176,7 +176,7 @@ pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, 
 fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let scheduled = condition(pod, "PodScheduled").filter(|c| c.status == "False")?;
     let who = who(pod, role);
-    let said = one_line(scheduled.message.as_deref().unwrap_or_default());
+    let said = scheduler_words(scheduled.message.as_deref().unwrap_or_default());
     match scheduled.reason.as_deref() {
         Some("Unschedulable") => {}
         Some("SchedulingGated") => {
@@ -208,6 +208,19 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
         }
     }
     Some(Finding::of(cause, is_final))
+}
+
+/// What the scheduler says, without that taking room from other Pods would not help either, which it always adds.
+/// Source: `FitError.Error` of kube-scheduler.
+fn scheduler_words(said: &str) -> String {
+    let said = one_line(said);
+    let end = [" no new claims to deallocate", " preemption: "]
+        .iter()
+        .filter_map(|words| said.find(words))
+        .min();
+    said[..end.unwrap_or(said.len())]
+        .trim_end_matches([',', '.', ' '])
+        .to_owned()
 }
 
 /// The scheduler's words (kube-scheduler's plugins) and what to do.
@@ -306,7 +319,7 @@ fn waits(
                 CauseKind::ContainerConfig,
                 format!("{who} cannot be configured: {said}"),
             );
-            if said.contains("runAsNonRoot") || said.contains("non-numeric user") {
+            if said.contains("runAsNonRoot") || said.contains("non-root") || said.contains("non-numeric user") {
                 cause.hint("the image runs as root: build it on an official Flink image, whose user is 9999")
             } else {
                 cause.hint(

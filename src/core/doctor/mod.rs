@@ -275,7 +275,14 @@ pub fn histories(config_maps: &[Value]) -> Vec<Finding> {
         }
     }
     if found.is_empty() {
-        found.push(Finding::ok("history", format!("{number} histories, none too large")));
+        found.push(Finding::ok(
+            "history",
+            match number {
+                0 => "there is none".to_owned(),
+                1 => "there is one, and it is not too large".to_owned(),
+                _ => format!("there are {number}, none too large"),
+            },
+        ));
     }
     found
 }

@@ -155,7 +155,7 @@ STATUS is what Kubernetes knows of a cluster:
   Degraded          the same, in a cluster older than ten minutes
   Finished          the Job is complete: the Flink job is finished or canceled
   Failed            the Job failed and is not tried again
-  Suspended         the Job is suspended: there is no JobManager
+  Suspended         the job was stopped and its TaskManagers sent away, or the Job is suspended
   Terminating       a part is being deleted
   Deleted           all parts are gone (with --watch only)
   NoTaskManagers    the Deployment is missing or scaled to zero
@@ -175,7 +175,7 @@ pub enum Status {
     Finished,
     /// The Job failed and is not tried again.
     Failed,
-    /// The Job is suspended: there is no JobManager.
+    /// The Job is complete and the Deployment scaled to zero, or the Job is suspended: nothing runs.
     Suspended,
     /// The server gave the Job a state that this version does not know.
     Unknown,
@@ -232,6 +232,8 @@ impl Parts {
         }
         match job.map(|job| job.state) {
             None => return Status::TaskManagersOnly,
+            // That is how `suspend` leaves a cluster.
+            Some(JobState::Complete) if tasks.is_some_and(|tasks| tasks.desired == 0) => return Status::Suspended,
             Some(JobState::Complete) => return Status::Finished,
             Some(JobState::Failed) => return Status::Failed,
             Some(JobState::Suspended) => return Status::Suspended,
@@ -404,6 +406,26 @@ mod tests {
         .to_vec();
         all.sort_by_key(|status| told.iter().position(|word| word == status));
         assert_eq!(told, all);
+    }
+
+    /// As `suspend` leaves it, and not as `stop` does.
+    #[test]
+    fn a_stopped_cluster_without_taskmanagers_is_suspended() {
+        let with = |desired| {
+            let parts = Parts {
+                job: Some(JobManager {
+                    traits: Traits::default(),
+                    state: JobState::Complete,
+                }),
+                deployment: Some(TaskManagers {
+                    traits: Traits::default(),
+                    ready: 0,
+                    desired,
+                }),
+            };
+            parts.status(Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!((with(0), with(2)), (Status::Suspended, Status::Finished));
     }
 
     #[test]

@@ -1,0 +1,131 @@
+//! `events` without a real cluster.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::Sandbox;
+use crate::server::{Answer, get, json as answer, status, status_object, watch};
+
+const EVENTS: &str = "/api/v1/namespaces/default/events";
+
+/// An Event about a Pod.
+fn event(name: &str, pod: &str, version: u32, message: &str) -> Value {
+    json!({"metadata": {"name": name, "resourceVersion": version.to_string()}, "type": "Warning", "reason": "BackOff",
+        "message": message, "involvedObject": {"kind": "Pod", "name": pod}, "count": version,
+        "firstTimestamp": "2026-01-01T10:00:00Z", "lastTimestamp": "2026-01-01T10:00:00Z"})
+}
+
+fn page(items: &[Value], version: &str, next: &str) -> Answer {
+    answer(&json!({"metadata": {"resourceVersion": version, "continue": next}, "items": items}))
+}
+
+fn cluster(sandbox: &Sandbox, there: bool) {
+    let template = json!({"spec": {"containers": []}});
+    for (path, body) in [
+        (
+            "/apis/batch/v1/namespaces/default/jobs/demo-master",
+            json!({"metadata": {}, "spec": {"template": template}}),
+        ),
+        (
+            "/apis/apps/v1/namespaces/default/deployments/demo-task-manager",
+            json!({"metadata": {}, "spec": {"selector": {}, "template": template}}),
+        ),
+    ] {
+        let reply = if there {
+            answer(&body)
+        } else {
+            status(404, "NotFound", "not found")
+        };
+        sandbox.server.expect(get(path)).answer(reply);
+    }
+}
+
+#[test]
+fn events_of_the_cluster_from_all_pages() {
+    let sandbox = Sandbox::new();
+    cluster(&sandbox, true);
+    let server = &sandbox.server;
+    let first = [
+        event("b", "demo-master-x7k2p", 12, "second \u{1b}[31m"),
+        event("other", "demo-2-master-x7k2p", 13, "of another cluster"),
+    ];
+    server
+        .expect(get(EVENTS).query("limit", "500").query("continue", ""))
+        .answer(page(&first, "20", "more"));
+    server.expect(get(EVENTS).query("continue", "more")).answer(page(
+        &[event("a", "demo-task-manager-5d8f9c7b6-abcde", 11, "first")],
+        "20",
+        "",
+    ));
+    let outcome = sandbox.run(&["events", "demo", "-ojson"]);
+    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let messages: Vec<&str> = told["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(messages, ["first", "second \u{1b}[31m"], "{outcome}");
+    assert_eq!(
+        told["items"][0]["object"],
+        json!({"kind": "Pod", "name": "demo-task-manager-5d8f9c7b6-abcde"})
+    );
+    assert_eq!(told["items"][1]["count"], 12, "{outcome}");
+}
+
+#[test]
+fn a_cluster_that_never_was_has_no_events() {
+    let sandbox = Sandbox::new();
+    cluster(&sandbox, false);
+    sandbox.server.expect(get(EVENTS)).answer(page(&[], "1", ""));
+    let outcome = sandbox.run(&["events", "demo"]);
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    assert!(
+        outcome.stderr.contains("there is no cluster demo in namespace default"),
+        "{outcome}"
+    );
+}
+
+/// The list is read anew where the watch lost its place; nothing is told twice, and nothing is left out.
+#[test]
+fn a_watch_that_lost_its_place_goes_on() {
+    let sandbox = Sandbox::new();
+    cluster(&sandbox, true);
+    let server = &sandbox.server;
+    let pod = "demo-master-x7k2p";
+    server
+        .expect(get(EVENTS).no_query("watch"))
+        .answer(page(&[event("a", pod, 1, "one")], "1", ""));
+    server
+        .expect(get(EVENTS).query("watch", "true").query("resourceVersion", "1"))
+        .answer(watch([
+            ("ADDED", event("b", pod, 2, "two\u{1b}[2J")),
+            ("ADDED", event("x", "other", 3, "of another")),
+            ("ERROR", status_object(410, "Expired", "too old resource version")),
+        ]));
+    let anew = [
+        event("a", pod, 1, "one"),
+        event("b", pod, 5, "two again"),
+        event("c", pod, 4, "three"),
+    ];
+    server
+        .expect(get(EVENTS).no_query("watch"))
+        .answer(page(&anew, "6", ""));
+    server
+        .expect(get(EVENTS).query("watch", "true").query("resourceVersion", "6"))
+        .answer(watch([("MODIFIED", event("c", pod, 7, "three again"))]));
+    server
+        .expect(get(EVENTS).query("watch", "true").query("resourceVersion", "7"))
+        .answer(status(403, "Forbidden", r#"events is forbidden: User "tester" cannot watch resource "events" in API group "" in the namespace "default""#));
+    let outcome = sandbox.run(&["events", "demo", "--watch", "--no-headers"]);
+    let told: Vec<&str> = outcome
+        .stdout
+        .lines()
+        .map(|line| line.split(pod).nth(1).unwrap().trim())
+        .collect();
+    assert_eq!(
+        told,
+        ["one", "two\u{fffd}[2J", "three", "two again", "three again"],
+        "{outcome}"
+    );
+    assert_eq!(outcome.code, Some(4), "{outcome}");
+}
