@@ -61,6 +61,7 @@ enum Command {
     Suspend(Box<commands::suspend::SuspendArgs>),
     Resume(Box<commands::resume::PlainResumeArgs>),
     Delete(Box<commands::delete::DeleteArgs>),
+    Image(commands::image::ImageArgs),
     Manifests(commands::manifests::ManifestsArgs),
 }
 
@@ -129,6 +130,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Checkpoint(args) => commands::checkpoint::run(&connection, args).await,
         Command::Delete(args) => commands::delete::run(&connection, *args).await,
         Command::Create(args) => commands::create::run(&connection, *args).await,
+        Command::Image(args) => commands::image::run(args).await,
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
         Command::List(args) => commands::list::run(&connection, args).await,

@@ -7,5 +7,6 @@ pub mod cluster;
 pub mod commands;
 pub mod core;
 pub mod error;
+pub mod registry;
 pub mod render;
 pub mod ui;

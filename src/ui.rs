@@ -3,11 +3,13 @@
 //! Text that comes from a cluster passes through [`clean`], so that an escape sequence in a log or an object's name
 //! never reaches the terminal.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::error::{Error, Kind, Result};
 
@@ -231,6 +233,68 @@ impl Drop for Step {
         if let Some(bar) = self.spinner.take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Several things on their way at once, each with its size: bars with rates on a terminal, elsewhere a line for each that
+/// arrived.
+pub struct Transfers {
+    bars: MultiProgress,
+    terminal: bool,
+    begun: Mutex<HashMap<String, ProgressBar>>,
+}
+
+impl Transfers {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            bars: MultiProgress::new(),
+            terminal: std::io::stderr().is_terminal(),
+            begun: Mutex::default(),
+        }
+    }
+
+    /// So much of a thing has been moved.
+    pub fn moved(&self, name: &str, bytes: u64, size: u64) {
+        let Ok(mut begun) = self.begun.lock() else { return };
+        if self.terminal {
+            let bar = begun.entry(name.to_owned()).or_insert_with(|| self.bar(name, size));
+            bar.set_position(bytes);
+        }
+    }
+
+    fn bar(&self, name: &str, size: u64) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(size));
+        let form = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec:.dim} {eta:.dim}";
+        if let Ok(style) = ProgressStyle::with_template(form) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(clean(name));
+        bar
+    }
+
+    /// A thing has arrived.
+    pub fn arrived(&self, name: &str, text: &str) {
+        let bar = self.begun.lock().ok().and_then(|mut begun| begun.remove(name));
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
+        self.bars.suspend(|| note(text));
+    }
+}
+
+impl Default for Transfers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Transfers {
+    fn drop(&mut self) {
+        // What is left of them after a failure must not stand above its message. Nothing can be said where that fails.
+        let _ = self.bars.clear();
     }
 }
 

@@ -1,6 +1,7 @@
 //! `create`: a cluster from flags, a file, or the seed's variables.
 
 use super::files::FileArgs;
+use super::job_image::{self, JobImage};
 use super::launch::{self, LaunchArgs};
 use super::spec_args::{self, SpecArgs};
 use crate::cluster::api::Cluster;
@@ -24,6 +25,7 @@ use crate::ui;
 #[command(after_help = "Examples:\n  \
     kubectl flink create demo --image registry/my-job:1.0 -p 4\n  \
     kubectl flink create demo --image registry/my-job:1.0 --job-class com.example.Job -- --input s3://bucket/in\n  \
+    kubectl flink create demo --image flink:2.3.0 --jar ./app.jar --push-to registry/team/app\n  \
     kubectl flink create -f flinkdeployment.yaml\n  \
     kubectl flink create demo --image registry/my-job:1.0 --dry-run=client -o yaml")]
 pub struct CreateArgs {
@@ -101,10 +103,11 @@ pub async fn create_all(
     };
     if args.launch.is_client_dry_run() {
         let default = connect::namespace(connection)?;
-        for spec in &specs {
+        for spec in specs {
+            let (spec, _) = with_image(&args.spec, spec).await?;
             let namespace = spec.layer.namespace.as_deref().unwrap_or(&default);
             args.launch
-                .show_dry_run(&manifests::build(spec, &templates, namespace, 1)?)?;
+                .show_dry_run(&manifests::build(&spec, &templates, namespace, 1)?)?;
         }
         return Ok(());
     }
@@ -122,7 +125,7 @@ pub async fn create_all(
                 rights: spec.creates_rbac(),
             },
         });
-        create(&cluster, spec, &templates, own.is_some(), &args.launch).await?;
+        create(&cluster, spec, &templates, own.is_some(), &args).await?;
     }
     Ok(())
 }
@@ -157,8 +160,18 @@ fn resolve(args: &CreateArgs) -> Result<Vec<Spec>> {
     Ok(specs)
 }
 
-async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, launch: &LaunchArgs) -> Result<()> {
+/// Builds the image that is asked for, and puts it into the spec.
+async fn with_image(args: &SpecArgs, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
+    let stated = spec.layer;
+    let mut layer = stated.clone();
+    let image = job_image::prepare(args, &stated, &mut layer).await?;
+    Ok((Spec::resolve(layer)?, image))
+}
+
+async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, args: &CreateArgs) -> Result<()> {
     connect::check_namespace(cluster.namespace())?;
+    let launch = &args.launch;
+    let (spec, image) = with_image(&args.spec, spec).await?;
     let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
     let (preflight, allowed, ledger) = futures::join!(
         deploy::preflight(cluster, &draft),
@@ -181,6 +194,9 @@ async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool,
             "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
             spec.name, spec.name
         ));
+    }
+    if let Some(image) = image {
+        image.push().await?;
     }
     let generation = ledger.history().next_revision();
     launch::launch(cluster, &mut ledger, &spec, templates, own, generation, "create").await?;

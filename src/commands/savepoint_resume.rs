@@ -1,5 +1,6 @@
 //! `savepoint-resume`: a cluster anew, from the state that it has or had.
 
+use super::job_image;
 use super::launch::{self, LaunchArgs};
 use super::resume_choice::{Choice, choose};
 use super::spec_args::SpecArgs;
@@ -24,6 +25,7 @@ use crate::ui;
 #[command(after_help = "Examples:\n  \
     kubectl flink savepoint-resume demo\n  \
     kubectl flink savepoint-resume demo --image registry/my-job:1.1 -p 8\n  \
+    kubectl flink savepoint-resume demo --jar ./app.jar --push-to registry/team/app\n  \
     kubectl flink savepoint-resume demo --from-savepoint s3://bucket/savepoint-1 --stop")]
 pub struct ResumeArgs {
     /// Name of the cluster
@@ -112,7 +114,7 @@ pub async fn resume(
     let choice = choose(&args, &name, &situation, &standing)?;
     // A number of TaskManagers that was right for the old parallelism is not for a new one.
     let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
-    let layer = flags.over(Layer {
+    let mut layer = flags.clone().over(Layer {
         from_savepoint: None,
         task_managers: base.task_managers.filter(|_| !rescaled),
         allow_non_restored_state: None,
@@ -120,6 +122,7 @@ pub async fn resume(
         job_id: base.job_id.clone().filter(|_| base.ha.is_none()),
         ..base
     });
+    let image = job_image::prepare(&args.spec, &flags, &mut layer).await?;
     // The path is not known before the job is stopped, but everything else can be checked while it still runs.
     let stand_in = choice
         .path
@@ -143,6 +146,9 @@ pub async fn resume(
     ui::note(&choice.told(&name));
     if args.launch.is_dry_run() {
         return args.launch.show_dry_run(&draft);
+    }
+    if let Some(image) = image {
+        image.push().await?;
     }
     let begun = std::time::Instant::now();
     let path = end_job(&args, &situation, &mut standing, &choice).await?;

@@ -9,12 +9,14 @@ use clap::builder::TypedValueParser;
 
 use crate::core::arguments::{JobManagerArguments, key_value, split_seed};
 use crate::core::flink::{FlinkVersion, owned_key, without_effect};
+use crate::core::image::reference::Reference;
 use crate::core::layer::{Entrypoint, JobId, Layer, Mount, PullPolicy, Restart, RoleLayer};
 use crate::core::quantity::{self, Cpu, Memory};
 use crate::core::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM};
 use crate::core::template::{self, Templates};
 use crate::core::{flink_deployment, job_id, names};
 use crate::error::{Error, Result};
+use crate::registry::RegistryArgs;
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -32,9 +34,13 @@ pub struct SpecArgs {
     /// Entry class of the job; Flink looks for a jar with a Main-Class where none is given
     #[arg(long, visible_alias = "job-classname", value_name = "CLASS")]
     job_class: Option<String>,
-    /// URI of a jar that Flink fetches before the job starts (Flink 1.19+), repeatable
-    #[arg(long, value_name = "URI")]
+    /// Jar of the job: a file, which is put on the image (--push-to), or a URI that Flink fetches before the job starts
+    /// (Flink 1.19+), repeatable
+    #[arg(long, value_name = "FILE|URI")]
     jar: Vec<String>,
+    /// Repository for the image with the jar: it is built on --image and pushed there, and the cluster gets it by its digest
+    #[arg(long, value_name = "REPOSITORY[:TAG]", requires = "jar")]
+    push_to: Option<Reference>,
     /// Job ID, 32 hexadecimal digits
     #[arg(long, value_name = "ID", conflicts_with = "job_id_seed", value_parser = clap::builder::StringValueParser::new().try_map(|id| job_id::parse(&id)))]
     job_id: Option<String>,
@@ -122,6 +128,9 @@ pub struct SpecArgs {
     /// Folder with templates of the Service, the Job and the Deployment
     #[arg(long, value_name = "DIR")]
     manifests: Option<PathBuf>,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// Arguments of the program
     #[arg(last = true, value_name = "PROGRAM ARGUMENTS")]
     arguments: Vec<String>,
@@ -144,7 +153,7 @@ impl SpecArgs {
             parallelism: self.parallelism,
             slots: self.slots,
             job_class: self.job_class.clone(),
-            jars: some(&self.jar),
+            jars: some(&self.fetched_jars()?),
             job_id: self
                 .job_id
                 .clone()
@@ -185,6 +194,37 @@ impl SpecArgs {
             arguments: some(&self.arguments),
             ..Layer::default()
         })
+    }
+
+    /// The jars that Flink fetches.
+    fn fetched_jars(&self) -> Result<Vec<String>> {
+        let (fetched, local): (Vec<_>, Vec<_>) = self.jar.iter().cloned().partition(|jar| is_uri(jar));
+        if let (Some(jar), None) = (local.first(), &self.push_to) {
+            return Err(
+                Error::usage(format!("--jar {jar} is a file on this machine, and no Pod can read it"))
+                    .hint(format!(
+                        "--jar {jar} --push-to REPOSITORY puts it on the image and pushes that"
+                    ))
+                    .hint("--jar s3://BUCKET/APP.jar, or another URI, lets Flink fetch it (Flink 1.19+)")
+                    .hint(format!("--jar local://{} is a jar that the image has", absolute(jar))),
+            );
+        }
+        Ok(fetched)
+    }
+
+    /// The jars to put on the image and where to push it; `None`: no image is to be built.
+    pub fn job_image(&self) -> Result<Option<(Vec<&str>, &Reference)>> {
+        let Some(target) = &self.push_to else { return Ok(None) };
+        if target.digest.is_some() {
+            return Err(Error::usage(format!(
+                "--push-to {target}: the digest is what comes of it, and cannot be chosen"
+            )));
+        }
+        let local: Vec<&str> = self.jar.iter().map(String::as_str).filter(|jar| !is_uri(jar)).collect();
+        if local.is_empty() {
+            return Err(Error::usage("--push-to needs a --jar that is a file on this machine"));
+        }
+        Ok(Some((local, target)))
     }
 
     /// The folder for savepoints, if a flag says one.
@@ -259,6 +299,22 @@ pub fn environment() -> Result<Layer> {
     })
 }
 
+/// Whether a jar is named by a URI. One letter before the colon is a drive.
+fn is_uri(jar: &str) -> bool {
+    let scheme = jar.split_once(':').map_or("", |(scheme, _)| scheme);
+    scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+}
+
+/// Where such a jar might be in an image.
+fn absolute(jar: &str) -> String {
+    let name = Path::new(jar).file_name().unwrap_or_default().to_string_lossy();
+    if jar.starts_with('/') {
+        jar.to_owned()
+    } else {
+        format!("/opt/flink/usrlib/{name}")
+    }
+}
+
 fn check_key(key: &str, said: &str) -> Result<()> {
     if let Some(instead) = owned_key(key) {
         return Err(Error::usage(format!(
@@ -280,7 +336,8 @@ fn seconds(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("{text:?} is longer than Kubernetes counts"))
 }
 
-fn pair(text: &str) -> Result<(String, String)> {
+/// Reads `NAME=VALUE`.
+pub fn pair(text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(Error::usage(format!("{text:?} must be NAME=VALUE"))),

@@ -15,6 +15,7 @@ pub mod flink;
 pub mod flink_deployment;
 pub mod flink_rest;
 pub mod history;
+pub mod image;
 pub mod job_id;
 pub mod layer;
 pub mod listing;

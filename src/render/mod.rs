@@ -4,6 +4,7 @@
 
 pub mod draw;
 mod findings;
+pub mod image;
 mod printer;
 pub mod status;
 mod structured;

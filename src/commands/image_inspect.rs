@@ -1,0 +1,118 @@
+//! `image inspect`: what an image has for Flink.
+
+use serde::Serialize;
+
+use super::status::StatusFormat;
+use crate::core::bytes::human;
+use crate::core::image::digest::Digest;
+use crate::core::image::facts::Facts;
+use crate::core::image::platform::Platform;
+use crate::core::image::reference::Reference;
+use crate::error::{Error, Result};
+use crate::registry::RegistryArgs;
+use crate::registry::api::Registries;
+use crate::registry::base::{Base, is_file};
+use crate::registry::inspect::inspect;
+use crate::render::{document, image};
+use crate::ui;
+
+/// Show what an image has for Flink
+///
+/// Flink's and Java's version, the entrypoint, jars with their entry classes, plugins and platforms, from the registry and
+/// without pulling the image: layers above 32 MiB are read only where the image's history speaks of files for Flink.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink image inspect registry/team/app:1.0\n  \
+    kubectl flink image inspect app.tar --all-layers -o json")]
+pub struct InspectArgs {
+    /// Image, or a file with one
+    #[arg(value_name = "IMAGE|FILE.tar")]
+    image: String,
+    /// Platform to look at [default: linux/amd64, or the first that there is]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Read all layers, however large
+    #[arg(long)]
+    all_layers: bool,
+    /// Format of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: StatusFormat,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+/// What is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageReport {
+    /// Shape of the document.
+    pub api_version: &'static str,
+    /// Kind of the document.
+    pub kind: &'static str,
+    /// The image, as it was named.
+    pub image: String,
+    /// Digest of what the name stands for.
+    pub digest: Digest,
+    /// All platforms.
+    pub platforms: Vec<String>,
+    /// The platform that was looked at.
+    pub platform: String,
+    /// Bytes of its layers.
+    pub size: u64,
+    /// Number of its layers.
+    pub layers: usize,
+    /// Bytes of layers that were not looked at.
+    pub unread: u64,
+    /// What was found.
+    #[serde(flatten)]
+    pub facts: Facts,
+}
+
+/// Runs the command.
+pub async fn run(args: InspectArgs) -> Result<()> {
+    let registries = Registries::new(&args.registry)?;
+    let report = report(&registries, &args.image, args.platform.as_ref(), args.all_layers).await?;
+    match args.output.document() {
+        Some(format) => ui::data(&document(format, &report)?),
+        None => ui::data(&image::image(&report)),
+    }?;
+    if report.unread > 0 {
+        ui::note(&format!(
+            "{} of layers were not looked at; --all-layers looks at all of them",
+            human(report.unread)
+        ));
+    }
+    Ok(())
+}
+
+/// Looks into an image.
+pub async fn report(
+    registries: &Registries,
+    name: &str,
+    platform: Option<&Platform>,
+    all: bool,
+) -> Result<ImageReport> {
+    let wanted: Vec<Platform> = platform.cloned().into_iter().collect();
+    let base = Base::read(registries, name, &wanted).await?;
+    let common = |image: &&crate::registry::base::PlatformImage| image.platform.to_string() == "linux/amd64";
+    let chosen = base.images.iter().find(common).or(base.images.first());
+    let chosen = chosen.ok_or_else(|| Error::failure(format!("{name} has no image")))?;
+    let tag = if is_file(name) {
+        None
+    } else {
+        name.parse::<Reference>()?.tag
+    };
+    let found = inspect(&base, chosen, tag.as_deref(), all).await?;
+    Ok(ImageReport {
+        api_version: crate::render::API_VERSION,
+        kind: "ImageReport",
+        image: name.to_owned(),
+        digest: base.digest.clone(),
+        platforms: base.platforms.iter().map(ToString::to_string).collect(),
+        platform: chosen.platform.to_string(),
+        size: chosen.manifest.layers.iter().map(|layer| layer.size).sum(),
+        layers: chosen.manifest.layers.len(),
+        unread: found.unread,
+        facts: found.facts,
+    })
+}

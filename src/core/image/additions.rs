@@ -1,0 +1,250 @@
+//! What is put into the layer, and where: jars, plugins, libraries and other files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::{Error, Result};
+
+/// Flink's home where an image does not say another.
+pub const FLINK_HOME: &str = "/opt/flink";
+const FILE: u32 = 0o644;
+const PROGRAM: u32 = 0o755;
+
+/// Where a file goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A jar of the job: `usrlib/`.
+    Usrlib,
+    /// A library of Flink's own class path: `lib/`.
+    Lib,
+    /// A file of a plugin, by the plugin's name: `plugins/NAME/`.
+    Plugin(String),
+    /// An absolute path.
+    Path(String),
+}
+
+/// A file on disk that goes into the layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// What goes after the place; not used for [`Place::Path`].
+    pub name: String,
+    /// Where it goes.
+    pub place: Place,
+    /// Its size.
+    pub size: u64,
+    /// Whether it is a program.
+    pub executable: bool,
+}
+
+/// What stands in the layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Path without the first slash; a folder's ends with one.
+    pub path: String,
+    /// Access rights.
+    pub mode: u32,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A folder.
+    Folder,
+    /// A file.
+    File {
+        /// Its number among the sources.
+        source: usize,
+        /// Its size.
+        size: u64,
+    },
+}
+
+/// Lays the sources out below Flink's home, sorted by path. Folders that every image of Flink has do not stand in the
+/// layer: an entry would change their owner and rights.
+///
+/// # Errors
+/// Usage errors for paths that leave the image's tree, and for two files of the same path.
+pub fn lay_out(sources: &[Source], home: &str) -> Result<Vec<Entry>> {
+    let home = inside(home)?;
+    let mut folders = BTreeSet::new();
+    let mut files = BTreeMap::new();
+    for (number, source) in sources.iter().enumerate() {
+        let below = |folder: &str| inside(&format!("/{home}/{folder}/{}", source.name));
+        let path = match &source.place {
+            Place::Usrlib => {
+                folders.insert(format!("{home}/usrlib/"));
+                below("usrlib")?
+            }
+            Place::Lib => below("lib")?,
+            Place::Plugin(plugin) => {
+                let path = below(&format!("plugins/{plugin}"))?;
+                let start = format!("{home}/plugins/");
+                // Each folder on the way, since a plugin may have some of its own.
+                for (at, _) in path.match_indices('/').filter(|(at, _)| *at >= start.len()) {
+                    folders.insert(path[..=at].to_owned());
+                }
+                path
+            }
+            Place::Path(path) if path.ends_with('/') => inside(&format!("{path}{}", source.name))?,
+            Place::Path(path) => inside(path)?,
+        };
+        let entry = Entry {
+            path: path.clone(),
+            mode: if source.executable && matches!(source.place, Place::Path(_)) {
+                PROGRAM
+            } else {
+                FILE
+            },
+            content: Content::File {
+                source: number,
+                size: source.size,
+            },
+        };
+        if files.insert(path.clone(), entry).is_some() {
+            return Err(Error::usage(format!("two files would be /{path} in the image")));
+        }
+    }
+    for path in files.keys() {
+        if let Some(other) = files.keys().find(|other| path.starts_with(&format!("{other}/"))) {
+            return Err(Error::usage(format!(
+                "/{other} cannot be a file and a folder of the image"
+            )));
+        }
+    }
+    let folders = folders.into_iter().map(|path| Entry {
+        path,
+        mode: 0o755,
+        content: Content::Folder,
+    });
+    let mut entries: Vec<Entry> = folders.chain(files.into_values()).collect();
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+/// The path without its first slash, if it names a place in the image and nothing else.
+fn inside(path: &str) -> Result<String> {
+    let wrong = |why: &str| Error::usage(format!("{path:?} is no path in the image: {why}"));
+    let Some(rest) = path.strip_prefix('/') else {
+        return Err(wrong("it must begin with /"));
+    };
+    for part in rest.split('/') {
+        match part {
+            "" | "." => return Err(wrong("it must be without empty parts and '.'")),
+            ".." => return Err(wrong("it must be without '..'")),
+            _ if part.starts_with(".wh.") => {
+                return Err(wrong("names that begin with .wh. delete what is below a layer"));
+            }
+            _ if part.chars().any(char::is_control) => return Err(wrong("it has control characters")),
+            _ => {}
+        }
+    }
+    Ok(rest.to_owned())
+}
+
+/// Reads `SRC:DST`. Only the last colon before a slash counts, so that a drive letter is no trouble.
+pub fn source_and_destination(text: &str) -> Result<(String, String)> {
+    let wrong = || Error::usage(format!("{text:?} must be SOURCE:/DESTINATION"));
+    let at = text.rfind(":/").ok_or_else(wrong)?;
+    let (source, destination) = (&text[..at], &text[at + 1..]);
+    if source.is_empty() || destination == "/" {
+        return Err(wrong());
+    }
+    inside(destination.trim_end_matches('/'))?;
+    Ok((source.to_owned(), destination.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(name: &str, place: Place) -> Source {
+        Source {
+            name: name.to_owned(),
+            place,
+            size: 1,
+            executable: true,
+        }
+    }
+
+    #[test]
+    fn everything_has_its_place_and_the_order_is_that_of_the_paths() {
+        let sources = [
+            source("z.jar", Place::Usrlib),
+            source("a.jar", Place::Usrlib),
+            source("x.jar", Place::Lib),
+            source("sub/s3.jar", Place::Plugin("s3".to_owned())),
+            source("ignored", Place::Path("/etc/app/settings".to_owned())),
+            source("named", Place::Path("/usr/bin/".to_owned())),
+        ];
+        let entries = lay_out(&sources, FLINK_HOME).unwrap();
+        let shown: Vec<String> = entries
+            .iter()
+            .map(|entry| format!("{:o} {}", entry.mode, entry.path))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "755 etc/app/settings",
+                "644 opt/flink/lib/x.jar",
+                "755 opt/flink/plugins/s3/",
+                "755 opt/flink/plugins/s3/sub/",
+                "644 opt/flink/plugins/s3/sub/s3.jar",
+                "755 opt/flink/usrlib/",
+                "644 opt/flink/usrlib/a.jar",
+                "644 opt/flink/usrlib/z.jar",
+                "755 usr/bin/named",
+            ]
+        );
+        let mut other = sources;
+        other.reverse();
+        let paths = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.path).collect::<Vec<_>>();
+        assert_eq!(
+            paths(lay_out(&other, FLINK_HOME).unwrap()),
+            paths(entries),
+            "the order of the flags is nothing"
+        );
+    }
+
+    #[test]
+    fn nothing_leaves_the_images_tree() {
+        for bad in [
+            "a:../etc/passwd",
+            "a:/../etc/passwd",
+            "a:/etc/../../x",
+            "a:relative",
+            ":/x",
+            "a:/",
+            "a",
+            "a:/x//y",
+            "a:/etc/.wh.passwd",
+            "a:/x/./y",
+            "a:/x\u{1}",
+        ] {
+            assert!(source_and_destination(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            source_and_destination("C:\\x\\a:/b/c").unwrap(),
+            ("C:\\x\\a".to_owned(), "/b/c".to_owned())
+        );
+        assert_eq!(source_and_destination("a:/b/").unwrap().1, "/b/");
+        assert!(lay_out(&[source("../x", Place::Usrlib)], FLINK_HOME).is_err());
+        assert!(lay_out(&[source("x", Place::Plugin("..".to_owned()))], FLINK_HOME).is_err());
+    }
+
+    #[test]
+    fn two_files_of_one_path_are_refused() {
+        let twice = [source("a.jar", Place::Usrlib), source("a.jar", Place::Usrlib)];
+        assert!(
+            lay_out(&twice, FLINK_HOME)
+                .unwrap_err()
+                .message
+                .contains("/opt/flink/usrlib/a.jar")
+        );
+        let nested = [
+            source("a", Place::Path("/x".to_owned())),
+            source("b", Place::Path("/x/y".to_owned())),
+        ];
+        assert!(lay_out(&nested, FLINK_HOME).is_err());
+    }
+}

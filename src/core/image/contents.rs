@@ -1,0 +1,149 @@
+//! What is in the layers of an image, as far as it concerns Flink.
+
+use std::collections::BTreeMap;
+
+/// Most bytes of a jar in a layer that are kept to read its manifest.
+pub const START_OF_JAR: usize = 64 << 10;
+/// Most bytes of a runtime's file `release`.
+const RELEASE: u64 = 16 << 10;
+
+/// A file of a layer that is worth a look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its size.
+    pub size: u64,
+    /// Its beginning, as far as it is needed.
+    pub start: Vec<u8>,
+}
+
+/// What one layer does: files that it has, `None` for those that it deletes.
+pub type Changes = BTreeMap<String, Option<Found>>;
+
+/// What is wanted of an entry of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// That it is there.
+    Name,
+    /// Its beginning as well.
+    Start(usize),
+    /// Nothing.
+    Nothing,
+}
+
+/// Whether an entry of a layer concerns Flink, whose home is `home` (without its first slash).
+#[must_use]
+pub fn wanted(path: &str, size: u64, home: &str) -> Wanted {
+    let Some(rest) = path.strip_prefix(home).and_then(|rest| rest.strip_prefix('/')) else {
+        // The runtime of every JDK and JRE has such a file.
+        let runtime =
+            path.ends_with("/release") && (path.contains("jvm/") || path.contains("java/") || path.contains("openjdk"));
+        return if runtime && size <= RELEASE {
+            Wanted::Start(START_OF_JAR)
+        } else {
+            Wanted::Nothing
+        };
+    };
+    let jar = rest.ends_with(".jar");
+    match rest.split('/').next() {
+        Some("usrlib") if jar => Wanted::Start(START_OF_JAR),
+        Some("usrlib" | "plugins" | "lib") => Wanted::Name,
+        _ => Wanted::Nothing,
+    }
+}
+
+/// Notes an entry of a layer. Names that begin with `.wh.` delete what is below (OCI image specification, "Whiteouts").
+pub fn note(changes: &mut Changes, path: &str, found: Found) {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if name == ".wh..wh..opq" {
+        changes.insert(format!("{folder}/"), None);
+    } else if let Some(deleted) = name.strip_prefix(".wh.") {
+        changes.insert(format!("{folder}/{deleted}"), None);
+    } else {
+        changes.insert(path.to_owned(), Some(found));
+    }
+}
+
+/// Whether a path is a deletion.
+#[must_use]
+pub fn is_deletion(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with(".wh."))
+}
+
+/// The files that are seen in an image of these layers, from the bottom up.
+#[must_use]
+pub fn merged(layers: Vec<Changes>) -> BTreeMap<String, Found> {
+    let mut seen: BTreeMap<String, Found> = BTreeMap::new();
+    for layer in layers {
+        // What a layer deletes is below it, never its own.
+        for (path, _) in layer.iter().filter(|(_, change)| change.is_none()) {
+            let folder = format!("{}/", path.trim_end_matches('/'));
+            seen.retain(|other, _| other != path && !other.starts_with(&folder));
+        }
+        seen.extend(layer.into_iter().filter_map(|(path, found)| Some((path, found?))));
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(paths: &[&str]) -> Changes {
+        let mut changes = Changes::new();
+        for path in paths {
+            note(
+                &mut changes,
+                path,
+                Found {
+                    size: 1,
+                    start: Vec::new(),
+                },
+            );
+        }
+        changes
+    }
+
+    #[test]
+    fn upper_layers_delete_and_add() {
+        let layers = vec![
+            layer(&[
+                "opt/flink/usrlib/a.jar",
+                "opt/flink/usrlib/b.jar",
+                "opt/flink/lib/c.jar",
+            ]),
+            layer(&["opt/flink/usrlib/.wh.a.jar", "opt/flink/usrlib/d.jar"]),
+        ];
+        let names: Vec<String> = merged(layers).into_keys().collect();
+        assert_eq!(
+            names,
+            [
+                "opt/flink/lib/c.jar",
+                "opt/flink/usrlib/b.jar",
+                "opt/flink/usrlib/d.jar"
+            ]
+        );
+        let layers = vec![
+            layer(&["opt/flink/usrlib/a.jar"]),
+            layer(&["opt/flink/usrlib/.wh..wh..opq", "opt/flink/usrlib/e.jar"]),
+        ];
+        let names: Vec<String> = merged(layers).into_keys().collect();
+        assert_eq!(names, ["opt/flink/usrlib/e.jar"]);
+        let layers = vec![layer(&["opt/flink/usrlib/a.jar"]), layer(&["opt/flink/.wh.usrlib"])];
+        assert!(merged(layers).is_empty());
+    }
+
+    #[test]
+    fn only_what_concerns_flink_is_wanted() {
+        let home = "opt/flink";
+        assert_eq!(wanted("opt/flink/usrlib/a.jar", 1, home), Wanted::Start(START_OF_JAR));
+        assert_eq!(wanted("opt/flink/lib/flink-dist-2.3.0.jar", 1, home), Wanted::Name);
+        assert_eq!(wanted("opt/flink/plugins/s3/x.jar", 1, home), Wanted::Name);
+        assert_eq!(
+            wanted("opt/java/openjdk/release", 1000, home),
+            Wanted::Start(START_OF_JAR)
+        );
+        assert_eq!(wanted("opt/java/openjdk/release", 1 << 20, home), Wanted::Nothing);
+        assert_eq!(wanted("opt/flinkish/usrlib/a.jar", 1, home), Wanted::Nothing);
+        assert_eq!(wanted("usr/bin/java", 1, home), Wanted::Nothing);
+    }
+}

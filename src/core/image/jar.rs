@@ -1,0 +1,247 @@
+//! Jars: their manifest, their classes, and the Java that they are built for.
+
+use std::io::{Read, Seek};
+
+use zip::ZipArchive;
+
+use super::java;
+
+/// Where a jar's manifest is.
+pub const MANIFEST: &str = "META-INF/MANIFEST.MF";
+/// Most bytes of a manifest that are read.
+const LARGEST_MANIFEST: u64 = 4 << 20;
+/// Names that are told where one was not found.
+const NEAREST: usize = 3;
+/// Likeness from which a name is worth telling, of 1.
+const LIKE: f64 = 0.6;
+
+/// What a jar tells of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Jar {
+    /// Its entry class by its manifest: `program-class`, which is Flink's own attribute and wins, or `Main-Class`.
+    ///
+    /// Source: Flink's `JarManifestParser.findEntryClass`.
+    pub entry_class: Option<String>,
+    /// Its classes, as Java calls them, sorted.
+    pub classes: Vec<String>,
+    /// The Java that the entry class needs, or any class where there is none.
+    pub java: Option<u16>,
+}
+
+/// Reads a jar.
+///
+/// # Errors
+/// Why it is none.
+pub fn read(jar: impl Read + Seek) -> Result<Jar, String> {
+    let mut archive = ZipArchive::new(jar).map_err(|e| format!("it is no jar: {e}"))?;
+    let entry_class = match archive.by_name(MANIFEST) {
+        Ok(file) => {
+            let mut text = Vec::new();
+            file.take(LARGEST_MANIFEST)
+                .read_to_end(&mut text)
+                .map_err(|e| format!("its manifest cannot be read: {e}"))?;
+            entry_class(&String::from_utf8_lossy(&text))
+        }
+        Err(_) => None,
+    };
+    let mut classes: Vec<String> = archive
+        .file_names()
+        .filter_map(|name| class_of_path(&name.ok()?))
+        .collect();
+    classes.sort_unstable();
+    classes.dedup();
+    let looked_at = entry_class
+        .as_ref()
+        .filter(|class| classes.binary_search(class).is_ok())
+        .or(classes.first());
+    let java = looked_at.and_then(|class| java_of(&mut archive, class));
+    Ok(Jar {
+        entry_class,
+        classes,
+        java,
+    })
+}
+
+/// The classes of a jar, sorted; without those that have no name of their own.
+///
+/// # Errors
+/// Why it is no jar.
+pub fn classes(jar: impl Read + Seek) -> Result<Vec<String>, String> {
+    read(jar).map(|jar| jar.classes)
+}
+
+/// The class of an entry: `a.B$C` of `a/B$C.class`. `None` for what is no class that could be named.
+fn class_of_path(path: &str) -> Option<String> {
+    let name = path.strip_suffix(".class")?;
+    // Versions of classes for newer Javas stand below META-INF/versions; each has a plain one beside it.
+    let special = name.starts_with("META-INF/") || name.ends_with("module-info") || name.ends_with("package-info");
+    let anonymous = name
+        .rsplit('$')
+        .next()
+        .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+    (!special && !(anonymous && name.contains('$'))).then(|| name.replace('/', "."))
+}
+
+fn java_of(archive: &mut ZipArchive<impl Read + Seek>, class: &str) -> Option<u16> {
+    let mut start = [0; 8];
+    let path = format!("{}.class", class.replace('.', "/"));
+    archive.by_name(&path).ok()?.read_exact(&mut start).ok()?;
+    java::of_class_file(&start)
+}
+
+/// The entry class that a manifest's main section names.
+///
+/// Source of the form: JAR File Specification. A line that begins with a space goes on with the one before.
+#[must_use]
+pub fn entry_class(manifest: &str) -> Option<String> {
+    let mut attributes: Vec<(String, String)> = Vec::new();
+    for line in manifest.split(['\n', '\r']).filter(|line| !line.is_empty()) {
+        match (line.strip_prefix(' '), attributes.last_mut(), line.split_once(':')) {
+            (Some(more), Some((_, value)), _) => value.push_str(more),
+            (None, _, Some((name, value))) => {
+                // Sections of single files come after the main one and begin with their names.
+                if name.eq_ignore_ascii_case("Name") {
+                    break;
+                }
+                attributes.push((name.to_ascii_lowercase(), value.trim_start().to_owned()));
+            }
+            _ => {}
+        }
+    }
+    let value = |wanted: &str| {
+        let found = attributes.iter().find(|(name, _)| name == wanted)?;
+        Some(found.1.trim().to_owned()).filter(|value| !value.is_empty())
+    };
+    value("program-class").or_else(|| value("main-class"))
+}
+
+/// The entry class of a jar of which only the start is known, as of one in a layer. The manifest is the first file of
+/// a jar, or the first after its folder: `JarInputStream` finds it nowhere else.
+#[must_use]
+pub fn entry_class_of_start(mut start: &[u8]) -> Option<String> {
+    for _ in 0..2 {
+        let header = start.get(..30).filter(|header| header.starts_with(b"PK\x03\x04"))?;
+        let number = |at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
+        let (method, name, extra) = (number(8), number(26), number(28));
+        let size = number(18) | number(20) << 16;
+        let path = start.get(30..30 + name)?;
+        let data = start.get(30 + name + extra..)?;
+        if path == MANIFEST.as_bytes() {
+            let mut text = Vec::new();
+            match method {
+                8 => {
+                    // What was cut off of a longer one is missed no more than the rest of the file.
+                    let _ = flate2::read::DeflateDecoder::new(data)
+                        .take(LARGEST_MANIFEST)
+                        .read_to_end(&mut text);
+                }
+                _ => text.extend(data.get(..size)?),
+            }
+            return entry_class(&String::from_utf8_lossy(&text));
+        }
+        start = data.get(size..)?;
+    }
+    None
+}
+
+/// Names that are like `class`, the nearest first: a class of the same simple name in another package is nearest.
+#[must_use]
+pub fn nearest<'a>(class: &str, classes: &'a [String]) -> Vec<&'a str> {
+    let simple = |name: &str| name.rsplit(['.', '$']).next().unwrap_or_default().to_lowercase();
+    let wanted = simple(class);
+    let mut likely: Vec<(f64, &str)> = classes
+        .iter()
+        .map(|name| {
+            let likeness = strsim::normalized_damerau_levenshtein(&wanted, &simple(name));
+            (
+                likeness + strsim::normalized_damerau_levenshtein(class, name) / 10.0,
+                name.as_str(),
+            )
+        })
+        .filter(|(likeness, _)| *likeness >= LIKE)
+        .collect();
+    likely.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    likely.into_iter().take(NEAREST).map(|(_, name)| name).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::io::{Cursor, Write};
+    use zip::write::SimpleFileOptions;
+
+    /// A jar of these files.
+    pub(crate) fn jar(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in files {
+            let method = zip::CompressionMethod::Deflated;
+            writer
+                .start_file(*name, SimpleFileOptions::default().compression_method(method))
+                .unwrap();
+            writer.write_all(content).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    const CLASS: &[u8] = &[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 61, 0, 0];
+    const MAIN: &[u8] = b"Manifest-Version: 1.0\r\nMain-Class: com.example.Job\r\n\r\nName: x\r\nMain-Class: no\r\n";
+
+    #[test]
+    fn a_jar_tells_its_entry_class_classes_and_java() {
+        let jar = jar(&[
+            (MANIFEST, MAIN),
+            ("com/example/Job.class", CLASS),
+            ("com/example/Job$Step.class", CLASS),
+            ("com/example/Job$1.class", CLASS),
+            ("com/example/package-info.class", CLASS),
+            ("META-INF/versions/21/com/example/Job.class", CLASS),
+            ("readme.txt", b""),
+        ]);
+        let read = read(Cursor::new(&jar)).unwrap();
+        assert_eq!(read.entry_class.as_deref(), Some("com.example.Job"));
+        assert_eq!(read.classes, ["com.example.Job", "com.example.Job$Step"]);
+        assert_eq!(read.java, Some(17));
+        assert_eq!(entry_class_of_start(&jar).as_deref(), Some("com.example.Job"));
+        assert_eq!(entry_class_of_start(&jar[..20]), None);
+    }
+
+    #[test]
+    fn what_is_no_jar_is_said_to_be_none() {
+        assert!(read(Cursor::new(b"#!/bin/sh\n")).unwrap_err().contains("no jar"));
+        assert!(read(Cursor::new(b"")).is_err());
+        assert_eq!(entry_class_of_start(b"#!/bin/sh\n"), None);
+        let cut = jar(&[(MANIFEST, MAIN)]);
+        assert!(read(Cursor::new(&cut[..cut.len() - 10])).is_err());
+    }
+
+    #[test]
+    fn manifests_are_read_as_java_reads_them() {
+        let long = "Manifest-Version: 1.0\nMain-Class: com.example.a.very.long.package.name.that.does.not\n .fit.Job\n";
+        assert_eq!(
+            entry_class(long).as_deref(),
+            Some("com.example.a.very.long.package.name.that.does.not.fit.Job")
+        );
+        let both = "Manifest-Version: 1.0\nMain-Class: a.Main\nprogram-class: a.Program\n";
+        assert_eq!(entry_class(both).as_deref(), Some("a.Program"));
+        assert_eq!(entry_class("main-class: a.B"), Some("a.B".to_owned()));
+        assert_eq!(entry_class("Main-Class: \n"), None);
+        assert_eq!(entry_class("Name: x\nMain-Class: a.B\n"), None);
+        assert_eq!(entry_class(" \n:\n"), None);
+    }
+
+    #[test]
+    fn the_nearest_names_are_told() {
+        let classes: Vec<String> = [
+            "com.example.WordCount",
+            "com.example.WordCounter",
+            "org.other.Job",
+            "z.Unrelated",
+        ]
+        .map(ToOwned::to_owned)
+        .to_vec();
+        assert_eq!(nearest("com.example.Wordcount", &classes)[0], "com.example.WordCount");
+        assert_eq!(nearest("com.exampl.WordCount", &classes)[0], "com.example.WordCount");
+        assert_eq!(nearest("Job", &classes), ["org.other.Job"]);
+        assert!(nearest("Something", &classes).is_empty());
+    }
+}

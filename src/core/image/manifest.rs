@@ -1,0 +1,323 @@
+//! Manifests and indexes, of OCI's image specification and of Docker's schema 2, which say the same in other words.
+//!
+//! They stay the trees that they are: what this program does not know of must survive a change.
+
+use serde_json::{Value, json};
+
+use super::digest::Digest;
+use super::platform::Platform;
+use crate::error::{Error, Result};
+
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// A layer as tar, packed by gzip.
+pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// A layer as plain tar.
+pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+
+/// What a registry is asked for, in the header `Accept`.
+pub const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// A reference to contents: the tree and what every use of it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Descriptor {
+    /// What the contents are.
+    pub media_type: String,
+    /// Their digest.
+    pub digest: Digest,
+    /// Their size.
+    pub size: u64,
+    /// All of it.
+    pub value: Value,
+}
+
+impl Descriptor {
+    /// A new one.
+    #[must_use]
+    pub fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest: digest.clone(),
+            size,
+            value: json!({ "mediaType": media_type, "digest": digest, "size": size }),
+        }
+    }
+
+    /// Reads one out of a manifest or an index.
+    pub fn read(value: &Value) -> Result<Self> {
+        let wrong = || Error::failure(format!("a part of its manifest is not understood: {value}"));
+        Ok(Self {
+            media_type: value["mediaType"].as_str().unwrap_or_default().to_owned(),
+            digest: value["digest"]
+                .as_str()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(wrong)?,
+            size: value["size"].as_u64().ok_or_else(wrong)?,
+            value: value.clone(),
+        })
+    }
+}
+
+/// What an image's name stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Document {
+    /// An image of one platform.
+    Image(Manifest),
+    /// Images of several platforms.
+    Index(Vec<(Platform, Descriptor)>),
+}
+
+/// The manifest of an image of one platform.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// All of it.
+    pub value: Value,
+    /// The configuration.
+    pub config: Descriptor,
+    /// The layers, from the bottom up.
+    pub layers: Vec<Descriptor>,
+}
+
+/// Reads a manifest or an index. `media_type` is what the registry calls it, which old manifests do not say themselves.
+///
+/// # Errors
+/// What it is, where it is no image that a layer can be put on.
+pub fn read(bytes: &[u8], media_type: &str) -> Result<Document> {
+    let value: Value =
+        serde_json::from_slice(bytes).map_err(|e| Error::failure(format!("its manifest cannot be read: {e}")))?;
+    if value["schemaVersion"] == 1 {
+        return Err(
+            Error::failure("it is an image of Docker's schema 1, which nothing reads any more")
+                .hint("`docker pull` and `docker push` by a current Docker rewrite it"),
+        );
+    }
+    let said = value["mediaType"]
+        .as_str()
+        .unwrap_or(media_type.split(';').next().unwrap_or_default());
+    if value["manifests"].is_array() || said == OCI_INDEX || said == DOCKER_INDEX {
+        return Ok(Document::Index(platforms(&value)?));
+    }
+    if !matches!(said, OCI_MANIFEST | DOCKER_MANIFEST) && !(said.is_empty() && value["config"].is_object()) {
+        return Err(Error::failure(format!(
+            "it is no container image but {}",
+            or_unknown(said)
+        )));
+    }
+    let manifest = Manifest {
+        config: Descriptor::read(&value["config"])?,
+        layers: value["layers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(Descriptor::read)
+            .collect::<Result<_>>()?,
+        value,
+    };
+    manifest.check()?;
+    Ok(Document::Image(manifest))
+}
+
+fn or_unknown(media_type: &str) -> String {
+    if media_type.is_empty() {
+        "something without a type".to_owned()
+    } else {
+        format!("a {media_type}")
+    }
+}
+
+/// The images of an index that can run: attestations and signatures stand there too, for the platform `unknown`.
+fn platforms(value: &Value) -> Result<Vec<(Platform, Descriptor)>> {
+    let mut found = Vec::new();
+    for entry in value["manifests"].as_array().into_iter().flatten() {
+        match Platform::of(&entry["platform"]) {
+            Some(platform) if platform.os != "unknown" => found.push((platform, Descriptor::read(entry)?)),
+            _ => {}
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::failure("it is an index without an image for any platform"));
+    }
+    Ok(found)
+}
+
+impl Manifest {
+    /// Refuses what looks like an image and is none.
+    fn check(&self) -> Result<()> {
+        if let Some(kind) = self.value["artifactType"].as_str() {
+            return Err(Error::failure(format!(
+                "it is no container image but an artifact of type {kind}"
+            )));
+        }
+        if !matches!(self.config.media_type.as_str(), OCI_CONFIG | DOCKER_CONFIG) {
+            let kind = or_unknown(&self.config.media_type);
+            return Err(Error::failure(format!(
+                "it is no container image: its configuration is {kind}"
+            )));
+        }
+        if self.layers.iter().any(|layer| layer.media_type.ends_with("+encrypted")) {
+            return Err(Error::failure(
+                "its layers are encrypted, and no layer can be put on them without its keys",
+            ));
+        }
+        if let Some(foreign) = self.layers.iter().find(|layer| !layer.value["urls"].is_null()) {
+            let text = format!("its layer {} is not in the registry but elsewhere", foreign.digest);
+            return Err(Error::failure(text));
+        }
+        Ok(())
+    }
+
+    /// Whether it is Docker's.
+    #[must_use]
+    pub fn is_docker(&self) -> bool {
+        self.config.media_type == DOCKER_CONFIG
+    }
+
+    /// What a registry calls it.
+    #[must_use]
+    pub fn media_type(&self) -> &'static str {
+        if self.is_docker() {
+            DOCKER_MANIFEST
+        } else {
+            OCI_MANIFEST
+        }
+    }
+
+    /// What a layer packed by gzip is called in it.
+    #[must_use]
+    pub fn layer_type(&self) -> &'static str {
+        if self.is_docker() {
+            DOCKER_LAYER_GZIP
+        } else {
+            OCI_LAYER_GZIP
+        }
+    }
+
+    /// A manifest in OCI's words, for an image that comes without one.
+    #[must_use]
+    pub fn new(config: &Digest, config_size: u64, layers: Vec<Descriptor>) -> Self {
+        let config = Descriptor::new(OCI_CONFIG, config, config_size);
+        let values: Vec<&Value> = layers.iter().map(|layer| &layer.value).collect();
+        let value = json!({ "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config.value, "layers": values });
+        Self { value, config, layers }
+    }
+}
+
+/// An index of images, and what a registry calls it.
+#[must_use]
+pub fn index(images: &[(Platform, Descriptor)], docker: bool) -> (Value, &'static str) {
+    let media_type = if docker { DOCKER_INDEX } else { OCI_INDEX };
+    let entries: Vec<Value> = images
+        .iter()
+        .map(|(platform, image)| {
+            let mut entry = image.value.clone();
+            entry["platform"] = platform.as_value();
+            entry
+        })
+        .collect();
+    (
+        json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries }),
+        media_type,
+    )
+}
+
+/// The index of an OCI layout in a file, whose one entry bears the image's name as containerd and Docker read it.
+#[must_use]
+pub fn layout_index(image: &Descriptor, name: &str, tag: &str) -> Value {
+    let mut entry = image.value.clone();
+    entry["annotations"] = json!({ "io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag });
+    json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor(media_type: &str) -> Value {
+        json!({ "mediaType": media_type, "digest": Digest::of(b"x"), "size": 1 })
+    }
+
+    fn image(config: &str, layer: &str) -> Value {
+        json!({ "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": descriptor(config), "layers": [descriptor(layer)] })
+    }
+
+    fn refusal(value: &Value, media_type: &str) -> String {
+        read(value.to_string().as_bytes(), media_type).unwrap_err().message
+    }
+
+    #[test]
+    fn images_of_both_kinds_are_read() {
+        let oci = image(OCI_CONFIG, OCI_LAYER_GZIP);
+        let Document::Image(manifest) = read(oci.to_string().as_bytes(), "").unwrap() else {
+            panic!("no image")
+        };
+        assert_eq!((manifest.is_docker(), manifest.layer_type()), (false, OCI_LAYER_GZIP));
+        // A manifest of OCI may leave its media type to the registry.
+        let mut docker = image(DOCKER_CONFIG, DOCKER_LAYER_GZIP);
+        docker.as_object_mut().unwrap().remove("mediaType");
+        let read = read(
+            docker.to_string().as_bytes(),
+            "application/vnd.docker.distribution.manifest.v2+json; x",
+        )
+        .unwrap();
+        let Document::Image(manifest) = read else {
+            panic!("no image")
+        };
+        assert_eq!(
+            (manifest.media_type(), manifest.layer_type()),
+            (DOCKER_MANIFEST, DOCKER_LAYER_GZIP)
+        );
+    }
+
+    #[test]
+    fn what_is_no_image_is_refused_by_what_it_is() {
+        let old = json!({ "schemaVersion": 1, "name": "flink", "fsLayers": [] });
+        assert!(refusal(&old, "application/vnd.docker.distribution.manifest.v1+prettyjws").contains("schema 1"));
+        let encrypted = image(OCI_CONFIG, "application/vnd.oci.image.layer.v1.tar+gzip+encrypted");
+        assert!(refusal(&encrypted, OCI_MANIFEST).contains("encrypted"));
+        let chart = image(
+            "application/vnd.cncf.helm.config.v1+json",
+            "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+        );
+        assert!(refusal(&chart, OCI_MANIFEST).contains("vnd.cncf.helm.config"));
+        let mut artifact = image(OCI_CONFIG, OCI_LAYER);
+        artifact["artifactType"] = json!("application/spdx+json");
+        assert!(refusal(&artifact, OCI_MANIFEST).contains("an artifact of type application/spdx+json"));
+        let mut foreign = image(OCI_CONFIG, OCI_LAYER);
+        foreign["layers"][0]["urls"] = json!(["https://elsewhere"]);
+        assert!(refusal(&foreign, OCI_MANIFEST).contains("elsewhere"));
+        assert!(refusal(&json!({}), "text/html").contains("text/html"));
+        assert!(read(b"<html>", "text/html").is_err());
+        let mut broken = image(OCI_CONFIG, OCI_LAYER);
+        broken["layers"][0]["digest"] = json!("md5:0");
+        assert!(refusal(&broken, OCI_MANIFEST).contains("not understood"));
+    }
+
+    #[test]
+    fn an_index_keeps_its_platforms_and_drops_attestations() {
+        let entry = |os: &str, architecture: &str| {
+            let mut entry = descriptor(OCI_MANIFEST);
+            entry["platform"] = json!({ "os": os, "architecture": architecture });
+            entry
+        };
+        let value = json!({ "schemaVersion": 2, "manifests": [entry("linux", "amd64"), entry("linux", "arm64"), entry("unknown", "unknown")] });
+        let Document::Index(found) = read(value.to_string().as_bytes(), OCI_INDEX).unwrap() else {
+            panic!("no index")
+        };
+        let platforms: Vec<String> = found.iter().map(|(platform, _)| platform.to_string()).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
+        let (again, media_type) = index(&found, false);
+        assert_eq!(media_type, OCI_INDEX);
+        let Document::Index(second) = read(again.to_string().as_bytes(), media_type).unwrap() else {
+            panic!("no index")
+        };
+        assert_eq!(second, found);
+        let empty = json!({ "schemaVersion": 2, "manifests": [entry("unknown", "unknown")] });
+        assert!(refusal(&empty, OCI_INDEX).contains("without an image"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Platforms: operating system, processor and its variant.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use crate::error::Error;
+
+/// Such as `linux/amd64` or `linux/arm/v7`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Platform {
+    /// Operating system.
+    pub os: String,
+    /// Processor, in Go's words.
+    pub architecture: String,
+    /// Its variant.
+    pub variant: Option<String>,
+}
+
+impl Platform {
+    /// That of an index's entry or of an image's configuration: both have the same fields.
+    #[must_use]
+    pub fn of(value: &Value) -> Option<Self> {
+        let text = |key: &str| {
+            value[key]
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(ToOwned::to_owned)
+        };
+        Some(Self {
+            os: text("os")?,
+            architecture: text("architecture")?,
+            variant: text("variant"),
+        })
+    }
+
+    /// As an index's entry has it.
+    #[must_use]
+    pub fn as_value(&self) -> Value {
+        let mut value = json!({ "os": self.os, "architecture": self.architecture });
+        if let Some(variant) = &self.variant {
+            value["variant"] = json!(variant);
+        }
+        value
+    }
+
+    /// Whether `wanted` means this one. Without a variant it means any; arm64 is v8 whether it says so or not.
+    #[must_use]
+    pub fn is(&self, wanted: &Self) -> bool {
+        let same = self.os == wanted.os && self.architecture == wanted.architecture;
+        same && (wanted.variant.is_none() || wanted.variant == self.variant || wanted.architecture == "arm64")
+    }
+}
+
+impl FromStr for Platform {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let plain =
+            |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        match parts.as_slice() {
+            [os, architecture, rest @ ..] if rest.len() <= 1 && parts.iter().all(|part| plain(part)) => Ok(Self {
+                os: (*os).to_owned(),
+                architecture: (*architecture).to_owned(),
+                variant: rest.first().map(|variant| (*variant).to_owned()),
+            }),
+            _ => Err(Error::usage(format!(
+                "invalid platform {text:?}: it must be like linux/amd64"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match &self.variant {
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_are_read_and_compared() {
+        let platform = |text: &str| text.parse::<Platform>().unwrap();
+        assert_eq!(platform("linux/arm/v7").to_string(), "linux/arm/v7");
+        assert!(platform("linux/arm64/v8").is(&platform("linux/arm64")));
+        assert!(platform("linux/arm64").is(&platform("linux/arm64/v8")));
+        assert!(!platform("linux/arm/v6").is(&platform("linux/arm/v7")));
+        assert!(!platform("linux/amd64").is(&platform("linux/arm64")));
+        for bad in ["", "linux", "linux/", "linux/amd64/v1/x", "Linux/AMD64"] {
+            assert!(bad.parse::<Platform>().is_err(), "{bad}");
+        }
+        let value = json!({"os": "linux", "architecture": "arm", "variant": "v7", "os.version": "1"});
+        assert_eq!(Platform::of(&value), Some(platform("linux/arm/v7")));
+        assert_eq!(
+            Platform::of(&Platform::of(&value).unwrap().as_value()),
+            Platform::of(&value)
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! Who one is to a registry: from Docker's configuration, Podman's, or a file that was named, and by the programs that
+//! these name to ask (`docker-credential-…`).
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use docker_credential::{CredentialRetrievalError as Fault, DockerCredential, get_credential_from_reader};
+
+use crate::error::{Error, Kind, Result};
+
+/// How Docker's configuration calls Docker Hub.
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// Credentials.
+#[derive(Clone)]
+pub enum Credentials {
+    /// User and password.
+    Password(String, String),
+    /// A token that is exchanged for others.
+    Identity(String),
+}
+
+/// Looks for credentials; `None`: there are none, and the registry may let in everybody.
+///
+/// # Errors
+/// When a program that should know them fails, and when the file that was named cannot be read.
+pub fn find(registry: &str, named: Option<&Path>) -> Result<Option<Credentials>> {
+    if let Some(path) = named {
+        let wrong = |why: &str| Error::usage(format!("--registry-config {}: {why}", path.display()));
+        if let Err(e) = File::open(path) {
+            return Err(wrong(&e.to_string()));
+        }
+        return look(path, registry).map_err(|error| match error.kind {
+            Kind::Usage => wrong("it is no configuration of Docker's"),
+            _ => error,
+        });
+    }
+    for path in places() {
+        if path.is_file()
+            && let Some(found) = look(&path, registry)?
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Where configurations are, in the order in which Podman's tools look: their own first, then Docker's.
+fn places() -> Vec<PathBuf> {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    if let Some(file) = variable("REGISTRY_AUTH_FILE") {
+        return vec![file];
+    }
+    let home = dirs::home_dir();
+    let below = |folder: Option<PathBuf>, path: &str| folder.map(|folder| folder.join(path));
+    [
+        below(variable("XDG_RUNTIME_DIR"), "containers/auth.json"),
+        below(home.clone(), ".config/containers/auth.json"),
+        below(
+            variable("DOCKER_CONFIG").or_else(|| below(home, ".docker")),
+            "config.json",
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn look(path: &Path, registry: &str) -> Result<Option<Credentials>> {
+    let name = if registry == "docker.io" { DOCKER_HUB } else { registry };
+    let unreadable = |why: &str| Error::usage(format!("cannot read {}: {why}", path.display()));
+    let file = File::open(path).map_err(|e| unreadable(&e.to_string()))?;
+    let failed = |why: String| {
+        Error::new(
+            Kind::Forbidden,
+            format!("no credentials for registry {registry}: {why}"),
+        )
+        .hint(format!(
+            "`docker login {registry}` or `podman login {registry}` writes them anew"
+        ))
+    };
+    match get_credential_from_reader(BufReader::new(file), name) {
+        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Credentials::Password(user, password))),
+        Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::Identity(token))),
+        Err(Fault::NoCredentialConfigured | Fault::ConfigNotFound) => Ok(None),
+        // Helpers fail for a registry that they do not know, and each says so in words of its own.
+        Err(Fault::HelperFailure { stdout, stderr, .. }) if format!("{stdout}{stderr}").contains("not found") => {
+            Ok(None)
+        }
+        Err(Fault::HelperFailure { helper, stdout, stderr }) => {
+            let said = if stderr.trim().is_empty() { stdout } else { stderr };
+            Err(failed(format!("{helper} failed: {}", said.trim())))
+        }
+        Err(Fault::HelperCommunicationError) => Err(failed(format!(
+            "the program that {} names to ask for them cannot be run",
+            path.display()
+        ))),
+        Err(Fault::ConfigReadError) => Err(unreadable("it is no configuration of Docker's")),
+        Err(other) => Err(failed(format!("{}: {other}", path.display()))),
+    }
+}

@@ -1,0 +1,79 @@
+//! What is tried again, and when: registries limit rates, restart, and lose connections.
+
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+
+use crate::error::{Error, Result};
+
+/// Tries of one request.
+pub const TRIES: u32 = 5;
+/// Wait before the second try; each further one waits twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// Longest wait that a registry may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A failure, and whether another try may help.
+#[derive(Debug)]
+pub struct Trouble {
+    /// What failed.
+    pub error: Error,
+    /// Whether it may pass.
+    pub passing: bool,
+    /// How long to wait, where the registry says it.
+    pub wait: Option<Duration>,
+    /// The status of the registry's answer, if there was one.
+    pub status: Option<StatusCode>,
+}
+
+impl Trouble {
+    /// Something that may pass.
+    pub fn passing(error: Error) -> Self {
+        Self {
+            error,
+            passing: true,
+            wait: None,
+            status: None,
+        }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            passing: false,
+            wait: None,
+            status: None,
+        }
+    }
+}
+
+/// How long a registry asks to wait. A date instead of seconds is not in use among registries.
+pub fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
+/// Waits before try number `done + 1`.
+pub async fn pause(done: u32, asked: Option<Duration>) {
+    tokio::time::sleep(asked.unwrap_or(FIRST_WAIT * 2_u32.saturating_pow(done.saturating_sub(1)))).await;
+}
+
+/// Tries until it succeeds, it is clear that it will not, or it was tried often enough.
+pub async fn persist<T>(mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
+    let mut done = 0;
+    loop {
+        let trouble = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(trouble) => trouble,
+        };
+        done += 1;
+        if !trouble.passing || done >= TRIES {
+            return Err(trouble.error);
+        }
+        tracing::debug!(error = %trouble.error, "tried again");
+        pause(done, trouble.wait).await;
+    }
+}
