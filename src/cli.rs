@@ -129,7 +129,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Suspend(args) => commands::suspend::run(&connection, *args).await,
         Command::Checkpoint(args) => commands::checkpoint::run(&connection, args).await,
         Command::Delete(args) => commands::delete::run(&connection, *args).await,
-        Command::Create(args) => commands::create::run(&connection, *args).await,
+        Command::Create(args) => Box::pin(commands::create::run(&connection, *args)).await,
         Command::Image(args) => commands::image::run(args).await,
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,

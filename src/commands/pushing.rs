@@ -17,7 +17,7 @@ use crate::ui::{self, Transfers};
 pub async fn push(registries: &Registries, built: &Built, target: &Reference) -> Result<()> {
     let transfers = Transfers::new();
     let outcome = push::push(registries, built, target, &|blob, progress| {
-        show(&transfers, built, blob, progress)
+        show(&transfers, built, blob, progress);
     })
     .await?;
     drop(transfers);
@@ -34,7 +34,7 @@ pub async fn push(registries: &Registries, built: &Built, target: &Reference) ->
 pub async fn write(built: &Built, file: &Path, name: &Reference) -> Result<()> {
     let transfers = Transfers::new();
     output::write(built, file, name, &|blob, progress| {
-        show(&transfers, built, blob, progress)
+        show(&transfers, built, blob, progress);
     })
     .await
 }

@@ -43,5 +43,12 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
         return args.launch.resumed(&cluster, &name, standing.parallelism()).await;
     }
     let args = ResumeArgs::plain(args.name, args.launch);
-    savepoint_resume::resume(&cluster, standing, Situation::Ended, args, "resume").await
+    Box::pin(savepoint_resume::resume(
+        &cluster,
+        standing,
+        Situation::Ended,
+        args,
+        "resume",
+    ))
+    .await
 }

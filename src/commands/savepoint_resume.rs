@@ -74,7 +74,7 @@ pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     let mut standing = Standing::read(&cluster, &name).await?;
     check_known(&standing, &cluster)?;
     let situation = standing.situation().await?;
-    resume(&cluster, standing, situation, args, "savepoint-resume").await
+    Box::pin(resume(&cluster, standing, situation, args, "savepoint-resume")).await
 }
 
 /// Whether there is anything to resume.

@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 #[derive(Clone)]
 pub enum Origin {
     /// In a registry.
-    Repository(Repository),
+    Repository(Box<Repository>),
     /// In a file.
     Archive(Archive),
 }
@@ -73,7 +73,14 @@ impl Base {
         let repository = registries.repository(&reference, false);
         let fetched = repository.manifest(reference.selector()).await?;
         let document = manifest::read(&fetched.bytes, &fetched.media_type).map_err(|error| error.context(name))?;
-        Self::of(name, fetched.digest, document, Origin::Repository(repository), wanted).await
+        Self::of(
+            name,
+            fetched.digest,
+            document,
+            Origin::Repository(Box::new(repository)),
+            wanted,
+        )
+        .await
     }
 
     async fn of(name: &str, digest: Digest, document: Document, origin: Origin, wanted: &[Platform]) -> Result<Self> {

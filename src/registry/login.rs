@@ -39,15 +39,28 @@ pub struct Login {
 struct State {
     challenge: Option<Challenge>,
     /// Looked for once, when they are asked for.
-    credentials: Option<Option<Credentials>>,
+    credentials: Asked,
     tokens: HashMap<String, (HeaderValue, Instant)>,
 }
 
+/// Credentials, looked for once.
+#[derive(Default)]
+enum Asked {
+    /// Not yet.
+    #[default]
+    Not,
+    /// There are none.
+    None,
+    /// These.
+    Found(Credentials),
+}
+
 #[derive(Deserialize)]
-struct Token {
+struct Granted {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    #[serde(rename = "expires_in")]
+    seconds: Option<u64>,
 }
 
 impl Login {
@@ -69,7 +82,7 @@ impl Login {
 
     /// Whether there are credentials.
     pub async fn is_known(&self) -> bool {
-        matches!(self.state.lock().await.credentials, Some(Some(_)))
+        matches!(self.state.lock().await.credentials, Asked::Found(_))
     }
 
     /// The header `Authorization` for requests of these scopes; `None` before the registry has asked for one.
@@ -78,12 +91,13 @@ impl Login {
         let Some(challenge) = state.challenge.clone() else {
             return Ok(None);
         };
+        if matches!(state.credentials, Asked::Not) {
+            let found = find(&self.registry, self.config.as_deref())?;
+            state.credentials = found.map_or(Asked::None, Asked::Found);
+        }
         let credentials = match &state.credentials {
-            Some(known) => known.clone(),
-            None => {
-                let found = find(&self.registry, self.config.as_deref())?;
-                state.credentials.insert(found).clone()
-            }
+            Asked::Found(known) => Some(known.clone()),
+            Asked::Not | Asked::None => None,
         };
         let Challenge::Bearer { realm, service } = challenge else {
             return match credentials {
@@ -101,7 +115,7 @@ impl Login {
         let token = self
             .token(http, &realm, service.as_deref(), scopes, credentials.as_ref())
             .await?;
-        let life = Duration::from_secs(token.expires_in.unwrap_or(LIFE));
+        let life = Duration::from_secs(token.seconds.unwrap_or(LIFE));
         let text = token.token.or(token.access_token).unwrap_or_default();
         let header = secret(&format!("Bearer {text}"))?;
         state
@@ -117,7 +131,7 @@ impl Login {
         service: Option<&str>,
         scopes: &[String],
         credentials: Option<&Credentials>,
-    ) -> Result<Token> {
+    ) -> Result<Granted> {
         let failed =
             |kind: Kind, why: &str| Error::new(kind, format!("cannot log in to registry {}: {why}", self.registry));
         let address = || format!("{realm} gives no token");

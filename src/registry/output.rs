@@ -23,7 +23,7 @@ use crate::error::{Error, Kind, Result};
 /// A file that appears under its name only when it is whole.
 struct Partial {
     path: PathBuf,
-    partial: PathBuf,
+    temporary: PathBuf,
     tar: BufWriter<File>,
     blobs: BTreeSet<Digest>,
 }
@@ -95,7 +95,7 @@ impl Partial {
             File::create(&partial).map_err(|e| Error::usage(format!("cannot write {}: {e}", partial.display())))?;
         Ok(Self {
             path: path.to_owned(),
-            partial,
+            temporary: partial,
             tar: BufWriter::new(file),
             blobs: BTreeSet::new(),
         })
@@ -174,7 +174,7 @@ impl Partial {
     fn finish(mut self) -> Result<()> {
         let ended = self.tar.write_all(&[0; 1024]).and_then(|()| self.tar.flush());
         ended
-            .and_then(|()| std::fs::rename(&self.partial, &self.path))
+            .and_then(|()| std::fs::rename(&self.temporary, &self.path))
             .map_err(|e| self.failed(&e))
     }
 }

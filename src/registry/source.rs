@@ -39,7 +39,7 @@ pub enum Source {
         length: u64,
     },
     /// Another repository.
-    Repository(Repository, Digest),
+    Repository(Box<Repository>, Digest),
 }
 
 impl Source {

@@ -43,12 +43,20 @@ pub fn wanted(path: &str, size: u64, home: &str) -> Wanted {
             Wanted::Nothing
         };
     };
-    let jar = rest.ends_with(".jar");
+    let jar = is_jar(rest);
     match rest.split('/').next() {
         Some("usrlib") if jar => Wanted::Start(START_OF_JAR),
         Some("usrlib" | "plugins" | "lib") => Wanted::Name,
         _ => Wanted::Nothing,
     }
+}
+
+/// Whether a path is that of a jar, as Flink looks for them.
+#[must_use]
+pub fn is_jar(path: &str) -> bool {
+    std::path::Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension == "jar")
 }
 
 /// Notes an entry of a layer. Names that begin with `.wh.` delete what is below (OCI image specification, "Whiteouts").

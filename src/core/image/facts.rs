@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::additions::FLINK_HOME;
-use super::contents::Found;
+use super::contents::{Found, is_jar};
 use super::{jar, java};
 use crate::core::layer::Entrypoint;
 
@@ -121,7 +121,7 @@ impl Facts {
                 .filter_map(move |(path, found)| Some((path.strip_prefix(&start)?.to_owned(), found)))
         };
         let jars: Vec<JarFacts> = below("usrlib")
-            .filter(|(name, _)| name.ends_with(".jar"))
+            .filter(|(name, _)| is_jar(name))
             .map(|(name, found)| JarFacts {
                 name,
                 size: found.size,

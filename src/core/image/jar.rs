@@ -79,7 +79,8 @@ fn class_of_path(path: &str) -> Option<String> {
         .rsplit('$')
         .next()
         .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
-    (!special && !(anonymous && name.contains('$'))).then(|| name.replace('/', "."))
+    let named = !anonymous || !name.contains('$');
+    (!special && named).then(|| name.replace('/', "."))
 }
 
 fn java_of(archive: &mut ZipArchive<impl Read + Seek>, class: &str) -> Option<u16> {

@@ -103,7 +103,8 @@ pub fn read(bytes: &[u8], media_type: &str) -> Result<Document> {
     if value["manifests"].is_array() || said == OCI_INDEX || said == DOCKER_INDEX {
         return Ok(Document::Index(platforms(&value)?));
     }
-    if !matches!(said, OCI_MANIFEST | DOCKER_MANIFEST) && !(said.is_empty() && value["config"].is_object()) {
+    let untyped = said.is_empty() && value["config"].is_object();
+    if !matches!(said, OCI_MANIFEST | DOCKER_MANIFEST) && !untyped {
         return Err(Error::failure(format!(
             "it is no container image but {}",
             or_unknown(said)

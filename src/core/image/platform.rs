@@ -61,7 +61,7 @@ impl FromStr for Platform {
         let plain =
             |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         match parts.as_slice() {
-            [os, architecture, rest @ ..] if rest.len() <= 1 && parts.iter().all(|part| plain(part)) => Ok(Self {
+            [os, architecture, rest @ ..] if rest.len() <= 1 && parts.iter().all(plain) => Ok(Self {
                 os: (*os).to_owned(),
                 architecture: (*architecture).to_owned(),
                 variant: rest.first().map(|variant| (*variant).to_owned()),
