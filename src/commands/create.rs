@@ -183,18 +183,12 @@ async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool,
     preflight.warnings.iter().for_each(|warning| ui::warn(warning));
     if preflight.exists {
         let live = deploy::read(cluster, &spec.name).await?;
-        return existing(cluster, &spec, templates, &live, launch).await;
+        return existing(cluster, &spec, templates, &live, &ledger, launch).await;
     }
     if launch.is_dry_run() {
         return launch.show_dry_run(&draft);
     }
-    if let (Some(last), None) = (ledger.history().last_savepoint(), &spec.layer.from_savepoint) {
-        let path = last.path.as_deref().unwrap_or_default();
-        ui::note(&format!(
-            "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
-            spec.name, spec.name
-        ));
-    }
+    tell_savepoint(&ledger, &spec);
     if let Some(image) = image {
         image.push().await?;
     }
@@ -214,12 +208,24 @@ async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool,
     launch.report(cluster, &spec, "created", &draft).await
 }
 
-/// A cluster of that name exists: fine if it is the same, as after an interruption.
+/// A job that starts afresh does not take up what its history has; nobody shall find that out later.
+fn tell_savepoint(ledger: &Ledger, spec: &Spec) {
+    if let (Some(last), None) = (ledger.history().last_savepoint(), &spec.layer.from_savepoint) {
+        let path = last.path.as_deref().unwrap_or_default();
+        ui::note(&format!(
+            "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
+            spec.name, spec.name
+        ));
+    }
+}
+
+/// A cluster of that name exists: fine if it is the same, as after an interruption. What is missing of it is made.
 async fn existing(
     cluster: &Cluster,
     spec: &Spec,
     templates: &Templates,
     live: &Live,
+    ledger: &Ledger,
     launch: &LaunchArgs,
 ) -> Result<()> {
     let annotated = [&live.job, &live.deployment].into_iter().flatten();
@@ -233,8 +239,20 @@ async fn existing(
         if launch.is_dry_run() {
             return launch.show_dry_run(&wanted);
         }
+        let missing = live.missing(&spec.name);
+        if !missing.is_empty() {
+            ui::note(&format!(
+                "{}: made anew, because it was missing: {}",
+                spec.name,
+                missing.join(", ")
+            ));
+        }
+        if live.job.is_none() {
+            tell_savepoint(ledger, spec);
+        }
         deploy::apply_all(cluster, &wanted).await?;
-        return launch.report(cluster, spec, "unchanged", &wanted).await;
+        let done = if missing.is_empty() { "unchanged" } else { "created" };
+        return launch.report(cluster, spec, done, &wanted).await;
     }
     let mut shown: Vec<String> = differences
         .iter()

@@ -340,6 +340,39 @@ fn an_existing_cluster_that_differs_is_shown_and_left_alone() {
     snapshot!(outcome);
 }
 
+/// Somebody deleted the Deployment by hand: the repetition makes it anew, and says so.
+#[test]
+fn what_is_missing_of_an_existing_cluster_is_made_anew() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let flags = ["create", "demo", "--image", "flink:2.3.0"];
+    let dry = [&flags[..], &["--dry-run=client", "-o", "json"]].concat();
+    let list: Value = serde_json::from_str(&Sandbox::bare().run(&dry).stdout).unwrap();
+    for path in [SERVICE, JOB] {
+        server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(json(&tree!({})));
+    }
+    server
+        .expect(patch(DEPLOYMENT).query("dryRun", "All"))
+        .answer(created(&tree!({})));
+    server.expect(get(HISTORY)).answer(status(404, "NotFound", "not found"));
+    server.expect(get(SERVICE)).answer(json(&list["items"][0]));
+    server.expect(get(JOB)).answer(json(&list["items"][1]));
+    server
+        .expect(get(DEPLOYMENT))
+        .answer(status(404, "NotFound", "not found"));
+    for path in [SERVICE, JOB] {
+        server.expect(patch(path).no_query("dryRun")).answer(json(&tree!({})));
+    }
+    server
+        .expect(patch(DEPLOYMENT).no_query("dryRun"))
+        .answer(created(&tree!({})));
+    let outcome = sandbox.run(&[&flags[..], &["--no-wait"]].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    snapshot!(outcome);
+}
+
 /// What the dry run of the Job is answered, and how the command ends. Nothing is created in any case.
 fn refused(answer: Answer, times: usize) -> Outcome {
     let sandbox = Sandbox::new();

@@ -42,6 +42,20 @@ impl Live {
         self.service.is_none() && self.job.is_none() && self.deployment.is_none()
     }
 
+    /// Those of the three that do not exist, with their kinds.
+    #[must_use]
+    pub fn missing(&self, name: &ClusterName) -> Vec<String> {
+        [
+            (&self.service, format!("Service {}", name.master())),
+            (&self.job, format!("Job {}", name.master())),
+            (&self.deployment, format!("Deployment {}", name.task_manager())),
+        ]
+        .into_iter()
+        .filter(|(there, _)| there.is_none())
+        .map(|(_, text)| text)
+        .collect()
+    }
+
     /// What `wanted` would change of the objects that exist, each path behind its kind.
     #[must_use]
     pub fn differences(&self, wanted: &Manifests) -> Vec<Difference> {
