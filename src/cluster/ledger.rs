@@ -4,9 +4,11 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::api::{Cluster, Mode};
+use super::lock::{self, Beats, Heartbeat};
 use super::resource::{CONFIG_MAPS, Target};
 use crate::core::history::History;
 use crate::core::names::ClusterName;
+use crate::core::transaction::{Holder, Journal};
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -23,6 +25,9 @@ pub struct Ledger {
     /// The object as it was read last; `None`: it does not exist.
     stored: Option<Value>,
     forbidden: bool,
+    /// Token under which this process holds the operation in progress.
+    token: Option<String>,
+    beats: Beats,
 }
 
 impl Ledger {
@@ -34,6 +39,8 @@ impl Ledger {
             history: History::default(),
             stored: None,
             forbidden: false,
+            token: None,
+            beats: Beats::default(),
         };
         match ledger.read().await {
             Ok(()) => Ok(ledger),
@@ -59,8 +66,79 @@ impl Ledger {
 
     /// Changes the history and stores it. When somebody else wrote meanwhile, `change` is applied to what they wrote:
     /// so it must not depend on what it saw before.
+    ///
+    /// # Errors
+    /// Conflict when this process held the operation in progress, and somebody took it over.
     pub async fn update(&mut self, change: impl Fn(&mut History)) -> Result<()> {
-        change(&mut self.history);
+        let token = self.token.clone();
+        self.try_update(|history| {
+            match (&token, &history.journal) {
+                (Some(token), Some(journal)) if !journal.is_held_by(token) => return Err(lock::taken_over(journal)),
+                _ => change(history),
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Begins or takes over an operation: `change` puts a journal into the history that `holder` holds. `seen` is the open
+    /// one that was found before, at which nobody is any more.
+    ///
+    /// # Errors
+    /// Conflict when somebody else was faster.
+    pub async fn enter(
+        &mut self,
+        holder: &Holder,
+        seen: Option<&Journal>,
+        change: impl Fn(&mut History),
+    ) -> Result<Heartbeat> {
+        let name = self.name.clone();
+        self.try_update(|history| match history.open_journal() {
+            other if other == seen => {
+                change(history);
+                Ok(())
+            }
+            Some(journal) => Err(lock::busy(&name, journal)),
+            None => Err(Error::new(
+                Kind::Conflict,
+                format!("somebody else has just ended the operation on {name}"),
+            )),
+        })
+        .await?;
+        self.token = Some(holder.token.clone());
+        let target = (!self.forbidden).then(|| self.target("patch"));
+        Ok(Heartbeat::new(&self.cluster, target, &holder.token, &self.beats))
+    }
+
+    /// Lets go of the operation in progress, which is not over. It is a courtesy to who comes next.
+    pub async fn let_go(&mut self) {
+        if self.token.is_none() {
+            return;
+        }
+        let gone = self
+            .update(|history| {
+                if let Some(journal) = &mut history.journal {
+                    journal.holder = None;
+                }
+            })
+            .await;
+        if let Err(error) = gone {
+            tracing::debug!(%error, "the operation is not let go of");
+        }
+        self.token = None;
+    }
+
+    /// Holds nothing any more: the operation is over.
+    pub fn leave(&mut self) {
+        self.token = None;
+    }
+
+    async fn try_update(&mut self, change: impl Fn(&mut History) -> Result<()>) -> Result<()> {
+        if let Some(object) = self.beats.take() {
+            self.history = History::from_config_map(&object)?;
+            self.stored = Some(object);
+        }
+        change(&mut self.history)?;
         if self.forbidden {
             return Ok(());
         }
@@ -68,7 +146,7 @@ impl Ledger {
             match self.write().await {
                 Err(error) if error.kind == Kind::Conflict => {
                     self.read().await?;
-                    change(&mut self.history);
+                    change(&mut self.history)?;
                 }
                 Err(error) if error.kind == Kind::Forbidden => {
                     self.give_up(&error);
@@ -95,7 +173,8 @@ impl Ledger {
         Target::object(verb, CONFIG_MAPS, self.cluster.namespace(), &self.name.history())
     }
 
-    async fn read(&mut self) -> Result<()> {
+    /// Reads the history again.
+    pub async fn read(&mut self) -> Result<()> {
         self.stored = self.cluster.get(&self.target("get")).await?;
         self.history = match &self.stored {
             Some(object) => History::from_config_map(object)?,
@@ -124,6 +203,8 @@ impl Ledger {
             }
         };
         self.stored = Some(written);
+        // What a heartbeat brought meanwhile is older than this.
+        self.beats.take();
         Ok(())
     }
 

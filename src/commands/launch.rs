@@ -199,6 +199,8 @@ pub async fn launch(
         number: generation,
         created_at: Timestamp::now().to_string(),
         command: command.to_owned(),
+        by: None,
+        outcome: None,
         spec: flink_deployment::write(&spec.layer),
         templates: own_templates.then(|| {
             [

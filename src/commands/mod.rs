@@ -1,6 +1,8 @@
 //! One file per command: its arguments, then resolve, plan, do, report.
 
 pub mod cancel;
+pub mod change;
+mod change_plan;
 pub mod checkpoint;
 pub mod config;
 pub mod create;
@@ -20,9 +22,12 @@ mod launch;
 pub mod list;
 pub mod logs;
 pub mod manifests;
+mod phases;
 mod pushing;
+pub mod restart;
 pub mod resume;
 mod resume_choice;
+pub mod rollback;
 pub mod run;
 pub mod savepoint;
 mod savepoint_dispose;
@@ -34,7 +39,11 @@ pub mod status;
 pub mod stop;
 pub mod suspend;
 pub mod top;
+mod transaction;
+mod transaction_end;
 pub mod ui;
+pub mod upgrade;
 pub mod wait;
+mod wanted;
 pub mod why;
 mod writing;

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::Value;
 
+use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
 use crate::cluster::deploy::removal::Extras;
 use crate::cluster::deploy::{self, Live};
@@ -13,7 +14,7 @@ use crate::core::adopt::adopt;
 use crate::core::diagnosis::JobOverview;
 use crate::core::history::Revision;
 use crate::core::layer::Layer;
-use crate::core::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
+use crate::core::manifests::{FLINK_VERSION, Manifests, PARALLELISM, REVISION};
 use crate::core::names::ClusterName;
 use crate::core::settings::Settings;
 use crate::core::template::Templates;
@@ -238,15 +239,7 @@ impl Standing {
     ///
     /// The last revision, if it is what runs or nothing runs; else what runs was made otherwise, and is taken as it is.
     pub fn base(&self, new: &Layer, own: Option<Templates>) -> Result<(Templates, Layer, bool)> {
-        let running = self
-            .live
-            .job
-            .as_ref()
-            .map(|job| &job["metadata"]["annotations"][REVISION]);
-        let last = self.ledger.history().revisions.last();
-        if let Some(revision) =
-            last.filter(|last| running.is_none_or(|number| number.as_str() == Some(&last.number.to_string())))
-        {
+        if let Some(revision) = self.known_revision() {
             let (templates, kept) = match own {
                 Some(templates) => (templates, true),
                 None => kept_templates(revision)?,
@@ -275,17 +268,48 @@ impl Standing {
         Ok((own.unwrap_or(templates), layer, true))
     }
 
+    /// The revision of the history that runs, or that ran last where nothing does.
+    fn known_revision(&self) -> Option<&Revision> {
+        let history = self.ledger.history();
+        match &self.live.job {
+            Some(_) => history.revision(self.live_revision()?),
+            None => history.last_wanted(),
+        }
+    }
+
+    /// The revision that the Kubernetes Job tells.
+    pub fn live_revision(&self) -> Option<u64> {
+        let job = self.live.job.as_ref()?;
+        job["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
+    }
+
+    /// The version that runs, and its number: one that is free where it has none.
+    pub fn current(&self) -> Result<(u64, Wanted)> {
+        let number = self
+            .live_revision()
+            .unwrap_or_else(|| self.ledger.history().next_revision());
+        Ok((number, Wanted::changed(self, Layer::default(), None)?))
+    }
+
+    /// The templates that are worth keeping, or those compiled in.
+    pub fn kept_templates(&self) -> Result<(Templates, bool)> {
+        match self.known_revision() {
+            Some(revision) => kept_templates(revision),
+            None => Ok((Templates::built_in()?, false)),
+        }
+    }
+
+    /// Whether somebody changed the objects since they were made as `made`, which is of the history.
+    pub fn drifted(&self, made: &Manifests) -> bool {
+        self.known_revision().is_some() && self.live.drifted(made)
+    }
+
     /// Number of the Kubernetes Job that comes next.
     pub fn next_generation(&self) -> u64 {
-        let running = self
-            .live
-            .job
-            .as_ref()
-            .and_then(|job| job["metadata"]["annotations"][REVISION].as_str()?.parse::<u64>().ok());
         self.ledger
             .history()
             .next_revision()
-            .max(running.map_or(0, |number| number + 1))
+            .max(self.live_revision().map_or(0, |number| number + 1))
     }
 
     /// What is written down beside a savepoint.
@@ -306,7 +330,8 @@ impl Standing {
     }
 }
 
-fn kept_templates(revision: &Revision) -> Result<(Templates, bool)> {
+/// The templates of a revision, and whether they are worth keeping.
+pub fn kept_templates(revision: &Revision) -> Result<(Templates, bool)> {
     match &revision.templates {
         Some([service, job, deployment]) => Ok((
             Templates {
@@ -320,7 +345,8 @@ fn kept_templates(revision: &Revision) -> Result<(Templates, bool)> {
     }
 }
 
-fn layer_of(revision: &Revision) -> Result<Layer> {
+/// What a revision says of its cluster.
+pub fn layer_of(revision: &Revision) -> Result<Layer> {
     let text = Value::to_string(&revision.spec);
     let mut layers = flink_deployment::read(&text, &format!("revision {} in the history", revision.number))?;
     layers

@@ -31,4 +31,5 @@ pub mod settings;
 pub mod spec;
 pub mod status;
 pub mod template;
+pub mod transaction;
 pub mod usage;

@@ -76,6 +76,22 @@ impl Live {
     }
 }
 
+impl Live {
+    /// Whether an object is missing or differs from `made` in anything but from where its job starts.
+    #[must_use]
+    pub fn drifted(&self, made: &Manifests) -> bool {
+        let mut made = made.clone();
+        let start = self
+            .job
+            .as_ref()
+            .map(|job| &job["spec"]["template"]["spec"]["containers"][0]["args"]);
+        if let Some(args) = start {
+            made.job["spec"]["template"]["spec"]["containers"][0]["args"] = args.clone();
+        }
+        self.service.is_none() || self.deployment.is_none() || !self.differences(&made).is_empty()
+    }
+}
+
 /// Reads the three objects side by side.
 pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Live> {
     let namespace = cluster.namespace();

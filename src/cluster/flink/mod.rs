@@ -18,6 +18,7 @@ use crate::core::flink_rest::Errors;
 use crate::core::flink_rest::checkpoints::{Checkpoint, Checkpoints};
 use crate::core::flink_rest::exceptions::Exceptions;
 use crate::core::flink_rest::operation::{OperationReply, Triggered};
+use crate::core::live::CheckpointConfig;
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 
@@ -167,6 +168,11 @@ impl Flink {
     /// `GET /jobs/:id/checkpoints`.
     pub async fn checkpoints(&self, job_id: &str) -> Result<Reply<Checkpoints>> {
         self.get(&format!("jobs/{job_id}/checkpoints")).await
+    }
+
+    /// `GET /jobs/:id/checkpoints/config`.
+    pub async fn checkpoint_config(&self, job_id: &str) -> Result<Reply<CheckpointConfig>> {
+        self.get(&format!("jobs/{job_id}/checkpoints/config")).await
     }
 
     /// `POST /jobs/:id/savepoints` or `…/stop`. May be repeated with the same trigger ID (Flink 1.15+).

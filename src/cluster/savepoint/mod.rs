@@ -4,6 +4,7 @@
 //! up, and the request repeated with the same ID, never a second savepoint taken.
 
 mod aftermath;
+mod checkpoint;
 mod end;
 mod record;
 mod settle;
@@ -21,9 +22,11 @@ use crate::core::diagnosis::{JobOverview, JobState};
 use crate::core::history::{History, Savepoint};
 use crate::error::{Error, Kind, Result};
 
+pub use checkpoint::cancel_after_checkpoint;
 pub use end::{Ended, JobEnd, JobManagerEnd, cancel, ends, until_jobmanager_ends};
 use settle::Outcome;
 pub use settle::{Patience, add_size, follow, settle};
+pub use tasks::until_all_run;
 
 /// Time between two questions for a savepoint at first; it grows to [`MAX_POLL`].
 const MIN_POLL: Duration = Duration::from_millis(50);
@@ -85,7 +88,10 @@ pub async fn take(
             Outcome::Written(path) => return Ok(path),
             Outcome::Failed(savepoint, cause) if tasks::were_missing(&cause) => {
                 record::failure(ledger, *savepoint, &cause).await?;
-                request = request.again();
+                let next = request.again();
+                let (before, now) = (&request.trigger_id, &next.trigger_id);
+                ledger.update(|history| history.retarget(before, now)).await?;
+                request = next;
                 // What is known of its tasks is what Flink has just denied.
                 job.state = JobState::Restarting;
                 tokio::time::sleep(MAX_POLL).await;
@@ -95,6 +101,16 @@ pub async fn take(
     }
     let savepoint = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
     follow(flink, ledger, savepoint, told).await
+}
+
+/// The record of a savepoint before Flink hears of it.
+pub fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, now: &str) -> Savepoint {
+    Savepoint {
+        flink_version: origin.flink_version.clone(),
+        image: origin.image.clone(),
+        revision: origin.revision,
+        ..Savepoint::requested(trigger_id, job_id, format, &origin.reason, now)
+    }
 }
 
 /// Asks Flink for a savepoint, as soon as all tasks run, until it has taken the request, and gives the record of it.
@@ -108,14 +124,16 @@ pub async fn trigger(
 ) -> Result<Savepoint> {
     tasks::until_all_run(flink, job, told).await?;
     let job_id = &job.jid;
-    let now = Timestamp::now().to_string();
-    let mut savepoint = Savepoint {
-        flink_version: origin.flink_version.clone(),
-        image: origin.image.clone(),
-        revision: origin.revision,
-        ..Savepoint::requested(&request.trigger_id, job_id, &request.format, &origin.reason, &now)
+    let known = ledger.history().savepoints.iter();
+    let mut savepoint = match known.rev().find(|known| known.trigger_id == request.trigger_id) {
+        Some(known) => known.clone(),
+        None => {
+            let now = Timestamp::now().to_string();
+            let savepoint = requested(&request.trigger_id, job_id, &request.format, origin, &now);
+            ledger.update(|history| history.record(savepoint.clone())).await?;
+            savepoint
+        }
     };
-    ledger.update(|history| history.record(savepoint.clone())).await?;
     let begun = Instant::now();
     let mut wait = MIN_POLL;
     loop {
@@ -127,12 +145,7 @@ pub async fn trigger(
             Ok(Reply::Answer(taken)) => {
                 savepoint.trigger_id = taken.request_id;
                 let known = savepoint.clone();
-                let update = |history: &mut History| {
-                    history
-                        .savepoints
-                        .retain(|other| other.trigger_id != request.trigger_id);
-                    history.record(known.clone());
-                };
+                let update = |history: &mut History| history.rename(&request.trigger_id, known.clone());
                 ledger.update(update).await?;
                 return Ok(savepoint);
             }

@@ -72,7 +72,7 @@ pub(super) async fn outcome(
                 return Ok(Outcome::Written(path));
             }
             Ok(Reply::Answer(SavepointStatus::StopFailed(path, cause))) => {
-                record::complete(ledger, savepoint, &path, None).await?;
+                record::complete(ledger, not_stopped(savepoint, &cause), &path, None).await?;
                 return Err(stop_failed(&path, &cause));
             }
             Ok(Reply::Answer(SavepointStatus::Failed(cause))) => {
@@ -140,7 +140,12 @@ async fn settle_one(
         match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await? {
             Reply::Answer(SavepointStatus::InProgress) if patience == Patience::Look => return Ok(None),
             Reply::Answer(SavepointStatus::InProgress) => tokio::time::sleep(wait).await,
-            Reply::Answer(SavepointStatus::Completed(path) | SavepointStatus::StopFailed(path, _)) => {
+            Reply::Answer(SavepointStatus::StopFailed(path, cause)) => {
+                let size = size(flink, &savepoint.job_id, &path).await;
+                record::complete(ledger, not_stopped(savepoint, &cause), &path, size).await?;
+                return Ok(Some(path));
+            }
+            Reply::Answer(SavepointStatus::Completed(path)) => {
                 let size = size(flink, &savepoint.job_id, &path).await;
                 record::complete(ledger, savepoint, &path, size).await?;
                 return Ok(Some(path));
@@ -183,6 +188,14 @@ pub async fn add_size(flink: &Flink, ledger: &mut Ledger, path: &str) {
         && let Err(error) = ledger.update(|history| history.record(savepoint.clone())).await
     {
         tracing::debug!(%error, "the size is not in the history");
+    }
+}
+
+/// The savepoint is whole, but its job was not stopped by it: an operation must not take it for ended.
+fn not_stopped(savepoint: Savepoint, cause: &str) -> Savepoint {
+    Savepoint {
+        failure: Some(format!("the job failed when it was stopped after it: {cause}")),
+        ..savepoint
     }
 }
 

@@ -4,6 +4,7 @@
 //! to watch, so it is asked as long as the JobManager's container runs.
 
 mod rest;
+mod up;
 mod watching;
 
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::core::outcome;
 use crate::error::{Error, Kind, Result};
 
 pub use rest::{Sign, until_sign};
+pub use up::{Up, until_up};
 use watching::Watching;
 
 /// Time between two questions to Flink while a cluster comes up.

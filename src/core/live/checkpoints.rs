@@ -158,6 +158,18 @@ pub struct CheckpointConfig {
     /// Whether barriers overtake records.
     #[serde(alias = "unalignedCheckpoints")]
     pub unaligned_checkpoints: Option<bool>,
+    /// What becomes of checkpoints when the job ends.
+    pub externalization: Externalization,
+}
+
+/// What becomes of checkpoints when their job ends. Source: Flink's `CheckpointConfigInfo.ExternalizedCheckpointInfo`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Externalization {
+    /// Whether they are kept after a failure.
+    pub enabled: bool,
+    /// Whether they are deleted when the job is canceled.
+    pub delete_on_cancellation: bool,
 }
 
 impl CheckpointConfig {
@@ -168,6 +180,12 @@ impl CheckpointConfig {
         // releases give -1 or 0.
         self.interval
             .filter(|interval| *interval > 0 && *interval < u64::from(u32::MAX) * 1000)
+    }
+
+    /// Whether the last checkpoint is there after the job was canceled.
+    #[must_use]
+    pub fn survives_a_cancel(&self) -> bool {
+        self.externalization.enabled && !self.externalization.delete_on_cancellation && !self.is_in_memory()
     }
 
     /// Whether checkpoints are kept in the JobManager's memory alone.

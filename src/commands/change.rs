@@ -1,0 +1,183 @@
+//! The change of a cluster as one transaction, as all commands carry it out that change one.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::change_plan::{Plan, Reason};
+use super::standing::Standing;
+use super::transaction::{self, Drive};
+use super::wanted::Wanted;
+use super::writing::{SavepointFormat, WritingStep};
+use crate::cluster::api::Cluster;
+use crate::cluster::holder::this_process;
+use crate::cluster::{deploy, lock, savepoint};
+use crate::core::history::Limits;
+use crate::core::transaction::{Ending, Journal, Kind};
+use crate::error::Result;
+use crate::ui;
+
+/// How a change is carried out. To be flattened into the arguments of a command that calls [`change`].
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Change")]
+pub struct ChangeArgs {
+    /// What becomes of the job's state
+    #[arg(long, value_name = "STRATEGY", default_value = "savepoint")]
+    pub strategy: Strategy,
+    /// Form of the savepoint that the running job writes
+    #[arg(long, value_name = "FORM", default_value = "canonical")]
+    pub savepoint_format: SavepointFormat,
+    /// Leave the new version as it is when it does not come up
+    #[arg(long)]
+    pub no_rollback: bool,
+    /// How long the new version may take to come up; 0: as long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
+    pub timeout: Duration,
+    /// Show what would be done, checked by the API server, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Go on with the operation of somebody whose heartbeat has stopped
+    #[arg(long)]
+    pub take_over: bool,
+    #[command(flatten)]
+    pub(super) keep: KeepArgs,
+}
+
+/// How much of the history is kept.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct KeepArgs {
+    /// Revisions that the history keeps from now on, and five times as many savepoints [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    history_limit: Option<u32>,
+}
+
+impl KeepArgs {
+    /// The limits that are asked for; `None`: those that the history has.
+    pub fn limits(&self) -> Option<Limits> {
+        let number = usize::try_from(self.history_limit?).unwrap_or(usize::MAX);
+        Some(Limits::of(number))
+    }
+}
+
+/// What becomes of the running job's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Strategy {
+    /// The job is stopped with a savepoint, and the new version goes on from it
+    Savepoint,
+    /// The job is canceled, and the new version goes on from its last checkpoint: for jobs whose savepoint fails. The
+    /// checkpoints must be retained
+    LastCheckpoint,
+    /// The job is canceled, and the new version begins empty
+    Stateless,
+}
+
+impl ChangeArgs {
+    /// The time limit; `None`: there is none.
+    pub fn limit(&self) -> Option<Duration> {
+        (!self.timeout.is_zero()).then_some(self.timeout)
+    }
+}
+
+/// Carries out a change of a cluster as one transaction: check → stop with savepoint → new objects → wait for all tasks
+/// and a first checkpoint; back to the old version where the new one does not come up.
+///
+/// `standing` is the cluster as [`Standing::read`] found it, `wanted` the whole of what it shall become: made by
+/// [`Wanted::changed`] from flags over what runs, by [`Wanted::file`], or by [`Wanted::revision`]. `command` is the
+/// caller's name, which the history and messages show; its result is told as `cluster/NAME changed`, in the words that
+/// [`done`] has for it.
+///
+/// Everything else is done here: the lock, the confirmation, `--dry-run`, the case that nothing differs or nothing runs,
+/// the report. An operation of the same command that was left behind for the same version is gone on with; any other one
+/// is refused with what to run.
+///
+/// # Errors
+/// Conflict when somebody else is at the cluster or an operation is not over; job failed when the new version did not
+/// come up, whether or not the old one runs again; those of reading and checking, before anything is changed.
+pub async fn change(
+    cluster: &Cluster,
+    mut standing: Standing,
+    wanted: Wanted,
+    how: &ChangeArgs,
+    command: &str,
+) -> Result<()> {
+    let name = standing.name.clone();
+    if let Some(journal) = lock::unattended(&mut standing.ledger, &name, how.take_over).await? {
+        if !transaction::is_same(&standing, &journal, &wanted, command) {
+            return Err(lock::unfinished(&name, &journal));
+        }
+        return Box::pin(transaction::go_on(cluster, standing, &journal, how)).await;
+    }
+    let situation = standing.situation().await?;
+    let plan = match Plan::make(cluster, &standing, situation, &wanted, how).await? {
+        Ok(plan) => plan,
+        Err(Reason::NothingDiffers) => {
+            ui::note(&format!("{name} is so already: nothing differs"));
+            return ui::data(&format!("cluster/{name} unchanged\n"));
+        }
+    };
+    let (warnings, allowed) = futures::join!(
+        deploy::preflight_resume(cluster, &plan.draft),
+        deploy::access::check(cluster, &plan.spec, &plan.draft)
+    );
+    warnings?.iter().for_each(|warning| ui::warn(warning));
+    allowed?;
+    if how.dry_run {
+        return ui::data(&plan.told(&name, command, how));
+    }
+    if let Some(lost) = &plan.lost {
+        ui::warn(&format!("{name}: {lost}"));
+        ui::confirm(&format!("give up the state of {name}?"), how.yes)?;
+    }
+    if let (Some(job), Ending::Savepoint { .. }) = (&plan.job, &plan.ending) {
+        // Nothing is begun before it can be ended.
+        let mut step = WritingStep::new();
+        savepoint::until_all_run(&standing.flink, job, |writing| step.told(writing)).await?;
+    }
+    let holder = this_process();
+    let now = Timestamp::now().to_string();
+    let journal = Journal {
+        old_revision: plan.old.as_ref().map(|(number, _)| *number),
+        new_revision: Some(plan.number),
+        back_revision: Some(plan.number + 1),
+        saved: plan.fallback.clone(),
+        start: plan.start.clone(),
+        rolls_back: !how.no_rollback,
+        ..Journal::begin(Kind::Change, command, holder.clone(), &now, plan.ending.clone())
+    };
+    let revision = wanted.to_revision(plan.number, plan.start.as_deref(), command, &holder.who, &now);
+    let old = plan.unknown_old(&standing, &holder.who, &now);
+    let requested = plan.requested(&standing, command, &now);
+    let limits = how.keep.limits();
+    let heartbeat = standing
+        .ledger
+        .enter(&holder, None, |history| {
+            history.limits = limits.unwrap_or(history.limits);
+            if let Some(old) = &old {
+                history.revise(old.clone());
+            }
+            history.revise(revision.clone());
+            if let Some(savepoint) = &requested {
+                history.record(savepoint.clone());
+            }
+            history.journal = Some(journal.clone());
+        })
+        .await?;
+    let mut drive = Drive::new(cluster, standing, how.limit()).of_job(plan.job);
+    Box::pin(drive.finish(&heartbeat)).await
+}
+
+/// What a command calls its success.
+pub fn done(command: &str) -> &'static str {
+    match command {
+        "upgrade" => "upgraded",
+        "rollback" => "rolled back",
+        "restart" => "restarted",
+        "create" => "replaced",
+        "scale" => "scaled",
+        "edit" => "edited",
+        _ => "changed",
+    }
+}

@@ -1,0 +1,37 @@
+//! `restart`: the same version anew.
+
+use super::change::{ChangeArgs, change};
+use super::savepoint_resume::check_known;
+use super::standing::Standing;
+use super::wanted::Wanted;
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::core::layer::Layer;
+use crate::core::names::ClusterName;
+use crate::error::Result;
+
+/// Restart a cluster through a savepoint, changing nothing
+///
+/// New JobManager, new TaskManagers, the same spec: the running job is stopped with a savepoint and goes on from it, as
+/// in an upgrade.
+#[derive(Debug, clap::Args)]
+pub struct RestartArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: RestartArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let standing = Standing::read(&cluster, &name).await?;
+    check_known(&standing, &cluster)?;
+    let wanted = Wanted {
+        force: true,
+        ..Wanted::changed(&standing, Layer::default(), None)?
+    };
+    change(&cluster, standing, wanted, &args.change, "restart").await
+}

@@ -1,0 +1,92 @@
+//! `rollback`: an earlier revision again.
+
+use super::change::{ChangeArgs, change};
+use super::savepoint_resume::check_known;
+use super::standing::Standing;
+use super::wanted::Wanted;
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::core::history::{History, OutcomeState, Revision};
+use crate::core::names::ClusterName;
+use crate::error::{Error, Kind, Result};
+
+/// Go back to an earlier revision, keeping state
+///
+/// The running job is stopped with a savepoint, from which the earlier revision goes on, as in an upgrade. Where it
+/// cannot read that state, --from-savepoint names an older one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink rollback demo\n  \
+    kubectl flink rollback demo --to-revision 3 --from-savepoint s3://bucket/savepoint-1")]
+pub struct RollbackArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Revision to go back to [default: the last one that ran before the present one]
+    #[arg(long, value_name = "N")]
+    to_revision: Option<u64>,
+    /// Savepoint to start from; the running job is stopped with one of its own, which the history keeps
+    #[arg(long, value_name = "PATH")]
+    from_savepoint: Option<String>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: RollbackArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let standing = Standing::read(&cluster, &name).await?;
+    check_known(&standing, &cluster)?;
+    let history = standing.ledger.history();
+    let revision = pick(&name, history, standing.live_revision(), args.to_revision)?;
+    let mut wanted = Wanted::revision(revision)?;
+    wanted.start = args.from_savepoint;
+    change(&cluster, standing, wanted, &args.change, "rollback").await
+}
+
+fn pick<'a>(
+    name: &ClusterName,
+    history: &'a History,
+    present: Option<u64>,
+    wanted: Option<u64>,
+) -> Result<&'a Revision> {
+    let missing = |what: String| {
+        let kept: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();
+        Error::new(Kind::NotFound, format!("the history of {name} has {what}"))
+            .hint(format!("it has the revisions {}", kept.join(", ")))
+    };
+    if let Some(number) = wanted {
+        return history
+            .revision(number)
+            .ok_or_else(|| missing(format!("no revision {number}")));
+    }
+    let last = history.revisions.last().map(|last| last.number);
+    let present = present.or(last).unwrap_or_default();
+    let now = history.revision(present).map(|revision| &revision.spec);
+    let ran = |revision: &&Revision| {
+        let outcome = revision.outcome.as_ref().map(|outcome| outcome.state);
+        revision.number < present
+            && matches!(outcome, None | Some(OutcomeState::Running))
+            && now.is_none_or(|now| !same_but_start(&revision.spec, now))
+    };
+    history
+        .revisions
+        .iter()
+        .rev()
+        .find(ran)
+        .ok_or_else(|| missing("no earlier revision that ran and differs".to_owned()))
+}
+
+/// Whether two specs differ at most in where they start from.
+fn same_but_start(one: &serde_json::Value, other: &serde_json::Value) -> bool {
+    let plain = |spec: &serde_json::Value| {
+        let mut spec = spec.clone();
+        if let Some(job) = spec["spec"]["job"].as_object_mut() {
+            job.remove("initialSavepointPath");
+            job.remove("allowNonRestoredState");
+        }
+        spec
+    };
+    plain(one) == plain(other)
+}

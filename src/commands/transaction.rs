@@ -1,0 +1,418 @@
+//! Carries out a transaction, from wherever its journal stands.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::change::{ChangeArgs, done};
+use super::phases::Phases;
+use super::standing::Standing;
+use super::transaction_end as end;
+use super::wanted::Wanted;
+use crate::cluster::api::{Cluster, Mode};
+use crate::cluster::deploy::{self, Live};
+use crate::cluster::holder::{this_process, who};
+use crate::cluster::lock::Heartbeat;
+use crate::cluster::{savepoint, wait};
+use crate::core::diagnosis::JobOverview;
+use crate::core::history::{Outcome, OutcomeState};
+use crate::core::manifests::Manifests;
+use crate::core::spec::Spec;
+use crate::core::transaction::machine::{Action, Event, Seen, Side, after, next};
+use crate::core::transaction::{Journal, Kind, Step};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::ui;
+
+/// A transaction under way, which this process holds.
+pub struct Drive {
+    cluster: Cluster,
+    standing: Standing,
+    limit: Option<Duration>,
+    seen: Seen,
+    /// The version whose Service and Deployment are made already.
+    prepared: Option<Side>,
+    phases: Phases,
+    /// Why the new version is given up, as it was found out.
+    fault: Option<Error>,
+    /// The running job, where it was seen by this process.
+    job: Option<JobOverview>,
+}
+
+/// A version as it is to be made.
+struct Version {
+    wanted: Wanted,
+    spec: Spec,
+    manifests: Manifests,
+    number: u64,
+    start: Option<String>,
+}
+
+/// Whether an operation that was left behind is what `command` is about to do.
+pub fn is_same(standing: &Standing, journal: &Journal, wanted: &Wanted, command: &str) -> bool {
+    let history = standing.ledger.history();
+    let known = journal.new_revision.and_then(|number| history.revision(number));
+    let known = known.and_then(|revision| Wanted::revision(revision).ok());
+    journal.kind == Kind::Change
+        && journal.command == command
+        && !journal.back
+        && known.is_some_and(|known| known.layer == wanted.layer && known.templates == wanted.templates)
+}
+
+/// Goes on with an operation at which nobody is any more.
+pub async fn go_on(cluster: &Cluster, standing: Standing, journal: &Journal, how: &ChangeArgs) -> Result<()> {
+    Box::pin(take(cluster, standing, journal, how, None)).await
+}
+
+/// Goes back to the version before the operation, at which nobody is any more.
+pub async fn abort(cluster: &Cluster, standing: Standing, journal: &Journal, how: &ChangeArgs) -> Result<()> {
+    let why = format!("{} gave it up", who());
+    Box::pin(take(cluster, standing, journal, how, Some(&why))).await
+}
+
+async fn take(
+    cluster: &Cluster,
+    mut standing: Standing,
+    journal: &Journal,
+    how: &ChangeArgs,
+    abort: Option<&str>,
+) -> Result<()> {
+    let name = standing.name.clone();
+    ui::note(&format!("{name}: {journal}; {}", journal.stand()));
+    if how.dry_run {
+        let goal = if abort.is_some() || journal.back { "back" } else { "on" };
+        return ui::data(&format!("{} of {name} would go {goal} from there\n", journal.command));
+    }
+    let holder = this_process();
+    let mut taken = Journal {
+        holder: Some(holder.clone()),
+        ..journal.clone()
+    };
+    if let Some(why) = abort {
+        taken = after(&taken, Event::Abort(why));
+    }
+    let limits = how.keep.limits();
+    let change = |history: &mut crate::core::history::History| {
+        history.limits = limits.unwrap_or(history.limits);
+        history.journal = Some(taken.clone());
+    };
+    let heartbeat = standing.ledger.enter(&holder, Some(journal), change).await?;
+    Drive::new(cluster, standing, how.limit()).finish(&heartbeat).await
+}
+
+impl Drive {
+    /// A transaction whose journal is in the history.
+    pub fn new(cluster: &Cluster, standing: Standing, limit: Option<Duration>) -> Self {
+        let seen = Seen {
+            job: standing.live.job.is_some().then(|| standing.live_revision()),
+            alone: false,
+        };
+        Self {
+            cluster: cluster.clone(),
+            standing,
+            limit,
+            seen,
+            prepared: None,
+            phases: Phases::default(),
+            fault: None,
+            job: None,
+        }
+    }
+
+    /// With the job that runs.
+    #[must_use]
+    pub fn of_job(mut self, job: Option<JobOverview>) -> Self {
+        self.job = job;
+        self
+    }
+
+    /// Brings the transaction to its end, and reports it.
+    pub async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<()> {
+        let outcome = heartbeat.beside(Box::pin(self.drive())).await;
+        if outcome.is_err() {
+            self.standing.ledger.let_go().await;
+        } else {
+            self.standing.ledger.leave();
+        }
+        let journal = self.journal()?;
+        match outcome {
+            Err(error) if journal.is_open() => {
+                let name = &self.standing.name;
+                let error = Error {
+                    message: format!(
+                        "{}; the {} of {name} is not over: {}",
+                        error.message,
+                        journal.command,
+                        journal.stand()
+                    ),
+                    ..error
+                };
+                Err(journal.ways_on(name).into_iter().fold(error, Error::hint))
+            }
+            Err(error) => Err(error),
+            Ok(()) => self.report(&journal),
+        }
+    }
+
+    fn journal(&self) -> Result<Journal> {
+        let journal = self.standing.ledger.history().journal.clone();
+        journal.ok_or_else(|| Error::failure(format!("the journal of {} is gone", self.standing.name)))
+    }
+
+    async fn drive(&mut self) -> Result<()> {
+        loop {
+            let journal = self.journal()?;
+            tracing::debug!(step = journal.step.as_str(), "transaction");
+            match next(&journal, self.seen) {
+                Action::EndJob => self.end_job(&journal).await?,
+                Action::FindOut => self.find_out(&journal).await?,
+                Action::EndJobManager(side) => self.end_jobmanager(&journal, side).await?,
+                Action::Make(side) => self.make(&journal, side).await?,
+                Action::Await(side) => self.wait(&journal, side).await?,
+                Action::Nothing => return Ok(()),
+            }
+        }
+    }
+
+    /// Writes what came of a step. An end is written with all that belongs to it.
+    async fn happened(&mut self, event: Event<'_>) -> Result<()> {
+        let now = Timestamp::now().to_string();
+        self.standing
+            .ledger
+            .update(|history| {
+                if let Some(journal) = &history.journal {
+                    let journal = after(journal, event);
+                    end::conclude(history, journal, &now);
+                }
+            })
+            .await
+    }
+
+    async fn end_job(&mut self, journal: &Journal) -> Result<()> {
+        self.phases.stopping();
+        match end::end_job(&mut self.standing, journal, self.job.take()).await? {
+            end::Ended::Known => {}
+            end::Ended::At(path) => self.happened(Event::Ended(path.as_deref())).await?,
+            end::Ended::Not(error) => {
+                self.happened(Event::NotEnded(&error.message)).await?;
+                self.fault = Some(error);
+            }
+        }
+        self.phases.saved();
+        Ok(())
+    }
+
+    async fn find_out(&mut self, journal: &Journal) -> Result<()> {
+        match end::find_out(&mut self.standing, journal).await? {
+            end::Ended::Known => Ok(()),
+            end::Ended::At(path) => self.happened(Event::Ended(path.as_deref())).await,
+            end::Ended::Not(error) => self.happened(Event::NotEnded(&error.message)).await,
+        }
+    }
+
+    fn version(&self, journal: &Journal, side: Side) -> Result<Version> {
+        let (of, number) = match side {
+            Side::New => (journal.new_revision, journal.new_revision),
+            Side::Old => (journal.old_revision, journal.back_revision),
+        };
+        let history = self.standing.ledger.history();
+        let revision = of.and_then(|of| history.revision(of));
+        let (Some(revision), Some(number)) = (revision, number) else {
+            return Err(Error::failure(format!(
+                "the history of {} does not have the revision that its journal names",
+                self.standing.name
+            )));
+        };
+        let wanted = Wanted::revision(revision)?;
+        let start = match side {
+            Side::New => journal.start.clone(),
+            Side::Old => match &journal.saved {
+                Some(path) => Some(path.clone()),
+                None => super::standing::layer_of(revision)?.from_savepoint,
+            },
+        };
+        let mut wanted = wanted;
+        if side == Side::New {
+            wanted.layer.allow_non_restored_state = super::standing::layer_of(revision)?.allow_non_restored_state;
+        }
+        let spec = wanted.spec(start.as_deref())?;
+        let namespace = self.cluster.namespace();
+        Ok(Version {
+            manifests: wanted.build(start.as_deref(), namespace, number)?,
+            spec,
+            wanted,
+            number,
+            start,
+        })
+    }
+
+    /// The old JobManager goes; what can be made beside it is made beside it.
+    async fn end_jobmanager(&mut self, journal: &Journal, side: Side) -> Result<()> {
+        let name = self.standing.name.clone();
+        let version = self.version(journal, side)?;
+        let mut step = ui::Step::new(&format!("{name}: the JobManager ends"));
+        let highly_available = version.spec.layer.ha.is_some() || self.standing.is_highly_available();
+        if highly_available && journal.ending.trigger_id().is_some() && side == Side::New {
+            // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the
+            // next JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
+            savepoint::until_jobmanager_ends(&self.cluster, &name, &self.standing.flink).await?;
+        }
+        let revision = version.to_revision(journal);
+        let written = self.standing.ledger.update(|history| {
+            history.revise(revision.clone());
+            if let Some(journal) = &history.journal {
+                history.journal = Some(after(journal, Event::Begun));
+            }
+        });
+        let cluster = &self.cluster;
+        // The TaskManagers of the new version start while the old JobManager ends. They could only meet it in a moment
+        // in which its job has ended; with high availability they would find the old leader's address, and an object
+        // that its Job owns cannot be made before it.
+        let early =
+            !highly_available && version.manifests.access.is_empty() && !deploy::owners::job_owns(&version.manifests);
+        let live = &self.standing.live;
+        let gone = async {
+            deploy::owners::disown(cluster, &name, live).await?;
+            deploy::delete_job(cluster, &name, self.limit).await
+        };
+        let beside = async {
+            if !early {
+                return Ok(());
+            }
+            let made = futures::future::join(
+                deploy::apply(cluster, &version.manifests.service, Mode::Real),
+                deploy::apply(cluster, &version.manifests.deployment, Mode::Real),
+            );
+            let (service, deployment) = made.await;
+            service.and(deployment).map(|_| ())
+        };
+        let (written, gone, beside) = futures::join!(written, gone, beside);
+        written?;
+        gone?;
+        self.phases.gone();
+        step.update(&format!("{name}: the JobManager has ended"));
+        if highly_available {
+            // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
+            deploy::delete_high_availability(&self.cluster, &name).await?;
+        }
+        self.seen = Seen { job: None, alone: true };
+        match beside {
+            Ok(()) if early => self.prepared = Some(side),
+            Ok(()) => {}
+            Err(error) => self.down(error).await?,
+        }
+        Ok(())
+    }
+
+    async fn make(&mut self, journal: &Journal, side: Side) -> Result<()> {
+        let version = self.version(journal, side)?;
+        let objects = &version.manifests;
+        let cluster = self.cluster.clone();
+        let made = if self.prepared == Some(side) {
+            deploy::apply(&cluster, &objects.job, Mode::Real).await.map(|_| ())
+        } else {
+            let known = self.seen.job.is_none();
+            if known {
+                let revision = version.to_revision(journal);
+                self.standing
+                    .ledger
+                    .update(|history| history.revise(revision.clone()))
+                    .await?;
+            }
+            deploy::apply_all(&cluster, objects).await
+        };
+        match made {
+            Ok(()) => {
+                self.phases.made();
+                self.seen.job = Some(Some(version.number));
+                // Who owns what is known to the API server alone.
+                self.standing.live = if deploy::owners::job_owns(objects) {
+                    deploy::read(&cluster, &self.standing.name).await?
+                } else {
+                    Live {
+                        service: Some(objects.service.clone()),
+                        job: Some(objects.job.clone()),
+                        deployment: Some(objects.deployment.clone()),
+                    }
+                };
+                self.happened(Event::Made).await
+            }
+            Err(error) => self.down(error).await,
+        }
+    }
+
+    async fn wait(&mut self, journal: &Journal, side: Side) -> Result<()> {
+        let name = self.standing.name.clone();
+        let version = self.version(journal, side)?;
+        let mut step = ui::Step::new(&format!("{name}: submitted"));
+        let told = |text: &str| step.update(&format!("{name}: {text}"));
+        let checked = side == Side::New;
+        let up = wait::until_up(
+            &self.cluster,
+            &name,
+            version.spec.parallelism,
+            self.limit,
+            checked,
+            told,
+        )
+        .await;
+        match up {
+            Ok(up) => {
+                step.done(&format!("{name}: {}", up.told()));
+                self.phases.up(&up);
+                self.happened(Event::Up).await
+            }
+            Err(error) => self.down(error).await,
+        }
+    }
+
+    /// The version of this step cannot be made, or does not come up: it is given up, unless nothing is known for sure.
+    async fn down(&mut self, error: Error) -> Result<()> {
+        let journal = self.journal()?;
+        let passing = matches!(error.kind, Fault::Unreachable | Fault::Interrupted);
+        if passing || matches!(journal.step, Step::RollingBack | Step::Returning) {
+            let both = self.fault.take().map(|first| first.message);
+            return Err(match both {
+                Some(first) => error.context(format!("{first}; and the version before does not come up either")),
+                None => error,
+            });
+        }
+        self.happened(Event::Down(&error.message)).await?;
+        if self.journal()?.is_open() {
+            ui::warn(&format!("{}: {error}", self.standing.name));
+            ui::note(&format!("{}: going back to the version before", self.standing.name));
+            self.phases.back();
+        }
+        self.prepared = None;
+        self.seen.alone = false;
+        self.fault = Some(error);
+        Ok(())
+    }
+
+    fn report(&mut self, journal: &Journal) -> Result<()> {
+        let name = &self.standing.name;
+        self.phases
+            .told()
+            .iter()
+            .for_each(|line| ui::note(&format!("{name}: {line}")));
+        match journal.step {
+            Step::Done => ui::data(&format!("cluster/{name} {}\n", done(&journal.command))),
+            _ => Err(end::error(name, journal, self.fault.take())),
+        }
+    }
+}
+
+impl Version {
+    fn to_revision(&self, journal: &Journal) -> crate::core::history::Revision {
+        let now = Timestamp::now().to_string();
+        let back = journal.back_revision == Some(self.number);
+        let command = match journal.old_revision {
+            Some(old) if back => format!("{}, back to revision {old}", journal.command),
+            _ => journal.command.clone(),
+        };
+        let mut revision = self
+            .wanted
+            .to_revision(self.number, self.start.as_deref(), &command, journal.who(), &now);
+        revision.outcome = Some(Outcome::new(OutcomeState::Pending, &now, None));
+        revision
+    }
+}

@@ -1,0 +1,102 @@
+//! `upgrade`: another version of a cluster, as one transaction.
+
+use std::path::PathBuf;
+
+use super::change::{ChangeArgs, change};
+use super::savepoint_resume::check_known;
+use super::spec_args::SpecArgs;
+use super::standing::Standing;
+use super::transaction;
+use super::wanted::{Wanted, name_of, read_one};
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::lock;
+use crate::core::layer::Layer;
+use crate::core::transaction::{Journal, Kind};
+use crate::error::{Error, Kind as Fault, Result};
+
+/// Change a running cluster without losing state
+///
+/// The running job is stopped with a savepoint, and the new version goes on from it. When not all of its tasks run, or
+/// its first checkpoint is not completed, the old version is started again from that same savepoint, and the exit code is
+/// 6. Whatever is interrupted, `--continue` goes on and `--abort` goes back; nothing is lost either way.
+///
+/// Flags change what they say of the cluster and everything else stays; with -f the file is the whole of it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink upgrade demo --image registry/my-job:1.1\n  \
+    kubectl flink upgrade -f flinkdeployment.yaml --timeout 5m\n  \
+    kubectl flink upgrade demo -p 8 --dry-run\n  \
+    kubectl flink upgrade demo --continue")]
+pub struct UpgradeArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// FlinkDeployment that the cluster shall be; - is standard input
+    #[arg(long = "file", short, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Go on with an upgrade that was interrupted
+    #[arg(long = "continue", conflicts_with_all = ["abort", "file"])]
+    go_on: bool,
+    /// Go back to the version before an upgrade that was interrupted
+    #[arg(long, conflicts_with = "file")]
+    abort: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
+    #[command(flatten)]
+    spec: SpecArgs,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
+    let file = match &args.file {
+        Some(path) => Some(read_one(path, args.name.as_deref())?),
+        None => None,
+    };
+    let name = name_of(args.name.as_deref(), file.as_ref())?;
+    let flags = args.spec.layer()?;
+    let own = args.spec.templates()?;
+    if (args.go_on || args.abort) && flags != Layer::default() {
+        return Err(
+            Error::usage("what shall run was said when the operation was begun, and is in the history").hint(format!(
+                "`kubectl flink upgrade {name} --abort` first, to begin another one"
+            )),
+        );
+    }
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let mut standing = Standing::read(&cluster, &name).await?;
+    check_known(&standing, &cluster)?;
+    if args.go_on || args.abort {
+        let open = lock::unattended(&mut standing.ledger, &name, args.change.take_over).await?;
+        let journal = open_change(&standing, open)?;
+        return if args.abort {
+            transaction::abort(&cluster, standing, &journal, &args.change).await
+        } else {
+            transaction::go_on(&cluster, standing, &journal, &args.change).await
+        };
+    }
+    let flags = Layer {
+        name: Some(name.to_string()),
+        ..flags
+    };
+    let wanted = match file {
+        Some(file) => Wanted::file(&standing, file, flags, own)?,
+        None => Wanted::changed(&standing, flags, own)?,
+    };
+    change(&cluster, standing, wanted, &args.change, "upgrade").await
+}
+
+fn open_change(standing: &Standing, open: Option<Journal>) -> Result<Journal> {
+    let name = &standing.name;
+    match open {
+        Some(journal) if journal.kind == Kind::Change => Ok(journal),
+        Some(journal) => Err(lock::unfinished(name, &journal)),
+        None => {
+            let error = Error::new(Fault::NotFound, format!("no operation on {name} is open"));
+            Err(match &standing.ledger.history().journal {
+                Some(last) => error.hint(format!("the last one: {last}; {}", last.stand())),
+                None => error,
+            })
+        }
+    }
+}

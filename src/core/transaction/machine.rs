@@ -1,0 +1,134 @@
+//! What comes next in a transaction, and how its journal goes on.
+
+use super::journal::{Ending, Journal, Kind, Step};
+
+/// Which version of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that the transaction is for.
+    New,
+    /// The one before.
+    Old,
+}
+
+/// What is seen of the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The Kubernetes Job, and in it its revision where it tells one.
+    pub job: Option<Option<u64>>,
+    /// Whether it is known that no JobManager runs but those of that Job.
+    pub alone: bool,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// End the running job as the journal says. What was asked of Flink before is looked up, not asked anew.
+    EndJob,
+    /// Find out whether the job was ended: it is not asked to any more.
+    FindOut,
+    /// Delete the Kubernetes Job and wait until no JobManager runs.
+    EndJobManager(Side),
+    /// Make the objects of a version.
+    Make(Side),
+    /// Wait until a version runs.
+    Await(Side),
+    /// Nothing: it is over.
+    Nothing,
+}
+
+/// What came of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The job has ended; where its state lies, if it was kept.
+    Ended(Option<&'a str>),
+    /// The job was not ended, and why: nothing is changed.
+    NotEnded(&'a str),
+    /// The old JobManager goes now.
+    Begun,
+    /// The objects are made.
+    Made,
+    /// The version runs.
+    Up,
+    /// The version cannot be made, or does not come up, and why.
+    Down(&'a str),
+    /// The user wants the old version back.
+    Abort(&'a str),
+}
+
+/// Decides what to do.
+#[must_use]
+pub fn next(journal: &Journal, seen: Seen) -> Action {
+    let replace = |side: Side, revision: Option<u64>| {
+        let made = revision.is_some() && seen.job == Some(revision);
+        let room = seen.job.is_none() && seen.alone;
+        if made || room {
+            Action::Make(side)
+        } else {
+            Action::EndJobManager(side)
+        }
+    };
+    match journal.step {
+        Step::Stopping if journal.back => Action::FindOut,
+        Step::Stopping => Action::EndJob,
+        Step::Saved | Step::Replacing if journal.kind == Kind::Change => replace(Side::New, journal.new_revision),
+        Step::Waiting => Action::Await(Side::New),
+        Step::RollingBack => replace(Side::Old, journal.back_revision),
+        Step::Returning => Action::Await(Side::Old),
+        Step::Saved | Step::Replacing | Step::Done | Step::RolledBack | Step::Failed => Action::Nothing,
+    }
+}
+
+/// The journal after `event`. What does not fit its step changes nothing: it was seen before.
+#[must_use]
+pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
+    let mut next = journal.clone();
+    match (journal.step, event) {
+        (Step::Stopping, Event::Ended(path)) => {
+            next.saved = path.map(ToOwned::to_owned).or(next.saved);
+            if starts_from_its_end(&next.ending) {
+                next.start = next.start.or_else(|| next.saved.clone());
+            }
+            next.step = if next.back { Step::RollingBack } else { Step::Saved };
+        }
+        (Step::Stopping, Event::NotEnded(why)) => {
+            next.step = Step::Failed;
+            next.failure.get_or_insert_with(|| why.to_owned());
+        }
+        (Step::Saved, Event::Begun) => next.step = Step::Replacing,
+        (Step::Saved | Step::Replacing, Event::Made) => next.step = Step::Waiting,
+        (Step::Waiting, Event::Up) => next.step = Step::Done,
+        (Step::Saved | Step::Replacing | Step::Waiting, Event::Down(why)) => {
+            next.failure = Some(why.to_owned());
+            if next.rolls_back && next.old_revision.is_some() {
+                next.back = true;
+                next.step = Step::RollingBack;
+            } else {
+                next.step = Step::Failed;
+            }
+        }
+        (Step::RollingBack, Event::Made) => next.step = Step::Returning,
+        (Step::Returning, Event::Up) => next.step = Step::RolledBack,
+        // Whether the job was ended is not known yet.
+        (Step::Stopping, Event::Abort(why)) => {
+            next.back = true;
+            next.failure.get_or_insert_with(|| why.to_owned());
+        }
+        (Step::Saved | Step::Replacing | Step::Waiting, Event::Abort(why)) => {
+            next.failure = Some(why.to_owned());
+            if next.old_revision.is_some() {
+                next.back = true;
+                next.step = Step::RollingBack;
+            } else {
+                next.step = Step::Failed;
+            }
+        }
+        _ => {}
+    }
+    next
+}
+
+/// Whether the new version goes on from the state in which the job was ended.
+const fn starts_from_its_end(ending: &Ending) -> bool {
+    matches!(ending, Ending::Savepoint { .. } | Ending::Checkpoint { .. })
+}
