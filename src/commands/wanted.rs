@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::spec_args;
+use super::files;
 use super::standing::Standing;
 use crate::core::flink_deployment;
 use crate::core::history::{Outcome, OutcomeState, Revision};
@@ -120,7 +120,7 @@ impl Wanted {
 
 /// The one FlinkDeployment of a file that is meant: that of this name, or the only one.
 pub fn read_one(path: &Path, name: Option<&str>) -> Result<Layer> {
-    let mut layers = spec_args::read_file(path)?;
+    let mut layers = files::read(&[path.to_owned()], false)?;
     if let Some(name) = name
         && layers.len() > 1
     {
