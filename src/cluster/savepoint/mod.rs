@@ -90,7 +90,9 @@ pub async fn take(
                 record::failure(ledger, *savepoint, &cause).await?;
                 let next = request.again();
                 let (before, now) = (&request.trigger_id, &next.trigger_id);
-                ledger.update(|history| history.retarget(before, now)).await?;
+                if ledger.history().open_journal().is_some() {
+                    ledger.update(|history| history.retarget(before, now)).await?;
+                }
                 request = next;
                 // What is known of its tasks is what Flink has just denied.
                 job.state = JobState::Restarting;
