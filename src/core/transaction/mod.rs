@@ -9,5 +9,7 @@
 
 mod journal;
 pub mod machine;
+#[cfg(test)]
+mod model;
 
 pub use journal::{Ending, Holder, Journal, Kind, Step, VERSION};
