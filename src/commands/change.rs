@@ -98,8 +98,18 @@ impl ChangeArgs {
 /// come up, whether or not the old one runs again; those of reading and checking, before anything is changed.
 pub async fn change(
     cluster: &Cluster,
-    mut standing: Standing,
+    standing: Standing,
     wanted: Wanted,
+    how: &ChangeArgs,
+    command: &str,
+) -> Result<()> {
+    Box::pin(carry_out(cluster, standing, wanted, how, command)).await
+}
+
+async fn carry_out(
+    cluster: &Cluster,
+    mut standing: Standing,
+    mut wanted: Wanted,
     how: &ChangeArgs,
     command: &str,
 ) -> Result<()> {
@@ -108,7 +118,7 @@ pub async fn change(
         if !transaction::is_same(&standing, &journal, &wanted, command) {
             return Err(lock::unfinished(&name, &journal));
         }
-        return Box::pin(transaction::go_on(cluster, standing, &journal, how)).await;
+        return transaction::go_on(cluster, standing, &journal, how).await;
     }
     let situation = standing.situation().await?;
     let plan = match Plan::make(cluster, &standing, situation, &wanted, how).await? {
@@ -135,6 +145,9 @@ pub async fn change(
         // Nothing is begun before it can be ended.
         let mut step = WritingStep::new();
         savepoint::until_all_run(&standing.flink, job, |writing| step.told(writing)).await?;
+    }
+    if let Some(image) = wanted.image.take() {
+        image.push().await?;
     }
     let holder = this_process();
     let now = Timestamp::now().to_string();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::change::{ChangeArgs, change};
+use super::job_image;
 use super::savepoint_resume::check_known;
 use super::spec_args::SpecArgs;
 use super::standing::Standing;
@@ -79,10 +80,11 @@ pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
         name: Some(name.to_string()),
         ..flags
     };
-    let wanted = match file {
-        Some(file) => Wanted::file(&standing, file, flags, own)?,
-        None => Wanted::changed(&standing, flags, own)?,
+    let mut wanted = match file {
+        Some(file) => Wanted::file(&standing, file, flags.clone(), own)?,
+        None => Wanted::changed(&standing, flags.clone(), own)?,
     };
+    wanted.image = job_image::prepare(&args.spec, &flags, &mut wanted.layer).await?;
     change(&cluster, standing, wanted, &args.change, "upgrade").await
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::files;
+use super::job_image::JobImage;
 use super::standing::Standing;
 use crate::core::flink_deployment;
 use crate::core::history::{Outcome, OutcomeState, Revision};
@@ -14,7 +15,6 @@ use crate::core::template::Templates;
 use crate::error::{Error, Result};
 
 /// A version of a cluster: what shall run, or what runs.
-#[derive(Clone, Debug)]
 pub struct Wanted {
     /// All that is said of it. From where it starts is not part of it: see `start`.
     pub layer: Layer,
@@ -26,6 +26,8 @@ pub struct Wanted {
     pub start: Option<String>,
     /// Whether it shall be started anew even if nothing differs.
     pub force: bool,
+    /// The image that it needs, where that is built for it: it is pushed before anything is changed.
+    pub image: Option<JobImage>,
 }
 
 impl Wanted {
@@ -77,6 +79,7 @@ impl Wanted {
             own_templates,
             start,
             force: false,
+            image: None,
         }
     }
 
