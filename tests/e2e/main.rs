@@ -7,6 +7,7 @@
 
 mod admission;
 mod arguments;
+mod browser;
 mod changes;
 mod choices;
 mod connection;
@@ -17,12 +18,15 @@ mod high_availability;
 mod lifecycle;
 mod native_state;
 mod node_port;
+mod operate;
 mod outcomes;
 mod place;
 mod process;
+mod reasons;
 mod repetition;
 mod rights;
 mod seed;
+mod stub;
 
 /// A file that is not a module is not compiled, and its tests pass unseen.
 #[test]

@@ -20,7 +20,7 @@ use super::resource::{
     CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
 };
 use crate::core::difference::{Difference, differences};
-use crate::core::manifests::{Manifests, SUSPENDED_REPLICAS};
+use crate::core::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::error::{Error, Kind, Result};
 
@@ -267,6 +267,9 @@ pub async fn delete(cluster: &Cluster, resource: Resource, name: &str) -> Result
 /// How a Job ended: its condition `Complete` or `Failed`. `None`: it goes on.
 #[must_use]
 pub fn end_of_job(job: &Value) -> Option<&'static str> {
+    if job["spec"]["suspend"] == true && !job["metadata"]["annotations"][JOB_ENDED].is_null() {
+        return Some("Complete");
+    }
     let conditions = job["status"]["conditions"].as_array()?;
     ["Complete", "Failed"].into_iter().find(|kind| {
         conditions

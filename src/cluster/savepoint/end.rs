@@ -13,6 +13,7 @@ use crate::cluster::deploy::{Gone, end_of_job, pods_gone};
 use crate::cluster::flink::{Flink, Reply};
 use crate::cluster::resource::{JOBS, Target};
 use crate::core::diagnosis::JobState;
+use crate::core::manifests::JOB_ENDED;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
 use crate::error::{Error, Kind, Result};
 
@@ -95,7 +96,8 @@ pub async fn until_jobmanager_ends(cluster: &Cluster, name: &ClusterName, flink:
         return Ok(JobManagerEnd::Stays);
     }
     let target = Target::object("patch", JOBS, cluster.namespace(), &name.master());
-    match cluster.merge(&target, &json!({"spec": {"suspend": true}})).await {
+    let patch = json!({"metadata": {"annotations": {JOB_ENDED: "true"}}, "spec": {"suspend": true}});
+    match cluster.merge(&target, &patch).await {
         Err(error) if error.kind == Kind::NotFound => return Ok(JobManagerEnd::ByItself(JobEnd::Gone)),
         other => other?,
     };

@@ -227,6 +227,21 @@ fn taskmanagers_behind_an_ended_job() {
     assert_eq!(kinds(&judge(observed, &Snapshot::default())), []);
 }
 
+/// Its job was stopped, and its JobManager waited for somebody to read a result: not to be let go on.
+#[test]
+fn a_job_that_was_suspended_because_its_jobmanager_would_not_end() {
+    let with = |notes: Option<&str>| {
+        let mut observed = cluster();
+        let mut job = observed.job.clone().unwrap();
+        job.spec.as_mut().unwrap().suspend = Some(true);
+        job.metadata.annotations = notes.map(|note| [(note.to_owned(), "true".to_owned())].into());
+        observed.upsert_job(job);
+        kinds(&judge(observed, &Snapshot::default()))
+    };
+    assert_eq!(with(Some("kubectl-flink/job-ended")), [CauseKind::IdleTaskManagers]);
+    assert_eq!(with(None), [CauseKind::Suspended]);
+}
+
 #[test]
 fn taskmanagers_that_are_not_registered() {
     let with = |address: &str| {

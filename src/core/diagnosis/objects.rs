@@ -1,5 +1,6 @@
 //! What the Job and the Deployment say of themselves: ended, suspended, or not allowed to create Pods.
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 
@@ -7,6 +8,7 @@ use super::observed::{Observed, Role, first_seen, same_uid, words};
 use super::pods::{self, Finding, memory_flag, older};
 use super::trace::one_line;
 use super::{Cause, CauseKind, Grace, Note, ends};
+use crate::core::manifests::JOB_ENDED;
 
 /// How the Job of the JobManager ended, by its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,9 @@ pub(super) enum JobEnd {
 /// The Job's own word on its end. FailureTarget comes before Failed while Pods are still being stopped; the outcome is
 /// known by then. Source: Kubernetes, "Terminal Job conditions", from 1.31; SuccessCriteriaMet is its counterpart.
 pub(super) fn job_end(observed: &Observed) -> Option<JobEnd> {
+    if ended_by_suspension(observed.current_job()?) {
+        return Some(JobEnd::Complete);
+    }
     let conditions = observed.current_job()?.status.as_ref()?.conditions.as_ref()?;
     let find = |kinds: [&str; 2]| {
         conditions
@@ -31,6 +36,16 @@ pub(super) fn job_end(observed: &Observed) -> Option<JobEnd> {
         });
     }
     find(["Complete", "SuccessCriteriaMet"]).map(|_| JobEnd::Complete)
+}
+
+/// Whether the Job is suspended because Flink's job had ended and its JobManager would not.
+fn ended_by_suspension(job: &Job) -> bool {
+    let noted = job
+        .metadata
+        .annotations
+        .as_ref()
+        .is_some_and(|notes| notes.contains_key(JOB_ENDED));
+    noted && job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true))
 }
 
 /// TaskManagers that the Deployment wants, and those that are ready.
@@ -110,7 +125,7 @@ fn exit_code_in(message: &str) -> Option<i32> {
 /// The Job was suspended by somebody, or by a queue that will start it when it is its turn.
 pub(super) fn suspended(observed: &Observed) -> Option<Finding> {
     let job = observed.current_job()?;
-    if job.spec.as_ref()?.suspend != Some(true) {
+    if job.spec.as_ref()?.suspend != Some(true) || ended_by_suspension(job) {
         return None;
     }
     let name = job_name(observed);

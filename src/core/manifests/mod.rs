@@ -28,6 +28,9 @@ pub const FLINK_VERSION: &str = "kubectl-flink/flink-version";
 /// Annotation of a Deployment that was scaled to zero by `suspend`: its replicas before. It means nothing at a
 /// Deployment that has any, so a resume need not take it away.
 pub const SUSPENDED_REPLICAS: &str = "kubectl-flink/suspended-replicas";
+/// Annotation of a Job that was suspended because its JobManager would not end after Flink's job had: it is over, and not
+/// to go on.
+pub const JOB_ENDED: &str = "kubectl-flink/job-ended";
 
 /// Failures of the JobManager that a Job bears, as in the built-in template.
 const BACKOFF_LIMIT: u32 = 1000;

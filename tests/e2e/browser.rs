@@ -1,0 +1,79 @@
+//! Flink's own page in a browser, through `ui`.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::place::Place;
+use crate::process::{self, LIMIT, eventually};
+
+/// The page as headless Chromium has it when its scripts have run for some seconds.
+fn page(place: &Place, url: &str) -> String {
+    let folder = place.folder().join("chromium");
+    let mut chromium = Command::new("timeout");
+    chromium.args([
+        "60",
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+    ]);
+    chromium.args(["--virtual-time-budget=10000", "--timeout=40000", "--dump-dom"]);
+    chromium.arg(format!("--user-data-dir={}", folder.display())).arg(url);
+    process::run(&mut chromium, "").stdout
+}
+
+/// Looks at the page until it shows the running job.
+fn shows(place: &Place, url: &str, job: &str) {
+    let begun = std::time::Instant::now();
+    loop {
+        let page = page(place, url);
+        // The overview links each running job by its ID.
+        if page.contains(job) && page.contains("counting") && page.contains("RUNNING") {
+            return;
+        }
+        assert!(begun.elapsed() < LIMIT, "job {job} is not on the page:\n{page}");
+    }
+}
+
+#[test]
+fn flinks_own_page_shows_the_job_also_after_the_jobmanager_was_replaced() {
+    let chromium = Command::new("chromium").arg("--version").output();
+    assert!(chromium.is_ok(), "there is no chromium: apt-get install chromium");
+    let place = Place::new("browser");
+    place.create("demo", &["--", "--rate", "50"]).ok();
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+        .to_string();
+    let mut ui = place.start(&["ui", "demo", "--no-browser", "--port", &free]);
+    let url = format!("http://127.0.0.1:{free}/#/overview");
+    let first = place.job_id("demo");
+    shows(&place, &url, &first);
+
+    // Without high availability its job begins anew, under another ID.
+    place.kubectl(&["delete", "pod", "-l", "app=demo,component=master", "--grace-period=1"]);
+    let second = eventually("another JobManager has the job", LIMIT, || {
+        let jobs = place.rest("demo", "jobs/overview")?;
+        let id = jobs["jobs"][0]["jid"].as_str()?;
+        (id != first).then(|| id.to_owned())
+    });
+    place.flink(&["wait", "demo", "--for", "running"]).ok();
+    assert!(ui.runs());
+    shows(&place, &url, &second);
+
+    // The port closes with the command.
+    ui.signal("INT");
+    let ended = place.note(ui.end()).exits(130);
+    assert_eq!(ended.stdout, format!("http://127.0.0.1:{free}/\n"));
+    ended.tells(&["forwarding to Pod demo-master-"]);
+    let begun = std::time::Instant::now();
+    while std::net::TcpStream::connect(format!("127.0.0.1:{free}")).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "the port is still open");
+    }
+    place.flink(&["ui", "absent"]).exits(3);
+}
