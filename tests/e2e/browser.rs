@@ -25,13 +25,16 @@ fn page(place: &Place, url: &str) -> String {
     process::run(&mut chromium, "").stdout
 }
 
-/// Looks at the page until it shows the running job.
-fn shows(place: &Place, url: &str, job: &str) {
+/// Looks at the page of a job until it shows that it runs, with its vertices.
+fn shows(place: &Place, port: &str, job: &str) {
+    let url = format!("http://127.0.0.1:{port}/#/job/running/{job}/overview");
     let begun = std::time::Instant::now();
     loop {
-        let page = page(place, url);
-        // The overview links each running job by its ID.
-        if page.contains(job) && page.contains("counting") && page.contains("RUNNING") {
+        let page = page(place, &url);
+        if [job, "counting", "RUNNING", "Source: numbers"]
+            .iter()
+            .all(|words| page.contains(words))
+        {
             return;
         }
         assert!(begun.elapsed() < LIMIT, "job {job} is not on the page:\n{page}");
@@ -51,9 +54,8 @@ fn flinks_own_page_shows_the_job_also_after_the_jobmanager_was_replaced() {
         .port()
         .to_string();
     let mut ui = place.start(&["ui", "demo", "--no-browser", "--port", &free]);
-    let url = format!("http://127.0.0.1:{free}/#/overview");
     let first = place.job_id("demo");
-    shows(&place, &url, &first);
+    shows(&place, &free, &first);
 
     // Without high availability its job begins anew, under another ID.
     place.kubectl(&["delete", "pod", "-l", "app=demo,component=master", "--grace-period=1"]);
@@ -64,7 +66,7 @@ fn flinks_own_page_shows_the_job_also_after_the_jobmanager_was_replaced() {
     });
     place.flink(&["wait", "demo", "--for", "running"]).ok();
     assert!(ui.runs());
-    shows(&place, &url, &second);
+    shows(&place, &free, &second);
 
     // The port closes with the command.
     ui.signal("INT");
