@@ -51,6 +51,11 @@ pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8
     } else {
         status.message
     };
+    // What is made is one of the many that its path stands for.
+    let one = match target.name {
+        Some(_) => target.to_string(),
+        None => format!("a {}", target.resource.kind),
+    };
     match code {
         StatusCode::UNAUTHORIZED => Error::new(
             Kind::Forbidden,
@@ -61,19 +66,19 @@ pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8
         ),
         StatusCode::FORBIDDEN if status.reason == "Forbidden" && said.contains("cannot") => forbidden(target, &said),
         // Quota, Pod Security, webhooks: a refusal of what was asked for, not of who asks.
-        StatusCode::FORBIDDEN => Error::failure(format!("{target} was refused: {said}")),
+        StatusCode::FORBIDDEN => Error::failure(format!("{one} was refused: {said}")),
         StatusCode::NOT_FOUND if target.name.is_none() => Error::failure(format!(
             "{at} does not know {target} ({}): {said}",
             target.resource.api_version()
         ))
         .hint(NO_SERVER),
         StatusCode::NOT_FOUND => Error::new(Kind::NotFound, said),
-        StatusCode::CONFLICT => Error::new(Kind::Conflict, format!("{target} could not be written: {said}")),
+        StatusCode::CONFLICT => Error::new(Kind::Conflict, format!("{one} could not be written: {said}")),
         StatusCode::BAD_REQUEST if target.name.is_none() => {
             Error::failure(format!("{at} refused to {} {target}: {said}", target.verb))
         }
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
-            Error::failure(format!("{target} is not valid for the API server: {said}"))
+            Error::failure(format!("{one} is not valid for the API server: {said}"))
         }
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Error::new(
             Kind::Unreachable,

@@ -207,10 +207,12 @@ fn a_refused_dry_run_leaves_the_job_running() {
     server.expect(post(JOBS).query("dryRun", "All")).answer(status(
         403,
         "Forbidden",
-        "jobs.batch is forbidden: exceeded quota: small",
+        "jobs.batch \"demo-mastex\" is forbidden: exceeded quota: small",
     ));
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
+    let told = "a Job was refused: jobs.batch \"demo-master\" is forbidden: exceeded quota: small";
+    assert!(outcome.stderr.contains(told), "{outcome}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `list --watch`. Each watch ends with a refusal, as there is no Ctrl-C in a script.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::list::{DEPLOYMENTS, JOBS, TABLE, jobs, lists, two};
@@ -180,7 +182,9 @@ fn a_watch_that_is_refused() {
         .server
         .expect(watch_deployments("1000"))
         .answer(watch([]).held());
-    sandbox.server.expect(watch_jobs("1000")).answer(end());
+    // Late, so that both have been asked for when it comes, on a busy machine too.
+    let refusal = end().after(Duration::from_secs(2));
+    sandbox.server.expect(watch_jobs("1000")).answer(refusal);
     snapshot!(sandbox.run(&["list", "--watch", "-oname"]));
 }
 

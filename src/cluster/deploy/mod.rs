@@ -157,7 +157,8 @@ pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Prefl
 pub async fn preflight_resume(cluster: &Cluster, manifests: &Manifests) -> Result<Vec<String>> {
     let mut job = manifests.job.clone();
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    job["metadata"]["name"] = json!(format!("{}x", &name[..name.len().saturating_sub(1)]));
+    let stand_in = format!("{}x", &name[..name.len().saturating_sub(1)]);
+    job["metadata"]["name"] = json!(stand_in);
     let target = Target::collection("create", JOBS, Some(cluster.namespace()));
     let (service, job, deployment, access) = futures::join!(
         apply(cluster, &manifests.service, Mode::DryRun),
@@ -166,6 +167,11 @@ pub async fn preflight_resume(cluster: &Cluster, manifests: &Manifests) -> Resul
         access::preflight(cluster, manifests),
     );
     access?;
+    // Nobody knows the other name.
+    let job = job.map_err(|error| Error {
+        message: error.message.replace(&stand_in, &name),
+        ..error
+    });
     let mut warnings = Vec::new();
     for (result, object) in [service, job, deployment].into_iter().zip(manifests.in_order()) {
         let applied = result.map_err(|error| in_create(error, object))?;
