@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use k8s_openapi::jiff::SignedDuration;
 
 use crate::cluster::connect::ConnectionArgs;
+use crate::cluster::suggest;
+use crate::commands::preferences;
 use crate::error::{Error, Kind, Result};
 use crate::{commands, ui};
 
@@ -33,6 +35,9 @@ pub struct Cli {
     /// Say more: requests (-v), and all that libraries say (-vv)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// Words only: no colour, no spinner, no bars, nothing redrawn in place
+    #[arg(long, global = true)]
+    plain: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -66,6 +71,8 @@ enum Command {
     Delete(Box<commands::delete::DeleteArgs>),
     Image(commands::image::ImageArgs),
     Manifests(commands::manifests::ManifestsArgs),
+    Completion(commands::completion::CompletionArgs),
+    Version(commands::version::VersionArgs),
 }
 
 impl Command {
@@ -84,20 +91,34 @@ impl Command {
                 | Self::Config(_)
                 | Self::Ui(_)
                 | Self::Wait(_)
+                | Self::Completion(_)
+                | Self::Version(_)
         )
+    }
+
+    /// Whether defaults of the configuration file are for it. Where they are not, a file that is wrong is in nobody's way.
+    fn takes_defaults(&self) -> bool {
+        match self {
+            Self::Completion(_) | Self::Version(_) | Self::Manifests(_) => false,
+            Self::Config(args) => !args.is_about_the_file(),
+            _ => true,
+        }
     }
 }
 
 /// Reads the command line, runs the command, and gives the exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(argv) {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    if let Some(done) = commands::completion::answer(&argv, Cli::command) {
+        return end(done);
+    }
+    let cli = match read(&argv) {
         Ok(cli) => cli,
-        Err(e) => {
-            // Clap prints help and version to stdout with success, and the rest to stderr as usage.
-            let _ = e.print();
-            return ExitCode::from(if e.use_stderr() { Kind::Usage.exit_code() } else { 0 });
-        }
+        Err(code) => return code,
     };
+    if cli.plain {
+        ui::be_plain();
+    }
     trace(cli.verbose);
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -105,14 +126,47 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         .map_err(|e| Error::failure(format!("cannot start: {e}")))
         .and_then(|runtime| {
             let reads = cli.command.only_reads();
-            runtime.block_on(interruptible(run(cli), reads))
+            runtime.block_on(interruptible(run_and_suggest(cli), reads))
         });
+    end(outcome)
+}
+
+/// The exit code of what came of it, which is told where it is a failure.
+fn end(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui::fail(&error);
             ExitCode::from(error.kind.exit_code())
         }
+    }
+}
+
+/// Reads the command line: once as it is, for where the command works, and once more over what the configuration file
+/// says for there.
+fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
+    let told = |e: clap::Error| {
+        // Clap prints help and version to stdout with success, and the rest to stderr as usage.
+        let _ = e.print();
+        ExitCode::from(if e.use_stderr() { Kind::Usage.exit_code() } else { 0 })
+    };
+    let cli = Cli::try_parse_from(argv).map_err(told)?;
+    if !cli.command.takes_defaults() {
+        return Ok(cli);
+    }
+    let Some(effective) = preferences::effective(&cli.connection).map_err(|error| end(Err(error)))? else {
+        return Ok(cli);
+    };
+    let matches = preferences::with_defaults(Cli::command(), &effective).try_get_matches_from(argv);
+    Cli::from_arg_matches(&matches.map_err(told)?).map_err(told)
+}
+
+/// Runs the command; where a cluster does not exist, tells one with a name like it.
+async fn run_and_suggest(cli: Cli) -> Result<()> {
+    let connection = cli.connection.clone();
+    match run(cli).await {
+        Err(error) if error.absent.is_some() => Err(suggest::nearest_cluster(&connection, error).await),
+        other => other,
     }
 }
 
@@ -138,6 +192,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Upgrade(args) => Box::pin(commands::upgrade::run(&connection, *args)).await,
         Command::Rollback(args) => Box::pin(commands::rollback::run(&connection, args)).await,
         Command::Restart(args) => Box::pin(commands::restart::run(&connection, args)).await,
+        Command::Completion(args) => commands::completion::run(&args, &Cli::command()),
+        Command::Version(args) => commands::version::run(&connection, &args).await,
         Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
         Command::List(args) => commands::list::run(&connection, args).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(&connection, &args)).await,

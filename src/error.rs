@@ -57,6 +57,8 @@ pub struct Error {
     pub message: String,
     /// What to do next, each a line.
     pub hints: Vec<String>,
+    /// Name of a cluster that does not exist, where that is what failed: then one with a name like it is looked for.
+    pub absent: Option<String>,
 }
 
 impl Error {
@@ -66,7 +68,15 @@ impl Error {
             kind,
             message: message.into(),
             hints: Vec::new(),
+            absent: None,
         }
+    }
+
+    /// Says that the cluster of this name does not exist.
+    #[must_use]
+    pub fn absent(mut self, name: impl fmt::Display) -> Self {
+        self.absent = Some(name.to_string());
+        self
     }
 
     /// An error of [`Kind::Usage`].

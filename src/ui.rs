@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -47,10 +48,19 @@ pub fn data(text: &str) -> Result<()> {
     }
 }
 
-/// Whether stdout is a terminal.
+/// Whether there are words only: set once, before anything is shown.
+static PLAIN: AtomicBool = AtomicBool::new(false);
+
+/// From now on there are words only: no colour, no spinner, no bars, and nothing is redrawn in place.
+pub fn be_plain() {
+    PLAIN.store(true, Ordering::Relaxed);
+    anstream::ColorChoice::Never.write_global();
+}
+
+/// Whether stdout is a terminal on which things are drawn.
 #[must_use]
 pub fn is_terminal() -> bool {
-    std::io::stdout().is_terminal()
+    std::io::stdout().is_terminal() && !PLAIN.load(Ordering::Relaxed)
 }
 
 /// Text on stdout that is shown again and again: redrawn in place on a terminal, one after the other elsewhere.
@@ -187,7 +197,8 @@ impl Step {
     /// Begins a step.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let spinner = std::io::stderr().is_terminal().then(|| {
+        let drawn = std::io::stderr().is_terminal() && !PLAIN.load(Ordering::Relaxed);
+        let spinner = drawn.then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
                 bar.set_style(style);

@@ -77,20 +77,9 @@ pub async fn checkup(cluster: &Cluster) -> Result<Checkup> {
         names: Vec::new(),
         labels: false,
     };
-    let version_target = Target {
-        resource: Resource {
-            group: "",
-            kind: "version",
-            plural: "version",
-        },
-        namespace: None,
-        name: None,
-        subresource: None,
-        verb: "get",
-    };
     let (services, quotas, histories) = (at(SERVICES), at(RESOURCE_QUOTAS), at(CONFIG_MAPS));
     let (version, rights, quotas, own, services, histories, inventory) = futures::join!(
-        cluster.version(&version_target),
+        server_version(cluster),
         reviews(cluster),
         items(cluster, &quotas, ""),
         cluster.get::<Value>(&own),
@@ -194,12 +183,20 @@ pub async fn account_rights(cluster: &Cluster, account: &str) -> AccountCheck {
     }
 }
 
-impl Cluster {
-    /// `GET /version`, whose path is like no other.
-    async fn version(&self, target: &Target) -> Result<Value> {
-        let request = http::Request::get("/version").body(Vec::new());
-        let request = request.map_err(|error| crate::error::Error::failure(format!("cannot ask for it: {error}")))?;
-        let answer = self.client().request::<Value>(request).await;
-        answer.map_err(|error| self.kube_error(target, &error))
-    }
+/// `GET /version`, whose path is like no other.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn server_version(cluster: &Cluster) -> Result<Value> {
+    let target = Target {
+        resource: core("version", "version"),
+        namespace: None,
+        name: None,
+        subresource: None,
+        verb: "get",
+    };
+    let request = http::Request::get("/version").body(Vec::new());
+    let request = request.map_err(|error| crate::error::Error::failure(format!("cannot ask for it: {error}")))?;
+    let answer = cluster.client().request::<Value>(request).await;
+    answer.map_err(|error| cluster.kube_error(&target, &error))
 }

@@ -123,8 +123,17 @@ pub fn namespace(args: &ConnectionArgs) -> Result<String> {
     if let Some(namespace) = &args.namespace {
         return check_namespace(namespace).map(|()| namespace.clone());
     }
+    scope(args).map(|(_, namespace)| namespace)
+}
+
+/// The context to work in, if there is one, and the namespace. No request is made.
+///
+/// # Errors
+/// Usage errors for a kubeconfig that cannot be read, and a context that it does not have.
+pub fn scope(args: &ConnectionArgs) -> Result<(Option<String>, String)> {
+    let given = args.namespace.clone();
     let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
-        return Ok("default".to_owned());
+        return Ok((None, given.unwrap_or_else(|| "default".to_owned())));
     };
     let name = args.context.clone().or_else(|| kubeconfig.current_context.clone());
     if let Some(name) = &args.context {
@@ -134,9 +143,10 @@ pub fn namespace(args: &ConnectionArgs) -> Result<String> {
         .contexts
         .into_iter()
         .find(|context| Some(&context.name) == name.as_ref());
-    Ok(context
-        .and_then(|named| named.context?.namespace)
-        .unwrap_or_else(|| "default".to_owned()))
+    let namespace = given
+        .or_else(|| context.and_then(|named| named.context?.namespace))
+        .unwrap_or_else(|| "default".to_owned());
+    Ok((name.filter(|name| !name.is_empty()), namespace))
 }
 
 /// Makes connections without Nagle's algorithm: see the top of this file.

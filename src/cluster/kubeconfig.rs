@@ -10,6 +10,7 @@ use kube::config::{
 use serde_json::{Value, json};
 
 use super::connect::ConnectionArgs;
+use crate::core::nearest::nearest;
 use crate::error::{Error, Kind, Result};
 
 pub(super) fn configuration(args: &ConnectionArgs) -> Result<(Config, Option<String>)> {
@@ -98,6 +99,10 @@ fn check_known<'a>(sort: &str, name: &str, known: impl Iterator<Item = &'a Strin
         return Ok(());
     }
     let error = Error::new(Kind::NotFound, format!("there is no {sort} {name:?} in the kubeconfig"));
+    let error = match nearest(name, known.iter().copied()) {
+        Some(meant) => error.hint(format!("did you mean {meant}?")),
+        None => error,
+    };
     Err(if known.is_empty() {
         error.hint(format!("it has no {sort}s at all"))
     } else {

@@ -20,6 +20,7 @@ pub mod logs;
 pub mod operation;
 pub mod resource;
 pub mod savepoint;
+pub mod suggest;
 pub mod survey;
 pub mod tables;
 pub mod usage;

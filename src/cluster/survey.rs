@@ -122,7 +122,8 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
     let error = Error::new(
         Kind::NotFound,
         format!("there is no cluster {:?} in namespace {namespace:?}", name.as_str()),
-    );
+    )
+    .absent(name);
     match history.last_savepoint() {
         Some(_) => error.hint(format!(
             "it was deleted and its history is kept: `kubectl flink savepoint-resume {name}` brings it back from its last savepoint"

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::change_plan::{Plan, Reason};
+use super::spec_args;
 use super::standing::Standing;
 use super::transaction::{self, Drive};
 use super::wanted::Wanted;
@@ -134,6 +135,7 @@ async fn carry_out(
     );
     warnings?.iter().for_each(|warning| ui::warn(warning));
     allowed?;
+    spec_args::warn_of_keys(&plan.spec);
     if how.dry_run {
         return ui::data(&plan.told(&name, command, how));
     }

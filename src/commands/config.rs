@@ -1,7 +1,8 @@
-//! `config`: the configuration that Flink runs with.
+//! `config`: the configuration that Flink runs with; and the plugin's own, see [`super::config_file`].
 
 use std::collections::BTreeMap;
 
+use super::config_file::{self, FileCommand};
 use super::exceptions::away;
 use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
@@ -9,18 +10,35 @@ use crate::cluster::deploy;
 use crate::cluster::flink::{Flink, Reply};
 use crate::core::effective::{self, Setting};
 use crate::core::names::ClusterName;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::render::{Format, Item, Printer};
 use crate::ui;
 
-/// Show Flink's effective configuration, of the JobManager and of a TaskManager
+/// Show Flink's effective configuration, of the JobManager and of a TaskManager; view and set defaults
 ///
 /// The JobManager's is what its REST tells. A TaskManager tells its own only in its log, when it starts. Secrets are
 /// hidden, by their keys.
+///
+/// config view, set, unset and path are about the plugin's own configuration file: defaults of flags, everywhere or for
+/// a context and namespace. A cluster that is named like one of them: `config -- view`.
 #[derive(Debug, clap::Args)]
+#[command(subcommand_negates_reqs = true)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink config demo checkpointing\n  \
+    kubectl flink config set output wide\n  \
+    kubectl flink config set savepoint-dir s3://bucket/savepoints --context production -n billing\n  \
+    kubectl flink config view")]
 pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: Option<FileCommand>,
+    #[command(flatten)]
+    show: Option<ShowArgs>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", required = true)]
     name: String,
     /// Show only keys that contain this
     #[arg(value_name = "TEXT")]
@@ -33,8 +51,28 @@ pub struct ConfigArgs {
     no_headers: bool,
 }
 
+impl ConfigArgs {
+    /// Whether it is about the plugin's own file.
+    pub fn is_about_the_file(&self) -> bool {
+        self.command.is_some()
+    }
+}
+
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: ConfigArgs) -> Result<()> {
+    match (args.command, args.show) {
+        (Some(_), Some(_)) => Err(Error::usage(
+            "the NAME of a cluster cannot stand before view, set, unset or path",
+        )),
+        (Some(command), None) => config_file::run(connection, command),
+        (None, Some(args)) => show(connection, args).await,
+        (None, None) => Err(Error::usage(
+            "config needs the NAME of a cluster, or one of view, set, unset and path",
+        )),
+    }
+}
+
+async fn show(connection: &ConnectionArgs, args: ShowArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;

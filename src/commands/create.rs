@@ -3,6 +3,7 @@
 use super::files::FileArgs;
 use super::job_image::{self, JobImage};
 use super::launch::{self, LaunchArgs};
+use super::preferences;
 use super::spec_args::{self, SpecArgs};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
@@ -20,7 +21,7 @@ use crate::ui;
 /// Create a cluster and wait until its job runs
 ///
 /// Flags win over the file, the file over the variables FLINK_APPLICATION_NAME, FLINK_IMAGE_NAME, FLINK_JOB_PARALLELISM
-/// and FLINK_JOB_ARGUMENTS. A cluster that exists is an error, unless nothing differs.
+/// and FLINK_JOB_ARGUMENTS, and these over the defaults that `config set` has written. A cluster that exists is an error, unless nothing differs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink create demo --image registry/my-job:1.0 -p 4\n  \
@@ -75,7 +76,7 @@ pub async fn create_all(
     begun: &mut Vec<Begun>,
 ) -> Result<()> {
     let own = args.spec.templates()?;
-    let specs = resolve(&args)?;
+    let specs = resolve(connection, &args)?;
     if specs.len() > most {
         return Err(Error::usage(format!(
             "there are {} clusters in the files, and this takes {most}",
@@ -97,6 +98,7 @@ pub async fn create_all(
             )));
         }
     }
+    specs.iter().for_each(spec_args::warn_of_keys);
     let templates = match &own {
         Some(templates) => templates.clone(),
         None => Templates::built_in()?,
@@ -130,8 +132,8 @@ pub async fn create_all(
     Ok(())
 }
 
-/// The clusters that flags, files and environment describe.
-fn resolve(args: &CreateArgs) -> Result<Vec<Spec>> {
+/// The clusters that flags, files, environment and configuration file describe.
+fn resolve(connection: &ConnectionArgs, args: &CreateArgs) -> Result<Vec<Spec>> {
     let flags = Layer {
         name: args.name.clone(),
         ..args.spec.layer()?
@@ -147,15 +149,15 @@ fn resolve(args: &CreateArgs) -> Result<Vec<Spec>> {
         )));
     }
     let environment = spec_args::environment()?;
-    let layers = files
-        .into_iter()
-        .map(|file| flags.clone().over(file).over(environment.clone()));
-    let specs = layers.map(Spec::resolve).collect::<Result<Vec<_>>>()?;
-    for (index, spec) in specs.iter().enumerate() {
-        let same = |other: &&Spec| other.name == spec.name && other.layer.namespace == spec.layer.namespace;
-        if specs[..index].iter().find(same).is_some() {
+    let mut specs: Vec<Spec> = Vec::new();
+    for file in files {
+        let defaults = preferences::layer(connection, file.namespace.as_deref())?;
+        let spec = Spec::resolve(flags.clone().over(file).over(environment.clone()).over(defaults))?;
+        let same = |other: &Spec| other.name == spec.name && other.layer.namespace == spec.layer.namespace;
+        if specs.iter().any(same) {
             return Err(Error::usage(format!("cluster {} is there twice", spec.name)));
         }
+        specs.push(spec);
     }
     Ok(specs)
 }

@@ -11,6 +11,7 @@ use crate::cluster::deploy::Gone;
 use crate::cluster::deploy::removal;
 use crate::cluster::flink::{SavepointRequest, Then};
 use crate::cluster::resource::{DEPLOYMENTS, JOBS, SERVICES};
+use crate::cluster::suggest;
 use crate::cluster::tables::{self, Wanted};
 use crate::cluster::{deploy, savepoint};
 use crate::core::names::{APP_LABEL, ClusterName};
@@ -99,7 +100,7 @@ pub async fn run(connection: &ConnectionArgs, args: DeleteArgs) -> Result<()> {
         match plan {
             Ok(plan) => plans.push(plan),
             Err(error) if error.kind == Kind::NotFound && args.ignore_not_found => {}
-            Err(error) => told(&mut failure, error),
+            Err(error) => told(&mut failure, suggest::nearest_cluster_of(&cluster, error).await),
         }
     }
     for plan in &plans {

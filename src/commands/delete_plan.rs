@@ -40,7 +40,7 @@ impl Plan {
     pub async fn make(mut standing: Standing, fate: Fate, purge: bool) -> Result<Self> {
         let name = &standing.name;
         if standing.live.is_empty() && !(purge && standing.ledger.exists()) {
-            let error = Error::new(Kind::NotFound, format!("there is no cluster {name}"));
+            let error = Error::new(Kind::NotFound, format!("there is no cluster {name}")).absent(name);
             return Err(if standing.ledger.exists() {
                 error.hint(format!(
                     "only its history is left: `kubectl flink delete {name} --purge` deletes that too"

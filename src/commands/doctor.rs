@@ -115,7 +115,7 @@ async fn of_cluster(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding
             name.as_str(),
             cluster.namespace()
         );
-        return Err(Error::new(Kind::NotFound, text));
+        return Err(Error::new(Kind::NotFound, text).absent(name));
     }
     let mut found = doctor::images(job.as_ref(), deployment.as_ref());
     for (role, template) in [("JobManager", &job), ("TaskManagers", &deployment)] {

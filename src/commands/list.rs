@@ -130,7 +130,12 @@ fn all_found(names: &[String], inventory: &Inventory, namespace: &str) -> Result
         [name] => format!("there is no cluster {name} in namespace {namespace:?}"),
         names => format!("there are no clusters {} in namespace {namespace:?}", names.join(", ")),
     };
-    Err(Error::new(Kind::NotFound, message).hint("`kubectl flink list -A` shows the clusters of all namespaces"))
+    let error =
+        Error::new(Kind::NotFound, message).hint("`kubectl flink list -A` shows the clusters of all namespaces");
+    Err(match names.iter().find(|name| !there(name)) {
+        Some(name) => error.absent(name),
+        None => error,
+    })
 }
 
 #[derive(Serialize)]

@@ -39,7 +39,8 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
                 "there is no cluster {name} in namespace {}, and no history of one",
                 cluster.namespace()
             ),
-        ));
+        )
+        .absent(&name));
     }
     let now = Timestamp::now();
     let wide = args.output == Format::Wide;

@@ -3,7 +3,7 @@
 use super::job_image;
 use super::launch::{self, LaunchArgs};
 use super::resume_choice::{Choice, choose};
-use super::spec_args::SpecArgs;
+use super::spec_args::{self, SpecArgs};
 use super::standing::{Situation, Standing};
 use super::writing::{SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
@@ -93,6 +93,7 @@ pub fn check_known(standing: &Standing, cluster: &Cluster) -> Result<()> {
             cluster.namespace()
         ),
     )
+    .absent(&standing.name)
     .hint("`kubectl flink list -A` shows those that there are"))
 }
 
@@ -135,6 +136,7 @@ pub async fn resume(
         })
     };
     let draft_spec = with_savepoint(stand_in)?;
+    spec_args::warn_of_keys(&draft_spec);
     let generation = standing.next_generation();
     let draft = manifests::build(&draft_spec, &templates, cluster.namespace(), generation)?;
     let (warnings, allowed) = futures::join!(

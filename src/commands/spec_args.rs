@@ -12,11 +12,12 @@ use crate::core::flink::{FlinkVersion, owned_key, without_effect};
 use crate::core::image::reference::Reference;
 use crate::core::layer::{Entrypoint, JobId, Layer, Mount, PullPolicy, Restart, RoleLayer};
 use crate::core::quantity::{self, Cpu, Memory};
-use crate::core::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM};
+use crate::core::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM, Spec};
 use crate::core::template::{self, Templates};
-use crate::core::{flink_deployment, job_id, names};
+use crate::core::{flink_deployment, flink_keys, job_id, names};
 use crate::error::{Error, Result};
 use crate::registry::RegistryArgs;
+use crate::ui;
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -334,6 +335,16 @@ fn seconds(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|seconds| i32::try_from(*seconds).is_ok())
         .ok_or_else(|| format!("{text:?} is longer than Kubernetes counts"))
+}
+
+/// Warns of Flink configuration that is probably a slip, or that this release of Flink does not read. It is never more
+/// than a warning: programs, plugins and libraries have keys of their own.
+pub fn warn_of_keys(spec: &Spec) {
+    for key in spec.layer.configuration.keys() {
+        if let Some(doubt) = flink_keys::doubt(key, spec.flink_version) {
+            ui::warn(&doubt);
+        }
+    }
 }
 
 /// Reads `NAME=VALUE`.

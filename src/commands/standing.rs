@@ -69,7 +69,8 @@ impl Standing {
         let error = Error::new(
             Kind::NotFound,
             format!("there is no cluster {name} in namespace {}", cluster.namespace()),
-        );
+        )
+        .absent(name);
         Err(if standing.ledger.exists() {
             error.hint(format!(
                 "it has a history: `kubectl flink savepoint-resume {name}` brings it back"

@@ -116,9 +116,9 @@ async fn one(
             name.as_str(),
             cluster.namespace()
         );
-        return Err(
-            Error::new(Kind::NotFound, text).hint("`kubectl flink list -A` shows the clusters of all namespaces")
-        );
+        return Err(Error::new(Kind::NotFound, text)
+            .absent(name)
+            .hint("`kubectl flink list -A` shows the clusters of all namespaces"));
     }
     let key = Key {
         namespace: cluster.namespace().to_owned(),

@@ -243,6 +243,7 @@ pub fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>) -> Err
                     fault.message
                 ),
                 hints: fault.hints,
+                absent: None,
             }
         }
         _ if saved.is_none() && journal.old_revision.is_some() => {

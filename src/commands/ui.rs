@@ -40,7 +40,9 @@ pub async fn run(connection: &ConnectionArgs, args: UiArgs) -> Result<()> {
         None => {
             let live = deploy::read(&cluster, &name).await?;
             let missing = || format!("there is no cluster {name} in namespace {}", cluster.namespace());
-            let job = live.job.ok_or_else(|| Error::new(Kind::NotFound, missing()))?;
+            let job = live
+                .job
+                .ok_or_else(|| Error::new(Kind::NotFound, missing()).absent(&name))?;
             if deploy::end_of_job(&job).is_some() || job["spec"]["suspend"] == true {
                 return Err(Error::new(
                     Kind::Conflict,

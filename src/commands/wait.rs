@@ -184,7 +184,8 @@ fn of_end(cluster: &Cluster, name: &ClusterName, goal: Goal, end: End) -> Result
         (_, End::Missing) => Err(Error::new(
             Kind::NotFound,
             format!("there is no cluster {name} in namespace {}", cluster.namespace()),
-        )),
+        )
+        .absent(name)),
         (Goal::Stopped, _) => Ok("stopped"),
         (Goal::Finished, End::Failed(cause)) => Err(cause
             .into_error()

@@ -66,6 +66,22 @@ impl fmt::Display for FlinkVersion {
     }
 }
 
+/// Releases that are known: their entrypoints, REST and configuration keys. Others are taken for their neighbours.
+pub const KNOWN_VERSIONS: &[FlinkVersion] = &[
+    FlinkVersion::new(1, 13),
+    FlinkVersion::new(1, 14),
+    FlinkVersion::new(1, 15),
+    FlinkVersion::new(1, 16),
+    FlinkVersion::new(1, 17),
+    FlinkVersion::new(1, 18),
+    FlinkVersion::new(1, 19),
+    FlinkVersion::new(1, 20),
+    FlinkVersion::new(2, 0),
+    FlinkVersion::new(2, 1),
+    FlinkVersion::new(2, 2),
+    FlinkVersion::new(2, 3),
+];
+
 /// Class of Kubernetes high availability, which every release understands as a value of `high-availability`; its short
 /// name `kubernetes` came with about 1.16.
 pub const KUBERNETES_HA_FACTORY: &str = "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json as tree};
 
+use crate::objects::has_no_other_cluster;
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, cut, delete, get, json, patch, post, put, status, text};
 use crate::snapshot;
@@ -321,6 +322,7 @@ fn a_cluster_that_never_was() {
                 .expect(get(path))
                 .answer(status(404, "NotFound", "not found"));
         }
+        has_no_other_cluster(&sandbox.server);
         let outcome = sandbox.run(command);
         assert_eq!(outcome.code, Some(3), "{outcome}");
     }
@@ -357,10 +359,8 @@ fn a_dry_run_deletes_nothing() {
     snapshot!(sandbox.run(&["delete", "demo", "--dry-run", "--purge"]));
 }
 
-#[test]
-fn the_jobmanager_is_gone_before_the_rest_goes() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
+/// Answers a deletion.
+fn deletes(server: &Server) {
     reads(server, &made(&tree!([])));
     runs(server);
     for path in [JOB, DEPLOYMENT, SERVICE] {
@@ -372,6 +372,22 @@ fn the_jobmanager_is_gone_before_the_rest_goes() {
         .expect(get(PODS))
         .times(2)
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+}
+
+/// `config set prompts false` stands for --yes.
+#[test]
+fn who_turned_prompts_off_is_not_asked() {
+    let sandbox = Sandbox::new();
+    sandbox.file(".config/kubectl-flink/config.yaml", "defaults: {prompts: false}\n");
+    deletes(&sandbox.server);
+    let outcome = sandbox.run(&["delete", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}
+
+#[test]
+fn the_jobmanager_is_gone_before_the_rest_goes() {
+    let sandbox = Sandbox::new();
+    deletes(&sandbox.server);
     let outcome = sandbox.run(&["delete", "demo", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let order = [
@@ -405,6 +421,7 @@ fn of_several_the_missing_one_is_told_and_the_others_are_deleted() {
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server.expect(delete(path)).answer(json(&tree!({})));
     }
+    has_no_other_cluster(&sandbox.server);
     let outcome = sandbox.run(&["delete", "other", "demo", "--yes"]);
     assert_eq!(outcome.code, Some(3), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo deleted\n");

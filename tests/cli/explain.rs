@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::objects::{deployment_row, deployment_table, job_row, job_table, minutes_ago};
+use crate::objects::{deployment_row, deployment_table, has_no_other_cluster, job_row, job_table, minutes_ago};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{get, json as answer, post, status, text};
 
@@ -374,6 +374,7 @@ fn a_cluster_that_is_missing() {
         for path in ["overview", "jobs/overview"] {
             server.expect(get(&format!("{FLINK}/{path}"))).answer(missing());
         }
+        has_no_other_cluster(server);
         let outcome = sandbox.run(&[command, "demo"]);
         assert_eq!(outcome.code, Some(3), "{outcome}");
         assert!(outcome.stderr.contains("there is no cluster \"demo\""), "{outcome}");

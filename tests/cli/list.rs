@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::objects::{deployment_row, deployment_table, in_2020, job_row, job_table, minutes_ago, with_metadata};
+use crate::objects::{
+    deployment_row, deployment_table, has_no_other_cluster, in_2020, job_row, job_table, minutes_ago, with_metadata,
+};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Answer, Call, get, json as answer, status};
 use crate::snapshot;
@@ -283,6 +285,7 @@ fn named_clusters_in_their_order_and_those_that_are_missing() {
         .server
         .expect(names(deployments(), "task-manager"))
         .answer(answer(&deployment_table(&rows)));
+    has_no_other_cluster(&sandbox.server);
     snapshot!(sandbox.run(&["list", "shop", "gone", "cart", "lost"]));
 }
 
@@ -290,6 +293,7 @@ fn named_clusters_in_their_order_and_those_that_are_missing() {
 fn a_named_cluster_that_is_missing() {
     let sandbox = Sandbox::new();
     lists(&sandbox, &[], &[]);
+    has_no_other_cluster(&sandbox.server);
     snapshot!(sandbox.run(&["list", "gone"]));
 }
 

@@ -6,8 +6,11 @@
 mod answer;
 mod call;
 mod change;
+mod complete;
 mod connect;
 mod create;
+mod defaults;
+mod docs;
 mod durable;
 mod events;
 mod explain;
@@ -15,13 +18,17 @@ mod failed_savepoint;
 mod flinkdeployments;
 mod help;
 mod inout;
+mod krew;
 mod list;
 mod list_faults;
 mod list_watch;
 mod objects;
+mod plain;
 mod releases;
 mod sandbox;
 mod server;
+mod session;
+mod suggest;
 
 /// A file that is not a module is not compiled, and its tests pass unseen.
 #[test]

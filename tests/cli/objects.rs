@@ -111,3 +111,12 @@ pub fn minutes_ago(minutes: i64) -> String {
         .unwrap()
         .to_string()
 }
+
+/// A cluster that does not exist is looked for under a name like its own, and there is none.
+pub fn has_no_other_cluster(server: &crate::server::Server) {
+    use crate::server::{get, json};
+    let jobs = get("/apis/batch/v1/namespaces/default/jobs").query("limit", "500");
+    server.expect(jobs).answer(json(&job_table(&[])));
+    let deployments = get("/apis/apps/v1/namespaces/default/deployments").query("limit", "500");
+    server.expect(deployments).answer(json(&deployment_table(&[])));
+}

@@ -26,6 +26,7 @@ mod reasons;
 mod repetition;
 mod rights;
 mod seed;
+mod shipped;
 mod stub;
 
 /// A file that is not a module is not compiled, and its tests pass unseen.

@@ -131,7 +131,8 @@ async fn check_job(cluster: &Cluster, name: &ClusterName) -> Result<()> {
         return Err(Error::new(
             Kind::NotFound,
             format!("there is no cluster {name} in namespace {}", cluster.namespace()),
-        ));
+        )
+        .absent(name));
     };
     match end_of_job(&job) {
         Some("Failed") => Err(never(name, "its Job has failed")),

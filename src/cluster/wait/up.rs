@@ -187,5 +187,6 @@ async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Erro
         kind: error.kind,
         message,
         hints: cause.hints,
+        absent: None,
     }
 }

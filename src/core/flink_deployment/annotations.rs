@@ -16,8 +16,9 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::fields::{Faults, nearest};
+use super::fields::Faults;
 use crate::core::layer::{JobId, Layer, Mount};
+use crate::core::nearest::nearest;
 use crate::error::{Error, Result};
 
 /// Prefix of the annotations that are the plugin's.

@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use serde_json::{Map, Value};
 
+use crate::core::nearest::nearest;
 use crate::error::{Error, Result};
 
 /// All that is wrong with a file, and all that is left out of it.
@@ -237,14 +238,4 @@ fn text(value: Value, path: &str, faults: &mut Faults) -> Option<String> {
             None
         }
     }
-}
-
-/// The known word that `word` was probably meant to be.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = word.to_lowercase();
-    known
-        .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(word.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }

@@ -24,8 +24,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use self::fields::{Faults, Section, nearest};
+use self::fields::{Faults, Section};
 use super::layer::Layer;
+use super::nearest::nearest;
 use crate::error::{Error, Result};
 
 pub use self::write::write;
@@ -193,7 +194,7 @@ fn foreign_kind(kind: &str) -> Option<String> {
         "FlinkBlueGreenDeployment" => "the plugin runs one cluster at a time; write its template as a FlinkDeployment",
         "FlinkCluster" | "FlinkApplication" => "it belongs to another operator; write it as a FlinkDeployment",
         _ => {
-            let meant = nearest(kind, [KIND, "FlinkStateSnapshot"].into_iter())?;
+            let meant = nearest(kind, [KIND, "FlinkStateSnapshot"])?;
             return (meant == KIND && kind != "FlinkStateSnapshot")
                 .then(|| format!("{kind:?} is not known; did you mean {KIND}?"));
         }

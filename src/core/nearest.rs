@@ -1,0 +1,28 @@
+//! The word that was probably meant.
+
+/// The known word that `word` was probably meant to be; `None` where nothing is near enough.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(word.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_told_from_another_word() {
+        let known = ["image", "savepoint-dir", "ha"];
+        assert_eq!(nearest("imgae", known), Some("image"));
+        assert_eq!(nearest("savepointDir", known), Some("savepoint-dir"));
+        assert_eq!(nearest("Image", known), Some("image"));
+        assert_eq!(nearest("parallelism", known), None);
+        assert_eq!(nearest("image", []), None);
+    }
+}

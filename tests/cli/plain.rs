@@ -1,0 +1,142 @@
+//! Colours only where they belong, `--plain`, widths, and the versions.
+
+use serde_json::{Value, json as tree};
+
+use crate::objects::{deployment_table, job_row, job_table, with_metadata};
+use crate::sandbox::Sandbox;
+use crate::server::{get, json, status};
+
+const ESCAPE: char = '\u{1b}';
+
+fn error(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    let outcome = sandbox.run(&[arguments, &["list", "--context", "gone"]].concat());
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    outcome.stderr
+}
+
+#[test]
+fn colours_are_for_terminals_and_who_asks_for_them() {
+    let forced = || Sandbox::new().variable("CLICOLOR_FORCE", "1");
+    assert!(!error(&Sandbox::new(), &[]).contains(ESCAPE));
+    assert!(error(&forced(), &[]).contains(ESCAPE));
+    assert!(!error(&forced().variable("NO_COLOR", "1"), &[]).contains(ESCAPE));
+    assert!(!error(&forced(), &["--plain"]).contains(ESCAPE));
+    let file = forced();
+    file.file(".config/kubectl-flink/config.yaml", "defaults: {plain: true}\n");
+    assert!(!error(&file, &[]).contains(ESCAPE));
+}
+
+/// In a real terminal: colours and a spinner, and with --plain words alone.
+#[cfg(target_os = "linux")]
+#[test]
+fn in_a_terminal_plain_is_words_alone() {
+    let sandbox = Sandbox::new();
+    let run = |flags: &str, variable: (&str, &str)| {
+        let line = format!("{} {flags} list --context gone", env!("CARGO_BIN_EXE_kubectl-flink"));
+        let output = std::process::Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env("HOME", sandbox.home())
+            .env("TERM", "xterm")
+            .env(variable.0, variable.1)
+            .env_remove("KUBECONFIG")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("there is no context"), "{text}");
+        text
+    };
+    assert!(run("", ("X", "")).contains(ESCAPE));
+    assert!(!run("--plain", ("X", "")).contains(ESCAPE));
+    assert!(!run("", ("NO_COLOR", "1")).contains(ESCAPE));
+    assert!(!run("", ("CLICOLOR", "0")).contains(ESCAPE));
+}
+
+/// A character of Chinese or an emoji takes two columns; what follows stands where the header says.
+#[test]
+fn wide_characters_keep_the_columns() {
+    let sandbox = Sandbox::new();
+    let mut wide = job_row("default", "orders", "Running");
+    wide["cells"][6] = tree!("registry/注文-🚀:2.3.0");
+    let plain = with_metadata(job_row("default", "payments", "Running"), &tree!({}));
+    sandbox
+        .server
+        .expect(get("/apis/batch/v1/namespaces/default/jobs"))
+        .answer(json(&job_table(&[wide, plain])));
+    sandbox
+        .server
+        .expect(get("/apis/apps/v1/namespaces/default/deployments"))
+        .answer(json(&deployment_table(&[])));
+    let outcome = sandbox.run(&["list", "-o", "wide", "--live=false"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let columns: Vec<usize> = outcome
+        .stdout
+        .lines()
+        .map(|line| {
+            let at = line.rfind("-master").or_else(|| line.find("JOB")).unwrap();
+            let start = line[..at].rfind(' ').map_or(0, |space| space + 1);
+            unicode_width::UnicodeWidthStr::width(&line[..start])
+        })
+        .collect();
+    assert_eq!(columns.len(), 3, "{outcome}");
+    assert!(
+        columns.windows(2).all(|pair| pair[0] == pair[1]),
+        "{columns:?}\n{outcome}"
+    );
+}
+
+fn version(sandbox: &Sandbox, answer: &Value, arguments: &[&str]) -> crate::sandbox::Outcome {
+    sandbox.server.expect(get("/version")).answer(json(answer));
+    sandbox.run(&[&["version"], arguments].concat())
+}
+
+#[test]
+fn versions_and_what_does_not_fit() {
+    let sandbox = Sandbox::new();
+    let new = tree!({"major": "1", "minor": "34", "gitVersion": "v1.34.4", "platform": "linux/amd64"});
+    let outcome = version(&sandbox, &new, &[]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome}");
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    assert!(
+        lines[0].starts_with(concat!("Client: kubectl-flink ", env!("CARGO_PKG_VERSION"), " (")),
+        "{outcome}"
+    );
+    assert_eq!(lines[1], "Server: Kubernetes v1.34.4 (linux/amd64)");
+    assert!(
+        lines[2].starts_with("Flink:  1.13, 1.14, ") && lines[2].ends_with(", 2.3"),
+        "{outcome}"
+    );
+    let told: Value = serde_json::from_str(&version(&sandbox, &new, &["-o", "json"]).stdout).unwrap();
+    assert_eq!(told["kind"], "Version");
+    assert_eq!(told["server"], tree!({"version": "v1.34.4", "platform": "linux/amd64"}));
+    assert_eq!(told["client"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(told["flink"].as_array().map(Vec::len), Some(12));
+    let old = tree!({"major": "1", "minor": "29+", "gitVersion": "v1.29.1", "platform": "linux/arm64"});
+    let outcome = version(&sandbox, &old, &[]);
+    assert!(
+        outcome
+            .stderr
+            .starts_with("warning: Kubernetes 1.29 is older than 1.31"),
+        "{outcome}"
+    );
+    assert_eq!(outcome.code, Some(0));
+}
+
+#[test]
+fn the_version_of_the_client_needs_no_server() {
+    let outcome = Sandbox::bare().run(&["version", "--client", "-o", "yaml"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stdout.contains("\nserver: null\n"), "{outcome}");
+    // Where the server cannot be asked, the rest is told all the same.
+    let outcome = Sandbox::bare().run(&["version"]);
+    assert_eq!(outcome.code, Some(2), "{outcome}");
+    assert!(outcome.stdout.starts_with("Client: "), "{outcome}");
+    let sandbox = Sandbox::new();
+    sandbox
+        .server
+        .expect(get("/version"))
+        .answer(status(403, "Forbidden", "no"));
+    let outcome = sandbox.run(&["version"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stdout.starts_with("Client: "), "{outcome}");
+}

@@ -1,0 +1,62 @@
+//! What is probably meant, where something that was named does not exist.
+
+use crate::objects::{deployment_table, job_row, job_table};
+use crate::sandbox::Sandbox;
+use crate::server::{get, json};
+use crate::snapshot;
+
+/// The warnings of a client's dry run with this configuration.
+fn warnings(flags: &[&str]) -> String {
+    let outcome = Sandbox::new().run(&[&["create", "demo", "--dry-run=client", "-o", "name"], flags].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    outcome.stderr
+}
+
+#[test]
+fn slips_and_removed_keys_of_flink_are_warned_of_and_nothing_else() {
+    let told = warnings(&[
+        "--image=flink:2.3.0",
+        "-Dexecution.checkpointing.intervall=10s",
+        "-Dtaskmanager.heap.size=1g",
+        "-Dmy.own.key=1",
+        "-Dexecution.checkpointing.interval=10s",
+    ]);
+    assert_eq!(
+        told,
+        "warning: Flink has no key execution.checkpointing.intervall; did you mean execution.checkpointing.interval?\n\
+         warning: Flink 2.3 does not read taskmanager.heap.size, 1.20 was the last that did\n"
+    );
+    assert_eq!(warnings(&["--image=flink:1.17", "-Dtaskmanager.heap.size=1g"]), "");
+    assert_eq!(warnings(&["--image=own", "-Dtaskmanager.heap.size=1g"]), "");
+}
+
+#[test]
+fn a_context_that_does_not_exist() {
+    snapshot!(Sandbox::new().run(&["list", "--context", "tset"]));
+}
+
+#[test]
+fn a_flag_that_does_not_exist() {
+    snapshot!(Sandbox::new().run(&["create", "demo", "--iamge", "flink:2.3"]));
+}
+
+#[test]
+fn a_cluster_that_does_not_exist() {
+    let sandbox = Sandbox::new();
+    let jobs = || get("/apis/batch/v1/namespaces/default/jobs");
+    let deployments = || get("/apis/apps/v1/namespaces/default/deployments");
+    for list in [
+        &[][..],
+        &[
+            job_row("default", "orders", "Running"),
+            job_row("default", "payments", "Running"),
+        ],
+    ] {
+        sandbox.server.expect(jobs()).answer(json(&job_table(list)));
+        sandbox
+            .server
+            .expect(deployments())
+            .answer(json(&deployment_table(&[])));
+    }
+    snapshot!(sandbox.run(&["list", "ordres"]));
+}
