@@ -283,6 +283,15 @@ const KNOWN: &[Known] = &[
         ],
     },
     Known {
+        // Flink's words where `pekko.startup-timeout`, 10 s, passes; seen with 2.3 on a machine that was busy.
+        kind: CauseKind::SlowStart,
+        when: &[&["Could not create actor system"]],
+        hints: &[
+            "the JVM gets too little CPU: ask for more by --jobmanager-cpu or --taskmanager-cpu",
+            "give it more time by -D pekko.startup-timeout=120s (akka.startup-timeout before Flink 1.18)",
+        ],
+    },
+    Known {
         kind: CauseKind::NoStorageDirectory,
         when: &[
             &["checkpoint directory", "not configured"],

@@ -231,6 +231,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "rest.port",
     ),
     (
+        "2026-01-01 10:00:00,001 ERROR x [] - F\njava.lang.Exception: Could not create actor system\nCaused by: java.util.concurrent.TimeoutException: Futures timed out after [10 seconds]\n",
+        "Could not create actor system",
+        "--jobmanager-cpu",
+    ),
+    (
         "2026-01-01 10:00:00,001 ERROR x [] - F\njava.io.IOException: Failed to create directory for shared state: file:/state/x\n",
         "Failed to create directory",
         "9999",

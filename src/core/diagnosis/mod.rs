@@ -391,6 +391,8 @@ cause_kinds! {
     CommandLine = "command-line",
     /// A port that Flink wants is taken.
     PortTaken = "port-taken",
+    /// Flink took too long to start: it gets too little CPU.
+    SlowStart = "slow-start",
     /// Flink was not told where checkpoints or savepoints go.
     NoStorageDirectory = "no-storage-directory",
     /// Flink may not write where state goes.
