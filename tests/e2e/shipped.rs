@@ -141,7 +141,7 @@ fn shape(transcript: &str) -> Vec<String> {
         match plain {
             _ if plain.len() >= 32 && plain.bytes().all(|b| b.is_ascii_hexdigit()) => "ID".to_owned(),
             _ if plain.contains("/savepoint-") => "SAVEPOINT".to_owned(),
-            _ if plain.ends_with('s') && plain[..plain.len() - 1].bytes().all(|b| b.is_ascii_digit()) => {
+            _ if plain.starts_with(|c: char| c.is_ascii_digit()) && plain.ends_with(['s', 'm', 'h']) => {
                 "AGE".to_owned()
             }
             _ if plain.parse::<f64>().is_ok() => "NUMBER".to_owned(),
