@@ -93,6 +93,7 @@ impl Command {
                 | Self::Wait(_)
                 | Self::Completion(_)
                 | Self::Version(_)
+                | Self::Image(_)
         )
     }
 

@@ -11,11 +11,13 @@ use super::tables::{Wanted, list};
 use crate::core::doctor::AccountCheck;
 use crate::core::doctor::rights::{HIGH_AVAILABILITY, RIGHTS, Right};
 use crate::core::history::HISTORY;
+use crate::core::image::platform::Platform;
 use crate::core::listing::Inventory;
 use crate::core::names::{COMPONENT_LABEL, ClusterName};
 use crate::error::{Kind, Result};
 
 const NAMESPACES: Resource = core("Namespace", "namespaces");
+const NODES: Resource = core("Node", "nodes");
 const RESOURCE_QUOTAS: Resource = core("ResourceQuota", "resourcequotas");
 const ACCESS_REVIEWS: Resource = Resource {
     group: "authorization.k8s.io",
@@ -127,6 +129,20 @@ async fn reviews(cluster: &Cluster) -> Result<Vec<(Right, bool)>> {
 fn attributes(namespace: &str, group: &str, resource: &str, verb: &str) -> Value {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     json!({"namespace": namespace, "group": group, "resource": resource, "subresource": subresource, "verb": verb})
+}
+
+/// The platforms of the nodes; empty where they may not be read, which is a right that few have.
+pub async fn nodes(cluster: &Cluster) -> Vec<Platform> {
+    let target = Target::collection("list", NODES, None);
+    let nodes = items(cluster, &target, "limit=500").await.unwrap_or_default();
+    let platform = |node: &Value| {
+        let info = &node["status"]["nodeInfo"];
+        Platform::of(&json!({ "os": info["operatingSystem"], "architecture": info["architecture"] }))
+    };
+    let mut platforms: Vec<Platform> = nodes.iter().filter_map(platform).collect();
+    platforms.sort();
+    platforms.dedup();
+    platforms
 }
 
 /// The Job and the Deployment of one cluster.

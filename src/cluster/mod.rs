@@ -1,4 +1,4 @@
-//! The only room that talks: to the Kubernetes API server, and through it to Flink's REST.
+//! The room that talks to clusters: to the Kubernetes API server, and through it to Flink's REST.
 //!
 //! Nothing here interprets what it fetches; that is [`crate::core`]'s.
 

@@ -2,15 +2,18 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::doctor_image::of_image;
 use super::status::StatusFormat;
 use crate::cluster::api::Cluster;
 use crate::cluster::checkup::{account, checkup, roles};
 use crate::cluster::connect::{ConnectionArgs, connect, namespace};
 use crate::core::diagnosis::Severity;
 use crate::core::doctor::{self, Finding, rights};
+use crate::core::manifests::FLINK_VERSION;
 use crate::core::names::ClusterName;
 use crate::core::settings::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::registry::RegistryArgs;
 use crate::render::{Format, document, findings, list};
 use crate::ui;
 
@@ -32,6 +35,8 @@ pub struct DoctorArgs {
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: StatusFormat,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// Runs the command.
@@ -50,7 +55,7 @@ pub async fn run(connection: &ConnectionArgs, args: &DoctorArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let of_cluster = async {
         match &name {
-            Some(name) => of_cluster(&cluster, name).await,
+            Some(name) => of_cluster(&cluster, name, &args.registry).await,
             None => Ok(Vec::new()),
         }
     };
@@ -103,8 +108,11 @@ async fn of_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-async fn of_cluster(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding>> {
+async fn of_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryArgs) -> Result<Vec<Finding>> {
     let (job, deployment) = roles(cluster, name).await?;
+    let noted = job
+        .as_ref()
+        .and_then(|job| job.metadata.annotations.as_ref()?.get(FLINK_VERSION).cloned());
     let job = job.and_then(|job| job.spec).map(|spec| spec.template);
     let deployment = deployment
         .and_then(|deployment| deployment.spec)
@@ -118,6 +126,9 @@ async fn of_cluster(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding
         return Err(Error::new(Kind::NotFound, text).absent(name));
     }
     let mut found = doctor::images(job.as_ref(), deployment.as_ref());
+    if let Some(template) = job.as_ref().or(deployment.as_ref()) {
+        found.extend(of_image(cluster, registry, template, noted.as_deref()).await);
+    }
     for (role, template) in [("JobManager", &job), ("TaskManagers", &deployment)] {
         found.extend(template.iter().flat_map(|template| doctor::state_paths(role, template)));
     }

@@ -12,6 +12,7 @@ pub mod create;
 pub mod delete;
 mod delete_plan;
 pub mod doctor;
+mod doctor_image;
 pub mod events;
 pub mod exceptions;
 pub mod files;

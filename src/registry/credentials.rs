@@ -9,8 +9,8 @@ use docker_credential::{CredentialRetrievalError as Fault, DockerCredential, get
 
 use crate::error::{Error, Kind, Result};
 
-/// How Docker's configuration calls Docker Hub.
-const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+/// How Docker's configuration calls Docker Hub, and how Podman's does.
+const DOCKER_HUB: [&str; 2] = ["https://index.docker.io/v1/", "docker.io"];
 
 /// Credentials.
 #[derive(Clone)]
@@ -72,7 +72,18 @@ fn places() -> Vec<PathBuf> {
 }
 
 fn look(path: &Path, registry: &str) -> Result<Option<Credentials>> {
-    let name = if registry == "docker.io" { DOCKER_HUB } else { registry };
+    if registry != "docker.io" {
+        return look_for(path, registry, registry);
+    }
+    for name in DOCKER_HUB {
+        if let Some(found) = look_for(path, registry, name)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn look_for(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials>> {
     let unreadable = |why: &str| Error::usage(format!("cannot read {}: {why}", path.display()));
     let file = File::open(path).map_err(|e| unreadable(&e.to_string()))?;
     let failed = |why: String| {
@@ -102,5 +113,31 @@ fn look(path: &Path, registry: &str) -> Result<Option<Credentials>> {
         ))),
         Err(Fault::ConfigReadError) => Err(unreadable("it is no configuration of Docker's")),
         Err(other) => Err(failed(format!("{}: {other}", path.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_hub_has_a_name_in_each_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        // a:b
+        for key in ["https://index.docker.io/v1/", "docker.io", "index.docker.io"] {
+            std::fs::write(&path, format!(r#"{{"auths": {{"{key}": {{"auth": "YTpi"}}}}}}"#)).unwrap();
+            let found = find("docker.io", Some(&path)).unwrap();
+            assert!(
+                matches!(found, Some(Credentials::Password(user, word)) if user == "a" && word == "b"),
+                "{key}"
+            );
+            assert!(find("quay.io", Some(&path)).unwrap().is_none());
+        }
+        std::fs::write(&path, r#"{"auths": {"quay.io": {"identitytoken": "t"}}}"#).unwrap();
+        assert!(matches!(find("quay.io", Some(&path)).unwrap(), Some(Credentials::Identity(token)) if token == "t"));
+        std::fs::write(&path, "no json").unwrap();
+        assert!(find("quay.io", Some(&path)).is_err_and(|error| error.kind == Kind::Usage));
+        assert!(find("quay.io", Some(&folder.path().join("missing"))).is_err());
     }
 }

@@ -222,8 +222,21 @@ impl Service<Uri> for Reach {
     }
 }
 
+/// The same with its port said: a proxy is asked for one, and hyper-util takes 443 for all that say none.
+fn with_port(target: Uri) -> Uri {
+    let Some(host) = target.host().filter(|_| target.port().is_none()) else {
+        return target;
+    };
+    let port = if target.scheme_str() == Some("http") { 80 } else { 443 };
+    let authority = format!("{host}:{port}").parse().ok();
+    let mut parts = target.clone().into_parts();
+    parts.authority = authority;
+    Uri::from_parts(parts).unwrap_or(target)
+}
+
 async fn through(proxy: &Intercept, direct: HttpConnector, target: Uri) -> Result<TokioIo<TcpStream>, BoxError> {
     tracing::debug!(proxy = %proxy.uri(), "by a proxy");
+    let target = with_port(target);
     match proxy.uri().scheme_str() {
         Some("socks5" | "socks5h") => {
             let mut socks = SocksV5::new(proxy.uri().clone(), direct);

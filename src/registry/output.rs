@@ -37,14 +37,7 @@ pub async fn write(
 ) -> Result<()> {
     let mut file = Partial::new(path)?;
     let written = content(&mut file, built, name, tell).await;
-    match written.and_then(|()| file.finish()) {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            // It may be gone already; the error that matters is told.
-            let _ = std::fs::remove_file(partial(path));
-            Err(error)
-        }
-    }
+    written.and_then(|()| file.finish())
 }
 
 async fn content(
@@ -176,5 +169,12 @@ impl Partial {
         ended
             .and_then(|()| std::fs::rename(&self.temporary, &self.path))
             .map_err(|e| self.failed(&e))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // After an interruption, too. There is none where it became the file.
+        let _ = std::fs::remove_file(&self.temporary);
     }
 }

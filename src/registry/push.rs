@@ -3,13 +3,14 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::api::Registries;
+use super::api::{Registries, Repository};
 use super::base::Origin;
 use super::build::Built;
 use super::upload::{Arrival, Upload};
+use crate::core::image::digest::Digest;
 use crate::core::image::manifest::Descriptor;
 use crate::core::image::reference::Reference;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 
 /// Blobs on their way at a time.
 const AT_A_TIME: usize = 4;
@@ -50,10 +51,7 @@ pub async fn push(
         repository = repository.reading_also(&from.repository);
     }
     let tag = tag(built, target);
-    let (there, named) = futures::try_join!(
-        repository.manifest_digest(built.digest.as_str()),
-        repository.manifest_digest(&tag)
-    )?;
+    let (there, named) = futures::try_join!(known(&repository, built.digest.as_str()), known(&repository, &tag))?;
     if named.as_ref() == Some(&built.digest) {
         return Ok(Outcome::Present);
     }
@@ -93,6 +91,15 @@ pub async fn push(
     }
     repository.put_manifest(&tag, built.media_type, &built.bytes).await?;
     Ok(Outcome::Pushed)
+}
+
+/// What is behind a name. Some registries tell nobody what is in a repository that does not exist yet; whether one may
+/// write to it is seen by writing.
+async fn known(repository: &Repository, selector: &str) -> Result<Option<Digest>> {
+    match repository.manifest_digest(selector).await {
+        Err(error) if error.kind == Kind::Forbidden => Ok(None),
+        other => other,
+    }
 }
 
 /// The tag under which an image is pushed.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Tries of one request.
 pub const TRIES: u32 = 5;
 /// Wait before the second try; each further one waits twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait that a registry may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 

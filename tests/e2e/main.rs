@@ -15,6 +15,7 @@ mod deletion;
 mod dry_run;
 mod flink;
 mod high_availability;
+mod image;
 mod lifecycle;
 mod native_state;
 mod node_port;

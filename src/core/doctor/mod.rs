@@ -1,5 +1,6 @@
 //! What may keep clusters from being made and from running well, judged from what the API server told.
 
+pub mod image;
 mod pods;
 pub mod rights;
 mod storage;

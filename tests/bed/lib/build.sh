@@ -10,7 +10,7 @@ source "$BED_LIB/images.sh"
 RUN_NEEDS=(
     etcd:etcd-server containerd:containerd runc:runc bridge:containernetworking-plugins iptables:iptables
     conntrack:conntrack ipset:ipset socat:socat modprobe:kmod ip:iproute2 sysctl:procps openssl:openssl curl:curl
-    jq:jq python3:python3 envsubst:gettext-base unshare:util-linux mount:mount awk:gawk
+    jq:jq python3:python3 docker-registry:docker-registry envsubst:gettext-base unshare:util-linux mount:mount awk:gawk
 )
 BUILD_NEEDS=(debootstrap:debootstrap gcc:gcc stdio.h:libc6-dev pip:python3-pip mvn:maven)
 

@@ -1,0 +1,58 @@
+//! `doctor NAME`: a look at the cluster's image in its registry, for as long as nobody notices.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
+use crate::cluster::api::Cluster;
+use crate::cluster::checkup::nodes;
+use crate::core::doctor::{Finding, image};
+use crate::core::image::reference::Reference;
+use crate::core::settings::main_container;
+use crate::error::{Error, Kind, Result};
+use crate::registry::RegistryArgs;
+use crate::registry::api::Registries;
+use crate::registry::base::Base;
+use crate::registry::inspect::{Inspected, inspect};
+
+/// How long the registry may take.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// What the image tells, or one notice why it tells nothing.
+pub async fn of_image(
+    cluster: &Cluster,
+    registry: &RegistryArgs,
+    template: &PodTemplateSpec,
+    flink_version: Option<&str>,
+) -> Vec<Finding> {
+    let Some(name) = main_container(template).and_then(|container| container.image.clone()) else {
+        return Vec::new();
+    };
+    let looking = async {
+        match tokio::time::timeout(LIMIT, look(registry, &name)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::new(
+                Kind::TimedOut,
+                format!("its registry took longer than {} s", LIMIT.as_secs()),
+            )),
+        }
+    };
+    let (looked, nodes) = futures::join!(looking, nodes(cluster));
+    match looked {
+        Ok((base, found)) => {
+            let wants = image::wants(template, flink_version);
+            image::contents(&found.facts, &base.platforms, &nodes, &wants)
+        }
+        Err(error) => vec![image::not_looked_at(&error.message)],
+    }
+}
+
+async fn look(registry: &RegistryArgs, name: &str) -> Result<(Base, Inspected)> {
+    let tag = name.parse::<Reference>()?.tag;
+    let base = Base::read(&Registries::new(registry)?, name, &[]).await?;
+    let Some(first) = base.images.first() else {
+        return Err(Error::failure("it has no image"));
+    };
+    let found = inspect(&base, first, tag.as_deref(), false).await?;
+    Ok((base, found))
+}

@@ -1,0 +1,423 @@
+//! From a jar on disk to a running job, with a real registry: with logins, with TLS, and with too little room.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::place::{Place, STORAGE, bed, create_arguments, flink_version, soon};
+use crate::process::{self, Run};
+
+/// `tester` with password `s3cret`, by bcrypt.
+const USERS: &str = "tester:$2b$12$h84qhjupoRSEFSg3L94oeubyXxDcfw2V7MzJ7UrYgEDcbJe7GOSk6\n";
+/// `tester:s3cret`.
+const AUTH: &str = "dGVzdGVyOnMzY3JldA==";
+
+/// A registry that runs until this is dropped.
+struct Registry {
+    process: Child,
+    address: String,
+}
+
+impl Registry {
+    /// Keeps its images in `storage`; `more` are lines below `http` of its configuration.
+    fn start(place: &Place, storage: &Path, login: bool, tls: Option<(&Path, &Path)>) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let folder = place.folder();
+        fs::write(folder.join("users"), USERS).unwrap();
+        let mut configuration = json!({
+            "version": 0.1,
+            "log": { "level": "error" },
+            "storage": { "filesystem": { "rootdirectory": storage } },
+            "http": { "addr": address, "secret": "the same for all" },
+        });
+        if login {
+            configuration["auth"] = json!({ "htpasswd": { "realm": "bed", "path": folder.join("users") } });
+        }
+        if let Some((certificate, key)) = tls {
+            configuration["http"]["tls"] = json!({ "certificate": certificate, "key": key });
+        }
+        // JSON is YAML.
+        let file = folder.join(format!("registry-{port}.yaml"));
+        fs::write(&file, configuration.to_string()).unwrap();
+        let log = File::create(folder.join(format!("registry-{port}.log"))).unwrap();
+        let process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("docker-registry, which tests/bed/up installs");
+        let registry = Self { process, address };
+        soon("the registry listens", || TcpStream::connect(&registry.address).ok());
+        registry
+    }
+
+    fn image(&self, rest: &str) -> String {
+        format!("{}/{rest}", self.address)
+    }
+
+    /// A file with credentials for it.
+    fn login(&self, place: &Place) -> String {
+        let file = place.folder().join(format!("login-{}.json", self.address));
+        fs::write(
+            &file,
+            json!({ "auths": { &self.address: { "auth": AUTH } } }).to_string(),
+        )
+        .unwrap();
+        format!("--registry-config={}", file.display())
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The image with Flink and no job, as containerd writes it to a file.
+fn base_in_a_file(place: &Place) -> String {
+    let file = place.folder().join("flink.tar").display().to_string();
+    let socket = format!("{}/containerd.sock", std::env::var("BED_STATE").unwrap());
+    let image = format!("docker.io/library/flink:{}", flink_version());
+    let arguments = ["-a", &socket, "-n", "k8s.io", "images", "export", &file, &image];
+    process::run(Command::new("ctr").args(arguments), "").ok();
+    file
+}
+
+/// The jar of the counting job, and another one that differs by a file.
+fn jars(place: &Place) -> [String; 2] {
+    let original = process::run(&mut Command::new(bed("jar")), "").ok().stdout;
+    let [first, second] = ["first", "second"].map(|folder| {
+        fs::create_dir(place.folder().join(folder)).unwrap();
+        place.folder().join(folder).join("counting-job.jar")
+    });
+    fs::copy(original.trim(), &first).unwrap();
+    fs::copy(original.trim(), &second).unwrap();
+    let file = File::options().read(true).write(true).open(&second).unwrap();
+    let mut writer = zip::ZipWriter::new_append(file).unwrap();
+    writer
+        .start_file("changed", zip::write::SimpleFileOptions::default())
+        .unwrap();
+    writer.write_all(b"yes").unwrap();
+    writer.finish().unwrap();
+    [first, second].map(|path| path.display().to_string())
+}
+
+/// A certificate for 127.0.0.1 that nobody but its owner knows.
+fn certificate(place: &Place, name: &str) -> (PathBuf, PathBuf) {
+    let [certificate, key] = ["pem", "key"].map(|kind| place.folder().join(format!("{name}.{kind}")));
+    let mut command = Command::new("openssl");
+    command.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]);
+    command.args([
+        "-subj",
+        "/CN=registry",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-addext",
+        "basicConstraints=critical,CA:false",
+    ]);
+    command.arg("-out").arg(&certificate).arg("-keyout").arg(&key);
+    process::run(&mut command, "").ok();
+    (certificate, key)
+}
+
+/// Whether the registry of the test can be reached by the nodes: they share this machine's loopback in the bed only.
+fn nodes_are_here() -> bool {
+    let here = std::env::var("BED_CONTEXT").is_err();
+    if !here {
+        println!("left out: the nodes of BED_CONTEXT cannot reach a registry on this machine");
+    }
+    here
+}
+
+fn image_of(place: &Place, object: &str) -> String {
+    let object = place.object(object);
+    object["spec"]["template"]["spec"]["containers"][0]["image"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_goes_on_from_its_state() {
+    if !nodes_are_here() {
+        return;
+    }
+    let place = Place::with_storage("image");
+    let registry = Registry::start(&place, &place.folder().join("store"), true, None);
+    let login = registry.login(&place);
+    let [first, second] = jars(&place);
+    let base = registry.image(&format!("flink:{}", flink_version()));
+    let file = base_in_a_file(&place);
+    let arguments = ["image", "build", "--base", &file, "--label", "a=b", "--push", &base];
+    place.flink(&arguments).exits(4).tells(&["docker login"]);
+    place.flink(&[&arguments[..], &[&login]].concat()).ok();
+    fs::remove_file(file).unwrap();
+
+    // Twice the same, byte for byte, whatever the repository.
+    let digest = |repository: &str| {
+        let push = registry.image(repository);
+        let built = place
+            .flink(&[
+                "image", "build", "--base", &base, "--jar", &first, "--push", &push, &login,
+            ])
+            .ok();
+        built.stdout.trim().split('@').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(digest("twice/one"), digest("twice/two:tag"));
+
+    // The Pods log in by a Secret of their own.
+    let server = format!("--docker-server={}", registry.address);
+    place.kubectl(&[
+        "create",
+        "secret",
+        "docker-registry",
+        "login",
+        &server,
+        "--docker-username=tester",
+        "--docker-password=s3cret",
+    ]);
+    let push_to = registry.image("team/demo");
+    let image = format!("--image={base}");
+    let flags = [
+        image.as_str(),
+        "--jar",
+        &first,
+        "--push-to",
+        &push_to,
+        &login,
+        "--image-pull-secret=login",
+    ];
+    let arguments = create_arguments("demo", &[&STORAGE[..], &flags, &["--", "--rate", "50"]].concat());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    place.flink(&arguments).ok().tells(&["all 3 tasks", "team/demo"]);
+    assert_eq!(place.runs("demo"), 3);
+    let before = image_of(&place, "job/demo-master");
+    assert!(before.starts_with(&format!("{push_to}@sha256:")), "{before}");
+    assert_eq!(image_of(&place, "deployment/demo-task-manager"), before);
+    let inspected = place
+        .flink(&["image", "inspect", &before, &login, "--all-layers", "-o", "json"])
+        .ok();
+    let report: Value = serde_json::from_str(&inspected.stdout).unwrap();
+    assert_eq!(report["flinkVersion"], Value::from(flink_version()), "{report}");
+    assert_eq!(report["jars"][0]["name"], "counting-job.jar", "{report}");
+    assert_eq!(
+        report["jars"][0]["entryClass"], "org.kubectlflink.jobs.CountingJob",
+        "{report}"
+    );
+    assert_eq!(report["entrypoint"], "official", "{report}");
+
+    // The changed jar takes the place of the first one, and the count goes on.
+    let count = place.counted("demo", 100);
+    let wrong = [
+        "upgrade",
+        "demo",
+        "--jar",
+        &second,
+        "--push-to",
+        &push_to,
+        &login,
+        "--job-class",
+        "org.kubectlflink.jobs.CountinJob",
+    ];
+    place
+        .flink(&wrong)
+        .exits(2)
+        .tells(&["org.kubectlflink.jobs.CountingJob"]);
+    assert_eq!(place.runs("demo"), 3, "nothing was done to it");
+    place.flink(&wrong[..7]).ok();
+    place.went_on("demo", count);
+    let after = image_of(&place, "job/demo-master");
+    assert_ne!(before, after);
+    let inspected = place.flink(&["image", "inspect", &after, &login, "-o", "json"]).ok();
+    let next: Value = serde_json::from_str(&inspected.stdout).unwrap();
+    assert_eq!(
+        next["layers"], report["layers"],
+        "the first jar's layer is gone: {next}"
+    );
+}
+
+#[test]
+fn registries_with_tls_and_full_ones_and_large_jars() {
+    if !nodes_are_here() {
+        return;
+    }
+    let place = Place::new("registry");
+    let [jar, _] = jars(&place);
+    // A small base is enough for these: one that was made of nothing but a label.
+    let empty = small_base(&place);
+    let (authority, key) = certificate(&place, "tls");
+    let store = place.folder().join("store");
+    let secure = Registry::start(&place, &store, true, Some((&authority, &key)));
+    let login = secure.login(&place);
+    let authority = format!("--registry-ca={}", authority.display());
+    let push = secure.image("team/app:1");
+    let arguments = ["image", "build", "--base", &empty, "--jar", &jar, "--push", &push];
+    place
+        .flink(&[&arguments[..], &[&authority]].concat())
+        .exits(4)
+        .tells(&["docker login"]);
+    place.flink(&[&arguments[..], &[&authority, &login]].concat()).ok();
+    place.flink(&["image", "inspect", &push, &authority, &login]).ok();
+    // Over the wire as it is at the same storage: what was pushed is an image for others, too.
+    let plain = Registry::start(&place, &store, false, None);
+    place.flink(&["image", "inspect", &plain.image("team/app:1")]).ok();
+    // An authority that did not sign it: nothing is sent.
+    let (other, _) = certificate(&place, "stranger");
+    let stranger = format!("--registry-ca={}", other.display());
+    place
+        .flink(&[&arguments[..], &[&stranger, &login]].concat())
+        .exits(7)
+        .tells(&["cannot be reached"]);
+
+    // 500 MB in less than 64 MiB.
+    let large = place.folder().join("large.jar");
+    let mut file = File::create(&large).unwrap();
+    // A jar may have anything before it, and here it has a hole.
+    file.seek(SeekFrom::Start(500_000_000)).unwrap();
+    file.write_all(&fs::read(&jar).unwrap()).unwrap();
+    let large = large.display().to_string();
+    let push = plain.image("team/large:1");
+    let (run, peak) = peak_of(
+        &place,
+        &["image", "build", "--base", &empty, "--jar", &large, "--push", &push],
+    );
+    run.ok();
+    assert!(peak < 64 << 10, "it took {peak} KiB");
+    println!("a jar of 500 MB took {peak} KiB of memory");
+
+    // The same through a connection that is cut twice on the way. This registry forgets what had arrived.
+    let cutter = cutter(&plain.address, 2, 40_000_000);
+    let push = format!("{cutter}/team/cut:1");
+    let arguments = [
+        "image", "build", "--base", &empty, "--jar", &large, "--push", &push, "-v",
+    ];
+    let cut = place.flink(&arguments).ok();
+    assert_eq!(cut.stderr.matches("goes on").count(), 2, "it was cut twice:\n{cut}");
+    place.flink(&["image", "inspect", &plain.image("team/cut:1")]).ok();
+
+    // A registry whose disk is full keeps nothing under the tag.
+    let small = Disk::new(&place.folder().join("small"));
+    let full = Registry::start(&place, &small.0, false, None);
+    let push = full.image("team/large:1");
+    place
+        .flink(&["image", "build", "--base", &empty, "--jar", &large, "--push", &push])
+        .exits(1);
+    place.flink(&["image", "inspect", &push]).exits(3);
+}
+
+/// Runs the plugin, and gives the most memory that it had, in KiB.
+fn peak_of(place: &Place, arguments: &[&str]) -> (Run, u64) {
+    let mut command = place.plugin(arguments);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let path = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let status = fs::read_to_string(&path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = line
+            .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+            .unwrap_or(peak);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let run = Run {
+        line: arguments.join(" "),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+        code: output.status.code(),
+        took: Duration::ZERO,
+    };
+    (place.note(run), peak)
+}
+
+/// An image without layers, in a file as `docker save` writes it.
+fn small_base(place: &Place) -> String {
+    let config =
+        json!({ "os": "linux", "architecture": "amd64", "config": {}, "rootfs": { "type": "layers", "diff_ids": [] } });
+    let manifest = json!([{ "Config": "config.json", "RepoTags": ["empty:1"], "Layers": [] }]);
+    let path = place.folder().join("empty.tar");
+    let mut archive = tar::Builder::new(File::create(&path).unwrap());
+    for (name, content) in [("config.json", config), ("manifest.json", manifest)] {
+        let bytes = content.to_string().into_bytes();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, bytes.as_slice()).unwrap();
+    }
+    archive.finish().unwrap();
+    path.display().to_string()
+}
+
+/// An address that hands everything on to another, and cuts its first long requests after so many bytes.
+fn cutter(target: &str, cuts: usize, after: u64) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (target, left) = (target.to_owned(), Arc::new(Mutex::new(cuts)));
+    std::thread::spawn(move || {
+        for mut here in listener.incoming().flatten() {
+            let (mut there, left) = (TcpStream::connect(&target).unwrap(), Arc::clone(&left));
+            let (mut from, mut to) = (there.try_clone().unwrap(), here.try_clone().unwrap());
+            std::thread::spawn(move || drop(io::copy(&mut from, &mut to)));
+            std::thread::spawn(move || {
+                let passed = io::copy(&mut (&mut here).take(after), &mut there).unwrap_or(0);
+                let cut = passed == after && {
+                    let mut left = left.lock().unwrap();
+                    let some = *left > 0;
+                    *left = left.saturating_sub(1);
+                    some
+                };
+                if !cut {
+                    let _ = io::copy(&mut here, &mut there);
+                }
+                for stream in [here, there] {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+            });
+        }
+    });
+    address
+}
+
+/// A disk with room for a few megabytes.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new(path: &Path) -> Self {
+        fs::create_dir(path).unwrap();
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(path);
+        process::run(&mut command, "").ok();
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = process::run(Command::new("umount").arg("-l").arg(&self.0), "");
+    }
+}
