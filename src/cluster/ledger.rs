@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::api::{Cluster, Mode};
 use super::lock::{self, Beats, Heartbeat};
 use super::resource::{CONFIG_MAPS, Target};
-use crate::core::history::History;
+use crate::core::history::{History, Limits};
 use crate::core::names::ClusterName;
 use crate::core::transaction::{Holder, Journal};
 use crate::error::{Error, Kind, Result};
@@ -27,6 +27,7 @@ pub struct Ledger {
     forbidden: bool,
     /// Token under which this process holds the operation in progress.
     token: Option<String>,
+    limits: Option<Limits>,
     beats: Beats,
 }
 
@@ -40,6 +41,7 @@ impl Ledger {
             stored: None,
             forbidden: false,
             token: None,
+            limits: None,
             beats: Beats::default(),
         };
         match ledger.read().await {
@@ -128,6 +130,17 @@ impl Ledger {
         self.token = None;
     }
 
+    /// Whether this process holds the operation in progress.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// How much is kept from the next write on; `None`: as much as before.
+    pub fn keep(&mut self, limits: Option<Limits>) {
+        self.limits = limits.or(self.limits);
+    }
+
     /// Holds nothing any more: the operation is over.
     pub fn leave(&mut self) {
         self.token = None;
@@ -184,6 +197,9 @@ impl Ledger {
     }
 
     async fn write(&mut self) -> Result<()> {
+        if let Some(limits) = self.limits {
+            self.history.limits = limits;
+        }
         let namespace = self.cluster.namespace();
         let mut object = self.history.to_config_map(&self.name, namespace)?;
         let written = match &self.stored {

@@ -1,6 +1,7 @@
 //! `cancel`: the job ends without a savepoint.
 
 use super::halt;
+use super::hold;
 use super::standing::{Situation, Standing};
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::savepoint::{self, Ended, Patience};
@@ -29,6 +30,7 @@ pub async fn run(connection: &ConnectionArgs, args: CancelArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::existing(&cluster, &name).await?;
+    hold::check(&mut standing).await?;
     // A savepoint that hangs must not keep a job from being canceled.
     let job = match standing.situation_with(Patience::Look).await? {
         Situation::Running(job) => job,

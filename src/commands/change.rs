@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::change_plan::{Plan, Reason};
+use super::launch::LaunchArgs;
 use super::spec_args;
 use super::standing::Standing;
 use super::transaction::{self, Drive};
@@ -76,6 +77,20 @@ pub enum Strategy {
 }
 
 impl ChangeArgs {
+    /// Those of a `create --replace`.
+    pub fn replacing(launch: &LaunchArgs) -> Self {
+        Self {
+            strategy: Strategy::Savepoint,
+            savepoint_format: SavepointFormat::Canonical,
+            no_rollback: false,
+            timeout: launch.limit().unwrap_or_default(),
+            dry_run: launch.is_dry_run(),
+            yes: false,
+            take_over: false,
+            keep: launch.keep.clone(),
+        }
+    }
+
     /// The time limit; `None`: there is none.
     pub fn limit(&self) -> Option<Duration> {
         (!self.timeout.is_zero()).then_some(self.timeout)
@@ -165,11 +180,10 @@ async fn carry_out(
     let revision = wanted.to_revision(plan.number, plan.start.as_deref(), command, &holder.who, &now);
     let old = plan.unknown_old(&standing, &holder.who, &now);
     let requested = plan.requested(&standing, command, &now);
-    let limits = how.keep.limits();
+    standing.ledger.keep(how.keep.limits());
     let heartbeat = standing
         .ledger
         .enter(&holder, None, |history| {
-            history.limits = limits.unwrap_or(history.limits);
             if let Some(old) = &old {
                 history.revise(old.clone());
             }

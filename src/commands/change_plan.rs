@@ -317,7 +317,7 @@ async fn after_end(cluster: &Cluster, standing: &Standing, last: Option<String>)
     // What never ran has no state: it starts from where it was to start.
     let revision = history.last_wanted();
     let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
-    let never = matches!(outcome, Some(OutcomeState::Pending | OutcomeState::Failed));
+    let never = outcome == Some(OutcomeState::Failed);
     if never || (standing.live.job.is_some() && deploy::never_ran(cluster, name).await?) {
         let layer = revision.map(super::standing::layer_of).transpose()?;
         return Ok(layer.and_then(|layer| layer.from_savepoint));

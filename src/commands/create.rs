@@ -1,15 +1,19 @@
 //! `create`: a cluster from flags, a file, or the seed's variables.
 
+use super::change::{ChangeArgs, change};
 use super::files::FileArgs;
 use super::job_image::{self, JobImage};
 use super::launch::{self, LaunchArgs};
 use super::preferences;
 use super::spec_args::{self, SpecArgs};
+use super::standing::Standing;
+use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::removal::Extras;
 use crate::cluster::deploy::{self, Live};
 use crate::cluster::ledger::Ledger;
+use crate::cluster::lock;
 use crate::core::layer::Layer;
 use crate::core::manifests::{self, REVISION};
 use crate::core::names::ClusterName;
@@ -35,6 +39,9 @@ pub struct CreateArgs {
     name: Option<String>,
     #[command(flatten)]
     files: FileArgs,
+    /// Change a cluster that exists and differs, as `upgrade` does: with a savepoint, and back if it does not come up
+    #[arg(long, conflicts_with = "no_wait")]
+    replace: bool,
     #[command(flatten)]
     launch: LaunchArgs,
     #[command(flatten)]
@@ -182,8 +189,15 @@ async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool,
     );
     let (preflight, mut ledger) = (preflight?, ledger?);
     allowed?;
+    ledger.keep(launch.keep.limits());
+    if let Some(journal) = lock::unattended(&mut ledger, &spec.name, false).await? {
+        return Err(lock::unfinished(&spec.name, &journal));
+    }
     preflight.warnings.iter().for_each(|warning| ui::warn(warning));
     if preflight.exists {
+        if args.replace {
+            return replace(cluster, spec, own.then(|| templates.clone()), image, args).await;
+        }
         let live = deploy::read(cluster, &spec.name).await?;
         return existing(cluster, &spec, templates, &live, &ledger, launch).await;
     }
@@ -219,6 +233,28 @@ fn tell_savepoint(ledger: &Ledger, spec: &Spec) {
             spec.name, spec.name
         ));
     }
+}
+
+/// A cluster of that name exists, and shall be this one.
+async fn replace(
+    cluster: &Cluster,
+    spec: Spec,
+    own: Option<Templates>,
+    image: Option<JobImage>,
+    args: &CreateArgs,
+) -> Result<()> {
+    let standing = Standing::read(cluster, &spec.name).await?;
+    let mut wanted = Wanted::file(&standing, spec.layer, Layer::default(), own)?;
+    wanted.start.clone_from(&args.spec.from_savepoint);
+    wanted.image = image;
+    change(
+        cluster,
+        standing,
+        wanted,
+        &ChangeArgs::replacing(&args.launch),
+        "create",
+    )
+    .await
 }
 
 /// A cluster of that name exists: fine if it is the same, as after an interruption. What is missing of it is made.
@@ -277,6 +313,7 @@ async fn existing(
         "`kubectl flink savepoint-resume {}` with the same flags changes it and keeps its state",
         spec.name
     ))
+    .hint("--replace does the same, and goes back when it does not come up")
     .hint(format!(
         "`kubectl flink delete {}` makes room for a fresh start",
         spec.name

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::delete_plan::{Fate, Plan};
+use super::hold;
 use super::standing::Standing;
 use super::writing::{SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
@@ -117,7 +120,7 @@ pub async fn run(connection: &ConnectionArgs, args: DeleteArgs) -> Result<()> {
         let name = plan.standing.name.clone();
         let outcome = match &args.dry_run {
             Some(place) => ui::data(&format!("cluster/{name} deleted ({place} dry run)\n")),
-            None => delete(&cluster, &mut plan, &args)
+            None => held(&cluster, &mut plan, &args)
                 .await
                 .map_err(|error| error.context(format!("cluster {name}"))),
         };
@@ -145,6 +148,20 @@ async fn selected(cluster: &Cluster, args: &DeleteArgs) -> Result<Vec<ClusterNam
     };
     let (inventory, _) = tables::list(cluster, &wanted).await?;
     inventory.into_keys().map(|key| ClusterName::new(&key.name)).collect()
+}
+
+/// Holds the cluster where its job is stopped first; else what has ended by then does not come back.
+async fn held(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<()> {
+    if plan.job.is_none() || plan.fate != Fate::Savepoint {
+        return Box::pin(delete(cluster, plan, args)).await;
+    }
+    let heartbeat = hold::begin(&mut plan.standing, "delete", None).await?;
+    let deleted = heartbeat.beside(Box::pin(delete(cluster, plan, args))).await;
+    if deleted.is_ok() && args.purge {
+        plan.standing.ledger.leave();
+    }
+    hold::end(&mut plan.standing, &deleted).await;
+    deleted
 }
 
 async fn delete(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<()> {
@@ -190,6 +207,12 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result
     removal::remove_extras(cluster, &name, plan.extras).await?;
     if args.purge {
         plan.standing.ledger.purge().await?;
+    } else if plan.left.is_some() && !plan.standing.ledger.holds() {
+        let now = Timestamp::now().to_string();
+        let ledger = &mut plan.standing.ledger;
+        ledger
+            .update(|history| hold::over(history, Some("the cluster was deleted"), &now))
+            .await?;
     }
     drop(step);
     ui::data(&format!("cluster/{name} deleted\n"))

@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::standing::{Situation, Standing};
 use crate::cluster::deploy::removal::Extras;
+use crate::cluster::lock;
 use crate::core::diagnosis::JobOverview;
+use crate::core::transaction::Journal;
 use crate::error::{Error, Kind, Result};
 
 /// What becomes of the state of a running job.
@@ -29,6 +31,8 @@ pub struct Plan {
     /// What it has beside its three objects.
     pub extras: Extras,
     purge: bool,
+    /// An operation that is not over, at which nobody is.
+    pub left: Option<Journal>,
     silent: Option<String>,
 }
 
@@ -49,6 +53,8 @@ impl Plan {
                 error
             });
         }
+        let left = lock::unattended(&mut standing.ledger, &standing.name.clone(), false).await?;
+        standing.left_behind.clone_from(&left);
         let (job, silent) = match standing.situation().await? {
             Situation::Running(job) => (Some(job), None),
             Situation::Silent(why) => (None, Some(why)),
@@ -64,6 +70,7 @@ impl Plan {
         Ok(Self {
             extras: standing.extras(),
             standing,
+            left,
             job,
             fate,
             purge,
@@ -123,6 +130,10 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.standing.name;
         write!(f, "cluster {name}: {}\n  {}", self.objects(), self.state())?;
+        match &self.left {
+            Some(journal) => write!(f, "\n  an operation on it is not over: {journal}; {}", journal.stand()),
+            None => Ok(()),
+        }?;
         let killed = self.silent.is_some() || (self.job.is_some() && self.fate == Fate::Lose);
         match self.standing.left_behind().filter(|_| killed) {
             Some(left) => write!(f, "\n  {left}"),

@@ -1,10 +1,14 @@
 //! What `stop` and `suspend` have in common: the job ends with a savepoint, and its JobManager after it.
 
+use super::hold;
 use super::standing::{Situation, Standing};
 use super::writing::{SavepointFormat, WritingStep};
+use k8s_openapi::jiff::Timestamp;
+
 use crate::cluster::api::Cluster;
 use crate::cluster::flink::{SavepointRequest, Then};
-use crate::cluster::savepoint::{self, JobEnd, JobManagerEnd, Patience};
+use crate::cluster::savepoint::{self, JobEnd, JobManagerEnd, Origin, Patience};
+use crate::core::diagnosis::JobOverview;
 use crate::core::history::{Progress, Savepoint};
 use crate::core::manifests::REVISION;
 use crate::error::{Error, Kind, Result};
@@ -35,6 +39,7 @@ pub(super) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-res
 /// A job that a command before stopped with a savepoint is as good: the command may be its repetition.
 pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, reason: &str) -> Result<String> {
     let name = standing.name.clone();
+    hold::check(standing).await?;
     let open = standing.ledger.history().open_savepoints().next().is_some();
     let earlier = open.then(|| ui::Step::new(&format!("{name}: waiting for the savepoint of an earlier command")));
     let situation = standing.situation().await?;
@@ -43,12 +48,15 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, r
         Situation::Running(job) => {
             let then = Then::Stop { drain: args.drain };
             let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
+            savepoint::until_all_run(&standing.flink, &job, |_| {}).await?;
             let origin = standing.origin(reason);
-            let mut step = WritingStep::new();
-            let Standing { flink, ledger, .. } = &mut *standing;
-            let path = savepoint::take(flink, ledger, &job, &request, &origin, |writing| step.told(writing)).await?;
-            step.done(&format!("{name}: stopped with savepoint {path}"));
-            path
+            let now = Timestamp::now().to_string();
+            let asked = savepoint::requested(&request.trigger_id, &job.jid, &request.format, &origin, &now);
+            let heartbeat = hold::begin(standing, reason, Some(asked)).await?;
+            let stopping = Box::pin(stop(cluster, standing, &job, &request, &origin));
+            let stopped = heartbeat.beside(stopping).await;
+            hold::end(standing, &stopped).await;
+            return stopped;
         }
         Situation::Ended => already(standing)?,
         Situation::Silent(why) => {
@@ -61,6 +69,21 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, r
             );
         }
     };
+    ended(cluster, standing).await?;
+    Ok(path)
+}
+
+async fn stop(
+    cluster: &Cluster,
+    standing: &mut Standing,
+    job: &JobOverview,
+    request: &SavepointRequest,
+    origin: &Origin,
+) -> Result<String> {
+    let mut step = WritingStep::new();
+    let Standing { flink, ledger, .. } = &mut *standing;
+    let path = savepoint::take(flink, ledger, job, request, origin, |writing| step.told(writing)).await?;
+    step.done(&format!("{}: stopped with savepoint {path}", standing.name));
     ended(cluster, standing).await?;
     Ok(path)
 }

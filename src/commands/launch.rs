@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::change::KeepArgs;
+use super::hold;
 use crate::cluster::api::Cluster;
+use crate::cluster::holder::who;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES};
 use crate::cluster::{deploy, wait};
@@ -34,6 +37,8 @@ pub struct LaunchArgs {
     /// How to print the objects
     #[arg(long, short, value_name = "FORMAT", value_enum)]
     output: Option<Output>,
+    #[command(flatten)]
+    pub(super) keep: KeepArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -199,7 +204,7 @@ pub async fn launch(
         number: generation,
         created_at: Timestamp::now().to_string(),
         command: command.to_owned(),
-        by: None,
+        by: Some(who()),
         outcome: None,
         spec: flink_deployment::write(&spec.layer),
         templates: own_templates.then(|| {
@@ -210,9 +215,18 @@ pub async fn launch(
             ]
         }),
     };
-    let recorded = ledger.update(move |history| history.revise(revision.clone()));
+    let now = revision.created_at.clone();
+    let holds = ledger.holds();
+    let recorded = ledger.update(move |history| {
+        history.revise(revision.clone());
+        if holds {
+            // What is left is to wait.
+            hold::over(history, None, &now);
+        }
+    });
     let (recorded, applied) = futures::join!(recorded, deploy::apply_all(cluster, &manifests));
     applied?;
     recorded?;
+    ledger.leave();
     Ok(manifests)
 }

@@ -17,6 +17,7 @@ pub mod events;
 pub mod exceptions;
 pub mod files;
 mod halt;
+mod hold;
 pub mod image;
 mod image_build;
 pub mod image_inspect;

@@ -1,5 +1,6 @@
 //! `resume`: a suspended cluster goes on.
 
+use super::hold;
 use super::launch::LaunchArgs;
 use super::savepoint_resume::{self, ResumeArgs};
 use super::standing::{Situation, Standing};
@@ -30,6 +31,7 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::read(&cluster, &name).await?;
     savepoint_resume::check_known(&standing, &cluster)?;
+    hold::check(&mut standing).await?;
     if let Situation::Running(_) | Situation::Silent(_) = standing.situation().await? {
         return args
             .launch

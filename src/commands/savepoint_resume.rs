@@ -1,5 +1,8 @@
 //! `savepoint-resume`: a cluster anew, from the state that it has or had.
 
+use k8s_openapi::jiff::Timestamp;
+
+use super::hold;
 use super::job_image;
 use super::launch::{self, LaunchArgs};
 use super::resume_choice::{Choice, choose};
@@ -10,6 +13,7 @@ use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::flink::{SavepointRequest, Then};
 use crate::cluster::{deploy, savepoint};
+use crate::core::diagnosis::JobOverview;
 use crate::core::layer::Layer;
 use crate::core::manifests;
 use crate::core::names::ClusterName;
@@ -73,6 +77,7 @@ pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::read(&cluster, &name).await?;
     check_known(&standing, &cluster)?;
+    hold::check(&mut standing).await?;
     let situation = standing.situation().await?;
     Box::pin(resume(&cluster, standing, situation, args, "savepoint-resume")).await
 }
@@ -152,50 +157,69 @@ pub async fn resume(
     if let Some(image) = image {
         image.push().await?;
     }
-    let begun = std::time::Instant::now();
-    let path = end_job(&args, &situation, &mut standing, &choice).await?;
-    let highly_available = draft_spec.layer.ha.is_some() || standing.is_highly_available();
-    if highly_available && matches!(situation, Situation::Running(_)) {
-        // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the next
-        // JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
-        savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
-    }
-    deploy::owners::disown(cluster, &name, &standing.live).await?;
-    deploy::delete_job(cluster, &name, args.launch.limit()).await?;
-    if highly_available {
-        // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
-        deploy::delete_high_availability(cluster, &name).await?;
-    }
-    let spec = with_savepoint(path)?;
-    let ledger = &mut standing.ledger;
-    let manifests = launch::launch(cluster, ledger, &spec, &templates, own, generation, command).await?;
-    args.launch.report(cluster, &spec, "resumed", &manifests).await?;
-    tracing::debug!(seconds = begun.elapsed().as_secs_f64(), "resumed");
-    Ok(())
+    standing.ledger.keep(args.launch.keep.limits());
+    let asked = match &situation {
+        Situation::Running(job) if !choice.cancel => {
+            savepoint::until_all_run(&standing.flink, job, |_| {}).await?;
+            let then = Then::Stop { drain: args.drain };
+            let format = args.savepoint_format.as_rest();
+            let request = SavepointRequest::new(format, args.spec.savepoint_dir(), then);
+            Some((job.clone(), request))
+        }
+        _ => None,
+    };
+    let record = asked.as_ref().map(|(job, request)| {
+        let origin = standing.origin("savepoint-resume");
+        let now = Timestamp::now().to_string();
+        savepoint::requested(&request.trigger_id, &job.jid, &request.format, &origin, &now)
+    });
+    let heartbeat = hold::begin(&mut standing, command, record).await?;
+    let replacing = async {
+        let path = end_job(asked, &situation, &mut standing, &choice).await?;
+        let highly_available = draft_spec.layer.ha.is_some() || standing.is_highly_available();
+        if highly_available && matches!(situation, Situation::Running(_)) {
+            // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the
+            // next JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
+            savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
+        }
+        deploy::owners::disown(cluster, &name, &standing.live).await?;
+        deploy::delete_job(cluster, &name, args.launch.limit()).await?;
+        if highly_available {
+            // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
+            deploy::delete_high_availability(cluster, &name).await?;
+        }
+        let spec = with_savepoint(path)?;
+        let ledger = &mut standing.ledger;
+        let made = launch::launch(cluster, ledger, &spec, &templates, own, generation, command).await?;
+        Ok((spec, made))
+    };
+    let replaced = heartbeat.beside(Box::pin(replacing)).await;
+    hold::end(&mut standing, &replaced).await;
+    let (spec, manifests) = replaced?;
+    args.launch.report(cluster, &spec, "resumed", &manifests).await
 }
 
 /// Ends the running job as chosen, and gives the path to start from.
-async fn end_job(args: &ResumeArgs, situation: &Situation, standing: &mut Standing, choice: &Choice) -> Result<String> {
-    let Situation::Running(job) = situation else {
-        return choice
-            .path
-            .clone()
-            .ok_or_else(|| Error::failure("there is no savepoint to start from"));
-    };
-    if choice.cancel {
+async fn end_job(
+    asked: Option<(JobOverview, SavepointRequest)>,
+    situation: &Situation,
+    standing: &mut Standing,
+    choice: &Choice,
+) -> Result<String> {
+    if let Some((job, request)) = asked {
+        let origin = standing.origin("savepoint-resume");
+        let mut step = WritingStep::new();
+        let report = |writing| step.told(writing);
+        let path = savepoint::take(&standing.flink, &mut standing.ledger, &job, &request, &origin, report).await?;
+        step.done(&format!("stopped with savepoint {path}"));
+        return Ok(choice.path.clone().unwrap_or(path));
+    }
+    if let Situation::Running(job) = situation {
         let _step = ui::Step::new("canceling the job");
         savepoint::cancel(&standing.flink, &job.jid).await?;
-        return choice
-            .path
-            .clone()
-            .ok_or_else(|| Error::failure("there is no savepoint to start from"));
     }
-    let then = Then::Stop { drain: args.drain };
-    let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.spec.savepoint_dir(), then);
-    let origin = standing.origin("savepoint-resume");
-    let mut step = WritingStep::new();
-    let report = |writing| step.told(writing);
-    let path = savepoint::take(&standing.flink, &mut standing.ledger, job, &request, &origin, report).await?;
-    step.done(&format!("stopped with savepoint {path}"));
-    Ok(choice.path.clone().unwrap_or(path))
+    choice
+        .path
+        .clone()
+        .ok_or_else(|| Error::failure("there is no savepoint to start from"))
 }

@@ -18,6 +18,7 @@ use crate::core::manifests::{FLINK_VERSION, Manifests, PARALLELISM, REVISION};
 use crate::core::names::ClusterName;
 use crate::core::settings::Settings;
 use crate::core::template::Templates;
+use crate::core::transaction::Journal;
 use crate::core::{flink_deployment, manifests};
 use crate::error::{Error, Kind, Result};
 
@@ -31,6 +32,8 @@ pub struct Standing {
     pub ledger: Ledger,
     /// Its JobManager's REST.
     pub flink: Flink,
+    /// An operation that another command left behind, and that this one goes on with.
+    pub left_behind: Option<Journal>,
     cluster: Cluster,
 }
 
@@ -53,6 +56,7 @@ impl Standing {
             live,
             ledger,
             flink: Flink::new(cluster, name),
+            left_behind: None,
             cluster: cluster.clone(),
         })
     }

@@ -90,9 +90,8 @@ async fn take(
     if let Some(why) = abort {
         taken = after(&taken, Event::Abort(why));
     }
-    let limits = how.keep.limits();
+    standing.ledger.keep(how.keep.limits());
     let change = |history: &mut crate::core::history::History| {
-        history.limits = limits.unwrap_or(history.limits);
         history.journal = Some(taken.clone());
     };
     let heartbeat = standing.ledger.enter(&holder, Some(journal), change).await?;

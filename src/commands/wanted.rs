@@ -69,6 +69,8 @@ impl Wanted {
             ..base
         });
         layer.from_savepoint = None;
+        // What is changed shall run: `suspend` ends it.
+        layer.suspended = false;
         if layer.ha.is_some() {
             // A job ID that ended is never run again under high availability: each generation gets one of its own.
             layer.job_id = flags_job_id;

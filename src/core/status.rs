@@ -15,6 +15,7 @@ use super::live::{Rates, Reach, Snapshot};
 use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
 use super::names::ClusterName;
 use super::settings::{Settings, main_container};
+use super::transaction::Journal;
 
 /// Durations of checkpoints that are shown.
 const DURATIONS: usize = 20;
@@ -45,6 +46,8 @@ pub struct ClusterStatus {
     pub task_managers: TaskManagerPart,
     /// The newest savepoint of the history.
     pub last_savepoint: Option<SavepointPart>,
+    /// The operation in progress, or one that was left behind; none where there is neither.
+    pub operation: Option<OperationPart>,
     /// What is wrong, most urgent first.
     pub problems: Vec<Problem>,
     /// What could not be read.
@@ -221,6 +224,40 @@ impl From<&Cause> for Problem {
     }
 }
 
+/// An operation that is not over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationPart {
+    /// The command.
+    pub command: String,
+    /// Who is at it, or was at last.
+    pub by: Option<String>,
+    /// When it was begun.
+    pub started_at: String,
+    /// How far it is, in a word.
+    pub step: &'static str,
+    /// Where it stands, in a sentence.
+    pub stand: String,
+    /// The revision that shall run.
+    pub revision: Option<u64>,
+    /// What to run, if nobody is at it any more, each a line.
+    pub hints: Vec<String>,
+}
+
+impl OperationPart {
+    fn new(name: &ClusterName, journal: &Journal) -> Self {
+        Self {
+            command: journal.command.clone(),
+            by: journal.holder.as_ref().map(|holder| holder.who.clone()),
+            started_at: journal.started_at.clone(),
+            step: journal.step.as_str(),
+            stand: journal.stand(),
+            revision: journal.new_revision,
+            hints: journal.ways_on(name),
+        }
+    }
+}
+
 /// What a status is put together from.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
@@ -264,6 +301,7 @@ impl ClusterStatus {
                 format: savepoint.format.clone(),
                 revision: savepoint.revision,
             }),
+            operation: history.open_journal().map(|journal| OperationPart::new(name, journal)),
             problems: problems.iter().map(Problem::from).collect(),
             remarks,
         }

@@ -45,6 +45,7 @@ pub fn status(status: &ClusterStatus, look: Look, now: Timestamp) -> String {
     }
     task_manager_lines(&mut out, &status.task_managers);
     savepoint_line(&mut out, status, now);
+    operation_lines(&mut out, status, now);
     out.push('\n');
     problems(&mut out, &status.problems);
     for remark in &status.remarks {
@@ -223,6 +224,24 @@ fn task_manager_lines(out: &mut String, told: &TaskManagerPart) {
     line(out, "TaskManagers", &text);
 }
 
+fn operation_lines(out: &mut String, status: &ClusterStatus, now: Timestamp) {
+    let Some(operation) = &status.operation else { return };
+    let by = operation
+        .by
+        .as_ref()
+        .map_or_else(String::new, |by| format!(" by {}", clean(by)));
+    let when = since(operation.started_at.parse().ok(), now);
+    let text = format!(
+        "{}{by}, {when} ago: {}",
+        clean(&operation.command),
+        clean(&operation.stand)
+    );
+    line(out, "Not over", &text);
+    for hint in &operation.hints {
+        line(out, "", &format!("if nobody is at it any more: {}", clean(hint)));
+    }
+}
+
 fn savepoint_line(out: &mut String, status: &ClusterStatus, now: Timestamp) {
     let text = match &status.last_savepoint {
         None => "none".to_owned(),
@@ -386,6 +405,7 @@ mod tests {
                 format: "CANONICAL".into(),
                 revision: Some(2),
             }),
+            operation: None,
             problems: vec![Problem {
                 cause: "checkpoint-timeout",
                 severity: "warning".into(),

@@ -93,6 +93,7 @@ pub const RIGHTS: &[Right] = &[
     want("", "configmaps", "list", "delete, doctor"),
     want("", "configmaps", "create", HISTORY),
     want("", "configmaps", "update", HISTORY),
+    want("", "configmaps", "patch", HISTORY),
     want("", "configmaps", "delete", "delete --purge, and high availability"),
     want("", "resourcequotas", "list", "doctor"),
     want("", "serviceaccounts", "get", "doctor"),

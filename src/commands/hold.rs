@@ -1,0 +1,90 @@
+//! Holding a cluster while its job is ended: nobody else changes it meanwhile, and what is left behind is told.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::standing::Standing;
+use crate::cluster::holder::this_process;
+use crate::cluster::lock::{self, Heartbeat};
+use crate::core::history::{History, Savepoint};
+use crate::core::transaction::{Ending, Journal, Kind, Step};
+use crate::error::{Error, Kind as Fault, Result};
+
+/// Finds out whether the cluster is free for a command that ends its job. What another such command left behind is no
+/// obstacle: whichever is repeated goes on with it.
+///
+/// # Errors
+/// Conflict when somebody is at it, or a change is not over.
+pub async fn check(standing: &mut Standing) -> Result<()> {
+    let name = standing.name.clone();
+    let open = standing.ledger.history().open_journal();
+    let watch = open.is_some_and(|journal| journal.kind == Kind::Halt);
+    match lock::unattended(&mut standing.ledger, &name, watch).await? {
+        Some(journal) if journal.kind == Kind::Change => Err(lock::unfinished(&name, &journal)),
+        left => {
+            standing.left_behind = left;
+            Ok(())
+        }
+    }
+}
+
+/// Holds the cluster from now on, for `command`. A `savepoint` that will be asked for is written down with it.
+pub async fn begin(standing: &mut Standing, command: &str, savepoint: Option<Savepoint>) -> Result<Heartbeat> {
+    let holder = this_process();
+    let now = Timestamp::now().to_string();
+    let ending = match &savepoint {
+        Some(savepoint) => Ending::Savepoint {
+            trigger_id: savepoint.trigger_id.clone(),
+            job_id: savepoint.job_id.clone(),
+            format: savepoint.format.clone(),
+            directory: None,
+            drain: false,
+        },
+        None => Ending::Nothing,
+    };
+    let journal = Journal {
+        old_revision: standing.live_revision(),
+        step: Step::Stopping,
+        ..Journal::begin(Kind::Halt, command, holder.clone(), &now, ending)
+    };
+    let seen = standing.left_behind.take();
+    let change = |history: &mut History| {
+        if let Some(savepoint) = &savepoint {
+            history.record(savepoint.clone());
+        }
+        history.journal = Some(journal.clone());
+    };
+    standing.ledger.enter(&holder, seen.as_ref(), change).await
+}
+
+/// Holds it no more. After a fault that may pass the operation stays open, for its repetition.
+pub async fn end<T>(standing: &mut Standing, outcome: &Result<T>) {
+    let ledger = &mut standing.ledger;
+    if !ledger.holds() {
+        return;
+    }
+    let failure = match outcome {
+        Ok(_) => None,
+        Err(error) if passes(error) => return ledger.let_go().await,
+        Err(error) => Some(error.message.clone()),
+    };
+    let now = Timestamp::now().to_string();
+    let written = ledger.update(|history| over(history, failure.as_deref(), &now)).await;
+    if let Err(error) = written {
+        tracing::debug!(%error, "the end is not in the history");
+    }
+    ledger.leave();
+}
+
+/// Writes down that the operation in progress is over.
+pub fn over(history: &mut History, failure: Option<&str>, now: &str) {
+    if let Some(journal) = history.journal.as_mut().filter(|journal| journal.is_open()) {
+        journal.step = if failure.is_some() { Step::Failed } else { Step::Done };
+        journal.failure = failure.map(ToOwned::to_owned);
+        journal.holder = None;
+        journal.ended_at = Some(now.to_owned());
+    }
+}
+
+fn passes(error: &Error) -> bool {
+    matches!(error.kind, Fault::Unreachable | Fault::Interrupted | Fault::TimedOut)
+}
