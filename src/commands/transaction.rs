@@ -231,7 +231,10 @@ impl Drive {
         };
         let mut wanted = wanted;
         if side == Side::New {
-            wanted.layer.allow_non_restored_state = super::standing::layer_of(revision)?.allow_non_restored_state;
+            // What was said for this start alone.
+            let said = super::standing::layer_of(revision)?;
+            wanted.layer.allow_non_restored_state = said.allow_non_restored_state;
+            wanted.layer.job_id = said.job_id;
         }
         let spec = wanted.spec(start.as_deref())?;
         let namespace = self.cluster.namespace();

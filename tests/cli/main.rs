@@ -31,6 +31,7 @@ mod sandbox;
 mod server;
 mod session;
 mod suggest;
+mod transaction;
 
 /// A file that is not a module is not compiled, and its tests pass unseen.
 #[test]

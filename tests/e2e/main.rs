@@ -29,6 +29,7 @@ mod rights;
 mod seed;
 mod shipped;
 mod stub;
+mod upgrade;
 
 /// A file that is not a module is not compiled, and its tests pass unseen.
 #[test]

@@ -1,0 +1,404 @@
+//! The journal without a real cluster: who may change a cluster, and how one that was left behind goes on or back.
+
+use serde_json::{Value, json as tree};
+
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{Server, delete, get, json, patch, post, put, text};
+
+const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
+const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
+const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
+const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const EVENTS: &str = "/api/v1/namespaces/default/events";
+const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
+const ID: &str = "00000000000000000000000000000001";
+const SAVED: &str = "s3://b/sp-1";
+
+/// A cluster of revision 1 that is being upgraded to revision 2, which has another image.
+struct Left {
+    service: Value,
+    job: Value,
+    deployment: Value,
+    revisions: [Value; 2],
+    savepoints: Value,
+    journal: Value,
+}
+
+fn revision(number: u64, image: &str) -> Value {
+    let spec = tree!({
+        "apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "demo"},
+        "spec": {"image": image, "job": {"parallelism": 1}},
+    });
+    tree!({"number": number, "createdAt": "2026-01-01T00:00:00Z", "command": "create", "spec": spec})
+}
+
+/// Left at `step`, by nobody unless `holder` says whom.
+fn left(step: &str, holder: &Value) -> Left {
+    let flags = [
+        "create",
+        "demo",
+        "--image",
+        "flink:2.3.0",
+        "--dry-run=client",
+        "-o",
+        "json",
+    ];
+    let list: Value = serde_json::from_str(&Sandbox::bare().run(&flags).stdout).unwrap();
+    let saved = (step != "stopping").then_some(SAVED);
+    let progress = if step == "stopping" { "requested" } else { "completed" };
+    let mut journal = tree!({
+        "version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z", "step": step,
+        "ending": {"by": "savepoint", "triggerId": "1".repeat(32), "jobId": ID, "format": "CANONICAL"},
+        "oldRevision": 1, "newRevision": 2, "backRevision": 3, "rollsBack": true, "back": false,
+    });
+    if let Some(path) = saved {
+        journal["saved"] = tree!(path);
+        journal["start"] = tree!(path);
+    }
+    if !holder.is_null() {
+        journal["holder"] = holder.clone();
+    }
+    Left {
+        service: list["items"][0].clone(),
+        job: list["items"][1].clone(),
+        deployment: list["items"][2].clone(),
+        revisions: [revision(1, "flink:2.3.0"), revision(2, "flink:2.3.1")],
+        savepoints: tree!([{"triggerId": "1".repeat(32), "jobId": ID, "progress": progress, "path": saved,
+            "format": "CANONICAL", "reason": "upgrade", "requestedAt": "2026-01-01T00:00:00Z"}]),
+        journal,
+    }
+}
+
+impl Left {
+    fn history(&self) -> Value {
+        tree!({
+            "metadata": {"name": "demo-history", "resourceVersion": "5"},
+            "data": {"format": "1", "revision.1": self.revisions[0].to_string(),
+                "revision.2": self.revisions[1].to_string(), "savepoints": self.savepoints.to_string(),
+                "journal": self.journal.to_string()},
+        })
+    }
+
+    /// Answers the reads with which every change begins.
+    fn reads(&self, server: &Server) {
+        server.expect(get(SERVICE)).answer(json(&self.service));
+        server.expect(get(JOB)).answer(json(&self.job));
+        server.expect(get(DEPLOYMENT)).answer(json(&self.deployment));
+        server.expect(get(HISTORY)).answer(json(&self.history()));
+    }
+}
+
+fn running_job() -> Value {
+    tree!({"jid": ID, "name": "j", "state": "RUNNING", "start-time": 1, "end-time": -1,
+        "tasks": {"total": 1, "running": 1}})
+}
+
+/// The old JobManager goes, and the objects of revision `number` are made.
+fn replaces(server: &Server, number: u64) {
+    server
+        .expect(put(HISTORY))
+        .often()
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    server.expect(delete(JOB)).answer(json(&tree!({})));
+    server
+        .expect(get(PODS).no_query("watch").no_query("limit"))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+    makes(server, number);
+}
+
+fn makes(server: &Server, number: u64) {
+    let revision = tree!({"metadata": {"annotations": {"kubectl-flink/revision": number.to_string()}}});
+    server.expect(patch(SERVICE)).often().answer(json(&tree!({})));
+    server.expect(patch(JOB).body(revision)).answer(text(201, "{}"));
+    server.expect(patch(DEPLOYMENT)).often().answer(json(&tree!({})));
+}
+
+/// The job comes up: all its tasks run, and it takes no checkpoints.
+fn comes_up(server: &Server, left: &Left) {
+    let list = |items: Value| tree!({"metadata": {"resourceVersion": "9"}, "items": items});
+    let pod = tree!({"metadata": {"name": "demo-master-x", "labels": {"app": "demo", "component": "master"}},
+        "spec": {"containers": [{"name": "flink-master"}]},
+        "status": {"phase": "Running", "containerStatuses": [{"name": "flink-master", "image": "flink:2.3.1",
+            "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}});
+    let lists = [
+        (JOBS, list(tree!([left.job]))),
+        (DEPLOYMENTS, list(tree!([left.deployment]))),
+        (PODS, list(tree!([pod]))),
+        (EVENTS, list(tree!([]))),
+    ];
+    for (path, answer) in lists {
+        server
+            .expect(get(path).query("watch", "true"))
+            .often()
+            .answer(text(200, "").held());
+        server
+            .expect(get(path).query("limit", "500"))
+            .often()
+            .answer(json(&answer));
+    }
+    let overview = tree!({"taskmanagers": 1, "slots-total": 1, "slots-available": 0, "flink-version": "2.3.0"});
+    server
+        .expect(get(&format!("{FLINK}/overview")))
+        .often()
+        .answer(json(&overview));
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .often()
+        .answer(json(&tree!({"jobs": [running_job()]})));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints/config")))
+        .often()
+        .answer(text(
+            404,
+            r#"{"errors":["Checkpointing is not enabled for this job."]}"#,
+        ));
+}
+
+fn body_of_last_put(sandbox: &Sandbox) -> Value {
+    let requests = sandbox.server.requests();
+    let last = requests.iter().rev().find(|request| request.method == "PUT").unwrap();
+    serde_json::from_slice(&last.body).unwrap()
+}
+
+fn entry(history: &Value, key: &str) -> Value {
+    serde_json::from_str(history["data"][key].as_str().unwrap_or("null")).unwrap()
+}
+
+fn position(outcome: &Outcome, start: &str) -> usize {
+    let found = outcome.requests.iter().position(|request| request.starts_with(start));
+    found.unwrap_or_else(|| panic!("no {start} in {:#?}", outcome.requests))
+}
+
+#[test]
+fn whoever_is_killed_at_any_step_is_gone_on_with() {
+    for step in ["stopping", "saved", "replacing", "waiting"] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        let mut left = left(step, &Value::Null);
+        if step == "waiting" {
+            left.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("2");
+            server
+                .expect(put(HISTORY))
+                .often()
+                .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+        } else {
+            replaces(server, 2);
+        }
+        left.reads(server);
+        if step == "stopping" {
+            // It was asked for: its outcome is looked up, and nothing is asked again.
+            server
+                .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{}", "1".repeat(32))))
+                .often()
+                .answer(json(
+                    &tree!({"status": {"id": "COMPLETED"}, "operation": {"location": SAVED}}),
+                ));
+            server
+                .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
+                .often()
+                .answer(json(&tree!({})));
+        }
+        comes_up(server, &left);
+        let outcome = sandbox.run(&["upgrade", "demo", "--continue"]);
+        assert_eq!(outcome.code, Some(0), "{step}: {outcome}");
+        assert_eq!(outcome.stdout, "cluster/demo upgraded\n", "{step}");
+        let history = body_of_last_put(&sandbox);
+        let journal = entry(&history, "journal");
+        assert_eq!(journal["step"], "done", "{step}: {journal}");
+        assert_eq!(journal["saved"], SAVED, "{step}: {journal}");
+        assert_eq!(entry(&history, "revision.2")["outcome"]["state"], "running", "{step}");
+        assert!(
+            !outcome.requests.iter().any(|request| request.starts_with("POST")),
+            "{step}: {outcome}"
+        );
+        if step != "waiting" {
+            assert!(
+                position(&outcome, &format!("DELETE {JOB}")) < position(&outcome, &format!("PATCH {JOB}?")),
+                "{step}: {:#?}",
+                outcome.requests
+            );
+        }
+    }
+}
+
+#[test]
+fn whoever_is_killed_at_any_step_can_be_taken_back() {
+    for step in ["saved", "replacing", "waiting", "rolling-back"] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        let mut left = left(step, &Value::Null);
+        if step == "rolling-back" {
+            left.journal["back"] = tree!(true);
+        }
+        replaces(server, 3);
+        left.reads(server);
+        comes_up(server, &left);
+        let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+        assert_eq!(outcome.code, Some(6), "{step}: {outcome}");
+        assert!(
+            outcome.stderr.contains("demo runs revision 1 again, from s3://b/sp-1"),
+            "{step}: {outcome}"
+        );
+        let history = body_of_last_put(&sandbox);
+        assert_eq!(entry(&history, "journal")["step"], "rolled-back", "{step}");
+        assert_eq!(
+            entry(&history, "revision.2")["outcome"]["state"],
+            "rolled-back",
+            "{step}"
+        );
+        let back = entry(&history, "revision.3");
+        assert_eq!(back["outcome"]["state"], "running", "{step}: {back}");
+        assert_eq!(back["spec"]["spec"]["image"], "flink:2.3.0", "{step}: {back}");
+        assert_eq!(
+            back["spec"]["spec"]["job"]["initialSavepointPath"], SAVED,
+            "{step}: {back}"
+        );
+    }
+}
+
+#[test]
+fn one_that_was_never_asked_for_is_given_up_without_a_trace() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    left("stopping", &Value::Null).reads(server);
+    server
+        .expect(put(HISTORY))
+        .often()
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .answer(text(
+            404,
+            r#"{"errors":["There is no savepoint operation with this trigger."]}"#,
+        ));
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+    assert_ne!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stderr.contains("changed nothing"), "{outcome}");
+    let history = body_of_last_put(&sandbox);
+    assert_eq!(entry(&history, "journal")["step"], "failed");
+    assert_eq!(entry(&history, "revision.2")["outcome"]["state"], "dropped");
+}
+
+#[test]
+fn what_is_not_over_stands_in_the_way_of_others() {
+    let commands: [&[&str]; 7] = [
+        &["upgrade", "demo", "-p", "4"],
+        &["restart", "demo"],
+        &["rollback", "demo"],
+        &["stop", "demo"],
+        &["suspend", "demo"],
+        &["savepoint-resume", "demo"],
+        &["cancel", "demo", "--yes"],
+    ];
+    for command in commands {
+        let sandbox = Sandbox::new();
+        left("replacing", &Value::Null).reads(&sandbox.server);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        for told in [
+            "upgrade to revision 2",
+            "the state is in s3://b/sp-1",
+            "upgrade demo --continue",
+            "upgrade demo --abort",
+        ] {
+            assert!(outcome.stderr.contains(told), "{told}: {outcome}");
+        }
+    }
+}
+
+#[test]
+fn somebody_who_may_live_is_left_alone() {
+    let elsewhere = tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"});
+    for command in [
+        &["upgrade", "demo", "--continue"][..],
+        &["stop", "demo"],
+        &["delete", "demo", "--yes"],
+    ] {
+        let sandbox = Sandbox::new();
+        left("waiting", &elsewhere).reads(&sandbox.server);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(
+            outcome
+                .stderr
+                .contains("is being changed: upgrade to revision 2 by bob@other since 2026-01-01"),
+            "{outcome}"
+        );
+    }
+}
+
+#[test]
+fn a_heartbeat_that_goes_on_is_not_taken_over() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let left = left("waiting", &tree!({"who": "bob@other", "token": "t"}));
+    left.reads(server);
+    let mut later = left.history();
+    later["data"]["heartbeat"] = tree!("t-7");
+    server.expect(get(HISTORY)).answer(json(&later));
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--take-over"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("its heartbeat goes on"), "{outcome}");
+}
+
+#[test]
+fn a_journal_of_a_newer_version_is_left_alone() {
+    let sandbox = Sandbox::new();
+    let mut left = left("waiting", &Value::Null);
+    left.journal["version"] = tree!(2);
+    left.reads(&sandbox.server);
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("its journal is of version 2"), "{outcome}");
+}
+
+#[test]
+fn a_begin_that_comes_second_is_told_who_was_first() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut left = left("stopping", &tree!({"who": "bob@other", "token": "t"}));
+    let theirs = left.history();
+    left.journal["step"] = tree!("done");
+    left.savepoints = tree!([]);
+    left.reads(server);
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&tree!({"jobs": [running_job()]})));
+    for path in [SERVICE, DEPLOYMENT] {
+        server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(json(&tree!({})));
+    }
+    server.expect(post(JOBS).query("dryRun", "All")).answer(text(201, "{}"));
+    server
+        .expect(put(HISTORY))
+        .answer(crate::server::status(409, "Conflict", "the object has been modified"));
+    server.expect(get(HISTORY)).answer(json(&theirs));
+    let outcome = sandbox.run(&["upgrade", "demo", "--image", "flink:2.3.2"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("by bob@other"), "{outcome}");
+}
+
+#[test]
+fn the_limit_of_the_history_stays_and_what_is_needed_with_it() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let left = left("waiting", &Value::Null);
+    let mut live = left.history();
+    live["metadata"]["resourceVersion"] = tree!("5");
+    server
+        .expect(put(HISTORY))
+        .often()
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    left.reads(server);
+    comes_up(server, &left);
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--history-limit", "1"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let history = body_of_last_put(&sandbox);
+    assert_eq!(entry(&history, "limits"), tree!({"revisions": 1, "savepoints": 5}));
+    assert!(history["data"].get("revision.1").is_none(), "{history}");
+    assert!(history["data"].get("revision.2").is_some(), "{history}");
+}

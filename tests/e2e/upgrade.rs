@@ -1,0 +1,240 @@
+//! Upgrades of a running job: those that work, those that come back by themselves, and those that are killed on the way.
+
+use serde_json::Value;
+
+use crate::place::{Place, STORAGE, soon};
+use crate::process::Run;
+
+/// Checkpoints that come soon, and a job that is not restarted for ever.
+const FLAGS: [&str; 5] = ["-D", "execution.checkpointing.interval=2s", "--", "--rate", "50"];
+
+impl Place {
+    /// The journal of the operation in progress, or of the last one.
+    #[track_caller]
+    fn journal(&self) -> Value {
+        let history = self.object("configmap/demo-history");
+        history["data"]["journal"]
+            .as_str()
+            .map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
+    }
+
+    /// A revision as the history has it.
+    #[track_caller]
+    fn revision(&self, number: u64) -> Value {
+        let history = self.object("configmap/demo-history");
+        let text = history["data"][format!("revision.{number}")].as_str();
+        serde_json::from_str(text.unwrap_or_else(|| panic!("no revision {number} in {history}"))).unwrap()
+    }
+
+    /// The revision that the Job tells.
+    #[track_caller]
+    fn running_revision(&self) -> String {
+        self.object("job/demo-master")["metadata"]["annotations"]["kubectl-flink/revision"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// JobManagers that have not ended: never two.
+    fn jobmanagers(&self) -> usize {
+        let pods = self.kubectl(&["get", "pods", "-l", "app=demo,component=master", "-o", "json"]);
+        let pods: Value = serde_json::from_str(&pods).unwrap();
+        let alive = |pod: &&Value| !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        pods["items"].as_array().unwrap().iter().filter(alive).count()
+    }
+
+    /// Runs an upgrade that must fail, and come back to the version before with its state.
+    #[track_caller]
+    fn comes_back(&self, flags: &[&str], cause: &[&str]) -> Run {
+        let before = self.count("demo");
+        let known = self.savepoints("demo").len();
+        let run = self
+            .flink(&[&["upgrade", "demo"], flags].concat())
+            .exits(6)
+            .tells(&["did not come up", "again, from file:/storage/savepoints/"])
+            .tells(cause);
+        assert_eq!(self.runs("demo"), 3);
+        assert_eq!(self.jobmanagers(), 1);
+        self.went_on("demo", before);
+        assert_eq!(self.savepoints("demo").len(), known + 1, "one savepoint for both");
+        let journal = self.journal();
+        assert_eq!(journal["step"], "rolled-back", "{journal}");
+        let failed = self.revision(journal["newRevision"].as_u64().unwrap());
+        assert_eq!(failed["outcome"]["state"], "rolled-back", "{failed}");
+        let back = journal["backRevision"].as_u64().unwrap();
+        assert_eq!(self.running_revision(), back.to_string());
+        assert_eq!(self.revision(back)["outcome"]["state"], "running");
+        run
+    }
+}
+
+#[test]
+fn an_upgrade_goes_on_from_its_savepoint_and_one_that_fails_comes_back() {
+    let place = Place::with_storage("upgrade");
+    place.create("demo", &[&STORAGE[..], &FLAGS].concat()).ok();
+    let before = place.counted("demo", 100);
+
+    // Nothing differs, and a plan changes nothing.
+    let unchanged = place.flink(&["upgrade", "demo"]).ok();
+    assert_eq!(unchanged.stdout, "cluster/demo unchanged\n");
+    let plan = place.flink(&["upgrade", "demo", "-p", "2", "--dry-run"]).ok().stdout;
+    assert!(
+        plan.contains("parallelism.default=2") && plan.contains("revision 2"),
+        "{plan}"
+    );
+    assert_eq!(place.savepoints("demo").len(), 0);
+
+    let run = place
+        .flink(&["upgrade", "demo", "--env", "NEW=1"])
+        .ok()
+        .tells(&["without processing for", "first checkpoint completed"]);
+    assert_eq!(run.stdout, "cluster/demo upgraded\n");
+    place.went_on("demo", before);
+    assert_eq!(place.running_revision(), "2");
+    let journal = place.journal();
+    assert_eq!(journal["step"], "done", "{journal}");
+    assert_eq!(place.revision(2)["outcome"]["state"], "running");
+    assert!(place.revision(2)["by"].as_str().unwrap().contains('@'));
+
+    // Each for another cause.
+    place.comes_back(&["--image=absent-job:2.3.0"], &["absent-job:2.3.0"]);
+    place.comes_back(&["--job-class=com.example.Absent"], &["com.example.Absent"]);
+    place.comes_back(&["--", "--throw-in-main"], &["thrown in main on purpose"]);
+    place.comes_back(
+        &["--job-class=org.kubectlflink.jobs.IncompatibleJob"],
+        &["StateMigrationException"],
+    );
+    place.flink(&["delete", "demo", "--yes"]).ok();
+}
+
+#[test]
+fn an_upgrade_that_runs_but_does_not_work_comes_back() {
+    let place = Place::with_storage("upgrade-late");
+    place.create("demo", &[&STORAGE[..], &FLAGS].concat()).ok();
+    place.counted("demo", 100);
+    // One TaskManager fits, a second one of this size never does.
+    place.comes_back(&["-p", "2", "--taskmanager-memory=300g", "--timeout=60s"], &["demo"]);
+    place.comes_back(
+        &[
+            "-D",
+            "execution.checkpointing.timeout=1s",
+            "-D",
+            "execution.checkpointing.tolerable-failed-checkpoints=1000",
+            "--",
+            "--rate",
+            "50",
+            "--slow",
+            "4",
+        ],
+        &["checkpoint"],
+    );
+
+    // Back by hand, too: to a revision that ran, from the savepoint of now.
+    let before = place.count("demo");
+    place.flink(&["upgrade", "demo", "--", "--rate", "70"]).ok();
+    place
+        .flink(&["rollback", "demo"])
+        .ok()
+        .tells(&["without processing for"]);
+    place.went_on("demo", before);
+    let args = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    assert!(args.contains("\"50\"") && !args.contains("\"70\""), "{args}");
+
+    // A last checkpoint is kept only where the job is told to.
+    let refused = place.flink(&["restart", "demo", "--strategy=last-checkpoint"]);
+    refused.exits(8).tells(&["RETAIN_ON_CANCELLATION"]);
+    let retention = "execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION";
+    place.flink(&["upgrade", "demo", "-D", retention]).ok();
+    let before = place.count("demo");
+    let known = place.savepoints("demo").len();
+    soon("a checkpoint of after that", || {
+        place.metric("demo", "count").filter(|count| *count > before + 300)
+    });
+    place.flink(&["restart", "demo", "--strategy=last-checkpoint"]).ok();
+    assert_eq!(place.savepoints("demo").len(), known);
+    let saved = place.journal()["saved"].as_str().unwrap().to_owned();
+    assert!(saved.starts_with("file:/storage/checkpoints/"), "{saved}");
+    place.went_on("demo", before);
+    place.flink(&["delete", "demo", "--yes"]).ok();
+}
+
+#[test]
+fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
+    let place = Place::with_storage("upgrade-killed");
+    // Slow enough to be met while it stops.
+    let flags = [
+        "-D",
+        "execution.checkpointing.interval=1h",
+        "--",
+        "--rate",
+        "50",
+        "--slow",
+        "3",
+    ];
+    place.create("demo", &[&STORAGE[..], &flags].concat()).ok();
+    let kill_at = |step: &str, env: &str| {
+        let running = place.start(&["upgrade", "demo", "--env", env]);
+        soon(&format!("the journal is at {step}"), || {
+            (place.journal()["step"] == step).then_some(())
+        });
+        (running, place.journal())
+    };
+
+    // While it stops: a second one is refused, and told who is at it. Then on.
+    let before = place.counted("demo", 100);
+    let (running, journal) = kill_at("stopping", "A=1");
+    place.flink(&["upgrade", "demo", "--env", "B=1"]).exits(8).tells(&[
+        "is being changed",
+        "upgrade to revision 2",
+        journal["holder"]["who"].as_str().unwrap(),
+    ]);
+    running.signal("KILL");
+    running.end();
+    place
+        .flink(&["upgrade", "demo", "--env", "B=1"])
+        .exits(8)
+        .tells(&["is not over", "--continue", "--abort"]);
+    place.flink(&["suspend", "demo"]).exits(8).tells(&["--continue"]);
+    place.flink(&["status", "demo"]);
+    place.flink(&["upgrade", "demo", "--continue"]).ok();
+    place.went_on("demo", before);
+    assert_eq!(place.running_revision(), "2");
+    assert_eq!(
+        place.savepoints("demo").len(),
+        1,
+        "the savepoint was looked up, not repeated"
+    );
+
+    // While it waits: back.
+    let before = place.count("demo");
+    let (running, _) = kill_at("waiting", "A=2");
+    running.signal("KILL");
+    running.end();
+    place
+        .flink(&["upgrade", "demo", "--abort"])
+        .exits(6)
+        .tells(&["runs revision 2 again"]);
+    place.went_on("demo", before);
+    assert_eq!(place.running_revision(), "4");
+    assert_eq!(place.jobmanagers(), 1);
+
+    // While it stops: back, whether or not the savepoint was written by then.
+    let before = place.count("demo");
+    let (running, _) = kill_at("stopping", "A=3");
+    running.signal("KILL");
+    running.end();
+    place.flink(&["upgrade", "demo", "--abort"]).exits(6);
+    place.went_on("demo", before);
+    let env = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["env"].to_string();
+    assert!(env.contains(r#""name":"A","value":"1""#), "{env}");
+
+    // Repeated as it was, it goes on by itself.
+    let before = place.count("demo");
+    let (running, _) = kill_at("saved", "A=4");
+    running.signal("KILL");
+    running.end();
+    place.flink(&["upgrade", "demo", "--env", "A=4"]).ok();
+    place.went_on("demo", before);
+    assert_eq!(place.journal()["step"], "done");
+    place.flink(&["delete", "demo", "--yes"]).ok();
+}
