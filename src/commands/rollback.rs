@@ -5,6 +5,7 @@ use super::savepoint_resume::check_known;
 use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::lock;
 use crate::core::history::{History, OutcomeState, Revision};
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
@@ -39,7 +40,12 @@ pub async fn run(connection: &ConnectionArgs, args: RollbackArgs) -> Result<()> 
     let standing = Standing::read(&cluster, &name).await?;
     check_known(&standing, &cluster)?;
     let history = standing.ledger.history();
-    let revision = pick(&name, history, standing.live_revision(), args.to_revision)?;
+    let picked = pick(&name, history, standing.live_revision(), args.to_revision);
+    let revision = match (picked, history.open_journal()) {
+        // What is not over is the first thing to know.
+        (Err(_), Some(journal)) => return Err(lock::unfinished(&name, journal)),
+        (picked, _) => picked?,
+    };
     let mut wanted = Wanted::revision(revision)?;
     wanted.start = args.from_savepoint;
     change(&cluster, standing, wanted, &args.change, "rollback").await

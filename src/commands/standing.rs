@@ -50,7 +50,9 @@ pub enum Situation {
 impl Standing {
     /// Reads objects and history, side by side.
     pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
-        let (live, ledger) = futures::try_join!(deploy::read(cluster, name), Ledger::open(cluster, name))?;
+        // Both are awaited, so that the error told is always that of the first.
+        let (live, ledger) = futures::join!(deploy::read(cluster, name), Ledger::open(cluster, name));
+        let (live, ledger) = (live?, ledger?);
         Ok(Self {
             name: name.clone(),
             live,

@@ -256,7 +256,7 @@ fn an_interrupted_resume_is_settled_by_the_next_one() {
         .answer(json(&completed()));
     statistics(server);
     dry_runs(server);
-    comes_anew(server, 2);
+    comes_anew(server, 3);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stderr.contains("goes on from s3://b/sp-2"), "{outcome}");
@@ -297,6 +297,7 @@ fn a_deleted_cluster_comes_back_from_its_history() {
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
     server
         .expect(put(HISTORY))
+        .times(2)
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     server.expect(patch(SERVICE).no_query("dryRun")).answer(text(201, "{}"));
     server
