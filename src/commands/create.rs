@@ -62,7 +62,7 @@ impl CreateArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: CreateArgs) -> Result<()> {
-    create_all(connection, args, usize::MAX, &mut Vec::new()).await
+    Box::pin(create_all(connection, args, usize::MAX, &mut Vec::new())).await
 }
 
 /// A cluster whose creation was begun.
