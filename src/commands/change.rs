@@ -10,10 +10,10 @@ use super::spec_args;
 use super::standing::Standing;
 use super::transaction::{self, Drive};
 use super::wanted::Wanted;
-use super::writing::{SavepointFormat, WritingStep};
+use super::writing::{SavepointFormat, all_run};
 use crate::cluster::api::Cluster;
 use crate::cluster::holder::this_process;
-use crate::cluster::{deploy, lock, savepoint};
+use crate::cluster::{deploy, lock};
 use crate::core::history::Limits;
 use crate::core::transaction::{Ending, Journal, Kind};
 use crate::error::Result;
@@ -158,11 +158,11 @@ async fn carry_out(
         ui::warn(&format!("{name}: {lost}"));
         ui::confirm(&format!("give up the state of {name}?"), how.yes)?;
     }
-    if let (Some(job), Ending::Savepoint { .. }) = (&plan.job, &plan.ending) {
+    let job = match (plan.job.clone(), &plan.ending) {
         // Nothing is begun before it can be ended.
-        let mut step = WritingStep::new();
-        savepoint::until_all_run(&standing.flink, job, |writing| step.told(writing)).await?;
-    }
+        (Some(job), Ending::Savepoint { .. }) => Some(all_run(&standing.flink, job).await?),
+        (job, _) => job,
+    };
     if let Some(image) = wanted.image.take() {
         image.push().await?;
     }
@@ -194,7 +194,7 @@ async fn carry_out(
             history.journal = Some(journal.clone());
         })
         .await?;
-    let mut drive = Drive::new(cluster, standing, how.limit()).of_job(plan.job);
+    let mut drive = Drive::new(cluster, standing, how.limit()).of_job(job);
     Box::pin(drive.finish(&heartbeat)).await
 }
 

@@ -2,7 +2,7 @@
 
 use super::hold;
 use super::standing::{Situation, Standing};
-use super::writing::{SavepointFormat, WritingStep};
+use super::writing::{SavepointFormat, WritingStep, all_run};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::cluster::api::Cluster;
@@ -48,7 +48,7 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, r
         Situation::Running(job) => {
             let then = Then::Stop { drain: args.drain };
             let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
-            savepoint::until_all_run(&standing.flink, &job, |_| {}).await?;
+            let job = all_run(&standing.flink, job).await?;
             let origin = standing.origin(reason);
             let now = Timestamp::now().to_string();
             let asked = savepoint::requested(&request.trigger_id, &job.jid, &request.format, &origin, &now);

@@ -8,7 +8,7 @@ use super::launch::{self, LaunchArgs};
 use super::resume_choice::{Choice, choose};
 use super::spec_args::{self, SpecArgs};
 use super::standing::{Situation, Standing};
-use super::writing::{SavepointFormat, WritingStep};
+use super::writing::{SavepointFormat, WritingStep, all_run};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::flink::{SavepointRequest, Then};
@@ -160,11 +160,11 @@ pub async fn resume(
     standing.ledger.keep(args.launch.keep.limits());
     let asked = match &situation {
         Situation::Running(job) if !choice.cancel => {
-            savepoint::until_all_run(&standing.flink, job, |_| {}).await?;
+            let job = all_run(&standing.flink, job.clone()).await?;
             let then = Then::Stop { drain: args.drain };
             let format = args.savepoint_format.as_rest();
             let request = SavepointRequest::new(format, args.spec.savepoint_dir(), then);
-            Some((job.clone(), request))
+            Some((job, request))
         }
         _ => None,
     };

@@ -2,9 +2,12 @@
 
 use std::io::IsTerminal;
 
-use crate::cluster::savepoint::Writing;
+use crate::cluster::flink::Flink;
+use crate::cluster::savepoint::{self, Writing};
 use crate::core::bytes;
+use crate::core::diagnosis::JobOverview;
 use crate::core::names::ClusterName;
+use crate::error::Result;
 use crate::ui;
 
 /// Form of a savepoint.
@@ -87,4 +90,13 @@ impl WritingStep {
     pub fn done(self, text: &str) {
         self.step.done(text);
     }
+}
+
+/// Waits until all tasks of a job run, so that nothing is begun before a savepoint of it can be taken.
+pub async fn all_run(flink: &Flink, job: JobOverview) -> Result<JobOverview> {
+    if job.can_be_saved() {
+        return Ok(job);
+    }
+    let mut step = WritingStep::new();
+    savepoint::until_all_run(flink, &job, |writing| step.told(writing)).await
 }

@@ -62,7 +62,7 @@ fn a_savepoint_that_fails_leaves_the_job_running() {
     let server = &sandbox.server;
     let trace =
         "java.util.concurrent.CompletionException: x\nCaused by: java.io.IOException: No space left on device\n";
-    stop_begins(server, 2);
+    stop_begins(server, 3);
     savepoint_fails(server, trace);
     stands(server, "RUNNING", false);
     tells(server, 0, "a.Old: x", false);
@@ -93,7 +93,7 @@ fn a_savepoint_that_breaks_its_task_is_told_with_what_became_of_the_job() {
     ] {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;
-        stop_begins(server, 2);
+        stop_begins(server, 3);
         savepoint_fails(
             server,
             &format!("java.util.concurrent.CompletionException: x\nCaused by: a.CheckpointException: {reason}\n"),
@@ -113,7 +113,7 @@ fn a_savepoint_that_breaks_its_task_is_told_with_what_became_of_the_job() {
 fn an_older_failure_is_not_taken_for_that_of_the_savepoint() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    stop_begins(server, 2);
+    stop_begins(server, 3);
     savepoint_fails(server, "a.CheckpointException: FailoverRegion is restarting.\n");
     for new in [false, false, true] {
         stands(server, "RUNNING", true);
@@ -143,7 +143,7 @@ fn a_savepoint_is_asked_for_when_all_tasks_run_and_once_more_where_they_were_res
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(json(&completed()));
     statistics(server);
-    comes_anew(server, 5);
+    comes_anew(server, 6);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     // Each request has a trigger ID of its own, and both are in the history.

@@ -15,11 +15,11 @@ const RESTART: Duration = Duration::from_secs(90);
 /// Longest time between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Waits until all tasks of a job run, beginning with what is known of it.
+/// Waits until all tasks of a job run, beginning with what is known of it, and gives what is known of it then.
 ///
 /// # Errors
 /// Conflict, when the job ends meanwhile; timed out, when they do not all run in time. Nothing was asked for then.
-pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMut(Writing)) -> Result<()> {
+pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMut(Writing)) -> Result<JobOverview> {
     let begun = Instant::now();
     let mut last_answer = begun;
     let mut wait = MIN_POLL;
@@ -32,7 +32,7 @@ pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMu
             ));
         }
         if job.can_be_saved() {
-            return Ok(());
+            return Ok(job);
         }
         let tasks = job.tasks;
         if begun.elapsed() > RESTART {
