@@ -70,6 +70,13 @@ enum Command {
     Resume(Box<commands::resume::PlainResumeArgs>),
     Delete(Box<commands::delete::DeleteArgs>),
     Image(commands::image::ImageArgs),
+    Edit(Box<commands::edit::EditArgs>),
+    Set(Box<commands::set::SetArgs>),
+    History(commands::history::HistoryArgs),
+    Diff(Box<commands::diff::DiffArgs>),
+    Export(commands::export::ExportArgs),
+    Adopt(Box<commands::adopt::AdoptArgs>),
+    Clone(Box<commands::clone::CloneArgs>),
     Manifests(commands::manifests::ManifestsArgs),
     Completion(commands::completion::CompletionArgs),
     Version(commands::version::VersionArgs),
@@ -94,6 +101,9 @@ impl Command {
                 | Self::Completion(_)
                 | Self::Version(_)
                 | Self::Image(_)
+                | Self::History(_)
+                | Self::Diff(_)
+                | Self::Export(_)
         )
     }
 
@@ -174,6 +184,13 @@ async fn run_and_suggest(cli: Cli) -> Result<()> {
 async fn run(cli: Cli) -> Result<()> {
     let connection = cli.connection;
     match cli.command {
+        Command::Edit(args) => Box::pin(commands::edit::run(&connection, *args)).await,
+        Command::Set(args) => Box::pin(commands::set::run(&connection, *args)).await,
+        Command::History(args) => commands::history::run(&connection, args).await,
+        Command::Diff(args) => Box::pin(commands::diff::run(&connection, *args)).await,
+        Command::Export(args) => commands::export::run(&connection, args).await,
+        Command::Adopt(args) => Box::pin(commands::adopt::run(&connection, *args)).await,
+        Command::Clone(args) => Box::pin(commands::clone::run(&connection, *args)).await,
         Command::Run(args) => Box::pin(commands::run::run(&connection, *args)).await,
         Command::Events(args) => Box::pin(commands::events::run(&connection, &args)).await,
         Command::Exceptions(args) => commands::exceptions::run(&connection, args).await,

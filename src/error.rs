@@ -26,6 +26,10 @@ pub enum Kind {
     Unreachable,
     /// Something else changed, holds or occupies what the command needs.
     Conflict,
+    /// `diff` found a difference; not a failure.
+    Differs,
+    /// A failure of `diff`, whose exit code 1 says that something differs.
+    NotCompared,
     /// Ctrl-C, or a prompt answered with no.
     Interrupted,
 }
@@ -35,7 +39,7 @@ impl Kind {
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Failure => 1,
+            Self::Failure | Self::Differs => 1,
             Self::Usage => 2,
             Self::NotFound => 3,
             Self::Forbidden => 4,
@@ -43,6 +47,7 @@ impl Kind {
             Self::JobFailed => 6,
             Self::Unreachable => 7,
             Self::Conflict => 8,
+            Self::NotCompared => 9,
             Self::Interrupted => 130,
         }
     }

@@ -21,11 +21,13 @@ const NODES: Resource = core("Node", "nodes");
 const RESOURCE_QUOTAS: Resource = core("ResourceQuota", "resourcequotas");
 const ACCESS_REVIEWS: Resource = Resource {
     group: "authorization.k8s.io",
+    version: "v1",
     kind: "SelfSubjectAccessReview",
     plural: "selfsubjectaccessreviews",
 };
 const LOCAL_ACCESS_REVIEWS: Resource = Resource {
     group: "authorization.k8s.io",
+    version: "v1",
     kind: "LocalSubjectAccessReview",
     plural: "localsubjectaccessreviews",
 };
@@ -35,6 +37,7 @@ const AT_A_TIME: usize = 16;
 const fn core(kind: &'static str, plural: &'static str) -> Resource {
     Resource {
         group: "",
+        version: "v1",
         kind,
         plural,
     }

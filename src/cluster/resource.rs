@@ -9,6 +9,8 @@ use std::fmt;
 pub struct Resource {
     /// API group; empty for the core group.
     pub group: &'static str,
+    /// Version of the API.
+    pub version: &'static str,
     /// Kind, such as `Job`.
     pub kind: &'static str,
     /// Name in paths and in RBAC rules, such as `jobs`.
@@ -32,19 +34,30 @@ pub const EVENTS: Resource = core("Event", "events");
 /// Jobs (batch/v1).
 pub const JOBS: Resource = Resource {
     group: "batch",
+    version: "v1",
     kind: "Job",
     plural: "jobs",
 };
 /// Deployments (apps/v1).
 pub const DEPLOYMENTS: Resource = Resource {
     group: "apps",
+    version: "v1",
     kind: "Deployment",
     plural: "deployments",
+};
+
+/// FlinkDeployments of Flink's operator (flink.apache.org/v1beta1).
+pub const FLINK_DEPLOYMENTS: Resource = Resource {
+    group: "flink.apache.org",
+    version: "v1beta1",
+    kind: "FlinkDeployment",
+    plural: "flinkdeployments",
 };
 
 const fn rbac(kind: &'static str, plural: &'static str) -> Resource {
     Resource {
         group: "rbac.authorization.k8s.io",
+        version: "v1",
         kind,
         plural,
     }
@@ -53,6 +66,7 @@ const fn rbac(kind: &'static str, plural: &'static str) -> Resource {
 const fn core(kind: &'static str, plural: &'static str) -> Resource {
     Resource {
         group: "",
+        version: "v1",
         kind,
         plural,
     }
@@ -64,7 +78,7 @@ impl Resource {
     pub fn path(self, namespace: Option<&str>) -> String {
         let root = match self.group {
             "" => "/api/v1".to_owned(),
-            group => format!("/apis/{group}/v1"),
+            group => format!("/apis/{group}/{}", self.version),
         };
         match namespace {
             Some(namespace) => format!("{root}/namespaces/{namespace}/{}", self.plural),
@@ -77,7 +91,7 @@ impl Resource {
     pub fn api_version(self) -> String {
         match self.group {
             "" => "v1".to_owned(),
-            group => format!("{group}/v1"),
+            group => format!("{group}/{}", self.version),
         }
     }
 

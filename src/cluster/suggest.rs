@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 /// Namespaces, which nothing else here asks for as a list.
 const NAMESPACES: Resource = Resource {
     group: "",
+    version: "v1",
     kind: "Namespace",
     plural: "namespaces",
 };

@@ -134,7 +134,12 @@ pub async fn create_all(
                 rights: spec.creates_rbac(),
             },
         });
-        create(&cluster, spec, &templates, own.is_some(), &args).await?;
+        let how = How {
+            spec: &args.spec,
+            launch: &args.launch,
+            command: "create",
+        };
+        create(&cluster, spec, &templates, own.is_some(), &how).await?;
     }
     Ok(())
 }
@@ -177,10 +182,21 @@ async fn with_image(args: &SpecArgs, spec: Spec) -> Result<(Spec, Option<JobImag
     Ok((Spec::resolve(layer)?, image))
 }
 
-async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, args: &CreateArgs) -> Result<()> {
+/// How a cluster is created.
+pub struct How<'a> {
+    /// The flags that may say how its image is built.
+    pub spec: &'a SpecArgs,
+    /// How it is launched.
+    pub launch: &'a LaunchArgs,
+    /// What the history calls it.
+    pub command: &'a str,
+}
+
+/// Creates one cluster.
+pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, how: &How<'_>) -> Result<()> {
     connect::check_namespace(cluster.namespace())?;
-    let launch = &args.launch;
-    let (spec, image) = with_image(&args.spec, spec).await?;
+    let (launch, command) = (how.launch, how.command);
+    let (spec, image) = with_image(how.spec, spec).await?;
     let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
     let (preflight, allowed, ledger) = futures::join!(
         deploy::preflight(cluster, &draft),
@@ -209,7 +225,7 @@ async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool,
         image.push().await?;
     }
     let generation = ledger.history().next_revision();
-    launch::launch(cluster, &mut ledger, &spec, templates, own, generation, "create").await?;
+    launch::launch(cluster, &mut ledger, &spec, templates, own, generation, command).await?;
     if spec.layer.ha.is_none() {
         ui::note(
             "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",
@@ -221,7 +237,12 @@ async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool,
         ui::note(&format!("{name} is suspended: `kubectl flink resume {name}` starts it"));
         return Ok(());
     }
-    launch.report(cluster, &spec, "created", &draft).await
+    let done = match command {
+        "adopt" => "adopted",
+        "clone" => "cloned",
+        _ => "created",
+    };
+    launch.report(cluster, &spec, done, &draft).await
 }
 
 /// A job that starts afresh does not take up what its history has; nobody shall find that out later.

@@ -200,21 +200,7 @@ pub async fn launch(
     command: &str,
 ) -> Result<Manifests> {
     let manifests = manifests::build(spec, templates, cluster.namespace(), generation)?;
-    let revision = Revision {
-        number: generation,
-        created_at: Timestamp::now().to_string(),
-        command: command.to_owned(),
-        by: Some(who()),
-        outcome: None,
-        spec: flink_deployment::write(&spec.layer),
-        templates: own_templates.then(|| {
-            [
-                templates.service.clone(),
-                templates.job.clone(),
-                templates.deployment.clone(),
-            ]
-        }),
-    };
+    let revision = revision(spec, templates, own_templates, generation, command);
     let now = revision.created_at.clone();
     let holds = ledger.holds();
     let recorded = ledger.update(move |history| {
@@ -229,4 +215,23 @@ pub async fn launch(
     recorded?;
     ledger.leave();
     Ok(manifests)
+}
+
+/// A cluster that is being made, as an entry of its history.
+pub fn revision(spec: &Spec, templates: &Templates, own_templates: bool, generation: u64, command: &str) -> Revision {
+    Revision {
+        number: generation,
+        created_at: Timestamp::now().to_string(),
+        command: command.to_owned(),
+        by: Some(who()),
+        outcome: None,
+        spec: flink_deployment::write(&spec.layer),
+        templates: own_templates.then(|| {
+            [
+                templates.service.clone(),
+                templates.job.clone(),
+                templates.deployment.clone(),
+            ]
+        }),
+    }
 }

@@ -6,6 +6,7 @@ use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
+use super::list_deleted;
 use crate::cluster::changes::changes;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::live::{LiveJobs, live_jobs};
@@ -40,6 +41,9 @@ pub struct ListArgs {
     /// After the list, print a line for each change
     #[arg(short, long)]
     watch: bool,
+    /// List the clusters that exist only as history: `savepoint-resume` brings one back
+    #[arg(long, conflicts_with_all = ["live", "watch", "selector", "sort_by"])]
+    deleted: bool,
     /// Leave the line with the columns' names out
     #[arg(long)]
     no_headers: bool,
@@ -51,6 +55,16 @@ pub struct ListArgs {
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     let cluster = connect(connection)?;
+    if args.deleted {
+        return list_deleted::run(
+            &cluster,
+            args.all_namespaces,
+            &args.names,
+            args.output,
+            !args.no_headers,
+        )
+        .await;
+    }
     let wanted = Wanted {
         namespace: (!args.all_namespaces).then(|| cluster.namespace().to_owned()),
         selector: args.selector.clone().filter(|selector| !selector.trim().is_empty()),

@@ -316,7 +316,8 @@ fn absolute(jar: &str) -> String {
     }
 }
 
-fn check_key(key: &str, said: &str) -> Result<()> {
+/// Refuses a configuration key that would change nothing, or that the plugin sets itself.
+pub fn check_key(key: &str, said: &str) -> Result<()> {
     if let Some(instead) = owned_key(key) {
         return Err(Error::usage(format!(
             "{said}{key}: the plugin sets this key, use {instead}"

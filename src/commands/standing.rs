@@ -12,7 +12,7 @@ use crate::cluster::ledger::Ledger;
 use crate::cluster::savepoint::{self, Origin, Patience};
 use crate::core::adopt::adopt;
 use crate::core::diagnosis::JobOverview;
-use crate::core::history::Revision;
+use crate::core::history::{History, Revision};
 use crate::core::layer::Layer;
 use crate::core::manifests::{FLINK_VERSION, Manifests, PARALLELISM, REVISION};
 use crate::core::names::ClusterName;
@@ -208,7 +208,7 @@ impl Standing {
             .ledger
             .history()
             .open_savepoints()
-            .any(|open| open.reason != "savepoint");
+            .any(|open| !["savepoint", "clone"].contains(&open.reason.as_str()));
         let settled = savepoint::settle(&self.flink, &mut self.ledger, patience).await?;
         if stops && settled.is_some() && self.job_end().is_none() && savepoint::ends(&self.flink).await? {
             return Ok(Situation::Ended);
@@ -335,6 +335,25 @@ impl Standing {
             revision: annotation(manifests::REVISION).and_then(|number| number.parse().ok()),
         }
     }
+}
+
+/// The revision of this number.
+///
+/// # Errors
+/// Not found, with the numbers that there are.
+pub fn find_revision<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
+    history.revision(number).ok_or_else(|| {
+        let numbers: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();
+        let error = Error::new(
+            Kind::NotFound,
+            format!("the history of {name} has no revision {number}"),
+        );
+        if numbers.is_empty() {
+            error
+        } else {
+            error.hint(format!("it has {}", numbers.join(", ")))
+        }
+    })
 }
 
 /// The templates of a revision, and whether they are worth keeping.

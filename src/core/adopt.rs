@@ -9,6 +9,7 @@ use super::arguments::JobManagerArguments;
 use super::layer::{JobId, Layer};
 use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
 use super::names::ClusterName;
+use super::pod_template::unescape_dollar;
 use super::template::{self, Templates};
 use crate::error::{Error, Result};
 
@@ -100,8 +101,8 @@ pub fn adopt(
     }
     let mut list: Vec<Value> = word.into_iter().map(Value::from).collect();
     list.extend(flink_options(&tokens));
-    if is("parallelism.default").is_some() || new.parallelism.is_some() {
-        list.push(json!("-Dparallelism.default=${FLINK_JOB_PARALLELISM}"));
+    if is("parallelism.default").is_none() && new.parallelism.is_some() {
+        list.push(json!(PARALLELISM_OPTION));
     }
     list.push(json!("${FLINK_JOB_ARGUMENTS}"));
     if new.arguments.is_none() {
@@ -121,6 +122,41 @@ pub fn adopt(
     Ok((templates, layer))
 }
 
+/// The same for a cluster that becomes the plugin's own, as a revision of its history: with the program's arguments and
+/// the parallelism in the layer, where later flags can change them.
+///
+/// # Errors
+/// As [`adopt`].
+pub fn take_over(name: &ClusterName, service: &Value, job: &Value, deployment: &Value) -> Result<(Templates, Layer)> {
+    let (_, as_it_is) = adopt(name, service, job, deployment, &Layer::default())?;
+    let mut tokens = arguments(&cleaned(job))?;
+    if !tokens.is_empty() {
+        tokens.remove(0);
+    }
+    let known = JobManagerArguments::parse(&tokens)?;
+    let plain: Vec<(String, bool)> = known.program.iter().map(|text| unescape_dollar(text)).collect();
+    // What Kubernetes expands cannot be said in a layer, and stays in the template.
+    let expands = plain.iter().any(|(_, expands)| *expands);
+    let said = Layer {
+        arguments: (!expands && !plain.is_empty()).then(|| plain.into_iter().map(|(text, _)| text).collect()),
+        parallelism: as_it_is.parallelism,
+        ..Layer::default()
+    };
+    let started = Layer {
+        from_savepoint: known.from_savepoint,
+        allow_non_restored_state: known.allow_non_restored_state.then_some(true),
+        ..Layer::default()
+    };
+    let (templates, layer) = adopt(name, service, job, deployment, &said)?;
+    Ok((
+        templates,
+        said.over(started).over(Layer {
+            task_managers: as_it_is.task_managers,
+            ..layer
+        }),
+    ))
+}
+
 /// The number of TaskManagers: of a suspended cluster, before it was suspended.
 fn replicas(deployment: &Value) -> Option<u32> {
     let live = deployment["spec"]["replicas"].as_u64().filter(|replicas| *replicas > 0);
@@ -133,7 +169,10 @@ fn replicas(deployment: &Value) -> Option<u32> {
     live.and_then(|replicas| u32::try_from(replicas).ok()).or_else(before)
 }
 
-/// The options without those that a resume sets anew, and without the parallelism, which becomes a variable.
+/// The parallelism as a variable.
+const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
+
+/// The options without those that a resume sets anew, and with the parallelism as a variable.
 fn flink_options(tokens: &[String]) -> Vec<Value> {
     let mut kept = Vec::new();
     let mut rest = tokens.iter().peekable();
@@ -143,9 +182,12 @@ fn flink_options(tokens: &[String]) -> Vec<Value> {
                 rest.next();
             }
             "-n" | "--allowNonRestoredState" | "--" => {}
-            text if text.starts_with("--fromSavepoint=") || text.starts_with("-Dparallelism.default=") => {}
+            text if text.starts_with("--fromSavepoint=") => {}
+            // In its place, so that the order is what it was.
+            text if text.starts_with("-Dparallelism.default=") => kept.push(json!(PARALLELISM_OPTION)),
             "-D" if rest.peek().is_some_and(|pair| pair.starts_with("parallelism.default=")) => {
                 rest.next();
+                kept.push(json!(PARALLELISM_OPTION));
             }
             text => kept.push(json!(text)),
         }
@@ -315,6 +357,47 @@ mod tests {
         assert_eq!(
             made.deployment["spec"]["template"]["spec"]["containers"][0]["image"],
             "job:2"
+        );
+    }
+
+    /// As a revision of the history it makes the same objects, and flags can change all of it.
+    #[test]
+    fn what_is_taken_over_is_made_again_as_it_is() {
+        let [service, mut job, deployment] = live();
+        let name = ClusterName::new("demo").unwrap();
+        let arguments =
+            |made: &manifests::Manifests| made.job["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+        let made = |layer: Layer, templates: &Templates| {
+            let spec = Spec::resolve(layer).unwrap();
+            manifests::build(&spec, templates, "ns", 1).unwrap()
+        };
+        let (templates, layer) = take_over(&name, &service, &job, &deployment).unwrap();
+        // Kubernetes puts something in, which only the template can say.
+        assert_eq!(layer.arguments, None);
+        assert_eq!(
+            arguments(&made(layer, &templates)),
+            job["spec"]["template"]["spec"]["containers"][0]["args"]
+        );
+
+        let args = &mut job["spec"]["template"]["spec"]["containers"][0]["args"];
+        args[8] = json!("plain");
+        let live_args = args.clone();
+        let (templates, layer) = take_over(&name, &service, &job, &deployment).unwrap();
+        let texts = ["--input", "plain", "$x"].map(ToOwned::to_owned);
+        assert_eq!(layer.arguments.as_deref(), Some(&texts[..]));
+        assert_eq!(
+            arguments(&made(layer.clone(), &templates)).as_array().unwrap()[..8],
+            live_args.as_array().unwrap()[..8]
+        );
+        let new = Layer {
+            arguments: Some(vec!["--other".into()]),
+            parallelism: Some(5),
+            ..Layer::default()
+        };
+        let changed = arguments(&made(new.over(layer), &templates)).to_string();
+        assert!(
+            changed.contains("parallelism.default=5") && !changed.contains("--input"),
+            "{changed}"
         );
     }
 }

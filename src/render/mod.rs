@@ -2,6 +2,7 @@
 //!
 //! Everything here gives text; [`crate::ui::data`] writes it.
 
+mod diff;
 pub mod draw;
 mod findings;
 pub mod image;
@@ -12,6 +13,7 @@ mod table;
 pub mod top;
 mod why;
 
+pub use diff::diff;
 pub use findings::findings;
 pub use printer::{Item, Printer};
 pub use structured::{document, line, list};

@@ -7,8 +7,8 @@ use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, cut, delete, get, json, patch, post, put, status, text};
 use crate::snapshot;
 
-const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
-const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
+pub const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
+pub const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
 pub const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
 pub const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
 pub const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";

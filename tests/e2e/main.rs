@@ -16,6 +16,7 @@ mod dry_run;
 mod flink;
 mod high_availability;
 mod image;
+mod inout;
 mod lifecycle;
 mod native_state;
 mod node_port;

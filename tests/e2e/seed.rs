@@ -26,7 +26,7 @@ const TEMPLATES: [(&str, &str); 3] = [
 ];
 
 /// What stands for FLINK_JOB_ARGUMENTS: items of a list in a template.
-const ARGUMENTS: &str = r#""--job-classname", "org.kubectlflink.jobs.CountingJob", "-Dstate.savepoints.dir=file:///storage/savepoints", "-Dmetrics.fetcher.update-interval=500", "--rate", "50""#;
+pub const ARGUMENTS: &str = r#""--job-classname", "org.kubectlflink.jobs.CountingJob", "-Dstate.savepoints.dir=file:///storage/savepoints", "-Dmetrics.fetcher.update-interval=500", "--rate", "50""#;
 
 /// The same without `-D`: those go to the TaskManagers too when the plugin renders them, as they must.
 const PLAIN_ARGUMENTS: &str = r#""--job-classname", "org.kubectlflink.jobs.CountingJob", "--rate", "50""#;
@@ -53,7 +53,7 @@ fn variables(parallelism: &str, arguments: &str) -> [(&'static str, String); 4] 
 }
 
 /// The objects by envsubst, mended for a Kubernetes of today.
-fn by_hand(place: &Place, parallelism: &str, arguments: &str) -> Vec<Value> {
+pub fn by_hand(place: &Place, parallelism: &str, arguments: &str) -> Vec<Value> {
     let object = |template: &str| {
         let mended = template.replace("extensions/v1beta1", "apps/v1").replace(
             "  replicas:",
@@ -72,7 +72,7 @@ fn by_hand(place: &Place, parallelism: &str, arguments: &str) -> Vec<Value> {
 }
 
 /// Adds what every user of these templates had to add for savepoints: a volume.
-fn with_volume(mut object: Value) -> Value {
+pub fn with_volume(mut object: Value) -> Value {
     let pod = object.pointer_mut("/spec/template/spec").and_then(Value::as_object_mut);
     if let Some(pod) = pod {
         pod["containers"][0]["volumeMounts"] = json!([{ "name": "storage", "mountPath": "/storage" }]);

@@ -155,31 +155,39 @@ pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Prefl
 /// # Errors
 /// The first refusal, in the order Service, Job, Deployment.
 pub async fn preflight_resume(cluster: &Cluster, manifests: &Manifests) -> Result<Vec<String>> {
+    let (applied, access) = futures::join!(dry_run(cluster, manifests), access::preflight(cluster, manifests));
+    access?;
+    let mut warnings: Vec<String> = applied?.into_iter().flat_map(|applied| applied.warnings).collect();
+    warnings.sort();
+    warnings.dedup();
+    Ok(warnings)
+}
+
+/// What the server would make of the three objects if the Job were made anew: its name is another one in the answer.
+///
+/// # Errors
+/// The first refusal, in the order Service, Job, Deployment.
+pub async fn dry_run(cluster: &Cluster, manifests: &Manifests) -> Result<[Applied; 3]> {
     let mut job = manifests.job.clone();
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let stand_in = format!("{}x", &name[..name.len().saturating_sub(1)]);
     job["metadata"]["name"] = json!(stand_in);
     let target = Target::collection("create", JOBS, Some(cluster.namespace()));
-    let (service, job, deployment, access) = futures::join!(
+    let (service, job, deployment) = futures::join!(
         apply(cluster, &manifests.service, Mode::DryRun),
         cluster.create(&target, &job, Mode::DryRun),
         apply(cluster, &manifests.deployment, Mode::DryRun),
-        access::preflight(cluster, manifests),
     );
-    access?;
     // Nobody knows the other name.
     let job = job.map_err(|error| Error {
         message: error.message.replace(&stand_in, &name),
         ..error
     });
-    let mut warnings = Vec::new();
-    for (result, object) in [service, job, deployment].into_iter().zip(manifests.in_order()) {
-        let applied = result.map_err(|error| in_create(error, object))?;
-        warnings.extend(applied.warnings);
-    }
-    warnings.sort();
-    warnings.dedup();
-    Ok(warnings)
+    Ok([
+        service.map_err(|error| in_create(error, &manifests.service))?,
+        job.map_err(|error| in_create(error, &manifests.job))?,
+        deployment.map_err(|error| in_create(error, &manifests.deployment))?,
+    ])
 }
 
 /// Whether no JobManager of the cluster's Job ever ran: it has no Pods, or they wait for their image or a node.

@@ -428,15 +428,6 @@ fn role(object: &mut Value, spec: &Spec, role: &RoleLayer, words: [&str; 2]) -> 
         let references: Vec<_> = secrets.iter().map(|name| json!({ "name": name })).collect();
         pod.insert("imagePullSecrets".to_owned(), json!(references));
     }
-    let exact: Vec<(&str, &str)> = [
-        ("requests", "memory"),
-        ("requests", "cpu"),
-        ("limits", "memory"),
-        ("limits", "cpu"),
-    ]
-    .into_iter()
-    .filter(|(list, name)| pod_template::says_exactly(role, list, name))
-    .collect();
     let main = main_container(object)?;
     main.insert("image".to_owned(), json!(spec.image));
     if let Some(policy) = layer.image_pull_policy {
@@ -450,7 +441,7 @@ fn role(object: &mut Value, spec: &Spec, role: &RoleLayer, words: [&str; 2]) -> 
         let Some(amount) = amount else { continue };
         for kind in ["requests", "limits"] {
             // What a pod template says of the amount beside the role's own stays: a lower request, or no limit.
-            if exact.iter().any(|(list, name)| *list == kind && *name == resource) {
+            if pod_template::says_exactly(role, kind, resource) {
                 continue;
             }
             let resources = main.entry("resources").or_insert_with(|| json!({}));

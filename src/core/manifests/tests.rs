@@ -298,6 +298,21 @@ fn exact_amounts_of_a_file_stay() {
         made("{requests: {memory: 1024m, cpu: 0.5}, limits: {memory: 2048m}}"),
         json!({"requests": {"memory": "1Gi", "cpu": "500m"}, "limits": {"memory": "2Gi"}})
     );
+    // A process that is smaller than its limit, as a cluster made by hand may have it.
+    let template = json!({"spec": {"containers": [{"name": pod_template::MAIN_CONTAINER,
+        "resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "3Gi"}}}]}});
+    let roomy = self::made(Layer {
+        task_manager: RoleLayer {
+            memory: Some(quantity::memory_flink("2g").unwrap()),
+            pod_template: Some(template),
+            ..RoleLayer::default()
+        },
+        ..layer()
+    });
+    assert_eq!(
+        container(&roomy.deployment)["resources"],
+        json!({"requests": {"memory": "2Gi"}, "limits": {"memory": "3Gi"}})
+    );
     assert_eq!(
         made("{requests: {memory: 2Gi}}"),
         json!({"requests": {"memory": "2Gi"}, "limits": {}})

@@ -7,6 +7,7 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -115,8 +116,8 @@ pub fn add_log_configuration(template: &mut Value, container: &str, files: &BTre
     Ok(())
 }
 
-/// Whether the role's own pod template says a request of the resource `name` below the role's amount, or that it has no
-/// limit: these come from a file's requests and limits, see [`crate::core::flink_deployment`], and go with the amount.
+/// Whether the role's own pod template says an amount of the resource `name` that goes with the role's: a lower request, a
+/// higher limit, or none. These come from a file's requests and limits, see [`crate::core::flink_deployment`].
 #[must_use]
 pub fn says_exactly(role: &RoleLayer, list: &str, name: &str) -> bool {
     let containers = role
@@ -127,18 +128,18 @@ pub fn says_exactly(role: &RoleLayer, list: &str, name: &str) -> bool {
         .into_iter()
         .flatten()
         .find(|container| container["name"] == MAIN_CONTAINER);
-    let said = main.and_then(|main| main["resources"][list].as_object()?.get(name));
-    match said {
-        Some(Value::Null) => list == "limits",
-        Some(amount) if list == "requests" => {
-            let text = amount.as_str().map_or_else(|| amount.to_string(), ToOwned::to_owned);
-            if name == "cpu" {
-                quantity::cpu(&text).ok() < role.cpu
-            } else {
-                quantity::memory_kubernetes(&text).ok() < role.memory
-            }
-        }
-        _ => false,
+    let Some(said) = main.and_then(|main| main["resources"][list].as_object()?.get(name)) else {
+        return false;
+    };
+    let text = said.as_str().map_or_else(|| said.to_string(), ToOwned::to_owned);
+    let order = if name == "cpu" {
+        quantity::cpu(&text).ok().partial_cmp(&role.cpu)
+    } else {
+        quantity::memory_kubernetes(&text).ok().partial_cmp(&role.memory)
+    };
+    match list {
+        "limits" => said.is_null() || order == Some(Ordering::Greater),
+        _ => order == Some(Ordering::Less),
     }
 }
 
@@ -192,6 +193,25 @@ pub fn escape_dollar(text: &str) -> String {
     }
     escaped.push_str(rest);
     escaped
+}
+
+/// What a process is given for `text` in arguments or environment values, and whether Kubernetes puts a variable in: that
+/// place is left as it stands. The opposite of [`escape_dollar`].
+#[must_use]
+pub fn unescape_dollar(text: &str) -> (String, bool) {
+    let (mut plain, mut expands) = (String::with_capacity(text.len()), false);
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        plain.push_str(&rest[..=at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            rest = after;
+        } else if rest.starts_with('(') && rest.contains(')') {
+            expands = true;
+        }
+    }
+    plain.push_str(rest);
+    (plain, expands)
 }
 
 /// Name of the volume of a claim. Claims may have dots and 253 characters, volumes neither.

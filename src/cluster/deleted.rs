@@ -1,0 +1,72 @@
+//! Histories whose clusters are gone.
+//!
+//! Two round trips deep: lists of the names, side by side, and then the histories that are left, side by side. A history
+//! can have hundreds of KiB, so those of clusters that are there are never read.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::api::Cluster;
+use super::resource::{CONFIG_MAPS, Target};
+use super::tables::{Wanted, list};
+use crate::core::history::{HISTORY, History};
+use crate::core::listing::Key;
+use crate::core::names::{APP_LABEL, COMPONENT_LABEL};
+use crate::error::Result;
+
+/// Asks for the metadata of objects alone.
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
+/// Histories that are read at a time.
+const SIDE_BY_SIDE: usize = 16;
+
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: Value,
+}
+
+/// The histories of clusters of which there is no object, in a namespace or in all (`None`), by namespace and name. A
+/// history that is not understood is an error of its own.
+pub async fn deleted(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<(Key, Result<History>)>> {
+    let target = Target::collection("list", CONFIG_MAPS, namespace);
+    let query = format!("labelSelector={COMPONENT_LABEL}%3D{HISTORY}%2C{APP_LABEL}");
+    let mut body = Vec::new();
+    let mut sink = |piece: &[u8]| body.extend_from_slice(piece);
+    let wanted = Wanted {
+        namespace: namespace.map(ToOwned::to_owned),
+        ..Wanted::default()
+    };
+    let (read, there) = futures::join!(
+        cluster.stream(&target, &query, METADATA, &mut sink),
+        list(cluster, &wanted)
+    );
+    read?;
+    let (there, _) = there?;
+    let found: List = serde_json::from_slice(&body).map_err(|e| cluster.not_understood(&target, &e))?;
+    let mut gone: Vec<Key> = found
+        .items
+        .iter()
+        .filter_map(|item| {
+            Some(Key {
+                namespace: item.metadata["namespace"].as_str()?.to_owned(),
+                name: item.metadata["labels"][APP_LABEL].as_str()?.to_owned(),
+            })
+        })
+        .filter(|key| !there.contains_key(key))
+        .collect();
+    gone.sort();
+    let read = stream::iter(gone).map(|key| async move {
+        let name = format!("{}-{HISTORY}", key.name);
+        let target = Target::object("get", CONFIG_MAPS, &key.namespace, &name);
+        let object: Option<Value> = cluster.get(&target).await?;
+        Ok(object.map(|object| (key, History::from_config_map(&object))))
+    });
+    let all: Vec<Option<_>> = read.buffered(SIDE_BY_SIDE).try_collect().await?;
+    Ok(all.into_iter().flatten().collect())
+}

@@ -1,0 +1,163 @@
+//! `adopt`: a cluster that others made becomes one of the plugin's.
+
+use super::adopt_flinkdeployment;
+use super::launch::LaunchArgs;
+use super::spec_args::SpecArgs;
+use super::standing::Standing;
+use crate::cluster::api::{Cluster, Mode};
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::lock;
+use crate::cluster::takeover::take_over;
+use crate::core::adopt;
+use crate::core::flink_deployment;
+use crate::core::layer::Layer;
+use crate::core::names::{ClusterName, MASTER, TASK_MANAGER};
+use crate::core::spec::Spec;
+use crate::core::takeover::{Marks, former_owners, labelled, marked};
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Take over a cluster that was made by hand, by another tool, or by Flink's operator
+///
+/// The Service, the Job and the Deployment of NAME become the plugin's: it owns their fields, labels them, and writes what
+/// they are into the history as a revision. Nothing that runs is changed, no Pod is restarted.
+///
+/// With --from-flinkdeployment a new cluster is made from a FlinkDeployment in the namespace, and from its last savepoint.
+/// Its own deployment must be stopped before: the plugin does not touch it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink adopt demo\n  \
+    kubectl flink adopt --from-flinkdeployment orders\n  \
+    kubectl flink adopt orders-new --from-flinkdeployment orders --from-savepoint s3://bucket/savepoint-1")]
+pub struct AdoptArgs {
+    /// Name of the cluster; that of the FlinkDeployment where none is given
+    #[arg(value_name = "NAME", required_unless_present = "from_flinkdeployment")]
+    pub(super) name: Option<String>,
+    /// FlinkDeployment to make the cluster from
+    #[arg(long, value_name = "NAME")]
+    pub(super) from_flinkdeployment: Option<String>,
+    #[command(flatten)]
+    pub(super) launch: LaunchArgs,
+    #[command(flatten)]
+    pub(super) spec: SpecArgs,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: AdoptArgs) -> Result<()> {
+    let Some(source) = args.from_flinkdeployment.clone() else {
+        let name = ClusterName::new(args.name.as_deref().unwrap_or_default())?;
+        if args.spec.layer()? != Layer::default() {
+            return Err(
+                Error::usage("a cluster is taken over as it is, so no flag can change it")
+                    .hint(format!("`kubectl flink upgrade {name}` changes it then")),
+            );
+        }
+        args.launch
+            .refuse_client_dry_run("what is taken over is in the API server")?;
+        let cluster = connect(connection)?;
+        connect::check_namespace(cluster.namespace())?;
+        return adopt_objects(&cluster, &name, &args.launch).await;
+    };
+    adopt_flinkdeployment::run(connection, args, &source).await
+}
+
+async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArgs) -> Result<()> {
+    let mut standing = Standing::existing(cluster, name).await?;
+    if let Some(journal) = standing.ledger.history().open_journal() {
+        return Err(lock::unfinished(name, journal));
+    }
+    let live = standing.live.clone();
+    let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
+        return Err(Error::new(
+            Kind::NotFound,
+            format!(
+                "of {name} there are not all of Service {}, Job {} and Deployment {}",
+                name.master(),
+                name.master(),
+                name.task_manager()
+            ),
+        ));
+    };
+    for object in [service, job, deployment] {
+        check_owner(object)?;
+    }
+    let revisions = &standing.ledger.history().revisions;
+    let owners = [service, job, deployment].into_iter().flat_map(former_owners);
+    let known = revisions
+        .last()
+        .filter(|last| Some(last.number) == standing.live_revision());
+    if known.is_some() && owners.count() == 0 {
+        ui::note(&format!("{name} is the plugin's already"));
+        return ui::data(&format!("cluster/{name} unchanged\n"));
+    }
+    // What comes after is to have the labels too.
+    let (templates, layer) = adopt::take_over(
+        name,
+        &labelled(service, name, MASTER),
+        &labelled(job, name, MASTER),
+        &labelled(deployment, name, TASK_MANAGER),
+    )?;
+    let spec = Spec::resolve(layer)?;
+    // A repetition after an interruption finds what it has written.
+    let written = flink_deployment::write(&spec.layer);
+    let same = revisions
+        .last()
+        .filter(|last| last.command == "adopt" && last.spec == written);
+    let number = match known.or(same) {
+        Some(revision) => revision.number,
+        None => standing.next_generation(),
+    };
+    let marks = Marks {
+        revision: number,
+        parallelism: spec.parallelism,
+        flink_version: spec.flink_version,
+    };
+    if known.is_none() && !launch.is_dry_run() {
+        let revision = super::launch::revision(&spec, &templates, true, number, "adopt");
+        standing
+            .ledger
+            .update(move |history| history.revise(revision.clone()))
+            .await?;
+    }
+    let mode = if launch.is_dry_run() { Mode::DryRun } else { Mode::Real };
+    let objects = [
+        marked(service, name, MASTER, marks),
+        marked(job, name, MASTER, marks),
+        marked(deployment, name, TASK_MANAGER, marks),
+    ];
+    let taken = futures::future::try_join_all(objects.iter().map(|object| take_over(cluster, object, mode))).await?;
+    let mut former: Vec<String> = taken.into_iter().flatten().collect();
+    former.sort();
+    former.dedup();
+    if !former.is_empty() {
+        let others = former.join(", ");
+        let verb = if launch.is_dry_run() { "would be" } else { "were" };
+        ui::note(&format!(
+            "{name}: fields of {others} {verb} taken over; whoever applies them again takes them back"
+        ));
+    }
+    let suffix = if launch.is_dry_run() { " (server dry run)" } else { "" };
+    ui::data(&format!("cluster/{name} adopted{suffix}\n"))
+}
+
+/// An object that a controller looks after would be put back by it.
+fn check_owner(object: &serde_json::Value) -> Result<()> {
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let owner = owners
+        .into_iter()
+        .flatten()
+        .find(|owner| owner["controller"] == true && owner["kind"] != "Job");
+    let Some(owner) = owner else { return Ok(()) };
+    let text = |key: &str| owner[key].as_str().unwrap_or_default().to_owned();
+    Err(Error::new(
+        Kind::Conflict,
+        format!(
+            "{kind} {} is controlled by {} {}, which would take it back",
+            object["metadata"]["name"].as_str().unwrap_or_default(),
+            text("kind"),
+            text("name")
+        ),
+    )
+    .hint("`--from-flinkdeployment NAME` makes a cluster from a FlinkDeployment that was stopped"))
+}

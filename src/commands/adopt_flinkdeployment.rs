@@ -1,0 +1,112 @@
+//! `adopt --from-flinkdeployment`: a cluster from what Flink's operator has.
+
+use serde_json::Value;
+
+use super::adopt::AdoptArgs;
+use super::create::{self, How};
+use crate::cluster::api::Cluster;
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::resource::{CONFIG_MAPS, DEPLOYMENTS, FLINK_DEPLOYMENTS, Target};
+use crate::core::layer::Layer;
+use crate::core::names::APP_LABEL;
+use crate::core::operator;
+use crate::core::spec::Spec;
+use crate::core::template::Templates;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Makes a cluster from the FlinkDeployment `source`.
+pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> Result<()> {
+    args.launch
+        .refuse_client_dry_run("what is taken over is in the API server")?;
+    let flags = args.spec.layer()?;
+    let own = args.spec.templates()?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let namespace = cluster.namespace();
+    let target = Target::object("get", FLINK_DEPLOYMENTS, namespace, source);
+    let native = Target::object("get", DEPLOYMENTS, namespace, source);
+    let (object, deployed) = futures::try_join!(cluster.get::<Value>(&target), cluster.get::<Value>(&native))?;
+    let Some(object) = object else {
+        return Err(Error::new(
+            Kind::NotFound,
+            format!("there is no FlinkDeployment {source} in namespace {namespace}"),
+        )
+        .hint("`kubectl get flinkdeployments -A` shows those that there are"));
+    };
+    operator::check_stopped(&object, deployed.is_some())?;
+    let mut found = operator::spec(&object)?;
+    found.warnings.iter().for_each(|warning| ui::warn(warning));
+    let file = found
+        .layers
+        .pop()
+        .ok_or_else(|| Error::failure(format!("FlinkDeployment {source} is not understood")))?;
+    let from_savepoint = flags
+        .from_savepoint
+        .clone()
+        .or_else(|| operator::last_state(&object).map(ToOwned::to_owned));
+    match &from_savepoint {
+        Some(path) => ui::note(&format!("{source} goes on from {path}")),
+        None if operator::is_stateless(&object) => {
+            ui::note(&format!(
+                "{source} is stateless, as its upgradeMode says: it begins empty"
+            ));
+        }
+        None => return Err(no_state(source)),
+    }
+    let spec = Spec::resolve(
+        Layer {
+            name: args.name.clone(),
+            from_savepoint,
+            ..flags
+        }
+        .over(Layer {
+            from_savepoint: None,
+            ..file
+        }),
+    )?;
+    if spec.layer.ha.is_some() && spec.name.as_str() == source {
+        check_no_leftovers(&cluster, source).await?;
+    }
+    let (templates, kept) = match own {
+        Some(own) => (own, true),
+        None => (Templates::built_in()?, false),
+    };
+    let how = How {
+        spec: &args.spec,
+        launch: &args.launch,
+        command: "adopt",
+    };
+    create::create(&cluster, spec, &templates, kept, &how).await?;
+    ui::note(&format!(
+        "FlinkDeployment {source} stays suspended: delete it when the cluster is as it shall be, and leave its savepoints"
+    ));
+    Ok(())
+}
+
+fn no_state(source: &str) -> Error {
+    Error::new(
+        Kind::Conflict,
+        format!("the status of FlinkDeployment {source} has no path of a savepoint"),
+    )
+    .hint("--from-savepoint PATH names one")
+    .hint("the operator writes one when it stops a running job whose upgradeMode is savepoint: start it again, and suspend it so")
+}
+
+/// The operator's high availability has ConfigMaps of the same names, and what they say of the old job would stop the new.
+async fn check_no_leftovers(cluster: &Cluster, source: &str) -> Result<()> {
+    let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
+    let query = format!("labelSelector={APP_LABEL}%3D{source}%2Ctype%3Dflink-native-kubernetes&limit=1");
+    let found: Option<Value> = cluster.get_with(&target, &query).await?;
+    if found.is_none_or(|list| list["items"].as_array().is_none_or(Vec::is_empty)) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Conflict,
+        format!("high availability of FlinkDeployment {source} has left ConfigMaps, which hold its last state"),
+    )
+    .hint("another NAME on the command line leaves them alone")
+    .hint(format!(
+        "`kubectl delete configmap -l app={source},type=flink-native-kubernetes` deletes them, once the savepoint is known to be good"
+    )))
+}

@@ -1,0 +1,193 @@
+//! `clone`: the same job beside it.
+
+use super::create::{self, How};
+use super::export;
+use super::launch::LaunchArgs;
+use super::savepoint_resume::check_known;
+use super::spec_args::SpecArgs;
+use super::standing;
+use super::standing::{Situation, Standing};
+use super::writing::{SavepointFormat, WritingStep};
+use crate::cluster::api::Cluster;
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::flink::{SavepointRequest, Then};
+use crate::cluster::{deploy, savepoint};
+use crate::core::clone;
+use crate::core::layer::Layer;
+use crate::core::manifests;
+use crate::core::names::ClusterName;
+use crate::core::spec::Spec;
+use crate::core::template::Templates;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Create a second cluster that goes on from the first one's state, which runs on
+///
+/// A running job writes a savepoint for it and is not stopped; of one that does not run, the last savepoint is taken. The
+/// clone has a job ID, checkpoints and high-availability data of its own, and no port of the nodes. What the job itself
+/// writes to (topics, tables) is the same unless its arguments say otherwise: give new ones after --.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink clone demo demo-b --image registry/my-job:1.1\n  \
+    kubectl flink clone demo demo --to-namespace staging --from-savepoint latest -- --topic test\n  \
+    kubectl flink clone demo demo --to-context other-cluster")]
+pub struct CloneArgs {
+    /// Name of the cluster that there is
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Name of the new one
+    #[arg(value_name = "NEW")]
+    new: String,
+    /// Namespace of the new one, where it is another
+    #[arg(long, value_name = "NAMESPACE")]
+    to_namespace: Option<String>,
+    /// Kubeconfig context of the new one, where it is another
+    #[arg(long, value_name = "CONTEXT")]
+    to_context: Option<String>,
+    /// Form of the savepoint that the running job writes
+    #[arg(long, value_name = "FORM", default_value = "canonical")]
+    savepoint_format: SavepointFormat,
+    #[command(flatten)]
+    launch: LaunchArgs,
+    #[command(flatten)]
+    spec: SpecArgs,
+}
+
+/// The word for the last savepoint in the history.
+const LATEST: &str = "latest";
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let new = ClusterName::new(&args.new)?;
+    args.launch
+        .refuse_client_dry_run("what is cloned is in the API server")?;
+    let flags = Layer {
+        name: Some(new.to_string()),
+        from_savepoint: None,
+        ..args.spec.layer()?
+    };
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let target = target(connection, &args, &cluster)?;
+    if name == new && target.namespace() == cluster.namespace() && args.to_context.is_none() {
+        return Err(Error::usage(format!("{name} cannot be cloned onto itself"))
+            .hint("another NEW, --to-namespace or --to-context says where the clone goes"));
+    }
+    let mut standing = Standing::read(&cluster, &name).await?;
+    check_known(&standing, &cluster)?;
+    let source = export::exported(&standing)?;
+    let (templates, kept) = templates(&standing, &args, &name, &new)?;
+    let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
+    let base = clone::layer(source.clone(), &new);
+    let layer = flags.over(Layer {
+        task_managers: base.task_managers.filter(|_| !rescaled),
+        ..base
+    });
+    if let Some(dir) = clone::shared_storage(&source, &layer) {
+        return Err(Error::usage(format!(
+            "both clusters would keep their high-availability data in {dir}, under the same name"
+        ))
+        .hint("--ha STORAGE_DIR gives the clone a folder of its own, another NEW does too"));
+    }
+    if target.namespace() != cluster.namespace() || args.to_context.is_some() {
+        ui::note("Secrets, ConfigMaps, claims and the ServiceAccount that the Pods name must be there too");
+    }
+    // Everything is checked before the job has to write a savepoint for it.
+    let with_path = |path: &str| {
+        Spec::resolve(Layer {
+            from_savepoint: Some(path.to_owned()),
+            ..layer.clone()
+        })
+    };
+    let draft = manifests::build(&with_path("file:///to-be-written")?, &templates, target.namespace(), 1)?;
+    if deploy::preflight(&target, &draft).await?.exists {
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("there is a cluster {new} in namespace {} already", target.namespace()),
+        ));
+    }
+    let path = match args.spec.from_savepoint.as_deref() {
+        Some(LATEST) => last_savepoint(&standing)?,
+        Some(path) => path.to_owned(),
+        None if args.launch.is_dry_run() => "file:///to-be-written".to_owned(),
+        None => fresh_savepoint(&mut standing, &args).await?,
+    };
+    ui::note(&format!("{new} begins from {path}"));
+    let how = How {
+        spec: &args.spec,
+        launch: &args.launch,
+        command: "clone",
+    };
+    create::create(&target, with_path(&path)?, &templates, kept, &how).await
+}
+
+/// Where the clone goes.
+fn target(connection: &ConnectionArgs, args: &CloneArgs, here: &Cluster) -> Result<Cluster> {
+    let there = match &args.to_context {
+        None => here.clone(),
+        Some(context) => connect(&ConnectionArgs {
+            context: Some(context.clone()),
+            // What was said of the connection here says nothing of the other one.
+            kubeconfig: connection.kubeconfig.clone(),
+            namespace: args.to_namespace.clone(),
+            request_timeout: connection.request_timeout,
+            access: connection.access,
+            ..ConnectionArgs::default()
+        })?,
+    };
+    let there = match &args.to_namespace {
+        Some(namespace) => there.in_namespace(namespace),
+        None => there,
+    };
+    connect::check_namespace(there.namespace())?;
+    Ok(there)
+}
+
+/// The templates of the source, where its revision has some, made to name the clone.
+fn templates(source: &Standing, args: &CloneArgs, old: &ClusterName, new: &ClusterName) -> Result<(Templates, bool)> {
+    if let Some(own) = args.spec.templates()? {
+        return Ok((own, true));
+    }
+    let deleted = source.live.is_empty();
+    match source.ledger.history().revisions.last() {
+        // Of a live cluster with templates of its own the objects are exported.
+        Some(revision) if deleted => {
+            let (templates, kept) = standing::kept_templates(revision)?;
+            Ok((clone::templates(&templates, old, new), kept))
+        }
+        _ => Ok((Templates::built_in()?, false)),
+    }
+}
+
+fn last_savepoint(standing: &Standing) -> Result<String> {
+    let last = standing.ledger.history().last_savepoint();
+    last.and_then(|savepoint| savepoint.path.clone()).ok_or_else(|| {
+        let name = &standing.name;
+        Error::new(Kind::NotFound, format!("the history of {name} has no savepoint"))
+            .hint(format!("`kubectl flink savepoint {name}` takes one of a running job"))
+            .hint("--from-savepoint PATH names one")
+    })
+}
+
+/// A savepoint that the running job writes now, recorded in its own history; of a job that does not run, the last one.
+async fn fresh_savepoint(standing: &mut Standing, args: &CloneArgs) -> Result<String> {
+    let name = standing.name.clone();
+    let job = match standing.situation().await? {
+        Situation::Running(job) => job,
+        Situation::Ended => return last_savepoint(standing),
+        Situation::Silent(why) => {
+            return Err(
+                Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"))
+                    .hint("--from-savepoint latest takes the last one in the history"),
+            );
+        }
+    };
+    let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.spec.savepoint_dir(), Then::GoOn);
+    let origin = standing.origin("clone");
+    let mut step = WritingStep::new();
+    let Standing { flink, ledger, .. } = standing;
+    let path = savepoint::take(flink, ledger, &job, &request, &origin, |writing| step.told(writing)).await?;
+    step.done(&format!("{name}: savepoint {path}"));
+    Ok(path)
+}

@@ -1,0 +1,172 @@
+//! `edit`: the spec of a cluster in an editor.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::change::{ChangeArgs, change};
+use super::savepoint_resume::check_known;
+use super::standing::Standing;
+use super::wanted::Wanted;
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::core::flink_deployment;
+use crate::core::layer::Layer;
+use crate::core::names::ClusterName;
+use crate::core::spec::Spec;
+use crate::error::{Error, Result};
+use crate::render::{self, Format};
+use crate::ui;
+
+/// Edit a cluster in your editor, and change it without losing state
+///
+/// The spec is a FlinkDeployment in the editor that KUBE_EDITOR or EDITOR names. What is saved is an upgrade: the job is
+/// stopped with a savepoint and goes on from it, or the old version does. Saved unchanged, or empty, it changes nothing;
+/// what cannot be is shown again with the reason.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink edit demo\n  \
+    KUBE_EDITOR=\"code --wait\" kubectl flink edit demo")]
+pub struct EditArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: EditArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let standing = Standing::read(&cluster, &name).await?;
+    check_known(&standing, &cluster)?;
+    let present = Wanted::changed(&standing, Layer::default(), None)?.layer;
+    let file = scratch(&name)?;
+    let Some(edited) = edit(&file, &name, &present)? else {
+        // It is of no use to anybody.
+        let _ = std::fs::remove_file(&file);
+        ui::note(&format!("{name} is left as it is: nothing was changed"));
+        return ui::data(&format!("cluster/{name} unchanged\n"));
+    };
+    let kept = |error: Error| error.hint(format!("what you wrote is in {}", file.display()));
+    let flags = Layer {
+        name: Some(name.to_string()),
+        ..Layer::default()
+    };
+    let start = edited.from_savepoint.clone();
+    let mut wanted = Wanted::file(&standing, edited, flags, None).map_err(kept)?;
+    wanted.start = start;
+    change(&cluster, standing, wanted, &args.change, "edit")
+        .await
+        .map_err(kept)?;
+    let _ = std::fs::remove_file(&file);
+    Ok(())
+}
+
+/// What is made of `present` in the editor; `None`: nothing.
+fn edit(file: &Path, name: &ClusterName, present: &Layer) -> Result<Option<Layer>> {
+    let spec = render::document(Format::Yaml, &flink_deployment::write(present))?;
+    let mut text = format!(
+        "{}{spec}",
+        comment(&[format!("Cluster {name}. Lines that begin with # are left out.")])
+    );
+    loop {
+        write(file, &text)?;
+        open_editor(file)?;
+        let saved = std::fs::read_to_string(file)
+            .map_err(|e| Error::failure(format!("cannot read {}: {e}", file.display())))?;
+        let said: String = saved
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        if said.trim().is_empty() || said == spec {
+            return Ok(None);
+        }
+        match read(&said, name) {
+            Ok(layer) if layer == *present => return Ok(None),
+            Ok(layer) => return Ok(Some(layer)),
+            Err(error) if saved == text => {
+                // Saved as it was shown: there will be no better one.
+                return Err(error.hint(format!("what you wrote is in {}", file.display())));
+            }
+            Err(error) => {
+                let mut lines = vec!["This cannot be:".to_owned()];
+                lines.extend(
+                    error
+                        .message
+                        .lines()
+                        .chain(error.hints.iter().map(String::as_str))
+                        .map(ToOwned::to_owned),
+                );
+                text = format!("{}{said}", comment(&lines));
+            }
+        }
+    }
+}
+
+fn comment(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("# {line}\n")).collect()
+}
+
+fn read(text: &str, name: &ClusterName) -> Result<Layer> {
+    let mut found = flink_deployment::read_all(text, "the edited text")?;
+    let (Some(layer), true) = (found.layers.pop(), found.layers.is_empty()) else {
+        return Err(Error::usage("there must be one FlinkDeployment"));
+    };
+    if layer.name.as_deref() != Some(name.as_str()) {
+        return Err(Error::usage(format!("the name of {name} cannot be changed"))
+            .hint(format!("`kubectl flink clone {name} NEW` makes a second cluster")));
+    }
+    Spec::resolve(layer.clone())?;
+    found.warnings.iter().for_each(|warning| ui::warn(warning));
+    Ok(layer)
+}
+
+/// A file of its own that nobody else can read: a spec may have secrets in it.
+fn scratch(name: &ClusterName) -> Result<PathBuf> {
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    let path = std::env::temp_dir().join(format!("kubectl-flink-edit-{name}-{unique}.yaml"));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(&path) {
+        Ok(_) => Ok(path),
+        Err(e) => Err(Error::failure(format!("cannot make {}: {e}", path.display()))),
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).map_err(|e| Error::failure(format!("cannot write {}: {e}", file.display())))
+}
+
+/// Runs the editor as kubectl does: its name may have arguments.
+fn open_editor(file: &Path) -> Result<()> {
+    let named = ["KUBE_EDITOR", "EDITOR"]
+        .into_iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .find(|editor| !editor.trim().is_empty());
+    let editor = named.unwrap_or_else(|| if cfg!(windows) { "notepad" } else { "vi" }.to_owned());
+    let mut command = if cfg!(windows) {
+        let mut command = Command::new("cmd");
+        command.arg("/C").arg(format!("{editor} \"{}\"", file.display()));
+        command
+    } else {
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("{editor} \"$1\""))
+            .arg("editor")
+            .arg(file);
+        command
+    };
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Error::failure(format!(
+            "the editor {editor:?} ended with {status}; nothing was changed"
+        ))),
+        Err(e) => Err(Error::failure(format!("the editor {editor:?} cannot be started: {e}"))
+            .hint("KUBE_EDITOR or EDITOR names another one")),
+    }
+}

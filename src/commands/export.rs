@@ -1,0 +1,148 @@
+//! `export`: a cluster as a file.
+
+use super::savepoint_resume::check_known;
+use super::standing::{self, Standing};
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::core::export;
+use crate::core::flink_deployment;
+use crate::core::history::History;
+use crate::core::layer::Layer;
+use crate::core::manifests;
+use crate::core::names::ClusterName;
+use crate::core::plain::plain;
+use crate::core::spec::Spec;
+use crate::error::{Error, Kind, Result};
+use crate::render::{self, Format};
+use crate::ui;
+
+/// Print a cluster as a FlinkDeployment, or as its plain resources
+///
+/// As a FlinkDeployment it starts from the last savepoint in the history: for `create -f`, `upgrade -f`, and for Flink's
+/// operator. As plain resources it is what is there, without what the server put into it: `kubectl apply` of it changes
+/// nothing, and a repository of manifests can begin with it. Clusters made by hand can be exported too, and deleted ones
+/// from their history.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink export demo > flinkdeployment.yaml\n  \
+    kubectl flink export demo -o kubernetes | kubectl diff -f -")]
+pub struct ExportArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// What to print
+    #[arg(long, short, value_enum, value_name = "FORM", default_value = "flinkdeployment")]
+    output: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// One FlinkDeployment
+    Flinkdeployment,
+    /// The Service, the Job and the Deployment
+    Kubernetes,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: ExportArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let standing = Standing::read(&cluster, &name).await?;
+    check_known(&standing, &cluster)?;
+    match args.output {
+        Form::Flinkdeployment => {
+            let layer = exported(&standing)?;
+            let layer = from_last_savepoint(layer, standing.ledger.history(), &name);
+            ui::data(&render::document(Format::Yaml, &flink_deployment::write(&layer))?)
+        }
+        Form::Kubernetes => kubernetes(&standing, cluster.namespace()),
+    }
+}
+
+fn kubernetes(standing: &Standing, namespace: &str) -> Result<()> {
+    let live = &standing.live;
+    let mut objects: Vec<_> = [&live.service, &live.job, &live.deployment]
+        .into_iter()
+        .flatten()
+        .map(plain)
+        .collect();
+    for metadata in objects
+        .iter_mut()
+        .filter_map(|object| object["metadata"].as_object_mut())
+    {
+        // Elsewhere there is no such owner, and an object of an owner that is gone is deleted.
+        metadata.remove("ownerReferences");
+    }
+    if objects.is_empty() {
+        let history = standing.ledger.history();
+        let revision = history.revisions.last().ok_or_else(|| nothing(&standing.name))?;
+        let layer = from_last_savepoint(standing::layer_of(revision)?, history, &standing.name);
+        let (templates, _) = standing::kept_templates(revision)?;
+        let made = manifests::build(&Spec::resolve(layer)?, &templates, namespace, history.next_revision())?;
+        objects = made.all().cloned().collect();
+    }
+    let documents = objects
+        .iter()
+        .map(|object| render::document(Format::Yaml, object))
+        .collect::<Result<Vec<_>>>()?;
+    ui::data(&documents.join("---\n"))
+}
+
+/// The whole spec of a cluster: of its revision if that is what runs, else of its
+/// objects. What cannot be said is told.
+pub(super) fn exported(standing: &Standing) -> Result<Layer> {
+    let history = standing.ledger.history();
+    let name = &standing.name;
+    let live = &standing.live;
+    let running = standing.live_revision();
+    let revision = history.revisions.last();
+    let revision = revision.filter(|last| live.is_empty() || (running == Some(last.number)));
+    let mut layer = match revision {
+        // Templates that stand in the history may say anything, and the objects made of them say it.
+        Some(revision) if revision.templates.is_none() || live.is_empty() => {
+            if revision.templates.is_some() {
+                ui::warn(&format!(
+                    "{name} was made with templates of its own, which are not part of this"
+                ));
+            }
+            standing::layer_of(revision)?
+        }
+        _ => {
+            let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
+                return Err(nothing(name));
+            };
+            let found = export::of_live(name, service, job, deployment)?;
+            found
+                .remarks
+                .iter()
+                .for_each(|remark| ui::warn(&format!("{name}: {remark}")));
+            found.layer
+        }
+    };
+    // The operator demands it, and the image's tag often tells it.
+    layer.flink_version = Spec::resolve(layer.clone())?.flink_version;
+    Ok(layer)
+}
+
+fn from_last_savepoint(layer: Layer, history: &History, name: &ClusterName) -> Layer {
+    let Some(last) = history.last_savepoint().and_then(|savepoint| savepoint.path.clone()) else {
+        if layer.from_savepoint.is_none() {
+            ui::note(&format!(
+                "{name} has no savepoint in its history, so what is printed begins empty; `kubectl flink savepoint {name}` takes one"
+            ));
+        }
+        return layer;
+    };
+    ui::note(&format!("what is printed begins from {last}"));
+    Layer {
+        from_savepoint: Some(last),
+        ..layer
+    }
+}
+
+fn nothing(name: &ClusterName) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!("of {name} there are not all of its Service, Job and Deployment, and no revision in its history"),
+    )
+}

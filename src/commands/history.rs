@@ -1,0 +1,106 @@
+//! `history`: the revisions of a cluster.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::savepoint_resume::check_known;
+use super::standing::{self, Standing};
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::core::manifests::REVISION;
+use crate::core::names::ClusterName;
+use crate::core::revisions::{self, View};
+use crate::error::Result;
+use crate::render::{self, Format, Item, Printer};
+use crate::ui;
+
+/// Show the revisions of a cluster, newest first, or the whole of one
+///
+/// Each create, upgrade, resume and scale makes a revision; the history keeps them when the cluster is deleted. The one
+/// whose objects are there is marked by a star. With --revision it is printed as a FlinkDeployment, which `create -f` and
+/// `upgrade -f` take. Names (-o name) are numbers.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink history demo\n  \
+    kubectl flink history demo --revision 3 > flinkdeployment.yaml")]
+pub struct HistoryArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Print this revision
+    #[arg(long, value_name = "N")]
+    revision: Option<u64>,
+    /// Format of the output
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    output: Format,
+    /// Leave the line with the columns' names out
+    #[arg(long)]
+    no_headers: bool,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let standing = Standing::read(&cluster, &name).await?;
+    check_known(&standing, &cluster)?;
+    let history = standing.ledger.history();
+    if let Some(number) = args.revision {
+        let revision = standing::find_revision(history, &name, number)?;
+        if revision.templates.is_some() {
+            ui::note(&format!(
+                "revision {number} has templates of its own, which a FlinkDeployment cannot carry"
+            ));
+        }
+        let format = if args.output == Format::Json {
+            Format::Json
+        } else {
+            Format::Yaml
+        };
+        return ui::data(&render::document(format, &revision.spec)?);
+    }
+    let objects = [&standing.live.job, &standing.live.deployment];
+    let current = objects
+        .into_iter()
+        .flatten()
+        .find_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok());
+    let wide = args.output == Format::Wide;
+    let now = Timestamp::now();
+    let lines: Vec<Line> = revisions::views(history, current)
+        .into_iter()
+        .map(|view| Line {
+            number: view.revision.to_string(),
+            view,
+            wide,
+            now,
+        })
+        .collect();
+    if lines.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
+        ui::note(&format!(
+            "{name} has no revisions: it was made by hand, `kubectl flink adopt {name}` takes it over"
+        ));
+    }
+    let headers = revisions::headers(wide);
+    Printer::new(args.output, "RevisionList", headers, !args.no_headers).list(lines.iter(), false, ui::data)
+}
+
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+struct Line<'a> {
+    view: View<'a>,
+    #[serde(skip)]
+    number: String,
+    #[serde(skip)]
+    wide: bool,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+impl Item for Line<'_> {
+    fn name(&self) -> &str {
+        &self.number
+    }
+
+    fn row(&self) -> Vec<String> {
+        revisions::row(&self.view, self.wide, self.now)
+    }
+}

@@ -1,0 +1,162 @@
+//! `set`: one field of a cluster.
+
+use std::collections::BTreeMap;
+
+use super::change::{ChangeArgs, change};
+use super::savepoint_resume::check_known;
+use super::spec_args::check_key;
+use super::standing::Standing;
+use super::wanted::Wanted;
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::core::flink_deployment;
+use crate::core::layer::Layer;
+use crate::core::names::ClusterName;
+use crate::core::spec::MAX_PARALLELISM;
+use crate::error::{Error, Result};
+
+/// Change one field of a cluster without losing state
+///
+/// The change is an upgrade: the job is stopped with a savepoint and goes on from it, or the old version does.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink set image demo registry/my-job:1.1\n  \
+    kubectl flink set parallelism demo 8\n  \
+    kubectl flink set config demo state.backend.type=rocksdb table.exec.mini-batch.enabled-\n  \
+    kubectl flink set args demo -- --topic orders")]
+pub struct SetArgs {
+    #[command(subcommand)]
+    field: Field,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Field {
+    /// Set the image
+    Image {
+        /// Name of the cluster
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Image with Flink, and your jar in /opt/flink/usrlib
+        #[arg(value_name = "IMAGE")]
+        image: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Set the default parallelism of the job; there are as many TaskManagers as it needs
+    Parallelism {
+        /// Name of the cluster
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Parallelism
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]
+        parallelism: u32,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Set keys of the Flink configuration, or take them away
+    Config {
+        /// Name of the cluster
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Keys to set, and with a - at the end keys to take away
+        #[arg(value_name = "KEY=VALUE|KEY-", required = true)]
+        pairs: Vec<String>,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Set the arguments of the program, all of them
+    Args {
+        /// Name of the cluster
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+        /// Arguments of the program; none takes them all away
+        #[arg(last = true, value_name = "PROGRAM ARGUMENTS")]
+        arguments: Vec<String>,
+    },
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: SetArgs) -> Result<()> {
+    let mut gone = Vec::new();
+    let (name, said, how) = match args.field {
+        Field::Image { name, image, change } => (name, image_layer(image), change),
+        Field::Parallelism {
+            name,
+            parallelism,
+            change,
+        } => {
+            let parallelism = Some(parallelism);
+            let layer = Layer {
+                parallelism,
+                ..Layer::default()
+            };
+            (name, layer, change)
+        }
+        Field::Config { name, pairs, change } => {
+            let (layer, keys) = configuration(&pairs)?;
+            gone = keys;
+            (name, layer, change)
+        }
+        Field::Args {
+            name,
+            arguments,
+            change,
+        } => {
+            let arguments = Some(arguments);
+            let layer = Layer {
+                arguments,
+                ..Layer::default()
+            };
+            (name, layer, change)
+        }
+    };
+    let name = ClusterName::new(&name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let standing = Standing::read(&cluster, &name).await?;
+    check_known(&standing, &cluster)?;
+    let flags = Layer {
+        name: Some(name.to_string()),
+        ..said
+    };
+    let mut wanted = Wanted::changed(&standing, flags, None)?;
+    for key in gone {
+        if wanted.layer.configuration.remove(&key).is_none() {
+            return Err(
+                Error::usage(format!("{key} is not in the configuration of {name}")).hint(format!(
+                    "`kubectl flink export {name}` shows what is; `kubectl flink edit {name}` changes all of it"
+                )),
+            );
+        }
+    }
+    change(&cluster, standing, wanted, &how, "set").await
+}
+
+fn image_layer(image: String) -> Layer {
+    Layer {
+        // The tag tells another version.
+        flink_version: crate::core::flink::FlinkVersion::of_image(&image),
+        image: Some(image),
+        ..Layer::default()
+    }
+}
+
+/// What is set, and the keys that are taken away.
+fn configuration(pairs: &[String]) -> Result<(Layer, Vec<String>)> {
+    let (mut set, mut gone) = (BTreeMap::new(), Vec::new());
+    for pair in pairs {
+        match (pair.split_once('='), pair.strip_suffix('-')) {
+            (Some((key, value)), _) if !key.is_empty() => {
+                set.insert(key.to_owned(), value.to_owned());
+            }
+            (None, Some(key)) if !key.is_empty() => gone.push(key.to_owned()),
+            _ => return Err(Error::usage(format!("{pair:?} must be KEY=VALUE or KEY-"))),
+        }
+    }
+    for key in &gone {
+        check_key(key, "")?;
+    }
+    // Keys that have a flag of their own, such as the folder of savepoints, are set like it.
+    Ok((flink_deployment::read_options(set, "set config")?, gone))
+}
