@@ -68,6 +68,16 @@ impl ResumeArgs {
     }
 }
 
+impl ResumeArgs {
+    /// Those of a resume that changes the parallelism alone.
+    pub fn rescaled(name: String, launch: LaunchArgs, parallelism: u32, slots: Option<u32>) -> Self {
+        Self {
+            spec: SpecArgs::rescaled(parallelism, slots),
+            ..Self::plain(name, launch)
+        }
+    }
+}
+
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
@@ -196,7 +206,8 @@ pub async fn resume(
     let replaced = heartbeat.beside(Box::pin(replacing)).await;
     hold::end(&mut standing, &replaced).await;
     let (spec, manifests) = replaced?;
-    args.launch.report(cluster, &spec, "resumed", &manifests).await
+    let done = if command == "scale" { "scaled" } else { "resumed" };
+    args.launch.report(cluster, &spec, done, &manifests).await
 }
 
 /// Ends the running job as chosen, and gives the path to start from.
