@@ -76,6 +76,7 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> 
         spec: &args.spec,
         launch: &args.launch,
         command: "adopt",
+        replace: false,
     };
     create::create(&cluster, spec, &templates, kept, &how).await?;
     ui::note(&format!(

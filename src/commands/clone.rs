@@ -118,6 +118,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         spec: &args.spec,
         launch: &args.launch,
         command: "clone",
+        replace: false,
     };
     create::create(&target, with_path(&path)?, &templates, kept, &how).await
 }

@@ -138,6 +138,7 @@ pub async fn create_all(
             spec: &args.spec,
             launch: &args.launch,
             command: "create",
+            replace: args.replace,
         };
         create(&cluster, spec, &templates, own.is_some(), &how).await?;
     }
@@ -190,6 +191,8 @@ pub struct How<'a> {
     pub launch: &'a LaunchArgs,
     /// What the history calls it.
     pub command: &'a str,
+    /// Whether a cluster of that name is replaced.
+    pub replace: bool,
 }
 
 /// Creates one cluster.
@@ -211,8 +214,8 @@ pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: b
     }
     preflight.warnings.iter().for_each(|warning| ui::warn(warning));
     if preflight.exists {
-        if args.replace {
-            return replace(cluster, spec, own.then(|| templates.clone()), image, args).await;
+        if how.replace {
+            return replace(cluster, spec, own.then(|| templates.clone()), image, how).await;
         }
         let live = deploy::read(cluster, &spec.name).await?;
         return existing(cluster, &spec, templates, &live, &ledger, launch).await;
@@ -262,20 +265,13 @@ async fn replace(
     spec: Spec,
     own: Option<Templates>,
     image: Option<JobImage>,
-    args: &CreateArgs,
+    how: &How<'_>,
 ) -> Result<()> {
     let standing = Standing::read(cluster, &spec.name).await?;
     let mut wanted = Wanted::file(&standing, spec.layer, Layer::default(), own)?;
-    wanted.start.clone_from(&args.spec.from_savepoint);
+    wanted.start.clone_from(&how.spec.from_savepoint);
     wanted.image = image;
-    change(
-        cluster,
-        standing,
-        wanted,
-        &ChangeArgs::replacing(&args.launch),
-        "create",
-    )
-    .await
+    change(cluster, standing, wanted, &ChangeArgs::replacing(how.launch), "create").await
 }
 
 /// A cluster of that name exists: fine if it is the same, as after an interruption. What is missing of it is made.

@@ -62,6 +62,7 @@ impl LaunchArgs {
             timeout,
             dry_run: dry_run.then_some(DryRun::Server),
             output: None,
+            keep: KeepArgs::default(),
         }
     }
 
