@@ -165,7 +165,7 @@ fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
 /// Runs the command; where a cluster does not exist, tells one with a name like it.
 async fn run_and_suggest(cli: Cli) -> Result<()> {
     let connection = cli.connection.clone();
-    match run(cli).await {
+    match Box::pin(run(cli)).await {
         Err(error) if error.absent.is_some() => Err(suggest::nearest_cluster(&connection, error).await),
         other => other,
     }

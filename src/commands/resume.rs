@@ -30,6 +30,9 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::read(&cluster, &name).await?;
     savepoint_resume::check_known(&standing, &cluster)?;
+    if !args.launch.is_dry_run() {
+        standing.make_whole().await?;
+    }
     if let Situation::Running(_) | Situation::Silent(_) = standing.situation().await? {
         return args
             .launch

@@ -73,6 +73,9 @@ pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::read(&cluster, &name).await?;
     check_known(&standing, &cluster)?;
+    if !args.launch.is_dry_run() {
+        standing.make_whole().await?;
+    }
     let situation = standing.situation().await?;
     Box::pin(resume(&cluster, standing, situation, args, "savepoint-resume")).await
 }
