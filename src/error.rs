@@ -16,8 +16,10 @@ pub enum Kind {
     Usage,
     /// A cluster, savepoint, context or namespace that was named does not exist.
     NotFound,
-    /// The API server refused for lack of rights, or does not know who asks.
+    /// The API server refused for lack of rights.
     Forbidden,
+    /// The API server does not know who asks. It may know again when the user has logged in.
+    Unauthorized,
     /// A time limit passed. What was begun goes on in the cluster.
     TimedOut,
     /// The Flink job, or a Pod that it needs, failed.
@@ -42,7 +44,7 @@ impl Kind {
             Self::Failure | Self::Differs => 1,
             Self::Usage => 2,
             Self::NotFound => 3,
-            Self::Forbidden => 4,
+            Self::Forbidden | Self::Unauthorized => 4,
             Self::TimedOut => 5,
             Self::JobFailed => 6,
             Self::Unreachable => 7,

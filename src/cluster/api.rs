@@ -21,7 +21,7 @@ use crate::core::names::FIELD_MANAGER;
 use crate::error::{Error, Kind, Result};
 
 /// Longest answer that is read. Objects in etcd have at most 1.5 MiB; a page of 500 of them is far below this.
-const MAX_ANSWER: usize = 64 << 20;
+pub(super) const MAX_ANSWER: usize = 64 << 20;
 /// Attempts at a request that the server is too busy for.
 const ATTEMPTS: u32 = 5;
 /// Longest wait that a server's Retry-After can ask for.

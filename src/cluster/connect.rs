@@ -3,21 +3,26 @@
 //! The client is built here, and not by kube's default, because that leaves TCP_NODELAY off: Nagle's algorithm then
 //! waits for the peer's delayed acknowledgement right after the TLS handshake, over 40 ms of a command that takes 10.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures::TryFutureExt;
 use http::Request;
-use hyper_util::client::legacy::connect::HttpConnector;
+use http_body_util::{Either, Limited};
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
+use kube::client::middleware::AuthLayer;
 use kube::client::{AuthError, Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, ServiceBuilder, ServiceExt};
 
-use super::api::Cluster;
+use super::api::{Cluster, MAX_ANSWER};
 use super::fault::Whereabouts;
 use super::flink::access::Access;
 use super::kubeconfig::{check_context, configuration, read_kubeconfig};
 use crate::error::{Error, Kind, Result};
+use crate::ui;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -107,12 +112,24 @@ pub fn connect(args: &ConnectionArgs) -> Result<Cluster> {
         .exec
         .as_ref()
         .and_then(|exec| exec.install_hint.clone());
+    warn_of_plain_text(&config.cluster_url);
     let client = build(config).map_err(|error| no_client(&at, &error, hint))?;
     let timeout = match args.request_timeout {
         Some(Duration::ZERO) => None,
         given => Some(given.unwrap_or(REQUEST_TIMEOUT)),
     };
     Ok(Cluster::new(client, namespace, at, timeout).with_access(args.access))
+}
+
+/// Over plain http, credentials can be read by all on the way: fine for `kubectl proxy`, which listens on loopback.
+fn warn_of_plain_text(server: &http::Uri) {
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if server.scheme_str() == Some("http") && !loopback {
+        ui::warn(&format!(
+            "{server} is plain http: everybody on the way can read and change what is sent, credentials too"
+        ));
+    }
 }
 
 /// The namespace to work in, for a command that makes no request: `default` where there is no kubeconfig either.
@@ -160,7 +177,7 @@ fn connector() -> HttpConnector {
 
 /// Why there is no client: most often a program that should have given credentials.
 fn no_client(at: &Whereabouts, error: &kube::Error, install_hint: Option<String>) -> Error {
-    let credentials = |why: &str| Error::new(Kind::Forbidden, format!("no credentials for {at}: {why}"));
+    let credentials = |why: &str| Error::new(Kind::Unauthorized, format!("no credentials for {at}: {why}"));
     match error {
         kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
             let said = String::from_utf8_lossy(&out.stderr);
@@ -196,13 +213,32 @@ fn build(mut config: Config) -> kube::Result<Client> {
     // This runs the kubeconfig's login program, if it has one, and so would the TLS connector, to look for a client
     // certificate. Where the program gave a token it is not asked again: some take seconds.
     let auth = config.auth_layer()?;
+    if config.cluster_url.scheme_str() == Some("http") {
+        // Reading the certificates of a hundred authorities takes longer than the rest of a command.
+        return assemble(&config, auth, connector());
+    }
     let mut for_tls = config.clone();
     if auth.is_some() {
         for_tls.auth_info.exec = None;
         for_tls.auth_info.auth_provider = None;
     }
-    let https = for_tls.rustls_https_connector_with_connector(connector())?;
-    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(https);
+    assemble(
+        &config,
+        auth,
+        for_tls.rustls_https_connector_with_connector(connector())?,
+    )
+}
+
+/// Whether the answer has no end that is known: a watch, a log. Everything else is held in memory, and has a limit.
+fn streams(uri: &http::Uri) -> bool {
+    uri.path().ends_with("/log") || uri.query().is_some_and(|query| query.contains("watch=true"))
+}
+
+fn assemble<C>(config: &Config, auth: Option<AuthLayer>, connector: C) -> kube::Result<Client>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(auth)
@@ -213,7 +249,19 @@ fn build(mut config: Config) -> kube::Result<Client> {
         })
         .map_err(BoxError::from)
         .service(hyper);
-    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+    let limited = tower::service_fn(move |request: Request<Body>| {
+        let streams = streams(request.uri());
+        service.clone().oneshot(request).map_ok(move |answer| {
+            answer.map(|body| {
+                if streams {
+                    Either::Left(body)
+                } else {
+                    Either::Right(Limited::new(body, MAX_ANSWER))
+                }
+            })
+        })
+    });
+    Ok(ClientBuilder::new(limited, config.default_namespace.clone()).build())
 }
 
 /// Namespaces become part of paths: one with a slash would ask for something else.

@@ -143,7 +143,7 @@ impl Events {
                     self.relist().await?;
                     continue;
                 }
-                Some(Err(error)) if error.kind == Kind::Forbidden => return Err(error),
+                Some(Err(error)) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) => return Err(error),
                 Some(Err(_)) | None => {
                     self.again().await;
                     continue;

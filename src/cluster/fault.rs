@@ -58,7 +58,7 @@ pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8
     };
     match code {
         StatusCode::UNAUTHORIZED => Error::new(
-            Kind::Forbidden,
+            Kind::Unauthorized,
             format!("{at} does not accept the credentials: {said}"),
         )
         .hint(
@@ -122,8 +122,11 @@ pub fn of_transport(target: &Target, at: &Whereabouts, error: &(dyn std::error::
     let chain = chain(error);
     let text = |wanted: &str| chain.iter().map(ToString::to_string).find(|s| s.contains(wanted));
     let deepest = chain.last().map_or_else(String::new, ToString::to_string);
+    if chain.iter().any(|error| error.is::<http_body_util::LengthLimitError>()) {
+        return Error::failure(format!("{at} answered {} {target} with more than is read", target.verb));
+    }
     if text("auth exec").is_some() || text("auth error").is_some() {
-        return Error::new(Kind::Forbidden, format!("no credentials for {at}: {deepest}"))
+        return Error::new(Kind::Unauthorized, format!("no credentials for {at}: {deepest}"))
             .hint("the kubeconfig's user asks a program for them; run `kubectl auth whoami` to see it fail");
     }
     if let Some(fault) = text("certificate") {

@@ -100,7 +100,9 @@ where
             Ok(Reply::Answer(OperationStatus::InProgress)) => last_answer = Instant::now(),
             Ok(Reply::Refused(_, said)) => return Err(flink.refused(&said)),
             Ok(Reply::Away) => {}
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
+                return Err(error);
+            }
             Err(error) => tracing::debug!(%error, "an operation's status got no answer"),
         }
         if last_answer.elapsed() > AWAY {

@@ -58,7 +58,7 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs) -> Result<()> {
         connect::check_namespace(cluster.namespace())?;
         return adopt_objects(&cluster, &name, &args.launch).await;
     };
-    adopt_flinkdeployment::run(connection, args, &source).await
+    Box::pin(adopt_flinkdeployment::run(connection, args, &source)).await
 }
 
 async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArgs) -> Result<()> {

@@ -88,7 +88,7 @@ pub async fn run(connection: &ConnectionArgs, args: CheckpointArgs) -> Result<()
     }
     step.done(&text);
     match &checkpoint.external_path {
-        Some(path) => ui::data(&format!("{path}\n")),
+        Some(path) => ui::data(&ui::clean(&format!("{path}\n"))),
         None => ui::data(&format!("checkpoint/{}\n", checkpoint.id)),
     }
 }

@@ -218,7 +218,7 @@ pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: b
             return replace(cluster, spec, own.then(|| templates.clone()), image, how).await;
         }
         let live = deploy::read(cluster, &spec.name).await?;
-        return existing(cluster, &spec, templates, &live, &ledger, launch).await;
+        return existing(cluster, &mut ledger, &spec, (templates, own), &live, launch).await;
     }
     if launch.is_dry_run() {
         return launch.show_dry_run(&draft);
@@ -277,10 +277,10 @@ async fn replace(
 /// A cluster of that name exists: fine if it is the same, as after an interruption. What is missing of it is made.
 async fn existing(
     cluster: &Cluster,
+    ledger: &mut Ledger,
     spec: &Spec,
-    templates: &Templates,
+    (templates, own): (&Templates, bool),
     live: &Live,
-    ledger: &Ledger,
     launch: &LaunchArgs,
 ) -> Result<()> {
     let annotated = [&live.job, &live.deployment].into_iter().flatten();
@@ -305,7 +305,13 @@ async fn existing(
         if live.job.is_none() {
             tell_savepoint(ledger, spec);
         }
-        deploy::apply_all(cluster, &wanted).await?;
+        let revisions = &ledger.history().revisions;
+        if revisions.iter().any(|known| known.number == generation) {
+            deploy::apply_all(cluster, &wanted).await?;
+        } else {
+            // An interrupted command made the objects, but did not write them down.
+            launch::launch(cluster, ledger, spec, templates, own, generation, "create").await?;
+        }
         let done = if missing.is_empty() { "unchanged" } else { "created" };
         return launch.report(cluster, spec, done, &wanted).await;
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::resume_choice::lost;
 use super::standing::{Situation, Standing};
 use crate::cluster::deploy::removal::Extras;
 use crate::cluster::lock;
@@ -58,6 +59,9 @@ impl Plan {
         let (job, silent) = match standing.situation().await? {
             Situation::Running(job) => (Some(job), None),
             Situation::Silent(why) => (None, Some(why)),
+            Situation::Ended if fate == Fate::Savepoint && standing.ledger.history().lost_savepoint().is_some() => {
+                return Err(lost(&standing.name, &standing).hint("without --savepoint it is deleted all the same"));
+            }
             Situation::Ended => (None, None),
         };
         if let (Fate::Savepoint, Some(why)) = (fate, &silent) {

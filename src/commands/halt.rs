@@ -1,6 +1,7 @@
 //! What `stop` and `suspend` have in common: the job ends with a savepoint, and its JobManager after it.
 
 use super::hold;
+use super::resume_choice::lost;
 use super::standing::{Situation, Standing};
 use super::writing::{SavepointFormat, WritingStep, all_run};
 use k8s_openapi::jiff::Timestamp;
@@ -134,6 +135,7 @@ fn already(standing: &Standing) -> Result<String> {
             ui::note(&format!("{name}: was stopped before, with savepoint {path}"));
             Ok(path)
         }
+        _ if standing.ledger.history().lost_savepoint().is_some() => Err(lost(name, standing)),
         _ => {
             let how = match standing.job_end() {
                 Some("Failed") => "has failed",

@@ -200,7 +200,7 @@ fn reference(object: &Value) -> String {
     )
 }
 
-/// Writes the revision to the history and makes the three objects, side by side.
+/// Writes the revision to the history and makes the objects.
 pub async fn launch(
     cluster: &Cluster,
     ledger: &mut Ledger,
@@ -221,9 +221,17 @@ pub async fn launch(
             hold::over(history, None, &now);
         }
     });
-    let (recorded, applied) = futures::join!(recorded, deploy::apply_all(cluster, &manifests));
-    applied?;
-    recorded?;
+    let applied = deploy::apply_all(cluster, &manifests);
+    if command == "create" {
+        // It is repeated with all that it was given, so that nothing depends on the history.
+        let (recorded, applied) = futures::join!(recorded, applied);
+        applied?;
+        recorded?;
+    } else {
+        // What is made by halves is made whole from its revision.
+        recorded.await?;
+        applied.await?;
+    }
     ledger.leave();
     Ok(manifests)
 }

@@ -32,6 +32,9 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
     let mut standing = Standing::read(&cluster, &name).await?;
     savepoint_resume::check_known(&standing, &cluster)?;
     hold::check(&mut standing).await?;
+    if !args.launch.is_dry_run() {
+        standing.make_whole().await?;
+    }
     if let Situation::Running(_) | Situation::Silent(_) = standing.situation().await? {
         return args
             .launch

@@ -88,7 +88,7 @@ pub(super) fn choose(
 }
 
 /// Nothing is guessed: an older savepoint must not take the place of a newer one without a word.
-fn lost(name: &ClusterName, standing: &Standing) -> Error {
+pub(super) fn lost(name: &ClusterName, standing: &Standing) -> Error {
     let history = standing.ledger.history();
     let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);
     let error = Error::new(

@@ -59,7 +59,7 @@ pub async fn run(connection: &ConnectionArgs, args: RunArgs) -> Result<()> {
         Err(error) => Err(error),
     };
     // What failed before anything was made leaves nothing to delete; a cluster of the same name is not ours.
-    let ours = !matches!(&outcome, Err(error) if matches!(error.kind, Kind::Conflict | Kind::Usage | Kind::Forbidden));
+    let ours = !matches!(&outcome, Err(error) if matches!(error.kind, Kind::Conflict | Kind::Usage | Kind::Forbidden | Kind::Unauthorized));
     if args.rm && ours {
         if let Err(error) = remove(begun_cluster).await {
             ui::warn(&format!("{name} is not deleted: {error}"));

@@ -131,7 +131,7 @@ async fn take(connection: &ConnectionArgs, args: TakeArgs) -> Result<()> {
         })??,
     };
     step.done(&format!("{name}: savepoint {path}"));
-    ui::data(&format!("{path}\n"))?;
+    ui::data(&ui::clean(&format!("{path}\n")))?;
     savepoint::add_size(flink, ledger, &path).await;
     Ok(())
 }

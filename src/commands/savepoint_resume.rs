@@ -88,6 +88,9 @@ pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     let mut standing = Standing::read(&cluster, &name).await?;
     check_known(&standing, &cluster)?;
     hold::check(&mut standing).await?;
+    if !args.launch.is_dry_run() {
+        standing.make_whole().await?;
+    }
     let situation = standing.situation().await?;
     Box::pin(resume(&cluster, standing, situation, args, "savepoint-resume")).await
 }

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::wanted::Wanted;
-use crate::cluster::api::Cluster;
+use crate::cluster::api::{Cluster, Mode};
 use crate::cluster::deploy::removal::Extras;
 use crate::cluster::deploy::{self, Live};
 use crate::cluster::flink::{Flink, Reply};
@@ -17,6 +17,7 @@ use crate::core::layer::Layer;
 use crate::core::manifests::{FLINK_VERSION, Manifests, PARALLELISM, REVISION};
 use crate::core::names::ClusterName;
 use crate::core::settings::Settings;
+use crate::core::spec::Spec;
 use crate::core::template::Templates;
 use crate::core::transaction::Journal;
 use crate::core::{flink_deployment, manifests};
@@ -84,6 +85,33 @@ impl Standing {
         } else {
             error.hint("`kubectl flink list -A` shows those that there are")
         })
+    }
+
+    /// Makes what an interrupted command left out, where it is known: without its Service Flink cannot be asked.
+    pub async fn make_whole(&mut self) -> Result<()> {
+        let live = &self.live;
+        let last = self
+            .ledger
+            .history()
+            .revisions
+            .last()
+            .map(|last| last.number.to_string());
+        let known = |job: &Value| job["metadata"]["annotations"][REVISION].as_str() == last.as_deref();
+        if !live.job.as_ref().is_some_and(known) || (live.service.is_some() && live.deployment.is_some()) {
+            return Ok(());
+        }
+        let (templates, layer, _) = self.base(&Layer::default(), None)?;
+        let generation = self.ledger.history().next_revision() - 1;
+        let whole = manifests::build(&Spec::resolve(layer)?, &templates, self.cluster.namespace(), generation)?;
+        for (live, wanted) in [
+            (&mut self.live.service, &whole.service),
+            (&mut self.live.deployment, &whole.deployment),
+        ] {
+            if live.is_none() {
+                *live = Some(deploy::apply(&self.cluster, wanted, Mode::Real).await?.object);
+            }
+        }
+        Ok(())
     }
 
     /// Whether there is neither an object nor a history.
@@ -226,7 +254,7 @@ impl Standing {
                 None => Situation::Silent("it has not created its job yet".to_owned()),
             },
             Reply::Refused(_, said) => Situation::Silent(said),
-            Reply::Away if deploy::never_ran(&self.cluster, &self.name).await? => Situation::Ended,
+            Reply::Away if deploy::runs_none(&self.cluster, &self.name).await? => Situation::Ended,
             Reply::Away => Situation::Silent("it does not answer".to_owned()),
         })
     }

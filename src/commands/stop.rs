@@ -30,5 +30,5 @@ pub async fn run(connection: &ConnectionArgs, args: StopArgs) -> Result<()> {
             "{name}: its TaskManagers are still there; `kubectl flink suspend {name}` sends them away, `kubectl flink delete {name}` deletes all"
         ));
     }
-    ui::data(&format!("{path}\n"))
+    ui::data(&ui::clean(&format!("{path}\n")))
 }

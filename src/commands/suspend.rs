@@ -33,5 +33,5 @@ pub async fn run(connection: &ConnectionArgs, args: SuspendArgs) -> Result<()> {
     ui::note(&format!(
         "{name} is suspended: `kubectl flink resume {name}` goes on from {path}"
     ));
-    ui::data(&format!("{path}\n"))
+    ui::data(&ui::clean(&format!("{path}\n")))
 }

@@ -127,7 +127,7 @@ pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
             let told = |text: &str| step.update(&format!("{name}: {text}"));
             let found = wait::until_sign(&cluster, &name, sign, limit, told).await?;
             drop(step);
-            return ui::data(&format!("{found}\n"));
+            return ui::data(&ui::clean(&format!("{found}\n")));
         }
     };
     drop(step);
@@ -169,7 +169,7 @@ async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Du
             }
         }
     };
-    ui::data(&format!("{path}\n"))
+    ui::data(&ui::clean(&format!("{path}\n")))
 }
 
 fn last_trigger(standing: &Standing) -> Option<String> {

@@ -1,5 +1,7 @@
 //! JSON and YAML.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 use serde_yaml::SerializerOptions;
@@ -91,7 +93,27 @@ fn json(value: &impl Serialize, pretty: bool) -> Result<String> {
     };
     done.map_err(|e| Error::failure(format!("the output cannot be written as JSON: {e}")))?;
     bytes.push(b'\n');
-    String::from_utf8(bytes).map_err(|e| Error::failure(format!("the output cannot be written as JSON: {e}")))
+    let text =
+        String::from_utf8(bytes).map_err(|e| Error::failure(format!("the output cannot be written as JSON: {e}")))?;
+    Ok(escape_controls(text))
+}
+
+/// JSON escapes the control characters of ASCII only. Terminals obey those from U+007F to U+009F too, which can be in
+/// strings alone.
+fn escape_controls(text: String) -> String {
+    let obeyed = |c: char| ('\u{7f}'..='\u{9f}').contains(&c);
+    if !text.contains(obeyed) {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if obeyed(c) {
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 /// YAML that kubectl, which reads YAML 1.1, reads as the same types.
@@ -122,12 +144,15 @@ mod tests {
     fn a_list_is_the_same_tree_in_both_formats() {
         let items = [
             json!({"name": "a", "n": 1, "none": null, "labels": {}}),
-            json!({"name": "b\nc"}),
+            json!({"name": "b\nc\u{1b}\u{7f}\u{9b}31m"}),
         ];
         for items in [&items[..], &items[..1], &[]] {
             let want = json!({"apiVersion": "kubectl-flink/v1", "kind": "ClusterList", "items": items});
             let json: Value = serde_json::from_str(&whole(Format::Json, items)).unwrap();
             let yaml: Value = serde_yaml::from_str(&whole(Format::Yaml, items)).unwrap();
+            for format in [Format::Json, Format::Yaml] {
+                assert!(!whole(format, items).contains(|c: char| c.is_control() && c != '\n'));
+            }
             assert_eq!(json, want);
             assert_eq!(yaml, want);
         }

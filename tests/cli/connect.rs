@@ -442,12 +442,12 @@ fn a_server_that_is_not_there() {
 
 #[test]
 fn a_name_that_does_not_resolve() {
-    let outcome = Sandbox::new().run(&["list", "--server", "http://api.invalid:6443"]);
+    let outcome = Sandbox::new().run(&["list", "--server", "https://api.invalid:6443"]);
     assert_eq!(outcome.code, Some(7), "{outcome}");
     assert!(
         outcome
             .stderr
-            .starts_with("error: cannot reach http://api.invalid:6443 (context \"test\")"),
+            .starts_with("error: cannot reach https://api.invalid:6443 (context \"test\")"),
         "{outcome}"
     );
 }

@@ -368,6 +368,10 @@ fn what_is_missing_of_an_existing_cluster_is_made_anew() {
     server
         .expect(patch(DEPLOYMENT).no_query("dryRun"))
         .answer(created(&tree!({})));
+    // And its history is written, which the interrupted command did not come to.
+    server
+        .expect(post(CONFIG_MAPS).body(tree!({"metadata": {"name": "demo-history"}})))
+        .answer(created(&tree!({"metadata": {"resourceVersion": "1"}})));
     let outcome = sandbox.run(&[&flags[..], &["--no-wait"]].concat());
     assert_eq!(outcome.code, Some(0), "{outcome}");
     snapshot!(outcome);

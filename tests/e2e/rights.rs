@@ -115,3 +115,22 @@ fn without_any_right_it_is_told_which_is_missing() {
     }
     place.left_with(&["serviceaccount/operator"]);
 }
+
+/// kubectl's flags of impersonation are the API server's to allow: it must see them with every request.
+#[test]
+fn who_is_impersonated_has_that_ones_rights_and_no_others() {
+    let place = Place::new("impersonated");
+    user(&place, ROLE);
+    let operator = format!("--as=system:serviceaccount:{}:operator", place.namespace);
+    let flags = ["--image=flink:2.3.0", "--dry-run=server", "-oname", &operator];
+    let checked = place.flink(&[&["create", "demo"][..], &flags].concat()).ok();
+    assert!(checked.stdout.contains("job.batch/demo-master"), "{checked}");
+    place.flink(&["list", &operator]).ok();
+    place.flink(&["savepoint-resume", "demo", &operator]).exits(3);
+    place.flink(&["delete", "demo", "--yes", &operator]).exits(3);
+    let nobody = format!("--as=system:serviceaccount:{}:nobody", place.namespace);
+    for command in [&["list"][..], &["delete", "demo", "--yes"], &["savepoint", "demo"]] {
+        place.flink(&[command, &[&nobody]].concat()).exits(4).tells(&["nobody"]);
+    }
+    place.flink(&["list", &nobody, "--as-group=system:masters"]).ok();
+}

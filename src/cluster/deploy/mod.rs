@@ -24,6 +24,9 @@ use crate::core::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::error::{Error, Kind, Result};
 
+/// Time before a watch is opened again that could not be.
+const RETRY: Duration = Duration::from_millis(200);
+
 /// The three objects as the API server has them; `None`: it does not exist.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
@@ -192,20 +195,36 @@ pub async fn dry_run(cluster: &Cluster, manifests: &Manifests) -> Result<[Applie
 
 /// Whether no JobManager of the cluster's Job ever ran: it has no Pods, or they wait for their image or a node.
 pub async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
+    all_masters(cluster, name, waits).await
+}
+
+/// Whether no JobManager runs, nor will: none ever ran, or they have ended well, so that the Job is complete in a moment.
+pub async fn runs_none(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
+    all_masters(cluster, name, |pod| waits(pod) || phase(pod) == Some("Succeeded")).await
+}
+
+async fn all_masters(cluster: &Cluster, name: &ClusterName, judge: impl Fn(&Pod) -> bool) -> Result<bool> {
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
     let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
-    Ok(pods.is_none_or(|pods| {
-        pods.items.iter().all(|pod| {
-            let status = pod.status.as_ref();
-            let restarted = status
-                .and_then(|status| status.container_statuses.as_ref())
-                .into_iter()
-                .flatten()
-                .any(|container| container.restart_count > 0);
-            status.and_then(|status| status.phase.as_deref()) == Some("Pending") && !restarted
-        })
-    }))
+    Ok(pods.is_none_or(|pods| pods.items.iter().all(judge)))
+}
+
+fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref())
+}
+
+/// Whether a Pod waits for its image or a node, and its container never ran.
+fn waits(pod: &Pod) -> bool {
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_ref());
+    let restarted = statuses
+        .into_iter()
+        .flatten()
+        .any(|container| container.restart_count > 0);
+    phase(pod) == Some("Pending") && !restarted
 }
 
 /// Makes the three objects, side by side, and before them the rights that their Pods need. Can be repeated.
@@ -370,7 +389,18 @@ pub async fn pods_gone(cluster: &Cluster, selector: &str, gone: Gone, timeout: O
             return Ok(());
         }
         let query = format!("{selector}&resourceVersion={}", pods.metadata.resource_version);
-        let events = cluster.watch::<Pod>(&watch, &query, None).await?;
+        let events = match cluster.watch::<Pod>(&watch, &query, None).await {
+            // Listed again, which tells whether it passes.
+            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Failure) => {
+                tracing::debug!(%error, "watch of Pods");
+                tokio::time::sleep(RETRY).await;
+                if deadline.is_some_and(|at| tokio::time::Instant::now() >= at) {
+                    return Err(still_there(&left, timeout));
+                }
+                continue;
+            }
+            events => events?,
+        };
         pin_mut!(events);
         loop {
             let next = match deadline {

@@ -115,6 +115,8 @@ pub async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> 
             let error = cluster.kube_error(&target(cluster, pod), &error);
             match error.kind {
                 Kind::NotFound => Ok(None),
+                // The kubelet does not know the Pod yet, or not any more: `pod not found ("NAME_NAMESPACE")`, with 500.
+                Kind::Failure if error.message.contains("pod not found") => Ok(None),
                 _ => Err(error),
             }
         }

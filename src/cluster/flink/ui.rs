@@ -82,7 +82,7 @@ async fn connection(
                 pump(client, stream, &current).await;
                 return Ok(());
             }
-            Err(error) if error.kind == Kind::Forbidden => return Err(error),
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) => return Err(error),
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "port-forward"),
         }

@@ -260,7 +260,7 @@ fn fatal(cluster: &Cluster, error: &watcher::Error) -> Result<()> {
         | watcher::Error::WatchFailed(error) => cluster.kube_error(&target, error),
         _ => return Ok(()),
     };
-    if error.kind == Kind::Forbidden {
+    if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) {
         return Err(error);
     }
     Ok(())

@@ -166,7 +166,17 @@ impl Reader {
             return End::Gone;
         };
         self.place.reconnect();
-        let answer = match self.cluster.client().request_stream(request).await {
+        let client = self.cluster.client();
+        let opening = client.request_stream(request);
+        let answer = match self.cluster.timeout().filter(|_| !follow) {
+            // A log that is followed may say nothing for as long as it likes.
+            None => opening.await,
+            Some(limit) => match tokio::time::timeout(limit, opening).await {
+                Ok(answer) => answer,
+                Err(_) => return End::Broken,
+            },
+        };
+        let answer = match answer {
             Ok(answer) => answer,
             Err(kube::Error::Api(status)) => return self.refused(&target, status),
             Err(error) => {

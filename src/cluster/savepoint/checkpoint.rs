@@ -42,7 +42,9 @@ pub async fn cancel_after_checkpoint(flink: &Flink, job_id: &str) -> Result<Opti
             },
             Ok(Reply::Away) => return Ok(newest),
             Ok(Reply::Refused(_, said)) => tracing::debug!(said, "the jobs are not told"),
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
+                return Err(error);
+            }
             Err(error) if begun.elapsed() > AWAY => return Err(error),
             Err(error) => tracing::debug!(%error, "the job's state got no answer"),
         }

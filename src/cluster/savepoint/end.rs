@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::{StreamExt, pin_mut};
 use kube::api::WatchEvent;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{AWAY, MAX_POLL, MIN_POLL};
 use crate::cluster::api::Cluster;
@@ -71,7 +71,9 @@ pub async fn cancel(flink: &Flink, job_id: &str) -> Result<Ended> {
                 None => return Ok(Ended::Unseen),
             },
             Ok(Reply::Away | Reply::Refused(..)) => return Ok(Ended::Unseen),
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
+                return Err(error);
+            }
             Err(error) if last_answer.elapsed() > AWAY => return Err(error),
             Err(error) => tracing::debug!(%error, "the job's state got no answer"),
         }
@@ -125,10 +127,18 @@ async fn job_ends(cluster: &Cluster, name: &ClusterName, limit: Duration) -> Res
         let version = found["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         let watch = Target::collection("watch", JOBS, Some(namespace));
         let query = format!("{query}&resourceVersion={version}");
-        let events = cluster.watch::<Value>(&watch, &query, None).await?;
+        let late = |_| Error::new(Kind::TimedOut, format!("the JobManager of {name} has not ended"));
+        let events = match cluster.watch::<Value>(&watch, &query, None).await {
+            // Listed again, which tells whether it passes.
+            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Failure) => {
+                tracing::debug!(%error, "watch of the Job");
+                timeout_at(deadline, sleep(MIN_POLL)).await.map_err(late)?;
+                continue;
+            }
+            events => events?,
+        };
         pin_mut!(events);
         loop {
-            let late = |_| Error::new(Kind::TimedOut, format!("the JobManager of {name} has not ended"));
             match timeout_at(deadline, events.next()).await.map_err(late)? {
                 Some(Ok(WatchEvent::Deleted(_))) => return Ok(JobEnd::Gone),
                 Some(Ok(WatchEvent::Added(job) | WatchEvent::Modified(job))) => {

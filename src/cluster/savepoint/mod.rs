@@ -139,7 +139,7 @@ pub async fn trigger(
     let begun = Instant::now();
     let mut wait = MIN_POLL;
     loop {
-        match flink.trigger_savepoint(job_id, request).await {
+        let unclear = match flink.trigger_savepoint(job_id, request).await {
             Ok(Reply::Answer(taken)) if taken.request_id.is_empty() || taken.request_id == request.trigger_id => {
                 return Ok(savepoint);
             }
@@ -155,15 +155,24 @@ pub async fn trigger(
                 let error = refusal(flink, &said, request);
                 return record::fail(ledger, savepoint, error).await;
             }
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => {
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) => {
                 return record::fail(ledger, savepoint, error).await;
             }
             // The answer got lost, or Flink knows the trigger already: its status tells.
-            Ok(Reply::Refused(..) | Reply::Away) => {}
-            Err(error) => tracing::debug!(%error, "the request for a savepoint got no answer"),
-        }
+            Ok(Reply::Refused(..) | Reply::Away) => None,
+            Err(error) => {
+                tracing::debug!(%error, "the request for a savepoint got no answer");
+                Some(error).filter(|error| error.kind == Kind::Failure)
+            }
+        };
         match flink.savepoint(job_id, &savepoint.trigger_id).await {
             Ok(Reply::Answer(_)) => return Ok(savepoint),
+            // Whatever it was that answered, Flink has not heard of it.
+            Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) => {
+                if let Some(error) = unclear {
+                    return record::fail(ledger, savepoint, error).await;
+                }
+            }
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the savepoint's status got no answer"),
         }

@@ -1,10 +1,18 @@
 //! Outcomes of savepoints, written to the history.
 
+use std::time::Duration;
+
 use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::cluster::ledger::Ledger;
 use crate::core::history::{Progress, Savepoint};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+
+/// How long a path is tried to be written down that cannot be read again.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait between two tries.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Flink has written it.
 pub async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str, size: Option<u64>) -> Result<()> {
@@ -12,15 +20,28 @@ pub async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str,
     savepoint.path = Some(path.to_owned());
     savepoint.size = size;
     savepoint.completed_at = Some(Timestamp::now().to_string());
-    ledger
-        .update(|history| history.record(savepoint.clone()))
-        .await
-        .map_err(|error| {
+    let begun = Instant::now();
+    let mut wait = Duration::from_millis(200);
+    loop {
+        let error = match ledger.update(|history| history.record(savepoint.clone())).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        // Its JobManager ends now that the result was read, and nobody can ask for the path again.
+        let passes = matches!(
+            error.kind,
+            Kind::Unreachable | Kind::TimedOut | Kind::Failure | Kind::Unauthorized
+        );
+        if !passes || begun.elapsed() > PATIENCE {
             // The path must never be lost with the error.
-            error
+            return Err(error
                 .context(format!("the savepoint {path} is written, but the history is not"))
-                .hint(format!("--from-savepoint {path} starts from it"))
-        })
+                .hint(format!("--from-savepoint {path} starts from it")));
+        }
+        tracing::debug!(%error, "the history is not written yet");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(MAX_WAIT);
+    }
 }
 
 /// Flink has not written it.

@@ -88,7 +88,9 @@ pub(super) async fn outcome(
             }
             Ok(Reply::Refused(_, said)) => return Err(flink.refused(&said)),
             Ok(Reply::Away) => {}
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
+                return Err(error);
+            }
             Err(error) => tracing::debug!(%error, "the savepoint's status got no answer"),
         }
         if last_answer.elapsed() > AWAY {

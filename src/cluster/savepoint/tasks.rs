@@ -69,7 +69,9 @@ pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMu
             }
             Ok(Reply::Refused(_, said)) => tracing::debug!(said, "Flink does not tell its jobs"),
             Ok(Reply::Away) => {}
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
+                return Err(error);
+            }
             Err(error) => tracing::debug!(%error, "the job's tasks got no answer"),
         }
         if last_answer.elapsed() > AWAY {

@@ -58,7 +58,9 @@ pub async fn until_sign(
                     check_job(cluster, name).await?;
                 }
             }
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
+                return Err(error);
+            }
             Err(error) => tracing::debug!(%error, "Flink could not be asked"),
         }
         if timeout.is_some_and(|limit| begun.elapsed() >= limit) {

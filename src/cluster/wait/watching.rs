@@ -13,6 +13,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 
 use crate::cluster::api::Cluster;
+use crate::cluster::fault;
 use crate::cluster::flink::Flink;
 use crate::cluster::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Resource, Target};
 use crate::core::diagnosis::{FlinkView, Observed, Role};
@@ -69,6 +70,14 @@ impl Watching<'_> {
             }
         };
         tokio::pin!(deadline);
+        // Watches may be silent for as long as they like, but lists have the limit of a request.
+        let listed = async {
+            match self.cluster.timeout() {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => futures::future::pending().await,
+            }
+        };
+        tokio::pin!(listed);
         loop {
             tokio::select! {
                 change = changes.next() => match change {
@@ -81,7 +90,7 @@ impl Watching<'_> {
                     poll = Box::pin(futures::future::pending());
                     match view {
                         Ok(view) => observed.poll(view),
-                        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+                        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => return Err(error),
                         // A network that fails for a moment must not end a wait of hours.
                         Err(error) => {
                             tracing::debug!(%error, "Flink could not be asked");
@@ -91,6 +100,11 @@ impl Watching<'_> {
                 }
                 _ = ticks.tick() => {}
                 () = &mut deadline => return Err(late(&observed)),
+                () = &mut listed, if listing > 0 => {
+                    let target = Target::collection("list", if self.poll.is_some() { PODS } else { JOBS }, Some(self.cluster.namespace()));
+                    let seconds = self.cluster.timeout().unwrap_or_default().as_secs_f64();
+                    return Err(fault::timed_out(&target, self.cluster.at(), seconds));
+                }
             }
             if listing > 0 {
                 continue;
@@ -178,7 +192,7 @@ fn fatal(cluster: &Cluster, resource: Resource, error: &watcher::Error) -> Optio
         }
         _ => return None,
     };
-    (error.kind == Kind::Forbidden && resource != EVENTS).then_some(error)
+    (matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) && resource != EVENTS).then_some(error)
 }
 
 fn take(observed: &mut Observed, change: Change, listing: &mut i32) {

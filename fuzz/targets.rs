@@ -1,0 +1,122 @@
+//! What is read of strangers, and must end with a value or an error whatever it is.
+//!
+//! The targets of cargo-fuzz call these, and so does tests/cli/fuzz.rs, for a moment with every run of the tests.
+
+use kubectl_flink::core::arguments::split_seed;
+use kubectl_flink::core::diagnosis::{JobsOverview, Overview, last_line, root_cause, tells_of_job};
+use kubectl_flink::core::flink_rest::Errors;
+use kubectl_flink::core::flink_rest::checkpoints::Checkpoints;
+use kubectl_flink::core::flink_rest::exceptions::Exceptions;
+use kubectl_flink::core::flink_rest::operation::OperationReply;
+use kubectl_flink::core::history::History;
+use kubectl_flink::core::logs::Line;
+use kubectl_flink::core::names::ClusterName;
+use kubectl_flink::core::spec::Spec;
+use kubectl_flink::core::template::Templates;
+use kubectl_flink::core::{effective, flink_deployment, manifests, outcome, quantity};
+use kubectl_flink::ui;
+
+/// A target: its name, and what it does with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    ("flink_deployment", flink_deployment_file),
+    ("template", template),
+    ("history", history),
+    ("flink_rest", flink_rest),
+    ("log", log),
+    ("words", words),
+];
+
+/// A file of FlinkDeployments: what is read can be resolved, built and written again.
+pub fn flink_deployment_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(layers) = flink_deployment::read(text, "file") else {
+        return;
+    };
+    for layer in layers {
+        let _ = flink_deployment::write(&layer);
+        if let (Ok(spec), Ok(templates)) = (Spec::resolve(layer), Templates::built_in()) {
+            let _ = manifests::build(&spec, &templates, "default", 1);
+        }
+    }
+}
+
+/// Templates of a user's own.
+pub fn template(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let _ = Templates::from_files([("file", text)]);
+}
+
+/// The history ConfigMap: what is read is read again as the same after it was written.
+pub fn history(data: &[u8]) {
+    let Ok(object) = serde_json::from_slice(data) else {
+        return;
+    };
+    let Ok(history) = History::from_config_map(&object) else {
+        return;
+    };
+    let _ = (
+        history.last_savepoint(),
+        history.lost_savepoint(),
+        history.next_revision(),
+    );
+    if let Ok(name) = ClusterName::new("demo")
+        && let Ok(object) = history.to_config_map(&name, "default")
+    {
+        assert!(History::from_config_map(&object).is_ok(), "{object}");
+    }
+}
+
+/// Replies of Flink's REST.
+pub fn flink_rest(data: &[u8]) {
+    let _ = Errors::told(data);
+    if let Ok(jobs) = serde_json::from_slice::<JobsOverview>(data) {
+        let _ = jobs.main_job();
+    }
+    let _ = serde_json::from_slice::<Overview>(data);
+    if let Ok(checkpoints) = serde_json::from_slice::<Checkpoints>(data) {
+        let _ = (checkpoints.savepoint_in_progress(), checkpoints.savepoint_at("x"));
+    }
+    if let Ok(exceptions) = serde_json::from_slice::<Exceptions>(data) {
+        let _ = exceptions.newest();
+    }
+    for of in [
+        |reply: OperationReply| drop(reply.savepoint()),
+        |reply: OperationReply| drop(reply.status()),
+    ] {
+        if let Ok(reply) = serde_json::from_slice(data) {
+            of(reply);
+        }
+    }
+}
+
+/// Logs, and their lines: none brings a control character to the terminal.
+pub fn log(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let _ = (
+        root_cause(&text),
+        last_line(&text),
+        tells_of_job(&text),
+        outcome::of_log(&text),
+        effective::of_log(&text),
+    );
+    for raw in text.lines() {
+        let line = Line::parse(raw, None);
+        let shown = ui::clean(&line.text);
+        assert!(!shown.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
+    }
+}
+
+/// Quantities, names, and the arguments of the variables of Flink's templates.
+pub fn words(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let _ = (ClusterName::new(text), split_seed(text), quantity::cpu(text));
+    for memory in [quantity::memory_flink(text), quantity::memory_kubernetes(text)]
+        .into_iter()
+        .flatten()
+    {
+        let _ = (memory.to_flink(), memory.to_kubernetes());
+    }
+}

@@ -1,0 +1,215 @@
+//! What Kubernetes and Flink do by themselves: Pods of Jobs and Deployments, and the ends of JobManagers.
+
+use serde_json::{Value, json};
+
+use crate::flink::Flink;
+use crate::world::World;
+
+/// Time from a Pod's deletion to its end.
+const ENDING_MS: i64 = 40;
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+impl World {
+    /// Lets everything happen whose time has come.
+    pub fn tick(&mut self) {
+        for (pod, flink) in &mut self.flinks {
+            flink.tick(&mut self.disk);
+            if pod.contains("/demo-") {
+                self.work = self.work.max(flink.work);
+            }
+        }
+        self.end_jobmanagers();
+        self.end_pods();
+        let paths: Vec<String> = self.objects.keys().cloned().collect();
+        for path in paths {
+            let Some(object) = self.objects.get(&path).cloned() else {
+                continue;
+            };
+            match object["kind"].as_str() {
+                Some("Job") => self.job(&path, &object),
+                Some("Deployment") => self.deployment(&path, object),
+                Some("Pod") => self.orphan(&path, &object),
+                _ => {}
+            }
+        }
+    }
+
+    fn end_jobmanagers(&mut self) {
+        let ended: Vec<String> = self
+            .flinks
+            .iter()
+            .filter(|(_, flink)| flink.ends())
+            .map(|(pod, _)| pod.clone())
+            .collect();
+        for path in ended {
+            self.flinks.remove(&path);
+            let Some(mut pod) = self.objects.get(&path).cloned() else {
+                continue;
+            };
+            pod["status"]["phase"] = json!("Succeeded");
+            self.store(&path, pod);
+        }
+    }
+
+    fn end_pods(&mut self) {
+        let now = k8s_openapi::jiff::Timestamp::now().as_millisecond();
+        let gone: Vec<String> = self
+            .objects
+            .iter()
+            .filter(|(_, object)| object["kind"] == "Pod" && object["test-ends"].as_i64().is_some_and(|at| at <= now))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in gone {
+            self.flinks.remove(&path);
+            self.remove(&path);
+        }
+    }
+
+    fn owned(&self, owner: &Value) -> Vec<(String, Value)> {
+        let uid = &owner["metadata"]["uid"];
+        let is_owned =
+            |object: &Value| object["kind"] == "Pod" && object["metadata"]["ownerReferences"][0]["uid"] == *uid;
+        let all = self.objects.iter().filter(|(_, object)| is_owned(object));
+        all.map(|(path, pod)| (path.clone(), pod.clone())).collect()
+    }
+
+    fn job(&mut self, path: &str, job: &Value) {
+        if job["status"]["conditions"].is_array() {
+            return;
+        }
+        let pods = self.owned(job);
+        if job["spec"]["suspend"] == true {
+            for (path, pod) in pods {
+                self.send_away(&path, pod);
+            }
+            return;
+        }
+        if pods.iter().any(|(_, pod)| pod["status"]["phase"] == "Succeeded") {
+            let mut job = job.clone();
+            job["status"] = json!({"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]});
+            self.store(path, job);
+            return;
+        }
+        if !pods.is_empty() {
+            return;
+        }
+        let app = job["spec"]["template"]["metadata"]["labels"]["app"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let others = self.pods(&app, "master");
+        if !others.is_empty() {
+            let text = format!("a second JobManager of {app} starts beside {}", others.join(", "));
+            self.violations.push(text);
+        }
+        let pod = self.start_pod(job, "Job");
+        let flink = self.start_job(&app, job);
+        self.flinks.insert(pod, flink);
+    }
+
+    /// A job goes on from its savepoint: with what that holds, and no more.
+    fn start_job(&mut self, app: &str, job: &Value) -> Flink {
+        let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let after = |flag: &str| {
+            let at = arguments.iter().position(|argument| argument == flag)?;
+            arguments.get(at + 1)?.as_str().map(ToOwned::to_owned)
+        };
+        let mut work = 0;
+        if let Some(path) = after("--fromSavepoint") {
+            match self.disk.iter().find(|written| written.path == path) {
+                Some(written) => work = written.work,
+                None => self
+                    .violations
+                    .push(format!("{app} starts from {path}, which was never written")),
+            }
+        }
+        if app == "demo" {
+            if work < self.work {
+                self.violations
+                    .push(format!("{app} starts with {work} of {} that was done", self.work));
+            }
+            self.work = work + 1;
+        }
+        let id =
+            after("--job-id").unwrap_or_else(|| job["metadata"]["uid"].as_str().unwrap_or_default().replace('-', ""));
+        let tasks = job["metadata"]["annotations"]["kubectl-flink/parallelism"].as_str();
+        Flink::new(id, work + 1, tasks.and_then(|text| text.parse().ok()).unwrap_or(1))
+    }
+
+    fn deployment(&mut self, path: &str, mut deployment: Value) {
+        let revision = deployment["spec"]["template"].to_string();
+        let (mut current, old): (Vec<_>, Vec<_>) = self
+            .owned(&deployment)
+            .into_iter()
+            .partition(|(_, pod)| pod["test-template"] == revision.as_str());
+        for (path, pod) in old {
+            self.send_away(&path, pod);
+        }
+        let wanted = usize::try_from(deployment["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap_or(0);
+        while current.len() > wanted {
+            if let Some((path, pod)) = current.pop() {
+                self.send_away(&path, pod);
+            }
+        }
+        for _ in current.len()..wanted {
+            self.start_pod(&deployment, "ReplicaSet");
+        }
+        let status = json!({"replicas": wanted, "readyReplicas": wanted, "updatedReplicas": wanted,
+            "availableReplicas": wanted});
+        if deployment["status"] != status {
+            deployment["status"] = status;
+            self.store(path, deployment);
+        }
+    }
+
+    fn start_pod(&mut self, owner: &Value, kind: &str) -> String {
+        let template = &owner["spec"]["template"];
+        let name = format!(
+            "{}-{}",
+            owner["metadata"]["name"].as_str().unwrap_or_default(),
+            self.events.len()
+        );
+        let container = &template["spec"]["containers"][0]["name"];
+        let now = k8s_openapi::jiff::Timestamp::now().to_string();
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "test-template": template.to_string(),
+            "metadata": {"name": name, "namespace": "default", "labels": template["metadata"]["labels"],
+                "annotations": template["metadata"]["annotations"],
+                "ownerReferences": [{"apiVersion": "v1", "kind": kind, "name": owner["metadata"]["name"],
+                    "uid": owner["metadata"]["uid"], "controller": true}]},
+            "spec": template["spec"],
+            "status": {"phase": "Running", "podIP": "10.0.0.1", "startTime": now,
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [{"name": container, "ready": true, "started": true, "restartCount": 0,
+                    "image": "flink", "imageID": "flink", "state": {"running": {"startedAt": now}}}]}
+        });
+        let path = format!("{PODS}/{name}");
+        self.store(&path, pod);
+        path
+    }
+
+    /// A Pod whose owner is gone goes too.
+    fn orphan(&mut self, path: &str, pod: &Value) {
+        let uid = &pod["metadata"]["ownerReferences"][0]["uid"];
+        if !self
+            .objects
+            .values()
+            .any(|object| object["kind"] != "Pod" && object["metadata"]["uid"] == *uid)
+        {
+            self.send_away(path, pod.clone());
+        }
+    }
+
+    fn send_away(&mut self, path: &str, mut pod: Value) {
+        if pod["metadata"]["deletionTimestamp"].is_string() {
+            return;
+        }
+        let now = k8s_openapi::jiff::Timestamp::now();
+        pod["metadata"]["deletionTimestamp"] = json!(now.to_string());
+        pod["test-ends"] = json!(now.as_millisecond() + ENDING_MS);
+        self.store(path, pod);
+    }
+}

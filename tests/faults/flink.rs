@@ -1,0 +1,177 @@
+//! A JobManager as its REST shows it: one job, its savepoints, and an end after the job's.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::call::Request;
+use crate::reply::Reply;
+
+/// Time that a savepoint takes.
+const WRITING: Duration = Duration::from_millis(60);
+/// Time from the job's end, with all results read, to the JobManager's end: two seconds with Flink 2.3.
+const GOING: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Debug)]
+pub struct Flink {
+    pub job_id: String,
+    pub state: &'static str,
+    /// What the job has done, with all that it started from. A savepoint keeps it.
+    pub work: u64,
+    pub tasks: u64,
+    triggers: BTreeMap<String, Trigger>,
+    last: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Trigger {
+    asked: Instant,
+    stop: bool,
+    location: Option<String>,
+    read: bool,
+}
+
+/// A savepoint on the disk, which outlives every JobManager.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub path: String,
+    pub work: u64,
+}
+
+impl Flink {
+    pub fn new(job_id: String, work: u64, tasks: u64) -> Self {
+        Self {
+            job_id,
+            state: "RUNNING",
+            work,
+            tasks,
+            triggers: BTreeMap::new(),
+            last: Instant::now(),
+        }
+    }
+
+    /// Whether the JobManager ends: its job has, and every result was read. Else it would linger for five minutes.
+    pub fn ends(&self) -> bool {
+        self.state != "RUNNING" && self.last.elapsed() > GOING && self.triggers.values().all(|trigger| trigger.read)
+    }
+
+    /// The time in which nobody asked does not count: a slow machine must not end what lives on for seconds.
+    pub fn wake(&mut self) {
+        self.last = Instant::now();
+    }
+
+    pub fn knows(&self, trigger: &str) -> bool {
+        self.triggers.contains_key(trigger)
+    }
+
+    /// Writes the savepoints whose time has come.
+    pub fn tick(&mut self, disk: &mut Vec<Written>) {
+        let (now, job_id, work) = (Instant::now(), &self.job_id, self.work);
+        for (id, trigger) in &mut self.triggers {
+            if trigger.location.is_some() || now < trigger.asked + WRITING {
+                continue;
+            }
+            let path = format!(
+                "file:/savepoints/savepoint-{}-{}",
+                &job_id[..6],
+                &id[..12.min(id.len())]
+            );
+            disk.push(Written {
+                path: path.clone(),
+                work,
+            });
+            trigger.location = Some(path);
+            if trigger.stop {
+                self.state = "FINISHED";
+                self.last = now;
+            }
+        }
+    }
+
+    pub fn answer(&mut self, request: &Request, path: &str, task_managers: u64) -> Reply {
+        let parts: Vec<&str> = path.split('/').collect();
+        if parts.len() > 1 && parts[0] == "jobs" && parts[1] != "overview" && parts[1] != self.job_id {
+            return error(
+                404,
+                "org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job",
+            );
+        }
+        let running = if task_managers > 0 && self.state == "RUNNING" {
+            self.tasks
+        } else {
+            0
+        };
+        match (request.method.as_str(), &parts[..]) {
+            ("GET", ["overview"]) => Reply::ok(json!({
+                "taskmanagers": task_managers, "slots-total": task_managers, "slots-available": 0,
+                "jobs-running": 1, "jobs-finished": 0, "jobs-cancelled": 0, "jobs-failed": 0,
+                "flink-version": "2.3.0", "flink-commit": "abc"
+            })),
+            ("GET", ["jobs", "overview"]) => Reply::ok(json!({"jobs": [{
+                "jid": self.job_id, "name": "job", "state": self.state, "start-time": 1, "end-time": -1,
+                "tasks": {"total": self.tasks, "running": running}
+            }]})),
+            ("GET", ["jobs", _]) => Reply::ok(json!({"jid": self.job_id, "name": "job", "state": self.state,
+                "timestamps": {"RUNNING": 1}, "vertices": []})),
+            ("GET", ["jobs", _, "checkpoints"]) => Reply::ok(json!({"counts": {"completed": 1}, "latest": {}})),
+            ("GET", ["jobs", _, "exceptions"]) => Reply::ok(json!({"exceptionHistory": {"entries": []}})),
+            ("GET", ["jobs", _, "checkpoints", "config"]) => Reply::ok(json!({})),
+            ("GET", ["jobs", _, "checkpoints", "details", id]) => Reply::ok(json!({"id": id.parse::<u64>().ok(),
+                "status": "COMPLETED", "external_path": "file:/checkpoints/chk-1"})),
+            ("POST", ["jobs", _, "checkpoints"]) => Reply::status(202, json!({"request-id": "c".repeat(32)})),
+            ("GET", ["jobs", _, "checkpoints", _]) => {
+                Reply::ok(json!({"status": {"id": "COMPLETED"}, "operation": {"checkpointId": 1}}))
+            }
+            ("GET", ["taskmanagers"]) => Reply::ok(json!({"taskmanagers": []})),
+            ("GET", ["jobmanager", "config"] | [.., "metrics"]) => Reply::ok(json!([])),
+            ("POST", ["jobs", _, "savepoints"]) => self.trigger(request, false),
+            ("POST", ["jobs", _, "stop"]) => self.trigger(request, true),
+            ("GET", ["jobs", _, "savepoints", id]) => self.status(id),
+            ("POST", ["savepoint-disposal"]) => Reply::status(202, json!({"request-id": "d".repeat(32)})),
+            ("GET", ["savepoint-disposal", _]) => Reply::ok(json!({"status": {"id": "COMPLETED"}, "operation": {}})),
+            ("PATCH", ["jobs", _]) => {
+                self.state = "CANCELED";
+                self.last = Instant::now();
+                Reply::status(202, json!({}))
+            }
+            _ => error(404, "Not found."),
+        }
+    }
+
+    fn trigger(&mut self, request: &Request, stop: bool) -> Reply {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let id = body["triggerId"].as_str().unwrap_or_default().to_owned();
+        // Flink keeps the first request of an ID, and answers the second one like it.
+        if !self.triggers.contains_key(&id) {
+            if self.state != "RUNNING" {
+                return error(503, "Job is not running.");
+            }
+            self.work += 1;
+            let trigger = Trigger {
+                asked: Instant::now(),
+                stop,
+                location: None,
+                read: false,
+            };
+            self.triggers.insert(id.clone(), trigger);
+        }
+        Reply::status(202, json!({ "request-id": id }))
+    }
+
+    fn status(&mut self, id: &str) -> Reply {
+        let Some(trigger) = self.triggers.get_mut(id) else {
+            return error(404, "There is no savepoint operation with that triggerId.");
+        };
+        let Some(location) = &trigger.location else {
+            return Reply::ok(json!({"status": {"id": "IN_PROGRESS"}, "operation": null}));
+        };
+        trigger.read = true;
+        self.last = Instant::now();
+        Reply::ok(json!({"status": {"id": "COMPLETED"}, "operation": {"location": location}}))
+    }
+}
+
+fn error(status: u16, text: &str) -> Reply {
+    Reply::status(status, json!({ "errors": [text] }))
+}

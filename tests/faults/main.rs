@@ -1,0 +1,301 @@
+//! What goes wrong between the program and the API server, at every request of every command.
+//!
+//! A Kubernetes and a Flink in memory carry out what the real binary asks. The nth request is refused, cut, not answered,
+//! answered with a fault, half an answer or garbage, or the program is killed there, before the request is carried out
+//! or after it. Then the command is repeated without a fault. It must hold that
+//!
+//! - the faulty run ends by itself, and succeeds or tells one error with an exit code of its own;
+//! - the repetition converges;
+//! - every savepoint that was written is in the history;
+//! - no job starts with less than its predecessor did, and no second JobManager beside the first;
+//! - nothing is deleted that was not shown, and a cluster beside it is left alone.
+//!
+//! By default a part of the faults is tried at each request, another at each, so that every fault meets every command.
+//! Without a fault each command makes no more requests than it is known to make, and none that docs/rbac.yaml does not
+//! allow. Answers that are nested too deeply, that do not end, or whose texts would do something to a terminal, are faults too.
+//! `FAULTS=all` tries all of them. An argument is a part of the name of the cases to run.
+
+// The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+#[path = "../cli/call.rs"]
+#[allow(dead_code)]
+mod call;
+mod commands;
+mod controllers;
+mod flink;
+mod hostile;
+mod reply;
+mod rights;
+mod run;
+mod selector;
+mod server;
+mod table;
+mod world;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use commands::{COMMANDS, Command, GIVEN, Given, Requests, Then};
+use run::{Run, run};
+use server::{FAULTS, Fault};
+use world::World;
+
+/// Cases at once. Most of their time is waiting.
+const THREADS: usize = 24;
+/// Faults that are tried at each request where not all are: the first two where something is changed, and so many others
+/// in turn. All take minutes.
+const SAMPLE: usize = 1;
+
+struct Case {
+    command: &'static Command,
+    at: usize,
+    fault: Fault,
+}
+
+fn main() -> ExitCode {
+    let begun = Instant::now();
+    let filters: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    if std::env::args().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let everything = std::env::var("FAULTS").is_ok_and(|value| value == "all");
+    let failures = Mutex::new(Vec::new());
+    let worlds: BTreeMap<Given, World> = GIVEN.iter().map(|(given, steps)| (*given, make(steps))).collect();
+    let mut cases = Vec::new();
+    let mut passed = 0;
+    for (turn, command) in COMMANDS
+        .iter()
+        .enumerate()
+        .filter(|(_, command)| wanted(&command.name()))
+    {
+        let world = Arc::new(Mutex::new(worlds[&command.given].clone()));
+        let plain = run(&world, command.arguments, 0, None);
+        match fault_free(command, &plain, &world.lock().unwrap(), &worlds[&command.given]) {
+            Ok(()) => passed += 1,
+            Err(text) => failures
+                .lock()
+                .unwrap()
+                .push(format!("{}: {text}\n{}", command.name(), shown(&plain))),
+        }
+        let last = match command.requests {
+            Requests::Exactly(number) => number,
+            Requests::Polls { most } => plain.requests.len().min(most),
+        };
+        let (tried, mut bad) = hostile::try_command(command, &worlds[&command.given]);
+        passed += tried - bad.len();
+        failures.lock().unwrap().append(&mut bad);
+        if everything || command.arguments.len() == 1 || command.arguments[1] == "list" {
+            let log = |request: &String| request.contains("/log?") || request.contains("watch=true");
+            let ends = plain.requests.iter().take(last).position(log).unwrap_or(last);
+            cases.extend((1..=ends).map(|at| Case {
+                command,
+                at,
+                fault: Fault::Flood,
+            }));
+        }
+        for at in 1..=last {
+            // Where nothing is changed, there is no fault that matters more than others.
+            let always = if command.then == Then::Unchanged { 0 } else { 2 };
+            for (number, fault) in FAULTS.into_iter().enumerate() {
+                let rest = FAULTS.len() - always;
+                let in_turn = number >= always && (number - always + (turn + at) * SAMPLE) % rest < SAMPLE;
+                if everything || number < always || in_turn {
+                    cases.push(Case { command, at, fault });
+                }
+            }
+        }
+    }
+    let total = cases.len() + passed;
+    let queue = Mutex::new(cases);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let Some(case) = queue.lock().unwrap().pop() else {
+                        return;
+                    };
+                    if let Err(text) = try_case(&case, &worlds[&case.command.given]) {
+                        failures.lock().unwrap().push(text);
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    for failure in failures.iter().take(40) {
+        println!("{failure}\n");
+    }
+    let outcome = if failures.is_empty() { "ok" } else { "FAILED" };
+    println!(
+        "test result: {outcome}. {} passed; {} failed; faults at every request of {} commands; finished in {:.1}s",
+        total.saturating_sub(failures.len()),
+        failures.len(),
+        COMMANDS.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// A world in which `other` runs, and `demo` stands as `steps` leave it.
+fn make(steps: &[&[&str]]) -> World {
+    let world = Arc::new(Mutex::new(World::default()));
+    let other = ["create", "other", "--image", "flink:2.3.0", "--no-wait"];
+    for step in std::iter::once(&other[..]).chain(steps.iter().copied()) {
+        let run = run(&world, step, 0, None);
+        assert_eq!(run.code, Some(0), "{}\n{}", step.join(" "), shown(&run));
+    }
+    let mut world = world.lock().unwrap().clone();
+    world.deleted.clear();
+    assert!(world.violations.is_empty(), "{:?}", world.violations);
+    world
+}
+
+fn fault_free(command: &Command, plain: &Run, world: &World, before: &World) -> Result<(), String> {
+    if plain.code != Some(0) {
+        return Err("it fails without a fault".to_owned());
+    }
+    command.done(world, before)?;
+    if let Some(request) = rights::beyond_the_role(&plain.requests) {
+        return Err(format!("it asks for what docs/rbac.yaml does not allow: {request}"));
+    }
+    if let Requests::Exactly(number) = command.requests
+        && number != plain.requests.len()
+    {
+        return Err(format!("{} requests, and not {number}", plain.requests.len()));
+    }
+    Ok(())
+}
+
+fn try_case(case: &Case, given: &World) -> Result<(), String> {
+    let Case { command, at, fault } = case;
+    let world = Arc::new(Mutex::new(given.clone()));
+    let first = run(&world, command.arguments, *at, Some(*fault));
+    world.lock().unwrap().flinks.values_mut().for_each(flink::Flink::wake);
+    let again = run(&world, command.arguments, 0, None);
+    // Kubernetes ends by itself what was deleted.
+    let begun = Instant::now();
+    while command.done(&world.lock().unwrap(), given).is_err() && begun.elapsed() < Duration::from_secs(1) {
+        std::thread::sleep(Duration::from_millis(10));
+        world.lock().unwrap().tick();
+    }
+    let world = world.lock().unwrap();
+    let judge = || {
+        told(command, &first, *fault)?;
+        if *fault == Fault::Gone && is_told_lost(&again) {
+            // The only gap: the server went away for longer than the JobManager lives on after the path was read.
+            return Ok(());
+        }
+        if !command.converged(&again) {
+            return Err("the repetition does not converge".to_owned());
+        }
+        command.done(&world, given)?;
+        if let Some(violation) = world.violations.first() {
+            return Err(violation.clone());
+        }
+        if command.then != Then::Purged {
+            let remembered = world.remembered();
+            let lost = |path: &String| !remembered.iter().any(|known| path.ends_with(known.as_str()));
+            if let Some(lost) = world.disk.iter().find(|written| lost(&written.path)) {
+                return Err(format!("the savepoint {} is lost", lost.path));
+            }
+        }
+        deleted_only_what_was_shown(&world, command)?;
+        beside(&world, given)
+    };
+    judge().map_err(|text| {
+        format!(
+            "{} / request {at} / {fault:?}: {text}\n{}--- again\n{}",
+            command.name(),
+            shown(&first),
+            shown(&again)
+        )
+    })
+}
+
+/// An older savepoint never takes the place of one whose path nobody read without a word.
+fn is_told_lost(run: &Run) -> bool {
+    run.code == Some(8) && run.stderr.contains("ended before anybody read the path")
+}
+
+/// A run that a fault met ends as is documented.
+fn told(command: &Command, run: &Run, fault: Fault) -> Result<(), String> {
+    let killed = matches!(fault, Fault::KillBefore | Fault::KillAfter) || run.interrupted && fault == Fault::Gone;
+    if killed && run.code.is_none() {
+        return Ok(());
+    }
+    if run.stderr.contains("panicked") {
+        return Err("it panicked".to_owned());
+    }
+    let errors = run.stderr.lines().filter(|line| line.starts_with("error:")).count();
+    match (run.code, errors) {
+        (Some(0), 0) | (Some(1 | 3..=8), 1) => Ok(()),
+        // It tells what is wrong as its answer.
+        (Some(6), 0) if command.arguments[0] == "why" => Ok(()),
+        (None, _) => Err("it did not end by itself".to_owned()),
+        (Some(code), errors) => Err(format!("exit code {code} with {errors} errors")),
+    }
+}
+
+fn deleted_only_what_was_shown(world: &World, command: &Command) -> Result<(), String> {
+    let may = |path: &str| {
+        let parts = [
+            "/jobs/demo-master",
+            "/deployments/demo-task-manager",
+            "/services/demo-master",
+        ];
+        match command.then {
+            Then::Deleted => parts.iter().any(|part| path.ends_with(part)),
+            Then::Purged => parts
+                .iter()
+                .chain(&["/configmaps/demo-history"])
+                .any(|part| path.ends_with(part)),
+            // A new Job takes the place of the old one.
+            Then::Runs => path.ends_with("/jobs/demo-master"),
+            Then::Stopped | Then::Suspended | Then::Unchanged => false,
+        }
+    };
+    match world.deleted.iter().find(|path| !may(path)) {
+        Some(path) => Err(format!("{path} was deleted")),
+        None => Ok(()),
+    }
+}
+
+fn beside(world: &World, given: &World) -> Result<(), String> {
+    let others = |world: &World| {
+        let all = world.objects.iter().filter(|(path, _)| path.contains("/other-"));
+        all.map(|(path, object)| (path.clone(), object.clone()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    if others(world) == others(given) {
+        Ok(())
+    } else {
+        Err("the cluster beside it was changed".to_owned())
+    }
+}
+
+fn shown(run: &Run) -> String {
+    let code = run.code.map_or("none".to_owned(), |code| code.to_string());
+    let requests = run
+        .requests
+        .iter()
+        .take(40)
+        .enumerate()
+        .map(|(at, request)| format!("  {} {request}\n", at + 1));
+    format!(
+        "exit code {code}\n{}{}{}",
+        run.stdout,
+        run.stderr,
+        requests.collect::<String>()
+    )
+}

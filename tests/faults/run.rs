@@ -1,0 +1,104 @@
+//! One run of the program against a world.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::server::{Fault, Plan, Server};
+use crate::world::World;
+
+/// The longest run, on a machine that has other things to do.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Where the server does not come back, some commands wait for it on purpose. The test presses Ctrl-C then.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub struct Run {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: Option<i32>,
+    pub requests: Vec<String>,
+    /// Whether the test ended it.
+    pub interrupted: bool,
+}
+
+pub fn run(world: &Arc<Mutex<World>>, arguments: &[&str], at: usize, fault: Option<Fault>) -> Run {
+    let plan = Plan {
+        at,
+        fault,
+        escapes: false,
+        victim: Mutex::default(),
+    };
+    with_plan(world, arguments, plan)
+}
+
+/// The same, with all texts that come from a cluster poisoned.
+pub fn run_poisoned(world: &Arc<Mutex<World>>, arguments: &[&str]) -> Run {
+    let plan = Plan {
+        escapes: true,
+        ..Plan::default()
+    };
+    with_plan(world, arguments, plan)
+}
+
+fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
+    let fault = plan.fault;
+    let plan = Arc::new(plan);
+    let server = Server::start(world, &plan);
+    let home = TempDir::new().unwrap();
+    let kubeconfig = home.path().join("config");
+    let text = format!(
+        "{{apiVersion: v1, kind: Config, current-context: test, contexts: [{{name: test, context: {{cluster: c, user: u}}}}], \
+         clusters: [{{name: c, cluster: {{server: \"{}\"}}}}], users: [{{name: u, user: {{token: t}}}}]}}",
+        server.url()
+    );
+    std::fs::write(&kubeconfig, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home.path())
+        .env("KUBECONFIG", &kubeconfig);
+    command
+        .current_dir(home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if fault == Some(Fault::Silence) {
+        command.arg("--request-timeout=1s");
+    }
+    let mut child = command.spawn().unwrap();
+    let read = |mut pipe: Box<dyn Read + Send>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    };
+    let stdout = read(Box::new(child.stdout.take().unwrap()));
+    let stderr = read(Box::new(child.stderr.take().unwrap()));
+    let child = Arc::new(Mutex::new(child));
+    *plan.victim.lock().unwrap() = Some(Arc::clone(&child));
+    let begun = Instant::now();
+    let limit = if fault == Some(Fault::Gone) { PATIENCE } else { LIMIT };
+    let mut interrupted = false;
+    let status = loop {
+        if let Some(status) = child.lock().unwrap().try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > limit && !interrupted {
+            interrupted = true;
+            child.lock().unwrap().kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    };
+    Run {
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
+        code: status.code(),
+        requests: server.requests(),
+        interrupted,
+    }
+}

@@ -1,0 +1,304 @@
+//! A Kubernetes API server in memory: objects, server-side apply as far as it is used, dry runs, watches.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::call::Request;
+use crate::flink::{Flink, Written};
+use crate::reply::{Reply, Watch};
+use crate::selector::Selector;
+
+#[derive(Clone, Default)]
+pub struct World {
+    /// By path.
+    pub objects: BTreeMap<String, Value>,
+    pub events: Vec<Event>,
+    version: u64,
+    /// JobManagers by the path of their Pod.
+    pub flinks: BTreeMap<String, Flink>,
+    /// Savepoints that were written.
+    pub disk: Vec<Written>,
+    /// The most work that any job of the cluster `demo` has done.
+    pub work: u64,
+    /// Objects that a client deleted.
+    pub deleted: Vec<String>,
+    /// What must never happen, and did.
+    pub violations: Vec<String>,
+}
+
+#[derive(Clone)]
+pub struct Event {
+    pub version: u64,
+    pub collection: String,
+    pub kind: &'static str,
+    pub object: Value,
+}
+
+/// A path of the API, taken apart.
+struct Place {
+    collection: String,
+    name: Option<String>,
+    sub: Option<String>,
+}
+
+impl Place {
+    fn of(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let root = match *parts.first()? {
+            "api" => 2,
+            "apis" => 3,
+            _ => return None,
+        };
+        let end = if parts.get(root) == Some(&"namespaces") {
+            root + 3
+        } else {
+            root + 1
+        };
+        let collection = format!("/{}", parts.get(..end)?.join("/"));
+        let name = parts.get(end).map(|name| (*name).to_owned());
+        let sub = (parts.len() > end + 1).then(|| parts[end + 1..].join("/"));
+        Some(Self { collection, name, sub })
+    }
+
+    fn path(&self) -> String {
+        format!("{}/{}", self.collection, self.name.as_deref().unwrap_or_default())
+    }
+}
+
+impl World {
+    pub fn answer(&mut self, request: &Request) -> Reply {
+        self.tick();
+        let Some(place) = Place::of(&request.path) else {
+            return Reply::fault(404, "NotFound", "the server could not find the requested resource");
+        };
+        if let (Some(sub), Some(name)) = (&place.sub, &place.name) {
+            return self.subresource(request, &place, name, sub);
+        }
+        let query = |key: &str| {
+            request
+                .query
+                .iter()
+                .find(|(name, _)| name == key)
+                .map(|(_, value)| value.as_str())
+        };
+        let dry = query("dryRun") == Some("All");
+        let body = || serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+        let path = place.path();
+        match (request.method.as_str(), &place.name) {
+            ("GET", None) if query("watch") == Some("true") => Reply::Watch(Watch {
+                collection: place.collection.clone(),
+                selector: Selector::of(request),
+                after: query("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0),
+            }),
+            ("GET", None) => self.list(request, &place),
+            ("GET", Some(name)) => match self.objects.get(&path) {
+                Some(object) => Reply::ok(object.clone()),
+                None => missing(name),
+            },
+            ("POST", None) => self.create(&place, body(), dry),
+            ("PUT", Some(name)) => self.replace(&path, name, body()),
+            ("PATCH", Some(name)) => {
+                let apply = request.header("content-type") == Some("application/apply-patch+yaml");
+                self.patch(&path, name, &body(), apply, dry)
+            }
+            ("DELETE", Some(name)) => {
+                if !self.objects.contains_key(&path) {
+                    return missing(name);
+                }
+                if !dry {
+                    self.deleted.push(path.clone());
+                    self.remove(&path);
+                    self.tick();
+                }
+                Reply::ok(json!({"kind": "Status", "status": "Success"}))
+            }
+            _ => Reply::fault(405, "MethodNotAllowed", "not allowed"),
+        }
+    }
+
+    fn list(&self, request: &Request, place: &Place) -> Reply {
+        let selector = Selector::of(request);
+        let start = format!("{}/", place.collection);
+        let items: Vec<&Value> = self
+            .objects
+            .iter()
+            .filter(|(path, _)| path.starts_with(&start))
+            .map(|(_, object)| object)
+            .filter(|object| selector.fits(object))
+            .collect();
+        let metadata = json!({ "resourceVersion": self.version.to_string() });
+        if request
+            .header("accept")
+            .is_some_and(|accept| accept.contains("as=Table"))
+        {
+            return Reply::ok(crate::table::of(&place.collection, &items, &metadata));
+        }
+        Reply::ok(json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items}))
+    }
+
+    fn create(&mut self, place: &Place, object: Value, dry: bool) -> Reply {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let path = format!("{}/{name}", place.collection);
+        if self.objects.contains_key(&path) {
+            return Reply::fault(409, "AlreadyExists", &format!("{name:?} already exists"));
+        }
+        let object = if dry { object } else { self.store(&path, object) };
+        Reply::status(201, object)
+    }
+
+    fn replace(&mut self, path: &str, name: &str, object: Value) -> Reply {
+        let Some(old) = self.objects.get(path) else {
+            return missing(name);
+        };
+        let version = &object["metadata"]["resourceVersion"];
+        if version.is_string() && *version != old["metadata"]["resourceVersion"] {
+            return Reply::fault(
+                409,
+                "Conflict",
+                "the object has been modified; please apply your changes to it",
+            );
+        }
+        Reply::ok(self.store(path, object))
+    }
+
+    fn patch(&mut self, path: &str, name: &str, patch: &Value, apply: bool, dry: bool) -> Reply {
+        let old = self.objects.get(path).cloned();
+        if old.is_none() && !apply {
+            return missing(name);
+        }
+        let mut new = old.clone().unwrap_or_else(|| json!({}));
+        merge(&mut new, patch);
+        let fixed = if path.contains("/jobs/") {
+            "template"
+        } else {
+            "selector"
+        };
+        if let Some(old) = &old
+            && !path.contains("/services/")
+            && old["spec"][fixed] != new["spec"][fixed]
+        {
+            let text = format!("{name:?} is invalid: spec.{fixed}: Invalid value: field is immutable");
+            return Reply::fault(422, "Invalid", &text);
+        }
+        let code = if old.is_none() { 201 } else { 200 };
+        let object = if dry { new } else { self.store(path, new) };
+        self.tick();
+        Reply::status(code, object)
+    }
+
+    fn subresource(&mut self, request: &Request, place: &Place, name: &str, sub: &str) -> Reply {
+        if let Some(path) = sub.strip_prefix("proxy/") {
+            let service = name.split(':').next().unwrap_or_default();
+            if !self.objects.contains_key(&format!("{}/{service}", place.collection)) {
+                return missing(service);
+            }
+            let app = service.trim_end_matches("-master");
+            let task_managers = self.pods(app, "task-manager").len() as u64;
+            let pods = self.pods(app, "master");
+            // A Pod that is told to end is no endpoint any more.
+            let ready = pods
+                .into_iter()
+                .find(|pod| !self.objects[pod]["metadata"]["deletionTimestamp"].is_string());
+            let Some(flink) = ready.and_then(|pod| self.flinks.get_mut(&pod)) else {
+                let text = format!("no endpoints available for service {name:?}");
+                return Reply::fault(503, "ServiceUnavailable", &text);
+            };
+            let reply = flink.answer(request, path, task_managers);
+            self.tick();
+            return reply;
+        }
+        match sub {
+            "log" => Reply::Whole(
+                200,
+                "2026-01-01 00:00:00,000 INFO  org.apache.flink.Job [] - runs\n".to_owned(),
+            ),
+            _ => Reply::fault(403, "Forbidden", &format!("you cannot use {sub} here")),
+        }
+    }
+
+    /// Pods that run, by their paths.
+    pub fn pods(&self, app: &str, component: &str) -> Vec<String> {
+        let runs = |pod: &Value| {
+            pod["kind"] == "Pod"
+                && pod["metadata"]["labels"]["app"] == app
+                && pod["metadata"]["labels"]["component"] == component
+                && pod["status"]["phase"] == "Running"
+        };
+        let all = self.objects.iter().filter(|(_, object)| runs(object));
+        all.map(|(path, _)| path.clone()).collect()
+    }
+
+    pub fn store(&mut self, path: &str, mut object: Value) -> Value {
+        self.version += 1;
+        let metadata = &mut object["metadata"];
+        metadata["resourceVersion"] = json!(self.version.to_string());
+        if !metadata["uid"].is_string() {
+            metadata["uid"] = json!(format!("00000000-0000-0000-0000-{:012}", self.version));
+            metadata["creationTimestamp"] = json!(k8s_openapi::jiff::Timestamp::now().to_string());
+        }
+        let kind = if self.objects.contains_key(path) {
+            "MODIFIED"
+        } else {
+            "ADDED"
+        };
+        self.tell(path, kind, &object);
+        self.objects.insert(path.to_owned(), object.clone());
+        object
+    }
+
+    pub fn remove(&mut self, path: &str) {
+        if let Some(mut object) = self.objects.remove(path) {
+            self.version += 1;
+            object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+            self.tell(path, "DELETED", &object);
+        }
+    }
+
+    fn tell(&mut self, path: &str, kind: &'static str, object: &Value) {
+        let collection = path.rsplit_once('/').map_or(path, |(collection, _)| collection);
+        self.events.push(Event {
+            version: self.version,
+            collection: collection.to_owned(),
+            kind,
+            object: object.clone(),
+        });
+    }
+
+    /// The savepoints that the history of `demo` knows: their paths, and the ends of those that Flink can still be asked
+    /// for.
+    pub fn remembered(&self) -> Vec<String> {
+        let history = self.objects.get("/api/v1/namespaces/default/configmaps/demo-history");
+        let text = history.and_then(|history| history["data"]["savepoints"].as_str());
+        let list: Vec<Value> = serde_json::from_str(text.unwrap_or("[]")).unwrap_or_default();
+        let known = |entry: &Value| match (entry["path"].as_str(), entry["triggerId"].as_str()) {
+            (Some(path), _) => Some(path.to_owned()),
+            (None, Some(trigger)) => {
+                let asked = entry["progress"] == "requested" && self.flinks.values().any(|flink| flink.knows(trigger));
+                asked.then(|| trigger[..12].to_owned())
+            }
+            _ => None,
+        };
+        list.iter().filter_map(known).collect()
+    }
+}
+
+fn missing(name: &str) -> Reply {
+    Reply::fault(404, "NotFound", &format!("{name:?} not found"))
+}
+
+/// Objects are merged, null takes a field away, and all else is replaced.
+fn merge(whole: &mut Value, part: &Value) {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            for (name, value) in part {
+                if value.is_null() {
+                    whole.remove(name);
+                } else {
+                    merge(whole.entry(name.clone()).or_insert_with(|| json!({})), value);
+                }
+            }
+        }
+        (whole, part) => part.clone_into(whole),
+    }
+}
