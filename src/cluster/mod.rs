@@ -18,6 +18,7 @@ pub mod live;
 pub mod lock;
 pub mod logs;
 pub mod operation;
+pub mod rescale;
 pub mod resource;
 pub mod savepoint;
 pub mod suggest;

@@ -50,6 +50,16 @@ enum Output {
 }
 
 impl LaunchArgs {
+    /// Those of a launch that is waited for.
+    pub fn waiting(timeout: Duration, dry_run: bool) -> Self {
+        Self {
+            no_wait: false,
+            timeout,
+            dry_run: dry_run.then_some(DryRun::Server),
+            output: None,
+        }
+    }
+
     /// Whether nothing is to be changed.
     pub fn is_dry_run(&self) -> bool {
         self.dry_run.is_some()

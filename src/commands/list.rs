@@ -82,6 +82,17 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
             None => "No resources found".to_owned(),
         });
     }
+    let idle: Vec<&str> = inventory
+        .iter()
+        .filter(|(_, parts)| parts.idle(now) > 0)
+        .map(|(key, _)| key.name.as_str())
+        .collect();
+    if !idle.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
+        ui::note(&format!(
+            "TaskManagers wait for nobody behind {}: `kubectl flink prune` deletes clusters whose jobs have ended",
+            listing::some_of(&idle)
+        ));
+    }
     if !args.watch {
         return Ok(());
     }

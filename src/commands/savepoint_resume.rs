@@ -64,6 +64,16 @@ impl ResumeArgs {
     }
 }
 
+impl ResumeArgs {
+    /// Those of a resume that changes the parallelism alone.
+    pub fn rescaled(name: String, launch: LaunchArgs, parallelism: u32, slots: Option<u32>) -> Self {
+        Self {
+            spec: SpecArgs::rescaled(parallelism, slots),
+            ..Self::plain(name, launch)
+        }
+    }
+}
+
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
@@ -172,7 +182,8 @@ pub async fn resume(
     let spec = with_savepoint(path)?;
     let ledger = &mut standing.ledger;
     let manifests = launch::launch(cluster, ledger, &spec, &templates, own, generation, command).await?;
-    args.launch.report(cluster, &spec, "resumed", &manifests).await?;
+    let done = if command == "scale" { "scaled" } else { "resumed" };
+    args.launch.report(cluster, &spec, done, &manifests).await?;
     tracing::debug!(seconds = begun.elapsed().as_secs_f64(), "resumed");
     Ok(())
 }

@@ -30,6 +30,7 @@ mod plain;
 mod registry;
 mod releases;
 mod sandbox;
+mod scale;
 mod server;
 mod session;
 mod suggest;

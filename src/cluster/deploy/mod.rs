@@ -296,11 +296,17 @@ pub fn end_of_job(job: &Value) -> Option<&'static str> {
         return Some("Complete");
     }
     let conditions = job["status"]["conditions"].as_array()?;
-    ["Complete", "Failed"].into_iter().find(|kind| {
+    let is = |kind: &str| {
         conditions
             .iter()
-            .any(|condition| condition["type"] == *kind && condition["status"] == "True")
-    })
+            .any(|condition| condition["type"] == kind && condition["status"] == "True")
+    };
+    match () {
+        // The one that led has ended well; those that stood by are being ended by Kubernetes.
+        () if is("Complete") || is("SuccessCriteriaMet") => Some("Complete"),
+        () if is("Failed") => Some("Failed"),
+        () => None,
+    }
 }
 
 /// Sends all TaskManagers away and waits until they have ended. How many there were is noted at the Deployment.

@@ -67,6 +67,7 @@ pub const RIGHTS: &[Right] = &[
     need("", "pods", "get", "logs --follow, ui"),
     need("", "pods", "list", "status, why, logs, create, delete"),
     need("", "pods", "watch", "logs --follow, create, delete, wait"),
+    want("", "pods", "patch", "scale: TaskManagers without a task go first"),
     need("", "pods/log", "get", "logs, why, create"),
     want("", "events", "list", "why, status, events, create"),
     want("", "events", "watch", "events --watch, create"),
@@ -83,6 +84,7 @@ pub const RIGHTS: &[Right] = &[
         "savepoint, stop, suspend, checkpoint, savepoint-resume, delete --savepoint",
     ),
     need("", "services/proxy", "patch", "cancel"),
+    want("", "services/proxy", "update", "scale: in place"),
     want(
         "",
         "pods/portforward",

@@ -4,6 +4,7 @@
 //! again: never a listing of a folder, whose newest entry may belong to another job or be incomplete.
 
 mod entries;
+mod rescaled;
 mod stored;
 
 use serde::{Deserialize, Serialize};

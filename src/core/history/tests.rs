@@ -88,6 +88,34 @@ fn only_what_is_newer_than_the_last_savepoint_can_be_missed() {
 }
 
 #[test]
+fn a_job_that_was_scaled_is_resumed_as_it_was() {
+    let mut history = History::default();
+    let spec = |spec: Value| Revision {
+        spec: json!({ "spec": spec }),
+        ..revision(1, 0)
+    };
+    history.revise(spec(json!({"job": {"parallelism": 2}, "taskManager": {"replicas": 2}})));
+    history.rescale(1, 3, 3);
+    let now = |history: &History| history.revisions[0].spec["spec"].clone();
+    assert_eq!(now(&history), json!({"job": {"parallelism": 3}, "taskManager": {}}));
+    history.rescale(1, 3, 4);
+    assert_eq!(
+        now(&history),
+        json!({"job": {"parallelism": 3}, "taskManager": {"replicas": 4}})
+    );
+    let configuration = json!({"taskmanager.numberOfTaskSlots": "2"});
+    history.revise(spec(json!({"job": {}, "flinkConfiguration": configuration})));
+    history.rescale(1, 3, 2);
+    assert_eq!(
+        now(&history),
+        json!({"job": {"parallelism": 3}, "flinkConfiguration": configuration})
+    );
+    // What runs is another one.
+    history.rescale(7, 9, 9);
+    assert_eq!(now(&history)["job"]["parallelism"], 3);
+}
+
+#[test]
 fn it_is_bounded_and_keeps_what_a_resume_needs() {
     let mut history = History::default();
     history.record(savepoint(0, Progress::Completed));

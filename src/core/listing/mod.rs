@@ -4,10 +4,12 @@
 
 mod change;
 mod columns;
+mod idle;
 mod live;
 
 pub use change::{Change, change};
 pub use columns::{Columns, SortKey, headers, row};
+pub use idle::some_of;
 pub use live::LiveJob;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,185 @@
+//! `prune`: clusters whose jobs have ended, away with what is left of them.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::cluster::api::Cluster;
+use crate::cluster::connect::{ConnectionArgs, connect};
+use crate::cluster::deploy::removal::{self, Extras};
+use crate::cluster::deploy::{self, Live};
+use crate::cluster::tables::{self, Wanted};
+use crate::core::age::age;
+use crate::core::listing::{Key, Status};
+use crate::core::names::ClusterName;
+use crate::core::prune;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Delete clusters whose jobs have ended; their histories stay
+///
+/// What is left of such a cluster are TaskManagers that wait for nobody, and the logs of its JobManager. Its last
+/// savepoint is in its history, so that savepoint-resume can bring it back.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink prune\n  \
+    kubectl flink prune -A --older-than 24h --yes")]
+pub struct PruneArgs {
+    /// Only clusters whose job ended so long ago
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration)]
+    older_than: Option<Duration>,
+    /// Those of all namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Only clusters with these labels, such as team=a
+    #[arg(short = 'l', long, value_name = "LABELS")]
+    selector: Option<String>,
+    /// Show what would be deleted, and delete nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// How long to wait for the end of each cluster's Pods; 0: as long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = crate::cli::duration)]
+    timeout: Duration,
+}
+
+/// A cluster that has ended.
+struct Ended {
+    cluster: Cluster,
+    name: ClusterName,
+    live: Live,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: PruneArgs) -> Result<()> {
+    let cluster = connect(connection)?;
+    let now = Timestamp::now();
+    let found = ended(&cluster, &args, now).await?;
+    if found.is_empty() {
+        let place = if args.all_namespaces {
+            "any namespace".to_owned()
+        } else {
+            format!("namespace {}", cluster.namespace())
+        };
+        ui::note(&format!("no cluster in {place} has ended{}", since(&args)));
+        return Ok(());
+    }
+    for one in &found {
+        ui::note(&line(one, now));
+    }
+    if !args.dry_run {
+        let question = match found.as_slice() {
+            [one] => format!("delete cluster {}?", one.name),
+            all => format!("delete these {} clusters?", all.len()),
+        };
+        ui::confirm(&question, args.yes)?;
+    }
+    let mut failure: Option<Error> = None;
+    for one in found {
+        let name = one.name.clone();
+        let outcome = if args.dry_run {
+            ui::data(&format!("cluster/{name} pruned (dry run)\n"))
+        } else {
+            remove(one, &args)
+                .await
+                .map_err(|error| error.context(format!("cluster {name}")))
+        };
+        if let Err(error) = outcome {
+            ui::fail(&error);
+            failure.get_or_insert(error);
+        }
+    }
+    // All was told when it happened; the first decides the exit code.
+    failure.map_or(Ok(()), |error| Err(Error::new(error.kind, "")))
+}
+
+fn since(args: &PruneArgs) -> String {
+    match args.older_than {
+        Some(limit) => format!(" longer than {} s ago", limit.as_secs()),
+        None => String::new(),
+    }
+}
+
+/// The clusters that have ended for long enough: one list, and a read of each that the list shows as ended.
+async fn ended(cluster: &Cluster, args: &PruneArgs, now: Timestamp) -> Result<Vec<Ended>> {
+    let wanted = Wanted {
+        namespace: (!args.all_namespaces).then(|| cluster.namespace().to_owned()),
+        selector: args.selector.clone().filter(|selector| !selector.trim().is_empty()),
+        ..Wanted::default()
+    };
+    let (inventory, _) = tables::list(cluster, &wanted).await?;
+    let over = inventory
+        .into_iter()
+        .filter(|(_, parts)| matches!(parts.status(now), Status::Finished | Status::Failed));
+    let reads = over.map(|(key, _)| read(cluster, key));
+    let found = futures::future::join_all(reads).await.into_iter();
+    let found = found.collect::<Result<Vec<_>>>()?.into_iter().flatten();
+    Ok(found.filter(|one| is_due(&one.live, args, now)).collect())
+}
+
+async fn read(cluster: &Cluster, key: Key) -> Result<Option<Ended>> {
+    // A cluster made by hand may have a name that none of ours can have.
+    let Ok(name) = ClusterName::new(&key.name) else {
+        return Ok(None);
+    };
+    let cluster = cluster.in_namespace(key.namespace);
+    let live = deploy::read(&cluster, &name).await?;
+    Ok(Some(Ended { cluster, name, live }))
+}
+
+fn is_due(live: &Live, args: &PruneArgs, now: Timestamp) -> bool {
+    let least = args.older_than.map_or(SignedDuration::ZERO, |limit| {
+        SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX)
+    });
+    live.job
+        .as_ref()
+        .and_then(prune::ended_at)
+        .is_some_and(|at| now.duration_since(at) >= least)
+}
+
+fn line(one: &Ended, now: Timestamp) -> String {
+    let job = one.live.job.as_ref();
+    let how = match job.and_then(deploy::end_of_job) {
+        Some("Failed") => "failed",
+        _ => "ended",
+    };
+    let at = job.and_then(prune::ended_at);
+    let ago = at.map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
+    let idle = one.live.deployment.as_ref();
+    let idle = idle.map_or(0, |deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(1));
+    let task_managers = match idle {
+        0 => "no TaskManager is left".to_owned(),
+        1 => "1 TaskManager waits for nobody".to_owned(),
+        many => format!("{many} TaskManagers wait for nobody"),
+    };
+    format!(
+        "cluster {} of {} {how}{ago}, {task_managers}",
+        one.name,
+        one.cluster.namespace()
+    )
+}
+
+/// Deletes one, if it still is the one that was shown: it may have been resumed while somebody thought about the answer.
+async fn remove(one: Ended, args: &PruneArgs) -> Result<()> {
+    let Ended { cluster, name, live } = one;
+    let now = deploy::read(&cluster, &name).await?;
+    let id = |live: &Live| live.job.as_ref().map(|job| job["metadata"]["uid"].clone());
+    if now.job.is_some() && (id(&now) != id(&live) || now.job.as_ref().and_then(deploy::end_of_job).is_none()) {
+        return Err(Error::new(Kind::Conflict, "it was changed meanwhile, and stays"));
+    }
+    let step = ui::Step::new(&format!("{name}: deleting"));
+    let arguments = |object: &Value| object["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    let arguments = live.job.as_ref().map(arguments).unwrap_or_default();
+    let extras = Extras {
+        high_availability: arguments.contains("-Dhigh-availability")
+            && !arguments.contains("-Dhigh-availability.zookeeper.quorum"),
+        rights: deploy::access::created_with(&live),
+    };
+    let limit = (!args.timeout.is_zero()).then_some(args.timeout);
+    removal::remove(&cluster, &name, extras, limit).await?;
+    drop(step);
+    ui::data(&format!("cluster/{name} pruned\n"))
+}

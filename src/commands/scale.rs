@@ -1,0 +1,207 @@
+//! `scale`: a running job to another parallelism.
+
+use std::time::{Duration, Instant};
+
+use super::launch::LaunchArgs;
+use super::savepoint_resume::{self, ResumeArgs};
+use super::standing::{Situation, Standing};
+use crate::cluster::api::Cluster;
+use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::flink::{Flink, Reply};
+use crate::cluster::rescale::Change;
+use crate::core::effective;
+use crate::core::manifests::REVISION;
+use crate::core::names::ClusterName;
+use crate::core::scale::{self, Known, Plan, Way};
+use crate::core::spec::MAX_PARALLELISM;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Change the parallelism of a running job without losing its state
+///
+/// In place where Flink can do that: with jobmanager.scheduler=adaptive (Flink 1.18+) the job restarts from its last
+/// checkpoint while its JobManager stays, with scheduler-mode=reactive only TaskManagers are added or taken away.
+/// Otherwise through a savepoint. Which way it takes, and why, is said before it begins.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink scale demo -p 8\n  \
+    kubectl flink scale demo --parallelism 8 --slots 4\n  \
+    kubectl flink scale demo -p 8 --dry-run")]
+pub struct ScaleArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Parallelism that the job shall have
+    #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]
+    parallelism: u32,
+    /// Task slots of each TaskManager: another number needs new TaskManagers, so it goes through a savepoint
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    slots: Option<u32>,
+    /// How long it may take; 0: as long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
+    timeout: Duration,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: ScaleArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let mut standing = Standing::existing(&cluster, &name).await?;
+    let situation = standing.situation().await?;
+    let Situation::Running(job) = &situation else {
+        return Err(not_running(&name, &args, &situation));
+    };
+    let job_id = job.jid.clone();
+    let known = look(&standing, &job_id, &args).await?;
+    let plan = scale::plan(&known)?;
+    let replicas = u32::try_from(standing.replicas()).unwrap_or(u32::MAX);
+    let done = plan.way != Way::Redeploy
+        && known.present == known.wanted
+        && replicas == plan.task_managers
+        && plan.is_reached(&known.job);
+    if done
+        || (plan.way == Way::Redeploy
+            && known.present == known.wanted
+            && known.new_slots.is_none_or(|new| new == known.slots))
+    {
+        ui::note(&format!("{name} has parallelism {} already", known.wanted));
+        return ui::data(&format!("cluster/{name} unchanged\n"));
+    }
+    ui::note(&told(&name, &known, &plan, replicas));
+    let begun = Instant::now();
+    if plan.way == Way::Redeploy {
+        let launch = LaunchArgs::waiting(args.timeout, args.dry_run);
+        let resume = ResumeArgs::rescaled(args.name.clone(), launch, args.parallelism, args.slots);
+        Box::pin(savepoint_resume::resume(&cluster, standing, situation, resume, "scale")).await?;
+        return if args.dry_run {
+            Ok(())
+        } else {
+            heed(&cluster, &name, args.parallelism).await
+        };
+    }
+    if args.dry_run {
+        return ui::data(&format!("cluster/{name} scaled (server dry run)\n"));
+    }
+    let revision = standing.live.job.as_ref();
+    let revision = revision.and_then(|job| job["metadata"]["annotations"][REVISION].as_str()?.parse().ok());
+    let mut step = ui::Step::new(&format!("{name}: scaling"));
+    let change = Change {
+        cluster: &cluster,
+        name: &name,
+        flink: &standing.flink,
+        job_id: &job_id,
+        wanted: args.parallelism,
+        plan: &plan,
+        replicas,
+        revision,
+        limit: (!args.timeout.is_zero()).then_some(args.timeout),
+    };
+    change
+        .run(&mut standing.ledger, |text| step.update(&format!("{name}: {text}")))
+        .await?;
+    step.done(&format!(
+        "{name} runs with parallelism {}: job {job_id}, after {:.1} s",
+        args.parallelism,
+        begun.elapsed().as_secs_f64()
+    ));
+    if plan.way == Way::InPlace && !standing.is_highly_available() {
+        ui::note(&format!(
+            "without high availability a restarted JobManager begins with parallelism {} again, until the next resume",
+            known.present
+        ));
+    }
+    ui::data(&format!("cluster/{name} scaled\n"))
+}
+
+/// Asks Flink for all that decides on the way, side by side.
+async fn look(standing: &Standing, job_id: &str, args: &ScaleArgs) -> Result<Known> {
+    let flink = &standing.flink;
+    let (job, configuration, overview, requirements) = futures::try_join!(
+        flink.job(job_id),
+        flink.configuration(),
+        flink.overview(),
+        flink.requirements(job_id)
+    )?;
+    let job = answer(flink, job)?;
+    let settings = effective::settings(&answer(flink, configuration)?, &std::collections::BTreeMap::new());
+    let overview = answer(flink, overview)?;
+    let setting = |key: &str| {
+        let found = settings.iter().find(|setting| setting.key == key);
+        let value = found.and_then(|setting| setting.job_manager.as_deref());
+        value.unwrap_or_default().to_lowercase()
+    };
+    let told = setting("taskmanager.numberOfTaskSlots").parse().ok();
+    let slots = match overview.taskmanagers {
+        0 => told.unwrap_or(1),
+        task_managers => overview.slots_total / task_managers,
+    };
+    Ok(Known {
+        job,
+        requirements,
+        scheduler: setting("jobmanager.scheduler"),
+        mode: setting("scheduler-mode"),
+        version: overview.flink_version.parse().ok(),
+        present: standing.parallelism(),
+        wanted: args.parallelism,
+        slots: slots.max(1),
+        new_slots: args.slots,
+    })
+}
+
+fn answer<T>(flink: &Flink, reply: Reply<T>) -> Result<T> {
+    match reply {
+        Reply::Answer(answer) => Ok(answer),
+        Reply::Refused(_, said) => Err(flink.refused(&said)),
+        Reply::Away => Err(flink.away()),
+    }
+}
+
+fn told(name: &ClusterName, known: &Known, plan: &Plan, replicas: u32) -> String {
+    let task_managers = match plan.task_managers {
+        same if same == replicas => String::new(),
+        more if more > replicas => format!(", with {} more TaskManagers", more - replicas),
+        fewer => format!(", with {} TaskManagers less", replicas - fewer),
+    };
+    let way = match plan.way {
+        Way::InPlace => "in place, from its last checkpoint",
+        Way::Reactive => "by its TaskManagers alone",
+        Way::Redeploy => "through a savepoint",
+    };
+    let (present, wanted) = (known.present, known.wanted);
+    format!(
+        "{name} goes from parallelism {present} to {wanted} {way}{task_managers}: {}",
+        plan.why
+    )
+}
+
+fn not_running(name: &ClusterName, args: &ScaleArgs, situation: &Situation) -> Error {
+    let why = match situation {
+        Situation::Silent(why) => format!("its JobManager cannot be asked: {why}"),
+        _ => "it does not run".to_owned(),
+    };
+    Error::new(Kind::Conflict, format!("the job of {name} cannot be scaled: {why}")).hint(format!(
+        "`kubectl flink savepoint-resume {name} -p {}` starts it with that parallelism from its last savepoint",
+        args.parallelism
+    ))
+}
+
+/// Says when the program has not taken the parallelism.
+async fn heed(cluster: &Cluster, name: &ClusterName, wanted: u32) -> Result<()> {
+    let flink = Flink::new(cluster, name);
+    let Reply::Answer(jobs) = flink.jobs().await? else {
+        return Ok(());
+    };
+    let Some(job) = jobs.main_job() else { return Ok(()) };
+    if let Reply::Answer(job) = flink.job(&job.jid).await?
+        && !job.vertices.iter().any(|vertex| vertex.parallelism == wanted)
+    {
+        ui::warn(&format!(
+            "no vertex of {name} has parallelism {wanted}: its program sets parallelism of its own"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! A job that was scaled while it ran: its revision says how it runs now.
+
+use serde_json::{Value, json};
+
+use super::History;
+
+impl History {
+    /// Notes that what revision `number` describes was scaled while it ran, if it is the last one: a resume starts from it.
+    pub fn rescale(&mut self, number: u64, parallelism: u32, task_managers: u32) {
+        let Some(revision) = self.revisions.last_mut().filter(|revision| revision.number == number) else {
+            return;
+        };
+        let spec = &mut revision.spec["spec"];
+        spec["job"]["parallelism"] = json!(parallelism);
+        let slots = spec["flinkConfiguration"]["taskmanager.numberOfTaskSlots"].as_str();
+        let slots = slots
+            .and_then(|slots| slots.parse().ok())
+            .filter(|slots| *slots > 0)
+            .unwrap_or(1);
+        if parallelism.div_ceil(slots) == task_managers {
+            // As many as the parallelism needs, which is what goes without saying.
+            if let Some(role) = spec["taskManager"].as_object_mut() {
+                role.remove("replicas");
+            }
+        } else {
+            spec["taskManager"]["replicas"] = json!(task_managers);
+        }
+        prune_nulls(spec);
+    }
+}
+
+/// Takes away the nulls that looking at absent fields leaves behind.
+fn prune_nulls(spec: &mut Value) {
+    if let Some(fields) = spec.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    if let Some(configuration) = spec.get_mut("flinkConfiguration").and_then(Value::as_object_mut) {
+        configuration.retain(|_, value| !value.is_null());
+    }
+}

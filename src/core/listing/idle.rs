@@ -1,0 +1,40 @@
+//! TaskManagers that wait for nobody, because their job has ended.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{Parts, Status};
+
+impl Parts {
+    /// TaskManagers of a job that has ended.
+    #[must_use]
+    pub fn idle(&self, now: Timestamp) -> u32 {
+        match self.status(now) {
+            Status::Finished | Status::Failed => self.deployment.as_ref().map_or(0, |part| part.desired),
+            _ => 0,
+        }
+    }
+}
+
+/// The first few of many names.
+#[must_use]
+pub fn some_of(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    match names.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_names_are_cut_short() {
+        assert_eq!(some_of(&["a", "b"]), "a, b");
+        assert_eq!(
+            some_of(&["a", "b", "c", "d", "e", "f", "g"]),
+            "a, b, c, d, e and 2 more"
+        );
+    }
+}

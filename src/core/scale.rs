@@ -1,0 +1,473 @@
+//! How a running job comes to another parallelism: by which way, how far it can go, and when it is there.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::flink::FlinkVersion;
+use crate::error::{Error, Result};
+
+/// Reply of `GET /jobs/:id`, as far as a change of parallelism needs it. Source: Flink's `JobDetailsInfo`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Job {
+    /// State of the job.
+    pub state: String,
+    /// Its vertices.
+    pub vertices: Vec<Vertex>,
+}
+
+/// A vertex of the job's graph.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Vertex {
+    /// Its ID.
+    pub id: String,
+    /// Names of its operators.
+    pub name: String,
+    /// Tasks that it has now.
+    pub parallelism: u32,
+    /// Most tasks that it can ever have with the state it has; 0 or less: not told.
+    pub max_parallelism: i64,
+    /// Vertices of one group share their slots (Flink 1.19+).
+    pub slot_sharing_group_id: String,
+    /// Tasks by state.
+    pub tasks: BTreeMap<String, u32>,
+}
+
+/// Reply of `GET /jobs/:id/resource-requirements` (Flink 1.18+): bounds of each vertex.
+pub type Requirements = BTreeMap<String, Requirement>;
+
+/// Bounds of one vertex.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Requirement {
+    /// Of its parallelism.
+    pub parallelism: Bounds,
+}
+
+/// Least and most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Bounds {
+    /// With less the job does not run.
+    pub lower_bound: u32,
+    /// It takes no more.
+    pub upper_bound: u32,
+}
+
+/// What is known before a way is chosen.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The job.
+    pub job: Job,
+    /// What its vertices ask for, where the scheduler knows such requirements.
+    pub requirements: Requirements,
+    /// `jobmanager.scheduler` and `scheduler-mode` of the running JobManager, in lower case.
+    pub scheduler: String,
+    /// See [`Self::scheduler`].
+    pub mode: String,
+    /// Flink's version.
+    pub version: Option<FlinkVersion>,
+    /// The parallelism that the job is said to have.
+    pub present: u32,
+    /// The parallelism that it shall have.
+    pub wanted: u32,
+    /// Slots of a TaskManager.
+    pub slots: u32,
+    /// Another number of slots that TaskManagers shall have.
+    pub new_slots: Option<u32>,
+}
+
+/// The way to another parallelism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The adaptive scheduler is told: the job restarts from its last checkpoint in the same JobManager.
+    InPlace,
+    /// The job takes whatever slots there are: only TaskManagers are added or taken away.
+    Reactive,
+    /// Through a savepoint, with a new JobManager and new TaskManagers.
+    Redeploy,
+}
+
+/// What will be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// By this way.
+    pub way: Way,
+    /// Why by this one.
+    pub why: String,
+    /// Parallelism of each vertex in the end; empty for [`Way::Redeploy`], where the program decides.
+    pub targets: BTreeMap<String, u32>,
+    /// TaskManagers that are needed.
+    pub task_managers: u32,
+    /// Slots that are needed.
+    pub slots: u32,
+}
+
+/// Chooses the way.
+///
+/// # Errors
+/// Usage error for a parallelism that the job can never have, and in reactive mode for one that TaskManagers cannot make.
+pub fn plan(known: &Known) -> Result<Plan> {
+    let wanted = known.wanted;
+    let followers = followers(known);
+    check_limit(known, &followers)?;
+    let redeploy = |why: String| Plan {
+        way: Way::Redeploy,
+        why,
+        targets: BTreeMap::new(),
+        task_managers: wanted.div_ceil(known.new_slots.unwrap_or(known.slots).max(1)),
+        slots: wanted,
+    };
+    if let Some(slots) = known.new_slots.filter(|slots| *slots != known.slots) {
+        return Ok(redeploy(format!(
+            "TaskManagers with {slots} slots are new TaskManagers"
+        )));
+    }
+    if known.mode == "reactive" {
+        return reactive(known);
+    }
+    if known.scheduler != "adaptive" {
+        return Ok(redeploy(
+            "the running JobManager has not the adaptive scheduler (jobmanager.scheduler=adaptive)".to_owned(),
+        ));
+    }
+    let since = FlinkVersion::new(1, 18);
+    if let Some(version) = known.version.filter(|version| *version < since) {
+        return Ok(redeploy(format!(
+            "Flink {version} cannot change a running job's parallelism, that came with {since}"
+        )));
+    }
+    if followers.is_empty() || (bound_of_followers(known) == 1 && wanted > 1) {
+        // A source or sink that its program sets to one task looks the same, and more tasks of it would be wrong.
+        return Ok(redeploy(
+            "each vertex has one task now, and which of them may have more only the program knows".to_owned(),
+        ));
+    }
+    let targets: BTreeMap<String, u32> = known
+        .job
+        .vertices
+        .iter()
+        .map(|vertex| {
+            let target = if followers.contains(&vertex.id.as_str()) {
+                wanted
+            } else {
+                bound(known, vertex)
+            };
+            (vertex.id.clone(), target)
+        })
+        .collect();
+    let slots = slots_for(&known.job, &targets);
+    Ok(Plan {
+        way: Way::InPlace,
+        why: "its scheduler is the adaptive one".to_owned(),
+        task_managers: slots.div_ceil(known.slots.max(1)),
+        slots,
+        targets,
+    })
+}
+
+fn reactive(known: &Known) -> Result<Plan> {
+    let (wanted, slots) = (known.wanted, known.slots.max(1));
+    if wanted % slots != 0 {
+        let below = wanted - wanted % slots;
+        return Err(Error::usage(format!(
+            "in reactive mode the job takes all slots, and TaskManagers have {slots} each: a parallelism of {wanted} cannot be made of them"
+        ))
+        .hint(format!("{} and {} can", below.max(slots), below + slots)));
+    }
+    let targets = known.job.vertices.iter().map(|vertex| {
+        let most = u32::try_from(vertex.max_parallelism).ok().filter(|most| *most > 0);
+        (vertex.id.clone(), most.map_or(wanted, |most| wanted.min(most)))
+    });
+    Ok(Plan {
+        way: Way::Reactive,
+        why: "its scheduler is in reactive mode, so that it takes all slots there are".to_owned(),
+        targets: targets.collect(),
+        task_managers: wanted / slots,
+        slots: wanted,
+    })
+}
+
+/// What a vertex asks for; what it has, where there are no requirements.
+fn bound(known: &Known, vertex: &Vertex) -> u32 {
+    known
+        .requirements
+        .get(&vertex.id)
+        .map_or(vertex.parallelism, |requirement| requirement.parallelism.upper_bound)
+}
+
+/// The parallelism by which vertices that follow the job's are known.
+fn bound_of_followers(known: &Known) -> u32 {
+    let bounds: Vec<u32> = known.job.vertices.iter().map(|vertex| bound(known, vertex)).collect();
+    if bounds.contains(&known.present) {
+        known.present
+    } else {
+        bounds.into_iter().max().unwrap_or(known.present)
+    }
+}
+
+/// The vertices that have the job's parallelism; others were given one of their own by the program.
+fn followers(known: &Known) -> Vec<&str> {
+    let theirs = bound_of_followers(known);
+    let vertices = known.job.vertices.iter();
+    vertices
+        .filter(|vertex| bound(known, vertex) == theirs && (theirs > 1 || vertex.max_parallelism != 1))
+        .map(|vertex| vertex.id.as_str())
+        .collect()
+}
+
+fn check_limit(known: &Known, followers: &[&str]) -> Result<()> {
+    let limits = known
+        .job
+        .vertices
+        .iter()
+        // In reactive mode each vertex goes as far as it can.
+        .filter(|vertex| followers.contains(&vertex.id.as_str()) && vertex.max_parallelism > 0);
+    let (tightest, widest) = (
+        limits.clone().min_by_key(|vertex| vertex.max_parallelism),
+        limits.max_by_key(|vertex| vertex.max_parallelism),
+    );
+    let limit = if known.mode == "reactive" { widest } else { tightest };
+    let Some(vertex) = limit.filter(|vertex| i64::from(known.wanted) > vertex.max_parallelism) else {
+        return Ok(());
+    };
+    let most = vertex.max_parallelism;
+    Err(Error::usage(format!(
+        "the job's state can be divided among {most} tasks at most (its max parallelism, of vertex {}), and {} are wanted",
+        vertex.name.chars().take(80).collect::<String>(),
+        known.wanted
+    ))
+    .hint("the max parallelism is fixed by the first start of a job; a job without state can be started anew with another"))
+}
+
+/// Slots that the targets take: in a group of vertices that share slots, as many as the largest has tasks.
+fn slots_for(job: &Job, targets: &BTreeMap<String, u32>) -> u32 {
+    let mut groups: BTreeMap<&str, u32> = BTreeMap::new();
+    for vertex in &job.vertices {
+        let target = targets.get(&vertex.id).copied().unwrap_or(vertex.parallelism);
+        let most = groups.entry(&vertex.slot_sharing_group_id).or_default();
+        *most = target.max(*most);
+    }
+    groups.values().sum()
+}
+
+impl Plan {
+    /// The body of `PUT /jobs/:id/resource-requirements`: every vertex has to be in it.
+    #[must_use]
+    pub fn requirements(&self, known: &Requirements) -> Value {
+        let vertices = self.targets.iter().map(|(id, target)| {
+            let lower = known
+                .get(id)
+                .map_or(1, |known| known.parallelism.lower_bound.clamp(1, *target));
+            let bounds = json!({ "lowerBound": lower, "upperBound": target });
+            (id.clone(), json!({ "parallelism": bounds }))
+        });
+        Value::Object(vertices.collect())
+    }
+
+    /// Whether the requirements of the job say already what they shall say.
+    #[must_use]
+    pub fn is_required(&self, known: &Requirements) -> bool {
+        self.targets.iter().all(|(id, target)| {
+            known
+                .get(id)
+                .is_some_and(|known| known.parallelism.upper_bound == *target)
+        })
+    }
+
+    /// Whether all vertices run with as many tasks as they shall.
+    #[must_use]
+    pub fn is_reached(&self, job: &Job) -> bool {
+        !job.vertices.is_empty()
+            && job.state == "RUNNING"
+            && job.vertices.iter().all(|vertex| {
+                let target = self.targets.get(&vertex.id).copied().unwrap_or(vertex.parallelism);
+                vertex.parallelism == target && vertex.tasks.get("RUNNING") == Some(&target)
+            })
+    }
+}
+
+/// How far the job has come, such as `2 tasks of keys, 1 of total`.
+#[must_use]
+pub fn progress(job: &Job) -> String {
+    let parts: Vec<String> = job
+        .vertices
+        .iter()
+        .map(|vertex| {
+            let running = vertex.tasks.get("RUNNING").copied().unwrap_or(0);
+            let name: String = vertex.name.chars().take(40).collect();
+            format!("{running} of {} {name}", vertex.parallelism)
+        })
+        .collect();
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vertex(id: &str, parallelism: u32, max_parallelism: i64) -> Vertex {
+        Vertex {
+            id: id.into(),
+            name: id.into(),
+            parallelism,
+            max_parallelism,
+            tasks: [("RUNNING".to_owned(), parallelism)].into(),
+            ..Vertex::default()
+        }
+    }
+
+    fn known(vertices: Vec<Vertex>, wanted: u32) -> Known {
+        Known {
+            job: Job {
+                state: "RUNNING".into(),
+                vertices,
+            },
+            scheduler: "adaptive".into(),
+            version: Some(FlinkVersion::new(2, 3)),
+            present: 2,
+            wanted,
+            slots: 2,
+            ..Known::default()
+        }
+    }
+
+    fn counting() -> Vec<Vertex> {
+        vec![
+            vertex("source", 1, 128),
+            vertex("keys", 2, 128),
+            vertex("total", 1, 128),
+        ]
+    }
+
+    #[test]
+    fn only_what_has_the_jobs_parallelism_follows_it() {
+        let made = plan(&known(counting(), 3)).unwrap();
+        assert_eq!(made.way, Way::InPlace);
+        let targets: Vec<_> = made.targets.iter().map(|(id, n)| (id.as_str(), *n)).collect();
+        assert_eq!(targets, [("keys", 3), ("source", 1), ("total", 1)]);
+        assert_eq!((made.slots, made.task_managers), (3, 2));
+        let lower: Requirements = [(
+            "keys".to_owned(),
+            Requirement {
+                parallelism: Bounds {
+                    lower_bound: 2,
+                    upper_bound: 2,
+                },
+            },
+        )]
+        .into();
+        assert_eq!(
+            made.requirements(&lower)["keys"],
+            json!({"parallelism": {"lowerBound": 2, "upperBound": 3}})
+        );
+        assert!(!made.is_required(&lower));
+        let mut job = known(counting(), 3).job;
+        assert!(!made.is_reached(&job));
+        job.vertices[1] = vertex("keys", 3, 128);
+        assert!(made.is_reached(&job));
+        job.vertices[1].tasks = [("RUNNING".to_owned(), 2), ("DEPLOYING".to_owned(), 1)].into();
+        assert!(!made.is_reached(&job));
+    }
+
+    /// What a vertex asks for counts, not what it got of too few slots.
+    #[test]
+    fn requirements_are_what_vertices_are_known_by() {
+        let mut known = known(vec![vertex("source", 1, 128), vertex("keys", 1, 128)], 3);
+        for (id, upper_bound) in [("source", 1), ("keys", 2)] {
+            let parallelism = Bounds {
+                lower_bound: 1,
+                upper_bound,
+            };
+            known.requirements.insert(id.to_owned(), Requirement { parallelism });
+        }
+        let made = plan(&known).unwrap();
+        assert_eq!(
+            (made.way, made.targets["source"], made.targets["keys"]),
+            (Way::InPlace, 1, 3)
+        );
+    }
+
+    #[test]
+    fn groups_that_do_not_share_slots_need_slots_of_their_own() {
+        let mut vertices = counting();
+        vertices[1].slot_sharing_group_id = "b".into();
+        assert_eq!(plan(&known(vertices, 3)).unwrap().slots, 4);
+    }
+
+    #[test]
+    fn everything_else_goes_through_a_savepoint_and_says_why() {
+        let base = || known(counting(), 3);
+        for (known, why) in [
+            (
+                Known {
+                    scheduler: "default".into(),
+                    ..base()
+                },
+                "has not the adaptive scheduler",
+            ),
+            (
+                Known {
+                    version: Some(FlinkVersion::new(1, 17)),
+                    ..base()
+                },
+                "came with 1.18",
+            ),
+            (
+                Known {
+                    new_slots: Some(4),
+                    ..base()
+                },
+                "with 4 slots",
+            ),
+            (
+                Known {
+                    present: 1,
+                    ..known(vec![vertex("a", 1, 128), vertex("b", 1, 128)], 3)
+                },
+                "only the program knows",
+            ),
+        ] {
+            let made = plan(&known).unwrap();
+            assert_eq!(made.way, Way::Redeploy);
+            assert!(made.why.contains(why), "{}", made.why);
+        }
+        // The same number of slots is no change.
+        let same = Known {
+            new_slots: Some(2),
+            ..base()
+        };
+        assert_eq!(plan(&same).unwrap().way, Way::InPlace);
+    }
+
+    #[test]
+    fn more_than_the_state_can_be_divided_by_is_refused_with_the_number() {
+        for scheduler in ["adaptive", "default"] {
+            let known = Known {
+                scheduler: scheduler.into(),
+                ..known(counting(), 129)
+            };
+            let error = plan(&known).unwrap_err();
+            assert!(error.message.contains("among 128 tasks at most"), "{error}");
+        }
+        // A vertex with a parallelism of its own does not limit the others.
+        let vertices = vec![vertex("source", 1, 1), vertex("keys", 2, 128)];
+        assert_eq!(plan(&known(vertices, 100)).unwrap().targets["source"], 1);
+    }
+
+    #[test]
+    fn reactive_mode_takes_all_slots() {
+        let reactive = |wanted| Known {
+            mode: "reactive".into(),
+            ..known(vec![vertex("source", 1, 1), vertex("keys", 2, 128)], wanted)
+        };
+        let made = plan(&reactive(4)).unwrap();
+        assert_eq!((made.way, made.task_managers), (Way::Reactive, 2));
+        assert_eq!((made.targets["source"], made.targets["keys"]), (1, 4));
+        let error = plan(&reactive(3)).unwrap_err();
+        assert!(error.hints[0].contains("2 and 4 can"), "{error:?}");
+    }
+}
