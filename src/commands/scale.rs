@@ -108,10 +108,12 @@ pub async fn run(connection: &ConnectionArgs, args: ScaleArgs) -> Result<()> {
         args.parallelism,
         begun.elapsed().as_secs_f64()
     ));
-    if plan.way == Way::InPlace && !standing.is_highly_available() {
+    if let Some(started) = standing.started_with().filter(|started| *started != args.parallelism)
+        && plan.way == Way::InPlace
+        && !standing.is_highly_available()
+    {
         ui::note(&format!(
-            "without high availability a restarted JobManager begins with parallelism {} again, until the next resume",
-            known.present
+            "without high availability a restarted JobManager begins with parallelism {started} again, until the next resume"
         ));
     }
     ui::data(&format!("cluster/{name} scaled\n"))
@@ -163,8 +165,7 @@ fn answer<T>(flink: &Flink, reply: Reply<T>) -> Result<T> {
 fn told(name: &ClusterName, known: &Known, plan: &Plan, replicas: u32) -> String {
     let task_managers = match plan.task_managers {
         same if same == replicas => String::new(),
-        more if more > replicas => format!(", with {} more TaskManagers", more - replicas),
-        fewer => format!(", with {} TaskManagers less", replicas - fewer),
+        other => format!(", with {other} TaskManagers instead of {replicas}"),
     };
     let way = match plan.way {
         Way::InPlace => "in place, from its last checkpoint",

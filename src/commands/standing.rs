@@ -190,6 +190,11 @@ impl Standing {
         ))
     }
 
+    /// The parallelism with which the JobManager was started: a job that was scaled since has another.
+    pub fn started_with(&self) -> Option<u32> {
+        self.settings()?.get(&["parallelism.default"])?.parse().ok()
+    }
+
     fn settings(&self) -> Option<Settings> {
         let job = self.live.job.clone()?;
         Some(Settings::of(

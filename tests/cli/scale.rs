@@ -135,7 +135,7 @@ fn taskmanagers_come_before_the_job_is_told_of_them() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo scaled\n");
     for told in [
-        "from parallelism 2 to 3 in place, from its last checkpoint, with 1 more TaskManagers: its scheduler is the adaptive one",
+        "from parallelism 2 to 3 in place, from its last checkpoint, with 3 TaskManagers instead of 2: its scheduler is the adaptive one",
         "runs with parallelism 3",
         "begins with parallelism 2 again",
     ] {
@@ -228,7 +228,7 @@ fn without_either_it_goes_through_a_savepoint() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(
         outcome.stderr.contains(
-            "to 5 through a savepoint, with 3 more TaskManagers: the running JobManager has not the adaptive scheduler"
+            "to 5 through a savepoint, with 5 TaskManagers instead of 2: the running JobManager has not the adaptive scheduler"
         ),
         "{outcome}"
     );
