@@ -46,7 +46,13 @@ pub async fn begin(standing: &mut Standing, command: &str, savepoint: Option<Sav
         step: Step::Stopping,
         ..Journal::begin(Kind::Halt, command, holder.clone(), &now, ending)
     };
-    let seen = standing.left_behind.take();
+    // What was left behind may have come further since: this command itself looked its savepoint up.
+    let seen = standing.left_behind.take().map(|left| {
+        let now = standing.ledger.history().open_journal();
+        now.filter(|now| now.holder == left.holder && now.started_at == left.started_at)
+            .cloned()
+            .unwrap_or(left)
+    });
     let change = |history: &mut History| {
         if let Some(savepoint) = &savepoint {
             history.record(savepoint.clone());

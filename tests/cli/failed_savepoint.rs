@@ -4,7 +4,7 @@ use serde_json::{Value, json as tree};
 
 use crate::change::{FLINK, HISTORY, ID, comes_anew, completed, dry_runs, made, reads, resume, runs, statistics};
 use crate::sandbox::Sandbox;
-use crate::server::{Server, get, json, post, put, text};
+use crate::server::{Server, get, json, patch, post, put, text};
 use crate::snapshot;
 
 /// Milliseconds since 1970 by the clock of a JobManager that is decades behind.
@@ -143,6 +143,11 @@ fn a_savepoint_is_asked_for_when_all_tasks_run_and_once_more_where_they_were_res
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(json(&completed()));
     statistics(server);
+    // It takes seconds, so that a heartbeat may come between.
+    server
+        .expect(patch(HISTORY))
+        .often()
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     comes_anew(server, 6);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");

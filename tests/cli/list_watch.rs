@@ -169,7 +169,9 @@ fn a_watch_that_lost_its_place_reads_the_list_anew() {
         let mut table = job_table(&[job_row("default", "cart", "Failed"), job_row("default", "x", "Running")]);
         table["metadata"]["resourceVersion"] = json!("3000");
         sandbox.server.expect(jobs()).answer(answer(&table));
-        sandbox.server.expect(watch_jobs("3000")).answer(end());
+        // Late, so that both have been asked for when it comes, on a busy machine too.
+        let refusal = end().after(Duration::from_secs(2));
+        sandbox.server.expect(watch_jobs("3000")).answer(refusal);
         snapshot!(without_ages(sandbox.run(&["list", "--watch"])));
     }
 }
