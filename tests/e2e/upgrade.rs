@@ -100,14 +100,16 @@ fn an_upgrade_goes_on_from_its_savepoint_and_one_that_fails_comes_back() {
     place.comes_back(&["--image=absent-job:2.3.0"], &["absent-job:2.3.0"]);
     place.comes_back(&["--job-class=com.example.Absent"], &["com.example.Absent"]);
     place.comes_back(&["--", "--throw-in-main"], &["thrown in main on purpose"]);
+    // Its tasks may run for an instant before they fail over the state: what is seen first is told.
     place.comes_back(
         &["--job-class=org.kubectlflink.jobs.IncompatibleJob"],
-        &["times since it was started"],
+        &["without processing for"],
     );
     place.flink(&["delete", "demo", "--yes"]).ok();
 }
 
 #[test]
+#[ignore = "takes more than ten minutes: tests/long upgrades runs it"]
 fn an_upgrade_that_runs_but_does_not_work_comes_back() {
     let place = Place::with_storage("upgrade-late");
     place.create("demo", &[&STORAGE[..], &FLAGS].concat()).ok();
