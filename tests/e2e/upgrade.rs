@@ -109,7 +109,6 @@ fn an_upgrade_goes_on_from_its_savepoint_and_one_that_fails_comes_back() {
 }
 
 #[test]
-#[ignore = "takes more than ten minutes: tests/long upgrades runs it"]
 fn an_upgrade_that_runs_but_does_not_work_comes_back() {
     let place = Place::with_storage("upgrade-late");
     place.create("demo", &[&STORAGE[..], &FLAGS].concat()).ok();
