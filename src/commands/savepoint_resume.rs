@@ -66,9 +66,7 @@ impl ResumeArgs {
             spec: SpecArgs::default(),
         }
     }
-}
 
-impl ResumeArgs {
     /// Those of a resume that changes the parallelism alone.
     pub fn rescaled(name: String, launch: LaunchArgs, parallelism: u32, slots: Option<u32>) -> Self {
         Self {

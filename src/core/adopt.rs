@@ -9,6 +9,7 @@ use super::arguments::JobManagerArguments;
 use super::layer::{JobId, Layer};
 use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
 use super::names::ClusterName;
+use super::plain::{JOB_LABELS, SERVICE_CHOICES};
 use super::pod_template::unescape_dollar;
 use super::template::{self, Templates};
 use crate::error::{Error, Result};
@@ -26,23 +27,6 @@ const FOREIGN_ANNOTATIONS: [&str; 8] = [
     FLINK_VERSION,
     SUSPENDED_REPLICAS,
 ];
-/// Labels that the Job controller adds to its Pod template.
-const JOB_LABELS: [&str; 4] = [
-    "controller-uid",
-    "job-name",
-    "batch.kubernetes.io/controller-uid",
-    "batch.kubernetes.io/job-name",
-];
-/// Fields of a Service's spec that the API server chose.
-const SERVICE_CHOICES: [&str; 6] = [
-    "clusterIP",
-    "clusterIPs",
-    "ipFamilies",
-    "ipFamilyPolicy",
-    "internalTrafficPolicy",
-    "healthCheckNodePort",
-];
-
 /// Makes templates of the live objects, and reads from them what the flags of a resume may want to change.
 ///
 /// `new` is what those flags say: arguments of the program that are given anew displace the ones there.

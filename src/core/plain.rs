@@ -19,14 +19,14 @@ const FOREIGN_ANNOTATIONS: [&str; 4] = [
     "batch.kubernetes.io/cronjob-scheduled-timestamp",
 ];
 /// Labels that the Job controller adds to its Pod template.
-const JOB_LABELS: [&str; 4] = [
+pub(super) const JOB_LABELS: [&str; 4] = [
     "controller-uid",
     "job-name",
     "batch.kubernetes.io/controller-uid",
     "batch.kubernetes.io/job-name",
 ];
 /// Fields of a Service's spec that the API server chooses.
-const SERVICE_CHOICES: [&str; 6] = [
+pub(super) const SERVICE_CHOICES: [&str; 6] = [
     "clusterIP",
     "clusterIPs",
     "ipFamilies",
