@@ -28,6 +28,7 @@ mod hold;
 pub mod image;
 mod image_build;
 pub mod image_inspect;
+mod image_look;
 mod job_image;
 mod job_jar;
 mod launch;

@@ -88,6 +88,11 @@ pub const KEYS: &[Key] = &[
         meaning: "whether to ask before something is deleted; false stands for --yes",
     },
     Key {
+        name: "image-check",
+        form: Form::Bool,
+        meaning: "whether to look at an image in its registry before a cluster is made; false stands for --no-image-check",
+    },
+    Key {
         name: "plain",
         form: Form::Bool,
         meaning: "words only, as --plain",
