@@ -8,6 +8,7 @@ mod change_plan;
 pub mod checkpoint;
 pub mod clone;
 pub mod completion;
+mod completion_classes;
 mod completion_words;
 pub mod config;
 mod config_file;
