@@ -139,10 +139,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         .map_err(|e| Error::failure(format!("cannot start: {e}")))
         .and_then(|runtime| {
             let reads = cli.command.only_reads();
-            let outcome = runtime.block_on(interruptible(run_and_suggest(cli), reads));
-            // A name that a slow DNS still looks for, or a file that is still read, is nobody's any more.
-            runtime.shutdown_background();
-            outcome
+            runtime.block_on(interruptible(run_and_suggest(cli), reads))
         });
     end(outcome)
 }

@@ -101,13 +101,12 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         })
     };
     let draft = manifests::build(&with_path("file:///to-be-written")?, &templates, target.namespace(), 1)?;
-    if deploy::preflight(&target, &draft).await?.exists {
-        return Err(Error::new(
-            Kind::Conflict,
-            format!("there is a cluster {new} in namespace {} already", target.namespace()),
-        ));
-    }
-    let path = match args.spec.from_savepoint.as_deref() {
+    let begun = if deploy::preflight(&target, &draft).await?.exists {
+        begun_before(&target, &new).await?
+    } else {
+        None
+    };
+    let path = match begun.as_deref().or(args.spec.from_savepoint.as_deref()) {
         Some(LATEST) => last_savepoint(&standing)?,
         Some(path) => path.to_owned(),
         None if args.launch.is_dry_run() => "file:///to-be-written".to_owned(),
@@ -121,6 +120,26 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         replace: false,
     };
     create::create(&target, with_path(&path)?, &templates, kept, &how).await
+}
+
+/// The savepoint from which a clone starts of which an interrupted command made only a part; `None`: any will do.
+///
+/// # Errors
+/// Conflict when the cluster is whole.
+async fn begun_before(target: &Cluster, new: &ClusterName) -> Result<Option<String>> {
+    let there = Standing::read(target, new).await?;
+    if there.live.missing(new).is_empty() {
+        let namespace = target.namespace();
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("there is a cluster {new} in namespace {namespace} already"),
+        )
+        .hint("another NEW or --to-namespace says where the clone goes")
+        .hint(format!(
+            "`kubectl flink delete {new} -n {namespace}` deletes the one that is there"
+        )));
+    }
+    Ok(there.started_from())
 }
 
 /// Where the clone goes.

@@ -7,11 +7,13 @@ use super::writing::{SavepointFormat, WritingStep, all_run};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::cluster::api::Cluster;
+use crate::cluster::deploy;
 use crate::cluster::flink::{SavepointRequest, Then};
 use crate::cluster::savepoint::{self, JobEnd, JobManagerEnd, Origin, Patience};
 use crate::core::diagnosis::JobOverview;
 use crate::core::history::{Progress, Savepoint};
 use crate::core::manifests::REVISION;
+use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -152,4 +154,17 @@ fn already(standing: &Standing) -> Result<String> {
             .hint(format!("`kubectl flink delete {name}` deletes what is left of it")))
         }
     }
+}
+
+/// Deletes the ConfigMaps in which high availability keeps who leads and what runs, and tells of it: the next generation
+/// must not find what the last one left.
+pub async fn forget_leaders(cluster: &Cluster, name: &ClusterName) -> Result<()> {
+    let deleted = deploy::delete_high_availability(cluster, name).await?;
+    if deleted > 0 {
+        let s = if deleted == 1 { "" } else { "s" };
+        ui::note(&format!(
+            "{name}: deleted {deleted} ConfigMap{s} of high availability, which the last JobManager left"
+        ));
+    }
+    Ok(())
 }

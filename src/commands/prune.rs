@@ -179,7 +179,7 @@ async fn remove(one: Ended, args: &PruneArgs) -> Result<()> {
         rights: deploy::access::created_with(&live),
     };
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    removal::remove(&cluster, &name, extras, limit).await?;
+    removal::remove_ended(&cluster, &name, extras, limit).await?;
     drop(step);
     ui::data(&format!("cluster/{name} pruned\n"))
 }

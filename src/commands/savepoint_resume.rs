@@ -2,8 +2,8 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::halt;
 use super::hold;
-use super::image_look::{self, Look};
 use super::job_image;
 use super::launch::{self, LaunchArgs};
 use super::resume_choice::{Choice, choose};
@@ -156,19 +156,12 @@ pub async fn resume(
     spec_args::warn_of_keys(&draft_spec);
     let generation = standing.next_generation();
     let draft = manifests::build(&draft_spec, &templates, cluster.namespace(), generation)?;
-    let before = standing.live.job.as_ref();
-    let look = Look::new(
-        &args.spec.registry,
-        !args.spec.no_image_check,
-        &draft,
-        image.as_ref(),
-        before,
+    let (warnings, allowed) = futures::join!(
+        deploy::preflight_resume(cluster, &draft),
+        deploy::access::check(cluster, &draft_spec, &draft)
     );
-    let checks = deploy::preflight_resume(cluster, &draft_spec, &draft);
-    let warnings = image_look::beside(cluster, look, checks, |_| true).await?;
-    for warning in &warnings {
-        ui::warn(warning);
-    }
+    warnings?.iter().for_each(|warning| ui::warn(warning));
+    allowed?;
     ui::note(&choice.told(&name));
     if args.launch.is_dry_run() {
         return args.launch.show_dry_run(&draft);
@@ -205,7 +198,7 @@ pub async fn resume(
         deploy::delete_job(cluster, &name, args.launch.limit()).await?;
         if highly_available {
             // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
-            deploy::delete_high_availability(cluster, &name).await?;
+            halt::forget_leaders(cluster, &name).await?;
         }
         let spec = with_savepoint(path)?;
         let ledger = &mut standing.ledger;

@@ -201,6 +201,11 @@ impl Standing {
         self.settings()?.get(&["parallelism.default"])?.parse().ok()
     }
 
+    /// The savepoint from which the JobManager was started.
+    pub fn started_from(&self) -> Option<String> {
+        self.settings()?.arguments().from_savepoint.clone()
+    }
+
     fn settings(&self) -> Option<Settings> {
         let job = self.live.job.clone()?;
         Some(Settings::of(

@@ -1,10 +1,11 @@
 //! Carries out a transaction, from wherever its journal stands.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::change::{ChangeArgs, done};
+use super::halt;
 use super::phases::Phases;
 use super::standing::Standing;
 use super::transaction_end as end;
@@ -294,7 +295,7 @@ impl Drive {
         step.update(&format!("{name}: the JobManager has ended"));
         if highly_available {
             // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
-            deploy::delete_high_availability(&self.cluster, &name).await?;
+            halt::forget_leaders(&self.cluster, &name).await?;
         }
         self.seen = Seen { job: None, alone: true };
         match beside {
@@ -348,6 +349,7 @@ impl Drive {
         let mut step = ui::Step::new(&format!("{name}: submitted"));
         let told = |text: &str| step.update(&format!("{name}: {text}"));
         let checked = side == Side::New;
+        let begun = Instant::now();
         let up = wait::until_up(
             &self.cluster,
             &name,
@@ -363,6 +365,11 @@ impl Drive {
                 self.phases.up(&up);
                 self.happened(Event::Up).await
             }
+            // A request got no answer in time, which is not the version's time.
+            Err(error) if error.kind == Fault::TimedOut && self.limit.is_none_or(|limit| begun.elapsed() < limit) => {
+                let kind = Fault::Unreachable;
+                self.down(Error { kind, ..error }).await
+            }
             Err(error) => self.down(error).await,
         }
     }
@@ -370,8 +377,15 @@ impl Drive {
     /// The version of this step cannot be made, or does not come up: it is given up, unless nothing is known for sure.
     async fn down(&mut self, error: Error) -> Result<()> {
         let journal = self.journal()?;
-        let passing = matches!(error.kind, Fault::Unreachable | Fault::Interrupted);
-        if passing || matches!(journal.step, Step::RollingBack | Step::Returning) {
+        // What keeps this process from asking tells nothing of the version, and would keep it from going back as well.
+        let unknown = match journal.step {
+            Step::Waiting => !matches!(error.kind, Fault::JobFailed | Fault::TimedOut),
+            _ => matches!(
+                error.kind,
+                Fault::Unreachable | Fault::Unauthorized | Fault::Interrupted
+            ),
+        };
+        if unknown || matches!(journal.step, Step::RollingBack | Step::Returning) {
             let both = self.fault.take().map(|first| first.message);
             return Err(match both {
                 Some(first) => error.context(format!("{first}; and the version before does not come up either")),

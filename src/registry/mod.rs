@@ -19,7 +19,6 @@ pub mod push;
 mod retry;
 pub mod source;
 pub mod upload;
-mod zstandard;
 
 use std::path::PathBuf;
 

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod admission;
+mod alone;
 mod arguments;
 mod browser;
 mod changes;
@@ -13,6 +14,7 @@ mod choices;
 mod connection;
 mod deletion;
 mod dry_run;
+mod durable;
 mod flink;
 mod high_availability;
 mod image;

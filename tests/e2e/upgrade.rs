@@ -11,7 +11,7 @@ const FLAGS: [&str; 5] = ["-D", "execution.checkpointing.interval=2s", "--", "--
 impl Place {
     /// The journal of the operation in progress, or of the last one.
     #[track_caller]
-    fn journal(&self) -> Value {
+    pub fn journal(&self) -> Value {
         let history = self.object("configmap/demo-history");
         history["data"]["journal"]
             .as_str()
@@ -36,7 +36,7 @@ impl Place {
     }
 
     /// JobManagers that have not ended: never two.
-    fn jobmanagers(&self) -> usize {
+    pub fn jobmanagers(&self) -> usize {
         let pods = self.kubectl(&["get", "pods", "-l", "app=demo,component=master", "-o", "json"]);
         let pods: Value = serde_json::from_str(&pods).unwrap();
         let alive = |pod: &&Value| !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));

@@ -21,14 +21,17 @@ pub enum Given {
     Suspended,
     /// It was deleted with a savepoint.
     Deleted,
+    /// It runs as it was changed once.
+    Changed,
 }
 
-pub const GIVEN: [(Given, &[&[&str]]); 5] = [
+pub const GIVEN: [(Given, &[&[&str]]); 6] = [
     (Given::Nothing, &[]),
     (Given::Running, &[CREATE, &["savepoint", "demo"]]),
     (Given::Stopped, &[CREATE, &["stop", "demo"]]),
     (Given::Suspended, &[CREATE, &["suspend", "demo"]]),
     (Given::Deleted, &[CREATE, &["delete", "demo", "--savepoint", "--yes"]]),
+    (Given::Changed, &[CREATE, &["upgrade", "demo", "--env", "A=1"]]),
 ];
 
 const CREATE: &[&str] = &["create", "demo", "--image", "flink:2.3.0", "--no-wait"];
@@ -46,8 +49,9 @@ pub struct Command {
 pub enum Requests {
     /// So many.
     Exactly(usize),
-    /// So many but for polls of Flink, Pods and Jobs; faults are tried with the first of all.
-    Polls { most: usize },
+    /// So many `fixed` ones beside those that are repeated until something has come ([`polls`]); faults are tried with the
+    /// first `most` of all.
+    Polls { fixed: usize, most: usize },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub enum Then {
     Stopped,
     /// That, and there are no TaskManagers.
     Suspended,
+    /// A JobManager runs, and another one of a new cluster.
+    Cloned,
     /// All is as it was.
     Unchanged,
 }
@@ -82,76 +88,160 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Nothing,
         &["create", "demo", "--image", "flink:2.3.0"],
-        Polls { most: 22 },
+        Polls { fixed: 8, most: 22 },
         Then::Runs,
     ),
     command(
         Given::Running,
         &["savepoint-resume", "demo", "-p", "2", "--no-wait"],
-        Polls { most: 22 },
+        Polls { fixed: 15, most: 22 },
         Then::Runs,
     ),
     command(
         Given::Stopped,
         &["savepoint-resume", "demo", "--no-wait"],
-        Polls { most: 16 },
+        Polls { fixed: 13, most: 16 },
         Then::Runs,
     ),
     command(
         Given::Deleted,
         &["savepoint-resume", "demo", "--no-wait"],
-        Polls { most: 16 },
+        Polls { fixed: 13, most: 16 },
         Then::Runs,
     ),
-    command(Given::Running, &["savepoint", "demo"], Polls { most: 12 }, Then::Runs),
+    command(
+        Given::Running,
+        &["savepoint", "demo"],
+        Polls { fixed: 7, most: 12 },
+        Then::Runs,
+    ),
     command(
         Given::Running,
         &["savepoint", "demo", "--no-wait"],
         Exactly(7),
         Then::Runs,
     ),
-    command(Given::Running, &["stop", "demo"], Polls { most: 16 }, Then::Stopped),
+    command(
+        Given::Running,
+        &["stop", "demo"],
+        Polls { fixed: 8, most: 16 },
+        Then::Stopped,
+    ),
     command(
         Given::Running,
         &["suspend", "demo"],
-        Polls { most: 18 },
+        Polls { fixed: 9, most: 18 },
         Then::Suspended,
     ),
     command(
         Given::Suspended,
         &["resume", "demo", "--no-wait"],
-        Polls { most: 16 },
+        Polls { fixed: 13, most: 16 },
         Then::Runs,
     ),
     command(
         Given::Running,
         &["cancel", "demo", "--yes"],
-        Polls { most: 12 },
+        Polls { fixed: 5, most: 12 },
         Then::Stopped,
     ),
     command(
         Given::Running,
         &["delete", "demo", "--yes"],
-        Polls { most: 14 },
+        Polls { fixed: 7, most: 14 },
         Then::Deleted,
     ),
     command(
         Given::Running,
         &["delete", "demo", "--yes", "--savepoint"],
-        Polls { most: 18 },
+        Polls { fixed: 12, most: 18 },
         Then::Deleted,
     ),
     command(
         Given::Running,
         &["delete", "demo", "--yes", "--cancel", "--purge"],
-        Polls { most: 16 },
+        Polls { fixed: 9, most: 16 },
         Then::Purged,
     ),
+    command(
+        Given::Running,
+        &["upgrade", "demo", "--env", "A=2"],
+        Polls { fixed: 17, most: 40 },
+        Then::Runs,
+    ),
+    command(
+        Given::Running,
+        &["restart", "demo"],
+        Polls { fixed: 17, most: 40 },
+        Then::Runs,
+    ),
+    command(
+        Given::Changed,
+        &["rollback", "demo"],
+        Polls { fixed: 17, most: 40 },
+        Then::Runs,
+    ),
+    command(
+        Given::Running,
+        &["clone", "demo", "copy", "--no-wait"],
+        Polls { fixed: 18, most: 24 },
+        Then::Cloned,
+    ),
+    command(
+        Given::Running,
+        &["adopt", "demo"],
+        Polls { fixed: 4, most: 12 },
+        Then::Runs,
+    ),
+    command(
+        Given::Nothing,
+        &["run", "demo", "--image", "batch:2.3.0"],
+        Polls { fixed: 8, most: 22 },
+        Then::Stopped,
+    ),
+    command(
+        Given::Running,
+        &["savepoint", "dispose", "demo", "file:/savepoints/of-others", "--yes"],
+        Polls { fixed: 6, most: 12 },
+        Then::Runs,
+    ),
     command(Given::Running, &["list"], Exactly(2), Then::Unchanged),
+    command(Given::Running, &["list", "--deleted"], Exactly(3), Then::Unchanged),
+    command(Given::Changed, &["history", "demo"], Exactly(4), Then::Unchanged),
+    command(Given::Changed, &["diff", "demo"], Exactly(7), Then::Unchanged),
+    command(Given::Running, &["export", "demo"], Exactly(4), Then::Unchanged),
+    command(
+        Given::Running,
+        &["events", "demo"],
+        Polls { fixed: 2, most: 6 },
+        Then::Unchanged,
+    ),
+    command(Given::Stopped, &["prune", "--dry-run"], Exactly(5), Then::Unchanged),
+    command(
+        Given::Stopped,
+        &["prune", "--yes"],
+        Polls { fixed: 11, most: 16 },
+        Then::Deleted,
+    ),
     command(Given::Running, &["list", "--live"], Exactly(8), Then::Unchanged),
-    command(Given::Running, &["status", "demo"], Polls { most: 16 }, Then::Unchanged),
-    command(Given::Running, &["why", "demo"], Polls { most: 16 }, Then::Unchanged),
-    command(Given::Running, &["logs", "demo"], Polls { most: 5 }, Then::Unchanged),
+    command(
+        Given::Running,
+        &["status", "demo"],
+        Polls { fixed: 4, most: 16 },
+        Then::Unchanged,
+    ),
+    command(
+        Given::Running,
+        &["why", "demo"],
+        Polls { fixed: 4, most: 16 },
+        Then::Unchanged,
+    ),
+    command(
+        Given::Running,
+        &["logs", "demo"],
+        Polls { fixed: 0, most: 5 },
+        Then::Unchanged,
+    ),
     command(
         Given::Running,
         &["savepoint", "list", "demo"],
@@ -161,18 +251,43 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["exceptions", "demo"],
-        Polls { most: 6 },
+        Polls { fixed: 0, most: 6 },
         Then::Unchanged,
     ),
-    command(Given::Running, &["config", "demo"], Polls { most: 6 }, Then::Unchanged),
-    command(Given::Running, &["checkpoint", "demo"], Polls { most: 10 }, Then::Runs),
+    command(
+        Given::Running,
+        &["config", "demo"],
+        Polls { fixed: 0, most: 6 },
+        Then::Unchanged,
+    ),
+    command(
+        Given::Running,
+        &["checkpoint", "demo"],
+        Polls { fixed: 5, most: 10 },
+        Then::Runs,
+    ),
     command(
         Given::Running,
         &["wait", "demo", "--for", "running"],
-        Polls { most: 12 },
+        Polls { fixed: 4, most: 12 },
         Then::Unchanged,
     ),
 ];
+
+/// Whether a request is made as often as it takes: what Flink, the Pods, the Jobs in a list and a watch say, and the
+/// heartbeat of an operation.
+pub fn polls(request: &str) -> bool {
+    let repeated = [
+        "/proxy/",
+        "/pods",
+        "watch=true",
+        "/jobs?fieldSelector",
+        "/deployments?fieldSelector",
+        "/events?",
+    ];
+    request.starts_with("GET ") && repeated.iter().any(|part| request.contains(part))
+        || request.starts_with("PATCH ") && request.contains("/configmaps/")
+}
 
 impl Command {
     pub fn name(&self) -> String {
@@ -209,13 +324,21 @@ impl Command {
                     "the TaskManagers are not as they should be",
                 )
             }
+            Then::Cloned => {
+                expect(missing.is_empty() && runs, "the first cluster does not run any more")?;
+                expect(!world.pods("copy", "master").is_empty(), "the clone does not run")
+            }
             Then::Unchanged => expect(world.objects == before.objects, "an object was changed"),
         }
     }
 
     /// Whether the repetition found, or made, everything as it should be.
-    pub fn converged(&self, again: &Run) -> bool {
+    pub fn converged(&self, again: &Run, world: &World) -> bool {
         let gone = matches!(self.then, Then::Deleted | Then::Purged) && again.code == Some(3);
-        again.code == Some(0) || gone
+        // There is one by now, and it is left alone.
+        let cloned = self.then == Then::Cloned
+            && again.stderr.contains("there is a cluster copy")
+            && !world.pods("copy", "master").is_empty();
+        again.code == Some(0) || gone || cloned
     }
 }

@@ -20,7 +20,14 @@ impl World {
         }
         self.end_jobmanagers();
         self.end_pods();
-        let paths: Vec<String> = self.objects.keys().cloned().collect();
+        // Nothing follows from what has not changed, and many worlds share a small machine.
+        if !self.unsettled() {
+            return;
+        }
+        let kinds = ["Job", "Deployment", "Pod"];
+        let concerned = |object: &Value| kinds.iter().any(|kind| object["kind"] == *kind);
+        let concerned = self.objects.iter().filter(|(_, object)| concerned(object));
+        let paths: Vec<String> = concerned.map(|(path, _)| path.clone()).collect();
         for path in paths {
             let Some(object) = self.objects.get(&path).cloned() else {
                 continue;
@@ -28,8 +35,7 @@ impl World {
             match object["kind"].as_str() {
                 Some("Job") => self.job(&path, &object),
                 Some("Deployment") => self.deployment(&path, object),
-                Some("Pod") => self.orphan(&path, &object),
-                _ => {}
+                _ => self.orphan(&path, &object),
             }
         }
     }
@@ -86,7 +92,9 @@ impl World {
         }
         if pods.iter().any(|(_, pod)| pod["status"]["phase"] == "Succeeded") {
             let mut job = job.clone();
-            job["status"] = json!({"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]});
+            let now = k8s_openapi::jiff::Timestamp::now().to_string();
+            let end = json!({"type": "Complete", "status": "True", "lastTransitionTime": now});
+            job["status"] = json!({"succeeded": 1, "conditions": [end]});
             self.store(path, job);
             return;
         }
@@ -136,7 +144,14 @@ impl World {
         let id =
             after("--job-id").unwrap_or_else(|| job["metadata"]["uid"].as_str().unwrap_or_default().replace('-', ""));
         let tasks = job["metadata"]["annotations"]["kubectl-flink/parallelism"].as_str();
-        Flink::new(id, work + 1, tasks.and_then(|text| text.parse().ok()).unwrap_or(1))
+        let image = job["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
+        let batch = image.is_some_and(|image| image.starts_with("batch:"));
+        Flink::new(
+            id,
+            work + 1,
+            tasks.and_then(|text| text.parse().ok()).unwrap_or(1),
+            batch,
+        )
     }
 
     fn deployment(&mut self, path: &str, mut deployment: Value) {

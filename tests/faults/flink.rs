@@ -10,6 +10,8 @@ use crate::reply::Reply;
 
 /// Time that a savepoint takes.
 const WRITING: Duration = Duration::from_millis(60);
+/// Time that a job takes which ends by itself.
+const BATCH: Duration = Duration::from_millis(300);
 /// Time from the job's end, with all results read, to the JobManager's end: two seconds with Flink 2.3.
 const GOING: Duration = Duration::from_secs(2);
 
@@ -22,6 +24,8 @@ pub struct Flink {
     pub tasks: u64,
     triggers: BTreeMap<String, Trigger>,
     last: Instant,
+    /// When the job finishes by itself.
+    end: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,7 +44,7 @@ pub struct Written {
 }
 
 impl Flink {
-    pub fn new(job_id: String, work: u64, tasks: u64) -> Self {
+    pub fn new(job_id: String, work: u64, tasks: u64, batch: bool) -> Self {
         Self {
             job_id,
             state: "RUNNING",
@@ -48,6 +52,7 @@ impl Flink {
             tasks,
             triggers: BTreeMap::new(),
             last: Instant::now(),
+            end: batch.then(|| Instant::now() + BATCH),
         }
     }
 
@@ -68,6 +73,10 @@ impl Flink {
     /// Writes the savepoints whose time has come.
     pub fn tick(&mut self, disk: &mut Vec<Written>) {
         let (now, job_id, work) = (Instant::now(), &self.job_id, self.work);
+        if self.state == "RUNNING" && self.end.is_some_and(|end| end <= now) {
+            self.state = "FINISHED";
+            self.last = now;
+        }
         for (id, trigger) in &mut self.triggers {
             if trigger.location.is_some() || now < trigger.asked + WRITING {
                 continue;

@@ -60,8 +60,7 @@ fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
         .args(arguments)
         .env_clear()
         .env("HOME", home.path())
-        .env("KUBECONFIG", &kubeconfig)
-        .env("KUBECTL_FLINK_NO_IMAGE_CHECK", "1");
+        .env("KUBECONFIG", &kubeconfig);
     command
         .current_dir(home.path())
         .stdin(Stdio::null())
@@ -93,7 +92,7 @@ fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
             interrupted = true;
             child.lock().unwrap().kill().unwrap();
         }
-        std::thread::sleep(Duration::from_millis(3));
+        std::thread::sleep(Duration::from_millis(10));
     };
     Run {
         stdout: stdout.join().unwrap(),

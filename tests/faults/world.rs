@@ -15,6 +15,8 @@ pub struct World {
     pub objects: BTreeMap<String, Value>,
     pub events: Vec<Event>,
     version: u64,
+    /// The version at which the controllers had nothing left to do.
+    settled: u64,
     /// JobManagers by the path of their Pod.
     pub flinks: BTreeMap<String, Flink>,
     /// Savepoints that were written.
@@ -227,6 +229,13 @@ impl World {
         };
         let all = self.objects.iter().filter(|(_, object)| runs(object));
         all.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Whether something was changed since the last call.
+    pub fn unsettled(&mut self) -> bool {
+        let changed = self.settled != self.version;
+        self.settled = self.version;
+        changed
     }
 
     pub fn store(&mut self, path: &str, mut object: Value) -> Value {

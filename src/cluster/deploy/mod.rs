@@ -22,7 +22,6 @@ use super::resource::{
 use crate::core::difference::{Difference, differences};
 use crate::core::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
-use crate::core::spec::Spec;
 use crate::error::{Error, Kind, Result};
 
 /// Time before a watch is opened again that could not be.
@@ -152,23 +151,16 @@ pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Prefl
     Ok(outcome)
 }
 
-/// Sends what a resume will make as server-side dry runs, side by side and beside a look at the rights that it needs, and
-/// gives the server's warnings.
+/// Sends what a resume will make as server-side dry runs, side by side, and gives the server's warnings.
 ///
 /// The Job stands under another name, because its own is taken until the old one is deleted.
 ///
 /// # Errors
 /// The first refusal, in the order Service, Job, Deployment.
-pub async fn preflight_resume(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Result<Vec<String>> {
-    let (applied, access, allowed) = futures::join!(
-        dry_run(cluster, manifests),
-        access::preflight(cluster, manifests),
-        access::check(cluster, spec, manifests)
-    );
+pub async fn preflight_resume(cluster: &Cluster, manifests: &Manifests) -> Result<Vec<String>> {
+    let (applied, access) = futures::join!(dry_run(cluster, manifests), access::preflight(cluster, manifests));
     access?;
-    let applied = applied?;
-    allowed?;
-    let mut warnings: Vec<String> = applied.into_iter().flat_map(|applied| applied.warnings).collect();
+    let mut warnings: Vec<String> = applied?.into_iter().flat_map(|applied| applied.warnings).collect();
     warnings.sort();
     warnings.dedup();
     Ok(warnings)
@@ -470,10 +462,11 @@ fn main_container(containers: &[Container]) -> Option<&str> {
         .or_else(|| names().next())
 }
 
-/// Deletes the ConfigMaps that Flink's Kubernetes high availability leaves. They have no owner, so nothing else does.
+/// Deletes the ConfigMaps that Flink's Kubernetes high availability leaves, and gives their number. They have no owner, so
+/// nothing else does.
 ///
 /// Source of the labels: Flink's `KubernetesUtils.getConfigMapLabels`.
-pub async fn delete_high_availability(cluster: &Cluster, name: &ClusterName) -> Result<()> {
+pub async fn delete_high_availability(cluster: &Cluster, name: &ClusterName) -> Result<usize> {
     let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{name}%2Ctype%3Dflink-native-kubernetes");
     let found: Option<Value> = cluster.get_with(&target, &query).await?;
@@ -482,6 +475,6 @@ pub async fn delete_high_availability(cluster: &Cluster, name: &ClusterName) -> 
         .into_iter()
         .flatten()
         .filter_map(|item| item["metadata"]["name"].as_str());
-    try_join_all(names.map(|map| delete(cluster, CONFIG_MAPS, map))).await?;
-    Ok(())
+    let deleted = try_join_all(names.map(|map| delete(cluster, CONFIG_MAPS, map))).await?;
+    Ok(deleted.len())
 }

@@ -26,6 +26,21 @@ pub async fn remove(cluster: &Cluster, name: &ClusterName, extras: Extras, limit
     remove_extras(cluster, name, extras).await
 }
 
+/// Deletes everything but the history of a cluster whose job has ended: the Job last, since it is what tells of the end,
+/// so that a repetition finds the rest.
+pub async fn remove_ended(
+    cluster: &Cluster,
+    name: &ClusterName,
+    extras: Extras,
+    limit: Option<Duration>,
+) -> Result<()> {
+    delete(cluster, DEPLOYMENTS, &name.task_manager()).await?;
+    delete(cluster, SERVICES, &name.master()).await?;
+    remove_extras(cluster, name, extras).await?;
+    delete_job(cluster, name, limit).await?;
+    pods_gone(cluster, &format!("{APP_LABEL}={name}"), Gone::Deleted, limit).await
+}
+
 /// The end of [`remove`].
 pub async fn remove_extras(cluster: &Cluster, name: &ClusterName, extras: Extras) -> Result<()> {
     if extras.high_availability {

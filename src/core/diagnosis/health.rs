@@ -143,7 +143,7 @@ fn idle(observed: &Observed) -> Option<Cause> {
             if wanted == 1 { "s" } else { "" }
         ),
     )
-    .hint("kubectl flink delete takes the rest of the cluster away; its history stays");
+    .hint("kubectl flink prune takes away what is left of clusters whose jobs have ended; their histories stay");
     for end in observed.pods_of(Role::TaskManager).filter_map(ends::of) {
         let pod = pods::who(end.pod, Role::TaskManager);
         // They give up looking for a JobManager after five minutes: taskmanager.registration.timeout.

@@ -242,7 +242,10 @@ pub fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp) -> Ve
                         key.name
                     ),
                 )
-                .mend(format!("kubectl flink delete {} -n {}", key.name, key.namespace))
+                .mend(match status {
+                    Status::TaskManagersOnly => format!("kubectl flink delete {} -n {}", key.name, key.namespace),
+                    _ => format!("kubectl flink prune -n {}", key.namespace),
+                })
             })
         })
         .collect();

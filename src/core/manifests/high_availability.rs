@@ -13,6 +13,9 @@ use crate::error::Result;
 /// Annotation of Job and Deployment: the rights of high availability were made with them, and go with them.
 pub const CREATED_RBAC: &str = "kubectl-flink/created-rbac";
 
+/// Port of a JobManager's REST.
+const REST_PORT: u16 = 8081;
+
 /// What keeps a finished job finished: without it the next leader begins it anew, for its result is forgotten as soon as
 /// the last leader has cleaned up. Source: Flink's `JobResultStoreOptions`, and `ApplicationResultStoreOptions` of 2.3.
 const REMEMBER_RESULTS: [&str; 2] = [
@@ -96,6 +99,10 @@ pub(super) fn job(job: &mut Value, spec: &Spec) -> Result<()> {
         "successPolicy".to_owned(),
         json!({ "rules": [{ "succeededCount": 1 }] }),
     );
+    // One that starts in a dead one's place must not answer for those that live: the Service spreads requests over all.
+    let probe = json!({ "tcpSocket": { "port": REST_PORT }, "periodSeconds": 1 });
+    let container = main_container(job)?;
+    container.entry("readinessProbe").or_insert(probe);
     let pod = map(job, &["spec", "template", "spec"])?;
     // One that stands by on the leader's node goes with it.
     pod.entry("topologySpreadConstraints").or_insert_with(|| {

@@ -196,6 +196,8 @@ fn jobmanagers_that_stand_by_end_with_the_leader() {
         (&json!(2), &json!(2), &json!("Indexed"))
     );
     assert_eq!(spec["successPolicy"], json!({"rules": [{"succeededCount": 1}]}));
+    let container = &spec["template"]["spec"]["containers"][0];
+    assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 8081);
     assert!(args(&made.job).contains(&"-Djob-result-store.delete-on-commit=false"));
     // What the user says stays.
     assert!(args(&made.job).contains(&"-Dapplication-result-store.delete-on-commit=true"));
