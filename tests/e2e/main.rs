@@ -20,6 +20,7 @@ mod high_availability;
 mod image;
 mod inout;
 mod lifecycle;
+mod long;
 mod native_state;
 mod node_port;
 mod operate;
