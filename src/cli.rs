@@ -261,6 +261,8 @@ fn trace(verbose: u8) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A trace is for a file or a report, and lines of it may go into a pipe.
+        .with_ansi(false)
         .without_time()
         .try_init();
 }

@@ -228,7 +228,7 @@ fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
         let before = difference.live.as_ref().map_or_else(|| "absent".to_owned(), short);
         format!("{}: {before} becomes {}", difference.path, short(&difference.wanted))
     };
-    live.differences(new).iter().map(told).collect()
+    live.told_differences(new).iter().map(told).collect()
 }
 
 fn by_savepoint(job: &JobOverview, how: &ChangeArgs, directory: Option<String>) -> Ending {

@@ -289,8 +289,7 @@ async fn existing(
         .max()
         .unwrap_or(1);
     let wanted = manifests::build(spec, templates, cluster.namespace(), generation)?;
-    let differences = live.differences(&wanted);
-    if differences.is_empty() {
+    if live.differences(&wanted).is_empty() {
         if launch.is_dry_run() {
             return launch.show_dry_run(&wanted);
         }
@@ -315,6 +314,7 @@ async fn existing(
         let done = if missing.is_empty() { "unchanged" } else { "created" };
         return launch.report(cluster, spec, done, &wanted).await;
     }
+    let differences = live.told_differences(&wanted);
     let mut shown: Vec<String> = differences
         .iter()
         .take(10)

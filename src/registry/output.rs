@@ -1,7 +1,7 @@
 //! An image into a file: an OCI layout in a tar, which is at the same time what `docker load` reads.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -84,8 +84,14 @@ fn partial(path: &Path) -> PathBuf {
 impl Partial {
     fn new(path: &Path) -> Result<Self> {
         let partial = partial(path);
-        let file =
-            File::create(&partial).map_err(|e| Error::usage(format!("cannot write {}: {e}", partial.display())))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        // As `docker save` does it.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options
+            .open(&partial)
+            .map_err(|e| Error::usage(format!("cannot write {}: {e}", partial.display())))?;
         Ok(Self {
             path: path.to_owned(),
             temporary: partial,

@@ -563,6 +563,15 @@ fn an_image_in_a_file_is_a_base_as_well() {
     assert_eq!(name, "docker.io/team/app:1");
     assert_eq!(registry.tags("team/app"), Vec::<String>::new(), "nothing is pushed");
     let first = std::fs::read(sandbox.home().join("app.tar")).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(sandbox.home().join("app.tar"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "others may read it");
+    }
     works(&build(
         &sandbox,
         &registry,

@@ -195,6 +195,9 @@ fn an_editor_that_saves_nonsense_gets_it_back_with_the_reason() {
         (Some(0), "cluster/demo unchanged\n"),
         "{unchanged}"
     );
+    // A spec may have secrets in it.
+    let private = editor("sh -c 'stat -c %a \"$0\" >&2'").run(&["edit", "demo"]);
+    assert!(private.stderr.contains("600\n"), "{private}");
     let nonsense = editor("sed -i s/image:/imagee:/").run(&["edit", "demo"]);
     assert_eq!(nonsense.code, Some(2), "{nonsense}");
     assert!(

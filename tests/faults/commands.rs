@@ -34,7 +34,18 @@ pub const GIVEN: [(Given, &[&[&str]]); 6] = [
     (Given::Changed, &[CREATE, &["upgrade", "demo", "--env", "A=1"]]),
 ];
 
-const CREATE: &[&str] = &["create", "demo", "--image", "flink:2.3.0", "--no-wait"];
+/// All that starts with `hidden-` is a secret, as the token of the kubeconfig is.
+const CREATE: &[&str] = &[
+    "create",
+    "demo",
+    "--image",
+    "flink:2.3.0",
+    "--no-wait",
+    "-D",
+    "s3.secret-key=hidden-key",
+    "--env",
+    "DB_PASSWORD=hidden-password",
+];
 
 pub struct Command {
     pub given: Given,
@@ -162,6 +173,12 @@ pub const COMMANDS: &[Command] = &[
         &["delete", "demo", "--yes", "--cancel", "--purge"],
         Polls { fixed: 9, most: 16 },
         Then::Purged,
+    ),
+    command(
+        Given::Running,
+        &["upgrade", "demo", "--env", "DB_PASSWORD=hidden-other", "--dry-run"],
+        Polls { fixed: 7, most: 10 },
+        Then::Unchanged,
     ),
     command(
         Given::Running,

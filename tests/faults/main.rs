@@ -12,7 +12,7 @@
 //!
 //! By default a part of the faults is tried at each request, another at each, so that every fault meets every command.
 //! Without a fault each command makes no more requests than it is known to make, and none that docs/rbac.yaml does not
-//! allow. Answers that are nested too deeply, that do not end, or whose texts would do something to a terminal, are faults too.
+//! allow. No secret is ever told, not even with `-vv`. Answers that are nested too deeply, that do not end, or whose texts would do something to a terminal, are faults too.
 //! `FAULTS=all` tries all of them, `FAULTS=none` counts requests only. An argument is a part of the name of the cases to run.
 
 // The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
@@ -275,6 +275,9 @@ fn told(command: &Command, run: &Run, fault: Fault) -> Result<(), String> {
     if killed && run.code.is_none() {
         return Ok(());
     }
+    if command.arguments[0] != "export" {
+        hostile::no_secret(run)?;
+    }
     if run.stderr.contains("panicked") {
         return Err("it panicked".to_owned());
     }
@@ -305,8 +308,7 @@ fn deleted_only_what_was_shown(world: &World, command: &Command) -> Result<(), S
                 .any(|part| path.ends_with(part)),
             // A new Job takes the place of the old one.
             Then::Runs => path.ends_with("/jobs/demo-master"),
-            Then::Cloned => false,
-            Then::Stopped | Then::Suspended | Then::Unchanged => false,
+            Then::Cloned | Then::Stopped | Then::Suspended | Then::Unchanged => false,
         }
     };
     match world.deleted.iter().find(|path| !may(path)) {

@@ -34,13 +34,14 @@ pub fn run(world: &Arc<Mutex<World>>, arguments: &[&str], at: usize, fault: Opti
     with_plan(world, arguments, plan)
 }
 
-/// The same, with all texts that come from a cluster poisoned.
+/// The same, with all texts that come from a cluster poisoned, and with all requests traced.
 pub fn run_poisoned(world: &Arc<Mutex<World>>, arguments: &[&str]) -> Run {
     let plan = Plan {
         escapes: true,
         ..Plan::default()
     };
-    with_plan(world, arguments, plan)
+    let arguments: Vec<&str> = std::iter::once("-vv").chain(arguments.iter().copied()).collect();
+    with_plan(world, &arguments, plan)
 }
 
 fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
@@ -51,7 +52,7 @@ fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
     let kubeconfig = home.path().join("config");
     let text = format!(
         "{{apiVersion: v1, kind: Config, current-context: test, contexts: [{{name: test, context: {{cluster: c, user: u}}}}], \
-         clusters: [{{name: c, cluster: {{server: \"{}\"}}}}], users: [{{name: u, user: {{token: t}}}}]}}",
+         clusters: [{{name: c, cluster: {{server: \"{}\"}}}}], users: [{{name: u, user: {{token: hidden-token}}}}]}}",
         server.url()
     );
     std::fs::write(&kubeconfig, text).unwrap();

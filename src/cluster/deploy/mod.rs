@@ -22,6 +22,7 @@ use super::resource::{
 use crate::core::difference::{Difference, differences};
 use crate::core::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::core::secrets::hide;
 use crate::error::{Error, Kind, Result};
 
 /// Time before a watch is opened again that could not be.
@@ -80,6 +81,22 @@ impl Live {
 }
 
 impl Live {
+    /// [`Self::differences`] for people: what is secret in them is hidden.
+    #[must_use]
+    pub fn told_differences(&self, wanted: &Manifests) -> Vec<Difference> {
+        let (mut live, mut wanted) = (self.clone(), wanted.clone());
+        for (live, wanted) in [
+            (&mut live.service, &mut wanted.service),
+            (&mut live.job, &mut wanted.job),
+            (&mut live.deployment, &mut wanted.deployment),
+        ] {
+            if let Some(live) = live {
+                hide(live, wanted);
+            }
+        }
+        live.differences(&wanted)
+    }
+
     /// Whether an object is missing or differs from `made` in anything but from where its job starts.
     #[must_use]
     pub fn drifted(&self, made: &Manifests) -> bool {
