@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::Semaphore;
 
 use super::api::Cluster;
 use super::flink::Flink;
@@ -14,8 +15,11 @@ use crate::core::names::ClusterName;
 
 /// Clusters that are asked at a time; of each at most two requests are on their way, so there are 16 of them.
 const AT_A_TIME: usize = 8;
-/// How long one cluster may take. It never holds up the others for longer.
+/// How long one cluster may take.
 const LIMIT: Duration = Duration::from_secs(2);
+/// Who has not answered by then is still waited for, but no longer counts as asked: some that hang hold up no other, and
+/// all that hang together take little more than one. A server that is only slow is not asked much more by that.
+const SLOW: Duration = Duration::from_millis(250);
 
 /// By cluster. One that was not asked, because its JobManager cannot run, is not in it.
 pub type LiveJobs = BTreeMap<Key, LiveJob>;
@@ -39,14 +43,29 @@ pub async fn snapshots<'a>(
         let name = ClusterName::new(&key.name).ok()?;
         matches!(state, JobState::Running | JobState::Unknown).then(|| (key.clone(), name))
     });
-    let ask = |(key, name): (Key, ClusterName)| async move {
-        let flink = Flink::new(&cluster.in_namespace(&key.namespace), &name);
-        let snapshot = Box::pin(tokio::time::timeout(LIMIT, flink.snapshot(Depth::Job))).await;
-        let late = |_| Snapshot {
-            reach: Reach::Closed(format!("no answer within {} s", LIMIT.as_secs())),
-            ..Snapshot::default()
-        };
-        (key, snapshot.unwrap_or_else(late))
+    let turns = Semaphore::new(AT_A_TIME);
+    let ask = |(key, name): (Key, ClusterName)| {
+        let turns = &turns;
+        async move {
+            let turn = turns.acquire().await;
+            let flink = Flink::new(&cluster.in_namespace(&key.namespace), &name);
+            let mut snapshot = Box::pin(tokio::time::timeout(LIMIT, flink.snapshot(Depth::Job)));
+            let answer = match tokio::time::timeout(SLOW, &mut snapshot).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    drop(turn);
+                    snapshot.await
+                }
+            };
+            (key, answer.unwrap_or_else(|_| late()))
+        }
     };
-    stream::iter(asked.map(ask)).buffer_unordered(AT_A_TIME).collect().await
+    asked.map(ask).collect::<FuturesUnordered<_>>().collect().await
+}
+
+fn late() -> Snapshot {
+    Snapshot {
+        reach: Reach::Closed(format!("no answer within {} s", LIMIT.as_secs())),
+        ..Snapshot::default()
+    }
 }

@@ -1,10 +1,8 @@
-//! `status`, `why`, `logs`, `top`, `doctor` and `list --live`.
-
-use std::time::Duration;
+//! `status`, `why`, `logs`, `top` and `doctor`.
 
 use serde_json::{Value, json};
 
-use crate::objects::{deployment_row, deployment_table, has_no_other_cluster, job_row, job_table, minutes_ago};
+use crate::objects::{has_no_other_cluster, minutes_ago};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{get, json as answer, post, status, text};
 
@@ -455,46 +453,6 @@ fn logs_are_in_the_order_of_time_and_searched() {
         "jobmanager/a first\ntaskmanager/b second\njobmanager/a third\ntaskmanager/b fourth\n"
     );
     assert_eq!(run(&["--grep", "^fi", "--no-prefix"]), "first\n");
-}
-
-#[test]
-fn a_cluster_that_does_not_answer_holds_up_no_other() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    let rows = |app: &str| {
-        (
-            job_row("default", app, "Running"),
-            deployment_row("default", app, "2/2"),
-        )
-    };
-    let ((fast, fast_tasks), (slow, slow_tasks)) = (rows("fast"), rows("slow"));
-    server
-        .expect(get("/apis/batch/v1/namespaces/default/jobs"))
-        .answer(answer(&job_table(&[fast, slow])));
-    server
-        .expect(get("/apis/apps/v1/namespaces/default/deployments"))
-        .answer(answer(&deployment_table(&[fast_tasks, slow_tasks])));
-    let flink = |app: &str, path: &str| get(&format!("{CORE}/services/{app}-master:8081/proxy/{path}"));
-    let jobs = json!({"jobs": [{"jid": "j", "name": "n", "state": "RUNNING", "start-time": 1, "tasks": {"total": 4, "running": 3}}]});
-    server.expect(flink("fast", "jobs/overview")).answer(answer(&jobs));
-    server
-        .expect(flink("fast", "jobs/j/metrics"))
-        .answer(answer(&json!([{"id": "numRestarts", "value": "7"}])));
-    // Flink 1.13 to 2.3 have it; what refuses is a dash.
-    server
-        .expect(flink("fast", "jobs/j/checkpoints"))
-        .answer(text(404, r#"{"errors":["Not found: /jobs/j/checkpoints"]}"#));
-    server
-        .expect(flink("slow", "jobs/overview"))
-        .answer(answer(&jobs).after(Duration::from_secs(20)));
-    let outcome = sandbox.run(&["list", "--live"]);
-    let lines: Vec<String> = outcome
-        .stdout
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect();
-    assert!(lines[1].ends_with("RUNNING 3/4 7 -"), "{outcome}");
-    assert!(lines[2].ends_with("no answer - -"), "{outcome}");
 }
 
 #[test]

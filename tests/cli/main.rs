@@ -25,6 +25,7 @@ mod krew;
 mod list;
 mod list_faults;
 mod list_watch;
+mod live;
 mod objects;
 mod plain;
 mod registry;

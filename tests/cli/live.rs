@@ -1,0 +1,86 @@
+//! `list --live`, where clusters do not answer.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::objects::{deployment_row, deployment_table, job_row, job_table};
+use crate::sandbox::Sandbox;
+use crate::server::{get, json as answer, text};
+
+const CORE: &str = "/api/v1/namespaces/default";
+
+#[test]
+fn a_cluster_that_does_not_answer_holds_up_no_other() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let rows = |app: &str| {
+        (
+            job_row("default", app, "Running"),
+            deployment_row("default", app, "2/2"),
+        )
+    };
+    let ((fast, fast_tasks), (slow, slow_tasks)) = (rows("fast"), rows("slow"));
+    server
+        .expect(get("/apis/batch/v1/namespaces/default/jobs"))
+        .answer(answer(&job_table(&[fast, slow])));
+    server
+        .expect(get("/apis/apps/v1/namespaces/default/deployments"))
+        .answer(answer(&deployment_table(&[fast_tasks, slow_tasks])));
+    let flink = |app: &str, path: &str| get(&format!("{CORE}/services/{app}-master:8081/proxy/{path}"));
+    let jobs = json!({"jobs": [{"jid": "j", "name": "n", "state": "RUNNING", "start-time": 1, "tasks": {"total": 4, "running": 3}}]});
+    server.expect(flink("fast", "jobs/overview")).answer(answer(&jobs));
+    server
+        .expect(flink("fast", "jobs/j/metrics"))
+        .answer(answer(&json!([{"id": "numRestarts", "value": "7"}])));
+    // Flink 1.13 to 2.3 have it; what refuses is a dash.
+    server
+        .expect(flink("fast", "jobs/j/checkpoints"))
+        .answer(text(404, r#"{"errors":["Not found: /jobs/j/checkpoints"]}"#));
+    server
+        .expect(flink("slow", "jobs/overview"))
+        .answer(answer(&jobs).after(Duration::from_secs(20)));
+    let outcome = sandbox.run(&["list", "--live"]);
+    let lines: Vec<String> = outcome
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert!(lines[1].ends_with("RUNNING 3/4 7 -"), "{outcome}");
+    assert!(lines[2].ends_with("no answer - -"), "{outcome}");
+}
+
+#[test]
+fn however_many_clusters_hang_they_take_the_time_of_one() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let names: Vec<String> = (0..96).map(|number| format!("c{number:02}")).collect();
+    let (jobs, tasks): (Vec<_>, Vec<_>) = names
+        .iter()
+        .map(|app| {
+            (
+                job_row("default", app, "Running"),
+                deployment_row("default", app, "2/2"),
+            )
+        })
+        .unzip();
+    server
+        .expect(get("/apis/batch/v1/namespaces/default/jobs"))
+        .answer(answer(&job_table(&jobs)));
+    server
+        .expect(get("/apis/apps/v1/namespaces/default/deployments"))
+        .answer(answer(&deployment_table(&tasks)));
+    let no_job = json!({"jobs": []});
+    for (number, app) in names.iter().enumerate() {
+        let overview = get(&format!("{CORE}/services/{app}-master:8081/proxy/jobs/overview"));
+        let late = Duration::from_secs(if number % 2 == 0 { 20 } else { 0 });
+        server.expect(overview).often().answer(answer(&no_job).after(late));
+    }
+    let begun = Instant::now();
+    let outcome = sandbox.run(&["list", "--live"]);
+    // Eight at a time, and two seconds for each, would be twelve.
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    for (number, line) in outcome.stdout.lines().skip(1).enumerate() {
+        assert_eq!(line.contains("no answer"), number % 2 == 0, "{line}: {outcome}");
+    }
+}
