@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use k8s_openapi::jiff::SignedDuration;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cluster::connect::ConnectionArgs;
 use crate::cluster::suggest;
@@ -252,18 +256,20 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
 }
 
 fn trace(verbose: u8) {
+    // Targets and not an EnvFilter, which brings an engine for regular expressions of its own into the binary.
     let filter = match verbose {
         0 => return,
-        1 => "kubectl_flink=debug",
-        _ => "debug",
+        1 => Targets::new().with_target("kubectl_flink", LevelFilter::DEBUG),
+        _ => Targets::new().with_default(LevelFilter::DEBUG),
     };
-    // Only a second call can fail, and there is none.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         // A trace is for a file or a report, and lines of it may go into a pipe.
         .with_ansi(false)
-        .without_time()
+        .without_time();
+    // Only a second call can fail, and there is none.
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
         .try_init();
 }
 
