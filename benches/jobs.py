@@ -1,0 +1,219 @@
+"""Benchmarks of jobs that run: until all tasks of a new one do, and of a changed one again."""
+
+import json
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+
+from measure import IMAGE, PLUGIN, SMALL, forget, namespace, output, run
+
+FLINK_HOME = os.environ.get("FLINK_HOME")
+STORAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "bed", "storage")
+FLAGS = [f"--image={IMAGE}", *SMALL, "--mount=storage:/storage", "--savepoint-dir=file:///storage/savepoints"]
+JOB = ["--", "--rate", "50"]
+
+
+def place_with_storage(topic):
+    place = f"bench-{topic}-{os.getpid()}"
+    namespace(place)
+    subprocess.run([STORAGE, place], check=True, capture_output=True)
+    return place
+
+
+def rest(place, path, *more):
+    raw = f"/api/v1/namespaces/{place}/services/demo-master:8081/proxy/{path}"
+    return subprocess.run(["kubectl", "get", "--raw", raw, *more], capture_output=True, text=True)
+
+
+def all_run(text):
+    """Whether the answer of Flink's jobs/overview is that each task of a job runs."""
+    jobs = json.loads(text)["jobs"] if text.startswith("{") else []
+    return any(one["state"] == "RUNNING" and one["tasks"]["running"] == one["tasks"]["total"] > 0 for one in jobs)
+
+
+def look_until_all_run(place):
+    """As a script does: once a second."""
+    while not all_run(rest(place, "jobs/overview").stdout):
+        time.sleep(1)
+
+
+def last_task_ran_at(place):
+    """When the last task of the job began to run, in seconds since 1970, by Flink's own clock, which is this machine's."""
+    job = json.loads(rest(place, "jobs/overview").stdout)["jobs"][0]["jid"]
+    vertices = [one["id"] for one in json.loads(rest(place, f"jobs/{job}").stdout)["vertices"]]
+    times = [json.loads(rest(place, f"jobs/{job}/vertices/{one}/subtasktimes").stdout)["subtasks"] for one in vertices]
+    return max(one["timestamps"]["RUNNING"] for subtasks in times for one in subtasks) / 1000
+
+
+def delete(place):
+    run([PLUGIN, "delete", "demo", "-n", place, "--yes", "--purge", "--wait"])
+
+
+def native(*arguments):
+    """A line for the shell that calls Flink's own command line; it keeps quiet."""
+    return f"FLINK_CONF_DIR={FLINK_HOME}/conf {FLINK_HOME}/bin/flink {' '.join(arguments)} > /dev/null 2>&1"
+
+
+def row(name, runs, digits=1):
+    cells = [f"{statistics.median(one[at] for one in runs):.{digits}f} s" for at in range(len(runs[0]))]
+    print(f"| {name} | {' | '.join(cells)} |")
+
+
+def bringup(args):
+    """From the command to all tasks running."""
+    place = place_with_storage("bringup")
+    try:
+        rows = {"kubectl-flink create": [], "create --no-wait, then a look each second": []}
+        for number in range(args.rounds + 1):
+            begun = time.monotonic()
+            run([PLUGIN, "create", "demo", "-n", place, *FLAGS, *JOB])
+            whole, ended = time.monotonic() - begun, time.time()
+            late = ended - last_task_ran_at(place)
+            delete(place)
+            if number:
+                rows["kubectl-flink create"].append((whole, late))
+            begun = time.monotonic()
+            run([PLUGIN, "create", "demo", "-n", place, "--no-wait", *FLAGS, *JOB])
+            look_until_all_run(place)
+            whole, ended = time.monotonic() - begun, time.time()
+            late = ended - last_task_ran_at(place)
+            delete(place)
+            if number:
+                rows["create --no-wait, then a look each second"].append((whole, late))
+        if FLINK_HOME:
+            rows["flink run -t kubernetes-application, then a look each second"] = [
+                native_bringup(place) for _ in range(args.rounds + 1)][1:]
+        print("\n### From the command to all tasks running\n")
+        print("| how | in all | of it after the last task ran |")
+        print("|---|---|---|")
+        for name, runs in rows.items():
+            row(name, runs, 2)
+    finally:
+        forget([place])
+
+
+NATIVE = ["-t", "kubernetes-application", "-Dkubernetes.cluster-id=native"]
+
+
+def native_start(place, *more):
+    options = [
+        f"-Dkubernetes.namespace={place}", f"-Dkubernetes.container.image.ref={IMAGE}", "-Dkubernetes.service-account=default",
+        "-Djobmanager.memory.process.size=800m", "-Dtaskmanager.memory.process.size=1g",
+        "-Dkubernetes.jobmanager.cpu.amount=0.1", "-Dkubernetes.taskmanager.cpu.amount=0.1",
+        "-Dexecution.checkpointing.storage=jobmanager", "-Dkubernetes.rest-service.exposed.type=ClusterIP",
+        "-Dcontainerized.master.env.JAVA_TOOL_OPTIONS='-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'",
+        "-Dcontainerized.taskmanager.env.JAVA_TOOL_OPTIONS='-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'",
+    ]
+    run(native("run", *NATIVE, *options, *more, "local:///opt/flink/usrlib/counting-job.jar", *map(shlex.quote, JOB[1:])))
+
+
+def native_rest(place, path):
+    raw = f"/api/v1/namespaces/{place}/services/native-rest:8081/proxy/{path}"
+    return subprocess.run(["kubectl", "get", "--raw", raw], capture_output=True, text=True).stdout
+
+
+def native_bringup(place):
+    allow = ["kubectl", "create", "rolebinding", "native", "--clusterrole=edit", f"--serviceaccount={place}:default", "-n", place]
+    subprocess.run(allow, capture_output=True, check=False)
+    begun = time.monotonic()
+    native_start(place)
+    while not all_run(native_rest(place, "jobs/overview")):
+        time.sleep(1)
+    whole = time.monotonic() - begun
+    subprocess.run(["kubectl", "delete", "deploy", "native", "-n", place, "--cascade=foreground", "--wait"], check=True,
+                   capture_output=True)
+    return whole, float("nan")
+
+
+def change(args):
+    """A running job stopped with a savepoint and started from it, until all tasks run again."""
+    place = place_with_storage("change")
+    try:
+        run([PLUGIN, "create", "demo", "-n", place, *FLAGS, *JOB])
+        ways = {
+            "kubectl-flink savepoint-resume": lambda number: by_plugin(["savepoint-resume", "demo", "-n", place]),
+            "kubectl-flink upgrade": lambda number: by_plugin(
+                ["upgrade", "demo", "-n", place, f"--env=ROUND={time.time()}", "--yes"]),
+            "by hand": lambda number: by_hand(place),
+            "by hand, TaskManagers deleted too": lambda number: by_hand(place, taskmanagers=True),
+        }
+        rows = {name: [] for name in ways}
+        phases = []
+        for number in range(args.rounds):
+            for name, way in ways.items():
+                stopped, whole, *told = way(number)
+                rows[name].append((stopped, whole))
+                phases += told
+        print("\n### From the stop request to all tasks running\n")
+        print("| how | savepoint written | all tasks run |")
+        print("|---|---|---|")
+        for name, runs in rows.items():
+            row(name, runs)
+        print("\n`upgrade` by phase, each round:\n")
+        for line in phases:
+            print(f"- {line}")
+    finally:
+        forget([place])
+
+
+def by_plugin(arguments):
+    """What the plugin says itself of an upgrade's phases; of a resume, when each line of progress came."""
+    begun = time.monotonic()
+    process = subprocess.Popen([PLUGIN, *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    stopped, told = None, []
+    for line in process.stderr:
+        if "stopped with savepoint" in line:
+            stopped = time.monotonic() - begun
+        if found := re.search(r"without processing for ([0-9.]+) s: savepoint ([0-9.]+) s.*", line):
+            told = [found.group(0)]
+    if process.wait() != 0:
+        sys.exit(f"{' '.join(arguments)} failed")
+    whole = time.monotonic() - begun
+    return (stopped or whole, whole, *told)
+
+
+def by_hand(place, taskmanagers=False):
+    """What a user does with kubectl: stop by REST, read the path, delete the Job, change it, create it, look until it runs.
+
+    With `taskmanagers` those are deleted side by side with the JobManager, and need not time out first.
+    """
+    job = json.loads(output(["kubectl", "get", "job", "demo-master", "-n", place, "-ojson"]))
+    flink_job = json.loads(rest(place, "jobs/overview").stdout)["jobs"][0]["jid"]
+    begun = time.monotonic()
+    # kubectl has no POST but by `create --raw`.
+    raw = f"/api/v1/namespaces/{place}/services/demo-master:8081/proxy/jobs/{flink_job}/stop"
+    answer = subprocess.run(["kubectl", "create", "--raw", raw, "-f", "-"], input='{"drain": false}', text=True,
+                            capture_output=True, check=True).stdout
+    trigger = json.loads(answer)["request-id"]
+    path = None
+    while not path:
+        reply = json.loads(rest(place, f"jobs/{flink_job}/savepoints/{trigger}").stdout or "{}")
+        path = (reply.get("operation") or {}).get("location")
+        time.sleep(0 if path else 1)
+    stopped = time.monotonic() - begun
+    subprocess.run(["kubectl", "delete", "job", "demo-master", "-n", place, "--wait=true", "--cascade=foreground"],
+                   check=True, capture_output=True)
+    if taskmanagers:
+        subprocess.run(["kubectl", "delete", "pod", "-l", "component=task-manager", "-n", place, "--wait=false"], check=True,
+                       capture_output=True)
+    arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    if "--fromSavepoint" in arguments:
+        arguments[arguments.index("--fromSavepoint") + 1] = path
+    else:
+        arguments[1:1] = ["--fromSavepoint", path]
+    for key in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"]:
+        job["metadata"].pop(key, None)
+    job.pop("status", None)
+    job["spec"].pop("selector", None)
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    for key in list(labels):
+        if "controller-uid" in key or "job-name" in key:
+            del labels[key]
+    subprocess.run(["kubectl", "create", "-n", place, "-f", "-"], input=json.dumps(job), text=True, check=True,
+                   capture_output=True)
+    look_until_all_run(place)
+    return stopped, time.monotonic() - begun
