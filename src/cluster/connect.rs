@@ -18,6 +18,7 @@ use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use super::api::{Cluster, MAX_ANSWER};
+use super::clock;
 use super::fault::Whereabouts;
 use super::flink::access::Access;
 use super::kubeconfig::{check_context, configuration, read_kubeconfig};
@@ -251,7 +252,12 @@ where
         .service(hyper);
     let limited = tower::service_fn(move |request: Request<Body>| {
         let streams = streams(request.uri());
+        // Through the proxy it is Flink that answers.
+        let its_own = !request.uri().path().contains("/proxy/");
         service.clone().oneshot(request).map_ok(move |answer| {
+            if its_own {
+                clock::observe(answer.headers());
+            }
             answer.map(|body| {
                 if streams {
                     Either::Left(body)

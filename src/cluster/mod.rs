@@ -5,6 +5,7 @@
 pub mod api;
 pub mod changes;
 pub mod checkup;
+pub mod clock;
 pub mod connect;
 pub mod deleted;
 pub mod deploy;

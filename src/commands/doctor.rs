@@ -1,11 +1,10 @@
 //! `doctor`: what may keep clusters from being made and from running well.
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::doctor_image::of_image;
 use super::status::StatusFormat;
 use crate::cluster::api::Cluster;
 use crate::cluster::checkup::{account, checkup, roles};
+use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect, namespace};
 use crate::core::diagnosis::Severity;
 use crate::core::doctor::{self, Finding, rights};
@@ -96,7 +95,7 @@ async fn of_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
         || unknown("node port"),
         |(services, everywhere)| doctor::node_port(&services, everywhere),
     ));
-    let now = Timestamp::now();
+    let now = clock::now();
     found.extend(told.inventory.map_or_else(
         || vec![unknown("left over")],
         |inventory| doctor::left_over(&inventory, now),

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 
+use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::events::Events;
 use crate::core::events::{View, headers, row};
@@ -60,7 +61,7 @@ pub async fn run(connection: &ConnectionArgs, args: &EventsArgs) -> Result<()> {
     let (mut events, found) = Events::read(&cluster, &name, kind).await?;
     let wide = args.output == Format::Wide;
     let mut printer = Printer::new(args.output, "EventList", headers(wide), !args.no_headers);
-    let now = Timestamp::now();
+    let now = clock::now();
     let lines: Vec<Line> = found.iter().map(|event| Line::new(event, wide, now)).collect();
     printer.list(lines.iter(), args.watch, ui::data)?;
     if lines.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
@@ -71,7 +72,7 @@ pub async fn run(connection: &ConnectionArgs, args: &EventsArgs) -> Result<()> {
     }
     loop {
         let event = events.next().await?;
-        printer.one(&Line::new(&event, wide, Timestamp::now()), ui::data)?;
+        printer.one(&Line::new(&event, wide, clock::now()), ui::data)?;
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::list_deleted;
 use crate::cluster::changes::changes;
+use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::live::{LiveJobs, live_jobs};
 use crate::cluster::tables::{Wanted, list};
@@ -83,7 +84,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     } else {
         LiveJobs::new()
     };
-    let now = Timestamp::now();
+    let now = clock::now();
     let clusters = ordered(&args, &inventory, now);
     let lines = clusters
         .iter()
@@ -122,7 +123,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
             } else {
                 LiveJobs::new()
             };
-            let line = Line::new(&key, parts, live.get(&key), columns, Timestamp::now());
+            let line = Line::new(&key, parts, live.get(&key), columns, clock::now());
             printer.one(&line, ui::data)?;
             if parts.is_empty() {
                 inventory.remove(&key);

@@ -6,6 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::cluster::api::Cluster;
+use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::deploy::removal::{self, Extras};
 use crate::cluster::deploy::{self, Live};
@@ -56,8 +57,8 @@ struct Ended {
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: PruneArgs) -> Result<()> {
     let cluster = connect(connection)?;
-    let now = Timestamp::now();
-    let found = ended(&cluster, &args, now).await?;
+    let found = ended(&cluster, &args).await?;
+    let now = clock::now();
     if found.is_empty() {
         let place = if args.all_namespaces {
             "any namespace".to_owned()
@@ -104,13 +105,14 @@ fn since(args: &PruneArgs) -> String {
 }
 
 /// The clusters that have ended for long enough: one list, and a read of each that the list shows as ended.
-async fn ended(cluster: &Cluster, args: &PruneArgs, now: Timestamp) -> Result<Vec<Ended>> {
+async fn ended(cluster: &Cluster, args: &PruneArgs) -> Result<Vec<Ended>> {
     let wanted = Wanted {
         namespace: (!args.all_namespaces).then(|| cluster.namespace().to_owned()),
         selector: args.selector.clone().filter(|selector| !selector.trim().is_empty()),
         ..Wanted::default()
     };
     let (inventory, _) = tables::list(cluster, &wanted).await?;
+    let now = clock::now();
     let over = inventory
         .into_iter()
         .filter(|(_, parts)| matches!(parts.status(now), Status::Finished | Status::Failed));

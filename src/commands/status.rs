@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::survey::{Survey, survey};
 use crate::core::diagnosis::problems;
@@ -65,10 +66,10 @@ pub async fn run(connection: &ConnectionArgs, args: &StatusArgs) -> Result<()> {
     let mut screen = ui::Screen::new(args.watch && args.output == StatusFormat::Table);
     let mut seen = false;
     loop {
-        let now = Timestamp::now();
         match Box::pin(survey(&cluster, &name)).await {
             Ok(survey) => {
                 seen = true;
+                let now = clock::now();
                 let told = told(cluster.namespace(), &name, survey, now);
                 match args.output.document() {
                     Some(format) if args.watch => ui::data(&line(format, &told)?)?,
@@ -78,7 +79,7 @@ pub async fn run(connection: &ConnectionArgs, args: &StatusArgs) -> Result<()> {
                             width: screen.width(),
                             bars: ui::is_terminal(),
                         };
-                        screen.show(&status(&told, look, Timestamp::now()))?;
+                        screen.show(&status(&told, look, clock::now()))?;
                     }
                 }
             }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
-
 use crate::cluster::api::Cluster;
+use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::flink::Flink;
 use crate::cluster::flink_metrics::Depth;
@@ -88,7 +87,7 @@ async fn all(
     };
     let (live, used) = futures::join!(live, used);
     let (inventory, snapshots) = live?;
-    let text = top::clusters(&inventory, &snapshots, used.as_ref(), Timestamp::now());
+    let text = top::clusters(&inventory, &snapshots, used.as_ref(), clock::now());
     Ok((text, used.is_some()))
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::halt::STOPS;
 use super::status::StatusFormat;
+use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::survey::{Survey, log_end, survey, with_log};
 use crate::core::age::age;
@@ -52,7 +53,7 @@ pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let survey = Box::pin(survey(&cluster, &name)).await?;
-    let now = Timestamp::now();
+    let now = clock::now();
     let mut found = problems(&survey.observed, &survey.snapshot, now);
     if let Some((log, cause)) = unseen_job(&survey.observed, now)
         && log_end(&cluster, &log).await.is_some_and(|log| !tells_of_job(&log))
@@ -102,7 +103,7 @@ pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
 
 /// How a job ended that ended well.
 fn ended(survey: &Survey) -> Option<String> {
-    let Verdict::Finished { .. } = verdict(&survey.observed, Timestamp::now(), &Grace::default()) else {
+    let Verdict::Finished { .. } = verdict(&survey.observed, clock::now(), &Grace::default()) else {
         return None;
     };
     let last = survey.history.last_savepoint();

@@ -281,20 +281,29 @@ fn a_cluster_that_does_not_run_is_not_scaled() {
 
 /// Lists two clusters, one of which has ended, and reads that one.
 fn one_has_ended(server: &Server, reads: usize) -> [Value; 4] {
+    one_ended_at(server, reads, &crate::objects::minutes_ago(90), None)
+}
+
+/// The same, with the time of the end, and the time that it is for the server.
+fn one_ended_at(server: &Server, reads: usize, at: &str, date: Option<&str>) -> [Value; 4] {
+    let dated = |value: &Value| match date {
+        Some(date) => json(value).header("date", date),
+        None => json(value),
+    };
     let rows = [
         job_row("default", "demo", "Complete"),
         job_row("default", "shop", "Running"),
     ];
-    server.expect(get(JOBS)).answer(json(&job_table(&rows)));
+    server.expect(get(JOBS)).answer(dated(&job_table(&rows)));
     let rows = [
         deployment_row("default", "demo", "2/2"),
         deployment_row("default", "shop", "2/2"),
     ];
-    server.expect(get(DEPLOYMENTS)).answer(json(&deployment_table(&rows)));
+    server.expect(get(DEPLOYMENTS)).answer(dated(&deployment_table(&rows)));
     let mut made = made();
     made[1]["metadata"]["uid"] = tree!("u-1");
     made[1]["status"] = tree!({"conditions": [
-        {"type": "Complete", "status": "True", "lastTransitionTime": crate::objects::minutes_ago(90)}]});
+        {"type": "Complete", "status": "True", "lastTransitionTime": at}]});
     for (path, object) in [SERVICE, JOB, DEPLOYMENT].into_iter().zip(&made) {
         server.expect(get(path)).times(reads).answer(json(object));
     }
@@ -340,6 +349,21 @@ fn nothing_is_pruned_in_a_dry_run_or_before_its_time_or_without_an_answer() {
         let outcome = sandbox.run(&[&["prune"][..], flags].concat());
         assert_eq!(outcome.code, Some(code), "{outcome}");
         assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+    }
+}
+
+#[test]
+fn how_long_ago_is_told_by_the_clock_of_the_server() {
+    for (date, pruned) in [
+        ("Thu, 01 Jan 2026 00:30:00 GMT", false),
+        ("Thu, 01 Jan 2026 02:00:00 GMT", true),
+    ] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        one_ended_at(server, 1, "2026-01-01T00:00:00Z", Some(date));
+        let outcome = sandbox.run(&["prune", "--older-than", "1h", "--dry-run"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(outcome.stdout.contains("cluster/demo pruned"), pruned, "{outcome}");
     }
 }
 

@@ -9,9 +9,8 @@ mod watching;
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::api::Cluster;
+use super::clock;
 use super::resource::{PODS, Target};
 use super::survey::with_fresh_log;
 use crate::core::diagnosis::{
@@ -66,7 +65,7 @@ pub async fn until_running(
         poll: Some(POLL),
     };
     let mut runs_since: Option<Instant> = None;
-    let judge = |observed: &Observed| match verdict(observed, Timestamp::now(), &Grace::default()) {
+    let judge = |observed: &Observed| match verdict(observed, clock::now(), &Grace::default()) {
         Verdict::Going { stage, note } => {
             runs_since = None;
             told(&stage, note.as_ref());
@@ -138,7 +137,7 @@ pub async fn until_ended(
         }
         was_there = true;
         let job_ended = observed.job_ended();
-        match verdict(observed, Timestamp::now(), &Grace::default()) {
+        match verdict(observed, clock::now(), &Grace::default()) {
             // What keeps a cluster from coming up is borne here: a job that ran before may run again.
             Verdict::Failed(cause) => match cause.kind {
                 CauseKind::JobCanceled => Some((End::Canceled, None)),
@@ -238,7 +237,7 @@ fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>)
             stage(observed)
         ),
     );
-    match verdict(observed, Timestamp::now(), &Grace::default()) {
+    match verdict(observed, clock::now(), &Grace::default()) {
         Verdict::Going { note: Some(note), .. } => note.hints.into_iter().fold(error.hint(note.text), Error::hint),
         _ => error.hint("nothing was undone: it may still come up; --timeout sets the limit"),
     }

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::{Outcome, SETTLED, until_running};
 use crate::cluster::api::Cluster;
+use crate::cluster::clock;
 use crate::cluster::flink::{Flink, Reply};
 use crate::cluster::operation;
 use crate::cluster::survey::{survey, with_log};
@@ -177,7 +176,7 @@ async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Erro
     let Ok(survey) = Box::pin(survey(cluster, name)).await else {
         return error;
     };
-    let mut found = problems(&survey.observed, &survey.snapshot, Timestamp::now());
+    let mut found = problems(&survey.observed, &survey.snapshot, clock::now());
     if !is_wrong(&found) {
         return error;
     }
