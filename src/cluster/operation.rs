@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::cluster::flink::{Flink, OperationStatus, Reply};
@@ -17,6 +18,9 @@ const MAX_POLL: Duration = Duration::from_secs(1);
 pub const CACHED: Duration = Duration::from_millis(3500);
 /// Time between two looks at statistics that may be old.
 pub const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+/// How often an operation may be unknown that only the REST server knows of that took it: where several JobManagers stand
+/// by, another one may be asked for its result. Source: Flink's `AbstractAsynchronousOperationHandlers`.
+const ELSEWHERE: usize = 12;
 /// How long Flink may be away before the outcome is given up.
 const AWAY: Duration = Duration::from_secs(60);
 
@@ -34,7 +38,7 @@ pub async fn dispose(flink: &Flink, path: &str) -> Result<()> {
                 .hint("a savepoint is deleted by the JobManager, which must be up for it"));
         }
     };
-    let done = result(flink, || flink.disposal(&trigger), |_| {}).await;
+    let done = result(flink, ELSEWHERE, || flink.disposal(&trigger), |_| {}).await;
     done.map(|_| ())
         .map_err(|error| error.context(format!("Flink could not delete the savepoint {path}")))
 }
@@ -54,7 +58,7 @@ pub async fn checkpoint(flink: &Flink, job_id: &str, kind: &str, told: impl FnMu
         }
         Reply::Away => return Err(flink.away()),
     };
-    let id = result(flink, || flink.triggered_checkpoint(job_id, &trigger), told)
+    let id = result(flink, 0, || flink.triggered_checkpoint(job_id, &trigger), told)
         .await
         .map_err(|error| error.context("Flink could not write the checkpoint"))?;
     let unknown = Checkpoint {
@@ -86,18 +90,28 @@ async fn details(flink: &Flink, job_id: &str, id: u64) -> Result<Option<Checkpoi
 
 /// Asks for the result of an operation until there is one. An answer that got lost is asked for again: a result that
 /// nobody reads holds up the end of the JobManager.
-async fn result<F>(flink: &Flink, ask: impl Fn() -> F, mut told: impl FnMut(Duration)) -> Result<Option<u64>>
+async fn result<F>(
+    flink: &Flink,
+    elsewhere: usize,
+    ask: impl Fn() -> F,
+    mut told: impl FnMut(Duration),
+) -> Result<Option<u64>>
 where
     F: Future<Output = Result<Reply<OperationStatus>>>,
 {
     let begun = Instant::now();
     let mut last_answer = begun;
     let mut wait = MIN_POLL;
+    let mut unknown = 0;
     loop {
         match ask().await {
             Ok(Reply::Answer(OperationStatus::Completed(id))) => return Ok(id),
             Ok(Reply::Answer(OperationStatus::Failed(cause))) => return Err(Error::new(Kind::JobFailed, cause)),
             Ok(Reply::Answer(OperationStatus::InProgress)) => last_answer = Instant::now(),
+            Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) if unknown < elsewhere => {
+                unknown += 1;
+                wait = MIN_POLL;
+            }
             Ok(Reply::Refused(_, said)) => return Err(flink.refused(&said)),
             Ok(Reply::Away) => {}
             Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
