@@ -143,7 +143,10 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         .map_err(|e| Error::failure(format!("cannot start: {e}")))
         .and_then(|runtime| {
             let reads = cli.command.only_reads();
-            runtime.block_on(interruptible(run_and_suggest(cli), reads))
+            let outcome = runtime.block_on(interruptible(run_and_suggest(cli), reads));
+            // A name that a slow DNS still looks for, or a file that is still read, is nobody's any more.
+            runtime.shutdown_background();
+            outcome
         });
     end(outcome)
 }

@@ -1,17 +1,18 @@
 //! What `doctor` asks of the API server: everything side by side, each once.
 
+use std::collections::BTreeMap;
+
 use futures::stream::{self, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 use super::api::{Cluster, Mode};
-use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode};
+use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, METADATA, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode};
 use super::tables::{Wanted, list};
 use crate::core::doctor::AccountCheck;
 use crate::core::doctor::rights::{HIGH_AVAILABILITY, RIGHTS, Right};
 use crate::core::history::HISTORY;
-use crate::core::image::platform::Platform;
 use crate::core::listing::Inventory;
 use crate::core::names::{COMPONENT_LABEL, ClusterName};
 use crate::error::{Kind, Result};
@@ -134,18 +135,21 @@ fn attributes(namespace: &str, group: &str, resource: &str, verb: &str) -> Value
     json!({"namespace": namespace, "group": group, "resource": resource, "subresource": subresource, "verb": verb})
 }
 
-/// The platforms of the nodes; empty where they may not be read, which is a right that few have.
-pub async fn nodes(cluster: &Cluster) -> Vec<Platform> {
+/// The labels of the nodes, which say their platforms; none where they may not be read, which is a right that few have.
+/// Only their metadata is asked for: a node is tens of kilobytes.
+pub async fn node_labels(cluster: &Cluster) -> Vec<BTreeMap<String, String>> {
     let target = Target::collection("list", NODES, None);
-    let nodes = items(cluster, &target, "limit=500").await.unwrap_or_default();
-    let platform = |node: &Value| {
-        let info = &node["status"]["nodeInfo"];
-        Platform::of(&json!({ "os": info["operatingSystem"], "architecture": info["architecture"] }))
+    let mut body = Vec::new();
+    let mut sink = |piece: &[u8]| body.extend_from_slice(piece);
+    let read = cluster.stream(&target, "limit=500", METADATA, &mut sink).await;
+    let nodes: Value = match read {
+        Ok(_) => serde_json::from_slice(&body).unwrap_or_default(),
+        Err(_) => Value::Null,
     };
-    let mut platforms: Vec<Platform> = nodes.iter().filter_map(platform).collect();
-    platforms.sort();
-    platforms.dedup();
-    platforms
+    let items = nodes["items"].as_array().into_iter().flatten();
+    items
+        .filter_map(|node| serde_json::from_value(node["metadata"]["labels"].clone()).ok())
+        .collect()
 }
 
 /// The Job and the Deployment of one cluster.

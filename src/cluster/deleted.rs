@@ -8,15 +8,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::Cluster;
-use super::resource::{CONFIG_MAPS, Target};
+use super::resource::{CONFIG_MAPS, METADATA, Target};
 use super::tables::{Wanted, list};
 use crate::core::history::{HISTORY, History};
 use crate::core::listing::Key;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL};
 use crate::error::Result;
 
-/// Asks for the metadata of objects alone.
-const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
 /// Histories that are read at a time.
 const SIDE_BY_SIDE: usize = 16;
 

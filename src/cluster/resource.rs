@@ -17,6 +17,8 @@ pub struct Resource {
     pub plural: &'static str,
 }
 
+/// Asks for a list of the metadata of objects alone.
+pub const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
 /// Services (v1).
 pub const SERVICES: Resource = core("Service", "services");
 /// Pods (v1).

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::change_plan::{Plan, Reason};
+use super::image_look::{self, Look};
 use super::launch::LaunchArgs;
 use super::spec_args;
 use super::standing::Standing;
@@ -144,12 +145,16 @@ async fn carry_out(
             return ui::data(&format!("cluster/{name} unchanged\n"));
         }
     };
-    let (warnings, allowed) = futures::join!(
-        deploy::preflight_resume(cluster, &plan.draft),
-        deploy::access::check(cluster, &plan.spec, &plan.draft)
-    );
-    warnings?.iter().for_each(|warning| ui::warn(warning));
-    allowed?;
+    let before = standing.live.job.as_ref();
+    let (registry, image) = (wanted.registry.clone(), wanted.image.as_ref());
+    let look = registry
+        .as_ref()
+        .and_then(|registry| Look::new(registry, true, &plan.draft, image, before));
+    let checks = deploy::preflight_resume(cluster, &plan.spec, &plan.draft);
+    let warnings = image_look::beside(cluster, look, checks, |_| true).await?;
+    for warning in &warnings {
+        ui::warn(warning);
+    }
     spec_args::warn_of_keys(&plan.spec);
     if how.dry_run {
         return ui::data(&plan.told(&name, command, how));

@@ -156,7 +156,8 @@ fn answer_kubectl(words: &[OsString], command: Command) -> Result<()> {
     let mut command = with_live_values(command, &typed);
     let line: Vec<OsString> = std::iter::once(name).chain(words.iter().cloned()).collect();
     let index = line.len() - 1;
-    let found = match clap_complete::engine::complete(&mut command, line, index, None) {
+    let folder = std::env::current_dir().ok();
+    let found = match clap_complete::engine::complete(&mut command, line, index, folder.as_deref()) {
         Ok(found) if !words.is_empty() => found,
         _ => Vec::new(),
     };
@@ -179,7 +180,7 @@ fn answer_kubectl(words: &[OsString], command: Command) -> Result<()> {
             .as_deref()
             .and_then(|before| value.strip_prefix(before))
             .unwrap_or(&value);
-        open &= value.ends_with(['=', '/']);
+        open &= value.ends_with(['=', '/', '.']);
         text.push_str(&ui::clean(value));
         if let Some(help) = candidate.get_help() {
             let help = help.to_string();

@@ -4,9 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, Args, Command, FromArgMatches, ValueHint};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
+use super::completion_classes as classes;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::suggest;
@@ -23,6 +24,8 @@ const LIMIT: Duration = Duration::from_secs(2);
 pub(super) struct Typed {
     /// Values of positional arguments, of all commands.
     positionals: Vec<String>,
+    /// Values of `--jar`.
+    jars: Vec<String>,
     connection: ConnectionArgs,
 }
 
@@ -33,7 +36,7 @@ impl Typed {
         built.build();
         let connection = ConnectionArgs::augment_args(Command::new("connection"));
         let mut line = vec!["connection".to_owned()];
-        let mut positionals = Vec::new();
+        let (mut positionals, mut jars) = (Vec::new(), Vec::new());
         let mut current = &built;
         let mut words = words[..words.len().saturating_sub(1)]
             .iter()
@@ -54,6 +57,9 @@ impl Typed {
                 None if takes_word(arg) => words.next().map(|word| word.into_owned()),
                 given => given,
             };
+            if let ("jar", Some(jar)) = (arg.get_id().as_str(), &value) {
+                jars.push(jar.clone());
+            }
             let known = connection.get_arguments().find(|known| known.get_id() == arg.get_id());
             if let (Some(long), Some(value)) = (known.and_then(Arg::get_long), value) {
                 line.push(format!("--{long}={value}"));
@@ -62,6 +68,7 @@ impl Typed {
         let matches = connection.try_get_matches_from(line);
         Self {
             positionals,
+            jars,
             connection: matches
                 .and_then(|matches| ConnectionArgs::from_arg_matches(&matches))
                 .unwrap_or_default(),
@@ -112,6 +119,8 @@ enum Source {
     Savepoints,
     FlinkKeys,
     Defaults,
+    /// Classes of the jars that were typed.
+    Classes,
 }
 
 /// The source of an argument's values, by what it is called.
@@ -129,6 +138,7 @@ fn source(command: &str, arg: &Arg) -> Option<Source> {
         ("user", _) => Some(Source::Users),
         ("from_savepoint", _) => Some(Source::Savepoints),
         ("configuration", "KEY=VALUE") => Some(Source::FlinkKeys),
+        ("job_class", _) => Some(Source::Classes),
         (_, "REVISION") => Some(Source::Revisions),
         ("path" | "paths", "PATH") if arg.is_positional() => Some(Source::Savepoints),
         ("key", "KEY") if arg.is_positional() => Some(Source::Defaults),
@@ -141,6 +151,15 @@ fn source(command: &str, arg: &Arg) -> Option<Source> {
         },
         _ => None,
     }
+}
+
+/// Whether the values of an argument are, or may be, files of this machine.
+fn is_path(arg: &Arg) -> bool {
+    let shown = arg.get_value_names().and_then(|names| names.first());
+    shown.is_some_and(|name| {
+        name.split('|')
+            .any(|word| word.starts_with("FILE") || word == "DIR" || word == "FOLDER")
+    })
 }
 
 /// The command line with completers where values are live. Nothing is asked before a completer is.
@@ -158,6 +177,8 @@ fn attach(command: Command, typed: &Arc<Typed>) -> Command {
                     candidates(source, &typed, current)
                 }))
             }
+            // Names of files where they stand alone, and for what clap does not know as a path.
+            None if is_path(&arg) => arg.value_hint(ValueHint::AnyPath),
             None => arg,
         })
         .mut_subcommands(|inner| attach(inner, typed))
@@ -175,6 +196,9 @@ fn candidates(source: Source, typed: &Arc<Typed>, current: &OsStr) -> Vec<Comple
         found.retain(|(name, _)| !typed.positionals.contains(name));
     }
     found.retain(|(value, _)| value.starts_with(&current));
+    if source == Source::Classes {
+        found = classes::shortened(found, current.len());
+    }
     let candidate =
         |(value, help): (String, String)| CompletionCandidate::new(value).help((!help.is_empty()).then(|| help.into()));
     found.into_iter().map(candidate).collect()
@@ -191,6 +215,7 @@ fn ask(source: Source, typed: &Typed) -> Result<Vec<(String, String)>> {
             let keys = KEYS.iter().map(|key| (key.name.to_owned(), key.meaning.to_owned()));
             return Ok(keys.collect());
         }
+        Source::Classes => return Ok(classes::of(&typed.jars)),
         Source::FlinkKeys => {
             return Ok(flink_keys::names()
                 .map(|key| (format!("{key}="), String::new()))

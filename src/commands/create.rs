@@ -2,6 +2,7 @@
 
 use super::change::{ChangeArgs, change};
 use super::files::FileArgs;
+use super::image_look::{self, Look};
 use super::job_image::{self, JobImage};
 use super::launch::{self, LaunchArgs};
 use super::preferences;
@@ -201,13 +202,24 @@ pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: b
     let (launch, command) = (how.launch, how.command);
     let (spec, image) = with_image(how.spec, spec).await?;
     let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
-    let (preflight, allowed, ledger) = futures::join!(
-        deploy::preflight(cluster, &draft),
-        deploy::access::check(cluster, &spec, &draft),
-        Ledger::open(cluster, &spec.name)
+    let look = Look::new(
+        &how.spec.registry,
+        !how.spec.no_image_check,
+        &draft,
+        image.as_ref(),
+        None,
     );
-    let (preflight, mut ledger) = (preflight?, ledger?);
-    allowed?;
+    let checks = async {
+        let (preflight, allowed, ledger) = futures::join!(
+            deploy::preflight(cluster, &draft),
+            deploy::access::check(cluster, &spec, &draft),
+            Ledger::open(cluster, &spec.name)
+        );
+        let (preflight, ledger) = (preflight?, ledger?);
+        allowed?;
+        Ok((preflight, ledger))
+    };
+    let (preflight, mut ledger) = image_look::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
     ledger.keep(launch.keep.limits());
     if let Some(journal) = lock::unattended(&mut ledger, &spec.name, false).await? {
         return Err(lock::unfinished(&spec.name, &journal));
@@ -271,6 +283,8 @@ async fn replace(
     let mut wanted = Wanted::file(&standing, spec.layer, Layer::default(), own)?;
     wanted.start.clone_from(&how.spec.from_savepoint);
     wanted.image = image;
+    // It was looked at beside the checks of creating it.
+    wanted.registry = None;
     change(cluster, standing, wanted, &ChangeArgs::replacing(how.launch), "create").await
 }
 

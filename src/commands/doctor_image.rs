@@ -5,15 +5,16 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use crate::cluster::api::Cluster;
-use crate::cluster::checkup::nodes;
+use crate::cluster::checkup::node_labels;
 use crate::core::doctor::{Finding, image};
+use crate::core::image::platform::Platform;
 use crate::core::image::reference::Reference;
 use crate::core::settings::main_container;
 use crate::error::{Error, Kind, Result};
 use crate::registry::RegistryArgs;
 use crate::registry::api::Registries;
-use crate::registry::base::Base;
-use crate::registry::inspect::{Inspected, inspect};
+use crate::registry::base::{Base, Pick};
+use crate::registry::inspect::{Depth, Inspected, inspect};
 
 /// How long the registry may take.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -37,10 +38,12 @@ pub async fn of_image(
             )),
         }
     };
-    let (looked, nodes) = futures::join!(looking, nodes(cluster));
+    let (looked, labels) = futures::join!(looking, node_labels(cluster));
     match looked {
         Ok((base, found)) => {
             let wants = image::wants(template, flink_version);
+            let selector = template.spec.as_ref().and_then(|spec| spec.node_selector.clone());
+            let nodes = Platform::of_nodes(&labels, &selector.unwrap_or_default());
             image::contents(&found.facts, &base.platforms, &nodes, &wants)
         }
         Err(error) => vec![image::not_looked_at(&error.message)],
@@ -49,10 +52,10 @@ pub async fn of_image(
 
 async fn look(registry: &RegistryArgs, name: &str) -> Result<(Base, Inspected)> {
     let tag = name.parse::<Reference>()?.tag;
-    let base = Base::read(&Registries::new(registry)?, name, &[]).await?;
+    let base = Base::read(&Registries::new(registry)?, name, Pick::One(&Platform::common())).await?;
     let Some(first) = base.images.first() else {
         return Err(Error::failure("it has no image"));
     };
-    let found = inspect(&base, first, tag.as_deref(), false).await?;
+    let found = inspect(&base, first, tag.as_deref(), Depth::Telling).await?;
     Ok((base, found))
 }

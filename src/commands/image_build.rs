@@ -9,7 +9,7 @@ use crate::core::image::reference::Reference;
 use crate::error::{Error, Result};
 use crate::registry::RegistryArgs;
 use crate::registry::api::Registries;
-use crate::registry::base::Base;
+use crate::registry::base::{Base, Pick};
 use crate::registry::build::{Built, Wanted, build};
 use crate::registry::files::{Chosen, choose, choose_plugin};
 use crate::ui;
@@ -76,7 +76,11 @@ pub async fn run(args: BuildArgs) -> Result<()> {
         )));
     }
     let registries = Registries::new(&args.registry)?;
-    let base = Base::read(&registries, &args.base, &args.platform).await?;
+    let pick = match args.platform.as_slice() {
+        [] => Pick::All,
+        platforms => Pick::Each(platforms),
+    };
+    let base = Base::read(&registries, &args.base, pick).await?;
     let built = build(base, wanted).await?;
     if let Some(target) = &args.push {
         pushing::push(&registries, &built, target).await?;

@@ -11,8 +11,8 @@ use crate::core::image::reference::Reference;
 use crate::error::{Error, Result};
 use crate::registry::RegistryArgs;
 use crate::registry::api::Registries;
-use crate::registry::base::{Base, is_file};
-use crate::registry::inspect::inspect;
+use crate::registry::base::{Base, Pick, is_file};
+use crate::registry::inspect::{Depth, inspect};
 use crate::render::{document, image};
 use crate::ui;
 
@@ -92,17 +92,20 @@ pub async fn report(
     platform: Option<&Platform>,
     all: bool,
 ) -> Result<ImageReport> {
-    let wanted: Vec<Platform> = platform.cloned().into_iter().collect();
-    let base = Base::read(registries, name, &wanted).await?;
-    let common = |image: &&crate::registry::base::PlatformImage| image.platform.to_string() == "linux/amd64";
-    let chosen = base.images.iter().find(common).or(base.images.first());
+    let (common, wanted) = (Platform::common(), platform.cloned());
+    let pick = wanted
+        .as_ref()
+        .map_or(Pick::One(&common), |wanted| Pick::Each(std::slice::from_ref(wanted)));
+    let base = Base::read(registries, name, pick).await?;
+    let chosen = base.images.first();
     let chosen = chosen.ok_or_else(|| Error::failure(format!("{name} has no image")))?;
     let tag = if is_file(name) {
         None
     } else {
         name.parse::<Reference>()?.tag
     };
-    let found = inspect(&base, chosen, tag.as_deref(), all).await?;
+    let depth = if all { Depth::All } else { Depth::Telling };
+    let found = inspect(&base, chosen, tag.as_deref(), depth).await?;
     Ok(ImageReport {
         api_version: crate::render::API_VERSION,
         kind: "ImageReport",

@@ -12,11 +12,12 @@ use super::spec_args::SpecArgs;
 use crate::core::flink::FlinkVersion;
 use crate::core::image::fit;
 use crate::core::image::jar::Jar;
+use crate::core::image::platform::Platform;
 use crate::core::image::reference::Reference;
 use crate::core::layer::Layer;
 use crate::error::{Error, Result};
 use crate::registry::api::Registries;
-use crate::registry::base::Base;
+use crate::registry::base::{Base, Pick};
 use crate::registry::build::{Built, Wanted, build};
 use crate::ui;
 
@@ -28,6 +29,11 @@ pub struct JobImage {
 }
 
 impl JobImage {
+    /// The platforms that it is for.
+    pub fn platforms(&self) -> Vec<Platform> {
+        self.built.images.iter().map(|image| image.platform.clone()).collect()
+    }
+
     /// Pushes it, unless it is there.
     pub async fn push(&self) -> Result<()> {
         pushing::push(&self.registries, &self.built, &self.target).await
@@ -51,7 +57,7 @@ pub async fn prepare(args: &SpecArgs, stated: &Layer, layer: &mut Layer) -> Resu
     let before = layer.job_class.as_deref();
     let class = job_jar::entry_class(&jars, stated.job_class.as_deref(), before)?;
     let registries = Registries::new(&args.registry)?;
-    let found = Base::read(&registries, &base, &[]).await?;
+    let found = Base::read(&registries, &base, Pick::All).await?;
     let built = build(
         found,
         Wanted {

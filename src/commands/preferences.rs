@@ -114,6 +114,9 @@ pub fn with_defaults(command: Command, effective: &Effective) -> Command {
     if effective.get("prompts").is_some_and(|(value, _)| value == "false") {
         command = with_default(command, "yes", "true");
     }
+    if effective.get("image-check").is_some_and(|(value, _)| value == "false") {
+        command = with_default(command, "no_image_check", "true");
+    }
     if effective.get("plain").is_some_and(|(value, _)| value == "true") {
         command = with_default(command, "plain", "true");
     }

@@ -4,6 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::halt;
 use super::hold;
+use super::image_look::{self, Look};
 use super::job_image;
 use super::launch::{self, LaunchArgs};
 use super::resume_choice::{Choice, choose};
@@ -156,12 +157,19 @@ pub async fn resume(
     spec_args::warn_of_keys(&draft_spec);
     let generation = standing.next_generation();
     let draft = manifests::build(&draft_spec, &templates, cluster.namespace(), generation)?;
-    let (warnings, allowed) = futures::join!(
-        deploy::preflight_resume(cluster, &draft),
-        deploy::access::check(cluster, &draft_spec, &draft)
+    let before = standing.live.job.as_ref();
+    let look = Look::new(
+        &args.spec.registry,
+        !args.spec.no_image_check,
+        &draft,
+        image.as_ref(),
+        before,
     );
-    warnings?.iter().for_each(|warning| ui::warn(warning));
-    allowed?;
+    let checks = deploy::preflight_resume(cluster, &draft_spec, &draft);
+    let warnings = image_look::beside(cluster, look, checks, |_| true).await?;
+    for warning in &warnings {
+        ui::warn(warning);
+    }
     ui::note(&choice.told(&name));
     if args.launch.is_dry_run() {
         return args.launch.show_dry_run(&draft);

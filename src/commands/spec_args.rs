@@ -69,6 +69,9 @@ pub struct SpecArgs {
     /// When the image is pulled [default: IfNotPresent]
     #[arg(long, value_name = "POLICY", ignore_case = true)]
     image_pull_policy: Option<PullPolicy>,
+    /// Do not look at the image in its registry before the cluster is made
+    #[arg(long)]
+    pub no_image_check: bool,
     /// Secret with credentials for the image's registry, repeatable
     #[arg(long, value_name = "SECRET")]
     image_pull_secret: Vec<String>,

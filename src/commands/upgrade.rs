@@ -85,6 +85,7 @@ pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
         None => Wanted::changed(&standing, flags.clone(), own)?,
     };
     wanted.image = job_image::prepare(&args.spec, &flags, &mut wanted.layer).await?;
+    wanted.registry = (!args.spec.no_image_check).then(|| args.spec.registry.clone());
     change(&cluster, standing, wanted, &args.change, "upgrade").await
 }
 

@@ -13,6 +13,7 @@ use crate::core::names::ClusterName;
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
 use crate::error::{Error, Result};
+use crate::registry::RegistryArgs;
 
 /// A version of a cluster: what shall run, or what runs.
 pub struct Wanted {
@@ -28,6 +29,8 @@ pub struct Wanted {
     pub force: bool,
     /// The image that it needs, where that is built for it: it is pushed before anything is changed.
     pub image: Option<JobImage>,
+    /// How a registry is asked for an image that is new; `None`: it is not.
+    pub registry: Option<RegistryArgs>,
 }
 
 impl Wanted {
@@ -56,7 +59,11 @@ impl Wanted {
     pub fn revision(revision: &Revision) -> Result<Self> {
         let (templates, own_templates) = super::standing::kept_templates(revision)?;
         let base = super::standing::layer_of(revision)?;
-        Ok(Self::of(Layer::default(), base, templates, own_templates))
+        Ok(Self {
+            // It ran before.
+            registry: None,
+            ..Self::of(Layer::default(), base, templates, own_templates)
+        })
     }
 
     /// `flags` over `base`, without what belongs to one start only.
@@ -82,6 +89,7 @@ impl Wanted {
             start,
             force: false,
             image: None,
+            registry: Some(RegistryArgs::default()),
         }
     }
 

@@ -88,6 +88,11 @@ pub const KEYS: &[Key] = &[
         meaning: "whether to ask before something is deleted; false stands for --yes",
     },
     Key {
+        name: "image-check",
+        form: Form::Bool,
+        meaning: "whether to look at an image in its registry before a cluster is made; false stands for --no-image-check",
+    },
+    Key {
         name: "plain",
         form: Form::Bool,
         meaning: "words only, as --plain",
@@ -416,7 +421,7 @@ mod tests {
             (
                 "defaults: {parallelism: 1}",
                 "f: there is no key defaults.parallelism",
-                "known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, access, output, prompts, plain",
+                "known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, access, output, prompts, image-check, plain",
             ),
             ("defaults: {image: 1}", "f: defaults.image: it must be a text", ""),
             (

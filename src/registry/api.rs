@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::RegistryArgs;
 use super::http::{Body, Http, full};
 use super::login::Login;
-use super::retry::{Trouble, asked_wait, persist};
+use super::retry::{TRIES, Trouble, asked_wait, try_up_to};
 use crate::core::image::challenge;
 use crate::core::image::digest::Digest;
 use crate::core::image::manifest::ACCEPTED;
@@ -35,6 +35,7 @@ pub struct Registries {
     http: Http,
     args: RegistryArgs,
     logins: Arc<Mutex<HashMap<String, Arc<Login>>>>,
+    tries: u32,
 }
 
 impl Registries {
@@ -44,7 +45,15 @@ impl Registries {
             http: Http::new(args.registry_ca.as_deref())?,
             args: args.clone(),
             logins: Arc::default(),
+            tries: TRIES,
         })
+    }
+
+    /// The same for whoever would rather know nothing than wait: no request is tried again.
+    #[must_use]
+    pub fn impatient(mut self) -> Self {
+        self.tries = 1;
+        self
     }
 
     /// A repository, to read from it or to write to it as well.
@@ -74,6 +83,7 @@ impl Registries {
             ),
             reference: reference.clone(),
             scopes: vec![challenge::scope(&reference.repository, push)],
+            tries: self.tries,
         }
     }
 }
@@ -87,6 +97,7 @@ pub struct Repository {
     /// Its name, and the image of it that was named.
     pub reference: Reference,
     scopes: Vec<String>,
+    tries: u32,
 }
 
 /// What a name stood for.
@@ -108,6 +119,10 @@ pub(super) struct Call {
 }
 
 impl Repository {
+    async fn persist<T>(&self, attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
+        try_up_to(self.tries, attempt).await
+    }
+
     /// The same, with the right to read another repository of the registry: blobs are mounted from there.
     #[must_use]
     pub fn reading_also(mut self, repository: &str) -> Self {
@@ -126,7 +141,7 @@ impl Repository {
 
     /// The manifest or index that a tag or digest names.
     pub async fn manifest(&self, selector: &str) -> Result<Fetched> {
-        let response = persist(async || {
+        let response = self.persist(async || {
             let response = self.call(self.manifest_call(Method::GET, selector)?).await?;
             let media_type = header(response.headers(), CONTENT_TYPE.as_str());
             Ok((media_type, collect(response, LARGEST_MANIFEST).await?))
@@ -148,7 +163,7 @@ impl Repository {
 
     /// The digest behind a tag or digest; `None`: there is nothing.
     pub async fn manifest_digest(&self, selector: &str) -> Result<Option<Digest>> {
-        persist(
+        self.persist(
             async || match self.call(self.manifest_call(Method::HEAD, selector)?).await {
                 Ok(response) => Ok(header(response.headers(), "docker-content-digest").parse().ok()),
                 Err(trouble) if trouble.error.kind == Kind::NotFound => Ok(None),
@@ -160,7 +175,7 @@ impl Repository {
 
     /// Puts a manifest or index under a tag or its digest. Only this makes an image of what was pushed before.
     pub async fn put_manifest(&self, selector: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
-        persist(async || {
+        self.persist(async || {
             let mut call = self.manifest_call(Method::PUT, selector)?;
             call.headers.clear();
             insert(&mut call.headers, CONTENT_TYPE.as_str(), media_type);
@@ -184,7 +199,7 @@ impl Repository {
 
     /// Whether a blob is there.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool> {
-        persist(async || {
+        self.persist(async || {
             let uri = self.address(&format!("blobs/{digest}"))?;
             match self
                 .call(Call {
@@ -205,16 +220,17 @@ impl Repository {
 
     /// A small blob as a whole: a configuration.
     pub async fn small_blob(&self, digest: &Digest) -> Result<Bytes> {
-        let bytes = persist(async || {
-            let call = Call {
-                method: Method::GET,
-                uri: self.address(&format!("blobs/{digest}"))?,
-                headers: HeaderMap::new(),
-                body: Bytes::new(),
-            };
-            collect(self.call(call).await?, LARGEST_CONFIG).await
-        })
-        .await?;
+        let bytes = self
+            .persist(async || {
+                let call = Call {
+                    method: Method::GET,
+                    uri: self.address(&format!("blobs/{digest}"))?,
+                    headers: HeaderMap::new(),
+                    body: Bytes::new(),
+                };
+                collect(self.call(call).await?, LARGEST_CONFIG).await
+            })
+            .await?;
         if Digest::of(&bytes) != *digest {
             return Err(Error::failure(format!(
                 "{} gives something else for {digest}",
@@ -226,20 +242,21 @@ impl Repository {
 
     /// A blob as it comes, from `offset` on.
     pub async fn blob(&self, digest: &Digest, offset: u64) -> Result<BoxStream<'static, Result<Bytes>>> {
-        let response = persist(async || {
-            let mut headers = HeaderMap::new();
-            if offset > 0 {
-                insert(&mut headers, RANGE.as_str(), &format!("bytes={offset}-"));
-            }
-            self.call(Call {
-                method: Method::GET,
-                uri: self.address(&format!("blobs/{digest}"))?,
-                headers,
-                body: Bytes::new(),
+        let response = self
+            .persist(async || {
+                let mut headers = HeaderMap::new();
+                if offset > 0 {
+                    insert(&mut headers, RANGE.as_str(), &format!("bytes={offset}-"));
+                }
+                self.call(Call {
+                    method: Method::GET,
+                    uri: self.address(&format!("blobs/{digest}"))?,
+                    headers,
+                    body: Bytes::new(),
+                })
+                .await
             })
-            .await
-        })
-        .await?;
+            .await?;
         // A registry that knows no ranges sends all of it.
         let skip = if response.status() == StatusCode::PARTIAL_CONTENT {
             0

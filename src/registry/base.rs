@@ -51,6 +51,17 @@ pub struct Base {
     pub origin: Origin,
 }
 
+/// Which images of an index are read.
+#[derive(Clone, Copy, Debug)]
+pub enum Pick<'a> {
+    /// All.
+    All,
+    /// Those of these platforms, each of which must be there.
+    Each(&'a [Platform]),
+    /// One: that of this platform, or the first.
+    One(&'a Platform),
+}
+
 /// Whether a base is named by its file.
 #[must_use]
 pub fn is_file(text: &str) -> bool {
@@ -64,10 +75,10 @@ pub fn is_file(text: &str) -> bool {
 
 impl Base {
     /// Reads manifests and configurations, those of all platforms side by side. No layer is read.
-    pub async fn read(registries: &Registries, name: &str, wanted: &[Platform]) -> Result<Self> {
+    pub async fn read(registries: &Registries, name: &str, pick: Pick<'_>) -> Result<Self> {
         if is_file(name) {
             let (archive, digest, document) = Archive::open(Path::new(name)).map_err(|error| error.context(name))?;
-            return Self::of(name, digest, document, Origin::Archive(archive), wanted).await;
+            return Self::of(name, digest, document, Origin::Archive(archive), pick).await;
         }
         let reference: Reference = name.parse()?;
         let repository = registries.repository(&reference, false);
@@ -78,13 +89,17 @@ impl Base {
             fetched.digest,
             document,
             Origin::Repository(Box::new(repository)),
-            wanted,
+            pick,
         )
         .await
     }
 
-    async fn of(name: &str, digest: Digest, document: Document, origin: Origin, wanted: &[Platform]) -> Result<Self> {
+    async fn of(name: &str, digest: Digest, document: Document, origin: Origin, pick: Pick<'_>) -> Result<Self> {
         let about = |error: Error| error.context(name);
+        let wanted = match pick {
+            Pick::Each(wanted) => wanted,
+            Pick::All | Pick::One(_) => &[],
+        };
         let (images, platforms, is_index) = match document {
             Document::Image(manifest) => {
                 let image = origin.image(manifest, None).await.map_err(about)?;
@@ -95,7 +110,15 @@ impl Base {
             Document::Index(entries) => {
                 let platforms: Vec<Platform> = entries.iter().map(|(platform, _)| platform.clone()).collect();
                 check(name, &platforms, wanted)?;
-                let chosen = |platform: &Platform| wanted.is_empty() || wanted.iter().any(|wanted| platform.is(wanted));
+                let one = match pick {
+                    Pick::One(preferred) => platforms.iter().find(|there| there.is(preferred)).or(platforms.first()),
+                    Pick::All | Pick::Each(_) => None,
+                };
+                let chosen = |platform: &Platform| match pick {
+                    Pick::All => true,
+                    Pick::Each(wanted) => wanted.iter().any(|wanted| platform.is(wanted)),
+                    Pick::One(_) => one == Some(platform),
+                };
                 let reads = entries
                     .iter()
                     .filter(|(platform, _)| chosen(platform))

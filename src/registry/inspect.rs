@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::base::{Base, PlatformImage};
 use super::source::{Reader, Source};
+use super::zstandard::Frames;
 use crate::core::image::contents::{Changes, Found, Wanted, is_deletion, merged, note, wanted};
 use crate::core::image::facts::Facts;
 use crate::core::image::manifest::Descriptor;
@@ -19,8 +20,23 @@ use crate::error::{Error, Kind, Result};
 
 /// Layers up to this size are read unasked.
 const SMALL: u64 = 32 << 20;
+/// As much of a layer is read at a glance.
+const GLANCE: u64 = 2 << 20;
+/// Word of the line in the history by which the official images get Flink. What is above it was put on Flink.
+const FLINK_ITSELF: &str = "flink.tgz";
 /// Words of a history's line that tell of files for Flink.
 const TELLING: [&str; 3] = ["usrlib", "/plugins", "kubectl flink image build"];
+
+/// How deep one looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Into every layer.
+    All,
+    /// Into those that are small or whose history speaks of files for Flink.
+    Telling,
+    /// At the beginning of those that tell of the job, for who has no time.
+    Glance,
+}
 
 /// What was found, and which layers were not looked at.
 pub struct Inspected {
@@ -30,87 +46,131 @@ pub struct Inspected {
     pub unread: u64,
 }
 
-/// Looks into an image. With `all`, every layer is read.
-pub async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, all: bool) -> Result<Inspected> {
+/// Looks into an image.
+pub async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, depth: Depth) -> Result<Inspected> {
     let mut facts = Facts::of_config(&image.config, tag);
     let home = facts.home.trim_start_matches('/').to_owned();
-    let told = telling(&image.config, image.manifest.layers.len());
-    let chosen = |number: usize, layer: &Descriptor| all || layer.size <= SMALL || told.contains(&number);
+    let lines = lines(&image.config, image.manifest.layers.len());
+    let tells = |number: usize| {
+        let line = lines.get(number).copied().unwrap_or_default();
+        TELLING.iter().any(|word| line.contains(word))
+    };
+    let flink = lines.iter().rposition(|line| line.contains(FLINK_ITSELF));
+    let above = |number: usize| flink.is_some_and(|flink| number > flink);
+    let most = |number: usize, size: u64| match depth {
+        Depth::All => u64::MAX,
+        Depth::Telling if size <= SMALL || tells(number) => u64::MAX,
+        Depth::Glance if above(number) || tells(number) || (flink.is_none() && size <= GLANCE) => GLANCE,
+        Depth::Telling | Depth::Glance => 0,
+    };
     let read = |(number, layer): (usize, &Descriptor)| {
-        let source = base.source(layer).filter(|_| chosen(number, layer));
+        let most = most(number, layer.size);
+        let source = base.source(layer).filter(|_| most > 0);
         let (layer, home) = (layer.clone(), home.clone());
         async move {
             match source {
-                Some(source) => changes(layer, source, home).await,
+                Some(source) => changes(layer, source, home, most).await,
                 None => Ok(None),
             }
         }
     };
     let layers = try_join_all(image.manifest.layers.iter().enumerate().map(read)).await?;
+    let whole = |read: &Option<Seen>| read.as_ref().is_some_and(|seen| seen.whole);
     let left_out = image
         .manifest
         .layers
         .iter()
         .zip(&layers)
-        .filter(|(_, changes)| changes.is_none());
+        .filter(|(_, read)| !whole(read));
     let unread = left_out.map(|(layer, _)| layer.size).sum();
-    facts.add_files(&merged(layers.into_iter().flatten().collect()), unread == 0);
+    facts.additions_known = flink.is_some_and(|flink| layers.iter().skip(flink + 1).all(whole));
+    let seen = layers.into_iter().flatten().map(|seen| seen.changes).collect();
+    facts.add_files(&merged(seen), unread == 0);
     Ok(Inspected { facts, unread })
 }
 
-/// The layers whose line in the history tells of files for Flink.
-fn telling(config: &Value, layers: usize) -> Vec<usize> {
+/// The lines of the history, one for each layer; none where they are not as many.
+fn lines(config: &Value, layers: usize) -> Vec<&str> {
     let entries = config["history"].as_array().map(Vec::as_slice).unwrap_or_default();
     let lines: Vec<&str> = entries
         .iter()
         .filter(|entry| entry["empty_layer"] != true)
         .map(|entry| entry["created_by"].as_str().unwrap_or_default())
         .collect();
-    if lines.len() != layers {
-        return Vec::new();
-    }
-    let tells = |line: &str| TELLING.iter().any(|word| line.contains(word));
-    lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| tells(line))
-        .map(|(number, _)| number)
-        .collect()
+    if lines.len() == layers { lines } else { Vec::new() }
 }
 
-/// What a layer changes; `None`: it is packed in a way that is not understood.
-async fn changes(layer: Descriptor, source: Source, home: String) -> Result<Option<Changes>> {
-    let gzip = layer.media_type.ends_with("gzip");
-    if !gzip && !layer.media_type.ends_with("tar") {
+/// What was seen of a layer.
+struct Seen {
+    changes: Changes,
+    /// Whether that is all of it.
+    whole: bool,
+}
+
+/// What a layer changes, by its first `most` bytes; `None`: it is packed in a way that is not understood.
+async fn changes(layer: Descriptor, source: Source, home: String, most: u64) -> Result<Option<Seen>> {
+    let Some(packing) = Packing::of(&layer.media_type) else {
         return Ok(None);
-    }
+    };
     let mut chunks = source.open(0).await?;
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     let reading = tokio::task::spawn_blocking(move || {
         let reader = Reader::new(receiver);
-        if gzip {
-            list(flate2::read::GzDecoder::new(reader), &home)
-        } else {
-            list(reader, &home)
-        }
+        let mut changes = Changes::new();
+        let end = list(packing.unpack(reader), &home, &mut changes);
+        (changes, end)
     });
-    while let Some(chunk) = chunks.next().await {
+    let mut left = most;
+    while left > 0
+        && let Some(chunk) = chunks.next().await
+    {
+        left = left.saturating_sub(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
         // Whoever reads has seen the end of the archive, or a fault that it tells.
         if sender.send(chunk).await.is_err() {
             break;
         }
     }
+    let cut = left == 0 && layer.size > most;
     drop(sender);
     let failed = |why: String| Error::new(Kind::Failure, format!("layer {} cannot be read: {why}", layer.digest));
     match reading.await {
-        Ok(Ok(changes)) => Ok(Some(changes)),
-        Ok(Err(e)) => Err(failed(e.to_string())),
+        Ok((changes, Ok(()))) => Ok(Some(Seen { changes, whole: !cut })),
+        // What was cut off ends in the middle of something.
+        Ok((changes, Err(_))) if cut => Ok(Some(Seen { changes, whole: false })),
+        Ok((_, Err(e))) => Err(failed(e.to_string())),
         Err(e) => Err(failed(e.to_string())),
     }
 }
 
-fn list(reader: impl Read, home: &str) -> std::io::Result<Changes> {
-    let mut changes = Changes::new();
+/// How a layer is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packing {
+    None,
+    Gzip,
+    Zstandard,
+}
+
+impl Packing {
+    fn of(media_type: &str) -> Option<Self> {
+        match media_type.rsplit(['.', '+']).next()? {
+            "tar" => Some(Self::None),
+            "gzip" => Some(Self::Gzip),
+            "zstd" => Some(Self::Zstandard),
+            _ => None,
+        }
+    }
+
+    fn unpack(self, reader: Reader) -> Box<dyn Read> {
+        match self {
+            Self::None => Box::new(reader),
+            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(reader)),
+            Self::Zstandard => Box::new(Frames::new(reader)),
+        }
+    }
+}
+
+/// Notes what is in an archive, as far as it can be read.
+fn list(reader: impl Read, home: &str, changes: &mut Changes) -> std::io::Result<()> {
     let mut archive = tar::Archive::new(reader);
     for entry in archive.entries()? {
         let entry = entry?;
@@ -122,7 +182,7 @@ fn list(reader: impl Read, home: &str) -> std::io::Result<Changes> {
             .to_owned();
         if is_deletion(&path) {
             note(
-                &mut changes,
+                changes,
                 &path,
                 Found {
                     size: 0,
@@ -144,7 +204,7 @@ fn list(reader: impl Read, home: &str) -> std::io::Result<Changes> {
         };
         let mut start = Vec::new();
         entry.take(most as u64).read_to_end(&mut start)?;
-        note(&mut changes, &path, Found { size, start });
+        note(changes, &path, Found { size, start });
     }
-    Ok(changes)
+    Ok(())
 }

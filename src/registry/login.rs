@@ -92,7 +92,12 @@ impl Login {
             return Ok(None);
         };
         if matches!(state.credentials, Asked::Not) {
-            let found = find(&self.registry, self.config.as_deref())?;
+            // The program that knows them may take its time, and whoever works beside this shall not wait for it.
+            let (registry, config) = (self.registry.clone(), self.config.clone());
+            let looking = tokio::task::spawn_blocking(move || find(&registry, config.as_deref()));
+            let found = looking
+                .await
+                .map_err(|e| Error::failure(format!("credentials are not looked for: {e}")))??;
             state.credentials = found.map_or(Asked::None, Asked::Found);
         }
         let credentials = match &state.credentials {

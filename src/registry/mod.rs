@@ -19,6 +19,7 @@ pub mod push;
 mod retry;
 pub mod source;
 pub mod upload;
+mod zstandard;
 
 use std::path::PathBuf;
 

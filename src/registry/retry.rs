@@ -62,7 +62,12 @@ pub async fn pause(done: u32, asked: Option<Duration>) {
 }
 
 /// Tries until it succeeds, it is clear that it will not, or it was tried often enough.
-pub async fn persist<T>(mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
+pub async fn persist<T>(attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
+    try_up_to(TRIES, attempt).await
+}
+
+/// The same with so many tries at most.
+pub async fn try_up_to<T>(tries: u32, mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
     let mut done = 0;
     loop {
         let trouble = match attempt().await {
@@ -70,7 +75,7 @@ pub async fn persist<T>(mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) ->
             Err(trouble) => trouble,
         };
         done += 1;
-        if !trouble.passing || done >= TRIES {
+        if !trouble.passing || done >= tries {
             return Err(trouble.error);
         }
         tracing::debug!(error = %trouble.error, "tried again");

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json as tree;
 
+use crate::image_place::jar;
 use crate::objects::{deployment_table, job_row, job_table};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{get, json, status};
@@ -55,6 +56,43 @@ fn flags_for_who_begins_one() {
     // Shells complete what stands after the equals sign.
     assert_eq!(names(&sandbox, &["list", "--output=w"]), ["wide"]);
     assert!(names(&sandbox, &["list", "--conte"]).contains(&"--context".to_owned()));
+}
+
+#[test]
+fn classes_of_the_jar_that_was_typed_and_files() {
+    let sandbox = Sandbox::bare();
+    jar(&sandbox, "jars/app.jar", b"x");
+    sandbox.file("jars/other.yaml", "");
+    for before in [
+        &["--jar", "jars/app.jar"][..],
+        &["--jar=jars/app.jar"],
+        &["--jar", "~/jars/app.jar"],
+    ] {
+        let line = [&["create", "x"][..], before, &["--job-class", ""]].concat();
+        assert_eq!(
+            names(&sandbox, &line),
+            ["com.example.Job", "com.example.WordCount"],
+            "{before:?}"
+        );
+    }
+    let line = ["upgrade", "x", "--jar", "jars/app.jar", "--job-class=com.example.W"];
+    assert_eq!(names(&sandbox, &line), ["com.example.WordCount"]);
+    for jar in ["jars/other.yaml", "s3://bucket/app.jar", "missing.jar"] {
+        let line = ["create", "x", "--jar", jar, "--job-class", ""];
+        assert_eq!(names(&sandbox, &line), [""; 0], "{jar}");
+    }
+    for line in [
+        &["create", "-f", "jars/o"][..],
+        &["image", "build", "--lib", "jars/o"],
+        &["run", "x", "--jar", "jars/o"],
+    ] {
+        assert_eq!(complete(&sandbox, line).0, ["jars/other.yaml"], "{line:?}");
+    }
+    // A folder is gone on with.
+    assert_eq!(
+        complete(&sandbox, &["create", "-f", "ja"]),
+        (vec!["jars/".to_owned()], ":6".to_owned())
+    );
 }
 
 #[test]

@@ -299,6 +299,17 @@ impl State {
         // tester:s3cret
         let known = login == Some("Basic dGVzdGVyOnMzY3JldA==");
         if asked.path == "/token" {
+            let body = String::from_utf8_lossy(&asked.body);
+            if asked.method == "POST" {
+                // By OAuth2: an identity is exchanged for a token.
+                let parts: Vec<&str> = body.split('&').collect();
+                let known = ["grant_type=refresh_token", "refresh_token=the-identity", "service=test"];
+                return if known.iter().all(|part| parts.contains(part)) {
+                    told(200, &[], br#"{"access_token": "the-token", "expires_in": 300}"#)
+                } else {
+                    refused(401, "unknown identity")
+                };
+            }
             return if known {
                 told(200, &[], br#"{"token": "the-token"}"#)
             } else {

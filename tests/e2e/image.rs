@@ -225,6 +225,8 @@ fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_goes_on_from_its_state()
     );
     assert_eq!(report["entrypoint"], "official", "{report}");
 
+    looked_at(&place, &registry, &login, &before);
+
     // The changed jar takes the place of the first one, and the count goes on.
     let count = place.counted("demo", 100);
     let wrong = [
@@ -255,6 +257,27 @@ fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_goes_on_from_its_state()
     );
 }
 
+/// An image that is only named is looked at in its registry: its tag lies, and nobody has to wait for a Pod to see it.
+fn looked_at(place: &Place, registry: &Registry, login: &str, image: &str) {
+    let lying = registry.image("twice/app:1.20");
+    let arguments = [
+        "image", "build", "--base", image, "--label", "c=d", "--push", &lying, login,
+    ];
+    place.flink(&arguments).ok();
+    let told = format!(
+        "the image has Flink {}, and the cluster is made for Flink 1.20",
+        flink_version()
+    );
+    let create = ["create", "other", "--image", &lying, "--dry-run=server", login];
+    place.flink(&create).ok().tells(&[&told]);
+    let run = place.flink(&[&create[..], &["--no-image-check"]].concat()).ok();
+    assert!(!run.stderr.contains(&told), "{run}");
+    place
+        .flink(&["upgrade", "demo", "--image", &lying, "--dry-run", login])
+        .ok()
+        .tells(&[&told]);
+}
+
 #[test]
 fn registries_with_tls_and_full_ones_and_large_jars() {
     if !nodes_are_here() {
@@ -263,7 +286,7 @@ fn registries_with_tls_and_full_ones_and_large_jars() {
     let place = Place::new("registry");
     let [jar, _] = jars(&place);
     // A small base is enough for these: one that was made of nothing but a label.
-    let empty = small_base(&place);
+    let empty = small_base(&place, "amd64");
     let (authority, key) = certificate(&place, "tls");
     let store = place.folder().join("store");
     let secure = Registry::start(&place, &store, true, Some((&authority, &key)));
@@ -280,6 +303,17 @@ fn registries_with_tls_and_full_ones_and_large_jars() {
     // Over the wire as it is at the same storage: what was pushed is an image for others, too.
     let plain = Registry::start(&place, &store, false, None);
     place.flink(&["image", "inspect", &plain.image("team/app:1")]).ok();
+    // The nodes are of another platform.
+    let foreign = small_base(&place, "s390x");
+    let push = plain.image("foreign/app:1");
+    place
+        .flink(&["image", "build", "--base", &foreign, "--jar", &jar, "--push", &push])
+        .ok();
+    let create = ["create", "foreign", "--image", &push, "--dry-run=server"];
+    place
+        .flink(&create)
+        .ok()
+        .tells(&["the image is for linux/s390x, and all nodes are linux/"]);
     // An authority that did not sign it: nothing is sent.
     let (other, _) = certificate(&place, "stranger");
     let stranger = format!("--registry-ca={}", other.display());
@@ -356,11 +390,10 @@ fn peak_of(place: &Place, arguments: &[&str]) -> (Run, u64) {
 }
 
 /// An image without layers, in a file as `docker save` writes it.
-fn small_base(place: &Place) -> String {
-    let config =
-        json!({ "os": "linux", "architecture": "amd64", "config": {}, "rootfs": { "type": "layers", "diff_ids": [] } });
+fn small_base(place: &Place, architecture: &str) -> String {
+    let config = json!({ "os": "linux", "architecture": architecture, "config": {}, "rootfs": { "type": "layers", "diff_ids": [] } });
     let manifest = json!([{ "Config": "config.json", "RepoTags": ["empty:1"], "Layers": [] }]);
-    let path = place.folder().join("empty.tar");
+    let path = place.folder().join(format!("{architecture}.tar"));
     let mut archive = tar::Builder::new(File::create(&path).unwrap());
     for (name, content) in [("config.json", config), ("manifest.json", manifest)] {
         let bytes = content.to_string().into_bytes();

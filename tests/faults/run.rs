@@ -61,7 +61,8 @@ fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
         .args(arguments)
         .env_clear()
         .env("HOME", home.path())
-        .env("KUBECONFIG", &kubeconfig);
+        .env("KUBECONFIG", &kubeconfig)
+        .env("KUBECTL_FLINK_NO_IMAGE_CHECK", "1");
     command
         .current_dir(home.path())
         .stdin(Stdio::null())

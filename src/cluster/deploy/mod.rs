@@ -23,6 +23,7 @@ use crate::core::difference::{Difference, differences};
 use crate::core::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::core::secrets::hide;
+use crate::core::spec::Spec;
 use crate::error::{Error, Kind, Result};
 
 /// Time before a watch is opened again that could not be.
@@ -168,16 +169,23 @@ pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Prefl
     Ok(outcome)
 }
 
-/// Sends what a resume will make as server-side dry runs, side by side, and gives the server's warnings.
+/// Sends what a resume will make as server-side dry runs, side by side and beside a look at the rights that it needs, and
+/// gives the server's warnings.
 ///
 /// The Job stands under another name, because its own is taken until the old one is deleted.
 ///
 /// # Errors
 /// The first refusal, in the order Service, Job, Deployment.
-pub async fn preflight_resume(cluster: &Cluster, manifests: &Manifests) -> Result<Vec<String>> {
-    let (applied, access) = futures::join!(dry_run(cluster, manifests), access::preflight(cluster, manifests));
+pub async fn preflight_resume(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Result<Vec<String>> {
+    let (applied, access, allowed) = futures::join!(
+        dry_run(cluster, manifests),
+        access::preflight(cluster, manifests),
+        access::check(cluster, spec, manifests)
+    );
     access?;
-    let mut warnings: Vec<String> = applied?.into_iter().flat_map(|applied| applied.warnings).collect();
+    let applied = applied?;
+    allowed?;
+    let mut warnings: Vec<String> = applied.into_iter().flat_map(|applied| applied.warnings).collect();
     warnings.sort();
     warnings.dedup();
     Ok(warnings)

@@ -47,6 +47,7 @@ pub fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants
     found.extend(
         fit::spec(facts, wants)
             .into_iter()
+            .chain(fit::own_jars(facts))
             .map(|text| Finding::new(Severity::Warning, CHECK, text)),
     );
     if found.is_empty() {

@@ -20,6 +20,8 @@ pub struct JarFacts {
     pub size: u64,
     /// Its entry class by its manifest.
     pub entry_class: Option<String>,
+    /// The Java that its classes are built for, as far as its beginning tells.
+    pub java_version: Option<u16>,
 }
 
 /// What is known of an image of one platform. `None`: unknown.
@@ -42,6 +44,9 @@ pub struct Facts {
     pub plugins: Option<Vec<String>>,
     /// Libraries in `lib`.
     pub libraries: Option<Vec<String>>,
+    /// Whether all that was put on top of Flink's own files is known, so that nothing but these can be missing.
+    #[serde(skip)]
+    pub additions_known: bool,
 }
 
 fn variable<'a>(config: &'a Value, name: &str) -> Option<&'a str> {
@@ -122,10 +127,14 @@ impl Facts {
         };
         let jars: Vec<JarFacts> = below("usrlib")
             .filter(|(name, _)| is_jar(name))
-            .map(|(name, found)| JarFacts {
-                name,
-                size: found.size,
-                entry_class: jar::entry_class_of_start(&found.start),
+            .map(|(name, found)| {
+                let entry_class = jar::entry_class_of_start(&found.start);
+                JarFacts {
+                    name,
+                    size: found.size,
+                    java_version: jar::java_of_start(&found.start, entry_class.as_deref()),
+                    entry_class,
+                }
             })
             .collect();
         let mut plugins: Vec<String> = below("plugins")
@@ -165,7 +174,8 @@ impl Facts {
         if known.into_iter().flatten().flatten().any(is_s3) {
             return Some(true);
         }
-        (self.plugins.is_some() && self.libraries.is_some()).then_some(false)
+        // Flink's own archive has none where it would be loaded: they lie in `opt`.
+        (self.additions_known || self.plugins.is_some() && self.libraries.is_some()).then_some(false)
     }
 }
 

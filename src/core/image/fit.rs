@@ -12,6 +12,12 @@ pub fn java(facts: &Facts, jar: &str, needs: Option<u16>) -> Option<String> {
     (needs > has).then(|| format!("{jar} is built for Java {needs}, and the image has Java {has}"))
 }
 
+/// The same of the jars that are in the image itself.
+pub fn own_jars(facts: &Facts) -> impl Iterator<Item = String> + '_ {
+    let jars = facts.jars.iter().flatten();
+    jars.filter_map(|jar| java(facts, &jar.name, jar.java_version))
+}
+
 /// What does not go with the spec of a cluster.
 #[must_use]
 pub fn spec(facts: &Facts, layer: &Layer) -> Vec<String> {
@@ -20,13 +26,15 @@ pub fn spec(facts: &Facts, layer: &Layer) -> Vec<String> {
     if let (Some(has), Some(said)) = (has, layer.flink_version)
         && has.parse::<FlinkVersion>().is_ok_and(|version| version != said)
     {
-        found.push(format!("the image has Flink {has}, and Flink {said} is asked for"));
+        found.push(format!(
+            "the image has Flink {has}, and the cluster is made for Flink {said}, as --flink-version or the image's tag says"
+        ));
     }
     if let (Some(has), Some(said)) = (facts.entrypoint, layer.entrypoint.map(Entrypoint::as_str))
         && has != said
     {
         found.push(format!(
-            "the image has the {has} entrypoint, and --entrypoint {said} is asked for"
+            "the image has the {has} entrypoint, and the cluster speaks to the {said} one: --entrypoint {has} says otherwise"
         ));
     }
     let s3 = |uri: &&String| {
@@ -47,26 +55,36 @@ pub fn spec(facts: &Facts, layer: &Layer) -> Vec<String> {
     found
 }
 
-/// The nodes' platforms, if the image has none of them.
+/// The nodes' platforms, if the image lacks one of them.
 #[must_use]
 pub fn nodes(image: &[Platform], nodes: &[Platform]) -> Option<String> {
-    let told = |list: &[Platform]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let runs = |node: &Platform| image.iter().any(|platform| platform.is(node));
-    if image.is_empty() || nodes.is_empty() || nodes.iter().all(runs) {
+    if image.is_empty() || nodes.is_empty() || nodes.iter().all(|node| runs(image, node)) {
         return None;
     }
-    if nodes.iter().any(runs) {
+    if nodes.iter().any(|node| runs(image, node)) {
         return Some(format!(
             "the image is for {}, and some nodes are {}",
-            told(image),
-            told(nodes)
+            list(image),
+            list(nodes)
         ));
     }
-    Some(format!(
-        "the image is for {}, and all nodes are {}",
-        told(image),
-        told(nodes)
-    ))
+    no_node(image, nodes)
+}
+
+/// The nodes' platforms, if the image has none of them. That some nodes are others is no fault where Pods are kept from
+/// them, as mixed clusters do.
+#[must_use]
+pub fn no_node(image: &[Platform], nodes: &[Platform]) -> Option<String> {
+    let none = !image.is_empty() && !nodes.is_empty() && !nodes.iter().any(|node| runs(image, node));
+    none.then(|| format!("the image is for {}, and all nodes are {}", list(image), list(nodes)))
+}
+
+fn runs(image: &[Platform], node: &Platform) -> bool {
+    image.iter().any(|platform| platform.is(node))
+}
+
+fn list(platforms: &[Platform]) -> String {
+    platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

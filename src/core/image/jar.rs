@@ -119,30 +119,69 @@ pub fn entry_class(manifest: &str) -> Option<String> {
 /// The entry class of a jar of which only the start is known, as of one in a layer. The manifest is the first file of
 /// a jar, or the first after its folder: `JarInputStream` finds it nowhere else.
 #[must_use]
-pub fn entry_class_of_start(mut start: &[u8]) -> Option<String> {
-    for _ in 0..2 {
+pub fn entry_class_of_start(start: &[u8]) -> Option<String> {
+    let mut entries = Entries(start).take(2);
+    let (_, content) = entries.find(|(path, _)| path == MANIFEST.as_bytes())?;
+    // What was cut off of a longer one is missed no more than the rest of the file.
+    entry_class(&String::from_utf8_lossy(&content))
+}
+
+/// The Java that a jar is built for of which only the start is known: by its entry class where that is in there, else by
+/// the first class. Those who put libraries into a jar put them after what is theirs.
+#[must_use]
+pub fn java_of_start(start: &[u8], entry_class: Option<&str>) -> Option<u16> {
+    let mut first = None;
+    for (path, content) in Entries(start) {
+        let Some(class) = std::str::from_utf8(&path).ok().and_then(class_of_path) else {
+            continue;
+        };
+        let java = java::of_class_file(&content);
+        if entry_class == Some(class.as_str()) {
+            return java;
+        }
+        first = first.or(java);
+    }
+    first
+}
+
+/// The files of an archive of which only the start is known, by the headers before each: as far as they go, and with the
+/// beginning of what may be cut off. Source: PKWARE's APPNOTE, 4.3.7 and 4.3.9.
+struct Entries<'a>(&'a [u8]);
+
+impl Iterator for Entries<'_> {
+    type Item = (Vec<u8>, Vec<u8>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.0;
         let header = start.get(..30).filter(|header| header.starts_with(b"PK\x03\x04"))?;
         let number = |at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
-        let (method, name, extra) = (number(8), number(26), number(28));
+        let (flags, method, name, extra) = (number(6), number(8), number(26), number(28));
         let size = number(18) | number(20) << 16;
-        let path = start.get(30..30 + name)?;
+        let path = start.get(30..30 + name)?.to_vec();
         let data = start.get(30 + name + extra..)?;
-        if path == MANIFEST.as_bytes() {
-            let mut text = Vec::new();
-            match method {
-                8 => {
-                    // What was cut off of a longer one is missed no more than the rest of the file.
-                    let _ = flate2::read::DeflateDecoder::new(data)
-                        .take(LARGEST_MANIFEST)
-                        .read_to_end(&mut text);
-                }
-                _ => text.extend(data.get(..size)?),
-            }
-            return entry_class(&String::from_utf8_lossy(&text));
+        let mut content = Vec::new();
+        let read = if method == 8 {
+            let mut decoder = flate2::bufread::DeflateDecoder::new(data);
+            let whole = decoder
+                .by_ref()
+                .take(LARGEST_MANIFEST)
+                .read_to_end(&mut content)
+                .is_ok();
+            let read = usize::try_from(decoder.total_in()).unwrap_or(usize::MAX);
+            if whole { read } else { data.len() }
+        } else {
+            content.extend(data.get(..size).unwrap_or(data));
+            size
+        };
+        let mut rest = data.get(read..).unwrap_or_default();
+        if flags & 8 != 0 {
+            // Sizes that were not known before stand after the file, mostly behind a signature.
+            let signed = rest.starts_with(b"PK\x07\x08");
+            rest = rest.get(if signed { 16 } else { 12 }..).unwrap_or_default();
         }
-        start = data.get(size..)?;
+        self.0 = rest;
+        Some((path, content))
     }
-    None
 }
 
 /// Names that are like `class`, the nearest first: a class of the same simple name in another package is nearest.

@@ -1,5 +1,6 @@
 //! Platforms: operating system, processor and its variant.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -19,6 +20,16 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// The one that most nodes are: `linux/amd64`.
+    #[must_use]
+    pub fn common() -> Self {
+        Self {
+            os: "linux".to_owned(),
+            architecture: "amd64".to_owned(),
+            variant: None,
+        }
+    }
+
     /// That of an index's entry or of an image's configuration: both have the same fields.
     #[must_use]
     pub fn of(value: &Value) -> Option<Self> {
@@ -33,6 +44,27 @@ impl Platform {
             architecture: text("architecture")?,
             variant: text("variant"),
         })
+    }
+
+    /// That of a node, by the labels that its kubelet gives it.
+    #[must_use]
+    pub fn of_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
+        Some(Self {
+            os: labels.get("kubernetes.io/os")?.clone(),
+            architecture: labels.get("kubernetes.io/arch")?.clone(),
+            variant: None,
+        })
+    }
+
+    /// Those of nodes, each once. `selector` is what a Pod asks of its node's labels.
+    #[must_use]
+    pub fn of_nodes(nodes: &[BTreeMap<String, String>], selector: &BTreeMap<String, String>) -> Vec<Self> {
+        let fits =
+            |labels: &&BTreeMap<String, String>| selector.iter().all(|(key, value)| labels.get(key) == Some(value));
+        let mut platforms: Vec<Self> = nodes.iter().filter(fits).filter_map(Self::of_labels).collect();
+        platforms.sort();
+        platforms.dedup();
+        platforms
     }
 
     /// As an index's entry has it.
@@ -86,6 +118,31 @@ impl fmt::Display for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nodes_tell_their_platforms_by_labels() {
+        let node = |arch: &str, pool: &str| {
+            let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+            BTreeMap::from([
+                label("kubernetes.io/os", "linux"),
+                label("kubernetes.io/arch", arch),
+                label("pool", pool),
+            ])
+        };
+        let nodes = [
+            node("arm64", "a"),
+            node("amd64", "b"),
+            node("amd64", "a"),
+            BTreeMap::new(),
+        ];
+        let told = |selector: BTreeMap<String, String>| {
+            let all = Platform::of_nodes(&nodes, &selector);
+            all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(told(BTreeMap::new()), "linux/amd64 linux/arm64");
+        assert_eq!(told([("pool".to_owned(), "b".to_owned())].into()), "linux/amd64");
+        assert_eq!(told([("pool".to_owned(), "c".to_owned())].into()), "");
+    }
 
     #[test]
     fn platforms_are_read_and_compared() {

@@ -1,0 +1,163 @@
+//! A look at the image of a cluster in its registry, beside the checks of the API server, before anything is made.
+//!
+//! Nobody waits for it: what is not known when the checks are over, or a moment later, stays unknown. A registry that cannot
+//! be reached, lets nobody in, or knows no such image says nothing either: the kubelet has other credentials, other mirrors,
+//! and tells soon enough.
+
+use std::future::Future;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::job_image::JobImage;
+use crate::cluster::api::Cluster;
+use crate::cluster::checkup::node_labels;
+use crate::core::doctor::image::wants;
+use crate::core::image::fit;
+use crate::core::image::platform::Platform;
+use crate::core::image::reference::Reference;
+use crate::core::manifests::{FLINK_VERSION, Manifests};
+use crate::core::settings::main_container;
+use crate::error::{Error, Result};
+use crate::registry::RegistryArgs;
+use crate::registry::api::Registries;
+use crate::registry::base::{Base, Pick};
+use crate::registry::inspect::{Depth, Inspected, inspect};
+use crate::ui;
+
+/// How long the look may take where the checks are done sooner.
+const LIMIT: Duration = Duration::from_secs(1);
+/// Variable that says that no look is wanted, whatever it is set to.
+const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
+
+/// An image that is worth a look.
+pub struct Look<'a> {
+    registry: &'a RegistryArgs,
+    /// Its platforms, where it was built here and everything else is known.
+    platforms: Option<Vec<Platform>>,
+    template: PodTemplateSpec,
+    flink_version: Option<String>,
+}
+
+impl<'a> Look<'a> {
+    /// At the image of these objects; `built` is the image where it was built here, and `before` the Job that runs now.
+    /// `None`: nobody wants it, or that image runs already.
+    pub fn new(
+        registry: &'a RegistryArgs,
+        wanted: bool,
+        draft: &Manifests,
+        built: Option<&JobImage>,
+        before: Option<&Value>,
+    ) -> Option<Self> {
+        if !wanted || std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty()) {
+            return None;
+        }
+        let template = |job: &Value| serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone()).ok();
+        let image = |template: &PodTemplateSpec| main_container(template)?.image.clone();
+        let new = template(&draft.job)?;
+        if before.and_then(template).as_ref().and_then(image) == Some(image(&new)?) {
+            return None;
+        }
+        // What is never pulled may lie on the nodes under a name that a registry has for something else.
+        let policy = main_container(&new).and_then(|container| container.image_pull_policy.as_deref());
+        if policy == Some("Never") {
+            return None;
+        }
+        let note = &draft.job["metadata"]["annotations"][FLINK_VERSION];
+        Some(Self {
+            registry,
+            platforms: built.map(JobImage::platforms),
+            template: new,
+            flink_version: note.as_str().map(ToOwned::to_owned),
+        })
+    }
+
+    /// What does not fit; nothing where nothing is known.
+    async fn found(self, cluster: &Cluster) -> Vec<String> {
+        let looked = match &self.platforms {
+            Some(platforms) => Ok((platforms.clone(), Vec::new())),
+            None => self.of_registry().await,
+        };
+        match looked {
+            Ok((platforms, mut found)) => {
+                found.extend(self.of_nodes(cluster, &platforms).await);
+                found
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the image is not looked at");
+                Vec::new()
+            }
+        }
+    }
+
+    async fn of_registry(&self) -> Result<(Vec<Platform>, Vec<String>)> {
+        let none = || Error::failure("there is no image");
+        let name = main_container(&self.template).and_then(|container| container.image.clone());
+        let name = name.ok_or_else(none)?;
+        let tag = name.parse::<Reference>()?.tag;
+        let args = self.registry.clone();
+        // The system's certificates are read here, which takes longer than anything else on this side.
+        let registries = tokio::task::spawn_blocking(move || Registries::new(&args)).await;
+        let registries = registries.map_err(|e| Error::failure(e.to_string()))??.impatient();
+        let base = Base::read(&registries, &name, Pick::One(&Platform::common())).await?;
+        let image = base.images.first().ok_or_else(none)?;
+        let Inspected { facts, .. } = inspect(&base, image, tag.as_deref(), Depth::Glance).await?;
+        let wants = wants(&self.template, self.flink_version.as_deref());
+        let found = fit::spec(&facts, &wants).into_iter().chain(fit::own_jars(&facts));
+        Ok((base.platforms, found.collect()))
+    }
+
+    async fn of_nodes(&self, cluster: &Cluster, platforms: &[Platform]) -> Option<String> {
+        // An image for both kinds of processors that nodes have: they need not be asked for.
+        let known = ["amd64", "arm64"];
+        if known
+            .iter()
+            .all(|kind| platforms.iter().any(|platform| platform.architecture == *kind))
+        {
+            return None;
+        }
+        let selector = self.template.spec.as_ref().and_then(|spec| spec.node_selector.clone());
+        let selector = selector.unwrap_or_default();
+        let nodes = Platform::of_nodes(&node_labels(cluster).await, &selector);
+        fit::no_node(platforms, &nodes)
+    }
+}
+
+/// Runs the checks, and looks at the image beside them. What does not fit is told as warnings, where what the checks gave
+/// is `worth` a look.
+pub fn beside<'a, T: 'a>(
+    cluster: &'a Cluster,
+    look: Option<Look<'a>>,
+    checks: impl Future<Output = Result<T>> + 'a,
+    worth: impl FnOnce(&T) -> bool + 'a,
+) -> impl Future<Output = Result<T>> + 'a {
+    // Both are large, and whoever calls this is large already.
+    let mut checks = Box::pin(checks);
+    let look = look.map(|look| Box::pin(look.found(cluster)));
+    async move {
+        let Some(mut found) = look else {
+            return checks.await;
+        };
+        let limit = Instant::now() + LIMIT;
+        let mut seen = None;
+        let checked = loop {
+            tokio::select! {
+                biased;
+                checked = &mut checks => break checked?,
+                found = &mut found, if seen.is_none() => seen = Some(found),
+            }
+        };
+        if worth(&checked) {
+            let seen = match seen {
+                Some(seen) => seen,
+                None => timeout_at(limit, found).await.unwrap_or_default(),
+            };
+            for text in &seen {
+                ui::warn(text);
+            }
+        }
+        Ok(checked)
+    }
+}

@@ -1,0 +1,204 @@
+//! From a jar on disk to the image of a cluster, and how an image goes with its cluster.
+
+use kubectl_flink::core::image::digest::Digest;
+use serde_json::{Value, json};
+
+use crate::image_place::{fails, place, whole, works};
+use crate::registry::Registry;
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{Answer, get, patch, post, status, text};
+
+pub const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
+pub const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
+pub const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
+pub const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
+
+fn create(sandbox: &Sandbox, registry: &Registry, more: &[&str]) -> Outcome {
+    let (base, push) = (registry.image("flink:2.3.0"), registry.image("team/app"));
+    let mut arguments = vec![
+        "create",
+        "demo",
+        "--image",
+        &base,
+        "--jar",
+        "app.jar",
+        "--push-to",
+        &push,
+    ];
+    arguments.extend(more);
+    sandbox.run(&arguments)
+}
+
+#[test]
+fn a_cluster_gets_the_image_with_its_jar_by_its_digest() {
+    let (sandbox, registry) = place(2);
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        sandbox
+            .server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(text(201, "{}"));
+        sandbox
+            .server
+            .expect(patch(path).no_query("dryRun"))
+            .answer(text(201, "{}"));
+    }
+    sandbox
+        .server
+        .expect(get(HISTORY))
+        .answer(status(404, "NotFound", "none"));
+    sandbox
+        .server
+        .expect(post("/api/v1/namespaces/default/configmaps"))
+        .answer(text(201, r#"{"metadata": {"resourceVersion": "1"}}"#));
+    let outcome = create(&sandbox, &registry, &["--no-wait"]);
+    works(&outcome);
+    let manifest = whole(&registry, "team/app", &registry.tags("team/app")[0]);
+    let image = registry.image(&format!("team/app@{}", Digest::of(manifest.to_string().as_bytes())));
+    let job = sandbox
+        .server
+        .requests()
+        .into_iter()
+        .rfind(|request| request.path == JOB)
+        .unwrap();
+    let job: Value = serde_json::from_slice(&job.body).unwrap();
+    let container = &job["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], image);
+    let words = container["args"].to_string();
+    assert!(words.contains("com.example.Job"), "{words}");
+    // Flink's version comes from the base, whose tag the pinned name no longer has.
+    assert!(words.contains("standalone-job"), "{words}");
+    // The jar is for Java 17, and the base has Java 11.
+    assert!(
+        outcome
+            .stderr
+            .contains("app.jar is built for Java 17, and the image has Java 11"),
+        "{outcome}"
+    );
+    let checked = outcome
+        .requests
+        .iter()
+        .position(|request| !request.contains("dryRun") && request.starts_with("PATCH"));
+    assert!(
+        checked.is_some_and(|at| at >= 4),
+        "the dry runs come first: {:?}",
+        outcome.requests
+    );
+}
+
+#[test]
+fn nothing_is_pushed_when_the_dry_run_is_refused() {
+    let (sandbox, registry) = place(2);
+    let refused = status(403, "Forbidden", "exceeded quota");
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        sandbox
+            .server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(refused.clone());
+    }
+    sandbox
+        .server
+        .expect(get(HISTORY))
+        .answer(status(404, "NotFound", "none"));
+    fails(&create(&sandbox, &registry, &[]), 1, &["exceeded quota"]);
+    assert_eq!(registry.tags("team/app"), Vec::<String>::new());
+    let log = registry.log();
+    assert!(log.iter().all(|line| line.starts_with("GET ")), "{log:#?}");
+    // A dry run of ours pushes nothing either.
+    let outcome = create(&sandbox, &registry, &["--dry-run=client", "-o", "yaml"]);
+    assert!(
+        outcome.stdout.contains(&registry.image("team/app@sha256:")),
+        "{outcome}"
+    );
+    assert!(registry.log().iter().all(|line| line.starts_with("GET ")));
+}
+
+#[test]
+fn a_jar_on_this_machine_needs_a_repository_and_the_class_must_be_in_it() {
+    let (sandbox, registry) = place(1);
+    let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--jar", "./app.jar"]);
+    fails(
+        &outcome,
+        2,
+        &["--push-to", "s3://", "local:///opt/flink/usrlib/app.jar"],
+    );
+    let outcome = create(&sandbox, &registry, &["--job-class", "com.example.Wordcount"]);
+    fails(
+        &outcome,
+        2,
+        &["no class com.example.Wordcount in app.jar", "com.example.WordCount"],
+    );
+    let outcome = sandbox.run(&[
+        "create",
+        "demo",
+        "--image",
+        "flink:2.3.0",
+        "--jar",
+        "s3://b/a.jar",
+        "--push-to",
+        "x/y",
+    ]);
+    fails(&outcome, 2, &["a file on this machine"]);
+    fails(
+        &sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--push-to", "x/y"]),
+        2,
+        &["--jar"],
+    );
+    let push = registry.image("team/app");
+    fails(
+        &sandbox.run(&["create", "demo", "--jar", "app.jar", "--push-to", &push]),
+        2,
+        &["image"],
+    );
+    assert_eq!(registry.log(), Vec::<String>::new(), "no registry is asked");
+}
+
+/// What a server tells of nodes of one kind of processor.
+pub fn nodes(architecture: &str) -> Answer {
+    let labels = json!({ "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture });
+    let list =
+        json!({ "kind": "PartialObjectMetadataList", "items": [{ "metadata": { "name": "a", "labels": labels } }] });
+    text(200, &list.to_string()).header("content-type", "application/json")
+}
+
+#[test]
+fn a_doctor_looks_into_the_image() {
+    let (sandbox, registry) = place(0);
+    let server = &sandbox.server;
+    let object = |value: Value| text(200, &value.to_string()).header("content-type", "application/json");
+    server
+        .expect(get("/version"))
+        .answer(object(json!({ "major": "1", "minor": "34" })));
+    server
+        .expect(post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"))
+        .times(kubectl_flink::core::doctor::rights::RIGHTS.len())
+        .answer(object(json!({ "status": { "allowed": true } })));
+    for path in [
+        "/api/v1/namespaces/default",
+        "/api/v1/namespaces/default/resourcequotas",
+        "/api/v1/services",
+        "/api/v1/namespaces/default/services",
+        "/api/v1/namespaces/default/configmaps",
+        "/apis/batch/v1/namespaces/default/jobs",
+        "/apis/apps/v1/namespaces/default/deployments",
+    ] {
+        server
+            .expect(get(path))
+            .answer(status(403, "Forbidden", "it is forbidden"));
+    }
+    let container = json!({ "name": "flink-master", "image": registry.image("flink:2.3.0"), "args": ["job-cluster", "-Dstate.savepoints.dir=s3://bucket/x"] });
+    let job = json!({ "metadata": { "annotations": { "kubectl-flink/flink-version": "1.20" } },
+        "spec": { "template": { "spec": { "containers": [container] } } } });
+    server.expect(get(JOB)).answer(object(job));
+    server.expect(get(DEPLOYMENT)).answer(status(404, "NotFound", "none"));
+    server.expect(get("/api/v1/nodes")).answer(nodes("arm64"));
+    let outcome = sandbox.run(&["doctor", "demo"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    for told in [
+        "the image is for linux/amd64, and all nodes are linux/arm64",
+        "the image has Flink 2.3.0, and the cluster is made for Flink 1.20",
+        "the image has the official entrypoint, and the cluster speaks to the legacy one",
+        "s3://bucket/x needs a plugin for S3, and the image has none",
+    ] {
+        assert!(outcome.stdout.contains(told), "{told:?} in {outcome}");
+    }
+}

@@ -1,0 +1,248 @@
+//! `create` of an image that is only named: what its registry tells is told before anything is made, and nobody waits.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::image_job::{DEPLOYMENT, HISTORY, JOB, SERVICE, nodes};
+use crate::image_place::{jar, place, works};
+use crate::registry::{Fault, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Registry};
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{patch, post, status, text};
+
+const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
+
+/// A tar with one file.
+pub fn archive(path: &str, content: &[u8]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, path, content).unwrap();
+    archive.into_inner().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// An image as one is built on the official ones: its history tells which layer is Flink, and what is above it.
+pub fn job_image(registry: &Registry, name: &str, tag: &str, layers: &[(&str, &[u8])]) {
+    let descriptors: Vec<Value> = layers
+        .iter()
+        .map(|(kind, bytes)| {
+            let mut layer = registry.blob(name, bytes);
+            layer["mediaType"] = json!(kind);
+            layer
+        })
+        .collect();
+    let mut history = vec![
+        json!({ "created_by": "ENV FLINK_TGZ_URL=x", "empty_layer": true }),
+        json!({ "created_by": "RUN wget -nv -O flink.tgz \"$FLINK_TGZ_URL\"" }),
+    ];
+    history.extend(
+        layers
+            .iter()
+            .skip(1)
+            .map(|_| json!({ "created_by": "COPY . /opt/flink/usrlib" })),
+    );
+    let config = json!({
+        "os": "linux", "architecture": "amd64", "history": history,
+        "config": {
+            "Env": ["JAVA_VERSION=jdk-11.0.1+1", "FLINK_TGZ_URL=x/flink-2.3.0/flink-2.3.0-bin.tgz"],
+            "Entrypoint": ["/docker-entrypoint.sh"], "Cmd": ["help"],
+        },
+        "rootfs": { "type": "layers", "diff_ids": [] },
+    });
+    let mut config = registry.blob(name, config.to_string().as_bytes());
+    config["mediaType"] = json!(OCI_CONFIG);
+    let manifest = json!({ "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": descriptors });
+    registry.put(name, tag, OCI_MANIFEST, &manifest);
+}
+
+/// Expects what `create --no-wait` sends.
+fn expect_create(sandbox: &Sandbox) {
+    let server = &sandbox.server;
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(text(201, "{}"));
+        server.expect(patch(path).no_query("dryRun")).answer(text(201, "{}"));
+    }
+    server
+        .expect(crate::server::get(HISTORY))
+        .answer(status(404, "NotFound", "none"));
+    server
+        .expect(post("/api/v1/namespaces/default/configmaps"))
+        .answer(text(201, r#"{"metadata": {"resourceVersion": "1"}}"#));
+}
+
+fn create(sandbox: &Sandbox, image: &str, more: &[&str]) -> Outcome {
+    sandbox.run(&[&["create", "demo", "--no-wait", "--image", image][..], more].concat())
+}
+
+#[test]
+fn what_does_not_fit_is_told_before_anything_is_made() {
+    let (sandbox, registry) = place(0);
+    let sandbox = sandbox.variable(VARIABLE, "");
+    let job = std::fs::read(jar(&sandbox, "job.jar", &vec![1; 3 << 20])).unwrap();
+    // The jar's beginning tells enough, and a glance does not take in all of it.
+    let layer = archive("opt/flink/usrlib/job.jar", &job);
+    let flink = gzip(b"nobody looks into this");
+    let layers = [
+        (OCI_LAYER, flink.as_slice()),
+        ("application/vnd.oci.image.layer.v1.tar", &layer),
+    ];
+    job_image(&registry, "team/app", "1.20", &layers);
+    expect_create(&sandbox);
+    sandbox
+        .server
+        .expect(crate::server::get("/api/v1/nodes"))
+        .answer(nodes("arm64"));
+    let image = registry.image("team/app:1.20");
+    let outcome = create(&sandbox, &image, &["--savepoint-dir", "s3://bucket/x"]);
+    works(&outcome);
+    for told in [
+        "the image has Flink 2.3.0, and the cluster is made for Flink 1.20",
+        "job.jar is built for Java 17, and the image has Java 11",
+        "the image is for linux/amd64, and all nodes are linux/arm64",
+    ] {
+        assert!(outcome.stderr.contains(told), "{told:?} in {outcome}");
+    }
+    assert!(
+        !outcome.stderr.contains("S3"),
+        "of the layer only the beginning is known: {outcome}"
+    );
+    let place_of = |what: &str| outcome.requests.iter().position(|request| request.contains(what));
+    let made = outcome
+        .requests
+        .iter()
+        .position(|request| request.starts_with("PATCH") && !request.contains("dryRun"));
+    assert!(place_of("/nodes") < made, "{:?}", outcome.requests);
+    let log = registry.log();
+    assert_eq!(log.len(), 3, "manifest, configuration and the job's layer: {log:#?}");
+}
+
+#[test]
+fn a_plugin_that_is_missing_is_told_where_all_that_was_added_is_known() {
+    for (file, told) in [
+        ("opt/flink/lib/a.jar", true),
+        ("opt/flink/plugins/s3-fs-presto/a.jar", false),
+    ] {
+        let (sandbox, registry) = place(0);
+        let sandbox = sandbox.variable(VARIABLE, "");
+        let layer = gzip(&archive(file, b"x"));
+        job_image(
+            &registry,
+            "team/app",
+            "1",
+            &[(OCI_LAYER, b"flink"), (OCI_LAYER, &layer)],
+        );
+        expect_create(&sandbox);
+        sandbox
+            .server
+            .expect(crate::server::get("/api/v1/nodes"))
+            .answer(nodes("amd64"));
+        let flags = ["--savepoint-dir", "s3://bucket/x", "--flink-version", "2.3"];
+        let outcome = create(&sandbox, &registry.image("team/app:1"), &flags);
+        works(&outcome);
+        assert_eq!(
+            outcome.stderr.contains("needs a plugin for S3"),
+            told,
+            "{file}: {outcome}"
+        );
+        assert_eq!(outcome.stderr.contains("warning:"), told, "{file}: {outcome}");
+    }
+}
+
+#[test]
+fn an_index_is_for_many_nodes_and_the_selector_says_for_which() {
+    let (sandbox, registry) = place(1);
+    let sandbox = sandbox.variable(VARIABLE, "");
+    let mut entry = registry.base("flink", "amd64", "amd64", &[]);
+    let mut other = registry.base("flink", "arm64", "arm64", &[]);
+    for (entry, architecture) in [(&mut entry, "amd64"), (&mut other, "arm64")] {
+        entry["platform"] = json!({ "os": "linux", "architecture": architecture });
+    }
+    let index = json!({ "schemaVersion": 2, "mediaType": crate::registry::OCI_INDEX, "manifests": [entry, other] });
+    registry.put("flink", "2.3.0", crate::registry::OCI_INDEX, &index);
+    expect_create(&sandbox);
+    // Nobody asks for nodes: there is an image for each.
+    let outcome = create(&sandbox, &registry.image("flink:2.3.0"), &[]);
+    works(&outcome);
+    assert!(!outcome.stderr.contains("warning:"), "{outcome}");
+    assert_eq!(registry.log().len(), 3, "the index, one manifest, one configuration");
+}
+
+#[test]
+fn a_registry_that_tells_nothing_is_in_nobodys_way() {
+    let quiet = |sandbox: &Sandbox, image: &str, how: &str| {
+        expect_create(sandbox);
+        let begun = Instant::now();
+        let outcome = create(sandbox, image, &[]);
+        works(&outcome);
+        assert!(!outcome.stderr.contains("warning:"), "{how}: {outcome}");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(4), "{how}: {took:?}");
+    };
+    let place = || {
+        let (sandbox, registry) = place(1);
+        (sandbox.variable(VARIABLE, ""), registry)
+    };
+    // Refusals and failures of every kind, each asked for once.
+    for code in [401, 403, 404, 429, 500, 503] {
+        let (sandbox, registry) = place();
+        registry.fault(
+            "GET",
+            "/manifests/",
+            usize::MAX,
+            Fault::Status(code, &[("retry-after", "60")], "no"),
+        );
+        quiet(&sandbox, &registry.image("flink:1.20"), &code.to_string());
+        assert_eq!(registry.log().len(), 1, "{code}");
+    }
+    let (sandbox, registry) = place();
+    registry.ask_for("Bearer");
+    quiet(&sandbox, &registry.image("flink:1.20"), "a login is asked for");
+    registry.ask_for("Basic");
+    sandbox.file(".docker/config.json", r#"{"credsStore": "missing"}"#);
+    quiet(
+        &sandbox,
+        &registry.image("flink:1.20"),
+        "credentials that cannot be read",
+    );
+    // Nobody is there, and somebody who says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("{}/flink:1.20", listener.local_addr().unwrap());
+    quiet(&sandbox, &silent, "silence");
+    drop(listener);
+    quiet(&sandbox, &silent, "nobody");
+    // The layers break off.
+    let (sandbox, registry) = place();
+    registry.fault("GET", "/blobs/", usize::MAX, Fault::CutAnswer(5));
+    quiet(&sandbox, &registry.image("flink:1.20"), "cut answers");
+}
+
+#[test]
+fn nobody_looks_who_shall_not() {
+    let (sandbox, registry) = place(1);
+    let looking = Sandbox::new().variable(VARIABLE, "");
+    let image = registry.image("flink:1.20");
+    expect_create(&sandbox);
+    works(&create(&sandbox, &image, &[]));
+    expect_create(&looking);
+    works(&create(&looking, &image, &["--no-image-check"]));
+    expect_create(&looking);
+    works(&create(&looking, &image, &["--image-pull-policy", "Never"]));
+    works(&create(&looking, &image, &["--dry-run=client"]));
+    looking.file(".config/kubectl-flink/config.yaml", "defaults:\n  image-check: false\n");
+    expect_create(&looking);
+    works(&create(&looking, &image, &[]));
+    assert_eq!(registry.log(), Vec::<String>::new());
+}
