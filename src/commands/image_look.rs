@@ -4,6 +4,7 @@
 //! be reached, lets nobody in, or knows no such image says nothing either: the kubelet has other credentials, other mirrors,
 //! and tells soon enough.
 
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::job_image::JobImage;
 use crate::cluster::api::Cluster;
 use crate::cluster::checkup::node_labels;
 use crate::core::doctor::image::wants;
+use crate::core::image::facts::Facts;
 use crate::core::image::fit;
 use crate::core::image::platform::Platform;
 use crate::core::image::reference::Reference;
@@ -24,10 +26,10 @@ use crate::error::{Error, Result};
 use crate::registry::RegistryArgs;
 use crate::registry::api::Registries;
 use crate::registry::base::{Base, Pick};
-use crate::registry::inspect::{Depth, Inspected, inspect};
+use crate::registry::inspect::{Depth, inspect};
 use crate::ui;
 
-/// How long the look may take where the checks are done sooner.
+/// How long the look may take where the checks are done sooner, and how much longer than they where the registry answers.
 const LIMIT: Duration = Duration::from_secs(1);
 /// Variable that says that no look is wanted, whatever it is set to.
 const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
@@ -74,25 +76,18 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// What does not fit; nothing where nothing is known.
-    async fn found(self, cluster: &Cluster) -> Vec<String> {
-        let looked = match &self.platforms {
-            Some(platforms) => Ok((platforms.clone(), Vec::new())),
-            None => self.of_registry().await,
-        };
-        match looked {
-            Ok((platforms, mut found)) => {
-                found.extend(self.of_nodes(cluster, &platforms).await);
-                found
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the image is not looked at");
-                Vec::new()
-            }
+    /// Notes what does not fit, piece by piece: who has no more time keeps what is known so far.
+    async fn note(self, cluster: &Cluster, seen: &Seen) {
+        if let Err(error) = self.try_to_note(cluster, seen).await {
+            tracing::debug!(%error, "the image is not looked at");
         }
     }
 
-    async fn of_registry(&self) -> Result<(Vec<Platform>, Vec<String>)> {
+    async fn try_to_note(&self, cluster: &Cluster, seen: &Seen) -> Result<()> {
+        if let Some(platforms) = &self.platforms {
+            self.note_nodes(cluster, platforms, seen).await;
+            return Ok(());
+        }
         let none = || Error::failure("there is no image");
         let name = main_container(&self.template).and_then(|container| container.image.clone());
         let name = name.ok_or_else(none)?;
@@ -101,27 +96,50 @@ impl<'a> Look<'a> {
         // The system's certificates are read here, which takes longer than anything else on this side.
         let registries = tokio::task::spawn_blocking(move || Registries::new(&args)).await;
         let registries = registries.map_err(|e| Error::failure(e.to_string()))??.impatient();
-        let base = Base::read(&registries, &name, Pick::One(&Platform::common())).await?;
+        let there = || seen.answered.set(true);
+        let base = Base::read_telling(&registries, &name, Pick::One(&Platform::common()), there).await?;
         let image = base.images.first().ok_or_else(none)?;
-        let Inspected { facts, .. } = inspect(&base, image, tag.as_deref(), Depth::Glance).await?;
         let wants = wants(&self.template, self.flink_version.as_deref());
-        let found = fit::spec(&facts, &wants).into_iter().chain(fit::own_jars(&facts));
-        Ok((base.platforms, found.collect()))
+        let facts = Facts::of_config(&image.config, tag.as_deref());
+        seen.add(fit::spec(&facts, &wants));
+        let layers = async {
+            let found = inspect(&base, image, tag.as_deref(), Depth::Glance).await?;
+            seen.add(fit::spec(&found.facts, &wants));
+            seen.add(fit::own_jars(&found.facts));
+            Ok(())
+        };
+        futures::join!(layers, self.note_nodes(cluster, &base.platforms, seen)).0
     }
 
-    async fn of_nodes(&self, cluster: &Cluster, platforms: &[Platform]) -> Option<String> {
+    async fn note_nodes(&self, cluster: &Cluster, platforms: &[Platform], seen: &Seen) {
         // An image for both kinds of processors that nodes have: they need not be asked for.
-        let known = ["amd64", "arm64"];
-        if known
-            .iter()
-            .all(|kind| platforms.iter().any(|platform| platform.architecture == *kind))
-        {
-            return None;
+        let there = |kind: &str| platforms.iter().any(|platform| platform.architecture == kind);
+        if there("amd64") && there("arm64") {
+            return;
         }
         let selector = self.template.spec.as_ref().and_then(|spec| spec.node_selector.clone());
         let selector = selector.unwrap_or_default();
         let nodes = Platform::of_nodes(&node_labels(cluster).await, &selector);
-        fit::no_node(platforms, &nodes)
+        seen.add(fit::no_node(platforms, &nodes));
+    }
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct Seen {
+    /// Whether the registry told of the image at all.
+    answered: Cell<bool>,
+    found: RefCell<Vec<String>>,
+}
+
+impl Seen {
+    fn add(&self, texts: impl IntoIterator<Item = String>) {
+        let mut found = self.found.borrow_mut();
+        for text in texts {
+            if !found.contains(&text) {
+                found.push(text);
+            }
+        }
     }
 }
 
@@ -135,26 +153,26 @@ pub fn beside<'a, T: 'a>(
 ) -> impl Future<Output = Result<T>> + 'a {
     // Both are large, and whoever calls this is large already.
     let mut checks = Box::pin(checks);
-    let look = look.map(|look| Box::pin(look.found(cluster)));
     async move {
-        let Some(mut found) = look else {
+        let Some(look) = look else {
             return checks.await;
         };
-        let limit = Instant::now() + LIMIT;
-        let mut seen = None;
+        let (seen, begun) = (Seen::default(), Instant::now());
+        let mut looking = Box::pin(look.note(cluster, &seen));
+        let mut over = false;
         let checked = loop {
             tokio::select! {
                 biased;
                 checked = &mut checks => break checked?,
-                found = &mut found, if seen.is_none() => seen = Some(found),
+                () = &mut looking, if !over => over = true,
             }
         };
         if worth(&checked) {
-            let seen = match seen {
-                Some(seen) => seen,
-                None => timeout_at(limit, found).await.unwrap_or_default(),
-            };
-            for text in &seen {
+            let checked_at = Instant::now();
+            if !over && timeout_at(begun + LIMIT, &mut looking).await.is_err() && seen.answered.get() {
+                let _ = timeout_at(checked_at + LIMIT, &mut looking).await;
+            }
+            for text in seen.found.borrow().iter() {
                 ui::warn(text);
             }
         }

@@ -12,6 +12,8 @@ mod create;
 mod defaults;
 mod dependencies;
 mod docs;
+#[path = "../schema/mod.rs"]
+mod documents;
 mod durable;
 mod events;
 mod explain;
@@ -37,6 +39,7 @@ mod registry;
 mod releases;
 mod sandbox;
 mod scale;
+mod schema;
 mod server;
 mod session;
 mod suggest;

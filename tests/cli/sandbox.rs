@@ -193,6 +193,7 @@ impl Sandbox {
             outcome.code.is_some(),
             "killed after {LIMIT:?}, or by itself\n{outcome}"
         );
+        crate::documents::check(&outcome.stdout);
         outcome
     }
 

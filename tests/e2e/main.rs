@@ -13,6 +13,8 @@ mod changes;
 mod choices;
 mod connection;
 mod deletion;
+#[path = "../schema/mod.rs"]
+mod documents;
 mod dry_run;
 mod durable;
 mod flink;

@@ -111,6 +111,7 @@ impl Place {
 
     /// Keeps a run for the last words of a failed test.
     pub fn note(&self, run: Run) -> Run {
+        crate::documents::check(&run.stdout);
         self.transcript.borrow_mut().push(run.clone());
         run
     }

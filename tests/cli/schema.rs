@@ -1,0 +1,39 @@
+//! The schema of the documents that the program prints. That each of them fits it is seen by the [`crate::sandbox`].
+
+use serde_json::{Value, json};
+
+use crate::documents::fits;
+use crate::sandbox::Sandbox;
+
+const SCHEMA: &str = include_str!("../../docs/schema/kubectl-flink-v1.json");
+const DOCUMENT: &str = include_str!("../../docs/output.md");
+
+#[test]
+fn every_kind_is_described_in_words_as_well() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    for kind in schema["oneOf"].as_array().unwrap() {
+        let kind = kind["$ref"].as_str().unwrap().trim_start_matches("#/$defs/");
+        assert!(schema["$defs"][kind]["properties"]["kind"]["const"] == kind, "{kind}");
+        let heading = DOCUMENT
+            .lines()
+            .find(|line| line.starts_with("## ") && line.contains(kind));
+        assert!(heading.is_some(), "docs/output.md does not have {kind}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_seen() {
+    let outcome = Sandbox::bare().run(&["version", "--client", "-o", "json"]);
+    let good: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(fits("Version", &good), Ok(()));
+    let mut missing = good.clone();
+    missing["client"].as_object_mut().unwrap().remove("commit");
+    let mut more = good.clone();
+    more["client"]["new"] = json!(1);
+    let mut other = good;
+    other["flink"] = json!("2.3");
+    for bad in [missing, more, other] {
+        assert!(fits("Version", &bad).is_err(), "{bad}");
+    }
+    assert!(fits("Nothing", &json!({})).is_err());
+}
