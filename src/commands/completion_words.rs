@@ -139,7 +139,7 @@ fn source(command: &str, arg: &Arg) -> Option<Source> {
         ("from_savepoint", _) => Some(Source::Savepoints),
         ("configuration", "KEY=VALUE") => Some(Source::FlinkKeys),
         ("job_class", _) => Some(Source::Classes),
-        (_, "REVISION") => Some(Source::Revisions),
+        ("revision" | "to_revision", _) => Some(Source::Revisions),
         ("path" | "paths", "PATH") if arg.is_positional() => Some(Source::Savepoints),
         ("key", "KEY") if arg.is_positional() => Some(Source::Defaults),
         (_, "NAME") if arg.is_positional() => match command {

@@ -102,6 +102,9 @@ pub struct SpecArgs {
     /// High availability with its data in this folder: by Kubernetes, unless --ha-zookeeper says otherwise
     #[arg(long, value_name = "STORAGE_DIR")]
     ha: Option<String>,
+    /// No high availability, whatever the file, the configuration file or the cluster says
+    #[arg(long, conflicts_with_all = ["ha", "ha_zookeeper", "ha_zookeeper_root", "ha_create_rbac", "jobmanager_replicas"])]
+    no_ha: bool,
     /// High availability by this ZooKeeper, such as zk-0:2181,zk-1:2181
     #[arg(long, value_name = "QUORUM")]
     ha_zookeeper: Option<String>,
@@ -194,6 +197,7 @@ impl SpecArgs {
             },
             savepoint_dir: self.savepoint_dir.clone(),
             checkpoint_dir: self.checkpoint_dir.clone(),
+            no_ha: self.no_ha,
             ha: self.ha.clone(),
             zookeeper: self.ha_zookeeper.clone(),
             zookeeper_root: self.ha_zookeeper_root.clone(),

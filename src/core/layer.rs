@@ -197,6 +197,8 @@ pub struct Layer {
     pub savepoint_dir: Option<String>,
     /// Folder in which checkpoints are written.
     pub checkpoint_dir: Option<String>,
+    /// Whether what lower layers say of high availability is left out.
+    pub no_ha: bool,
     /// Storage folder of high availability, by Kubernetes unless `zookeeper` says otherwise; absent: none.
     pub ha: Option<String>,
     /// Quorum of the ZooKeeper that high availability uses, such as `zk-0:2181,zk-1:2181`.
@@ -242,6 +244,18 @@ impl Layer {
             under.extend(upper);
             under
         };
+        let lower = if self.no_ha {
+            Self {
+                ha: None,
+                zookeeper: None,
+                zookeeper_root: None,
+                ha_create_rbac: None,
+                job_managers: None,
+                ..lower
+            }
+        } else {
+            lower
+        };
         let mut mounts = lower.mounts;
         mounts.retain(|mount| !self.mounts.iter().any(|upper| upper.path == mount.path));
         mounts.extend(self.mounts);
@@ -271,6 +285,7 @@ impl Layer {
             pod_template: self.pod_template.or(lower.pod_template),
             savepoint_dir: self.savepoint_dir.or(lower.savepoint_dir),
             checkpoint_dir: self.checkpoint_dir.or(lower.checkpoint_dir),
+            no_ha: self.no_ha || (lower.no_ha && self.ha.is_none()),
             ha: self.ha.or(lower.ha),
             zookeeper: self.zookeeper.or(lower.zookeeper),
             zookeeper_root: self.zookeeper_root.or(lower.zookeeper_root),

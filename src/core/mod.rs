@@ -27,6 +27,7 @@ pub mod listing;
 pub mod live;
 pub mod logs;
 pub mod manifests;
+pub mod memory_model;
 pub mod names;
 pub mod nearest;
 pub mod operator;

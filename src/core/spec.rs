@@ -4,6 +4,7 @@ use super::arguments::MAX_ARGUMENT;
 use super::flink::FlinkVersion;
 use super::job_id;
 use super::layer::{Entrypoint, JobId, Layer};
+use super::memory_model;
 use super::names::ClusterName;
 use crate::error::{Error, Result};
 
@@ -69,6 +70,14 @@ impl Spec {
         }
         validate_texts(&layer)?;
         validate_high_availability(&layer)?;
+        for (role, memory) in [
+            ("jobmanager", layer.job_manager.memory),
+            ("taskmanager", layer.task_manager.memory),
+        ] {
+            if let Some(memory) = memory {
+                memory_model::check(role, memory, &layer.configuration)?;
+            }
+        }
         if let Some(JobId::Fixed(id)) = &layer.job_id {
             job_id::parse(id)?;
         }
@@ -88,7 +97,8 @@ impl Spec {
             slots,
             task_managers: layer.task_managers.unwrap_or_else(|| parallelism.div_ceil(slots)),
             name,
-            layer,
+            // It has been left out of what lies below by now.
+            layer: Layer { no_ha: false, ..layer },
         })
     }
 

@@ -147,6 +147,27 @@ fn namespaces_and_contexts() {
 }
 
 #[test]
+fn revisions_of_the_cluster_that_was_typed() {
+    let sandbox = Sandbox::new();
+    let revision =
+        |number: u32| tree!({"number": number, "createdAt": "2026-01-01T00:00:00Z", "command": "upgrade", "spec": {}});
+    let key = |number: u32| (format!("revision.{number}"), tree!(revision(number).to_string()));
+    let mut data: serde_json::Map<String, serde_json::Value> = [1, 2, 12].map(key).into_iter().collect();
+    data.insert("format".to_owned(), tree!("1"));
+    for words in [
+        &["rollback", "demo", "--to-revision", "1"][..],
+        &["history", "demo", "--revision=1"],
+        &["diff", "demo", "--revision", "1"],
+    ] {
+        sandbox
+            .server
+            .expect(get("/api/v1/namespaces/default/configmaps/demo-history"))
+            .answer(json(&tree!({"metadata": {"name": "demo-history"}, "data": data})));
+        assert_eq!(names(&sandbox, words), ["12", "1"], "{words:?}");
+    }
+}
+
+#[test]
 fn savepoints_of_the_cluster_that_was_typed() {
     let sandbox = Sandbox::new();
     let savepoint = |number: u32, disposed: bool| {

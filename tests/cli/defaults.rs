@@ -90,6 +90,49 @@ fn a_variable_names_another_file() {
 }
 
 #[test]
+fn what_the_file_says_of_high_availability_can_be_left_out() {
+    let sandbox = Sandbox::new();
+    sandbox.file(FILE, "defaults: {ha: 's3://bucket/ha'}\n");
+    let words = |arguments: &[&str]| {
+        let create = [
+            "create",
+            "demo",
+            "--image",
+            "mine:2.3",
+            "--dry-run=client",
+            "-o",
+            "json",
+        ];
+        let outcome = sandbox.run(&[&create[..], arguments].concat());
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        outcome.stdout
+    };
+    assert!(words(&[]).contains("high-availability"));
+    assert!(!words(&["--no-ha"]).contains("high-availability"));
+    let file = sandbox.file(
+        "f.yaml",
+        "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\nspec:\n  job: {jarURI: local:///a.jar}\n  flinkConfiguration:\n    \
+         high-availability.type: kubernetes\n    high-availability.storageDir: s3://other/ha\n",
+    );
+    let file = file.to_str().unwrap();
+    let by_file = sandbox.run(&[
+        "create",
+        "-f",
+        file,
+        "--image",
+        "mine:2.3",
+        "--dry-run=client",
+        "-o",
+        "json",
+        "--no-ha",
+    ]);
+    assert!(
+        by_file.code == Some(0) && !by_file.stdout.contains("high-availability"),
+        "{by_file}"
+    );
+}
+
+#[test]
 fn the_format_is_that_of_the_file() {
     let sandbox = Sandbox::new();
     sandbox.file(FILE, "defaults: {output: yaml}\n");

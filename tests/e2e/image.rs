@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::place::{Place, STORAGE, bed, create_arguments, flink_version, soon};
+use crate::place::{Place, SMALL, STORAGE, bed, create_arguments, flink_version, soon};
 use crate::process::{self, Run};
 
 /// `tester` with password `s3cret`, by bcrypt.
@@ -255,6 +255,82 @@ fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_goes_on_from_its_state()
         next["layers"], report["layers"],
         "the first jar's layer is gone: {next}"
     );
+
+    // What the history has is completed: the savepoint of the upgrade, and both revisions.
+    let complete = |words: &[&str]| {
+        let run = place.flink(&[&["__complete"], words].concat()).ok();
+        let lines = run.stdout.lines().filter(|line| !line.starts_with(':'));
+        lines
+            .filter_map(|line| line.split('\t').next().map(ToOwned::to_owned))
+            .collect::<Vec<_>>()
+    };
+    let of_cluster = ["-n", place.namespace.as_str()];
+    let savepoints = complete(
+        &[
+            &["savepoint-resume", "demo", "--from-savepoint"],
+            &of_cluster[..],
+            &[""],
+        ]
+        .concat(),
+    );
+    assert_eq!(savepoints, Vec::<String>::new(), "the value comes right after its flag");
+    let savepoints = complete(&[&of_cluster[..], &["savepoint-resume", "demo", "--from-savepoint", ""]].concat());
+    assert!(savepoints[0].contains("/savepoint-"), "{savepoints:?}");
+    let revisions = complete(&[&of_cluster[..], &["history", "demo", "--revision", ""]].concat());
+    assert_eq!(revisions, ["2", "1"]);
+    let classes = complete(&[
+        "create",
+        "x",
+        "--jar",
+        &first,
+        "--job-class",
+        "org.kubectlflink.jobs.Cou",
+    ]);
+    assert!(
+        classes.contains(&"org.kubectlflink.jobs.CountingJob".to_owned()),
+        "{classes:?}"
+    );
+
+    // The first jar again, by a resume: it is in the registry already, and nothing is sent.
+    let count = place.counted("demo", 100);
+    let resume = [
+        "savepoint-resume",
+        "demo",
+        "--jar",
+        &first,
+        "--push-to",
+        &push_to,
+        &login,
+    ];
+    place.flink(&resume).ok().tells(&["is there already"]);
+    place.went_on("demo", count);
+    assert_eq!(
+        image_of(&place, "job/demo-master"),
+        before,
+        "the same jar on the same base"
+    );
+    place.flink(&["delete", "demo", "--cancel", "--purge", "--yes"]).ok();
+
+    // And one that runs to its end.
+    let run = [
+        "run",
+        "batch",
+        "--rm",
+        "--image-pull-secret=login",
+        &image,
+        "--jar",
+        &second,
+        "--push-to",
+        &push_to,
+        &login,
+    ];
+    let small: Vec<&str> = SMALL.to_vec();
+    let arguments = [&run[..], &small, &["--", "--rate", "1000", "--finish-after", "500"]].concat();
+    place
+        .flink(&arguments)
+        .ok()
+        .tells(&["is there already", "batch: finished"]);
+    assert_ne!(place.try_kubectl(&["get", "job/batch-master"]).code, Some(0));
 }
 
 /// An image that is only named is looked at in its registry: its tag lies, and nobody has to wait for a Pod to see it.

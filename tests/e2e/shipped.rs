@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::place::{Place, kubectl};
+use crate::place::{Place, bed, kubectl};
 use crate::process::{self, Run};
 
 /// Longest that somebody waits for candidates, kubectl's own start included. Of several tries the best one counts:
@@ -98,9 +98,16 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
         tries.any(|took| took < SOON),
         "30 tries, and none took less than {SOON:?}"
     );
-    // A cluster that is away: nothing, silently.
-    let away = run(&["__complete", "flink", "--server=https://127.0.0.1:1", "status", ""]).ok();
-    assert_eq!(away.stdout.trim(), ":4", "{away}");
+    let revisions = complete(&["rollback", "-n", namespace, "orders", "--to-revision", ""]);
+    assert_eq!(names(&revisions), ["1"]);
+    // A cluster that is away: nothing, silently and soon, whether it refuses or is not heard of.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("--server=https://{}", silent.local_addr().unwrap());
+    for server in ["--server=https://127.0.0.1:1", "--server=https://10.255.255.1", &silent] {
+        let away = run(&["__complete", "flink", server, "status", ""]).ok();
+        assert_eq!((away.stdout.trim(), away.stderr.as_str()), (":4", ""), "{away}");
+        assert!(away.took < Duration::from_secs(4), "{away}");
+    }
 
     // In a real bash with kubectl's own script, as TAB does it.
     let script = run(&["completion", "bash"]).ok().stdout;
@@ -128,6 +135,15 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
     assert_eq!(tab("kubectl flink de")[0], "delete");
     let both = tab(&format!("kubectl flink delete -n {namespace} "));
     assert_eq!(both, ["orders", "payments"]);
+    let jar = process::run(&mut Command::new(bed("jar")), "").ok().stdout;
+    let classes = tab(&format!(
+        "kubectl flink create x --jar {} --job-class org.kubectlflink.jobs.CountingJ",
+        jar.trim()
+    ));
+    assert_eq!(classes, ["org.kubectlflink.jobs.CountingJob"]);
+    std::fs::write(folder.path().join("deployment.yaml"), "").unwrap();
+    let files = tab(&format!("kubectl flink create -f {}/dep", folder.path().display()));
+    assert_eq!(files, [folder.path().join("deployment.yaml").display().to_string()]);
     for name in ["orders", "payments"] {
         run(&["flink", "-n", namespace, "delete", name, "--yes", "--purge"]).ok();
     }
