@@ -256,76 +256,51 @@ fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_goes_on_from_its_state()
         "the first jar's layer is gone: {next}"
     );
 
-    // What the history has is completed: the savepoint of the upgrade, and both revisions.
+    completed(&place, &first);
+    resumed(&place, &["--jar", &first, "--push-to", &push_to, &login], &before);
+    place.flink(&["delete", "demo", "--cancel", "--purge", "--yes"]).ok();
+    runs_to_its_end(&place, &[&image, "--jar", &second, "--push-to", &push_to, &login]);
+}
+
+/// What the history has is completed: the savepoint of the upgrade, and both revisions. So are the classes of a jar.
+fn completed(place: &Place, jar: &str) {
     let complete = |words: &[&str]| {
-        let run = place.flink(&[&["__complete"], words].concat()).ok();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
+        let run = place.note(process::run(command.arg("__complete").args(words), "")).ok();
         let lines = run.stdout.lines().filter(|line| !line.starts_with(':'));
         lines
             .filter_map(|line| line.split('\t').next().map(ToOwned::to_owned))
             .collect::<Vec<_>>()
     };
     let of_cluster = ["-n", place.namespace.as_str()];
-    let savepoints = complete(
-        &[
-            &["savepoint-resume", "demo", "--from-savepoint"],
-            &of_cluster[..],
-            &[""],
-        ]
-        .concat(),
-    );
-    assert_eq!(savepoints, Vec::<String>::new(), "the value comes right after its flag");
     let savepoints = complete(&[&of_cluster[..], &["savepoint-resume", "demo", "--from-savepoint", ""]].concat());
     assert!(savepoints[0].contains("/savepoint-"), "{savepoints:?}");
     let revisions = complete(&[&of_cluster[..], &["history", "demo", "--revision", ""]].concat());
     assert_eq!(revisions, ["2", "1"]);
-    let classes = complete(&[
-        "create",
-        "x",
-        "--jar",
-        &first,
-        "--job-class",
-        "org.kubectlflink.jobs.Cou",
-    ]);
+    let classes = complete(&["create", "x", "--jar", jar, "--job-class", "org.kubectlflink.jobs.Cou"]);
     assert!(
         classes.contains(&"org.kubectlflink.jobs.CountingJob".to_owned()),
         "{classes:?}"
     );
+}
 
-    // The first jar again, by a resume: it is in the registry already, and nothing is sent.
+/// The first jar again, by a resume: it is in the registry already, and nothing is sent.
+fn resumed(place: &Place, jar: &[&str], image: &str) {
     let count = place.counted("demo", 100);
-    let resume = [
-        "savepoint-resume",
-        "demo",
-        "--jar",
-        &first,
-        "--push-to",
-        &push_to,
-        &login,
-    ];
-    place.flink(&resume).ok().tells(&["is there already"]);
+    place
+        .flink(&[&["savepoint-resume", "demo"], jar].concat())
+        .ok()
+        .tells(&["is there already"]);
     place.went_on("demo", count);
-    assert_eq!(
-        image_of(&place, "job/demo-master"),
-        before,
-        "the same jar on the same base"
-    );
-    place.flink(&["delete", "demo", "--cancel", "--purge", "--yes"]).ok();
+    let now = image_of(place, "job/demo-master");
+    assert_eq!(now, image, "the same jar on the same base");
+}
 
-    // And one that runs to its end.
-    let run = [
-        "run",
-        "batch",
-        "--rm",
-        "--image-pull-secret=login",
-        &image,
-        "--jar",
-        &second,
-        "--push-to",
-        &push_to,
-        &login,
-    ];
-    let small: Vec<&str> = SMALL.to_vec();
-    let arguments = [&run[..], &small, &["--", "--rate", "1000", "--finish-after", "500"]].concat();
+/// A job that runs to its end, of a jar that is pushed before.
+fn runs_to_its_end(place: &Place, jar: &[&str]) {
+    let run = ["run", "batch", "--rm", "--image-pull-secret=login"];
+    let program = ["--", "--rate", "1000", "--finish-after", "500"];
+    let arguments = [&run[..], jar, &SMALL, &program].concat();
     place
         .flink(&arguments)
         .ok()
@@ -349,7 +324,15 @@ fn looked_at(place: &Place, registry: &Registry, login: &str, image: &str) {
     let run = place.flink(&[&create[..], &["--no-image-check"]].concat()).ok();
     assert!(!run.stderr.contains(&told), "{run}");
     place
-        .flink(&["upgrade", "demo", "--image", &lying, "--dry-run", login])
+        .flink(&[
+            "upgrade",
+            "demo",
+            "--image",
+            &lying,
+            "--flink-version=1.20",
+            "--dry-run",
+            login,
+        ])
         .ok()
         .tells(&[&told]);
 }
