@@ -4,13 +4,13 @@
 //! be reached, lets nobody in, or knows no such image says nothing either: the kubelet has other credentials, other mirrors,
 //! and tells soon enough.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::job_image::JobImage;
 use crate::cluster::api::Cluster;
@@ -29,7 +29,7 @@ use crate::registry::base::{Base, Pick};
 use crate::registry::inspect::{Depth, inspect};
 use crate::ui;
 
-/// How long the look may take where the checks are done sooner, and how much longer than they where the registry answers.
+/// How much longer than the checks the look may take.
 const LIMIT: Duration = Duration::from_secs(1);
 /// Variable that says that no look is wanted, whatever it is set to.
 const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
@@ -96,8 +96,7 @@ impl<'a> Look<'a> {
         // The system's certificates are read here, which takes longer than anything else on this side.
         let registries = tokio::task::spawn_blocking(move || Registries::new(&args)).await;
         let registries = registries.map_err(|e| Error::failure(e.to_string()))??.impatient();
-        let there = || seen.answered.set(true);
-        let base = Base::read_telling(&registries, &name, Pick::One(&Platform::common()), there).await?;
+        let base = Base::read(&registries, &name, Pick::One(&Platform::common())).await?;
         let image = base.images.first().ok_or_else(none)?;
         let wants = wants(&self.template, self.flink_version.as_deref());
         let facts = Facts::of_config(&image.config, tag.as_deref());
@@ -127,8 +126,6 @@ impl<'a> Look<'a> {
 /// What was seen so far.
 #[derive(Default)]
 struct Seen {
-    /// Whether the registry told of the image at all.
-    answered: Cell<bool>,
     found: RefCell<Vec<String>>,
 }
 
@@ -157,7 +154,7 @@ pub fn beside<'a, T: 'a>(
         let Some(look) = look else {
             return checks.await;
         };
-        let (seen, begun) = (Seen::default(), Instant::now());
+        let seen = Seen::default();
         let mut looking = Box::pin(look.note(cluster, &seen));
         let mut over = false;
         let checked = loop {
@@ -168,9 +165,9 @@ pub fn beside<'a, T: 'a>(
             }
         };
         if worth(&checked) {
-            let checked_at = Instant::now();
-            if !over && timeout_at(begun + LIMIT, &mut looking).await.is_err() && seen.answered.get() {
-                let _ = timeout_at(checked_at + LIMIT, &mut looking).await;
+            if !over {
+                // What is not known then stays unknown.
+                let _ = timeout(LIMIT, &mut looking).await;
             }
             for text in seen.found.borrow().iter() {
                 ui::warn(text);

@@ -76,16 +76,6 @@ pub fn is_file(text: &str) -> bool {
 impl Base {
     /// Reads manifests and configurations, those of all platforms side by side. No layer is read.
     pub async fn read(registries: &Registries, name: &str, pick: Pick<'_>) -> Result<Self> {
-        Self::read_telling(registries, name, pick, || ()).await
-    }
-
-    /// The same; `there` is called when it is known that there is such an image.
-    pub async fn read_telling(
-        registries: &Registries,
-        name: &str,
-        pick: Pick<'_>,
-        there: impl FnOnce(),
-    ) -> Result<Self> {
         if is_file(name) {
             let (archive, digest, document) = Archive::open(Path::new(name)).map_err(|error| error.context(name))?;
             return Self::of(name, digest, document, Origin::Archive(archive), pick).await;
@@ -93,7 +83,6 @@ impl Base {
         let reference: Reference = name.parse()?;
         let repository = registries.repository(&reference, false);
         let fetched = repository.manifest(reference.selector()).await?;
-        there();
         let document = manifest::read(&fetched.bytes, &fetched.media_type).map_err(|error| error.context(name))?;
         Self::of(
             name,
