@@ -133,6 +133,55 @@ fn every_command_line_in_the_documents_can_be_typed() {
     assert!(count >= 20, "only {count} command lines were found");
 }
 
+/// Scripts of the documents that need no cluster are run, one after the other, by a user who has nothing yet.
+#[cfg(unix)]
+#[test]
+fn what_needs_no_cluster_is_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = crate::sandbox::Sandbox::new();
+    let program = |name: &str, text: &str| {
+        let path = sandbox.file(&format!("bin/{name}"), text);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let own = env!("CARGO_BIN_EXE_kubectl-flink");
+    program("kubectl-flink", &format!("#!/bin/sh\nexec '{own}' \"$@\"\n"));
+    // What kubectl does with a word that it does not know.
+    program(
+        "kubectl",
+        "#!/bin/sh\nplugin=kubectl-$1\nshift\nexec \"$plugin\" \"$@\"\n",
+    );
+    let mut count = 0;
+    for name in ["configuration.md", "templates.md"] {
+        let text = fs::read_to_string(root().join("docs").join(name)).unwrap();
+        for script in text
+            .split("```sh\n")
+            .skip(1)
+            .map(|rest| rest.split("```").next().unwrap())
+        {
+            let run = std::process::Command::new("bash")
+                .args(["-euc", script])
+                .env_clear()
+                .env("HOME", sandbox.home())
+                .env(
+                    "PATH",
+                    format!("{}:/usr/bin:/bin", sandbox.home().join("bin").display()),
+                )
+                .current_dir(sandbox.home())
+                .output()
+                .unwrap();
+            let told = String::from_utf8_lossy(&run.stderr);
+            assert!(
+                run.status.success() && !told.contains("error:"),
+                "{name}:\n{script}\n{told}"
+            );
+            count += 1;
+        }
+    }
+    assert_eq!(count, 2, "scripts");
+    let kept = fs::read_to_string(sandbox.home().join(".config/kubectl-flink/config.yaml")).unwrap();
+    assert!(kept.contains("service-account: flink"), "{kept}");
+}
+
 #[test]
 fn every_example_of_the_help_texts_can_be_typed() {
     fn check(command: &Command, faults: &mut String, count: &mut usize) {
