@@ -65,6 +65,7 @@ pub fn is_terminal() -> bool {
 
 /// Text on stdout that is shown again and again: redrawn in place on a terminal, one after the other elsewhere.
 pub struct Screen {
+    again: bool,
     in_place: bool,
     begun: bool,
 }
@@ -74,6 +75,7 @@ impl Screen {
     #[must_use]
     pub fn new(again: bool) -> Self {
         Self {
+            again,
             in_place: again && is_terminal(),
             begun: false,
         }
@@ -97,7 +99,13 @@ impl Screen {
     /// Those of [`data`].
     pub fn show(&mut self, text: &str) -> Result<()> {
         if !self.in_place {
-            return data(text);
+            // In a pipe or a file one look stands below the other.
+            let gap = if std::mem::replace(&mut self.begun, self.again) {
+                "\n"
+            } else {
+                ""
+            };
+            return data(&format!("{gap}{text}"));
         }
         let mut frame = String::new();
         if !self.begun {
@@ -106,7 +114,11 @@ impl Screen {
             self.begun = true;
         }
         frame.push_str("\u{1b}[H");
-        for line in text.lines().take(size().0.saturating_sub(1)) {
+        let rows = size().0.saturating_sub(1);
+        let more = text.lines().count().saturating_sub(rows);
+        let rows = if more == 0 { rows } else { rows.saturating_sub(1) };
+        let told = (more > 0).then(|| format!("… and {} lines that a higher terminal shows", more + 1));
+        for line in text.lines().take(rows).chain(told.as_deref()) {
             // What is left of a longer line is erased after the new one is written, so nothing flickers.
             frame.push_str(line);
             frame.push_str("\u{1b}[K\r\n");
@@ -118,7 +130,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        if self.begun {
+        if self.in_place && self.begun {
             // Nothing can be said of a terminal that is gone.
             let _ = data("\u{1b}[?25h\u{1b}[?1049l");
         }

@@ -27,6 +27,8 @@ use crate::ui;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Silence on a connection after which the peer is asked if it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Limit of one request where the user sets none. kubectl has none at all; a plugin that hangs helps nobody at night.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -173,6 +175,10 @@ fn connector() -> HttpConnector {
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    // A watch or a followed log is silent for long, and a peer that went without a word is never missed otherwise.
+    http.set_keepalive(Some(KEEPALIVE));
+    http.set_keepalive_interval(Some(KEEPALIVE / 3));
+    http.set_keepalive_retries(Some(3));
     http
 }
 

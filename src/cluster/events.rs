@@ -100,7 +100,8 @@ impl Events {
                 Kind::NotFound,
                 format!("there is no cluster {name} in namespace {namespace}, and no event of one"),
             )
-            .hint("`kubectl flink list -A` shows the clusters of all namespaces"));
+            .hint("`kubectl flink list -A` shows the clusters of all namespaces")
+            .absent(name));
         }
         for event in &found {
             events.is_new(event);

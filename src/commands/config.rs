@@ -14,10 +14,13 @@ use crate::error::{Error, Result};
 use crate::render::{Format, Item, Printer};
 use crate::ui;
 
+/// Characters of a value that a table of several settings shows: options of the JVM alone have a thousand.
+const LONGEST: usize = 60;
+
 /// Show Flink's effective configuration, of the JobManager and of a TaskManager; view and set defaults
 ///
 /// The JobManager's is what its REST tells. A TaskManager tells its own only in its log, when it starts. Secrets are
-/// hidden, by their keys.
+/// hidden, by their keys. A table of several cuts long values; -o wide has the whole of them.
 ///
 /// config view, set, unset and path are about the plugin's own configuration file: defaults of flags, everywhere or for
 /// a context and namespace. A cluster that is named like one of them: `config -- view`.
@@ -101,16 +104,38 @@ async fn show(connection: &ConnectionArgs, args: ShowArgs) -> Result<()> {
     let mut settings = effective::settings(&job_manager, &task_manager);
     settings.retain(|setting| setting.key.to_lowercase().contains(&wanted));
     let headers = ["KEY", "JOBMANAGER", "TASKMANAGER"];
-    Printer::new(args.output, "ConfigurationList", &headers, !args.no_headers).list(settings.iter(), false, ui::data)
+    // A single setting is what was asked for, however long.
+    let longest = (args.output == Format::Table && settings.len() > 1).then_some(LONGEST);
+    let lines = settings.iter().map(|setting| Line { setting, longest });
+    Printer::new(args.output, "ConfigurationList", &headers, !args.no_headers).list(lines, false, ui::data)
 }
 
-impl Item for &Setting {
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+struct Line<'a> {
+    setting: &'a Setting,
+    /// Characters of a value that are shown; `None`: all.
+    #[serde(skip)]
+    longest: Option<usize>,
+}
+
+impl Item for Line<'_> {
     fn name(&self) -> &str {
-        &self.key
+        &self.setting.key
     }
 
     fn row(&self) -> Vec<String> {
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        vec![self.key.clone(), text(&self.job_manager), text(&self.task_manager)]
+        let text = |value: &Option<String>| {
+            let value = value.clone().unwrap_or_default();
+            match self.longest.and_then(|longest| value.char_indices().nth(longest)) {
+                Some((at, _)) => format!("{}…", &value[..at]),
+                None => value,
+            }
+        };
+        vec![
+            self.setting.key.clone(),
+            text(&self.setting.job_manager),
+            text(&self.setting.task_manager),
+        ]
     }
 }

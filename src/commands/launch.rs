@@ -11,6 +11,7 @@ use crate::cluster::api::Cluster;
 use crate::cluster::holder::who;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES};
+use crate::cluster::wait::Failures;
 use crate::cluster::{deploy, wait};
 use crate::core::flink_deployment;
 use crate::core::history::Revision;
@@ -110,7 +111,8 @@ impl LaunchArgs {
     /// Prints what was done, and waits until the job runs.
     pub async fn report(&self, cluster: &Cluster, spec: &Spec, done: &str, manifests: &Manifests) -> Result<()> {
         self.told(&spec.name, done, manifests)?;
-        self.wait(cluster, &spec.name, spec.parallelism).await
+        self.wait(cluster, &spec.name, spec.parallelism, Failures::default())
+            .await
     }
 
     /// Prints what was done.
@@ -128,7 +130,7 @@ impl LaunchArgs {
         if self.is_dry_run() {
             return Ok(());
         }
-        self.wait(cluster, name, parallelism).await
+        self.wait(cluster, name, parallelism, Failures::of_old_job()).await
     }
 
     /// Prints that a cluster was resumed whose objects stay, and waits until the job runs.
@@ -137,16 +139,16 @@ impl LaunchArgs {
             return ui::data(&format!("cluster/{name} resumed (server dry run)\n"));
         }
         ui::data(&format!("cluster/{name} resumed\n"))?;
-        self.wait(cluster, name, parallelism).await
+        self.wait(cluster, name, parallelism, Failures::default()).await
     }
 
-    async fn wait(&self, cluster: &Cluster, name: &ClusterName, parallelism: u32) -> Result<()> {
+    async fn wait(&self, cluster: &Cluster, name: &ClusterName, parallelism: u32, failures: Failures) -> Result<()> {
         if self.no_wait {
             return Ok(());
         }
         let begun = Instant::now();
         let mut step = ui::Step::new(&format!("{name}: submitted"));
-        let outcome = wait::until_running(cluster, name, parallelism, self.limit(), |stage, note| {
+        let outcome = wait::until_running(cluster, name, parallelism, self.limit(), failures, |stage, note| {
             let text = format!("{name}: {stage}");
             step.update(&match note {
                 Some(note) => format!("{text} ({})", note.text),

@@ -8,7 +8,7 @@ use super::writing::WritingStep;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::savepoint;
-use crate::cluster::wait::{self, End, Sign};
+use crate::cluster::wait::{self, End, Failures, Sign};
 use crate::core::diagnosis::{Note, Observed, Stage};
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
@@ -97,7 +97,7 @@ pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
     let word = match args.goal {
         Goal::Running => {
             let parallelism = Standing::existing(&cluster, &name).await?.parallelism();
-            match wait::until_running(&cluster, &name, parallelism, limit, told).await? {
+            match wait::until_running(&cluster, &name, parallelism, limit, Failures::of_old_job(), told).await? {
                 wait::Outcome::Running { .. } => "running",
                 wait::Outcome::Finished => return Err(never(&name, "run: its job has finished")),
             }
@@ -107,12 +107,12 @@ pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
             of_end(&cluster, &name, args.goal, end)?
         }
         Goal::Suspended => {
-            wait::until_objects(&cluster, &name, limit, is_suspended).await?;
+            wait::until_objects(&cluster, &name, limit, "suspended", is_suspended).await?;
             "suspended"
         }
         Goal::Deleted => {
             let gone = |seen: &Observed| seen.job.is_none() && seen.deployment.is_none();
-            wait::until_objects(&cluster, &name, limit, gone).await?;
+            wait::until_objects(&cluster, &name, limit, "deleted", gone).await?;
             "deleted"
         }
         Goal::Savepoint => {

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{draw, table};
 use crate::core::age::age;
+use crate::core::diagnosis::CauseKind;
 use crate::core::status::{CheckpointPart, ClusterStatus, JobPart, Problem, TaskManagerPart, VertexPart};
 use crate::ui::clean;
 
@@ -262,7 +263,9 @@ fn savepoint_line(out: &mut String, status: &ClusterStatus, now: Timestamp) {
 
 fn problems(out: &mut String, problems: &[Problem]) {
     let wrong = problems.iter().any(|problem| problem.severity != "notice");
-    if !wrong {
+    // What is on its way is not well yet.
+    let on_its_way = [CauseKind::Starting, CauseKind::Terminating].map(CauseKind::id);
+    if !wrong && !problems.iter().any(|problem| on_its_way.contains(&problem.cause)) {
         line(out, "", &format!("{GOOD}Nothing is wrong.{GOOD:#}"));
     }
     for problem in problems {

@@ -124,7 +124,9 @@ fn none(cluster: &Cluster, name: &ClusterName, wanted: &Wanted) -> Error {
         "there are no Pods of cluster {:?} in namespace {namespace:?}",
         name.as_str()
     );
-    Error::new(Kind::NotFound, text).hint(format!("`kubectl flink status {name}` tells how it stands"))
+    Error::new(Kind::NotFound, text)
+        .hint(format!("`kubectl flink status {name}` tells how it stands"))
+        .absent(name)
 }
 
 /// Whether no Pod will come any more: the Job is gone, or has ended.
@@ -183,7 +185,16 @@ impl Readers {
                 continue;
             };
             let (send, lines) = mpsc::channel(AHEAD);
-            let reader = reader::Reader::new(&self.cluster, &self.wanted, pod_name, container, previous, first);
+            let restarts = restarts(pod, container);
+            let reader = reader::Reader::new(
+                &self.cluster,
+                &self.wanted,
+                pod_name,
+                container,
+                previous,
+                first,
+                restarts,
+            );
             self.tasks.spawn_local(reader.run(send));
             let shown = self.wanted.all_containers.then_some(container);
             self.fresh.push(Source {
@@ -198,22 +209,26 @@ impl Readers {
         if !self.wanted.previous {
             return Some(false);
         }
-        let status = pod.status.as_ref()?;
-        let statuses = status.container_statuses.iter().flatten();
-        let restarts = statuses
-            .filter(|status| status.name == container)
-            .map(|status| status.restart_count)
-            .max();
-        if restarts.unwrap_or(0) > 0 {
+        if restarts(pod, container).unwrap_or(0) > 0 {
             return Some(true);
         }
         // Where Pods are replaced instead of restarted, the run before is that of a Pod that has failed.
-        (status.phase.as_deref() == Some("Failed")).then_some(false)
+        (pod.status.as_ref()?.phase.as_deref() == Some("Failed")).then_some(false)
     }
 
     fn take(&mut self) -> Vec<Source> {
         std::mem::take(&mut self.fresh)
     }
+}
+
+/// How often a container was restarted, as the Pod tells.
+fn restarts(pod: &Pod, container: &str) -> Option<i32> {
+    let status = pod.status.as_ref()?;
+    let init = status.init_container_statuses.iter().flatten();
+    let own = init.chain(status.container_statuses.iter().flatten());
+    own.filter(|status| status.name == container)
+        .map(|status| status.restart_count)
+        .max()
 }
 
 /// Adds readers for Pods that come, until the Job is over and nothing more can be read.

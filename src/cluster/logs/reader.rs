@@ -59,6 +59,7 @@ impl Reader {
         container: &str,
         previous: bool,
         first: bool,
+        restarts: Option<i32>,
     ) -> Self {
         Self {
             cluster: cluster.clone(),
@@ -68,7 +69,7 @@ impl Reader {
             previous,
             first,
             place: Place::default(),
-            restarts: None,
+            restarts,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Floor in requests: a list and a watch of the Job, the Deployment, the Pods and the Events; Flink's REST has nothing
 //! to watch, so it is asked as long as the JobManager's container runs.
 
+mod failing;
 mod rest;
 mod up;
 mod watching;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::api::Cluster;
 use super::clock;
+use super::flink::Flink;
 use super::resource::{PODS, Target};
 use super::survey::with_fresh_log;
 use crate::core::diagnosis::{
@@ -20,6 +22,7 @@ use crate::core::names::ClusterName;
 use crate::core::outcome;
 use crate::error::{Error, Kind, Result};
 
+pub use failing::Failures;
 pub use rest::{Sign, until_sign};
 pub use up::{Up, until_up};
 use watching::Watching;
@@ -48,13 +51,27 @@ pub enum Outcome {
 /// Waits until all tasks of the job run. `told` hears of every step on the way.
 ///
 /// # Errors
-/// The cause when it is known that the job will not run, timed out after `timeout`, and faults of the connection that
-/// do not pass.
+/// The cause when it is known that the job will not run, or when it fails again and again, timed out after `timeout`, and
+/// faults of the connection that do not pass.
 pub async fn until_running(
     cluster: &Cluster,
     name: &ClusterName,
     parallelism: u32,
     timeout: Option<Duration>,
+    failures: Failures,
+    told: impl FnMut(&Stage, Option<&Note>),
+) -> Result<Outcome> {
+    let flink = Flink::new(cluster, name);
+    let running = running(cluster, name, parallelism, timeout, &failures, told);
+    failing::beside(&failures, &flink, name, running).await
+}
+
+async fn running(
+    cluster: &Cluster,
+    name: &ClusterName,
+    parallelism: u32,
+    timeout: Option<Duration>,
+    failures: &Failures,
     mut told: impl FnMut(&Stage, Option<&Note>),
 ) -> Result<Outcome> {
     let watching = Watching {
@@ -64,15 +81,28 @@ pub async fn until_running(
         timeout,
         poll: Some(POLL),
     };
-    let mut runs_since: Option<Instant> = None;
-    let judge = |observed: &Observed| match verdict(observed, clock::now(), &Grace::default()) {
-        Verdict::Going { stage, note } => {
-            runs_since = None;
-            told(&stage, note.as_ref());
-            None
+    let mut runs: Option<(i64, Instant)> = None;
+    let judge = |observed: &Observed| {
+        let job = observed.flink_now().job();
+        job.inspect(|job| failures.look(job));
+        match verdict(observed, clock::now(), &Grace::default()) {
+            Verdict::Going { stage, note } => {
+                runs = None;
+                told(&stage, note.as_ref());
+                None
+            }
+            Verdict::Running { .. } => {
+                // Tasks that were restarted between two looks are others.
+                let changed = job.map_or(0, |job| job.last_modification);
+                let (of, since) = *runs.get_or_insert_with(|| (changed, Instant::now()));
+                if of != changed {
+                    runs = Some((changed, Instant::now()));
+                }
+                (of == changed && since.elapsed() >= SETTLED)
+                    .then(|| verdict(observed, clock::now(), &Grace::default()))
+            }
+            end => Some(end),
         }
-        Verdict::Running { .. } if runs_since.get_or_insert_with(Instant::now).elapsed() < SETTLED => None,
-        end => Some(end),
     };
     match watching
         .until(judge, |observed| timed_out(name, observed, timeout))
@@ -186,14 +216,15 @@ pub async fn until_ended(
     }
 }
 
-/// Waits until `judge` is content with the Job and the Deployment alone.
+/// Waits until `judge` is content with the Job and the Deployment alone; `goal` says what it waits for.
 ///
 /// # Errors
-/// As [`until_ended`].
+/// Not found when there is neither and `judge` is not content with that; else as [`until_ended`].
 pub async fn until_objects(
     cluster: &Cluster,
     name: &ClusterName,
     timeout: Option<Duration>,
+    goal: &str,
     mut judge: impl FnMut(&Observed) -> bool,
 ) -> Result<()> {
     let watching = Watching {
@@ -207,10 +238,24 @@ pub async fn until_objects(
         let seconds = timeout.unwrap_or_default().as_secs();
         Error::new(
             Kind::TimedOut,
-            format!("cluster {name} is not so far after {seconds} s"),
+            format!("cluster {name} is not {goal} after {seconds} s"),
         )
+        .hint(format!("`kubectl flink status {name}` tells how it stands"))
     };
-    watching.until(|observed| judge(observed).then_some(()), late).await
+    let judge = |observed: &Observed| {
+        let gone = observed.job.is_none() && observed.deployment.is_none();
+        (judge(observed) || gone).then_some(gone)
+    };
+    let gone = watching.until(judge, late).await?;
+    if gone && goal != "deleted" {
+        let namespace = cluster.namespace();
+        return Err(Error::new(
+            Kind::NotFound,
+            format!("there is no cluster {name} in namespace {namespace}"),
+        )
+        .absent(name));
+    }
+    Ok(())
 }
 
 fn master_pod(observed: &Observed) -> Option<String> {

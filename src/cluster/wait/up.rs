@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Outcome, SETTLED, until_running};
+use super::failing::{self, Failures};
+use super::{Outcome, SETTLED, running};
 use crate::cluster::api::Cluster;
 use crate::cluster::clock;
 use crate::cluster::flink::{Flink, Reply};
@@ -12,12 +13,10 @@ use crate::core::diagnosis::{is_wrong, problems};
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 
-/// Failures of a job that comes up that are one too many: it would be restarted for ever, and always for the same cause.
-const FAILURES: usize = 3;
-/// Checkpoints that may fail before it is believed that none will succeed.
+/// Checkpoints that may fail, while the same tasks run, before it is believed that none will succeed.
 const ATTEMPTS: u32 = 3;
-/// Time between two questions whether the job has failed.
-const POLL: Duration = Duration::from_secs(1);
+/// Longer than any wait.
+const LONG: Duration = Duration::from_hours(24 * 365);
 /// Time between two questions for a checkpoint that Flink takes by itself.
 const CHECKPOINT_POLL: Duration = Duration::from_millis(500);
 
@@ -58,8 +57,9 @@ pub async fn until_up(
 ) -> Result<Up> {
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
+    let failures = Failures::default();
     let comes_up = async {
-        let outcome = until_running(cluster, name, parallelism, timeout, |stage, note| {
+        let outcome = running(cluster, name, parallelism, timeout, &failures, |stage, note| {
             told(&match note {
                 Some(note) => format!("{stage} ({})", note.text),
                 None => stage.to_string(),
@@ -76,53 +76,15 @@ pub async fn until_up(
         if let (Outcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
             let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
             told("waiting for a first checkpoint");
+            // Nobody polls the job from here on.
+            failures.suspect(job_id, timeout.unwrap_or(LONG));
             up.checkpoint_at = first_checkpoint(&flink, name, job_id, left).await?;
         }
         Ok(up)
     };
-    let outcome = tokio::select! {
-        up = comes_up => up,
-        fault = keeps_failing(&flink, name) => Err(fault),
-    };
-    match outcome {
+    match failing::beside(&failures, &flink, name, comes_up).await {
         Err(error) if error.kind == Kind::TimedOut => Err(with_cause(cluster, name, error).await),
         outcome => outcome,
-    }
-}
-
-/// Ends when the job has failed too often.
-async fn keeps_failing(flink: &Flink, name: &ClusterName) -> Error {
-    loop {
-        tokio::time::sleep(POLL).await;
-        let Ok(Reply::Answer(jobs)) = flink.jobs().await else {
-            continue;
-        };
-        let Some(job) = jobs.main_job().filter(|job| !job.is_healthy()) else {
-            continue;
-        };
-        let Ok(Reply::Answer(exceptions)) = flink.exceptions(&job.jid, 20).await else {
-            continue;
-        };
-        let failures = exceptions.newest_first();
-        if failures.len() >= FAILURES
-            && let Some(newest) = failures.first()
-        {
-            let task = newest
-                .task
-                .as_ref()
-                .map_or_else(String::new, |task| format!(" in {task}"));
-            return Error::new(
-                Kind::JobFailed,
-                format!(
-                    "the job of {name} has failed {} times since it was started, last{task}: {}",
-                    failures.len(),
-                    newest.cause
-                ),
-            )
-            .hint(format!(
-                "`kubectl flink exceptions {name}` has the traces, as long as it runs"
-            ));
-        }
     }
 }
 
@@ -151,7 +113,8 @@ async fn first_checkpoint(
 }
 
 async fn completed(flink: &Flink, name: &ClusterName, job_id: &str) -> Result<Instant> {
-    let mut attempt = 1;
+    // Of which tasks checkpoints failed, and how many. Those of a job that is restarted tell nothing of checkpoints.
+    let mut failed = (None, 0);
     loop {
         if let Ok(Reply::Answer(statistics)) = flink.checkpoints(job_id).await
             && statistics.latest.completed.is_some()
@@ -160,15 +123,31 @@ async fn completed(flink: &Flink, name: &ClusterName, job_id: &str) -> Result<In
         }
         match operation::checkpoint(flink, job_id, "CONFIGURED", |_| {}).await {
             Ok(_) => return Ok(Instant::now()),
-            Err(error) if error.kind == Kind::JobFailed && attempt < ATTEMPTS => attempt += 1,
             Err(error) if error.kind == Kind::JobFailed => {
-                return Err(error.context(format!("the job of {name} runs, but completes no checkpoint")));
+                let run = healthy_since(flink).await;
+                failed = match (run, failed) {
+                    (None, _) => (None, 0),
+                    (run, (before, times)) if run == before => (run, times + 1),
+                    (run, _) => (run, 1),
+                };
+                if failed.1 >= ATTEMPTS {
+                    return Err(error.context(format!("the job of {name} runs, but completes no checkpoint")));
+                }
             }
             // Before 1.17 none can be asked for, and one that is away may be back.
             Err(error) => tracing::debug!(%error, "no checkpoint was asked for"),
         }
         tokio::time::sleep(CHECKPOINT_POLL).await;
     }
+}
+
+/// When the tasks began to run that run now; `None`: not all of them do.
+async fn healthy_since(flink: &Flink) -> Option<i64> {
+    let Ok(Reply::Answer(jobs)) = flink.jobs().await else {
+        return None;
+    };
+    let job = jobs.main_job().filter(|job| job.is_healthy())?;
+    Some(job.last_modification)
 }
 
 /// Adds to a time limit what seems to be wrong.

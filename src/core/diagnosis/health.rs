@@ -147,7 +147,12 @@ fn idle(observed: &Observed) -> Option<Cause> {
     for end in observed.pods_of(Role::TaskManager).filter_map(ends::of) {
         let pod = pods::who(end.pod, Role::TaskManager);
         // They give up looking for a JobManager after five minutes: taskmanager.registration.timeout.
-        cause = cause.evidence(format!("{pod} ended {} times since", end.times));
+        let times = if end.times == 1 {
+            "once"
+        } else {
+            &format!("{} times", end.times)
+        };
+        cause = cause.evidence(format!("{pod} has ended {times}"));
     }
     Some(cause)
 }

@@ -261,13 +261,8 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
         }
     }
     if matches!(job.state, JobState::Restarting | JobState::Failing) {
-        let since = job
-            .changed()
-            .map_or(0, |since| now.duration_since(since).as_secs().max(0));
-        let text = format!(
-            "the job is {} for {since} s: its tasks fail, or find no slots",
-            job.state
-        );
+        // Without a time: each second would be another line of progress.
+        let text = format!("the job is {}: its tasks fail, or find no slots", job.state);
         let cause = Cause::new(CauseKind::Restarting, text);
         return Some(cause.hint("the exception is in the JobManager's log: kubectl flink why"));
     }
