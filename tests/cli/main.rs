@@ -5,6 +5,7 @@
 
 mod answer;
 mod call;
+mod causes;
 mod change;
 mod complete;
 mod connect;
@@ -39,6 +40,7 @@ mod registry;
 mod releases;
 mod sandbox;
 mod scale;
+mod scene;
 mod schema;
 mod server;
 mod session;

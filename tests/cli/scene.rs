@@ -1,0 +1,208 @@
+//! What an API server, and a Flink behind it, have of a cluster `demo`: one look at it, as `status` and `why` ask.
+
+use serde_json::{Value, json};
+
+use crate::objects::minutes_ago;
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{get, json as answer, status, text};
+
+pub const CORE: &str = "/api/v1/namespaces/default";
+pub const PODS: &str = "/api/v1/namespaces/default/pods";
+pub const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
+
+/// The job that Flink tells of.
+pub const JOB: &str = "5da11d271bfd178c970e0bcb3c48d706";
+
+/// What there is of it.
+#[derive(Default)]
+pub struct Scene {
+    pub conditions: Vec<Value>,
+    pub pods: Vec<Value>,
+    pub events: Vec<Value>,
+    pub log: Option<(&'static str, String)>,
+    /// Put over the Job.
+    pub job: Value,
+    /// Put over the Deployment.
+    pub deployment: Value,
+    /// The object that is missing: `job`, `deployment` or `service`.
+    pub absent: &'static str,
+    /// Flink's replies by path, over those of a job that is well; none: it does not answer.
+    pub flink: Option<Value>,
+}
+
+/// Puts `more` over `whole`, objects into objects.
+fn put_over(whole: &mut Value, more: &Value) {
+    match more {
+        Value::Object(more) => more.iter().for_each(|(key, more)| put_over(&mut whole[key], more)),
+        Value::Null => {}
+        other => *whole = other.clone(),
+    }
+}
+
+impl Scene {
+    /// Scripts one look at it.
+    pub fn script(&self, sandbox: &Sandbox) {
+        let server = &sandbox.server;
+        let meta = |component: &str| {
+            json!({"name": format!("demo-{component}"), "namespace": "default", "uid": component,
+                "creationTimestamp": minutes_ago(30), "labels": {"app": "demo", "component": component},
+                "annotations": {"kubectl-flink/revision": "3", "kubectl-flink/parallelism": "2"}})
+        };
+        let template = json!({"spec": {"containers": [{"name": "flink-master", "image": "shop:2.3.0", "args": ["standalone-job"]}]}});
+        let mut job = json!({"metadata": meta("master"), "spec": {"template": template}, "status": {"conditions": self.conditions}});
+        put_over(&mut job, &self.job);
+        let mut deployment = json!({"metadata": meta("task-manager"),
+            "spec": {"replicas": 1, "selector": {}, "template": template}, "status": {"readyReplicas": 1}});
+        put_over(&mut deployment, &self.deployment);
+        let service = json!({"metadata": {"name": "demo-master"}});
+        for (what, path, object) in [
+            ("job", "/apis/batch/v1/namespaces/default/jobs/demo-master", &job),
+            (
+                "deployment",
+                "/apis/apps/v1/namespaces/default/deployments/demo-task-manager",
+                &deployment,
+            ),
+            ("service", "/api/v1/namespaces/default/services/demo-master", &service),
+        ] {
+            server.expect(get(path)).answer(if self.absent == what {
+                status(404, "NotFound", "not found")
+            } else {
+                answer(object)
+            });
+        }
+        server
+            .expect(get(PODS))
+            .answer(answer(&json!({"metadata": {}, "items": self.pods})));
+        server
+            .expect(get(&format!("{CORE}/events")).query("fieldSelector", "type=Warning"))
+            .answer(answer(&json!({"metadata": {}, "items": self.events})));
+        server
+            .expect(get(&format!("{CORE}/configmaps/demo-history")))
+            .answer(status(404, "NotFound", "configmaps \"demo-history\" not found"));
+        self.script_flink(sandbox);
+        if let Some((pod, log)) = &self.log {
+            server.expect(get(&format!("{PODS}/{pod}/log"))).answer(text(200, log));
+        }
+    }
+
+    fn script_flink(&self, sandbox: &Sandbox) {
+        let server = &sandbox.server;
+        let Some(replies) = &self.flink else {
+            for path in ["overview", "jobs/overview"] {
+                server.expect(get(&format!("{FLINK}/{path}"))).answer(status(
+                    503,
+                    "ServiceUnavailable",
+                    "no endpoints available for service \"demo-master\"",
+                ));
+            }
+            return;
+        };
+        let mut all = json!({
+            "overview": {"taskmanagers": 1, "slots-total": 2, "slots-available": 0, "flink-version": "2.3.0"},
+            "jobs/overview": {"jobs": [{"jid": JOB, "name": "orders", "state": "RUNNING", "start-time": millis_ago(20 * 60),
+                "last-modification": millis_ago(19 * 60), "tasks": {"total": 4, "running": 4}}]},
+            "metrics": [{"id": "numRestarts", "value": "0"}],
+            "checkpoints": {"counts": {"completed": 3}, "latest": {"completed": {"id": 3, "external_path": "s3://b/chk-3"}}},
+            "checkpoints/config": {"mode": "exactly_once", "interval": 60000, "timeout": 600_000},
+            "exceptions": {"exceptionHistory": {"entries": []}},
+            "": {"jid": JOB, "name": "orders", "state": "RUNNING", "timestamps": {"RUNNING": millis_ago(19 * 60)},
+                "vertices": [{"id": "v1", "name": "Source", "parallelism": 2}, {"id": "v2", "name": "Sink", "parallelism": 2}]},
+            "vertices/v1/subtasks/metrics": [],
+            "vertices/v2/subtasks/metrics": [],
+            "taskmanagers": {"taskmanagers": [{"id": "10.0.0.2:6122-a", "slotsNumber": 2}]},
+        });
+        put_over(&mut all, replies);
+        for (path, reply) in all.as_object().unwrap() {
+            let path = match path.as_str() {
+                "" => format!("jobs/{JOB}"),
+                "overview" | "jobs/overview" | "taskmanagers" => path.clone(),
+                of_job => format!("jobs/{JOB}/{of_job}"),
+            };
+            server.expect(get(&format!("{FLINK}/{path}"))).answer(answer(reply));
+        }
+    }
+
+    /// What `why` says of it.
+    pub fn why(&self) -> Outcome {
+        let sandbox = Sandbox::new();
+        self.script(&sandbox);
+        sandbox.run(&["why", "demo", "-ojson"])
+    }
+}
+
+/// A Pod.
+pub fn pod(name: &str, component: &str, status: &Value) -> Value {
+    let owner = if component == "master" {
+        json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "demo-master", "uid": "master", "controller": true}])
+    } else {
+        json!([])
+    };
+    json!({"metadata": {"name": name, "uid": name, "creationTimestamp": minutes_ago(20), "ownerReferences": owner,
+            "labels": {"app": "demo", "component": component}},
+        "spec": {"nodeName": "node1", "containers": [{"name": "flink-master", "image": "shop:2.3.0"}]}, "status": status})
+}
+
+/// Status of a Pod whose container stands so.
+pub fn container(phase: &str, state: &Value, last: &Value, restarts: u32) -> Value {
+    json!({"phase": phase, "conditions": [{"type": "PodScheduled", "status": "True"}],
+        "containerStatuses": [{"name": "flink-master", "image": "x", "imageID": "", "ready": false,
+            "restartCount": restarts, "state": state, "lastState": last}]})
+}
+
+/// There is one JobManager.
+pub fn jobmanager(status: &Value) -> Scene {
+    Scene {
+        pods: vec![pod("demo-master-x7k2p", "master", status)],
+        ..Scene::default()
+    }
+}
+
+/// The JobManager waits.
+pub fn waiting(reason: &str, message: &str) -> Scene {
+    jobmanager(&container(
+        "Pending",
+        &json!({"waiting": {"reason": reason, "message": message}}),
+        &json!({}),
+        0,
+    ))
+}
+
+/// The JobManager ended with `code`, and the Job failed by it; its log is `log`.
+pub fn ended(code: i32, log: &str) -> Scene {
+    let state = json!({"terminated": {"exitCode": code, "reason": "Error", "finishedAt": minutes_ago(1)}});
+    let log = format!(
+        "2026-01-01 10:00:00,000 ERROR org.apache.flink.runtime.entrypoint.ClusterEntrypoint [] - Could not start.\n{log}\n"
+    );
+    Scene {
+        conditions: vec![
+            json!({"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": format!("exit code {code}")}),
+        ],
+        log: Some(("demo-master-x7k2p", log)),
+        ..jobmanager(&container("Failed", &state, &json!({}), 0))
+    }
+}
+
+/// Its Pods are refused.
+pub fn refused(message: &str) -> Scene {
+    Scene {
+        events: vec![
+            json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Job", "name": "demo-master", "uid": "master"},
+            "reason": "FailedCreate", "message": format!("Error creating: {message}"), "type": "Warning",
+            "firstTimestamp": minutes_ago(5), "lastTimestamp": minutes_ago(1)}),
+        ],
+        ..Scene::default()
+    }
+}
+
+/// Its Pod has no node.
+pub fn unscheduled(message: &str) -> Scene {
+    jobmanager(
+        &json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": message, "lastTransitionTime": minutes_ago(5)}]}),
+    )
+}
+
+/// A time of Flink's.
+pub fn millis_ago(seconds: i64) -> i64 {
+    k8s_openapi::jiff::Timestamp::now().as_millisecond() - seconds * 1000
+}
