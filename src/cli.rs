@@ -239,8 +239,12 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
         if reads {
             return Error::new(Kind::Interrupted, "");
         }
-        Error::new(Kind::Interrupted, "interrupted; what was begun goes on in the cluster")
-            .hint("the same command goes on where this one stopped")
+        let at = ui::last_step().map_or_else(String::new, |step| format!(" at: {step}"));
+        Error::new(
+            Kind::Interrupted,
+            format!("interrupted{at}; what was begun goes on in the cluster"),
+        )
+        .hint("the same command goes on where this one stopped")
     };
     #[cfg(unix)]
     let terminated = async {

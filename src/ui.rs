@@ -199,6 +199,9 @@ pub fn confirm(question: &str, yes: bool) -> Result<()> {
     }
 }
 
+/// The text of the step under way, or of the last one.
+static LAST_STEP: Mutex<String> = Mutex::new(String::new());
+
 /// One step of a command in progress: a spinner on a terminal, a line for each change of its text elsewhere.
 pub struct Step {
     spinner: Option<ProgressBar>,
@@ -232,6 +235,9 @@ impl Step {
             return;
         }
         text.clone_into(&mut self.said);
+        if let Ok(mut last) = LAST_STEP.lock() {
+            text.clone_into(&mut last);
+        }
         match &self.spinner {
             Some(bar) => bar.set_message(clean(text)),
             None => note(text),
@@ -249,6 +255,16 @@ impl Step {
             None => {}
         }
     }
+}
+
+/// What the last step told last, for who interrupts it.
+#[must_use]
+pub fn last_step() -> Option<String> {
+    LAST_STEP
+        .lock()
+        .ok()
+        .map(|last| last.clone())
+        .filter(|last| !last.is_empty())
 }
 
 impl Drop for Step {

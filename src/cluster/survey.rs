@@ -14,7 +14,7 @@ use super::flink::Flink;
 use super::flink_metrics::Depth;
 use super::ledger::Ledger;
 use super::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
-use crate::core::diagnosis::{Cause, LogCause, Observed, PodContainer, last_line, root_cause};
+use crate::core::diagnosis::{Cause, CauseKind, LogCause, Observed, PodContainer, last_line, root_cause};
 use crate::core::history::History;
 use crate::core::live::Snapshot;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
@@ -191,7 +191,7 @@ async fn with_looks(cluster: &Cluster, cause: Cause, looks: u32) -> Cause {
         }
     }
     match last {
-        Some(line) if cause.ended() => cause.with_last_line(&line),
+        Some(line) if cause.ended() || cause.kind == CauseKind::Unregistered => cause.with_last_line(&line),
         _ => cause,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::objects::{has_no_other_cluster, minutes_ago};
+use crate::objects::{deployment_row, deployment_table, has_no_other_cluster, job_row, job_table, minutes_ago};
 use crate::sandbox::Sandbox;
 use crate::scene::{CORE, FLINK, PODS, Scene, container, jobmanager, pod, waiting};
 use crate::server::{get, json as answer, post, status, text};
@@ -135,6 +135,61 @@ fn logs_are_in_the_order_of_time_and_searched() {
         "jobmanager/a first\ntaskmanager/b second\njobmanager/a third\ntaskmanager/b fourth\n"
     );
     assert_eq!(run(&["--grep", "^fi", "--no-prefix"]), "first\n");
+}
+
+/// CPU and memory of clusters and Pods, as metrics.k8s.io tells them.
+#[test]
+fn top_has_cpu_and_memory_where_there_are_metrics() {
+    let usage = |pod: &str, cpu: &str, memory: &str| {
+        json!({"metadata": {"name": pod, "namespace": "default", "labels": {"app": "demo", "component": "x"}},
+            "timestamp": "2026-01-01T10:00:00Z", "window": "15s",
+            "containers": [{"name": "flink", "usage": {"cpu": cpu, "memory": memory}}]})
+    };
+    let metrics = json!({"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {},
+        "items": [usage("demo-master-a", "120000000n", "512Mi"), usage("demo-task-manager-b", "1380m", "1536Mi")]});
+    for (arguments, words) in [
+        (&["top"][..], &["1500m", "2 GiB"][..]),
+        (
+            &["top", "demo"],
+            &[
+                "demo-master-a",
+                "120m",
+                "512 MiB",
+                "demo-task-manager-b",
+                "1380m",
+                "1.5 GiB",
+            ],
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        let (one, tasks) = (
+            job_row("default", "demo", "Running"),
+            deployment_row("default", "demo", "1/1"),
+        );
+        server
+            .expect(get("/apis/batch/v1/namespaces/default/jobs"))
+            .answer(answer(&job_table(&[one])));
+        server
+            .expect(get("/apis/apps/v1/namespaces/default/deployments"))
+            .answer(answer(&deployment_table(&[tasks])));
+        server
+            .expect(
+                get("/apis/metrics.k8s.io/v1beta1/namespaces/default/pods")
+                    .query("labelSelector", "component in (master,task-manager)"),
+            )
+            .answer(answer(&metrics));
+        server.expect(get(&format!("{FLINK}/*"))).often().answer(status(
+            503,
+            "ServiceUnavailable",
+            "no endpoints available",
+        ));
+        let outcome = sandbox.run(arguments);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        for word in words {
+            assert!(outcome.stdout.contains(word), "{word}: {outcome}");
+        }
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod image_login;
 mod image_look;
 mod image_place;
 mod inout;
+mod interrupt;
 mod krew;
 mod list;
 mod list_faults;

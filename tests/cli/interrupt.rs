@@ -1,0 +1,55 @@
+//! Ctrl-C while Flink writes a savepoint: it says what goes on in the cluster, and the trigger is in the history.
+
+#![cfg(unix)]
+
+use serde_json::{Value, json as tree};
+
+use crate::change::{FLINK, HISTORY, ID, made, reads, runs};
+use crate::sandbox::Sandbox;
+use crate::server::{get, json, post, put, text};
+
+#[test]
+fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
+    for (command, path) in [("savepoint", "savepoints"), ("stop", "stop"), ("suspend", "stop")] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        reads(server, &made(&tree!([])));
+        runs(server);
+        let written = json(&tree!({"metadata": {"resourceVersion": "6"}}));
+        server.expect(put(HISTORY)).answer(written.clone());
+        server.expect(put(HISTORY)).often().answer(written);
+        server
+            .expect(post(&format!("{FLINK}/jobs/{ID}/{path}")))
+            .answer(text(202, "{}"));
+        let going = json(&tree!({"status": {"id": "IN_PROGRESS"}, "operation": null}));
+        let status = || get(&format!("{FLINK}/jobs/{ID}/savepoints/*"));
+        server.expect(status()).answer(going.clone());
+        server.expect(status()).often().answer(going);
+        let outcome = sandbox.run_and_interrupt(&[command, "demo"], "");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(130), ""), "{outcome}");
+        for words in [
+            "writing a savepoint; what was begun goes on in the cluster",
+            "hint: the same command goes on where this one stopped",
+        ] {
+            assert!(outcome.stderr.contains(words), "{words}: {outcome}");
+        }
+
+        // What Flink was asked for was in the history before, so that the repetition finds it.
+        let requests = server.requests();
+        let place = |path: &str| {
+            requests
+                .iter()
+                .position(|request| request.path.ends_with(path))
+                .unwrap()
+        };
+        let (kept, asked) = (place("demo-history"), place(path));
+        let kept = requests[kept + 1..asked]
+            .iter()
+            .find(|request| request.path == HISTORY)
+            .unwrap();
+        let history: Value = serde_json::from_slice(&kept.body).unwrap();
+        let savepoints: Value = serde_json::from_str(history["data"]["savepoints"].as_str().unwrap()).unwrap();
+        let body: Value = serde_json::from_slice(&requests[asked].body).unwrap();
+        assert_eq!(savepoints[0]["triggerId"], body["triggerId"], "{outcome}");
+    }
+}
