@@ -216,6 +216,8 @@ fn warning(kind: &str, name: &str, reason: &str, message: &str) -> Value {
 }
 
 /// What only objects, Pods and Events tell.
+// One table, a row for each cause.
+#[allow(clippy::too_many_lines)]
 fn of_objects() -> Vec<(&'static str, Scene)> {
     let container_status =
         json!({"name": "flink-master", "image": "x", "imageID": "", "ready": false, "restartCount": 0});

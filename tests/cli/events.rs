@@ -77,6 +77,7 @@ fn a_cluster_that_never_was_has_no_events() {
     let sandbox = Sandbox::new();
     cluster(&sandbox, false);
     sandbox.server.expect(get(EVENTS)).answer(page(&[], "1", ""));
+    crate::objects::has_no_other_cluster(&sandbox.server);
     let outcome = sandbox.run(&["events", "demo"]);
     assert_eq!(outcome.code, Some(3), "{outcome}");
     assert!(

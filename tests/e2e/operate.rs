@@ -46,6 +46,7 @@ fn a_running_cluster_is_looked_at_suspended_resumed_and_stopped() {
     let savepoint = savepoints_and_checkpoints(&place, &first_job);
     looks(&place, &first_job);
     parts(&place);
+    with_the_printed_role(&place);
 
     // By the other way to Flink, which needs no proxy.
     for way in ["port-forward", "proxy"] {
@@ -82,7 +83,10 @@ fn a_running_cluster_is_looked_at_suspended_resumed_and_stopped() {
     let job = place.job_id("demo");
     let body = json!({"target-directory": "file:///storage/unread", "cancel-job": false});
     place.post("demo", &format!("jobs/{job}/savepoints"), &body);
-    let stopped = place.flink(&["stop", "demo"]).ok().within(Duration::from_secs(200));
+    let stopped = place
+        .flink(&["stop", "demo", "--drain"])
+        .ok()
+        .within(Duration::from_secs(200));
     let path = stopped.stdout.trim().to_owned();
     assert!(is_written(&place, &path), "{stopped}");
     place
@@ -256,6 +260,14 @@ fn looks(place: &Place, job: &str) {
         (&json!("RUNNING"), &json!(0)),
         "{list}"
     );
+    // Not on a terminal a watch is one look below the other, without control characters.
+    let watch = place.start(&["status", "demo", "--watch", "--interval", "500ms"]);
+    std::thread::sleep(Duration::from_secs(5));
+    watch.signal("INT");
+    let watched = place.note(watch.end()).exits(130);
+    let looks = watched.stdout.matches("Nothing is wrong.").count();
+    assert!(looks > 1 && !watched.stdout.contains('\u{1b}'), "{watched}");
+
     let top = place.flink(&["top"]).ok().stdout;
     assert!(
         top.lines()
@@ -335,6 +347,46 @@ fn parts(place: &Place) {
     let checks = doctor["items"].as_array().unwrap();
     assert!(checks.iter().all(|check| check["severity"] != "critical"), "{doctor}");
     assert!(checks.iter().any(|check| check["check"] == "storage"), "{doctor}");
+}
+
+/// What `doctor --rbac` prints is enough, also where Flink can be reached by a port-forward alone.
+fn with_the_printed_role(place: &Place) {
+    let printed = place
+        .flink(&["doctor", "--rbac", "--subject", "ServiceAccount:operator"])
+        .ok();
+    place.kubectl(&["create", "serviceaccount", "operator"]);
+    place.apply(&printed.stdout);
+    let operator = format!("--as=system:serviceaccount:{}:operator", place.namespace);
+    let run = |command: &[&str], access: &str| place.flink(&[command, &[&operator, access]].concat());
+    for command in [
+        &["events", "demo"][..],
+        &["logs", "demo", "--tail=2"],
+        &["checkpoint", "demo"],
+    ] {
+        run(command, "--access=auto").ok();
+    }
+    let doctor = run(&["doctor", "demo"], "--access=proxy").ok();
+    assert!(doctor.stdout.contains("rights are there"), "{doctor}");
+
+    let mut role = place.object("role/kubectl-flink");
+    let proxy = |rule: &Value| rule["resources"].to_string().contains("services/proxy");
+    role["rules"].as_array_mut().unwrap().retain(|rule| !proxy(rule));
+    place.apply(&role.to_string());
+    // The API server learns of it a moment later.
+    soon("the proxy is forbidden", || {
+        let told = parsed(&run(&["status", "demo", "-ojson"], "--access=proxy").ok());
+        told["job"].is_null().then_some(())
+    });
+    run(&["checkpoint", "demo"], "--access=proxy")
+        .exits(4)
+        .tells(&["services/proxy", "--access port-forward"]);
+    for access in ["--access=auto", "--access=port-forward"] {
+        let told = parsed(&run(&["status", "demo", "-ojson"], access).ok());
+        assert_eq!(told["job"]["state"], "RUNNING", "{access}: {told}");
+    }
+    let list = parsed(&run(&["list", "--live", "-ojson"], "--access=auto").ok());
+    assert_eq!(list["items"][0]["live"]["state"], "RUNNING", "{list}");
+    run(&["checkpoint", "demo"], "--access=auto").ok();
 }
 
 #[test]

@@ -227,8 +227,21 @@ fn what_flink_fails_by_is_named_first() {
     broken(&place, "killed", &[], |items| {
         container(&mut items[2])["resources"] = json!({"limits": {"memory": "60Mi"}, "requests": {"memory": "60Mi"}});
     });
+    // TaskManagers that cannot reach the JobManager, and such without memory for what goes between them.
+    broken(&place, "unknown", &[], |items| {
+        pod(&mut items[2])["hostAliases"] = json!([{"ip": "192.0.2.1", "hostnames": ["unknown-master"]}]);
+    });
+    let buffers = [
+        "-D",
+        "taskmanager.memory.network.min=64k",
+        "-D",
+        "taskmanager.memory.network.max=64k",
+    ];
+    broken(&place, "buffers", &buffers, |_| {});
     check("slots", "too-few-slots", &["2 are needed"]);
     check("killed", "memory-configuration", &["60Mi", "--taskmanager-memory"]);
+    check("buffers", "network-buffers", &["taskmanager.memory.network"]);
+    check("unknown", "taskmanagers-unregistered", &["unknown-master"]);
 
     let often = [
         "-D",

@@ -124,7 +124,7 @@ pub async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> 
 }
 
 fn target(cluster: &Cluster, pod: &str) -> Target {
-    Target::object("create", PODS, cluster.namespace(), pod).subresource("portforward")
+    Target::object("get", PODS, cluster.namespace(), pod).subresource("portforward")
 }
 
 #[derive(Deserialize)]

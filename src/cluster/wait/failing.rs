@@ -130,3 +130,76 @@ fn place(failure: &Exception) -> String {
     let task = failure.task.as_ref();
     task.map_or_else(String::new, |task| format!(" in {task}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::flink_rest::exceptions::Exceptions;
+
+    fn failures(traces: &[&str]) -> Vec<Exception> {
+        let entries = traces.iter().enumerate().map(|(at, trace)| {
+            json!({"exceptionName": "x", "stacktrace": trace, "timestamp": at + 1, "taskName": "keys (1/1)"})
+        });
+        let entries: Vec<_> = entries.collect();
+        let told: Exceptions = serde_json::from_value(json!({"exceptionHistory": {"entries": entries}})).unwrap();
+        told.newest_first()
+    }
+
+    #[test]
+    fn state_that_cannot_be_restored_is_fatal_at_once_and_all_else_only_again_and_again() {
+        let name = ClusterName::new("demo").unwrap();
+        let state = failures(&[
+            "java.lang.RuntimeException: Error while getting state\nCaused by: org.apache.flink.util.StateMigrationException: For heap backends, the new state serializer (a) must not be incompatible with the old state serializer (b).",
+        ]);
+        let error = fatal(&name, &state[0]).unwrap();
+        assert_eq!(error.kind, Kind::JobFailed);
+        assert!(
+            error.message.starts_with(
+                "the job of demo cannot go on from its savepoint in keys (1/1): StateMigrationException: For heap"
+            ),
+            "{}",
+            error.message
+        );
+        assert!(error.hints[0].contains("does not fit"), "{:?}", error.hints);
+
+        let trace = "java.lang.IllegalStateException: no order\n\tat com.shop.Job.run(Job.java:7)";
+        let often = failures(&[trace; FAILURES]);
+        let all: Vec<&Exception> = often.iter().collect();
+        assert!(fatal(&name, all[0]).is_none());
+        assert!(repeated(&name, &all[1..]).is_none());
+        let error = repeated(&name, &all).unwrap();
+        assert!(
+            error.message.ends_with(
+                "has failed 3 times since it was started, last in keys (1/1): IllegalStateException: no order"
+            ),
+            "{}",
+            error.message
+        );
+    }
+
+    #[test]
+    fn exceptions_are_asked_for_only_of_a_job_that_shows_a_failure() {
+        let job = |state: &str, running: u32| -> JobOverview {
+            let tasks = json!({"total": 2, "running": running});
+            serde_json::from_value(json!({"jid": "a", "state": state, "tasks": tasks})).unwrap()
+        };
+        let failures = Failures::default();
+        for going_up in [
+            job("CREATED", 0),
+            job("RUNNING", 0),
+            job("RUNNING", 1),
+            job("RUNNING", 2),
+        ] {
+            failures.look(&going_up);
+            assert_eq!(failures.suspected(), None);
+        }
+        // Tasks that ran do so no more: the state between was not seen.
+        failures.look(&job("RUNNING", 1));
+        assert_eq!(failures.suspected().as_deref(), Some("a"));
+        let failures = Failures::default();
+        failures.look(&job("RESTARTING", 0));
+        assert_eq!(failures.suspected().as_deref(), Some("a"));
+    }
+}

@@ -63,7 +63,7 @@ pub async fn until_running(
 ) -> Result<Outcome> {
     let flink = Flink::new(cluster, name);
     let running = running(cluster, name, parallelism, timeout, &failures, told);
-    failing::beside(&failures, &flink, name, running).await
+    Box::pin(failing::beside(&failures, &flink, name, running)).await
 }
 
 async fn running(

@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 /// Checkpoints that may fail, while the same tasks run, before it is believed that none will succeed.
 const ATTEMPTS: u32 = 3;
 /// Longer than any wait.
-const LONG: Duration = Duration::from_hours(24 * 365);
+const LONG: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Time between two questions for a checkpoint that Flink takes by itself.
 const CHECKPOINT_POLL: Duration = Duration::from_millis(500);
 
@@ -82,7 +82,7 @@ pub async fn until_up(
         }
         Ok(up)
     };
-    match failing::beside(&failures, &flink, name, comes_up).await {
+    match Box::pin(failing::beside(&failures, &flink, name, comes_up)).await {
         Err(error) if error.kind == Kind::TimedOut => Err(with_cause(cluster, name, error).await),
         outcome => outcome,
     }

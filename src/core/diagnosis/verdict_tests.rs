@@ -328,7 +328,7 @@ fn notes_of_a_job_that_does_not_get_going() {
     assert!(
         note(&observed, "restarting")
             .text
-            .starts_with("the job is RESTARTING for 25 s")
+            .starts_with("the job is RESTARTING: its tasks fail")
     );
 }
 

@@ -39,6 +39,7 @@ const fn want(group: &'static str, resource: &'static str, verb: &'static str, c
 const LOOK: &str = "status, why, top and all that change a cluster";
 const MAKE: &str = "create, resume, savepoint-resume, run";
 const END: &str = "delete, savepoint-resume";
+const FORWARD: &str = "ui, and where services/proxy is not allowed";
 const HISTORY: &str = "all that change a cluster";
 
 /// All rights, each once.
@@ -85,12 +86,9 @@ pub const RIGHTS: &[Right] = &[
     ),
     need("", "services/proxy", "patch", "cancel"),
     want("", "services/proxy", "update", "scale: in place"),
-    want(
-        "",
-        "pods/portforward",
-        "create",
-        "ui, and where services/proxy is not allowed",
-    ),
+    // It goes through a WebSocket, which begins with a GET: seen with 1.34. Kubernetes 1.35 asks for create as well.
+    want("", "pods/portforward", "get", FORWARD),
+    want("", "pods/portforward", "create", FORWARD),
     want("", "configmaps", "get", HISTORY),
     want("", "configmaps", "list", "delete, doctor"),
     want("", "configmaps", "create", HISTORY),
