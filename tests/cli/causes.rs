@@ -278,9 +278,16 @@ fn of_objects() -> Vec<(&'static str, Scene)> {
                 ..jobmanager(&container("Running", &running(1), &terminated(143, 1), 2))
             },
         ),
+        // Flink ended itself: a probe that failed meanwhile is no cause.
         (
             "taskmanager-ended",
             Scene {
+                events: vec![warning(
+                    "Pod",
+                    "demo-task-manager-b",
+                    "Unhealthy",
+                    "Liveness probe failed: dial tcp 10.0.0.2:6122: connect: connection refused",
+                )],
                 log: Some(("demo-task-manager-b", String::new())),
                 ..with_taskmanager(&container("Running", &running(1), &terminated(239, 1), 4))
             },

@@ -23,6 +23,11 @@ impl End<'_> {
         self.state.reason.as_deref() == Some("OOMKilled")
     }
 
+    /// Whether it ended by SIGKILL or SIGTERM.
+    pub(super) fn is_killed(&self) -> bool {
+        matches!(self.state.exit_code, 137 | 143)
+    }
+
     fn finished(&self) -> Option<Timestamp> {
         self.state.finished_at.as_ref().map(|t| t.0)
     }

@@ -2,7 +2,7 @@
 //!
 //! [`super::verdict`] asks whether a cluster comes up; here it is asked what keeps it from running well.
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::flink::{JobOverview, JobState};
@@ -79,6 +79,11 @@ fn probed(observed: &Observed, cause: &mut Cause) {
         return;
     }
     let Some(of) = &cause.log_of else { return };
+    // Flink ends by other codes where it ends itself, and a probe that fails meanwhile is no cause.
+    let killed = |pod: &Pod| pods::name(pod) == of.pod && ends::of(pod).is_some_and(|end| end.is_killed());
+    if !observed.pods.values().any(killed) {
+        return;
+    }
     let failed = observed
         .events_of("Pod", &of.pod)
         .rev()
