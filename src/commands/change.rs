@@ -7,8 +7,9 @@ use k8s_openapi::jiff::Timestamp;
 use super::change_plan::{Plan, Reason};
 use super::image_look::{self, Look};
 use super::launch::LaunchArgs;
+use super::made::OutputArgs;
 use super::spec_args;
-use super::standing::Standing;
+use super::standing::{Situation, Standing};
 use super::transaction::{self, Drive};
 use super::wanted::Wanted;
 use super::writing::{SavepointFormat, all_run};
@@ -45,6 +46,8 @@ pub struct ChangeArgs {
     /// Go on with the operation of somebody whose heartbeat has stopped
     #[arg(long)]
     pub take_over: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
     #[command(flatten)]
     pub(super) keep: KeepArgs,
 }
@@ -88,6 +91,7 @@ impl ChangeArgs {
             dry_run: launch.is_dry_run(),
             yes: false,
             take_over: false,
+            output: launch.output,
             keep: launch.keep.clone(),
         }
     }
@@ -120,29 +124,54 @@ pub async fn change(
     how: &ChangeArgs,
     command: &str,
 ) -> Result<()> {
-    Box::pin(carry_out(cluster, standing, wanted, how, command)).await
+    Box::pin(async {
+        let Some(mut standing) = unless_left_behind(cluster, standing, &wanted, how, command).await? else {
+            return Ok(());
+        };
+        let situation = standing.situation().await?;
+        carry_out(cluster, standing, situation, wanted, how, command).await
+    })
+    .await
 }
 
-async fn carry_out(
+/// Goes on with an operation of the same command that was left behind for the same version: `None`. Gives the cluster
+/// back where there is none.
+///
+/// # Errors
+/// Conflict when somebody else is at the cluster, or another operation is not over.
+pub async fn unless_left_behind(
     cluster: &Cluster,
     mut standing: Standing,
+    wanted: &Wanted,
+    how: &ChangeArgs,
+    command: &str,
+) -> Result<Option<Standing>> {
+    let name = standing.name.clone();
+    let Some(journal) = lock::unattended(&mut standing.ledger, &name, how.take_over).await? else {
+        return Ok(Some(standing));
+    };
+    if !transaction::is_same(&standing, &journal, wanted, command) {
+        return Err(lock::unfinished(&name, &journal));
+    }
+    transaction::go_on(cluster, standing, &journal, how).await?;
+    Ok(None)
+}
+
+/// [`change`] of a cluster that is free, and whose situation is known.
+pub async fn carry_out(
+    cluster: &Cluster,
+    mut standing: Standing,
+    situation: Situation,
     mut wanted: Wanted,
     how: &ChangeArgs,
     command: &str,
 ) -> Result<()> {
     let name = standing.name.clone();
-    if let Some(journal) = lock::unattended(&mut standing.ledger, &name, how.take_over).await? {
-        if !transaction::is_same(&standing, &journal, &wanted, command) {
-            return Err(lock::unfinished(&name, &journal));
-        }
-        return transaction::go_on(cluster, standing, &journal, how).await;
-    }
-    let situation = standing.situation().await?;
     let plan = match Plan::make(cluster, &standing, situation, &wanted, how).await? {
         Ok(plan) => plan,
-        Err(Reason::NothingDiffers) => {
+        Err(Reason::NothingDiffers(objects)) => {
             ui::note(&format!("{name} is so already: nothing differs"));
-            return ui::data(&format!("cluster/{name} unchanged\n"));
+            return how.output.told(&name, "unchanged", objects.all());
         }
     };
     let before = standing.live.job.as_ref();
@@ -157,7 +186,13 @@ async fn carry_out(
     }
     spec_args::warn_of_keys(&plan.spec);
     if how.dry_run {
-        return ui::data(&plan.told(&name, command, how));
+        let told = plan.told(&name, command, how);
+        return if how.output.is_given() {
+            ui::note(told.trim_end());
+            how.output.print(plan.draft.all(), "")
+        } else {
+            ui::data(&told)
+        };
     }
     if let Some(lost) = &plan.lost {
         ui::warn(&format!("{name}: {lost}"));
@@ -199,7 +234,7 @@ async fn carry_out(
             history.journal = Some(journal.clone());
         })
         .await?;
-    let mut drive = Drive::new(cluster, standing, how.limit()).of_job(job);
+    let mut drive = Drive::new(cluster, standing, how).of_job(job);
     Box::pin(drive.finish(&heartbeat)).await
 }
 

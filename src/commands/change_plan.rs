@@ -7,7 +7,7 @@ use super::standing::{Situation, Standing};
 use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
 use crate::cluster::deploy::{self, Live};
-use crate::cluster::flink::Reply;
+use crate::cluster::flink::{Reply, SavepointRequest, Then};
 use crate::cluster::savepoint;
 use crate::core::diagnosis::JobOverview;
 use crate::core::difference::Difference;
@@ -44,8 +44,8 @@ pub struct Plan {
 
 /// Why there is nothing to do.
 pub enum Reason {
-    /// The cluster is as it is wanted.
-    NothingDiffers,
+    /// The cluster is as it is wanted, which is these objects.
+    NothingDiffers(Box<Manifests>),
 }
 
 impl Plan {
@@ -75,7 +75,7 @@ impl Plan {
             let before = old.build(None, namespace, *number)?;
             let same = new == before && !standing.drifted(&new);
             if same && wanted.start.is_none() && !wanted.force {
-                return Ok(Err(Reason::NothingDiffers));
+                return Ok(Err(Reason::NothingDiffers(Box::new(new))));
             }
             differences = changes(before, &new);
         }
@@ -158,13 +158,8 @@ impl Plan {
         else {
             return None;
         };
-        Some(savepoint::requested(
-            trigger_id,
-            job_id,
-            format,
-            &standing.origin(command),
-            now,
-        ))
+        let origin = standing.origin(command);
+        Some(savepoint::requested(trigger_id, job_id, format, &origin, now))
     }
 
     /// The plan in words.
@@ -232,13 +227,8 @@ fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
 }
 
 fn by_savepoint(job: &JobOverview, how: &ChangeArgs, directory: Option<String>) -> Ending {
-    Ending::Savepoint {
-        trigger_id: uuid::Uuid::new_v4().simple().to_string(),
-        job_id: job.jid.clone(),
-        format: how.savepoint_format.as_rest().to_owned(),
-        directory,
-        drain: false,
-    }
+    let then = Then::Stop { drain: false };
+    SavepointRequest::new(how.savepoint_format.as_rest(), directory, then).as_ending(&job.jid)
 }
 
 /// The folder for savepoints, where the running job is not configured with it.

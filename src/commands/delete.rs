@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::delete_plan::{Fate, Plan};
 use super::hold;
 use super::standing::Standing;
-use super::writing::{SavepointFormat, WritingStep};
+use super::writing::{Asked, SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::Gone;
@@ -152,11 +152,15 @@ async fn selected(cluster: &Cluster, args: &DeleteArgs) -> Result<Vec<ClusterNam
 
 /// Holds the cluster where its job is stopped first; else what has ended by then does not come back.
 async fn held(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<()> {
-    if plan.job.is_none() || plan.fate != Fate::Savepoint {
-        return Box::pin(delete(cluster, plan, args)).await;
-    }
-    let heartbeat = hold::begin(&mut plan.standing, "delete", None).await?;
-    let deleted = heartbeat.beside(Box::pin(delete(cluster, plan, args))).await;
+    let Some(job) = plan.job.clone().filter(|_| plan.fate == Fate::Savepoint) else {
+        return Box::pin(delete(cluster, plan, None, args)).await;
+    };
+    let then = Then::Stop { drain: false };
+    let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
+    let asked = Asked::of(&plan.standing, job, request, "delete").await?;
+    let heartbeat = hold::begin(&mut plan.standing, "delete", Some(&asked)).await?;
+    let deleting = Box::pin(delete(cluster, plan, Some(&asked), args));
+    let deleted = heartbeat.beside(deleting).await;
     if deleted.is_ok() && args.purge {
         plan.standing.ledger.leave();
     }
@@ -164,28 +168,20 @@ async fn held(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<(
     deleted
 }
 
-async fn delete(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<()> {
+async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args: &DeleteArgs) -> Result<()> {
     let name = plan.standing.name.clone();
     let limit = (!args.timeout.is_zero() && !args.no_wait).then_some(args.timeout);
     let mut step = ui::Step::new(&format!("{name}: deleting"));
     if let Some(job) = plan.job.clone() {
-        match plan.fate {
-            Fate::Savepoint => {
-                drop(step);
-                let mut writing = WritingStep::of(&name);
-                let then = Then::Stop { drain: false };
-                let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
-                let origin = plan.standing.origin("delete");
-                let Standing { flink, ledger, .. } = &mut plan.standing;
-                let path = savepoint::take(flink, ledger, &job, &request, &origin, |now| writing.told(now)).await?;
-                writing.done(&format!("{name}: stopped with savepoint {path}"));
-                step = ui::Step::new(&format!("{name}: deleting"));
-            }
-            Fate::Cancel => {
-                step.update(&format!("{name}: canceling the job"));
-                savepoint::cancel(&plan.standing.flink, &job.jid).await?;
-            }
-            Fate::Lose => {}
+        if let Some(asked) = asked {
+            drop(step);
+            let mut writing = WritingStep::of(&name);
+            let path = asked.take(&mut plan.standing, &mut writing).await?;
+            writing.done(&format!("{name}: stopped with savepoint {path}"));
+            step = ui::Step::new(&format!("{name}: deleting"));
+        } else if plan.fate == Fate::Cancel {
+            step.update(&format!("{name}: canceling the job"));
+            savepoint::cancel(&plan.standing.flink, &job.jid).await?;
         }
         if plan.fate != Fate::Lose && plan.standing.is_highly_available() && !args.no_wait {
             // Flink cleans up as it ends: what lies in ZooKeeper and in the storage folder only it can take away.

@@ -3,14 +3,11 @@
 use super::hold;
 use super::resume_choice::lost;
 use super::standing::{Situation, Standing};
-use super::writing::{SavepointFormat, WritingStep, all_run};
-use k8s_openapi::jiff::Timestamp;
-
+use super::writing::{Asked, SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
 use crate::cluster::deploy;
 use crate::cluster::flink::{SavepointRequest, Then};
-use crate::cluster::savepoint::{self, JobEnd, JobManagerEnd, Origin, Patience};
-use crate::core::diagnosis::JobOverview;
+use crate::cluster::savepoint::{self, JobEnd, JobManagerEnd, Patience};
 use crate::core::history::{Progress, Savepoint};
 use crate::core::manifests::REVISION;
 use crate::core::names::ClusterName;
@@ -51,12 +48,9 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, r
         Situation::Running(job) => {
             let then = Then::Stop { drain: args.drain };
             let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
-            let job = all_run(&standing.flink, job).await?;
-            let origin = standing.origin(reason);
-            let now = Timestamp::now().to_string();
-            let asked = savepoint::requested(&request.trigger_id, &job.jid, &request.format, &origin, &now);
-            let heartbeat = hold::begin(standing, reason, Some(asked)).await?;
-            let stopping = Box::pin(stop(cluster, standing, &job, &request, &origin));
+            let asked = Asked::of(standing, job, request, reason).await?;
+            let heartbeat = hold::begin(standing, reason, Some(&asked)).await?;
+            let stopping = Box::pin(stop(cluster, standing, &asked));
             let stopped = heartbeat.beside(stopping).await;
             hold::end(standing, &stopped).await;
             return stopped;
@@ -76,16 +70,9 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, r
     Ok(path)
 }
 
-async fn stop(
-    cluster: &Cluster,
-    standing: &mut Standing,
-    job: &JobOverview,
-    request: &SavepointRequest,
-    origin: &Origin,
-) -> Result<String> {
+async fn stop(cluster: &Cluster, standing: &mut Standing, asked: &Asked) -> Result<String> {
     let mut step = WritingStep::new();
-    let Standing { flink, ledger, .. } = &mut *standing;
-    let path = savepoint::take(flink, ledger, job, request, origin, |writing| step.told(writing)).await?;
+    let path = asked.take(standing, &mut step).await?;
     step.done(&format!("{}: stopped with savepoint {path}", standing.name));
     ended(cluster, standing).await?;
     Ok(path)

@@ -3,9 +3,10 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::standing::Standing;
+use super::writing::Asked;
 use crate::cluster::holder::this_process;
 use crate::cluster::lock::{self, Heartbeat};
-use crate::core::history::{History, Savepoint};
+use crate::core::history::History;
 use crate::core::transaction::{Ending, Journal, Kind, Step};
 use crate::error::{Error, Kind as Fault, Result};
 
@@ -27,20 +28,12 @@ pub async fn check(standing: &mut Standing) -> Result<()> {
     }
 }
 
-/// Holds the cluster from now on, for `command`. A `savepoint` that will be asked for is written down with it.
-pub async fn begin(standing: &mut Standing, command: &str, savepoint: Option<Savepoint>) -> Result<Heartbeat> {
+/// Holds the cluster from now on, for `command`. A savepoint that will be asked for is written down with it.
+pub async fn begin(standing: &mut Standing, command: &str, asked: Option<&Asked>) -> Result<Heartbeat> {
     let holder = this_process();
     let now = Timestamp::now().to_string();
-    let ending = match &savepoint {
-        Some(savepoint) => Ending::Savepoint {
-            trigger_id: savepoint.trigger_id.clone(),
-            job_id: savepoint.job_id.clone(),
-            format: savepoint.format.clone(),
-            directory: None,
-            drain: false,
-        },
-        None => Ending::Nothing,
-    };
+    let savepoint = asked.map(Asked::record);
+    let ending = asked.map_or(Ending::Nothing, |asked| asked.request.as_ending(&asked.job.jid));
     let journal = Journal {
         old_revision: standing.live_revision(),
         step: Step::Stopping,

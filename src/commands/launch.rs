@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::change::KeepArgs;
 use super::hold;
+use super::made::OutputArgs;
 use crate::cluster::api::Cluster;
 use crate::cluster::holder::who;
 use crate::cluster::ledger::Ledger;
-use crate::cluster::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES};
 use crate::cluster::wait::Failures;
 use crate::cluster::{deploy, wait};
 use crate::core::flink_deployment;
@@ -20,7 +19,6 @@ use crate::core::names::ClusterName;
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
 use crate::error::{Error, Result};
-use crate::render::{self, Format};
 use crate::ui;
 
 /// How a cluster is launched.
@@ -35,9 +33,8 @@ pub struct LaunchArgs {
     /// Show what would be done, and do nothing: by this program alone, or checked by the API server
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
     dry_run: Option<DryRun>,
-    /// How to print the objects
-    #[arg(long, short, value_name = "FORMAT", value_enum)]
-    output: Option<Output>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
     #[command(flatten)]
     pub(super) keep: KeepArgs,
 }
@@ -48,25 +45,7 @@ enum DryRun {
     Server,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Json,
-    Yaml,
-    Name,
-}
-
 impl LaunchArgs {
-    /// Those of a launch that is waited for.
-    pub fn waiting(timeout: Duration, dry_run: bool) -> Self {
-        Self {
-            no_wait: false,
-            timeout,
-            dry_run: dry_run.then_some(DryRun::Server),
-            output: None,
-            keep: KeepArgs::default(),
-        }
-    }
-
     /// Whether nothing is to be changed.
     pub fn is_dry_run(&self) -> bool {
         self.dry_run.is_some()
@@ -105,7 +84,7 @@ impl LaunchArgs {
         } else {
             "server dry run"
         };
-        self.print(manifests, &format!("created ({whereby})"))
+        self.output.print(manifests.all(), &format!("created ({whereby})"))
     }
 
     /// Prints what was done, and waits until the job runs.
@@ -117,11 +96,7 @@ impl LaunchArgs {
 
     /// Prints what was done.
     pub fn told(&self, name: &ClusterName, done: &str, manifests: &Manifests) -> Result<()> {
-        if self.output.is_some() {
-            self.print(manifests, done)
-        } else {
-            ui::data(&format!("cluster/{name} {done}\n"))
-        }
+        self.output.told(name, done, manifests.all())
     }
 
     /// Tells that nothing had to be done, and waits until the job runs.
@@ -165,41 +140,6 @@ impl LaunchArgs {
         });
         Ok(())
     }
-
-    fn print(&self, manifests: &Manifests, done: &str) -> Result<()> {
-        let objects: Vec<&Value> = manifests.all().collect();
-        match self.output {
-            Some(Output::Json) => {
-                let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-                ui::data(&format!("{}\n", render::document(Format::Json, &list)?))
-            }
-            Some(Output::Yaml) => {
-                let documents: Vec<String> = objects
-                    .into_iter()
-                    .map(|object| render::document(Format::Yaml, object))
-                    .collect::<Result<_>>()?;
-                ui::data(&documents.join("---\n"))
-            }
-            Some(Output::Name) => ui::data(&each(&objects, |object| format!("{}\n", reference(object)))),
-            None => ui::data(&each(&objects, |object| format!("{} {done}\n", reference(object)))),
-        }
-    }
-}
-
-fn each(objects: &[&Value], line: impl Fn(&Value) -> String) -> String {
-    objects.iter().map(|object| line(object)).collect()
-}
-
-/// An object as kubectl names it: `job.batch/demo-master`.
-fn reference(object: &Value) -> String {
-    let kind = [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
-        .into_iter()
-        .find(|resource| object["kind"] == resource.kind);
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    format!(
-        "{}/{name}",
-        kind.map(|resource| resource.kubectl_name()).unwrap_or_default()
-    )
 }
 
 /// Writes the revision to the history and makes the objects.

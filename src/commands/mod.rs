@@ -36,6 +36,7 @@ mod launch;
 pub mod list;
 pub mod list_deleted;
 pub mod logs;
+mod made;
 pub mod manifests;
 mod phases;
 pub mod preferences;

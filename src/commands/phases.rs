@@ -8,7 +8,7 @@ use crate::cluster::wait::Up;
 #[derive(Debug, Default)]
 pub struct Phases {
     stopping: Option<Instant>,
-    saved: Option<Instant>,
+    ended: Option<(&'static str, Instant)>,
     gone: Option<Instant>,
     made: Option<Instant>,
     tried: Option<Instant>,
@@ -22,9 +22,9 @@ impl Phases {
         self.stopping = Some(Instant::now());
     }
 
-    /// The job has ended.
-    pub fn saved(&mut self) {
-        self.saved = Some(Instant::now());
+    /// The job has ended, by a savepoint or a cancel.
+    pub fn ended(&mut self, by: &'static str) {
+        self.ended = Some((by, Instant::now()));
     }
 
     /// The JobManager has ended.
@@ -56,8 +56,9 @@ impl Phases {
         let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
         let mut parts = Vec::new();
         let mut last = stopping;
+        let (ended_by, ended) = self.ended.unzip();
         let phases = [
-            ("savepoint", self.saved),
+            (ended_by.unwrap_or_default(), ended),
             ("the version that did not come up", self.tried),
             ("JobManager's end", self.gone),
             ("new objects", self.made),

@@ -1,7 +1,5 @@
 //! `savepoint-resume`: a cluster anew, from the state that it has or had.
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::halt;
 use super::hold;
 use super::image_look::{self, Look};
@@ -10,12 +8,11 @@ use super::launch::{self, LaunchArgs};
 use super::resume_choice::{Choice, choose};
 use super::spec_args::{self, SpecArgs};
 use super::standing::{Situation, Standing};
-use super::writing::{SavepointFormat, WritingStep, all_run};
+use super::writing::{Asked, SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::flink::{SavepointRequest, Then};
 use crate::cluster::{deploy, savepoint};
-use crate::core::diagnosis::JobOverview;
 use crate::core::layer::Layer;
 use crate::core::manifests;
 use crate::core::names::ClusterName;
@@ -66,14 +63,6 @@ impl ResumeArgs {
             drain: false,
             launch,
             spec: SpecArgs::default(),
-        }
-    }
-
-    /// Those of a resume that changes the parallelism alone.
-    pub fn rescaled(name: String, launch: LaunchArgs, parallelism: u32, slots: Option<u32>) -> Self {
-        Self {
-            spec: SpecArgs::rescaled(parallelism, slots),
-            ..Self::plain(name, launch)
         }
     }
 }
@@ -180,22 +169,16 @@ pub async fn resume(
     standing.ledger.keep(args.launch.keep.limits());
     let asked = match &situation {
         Situation::Running(job) if !choice.cancel => {
-            let job = all_run(&standing.flink, job.clone()).await?;
             let then = Then::Stop { drain: args.drain };
             let format = args.savepoint_format.as_rest();
             let request = SavepointRequest::new(format, args.spec.savepoint_dir(), then);
-            Some((job, request))
+            Some(Asked::of(&standing, job.clone(), request, "savepoint-resume").await?)
         }
         _ => None,
     };
-    let record = asked.as_ref().map(|(job, request)| {
-        let origin = standing.origin("savepoint-resume");
-        let now = Timestamp::now().to_string();
-        savepoint::requested(&request.trigger_id, &job.jid, &request.format, &origin, &now)
-    });
-    let heartbeat = hold::begin(&mut standing, command, record).await?;
+    let heartbeat = hold::begin(&mut standing, command, asked.as_ref()).await?;
     let replacing = async {
-        let path = end_job(asked, &situation, &mut standing, &choice).await?;
+        let path = end_job(asked.as_ref(), &situation, &mut standing, &choice).await?;
         let highly_available = draft_spec.layer.ha.is_some() || standing.is_highly_available();
         if highly_available && matches!(situation, Situation::Running(_)) {
             // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the
@@ -216,22 +199,19 @@ pub async fn resume(
     let replaced = heartbeat.beside(Box::pin(replacing)).await;
     hold::end(&mut standing, &replaced).await;
     let (spec, manifests) = replaced?;
-    let done = if command == "scale" { "scaled" } else { "resumed" };
-    args.launch.report(cluster, &spec, done, &manifests).await
+    args.launch.report(cluster, &spec, "resumed", &manifests).await
 }
 
 /// Ends the running job as chosen, and gives the path to start from.
 async fn end_job(
-    asked: Option<(JobOverview, SavepointRequest)>,
+    asked: Option<&Asked>,
     situation: &Situation,
     standing: &mut Standing,
     choice: &Choice,
 ) -> Result<String> {
-    if let Some((job, request)) = asked {
-        let origin = standing.origin("savepoint-resume");
+    if let Some(asked) = asked {
         let mut step = WritingStep::new();
-        let report = |writing| step.told(writing);
-        let path = savepoint::take(&standing.flink, &mut standing.ledger, &job, &request, &origin, report).await?;
+        let path = asked.take(standing, &mut step).await?;
         step.done(&format!("stopped with savepoint {path}"));
         return Ok(choice.path.clone().unwrap_or(path));
     }

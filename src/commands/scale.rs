@@ -1,17 +1,20 @@
 //! `scale`: a running job to another parallelism.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::launch::LaunchArgs;
-use super::savepoint_resume::{self, ResumeArgs};
+use super::change::{self, ChangeArgs};
 use super::standing::{Situation, Standing};
+use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::deploy;
 use crate::cluster::flink::{Flink, Reply};
 use crate::cluster::rescale::Change;
 use crate::core::effective;
+use crate::core::layer::Layer;
 use crate::core::manifests::REVISION;
 use crate::core::names::ClusterName;
+use crate::core::plain::plain;
 use crate::core::scale::{self, Known, Plan, Way};
 use crate::core::spec::MAX_PARALLELISM;
 use crate::error::{Error, Kind, Result};
@@ -21,7 +24,8 @@ use crate::ui;
 ///
 /// In place where Flink can do that: with jobmanager.scheduler=adaptive (Flink 1.18+) the job restarts from its last
 /// checkpoint while its JobManager stays, with scheduler-mode=reactive only TaskManagers are added or taken away.
-/// Otherwise through a savepoint. Which way it takes, and why, is said before it begins.
+/// Otherwise through a savepoint, as an upgrade does it: one that does not come up is undone, and one that was interrupted
+/// goes on when it is repeated. Which way it takes, and why, is said before it begins.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink scale demo -p 8\n  \
@@ -37,12 +41,8 @@ pub struct ScaleArgs {
     /// Task slots of each TaskManager: another number needs new TaskManagers, so it goes through a savepoint
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
     slots: Option<u32>,
-    /// How long it may take; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
-    timeout: Duration,
-    /// Say what would be done, and do nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
 }
 
 /// Runs the command.
@@ -50,77 +50,137 @@ pub async fn run(connection: &ConnectionArgs, args: ScaleArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::existing(&cluster, &name).await?;
-    let situation = standing.situation().await?;
-    let Situation::Running(job) = &situation else {
-        return Err(not_running(&name, &args, &situation));
+    let standing = Standing::existing(&cluster, &name).await?;
+    let goal = Goal {
+        parallelism: args.parallelism,
+        slots: args.slots,
     };
-    let job_id = job.jid.clone();
-    let known = look(&standing, &job_id, &args).await?;
+    Box::pin(scale(&cluster, standing, goal, &args.change, "scale")).await
+}
+
+/// Where a scale goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal {
+    /// The parallelism that the job shall have.
+    pub parallelism: u32,
+    /// Slots that each TaskManager shall have, if they are to change.
+    pub slots: Option<u32>,
+}
+
+/// Brings a job to another parallelism, as its Flink can; `command` is the caller's name. What does not run is refused
+/// by `scale`, and any other command starts it.
+pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &ChangeArgs, command: &str) -> Result<()> {
+    let name = standing.name.clone();
+    let flags = Layer {
+        name: Some(name.to_string()),
+        parallelism: Some(goal.parallelism),
+        slots: goal.slots,
+        ..Layer::default()
+    };
+    let wanted = Wanted::changed(&standing, flags, None)?;
+    let Some(mut standing) = change::unless_left_behind(cluster, standing, &wanted, how, command).await? else {
+        return Ok(());
+    };
+    let situation = standing.situation().await?;
+    let job_id = match &situation {
+        Situation::Running(job) => job.jid.clone(),
+        _ if command == "scale" => return Err(not_running(&name, goal, &situation)),
+        _ => return change::carry_out(cluster, standing, situation, wanted, how, command).await,
+    };
+    let known = look(&standing, &job_id, goal).await?;
     let plan = scale::plan(&known)?;
     let replicas = u32::try_from(standing.replicas()).unwrap_or(u32::MAX);
-    let done = plan.way != Way::Redeploy
-        && known.present == known.wanted
-        && replicas == plan.task_managers
-        && plan.is_reached(&known.job);
-    if done
-        || (plan.way == Way::Redeploy
-            && known.present == known.wanted
-            && known.new_slots.is_none_or(|new| new == known.slots))
-    {
+    let done = known.present == known.wanted
+        && match plan.way {
+            Way::Redeploy => known.new_slots.is_none_or(|new| new == known.slots),
+            Way::InPlace | Way::Reactive => replicas == plan.task_managers && plan.is_reached(&known.job),
+        };
+    if done {
         ui::note(&format!("{name} has parallelism {} already", known.wanted));
-        return ui::data(&format!("cluster/{name} unchanged\n"));
+        return how.output.told(&name, "unchanged", &objects(&standing));
     }
     ui::note(&told(&name, &known, &plan, replicas));
-    let begun = Instant::now();
     if plan.way == Way::Redeploy {
-        let launch = LaunchArgs::waiting(args.timeout, args.dry_run);
-        let resume = ResumeArgs::rescaled(args.name.clone(), launch, args.parallelism, args.slots);
-        Box::pin(savepoint_resume::resume(&cluster, standing, situation, resume, "scale")).await?;
-        return if args.dry_run {
+        change::carry_out(cluster, standing, situation, wanted, how, command).await?;
+        return if how.dry_run {
             Ok(())
         } else {
-            heed(&cluster, &name, args.parallelism).await
+            heed(cluster, &name, goal.parallelism).await
         };
     }
-    if args.dry_run {
-        return ui::data(&format!("cluster/{name} scaled (server dry run)\n"));
+    if how.dry_run {
+        return how.output.told(&name, "scaled (server dry run)", &objects(&standing));
     }
+    let doing = Doing {
+        job_id: &job_id,
+        plan: &plan,
+        replicas,
+    };
+    in_place(cluster, standing, goal, how, &doing).await
+}
+
+/// What is done to a job that stays.
+struct Doing<'a> {
+    job_id: &'a str,
+    plan: &'a Plan,
+    replicas: u32,
+}
+
+async fn in_place(
+    cluster: &Cluster,
+    mut standing: Standing,
+    goal: Goal,
+    how: &ChangeArgs,
+    doing: &Doing<'_>,
+) -> Result<()> {
+    let (name, begun) = (standing.name.clone(), Instant::now());
     let revision = standing.live.job.as_ref();
     let revision = revision.and_then(|job| job["metadata"]["annotations"][REVISION].as_str()?.parse().ok());
     let mut step = ui::Step::new(&format!("{name}: scaling"));
     let change = Change {
-        cluster: &cluster,
+        cluster,
         name: &name,
         flink: &standing.flink,
-        job_id: &job_id,
-        wanted: args.parallelism,
-        plan: &plan,
-        replicas,
+        job_id: doing.job_id,
+        wanted: goal.parallelism,
+        plan: doing.plan,
+        replicas: doing.replicas,
         revision,
-        limit: (!args.timeout.is_zero()).then_some(args.timeout),
+        limit: how.limit(),
     };
+    standing.ledger.keep(how.keep.limits());
     change
         .run(&mut standing.ledger, |text| step.update(&format!("{name}: {text}")))
         .await?;
     step.done(&format!(
-        "{name} runs with parallelism {}: job {job_id}, after {:.1} s",
-        args.parallelism,
+        "{name} runs with parallelism {}: job {}, after {:.1} s",
+        goal.parallelism,
+        doing.job_id,
         begun.elapsed().as_secs_f64()
     ));
-    if let Some(started) = standing.started_with().filter(|started| *started != args.parallelism)
-        && plan.way == Way::InPlace
+    if let Some(started) = standing.started_with().filter(|started| *started != goal.parallelism)
+        && doing.plan.way == Way::InPlace
         && !standing.is_highly_available()
     {
         ui::note(&format!(
             "without high availability a restarted JobManager begins with parallelism {started} again, until the next resume"
         ));
     }
-    ui::data(&format!("cluster/{name} scaled\n"))
+    if how.output.is_given() {
+        standing.live = deploy::read(cluster, &name).await?;
+    }
+    how.output.told(&name, "scaled", &objects(&standing))
+}
+
+/// The objects that there are, for people.
+fn objects(standing: &Standing) -> Vec<serde_json::Value> {
+    let live = &standing.live;
+    let all = [&live.service, &live.job, &live.deployment];
+    all.into_iter().flatten().map(plain).collect()
 }
 
 /// Asks Flink for all that decides on the way, side by side.
-async fn look(standing: &Standing, job_id: &str, args: &ScaleArgs) -> Result<Known> {
+async fn look(standing: &Standing, job_id: &str, goal: Goal) -> Result<Known> {
     let flink = &standing.flink;
     let (job, configuration, overview, requirements) = futures::try_join!(
         flink.job(job_id),
@@ -148,9 +208,9 @@ async fn look(standing: &Standing, job_id: &str, args: &ScaleArgs) -> Result<Kno
         mode: setting("scheduler-mode"),
         version: overview.flink_version.parse().ok(),
         present: standing.parallelism(),
-        wanted: args.parallelism,
+        wanted: goal.parallelism,
         slots: slots.max(1),
-        new_slots: args.slots,
+        new_slots: goal.slots,
     })
 }
 
@@ -179,14 +239,14 @@ fn told(name: &ClusterName, known: &Known, plan: &Plan, replicas: u32) -> String
     )
 }
 
-fn not_running(name: &ClusterName, args: &ScaleArgs, situation: &Situation) -> Error {
+fn not_running(name: &ClusterName, goal: Goal, situation: &Situation) -> Error {
     let why = match situation {
         Situation::Silent(why) => format!("its JobManager cannot be asked: {why}"),
         _ => "it does not run".to_owned(),
     };
     Error::new(Kind::Conflict, format!("the job of {name} cannot be scaled: {why}")).hint(format!(
         "`kubectl flink savepoint-resume {name} -p {}` starts it with that parallelism from its last savepoint",
-        args.parallelism
+        goal.parallelism
     ))
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::change::{ChangeArgs, change};
 use super::savepoint_resume::check_known;
+use super::scale::{Goal, scale};
 use super::spec_args::check_key;
 use super::standing::Standing;
 use super::wanted::Wanted;
+use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::core::flink_deployment;
 use crate::core::layer::Layer;
@@ -16,7 +18,8 @@ use crate::error::{Error, Result};
 
 /// Change one field of a cluster without losing state
 ///
-/// The change is an upgrade: the job is stopped with a savepoint and goes on from it, or the old version does.
+/// The change is an upgrade: the job is stopped with a savepoint and goes on from it, or the old version does. Another
+/// parallelism is reached as `scale` does it, which may be in place.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink set image demo registry/my-job:1.1\n  \
@@ -86,12 +89,12 @@ pub async fn run(connection: &ConnectionArgs, args: SetArgs) -> Result<()> {
             parallelism,
             change,
         } => {
-            let parallelism = Some(parallelism);
-            let layer = Layer {
+            let goal = Goal {
                 parallelism,
-                ..Layer::default()
+                slots: None,
             };
-            (name, layer, change)
+            let (cluster, standing) = open(connection, &name).await?;
+            return Box::pin(scale(&cluster, standing, goal, &change, "set")).await;
         }
         Field::Config { name, pairs, change } => {
             let (layer, keys) = configuration(&pairs)?;
@@ -111,11 +114,8 @@ pub async fn run(connection: &ConnectionArgs, args: SetArgs) -> Result<()> {
             (name, layer, change)
         }
     };
-    let name = ClusterName::new(&name)?;
-    let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::read(&cluster, &name).await?;
-    check_known(&standing, &cluster)?;
+    let (cluster, standing) = open(connection, &name).await?;
+    let name = &standing.name;
     let flags = Layer {
         name: Some(name.to_string()),
         ..said
@@ -131,6 +131,15 @@ pub async fn run(connection: &ConnectionArgs, args: SetArgs) -> Result<()> {
         }
     }
     change(&cluster, standing, wanted, &how, "set").await
+}
+
+async fn open(connection: &ConnectionArgs, name: &str) -> Result<(Cluster, Standing)> {
+    let name = ClusterName::new(name)?;
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let standing = Standing::read(&cluster, &name).await?;
+    check_known(&standing, &cluster)?;
+    Ok((cluster, standing))
 }
 
 fn image_layer(image: String) -> Layer {

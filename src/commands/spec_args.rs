@@ -144,15 +144,6 @@ pub struct SpecArgs {
 }
 
 impl SpecArgs {
-    /// Those that say nothing but a parallelism, and slots if there are any.
-    pub fn rescaled(parallelism: u32, slots: Option<u32>) -> Self {
-        Self {
-            parallelism: Some(parallelism),
-            slots,
-            ..Self::default()
-        }
-    }
-
     /// What the flags say.
     pub fn layer(&self) -> Result<Layer> {
         for (key, _) in &self.configuration {

@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::change::{ChangeArgs, done};
 use super::halt;
+use super::made::OutputArgs;
 use super::phases::Phases;
 use super::standing::Standing;
 use super::transaction_end as end;
@@ -20,7 +21,7 @@ use crate::core::history::{Outcome, OutcomeState};
 use crate::core::manifests::Manifests;
 use crate::core::spec::Spec;
 use crate::core::transaction::machine::{Action, Event, Seen, Side, after, next};
-use crate::core::transaction::{Journal, Kind, Step};
+use crate::core::transaction::{Ending, Journal, Kind, Step};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::ui;
 
@@ -29,6 +30,7 @@ pub struct Drive {
     cluster: Cluster,
     standing: Standing,
     limit: Option<Duration>,
+    output: OutputArgs,
     seen: Seen,
     /// The version whose Service and Deployment are made already.
     prepared: Option<Side>,
@@ -96,12 +98,12 @@ async fn take(
         history.journal = Some(taken.clone());
     };
     let heartbeat = standing.ledger.enter(&holder, Some(journal), change).await?;
-    Drive::new(cluster, standing, how.limit()).finish(&heartbeat).await
+    Drive::new(cluster, standing, how).finish(&heartbeat).await
 }
 
 impl Drive {
     /// A transaction whose journal is in the history.
-    pub fn new(cluster: &Cluster, standing: Standing, limit: Option<Duration>) -> Self {
+    pub fn new(cluster: &Cluster, standing: Standing, how: &ChangeArgs) -> Self {
         let seen = Seen {
             job: standing.live.job.is_some().then(|| standing.live_revision()),
             alone: false,
@@ -109,7 +111,8 @@ impl Drive {
         Self {
             cluster: cluster.clone(),
             standing,
-            limit,
+            limit: how.limit(),
+            output: how.output,
             seen,
             prepared: None,
             phases: Phases::default(),
@@ -197,7 +200,10 @@ impl Drive {
                 self.fault = Some(error);
             }
         }
-        self.phases.saved();
+        self.phases.ended(match journal.ending {
+            Ending::Savepoint { .. } => "savepoint",
+            _ => "cancel",
+        });
         Ok(())
     }
 
@@ -307,10 +313,14 @@ impl Drive {
     }
 
     async fn make(&mut self, journal: &Journal, side: Side) -> Result<()> {
+        let name = self.standing.name.clone();
         let version = self.version(journal, side)?;
         let objects = &version.manifests;
         let cluster = self.cluster.clone();
         let made = if self.prepared == Some(side) {
+            if side == Side::Old {
+                deploy::strangers_end(&cluster, &name, version.number).await?;
+            }
             deploy::apply(&cluster, &objects.job, Mode::Real).await.map(|_| ())
         } else {
             let known = self.seen.job.is_none();
@@ -321,7 +331,10 @@ impl Drive {
                     .update(|history| history.revise(revision.clone()))
                     .await?;
             }
-            deploy::apply_all(&cluster, objects).await
+            match side {
+                Side::New => deploy::apply_all(&cluster, objects).await,
+                Side::Old => deploy::apply_after_strangers(&cluster, &name, objects, version.number).await,
+            }
         };
         match made {
             Ok(()) => {
@@ -411,7 +424,10 @@ impl Drive {
             .iter()
             .for_each(|line| ui::note(&format!("{name}: {line}")));
         match journal.step {
-            Step::Done => ui::data(&format!("cluster/{name} {}\n", done(&journal.command))),
+            Step::Done => {
+                let made = self.version(journal, Side::New)?;
+                self.output.told(name, done(&journal.command), made.manifests.all())
+            }
             _ => Err(end::error(name, journal, self.fault.take())),
         }
     }

@@ -2,10 +2,14 @@
 
 use std::io::IsTerminal;
 
-use crate::cluster::flink::Flink;
-use crate::cluster::savepoint::{self, Writing};
+use k8s_openapi::jiff::Timestamp;
+
+use super::standing::Standing;
+use crate::cluster::flink::{Flink, SavepointRequest};
+use crate::cluster::savepoint::{self, Origin, Writing};
 use crate::core::bytes;
 use crate::core::diagnosis::JobOverview;
+use crate::core::history::Savepoint;
 use crate::core::names::ClusterName;
 use crate::error::Result;
 use crate::ui;
@@ -99,4 +103,38 @@ pub async fn all_run(flink: &Flink, job: JobOverview) -> Result<JobOverview> {
     }
     let mut step = WritingStep::new();
     savepoint::until_all_run(flink, &job, |writing| step.told(writing)).await
+}
+
+/// A savepoint that a command is about to end its job with.
+pub struct Asked {
+    /// The job.
+    pub job: JobOverview,
+    /// What is asked of Flink.
+    pub request: SavepointRequest,
+    origin: Origin,
+}
+
+impl Asked {
+    /// Waits until the job can be asked; `reason` is what the history calls it.
+    pub async fn of(standing: &Standing, job: JobOverview, request: SavepointRequest, reason: &str) -> Result<Self> {
+        Ok(Self {
+            job: all_run(&standing.flink, job).await?,
+            request,
+            origin: standing.origin(reason),
+        })
+    }
+
+    /// The record of it, before Flink hears of it.
+    pub fn record(&self) -> Savepoint {
+        let now = Timestamp::now().to_string();
+        let request = &self.request;
+        savepoint::requested(&request.trigger_id, &self.job.jid, &request.format, &self.origin, &now)
+    }
+
+    /// Takes it, and gives its path.
+    pub async fn take(&self, standing: &mut Standing, step: &mut WritingStep) -> Result<String> {
+        let Standing { flink, ledger, .. } = standing;
+        let told = |writing| step.told(writing);
+        savepoint::take(flink, ledger, &self.job, &self.request, &self.origin, told).await
+    }
 }

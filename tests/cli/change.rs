@@ -2,66 +2,20 @@
 
 use serde_json::{Value, json as tree};
 
+pub use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, Made, PODS, SERVICE, reads};
 use crate::objects::has_no_other_cluster;
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, cut, delete, get, json, patch, post, put, status, text};
 use crate::snapshot;
 
-pub const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
-pub const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
-pub const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
-pub const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
-pub const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
-pub const PODS: &str = "/api/v1/namespaces/default/pods";
-pub const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
-pub const ID: &str = "00000000000000000000000000000001";
-
-/// The objects and the history that `create demo` leaves.
-pub struct Made {
-    pub service: Value,
-    pub job: Value,
-    pub deployment: Value,
-    pub history: Value,
-}
-
+/// The cluster that is changed.
 pub fn made(savepoints: &Value) -> Made {
-    let flags = [
-        "create",
-        "demo",
-        "--image",
-        "flink:2.3.0",
-        "--dry-run=client",
-        "-o",
-        "json",
-    ];
-    let list: Value = serde_json::from_str(&Sandbox::bare().run(&flags).stdout).unwrap();
-    let spec = tree!({
-        "apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "demo"},
-        "spec": {"image": "flink:2.3.0", "job": {"parallelism": 1}},
-    });
-    let revision = tree!({"number": 1, "createdAt": "2026-01-01T00:00:00Z", "command": "create", "spec": spec});
-    Made {
-        service: list["items"][0].clone(),
-        job: list["items"][1].clone(),
-        deployment: list["items"][2].clone(),
-        history: tree!({
-            "metadata": {"name": "demo-history", "resourceVersion": "5"},
-            "data": {"format": "1", "revision.1": revision.to_string(), "savepoints": savepoints.to_string()},
-        }),
-    }
+    crate::demo::made(1, savepoints)
 }
 
 fn savepoint(progress: &str, path: Option<&str>) -> Value {
     tree!({"triggerId": "1".repeat(32), "jobId": ID, "progress": progress, "path": path, "format": "CANONICAL",
         "reason": "savepoint-resume", "requestedAt": "2026-01-01T00:00:00Z"})
-}
-
-/// Answers the reads with which every change begins.
-pub fn reads(server: &Server, made: &Made) {
-    server.expect(get(SERVICE)).answer(json(&made.service));
-    server.expect(get(JOB)).answer(json(&made.job));
-    server.expect(get(DEPLOYMENT)).answer(json(&made.deployment));
-    server.expect(get(HISTORY)).answer(json(&made.history));
 }
 
 pub fn runs(server: &Server) {

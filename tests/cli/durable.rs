@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json as tree};
 
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, JOB, PODS, SERVICE, position};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, delete, get, json, patch, post, put, status, text};
 use crate::snapshot;
@@ -9,13 +10,6 @@ use crate::snapshot;
 const NAMESPACE: &str = "/api/v1/namespaces/default";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews";
-const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
-const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
-const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
-const PODS: &str = "/api/v1/namespaces/default/pods";
-const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
-
 fn create(sandbox: &Sandbox, more: &[&str]) -> Outcome {
     let mut arguments = vec!["create", "demo", "--image", "flink:2.3.0", "--no-wait"];
     arguments.extend(more);
@@ -37,12 +31,6 @@ fn recorded(server: &Server) {
     server
         .expect(post(&maps))
         .answer(json(&tree!({"metadata": {"resourceVersion": "1"}})));
-}
-
-fn position(outcome: &Outcome, start: &str) -> usize {
-    let real = |request: &String| request.starts_with(start) && !request.contains("dryRun");
-    let found = outcome.requests.iter().position(real);
-    found.unwrap_or_else(|| panic!("no {start} in {:#?}", outcome.requests))
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod complete;
 mod connect;
 mod create;
 mod defaults;
+mod demo;
 mod dependencies;
 mod docs;
 #[path = "../schema/mod.rs"]

@@ -2,45 +2,16 @@
 
 use serde_json::{Value, json as tree};
 
+use crate::demo::{
+    DEPLOYMENT, DEPLOYMENTS, FLINK, HISTORY, ID, JOB, JOBS, Made, PODS, SERVICE, made, position, revision,
+};
 use crate::objects::{deployment_row, deployment_table, job_row, job_table};
-use crate::sandbox::{Outcome, Sandbox};
+use crate::sandbox::Sandbox;
 use crate::server::{Server, delete, get, json, patch, post, put, status, text};
 
-const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
-const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
-const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
-const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
-const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
-const PODS: &str = "/api/v1/namespaces/default/pods";
-const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
-const ID: &str = "00000000000000000000000000000001";
-
-/// The objects and the history that `create demo -p 2` leaves.
-fn made() -> [Value; 4] {
-    let flags = [
-        "create",
-        "demo",
-        "--image",
-        "flink:2.3.0",
-        "-p",
-        "2",
-        "--dry-run=client",
-        "-o",
-        "json",
-    ];
-    let list: Value = serde_json::from_str(&Sandbox::bare().run(&flags).stdout).unwrap();
-    let spec = tree!({
-        "apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "demo"},
-        "spec": {"image": "flink:2.3.0", "job": {"parallelism": 2}},
-    });
-    let revision = tree!({"number": 1, "createdAt": "2026-01-01T00:00:00Z", "command": "create", "spec": spec});
-    let history = tree!({
-        "metadata": {"name": "demo-history", "resourceVersion": "5"},
-        "data": {"format": "1", "revision.1": revision.to_string(), "savepoints": "[]"},
-    });
-    let [service, job, deployment] = [0, 1, 2].map(|at| list["items"][at].clone());
-    [service, job, deployment, history]
+/// The cluster that is scaled.
+fn two() -> Made {
+    made(2, &tree!([]))
 }
 
 fn vertex(id: &str, parallelism: u32) -> Value {
@@ -52,6 +23,10 @@ fn detail(parallelism: u32) -> Value {
     tree!({"state": "RUNNING", "vertices": [vertex("source", 1), vertex("keys", parallelism)]})
 }
 
+fn jobs() -> Value {
+    tree!({"jobs": [{"jid": ID, "name": "j", "state": "RUNNING", "start-time": 1, "end-time": -1, "tasks": {"total": 3, "running": 3}}]})
+}
+
 fn requirements(upper: u32) -> Value {
     let of = |upper: u32| tree!({"parallelism": {"lowerBound": 1, "upperBound": upper}});
     tree!({"source": of(1), "keys": of(upper)})
@@ -59,13 +34,15 @@ fn requirements(upper: u32) -> Value {
 
 /// Answers what every `scale` reads; `settings` are the JobManager's.
 fn reads(server: &Server, settings: &[(&str, &str)]) {
-    for (path, object) in [SERVICE, JOB, DEPLOYMENT, HISTORY].into_iter().zip(&made()) {
-        server.expect(get(path)).answer(json(object));
-    }
-    let jobs = tree!({"jobs": [{"jid": ID, "name": "j", "state": "RUNNING", "start-time": 1, "end-time": -1, "tasks": {"total": 3, "running": 3}}]});
+    reads_of(server, &two(), settings);
+}
+
+/// The same of another cluster.
+fn reads_of(server: &Server, made: &Made, settings: &[(&str, &str)]) {
+    crate::demo::reads(server, made);
     server
         .expect(get(&format!("{FLINK}/jobs/overview")))
-        .answer(json(&jobs));
+        .answer(json(&jobs()));
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}")))
         .answer(json(&detail(2)));
@@ -104,11 +81,6 @@ fn changes(server: &Server, replicas: u32, parallelism: &str) {
     server
         .expect(put(HISTORY))
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-}
-
-fn position(outcome: &Outcome, start: &str) -> usize {
-    let found = outcome.requests.iter().position(|request| request.starts_with(start));
-    found.unwrap_or_else(|| panic!("no {start} in {:#?}", outcome.requests))
 }
 
 const ADAPTIVE: &[(&str, &str)] = &[("jobmanager.scheduler", "Adaptive")];
@@ -235,6 +207,92 @@ fn without_either_it_goes_through_a_savepoint() {
 }
 
 #[test]
+fn through_a_savepoint_it_is_a_transaction_as_any_other() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &[]);
+    for path in [SERVICE, DEPLOYMENT] {
+        server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(json(&tree!({})));
+    }
+    server.expect(post(JOBS).query("dryRun", "All")).answer(text(201, "{}"));
+    server
+        .expect(put(HISTORY))
+        .often()
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    // Flink says no: nothing was changed, and that is told.
+    server
+        .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
+        .answer(text(500, r#"{"errors":["no savepoint today"]}"#));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .often()
+        .answer(text(404, r#"{"errors":["There is no savepoint operation."]}"#));
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .often()
+        .answer(json(&jobs()));
+    let outcome = sandbox.run(&["scale", "demo", "-p", "5"]);
+    assert_ne!(outcome.code, Some(0), "{outcome}");
+    assert!(
+        outcome.stderr.contains("the scale of demo changed nothing"),
+        "{outcome}"
+    );
+    let requests = server.requests();
+    let mut writes = requests.iter().filter(|request| request.method == "PUT");
+    let first: Value = serde_json::from_slice(&writes.next().unwrap().body).unwrap();
+    let entry = |key: &str| -> Value { serde_json::from_str(first["data"][key].as_str().unwrap()).unwrap() };
+    let (journal, revision) = (entry("journal"), entry("revision.2"));
+    for (field, value) in [
+        ("command", tree!("scale")),
+        ("step", tree!("stopping")),
+        ("newRevision", tree!(2)),
+    ] {
+        assert_eq!(journal[field], value, "{journal}");
+    }
+    assert_eq!(revision["spec"]["spec"]["job"]["parallelism"], 5, "{revision}");
+}
+
+#[test]
+fn what_another_command_left_behind_stands_in_its_way_and_its_own_is_gone_on_with() {
+    for (arguments, command, parallelism, code) in [
+        (&["scale", "demo", "-p", "5"][..], "scale", 5, 0),
+        (&["set", "parallelism", "demo", "5"], "set", 5, 0),
+        (&["scale", "demo", "-p", "5"], "scale", 4, 8),
+        (&["scale", "demo", "-p", "5"], "upgrade", 5, 8),
+    ] {
+        let sandbox = Sandbox::new();
+        let mut left = two();
+        let journal = tree!({
+            "version": 1, "kind": "change", "command": command, "startedAt": "2026-01-01T00:00:00Z", "step": "waiting",
+            "ending": {"by": "savepoint", "triggerId": "1".repeat(32), "jobId": ID, "format": "CANONICAL"},
+            "oldRevision": 1, "newRevision": 2, "backRevision": 3, "rollsBack": true, "back": false,
+            "saved": "s3://b/sp-1", "start": "s3://b/sp-1",
+        });
+        left.history["data"]["revision.2"] = tree!(revision(2, "flink:2.3.0", parallelism).to_string());
+        left.history["data"]["journal"] = tree!(journal.to_string());
+        crate::demo::reads(&sandbox.server, &left);
+        let dry = sandbox.run(&[arguments, &["--dry-run"]].concat());
+        assert_eq!(dry.code, Some(code), "{dry}");
+        let told = if code == 0 { "would go on" } else { "--continue" };
+        assert!(dry.to_string().contains(told), "{dry}");
+    }
+}
+
+#[test]
+fn set_parallelism_scales_in_place_where_scale_would() {
+    let sandbox = Sandbox::new();
+    reads(&sandbox.server, ADAPTIVE);
+    let outcome = sandbox.run(&["set", "parallelism", "demo", "3", "--dry-run"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(
+        outcome.stderr.contains("in place, from its last checkpoint"),
+        "{outcome}"
+    );
+}
+
+#[test]
 fn what_needs_no_change_or_cannot_be_changes_nothing() {
     for (flags, settings, code, told) in [
         (&["-p", "129"][..], ADAPTIVE, 2, "among 128 tasks at most"),
@@ -259,16 +317,9 @@ fn what_needs_no_change_or_cannot_be_changes_nothing() {
 fn a_cluster_that_does_not_run_is_not_scaled() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let [service, mut job, deployment, history] = made();
-    job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True"}]});
-    for (path, object) in [
-        (SERVICE, &service),
-        (JOB, &job),
-        (DEPLOYMENT, &deployment),
-        (HISTORY, &history),
-    ] {
-        server.expect(get(path)).answer(json(object));
-    }
+    let mut ended = two();
+    ended.job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True"}]});
+    crate::demo::reads(server, &ended);
     server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(status(
         503,
         "ServiceUnavailable",
@@ -280,12 +331,12 @@ fn a_cluster_that_does_not_run_is_not_scaled() {
 }
 
 /// Lists two clusters, one of which has ended, and reads that one.
-fn one_has_ended(server: &Server, reads: usize) -> [Value; 4] {
+fn one_has_ended(server: &Server, reads: usize) -> Made {
     one_ended_at(server, reads, &crate::objects::minutes_ago(90), None)
 }
 
 /// The same, with the time of the end, and the time that it is for the server.
-fn one_ended_at(server: &Server, reads: usize, at: &str, date: Option<&str>) -> [Value; 4] {
+fn one_ended_at(server: &Server, reads: usize, at: &str, date: Option<&str>) -> Made {
     let dated = |value: &Value| match date {
         Some(date) => json(value).header("date", date),
         None => json(value),
@@ -300,11 +351,12 @@ fn one_ended_at(server: &Server, reads: usize, at: &str, date: Option<&str>) -> 
         deployment_row("default", "shop", "2/2"),
     ];
     server.expect(get(DEPLOYMENTS)).answer(dated(&deployment_table(&rows)));
-    let mut made = made();
-    made[1]["metadata"]["uid"] = tree!("u-1");
-    made[1]["status"] = tree!({"conditions": [
+    let mut made = two();
+    made.job["metadata"]["uid"] = tree!("u-1");
+    made.job["status"] = tree!({"conditions": [
         {"type": "Complete", "status": "True", "lastTransitionTime": at}]});
-    for (path, object) in [SERVICE, JOB, DEPLOYMENT].into_iter().zip(&made) {
+    let objects = [&made.service, &made.job, &made.deployment];
+    for (path, object) in [SERVICE, JOB, DEPLOYMENT].into_iter().zip(objects) {
         server.expect(get(path)).times(reads).answer(json(object));
     }
     made
@@ -371,10 +423,11 @@ fn how_long_ago_is_told_by_the_clock_of_the_server() {
 fn what_was_resumed_meanwhile_is_not_pruned() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let [service, mut job, deployment, _] = one_has_ended(server, 1);
-    job["metadata"]["uid"] = tree!("u-2");
-    job["status"] = tree!({});
-    for (path, object) in [(SERVICE, &service), (JOB, &job), (DEPLOYMENT, &deployment)] {
+    let mut made = one_has_ended(server, 1);
+    made.job["metadata"]["uid"] = tree!("u-2");
+    made.job["status"] = tree!({});
+    let objects = [&made.service, &made.job, &made.deployment];
+    for (path, object) in [SERVICE, JOB, DEPLOYMENT].into_iter().zip(objects) {
         server.expect(get(path)).answer(json(object));
     }
     let outcome = sandbox.run(&["prune", "--yes"]);

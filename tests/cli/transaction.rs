@@ -2,19 +2,11 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Server, delete, get, json, patch, post, put, text};
+use crate::demo::{DEPLOYMENT, DEPLOYMENTS, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, made, position, revision};
+use crate::sandbox::Sandbox;
+use crate::server::{Server, delete, get, json, patch, post, put, text, watch};
 
-const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
-const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
-const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
-const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
-const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
-const PODS: &str = "/api/v1/namespaces/default/pods";
 const EVENTS: &str = "/api/v1/namespaces/default/events";
-const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
-const ID: &str = "00000000000000000000000000000001";
 const SAVED: &str = "s3://b/sp-1";
 
 /// A cluster of revision 1 that is being upgraded to revision 2, which has another image.
@@ -27,26 +19,8 @@ struct Left {
     journal: Value,
 }
 
-fn revision(number: u64, image: &str) -> Value {
-    let spec = tree!({
-        "apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "demo"},
-        "spec": {"image": image, "job": {"parallelism": 1}},
-    });
-    tree!({"number": number, "createdAt": "2026-01-01T00:00:00Z", "command": "create", "spec": spec})
-}
-
 /// Left at `step`, by nobody unless `holder` says whom.
 fn left(step: &str, holder: &Value) -> Left {
-    let flags = [
-        "create",
-        "demo",
-        "--image",
-        "flink:2.3.0",
-        "--dry-run=client",
-        "-o",
-        "json",
-    ];
-    let list: Value = serde_json::from_str(&Sandbox::bare().run(&flags).stdout).unwrap();
     let saved = (step != "stopping").then_some(SAVED);
     let progress = if step == "stopping" { "requested" } else { "completed" };
     let mut journal = tree!({
@@ -61,11 +35,12 @@ fn left(step: &str, holder: &Value) -> Left {
     if !holder.is_null() {
         journal["holder"] = holder.clone();
     }
+    let made = made(1, &tree!([]));
     Left {
-        service: list["items"][0].clone(),
-        job: list["items"][1].clone(),
-        deployment: list["items"][2].clone(),
-        revisions: [revision(1, "flink:2.3.0"), revision(2, "flink:2.3.1")],
+        service: made.service,
+        job: made.job,
+        deployment: made.deployment,
+        revisions: [revision(1, "flink:2.3.0", 1), revision(2, "flink:2.3.1", 1)],
         savepoints: tree!([{"triggerId": "1".repeat(32), "jobId": ID, "progress": progress, "path": saved,
             "format": "CANONICAL", "reason": "upgrade", "requestedAt": "2026-01-01T00:00:00Z"}]),
         journal,
@@ -167,11 +142,6 @@ fn entry(history: &Value, key: &str) -> Value {
     serde_json::from_str(history["data"][key].as_str().unwrap_or("null")).unwrap()
 }
 
-fn position(outcome: &Outcome, start: &str) -> usize {
-    let found = outcome.requests.iter().position(|request| request.starts_with(start));
-    found.unwrap_or_else(|| panic!("no {start} in {:#?}", outcome.requests))
-}
-
 #[test]
 fn whoever_is_killed_at_any_step_is_gone_on_with() {
     for step in ["stopping", "saved", "replacing", "waiting"] {
@@ -234,10 +204,27 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
             left.journal["back"] = tree!(true);
         }
         replaces(server, 3);
+        // The old JobManager waits for the new version's TaskManagers, which may be too young to hear that they shall end.
+        let young = |phase: &str| {
+            tree!({"metadata": {"name": "demo-task-manager-x", "annotations": {"kubectl-flink/revision": "2"}},
+                "status": {"phase": phase}})
+        };
+        let task_managers = get(PODS).query("labelSelector", "app=demo,component=task-manager");
+        server.expect(task_managers.no_query("watch")).answer(json(
+            &tree!({"metadata": {"resourceVersion": "9"}, "items": [young("Running")]}),
+        ));
+        let task_managers = get(PODS).query("labelSelector", "app=demo,component=task-manager");
+        server
+            .expect(task_managers.query("watch", "true"))
+            .answer(watch([("MODIFIED", young("Running")), ("MODIFIED", young("Failed"))]));
         left.reads(server);
         comes_up(server, &left);
         let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
         assert_eq!(outcome.code, Some(6), "{step}: {outcome}");
+        let waits = format!("GET {PODS}?labelSelector=app=demo,component=task-manager&resourceVersion=9&watch");
+        let (deployment, job) = (format!("PATCH {DEPLOYMENT}?"), format!("PATCH {JOB}?"));
+        let places = [&deployment, &waits, &job].map(|start| position(&outcome, start));
+        assert!(places.is_sorted(), "{step}: {:#?}", outcome.requests);
         assert!(
             outcome.stderr.contains("demo runs revision 1 again, from s3://b/sp-1"),
             "{step}: {outcome}"

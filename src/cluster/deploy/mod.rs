@@ -5,6 +5,7 @@
 pub mod access;
 pub mod owners;
 pub mod removal;
+mod strangers;
 
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_M
 use crate::core::secrets::hide;
 use crate::core::spec::Spec;
 use crate::error::{Error, Kind, Result};
+
+pub use strangers::{apply_after_strangers, strangers_end};
 
 /// Time before a watch is opened again that could not be.
 const RETRY: Duration = Duration::from_millis(200);
@@ -392,6 +395,17 @@ pub enum Gone {
 /// # Errors
 /// Timed out after `timeout`, naming the Pods that are left.
 pub async fn pods_gone(cluster: &Cluster, selector: &str, gone: Gone, timeout: Option<Duration>) -> Result<()> {
+    pods_gone_of(cluster, selector, |_| true, gone, timeout).await
+}
+
+/// Waits until those of the selected Pods are gone that are meant.
+async fn pods_gone_of(
+    cluster: &Cluster,
+    selector: &str,
+    meant: impl Fn(&Pod) -> bool,
+    gone: Gone,
+    timeout: Option<Duration>,
+) -> Result<()> {
     let selector = format!("labelSelector={}", selector.replace('=', "%3D").replace(',', "%2C"));
     let list = Target::collection("list", PODS, Some(cluster.namespace()));
     let watch = Target::collection("watch", PODS, Some(cluster.namespace()));
@@ -407,7 +421,7 @@ pub async fn pods_gone(cluster: &Cluster, selector: &str, gone: Gone, timeout: O
         let names = pods
             .items
             .iter()
-            .filter(|pod| running(pod))
+            .filter(|pod| running(pod) && meant(pod))
             .filter_map(|pod| pod.metadata.name.clone());
         let mut left: Vec<String> = names.collect();
         if left.is_empty() {

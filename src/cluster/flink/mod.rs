@@ -20,6 +20,7 @@ use crate::core::flink_rest::exceptions::Exceptions;
 use crate::core::flink_rest::operation::{OperationReply, Triggered};
 use crate::core::live::CheckpointConfig;
 use crate::core::names::ClusterName;
+use crate::core::transaction::Ending;
 use crate::error::{Error, Kind, Result};
 
 pub use crate::core::flink_rest::operation::{OperationStatus, SavepointStatus};
@@ -118,6 +119,18 @@ impl SavepointRequest {
     #[must_use]
     pub fn again(&self) -> Self {
         Self::new(&self.format, self.directory.clone(), self.then)
+    }
+
+    /// What a journal says of it, when it ends a job.
+    #[must_use]
+    pub fn as_ending(&self, job_id: &str) -> Ending {
+        Ending::Savepoint {
+            trigger_id: self.trigger_id.clone(),
+            job_id: job_id.to_owned(),
+            format: self.format.clone(),
+            directory: self.directory.clone(),
+            drain: self.then == Then::Stop { drain: true },
+        }
     }
 
     /// Path below the job, and body. The keys of the two are spelled differently, and Flink ignores those that it does

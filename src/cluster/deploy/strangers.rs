@@ -1,0 +1,53 @@
+//! TaskManagers of another version than the one that is being made.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{Gone, access, apply_all, apply_each, owners, pods_gone_of};
+use crate::cluster::api::Cluster;
+use crate::core::manifests::{Manifests, REVISION};
+use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, TASK_MANAGER};
+use crate::error::{Kind, Result};
+
+/// How long they are waited for: a little longer than Kubernetes lets a Pod take to end. On a node that is gone it never
+/// ends.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Makes the objects of revision `number`, its JobManager after the TaskManagers of other revisions have ended.
+pub async fn apply_after_strangers(
+    cluster: &Cluster,
+    name: &ClusterName,
+    manifests: &Manifests,
+    number: u64,
+) -> Result<()> {
+    if owners::job_owns(manifests) {
+        // The others cannot be made before the Job that owns them.
+        return apply_all(cluster, manifests).await;
+    }
+    access::apply(cluster, manifests).await?;
+    apply_each(cluster, &[&manifests.service, &manifests.deployment]).await?;
+    strangers_end(cluster, name, number).await?;
+    apply_each(cluster, &[&manifests.job]).await
+}
+
+/// Waits until no TaskManager runs but those of revision `number`, whose Deployment is made.
+///
+/// One that is just starting when it is to end does not hear of it, since the shell of its image does not pass signals on
+/// before it becomes Flink: it would meet the JobManager that is started now, get tasks, and be killed with them.
+pub async fn strangers_end(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
+    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={TASK_MANAGER}");
+    let number = number.to_string();
+    let strange = |pod: &Pod| {
+        let annotations = pod.metadata.annotations.as_ref();
+        annotations.and_then(|all| all.get(REVISION)) != Some(&number)
+    };
+    match pods_gone_of(cluster, &selector, strange, Gone::Ended, Some(PATIENCE)).await {
+        // Whatever they do now is the lesser evil.
+        Err(error) if error.kind == Kind::TimedOut => {
+            tracing::debug!(%error, "TaskManagers of another version");
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
