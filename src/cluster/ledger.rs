@@ -24,6 +24,7 @@ pub struct Ledger {
     history: History,
     /// The object as it was read last; `None`: it does not exist.
     stored: Option<Value>,
+    /// Whether it is not written: it may not be, or is deleted unread.
     forbidden: bool,
     /// Token under which this process holds the operation in progress.
     token: Option<String>,
@@ -34,7 +35,40 @@ pub struct Ledger {
 impl Ledger {
     /// Reads the history; an empty one where there is none.
     pub async fn open(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
-        let mut ledger = Self {
+        let mut ledger = Self::unread(cluster, name);
+        match ledger.read().await {
+            Ok(()) => Ok(ledger),
+            Err(error) if error.kind == Kind::Forbidden => {
+                ledger.give_up(&error);
+                Ok(ledger)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a history that is to be deleted: that it cannot be understood is no obstacle then, and it is never written.
+    ///
+    /// # Errors
+    /// When a newer version wrote it, which may be at the cluster.
+    pub async fn open_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let mut ledger = Self::unread(cluster, name);
+        match ledger.read().await {
+            Ok(()) => Ok(ledger),
+            Err(error) if error.kind == Kind::Forbidden => {
+                ledger.give_up(&error);
+                Ok(ledger)
+            }
+            Err(error) if ledger.stored.as_ref().is_some_and(|stored| !History::is_newer(stored)) => {
+                ui::warn(&format!("{}; it is deleted unread", error.message));
+                ledger.forbidden = true;
+                Ok(ledger)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn unread(cluster: &Cluster, name: &ClusterName) -> Self {
+        Self {
             cluster: cluster.clone(),
             name: name.clone(),
             history: History::default(),
@@ -43,14 +77,6 @@ impl Ledger {
             token: None,
             limits: None,
             beats: Beats::default(),
-        };
-        match ledger.read().await {
-            Ok(()) => Ok(ledger),
-            Err(error) if error.kind == Kind::Forbidden => {
-                ledger.give_up(&error);
-                Ok(ledger)
-            }
-            Err(error) => Err(error),
         }
     }
 

@@ -54,6 +54,7 @@ pub async fn run(connection: &ConnectionArgs, args: CheckpointArgs) -> Result<()
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::existing(&cluster, &name).await?;
+    standing.tell_operation();
     let job = standing.job_for("checkpoint").await?;
     let mut step = ui::Step::new("writing a checkpoint");
     let told = |elapsed: Duration| {

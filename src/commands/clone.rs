@@ -3,7 +3,6 @@
 use super::create::{self, How};
 use super::export;
 use super::launch::LaunchArgs;
-use super::savepoint_resume::check_known;
 use super::spec_args::SpecArgs;
 use super::standing;
 use super::standing::{Situation, Standing};
@@ -74,8 +73,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         return Err(Error::usage(format!("{name} cannot be cloned onto itself"))
             .hint("another NEW, --to-namespace or --to-context says where the clone goes"));
     }
-    let mut standing = Standing::read(&cluster, &name).await?;
-    check_known(&standing, &cluster)?;
+    let mut standing = Standing::known(&cluster, &name).await?;
     let source = export::exported(&standing)?;
     let (templates, kept) = templates(&standing, &args, &name, &new)?;
     let rescaled = flags.parallelism.is_some() || flags.slots.is_some();

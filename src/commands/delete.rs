@@ -94,7 +94,13 @@ pub async fn run(connection: &ConnectionArgs, args: DeleteArgs) -> Result<()> {
         (_, true) => Fate::Cancel,
         _ => Fate::Lose,
     };
-    let standings = names.iter().map(|name| Standing::read(&cluster, name));
+    let standings = names.iter().map(|name| async {
+        if args.purge {
+            Standing::read_to_purge(&cluster, name).await
+        } else {
+            Standing::read(&cluster, name).await
+        }
+    });
     for (standing, name) in futures::future::join_all(standings).await.into_iter().zip(&names) {
         let plan = match standing {
             Ok(standing) => Plan::make(standing, fate, args.purge).await,
@@ -170,6 +176,11 @@ async fn held(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<(
 
 async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args: &DeleteArgs) -> Result<()> {
     let name = plan.standing.name.clone();
+    if plan.standing.live.is_empty() {
+        // Nothing but the history is left of it.
+        plan.standing.ledger.purge().await?;
+        return ui::data(&format!("cluster/{name} deleted\n"));
+    }
     let limit = (!args.timeout.is_zero() && !args.no_wait).then_some(args.timeout);
     let mut step = ui::Step::new(&format!("{name}: deleting"));
     if let Some(job) = plan.job.clone() {

@@ -8,7 +8,7 @@ use crate::cluster::deploy::removal::Extras;
 use crate::cluster::lock;
 use crate::core::diagnosis::JobOverview;
 use crate::core::transaction::Journal;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// What becomes of the state of a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +45,9 @@ impl Plan {
     pub async fn make(mut standing: Standing, fate: Fate, purge: bool) -> Result<Self> {
         let name = &standing.name;
         if standing.live.is_empty() && !(purge && standing.ledger.exists()) {
-            let error = Error::new(Kind::NotFound, format!("there is no cluster {name}")).absent(name);
-            return Err(if standing.ledger.exists() {
-                error.hint(format!(
-                    "only its history is left: `kubectl flink delete {name} --purge` deletes that too"
-                ))
-            } else {
-                error
-            });
+            return Err(standing.absent(&format!(
+                "only its history is left: `kubectl flink delete {name} --purge` deletes that too"
+            )));
         }
         let left = lock::unattended(&mut standing.ledger, &standing.name.clone(), false).await?;
         standing.left_behind.clone_from(&left);
@@ -135,7 +130,11 @@ impl fmt::Display for Plan {
         let name = &self.standing.name;
         write!(f, "cluster {name}: {}\n  {}", self.objects(), self.state())?;
         match &self.left {
-            Some(journal) => write!(f, "\n  an operation on it is not over: {journal}; {}", journal.stand()),
+            Some(journal) => write!(
+                f,
+                "\n  an operation on it is not over, and is given up: {journal}; {}",
+                journal.stand()
+            ),
             None => Ok(()),
         }?;
         let killed = self.silent.is_some() || (self.job.is_some() && self.fate == Fate::Lose);

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::change::{ChangeArgs, change};
-use super::savepoint_resume::check_known;
 use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
@@ -38,8 +37,7 @@ pub async fn run(connection: &ConnectionArgs, args: EditArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::read(&cluster, &name).await?;
-    check_known(&standing, &cluster)?;
+    let standing = Standing::known(&cluster, &name).await?;
     let present = Wanted::changed(&standing, Layer::default(), None)?.layer;
     let file = scratch(&name)?;
     let Some(edited) = edit(&file, &name, &present)? else {

@@ -1,6 +1,5 @@
 //! `export`: a cluster as a file.
 
-use super::savepoint_resume::check_known;
 use super::standing::{self, Standing};
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::core::export;
@@ -47,8 +46,7 @@ pub async fn run(connection: &ConnectionArgs, args: ExportArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::read(&cluster, &name).await?;
-    check_known(&standing, &cluster)?;
+    let standing = Standing::known(&cluster, &name).await?;
     match args.output {
         Form::Flinkdeployment => {
             let layer = exported(&standing)?;

@@ -2,7 +2,6 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::savepoint_resume::check_known;
 use super::standing::{self, Standing};
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::core::manifests::REVISION;
@@ -41,8 +40,8 @@ pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::read(&cluster, &name).await?;
-    check_known(&standing, &cluster)?;
+    let standing = Standing::known(&cluster, &name).await?;
+    standing.tell_operation();
     let history = standing.ledger.history();
     if let Some(number) = args.revision {
         let revision = standing::find_revision(history, &name, number)?;

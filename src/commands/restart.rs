@@ -1,7 +1,6 @@
 //! `restart`: the same version anew.
 
 use super::change::{ChangeArgs, change};
-use super::savepoint_resume::check_known;
 use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
@@ -27,8 +26,7 @@ pub async fn run(connection: &ConnectionArgs, args: RestartArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::read(&cluster, &name).await?;
-    check_known(&standing, &cluster)?;
+    let standing = Standing::known(&cluster, &name).await?;
     let wanted = Wanted {
         force: true,
         ..Wanted::changed(&standing, Layer::default(), None)?

@@ -29,8 +29,7 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
         .refuse_client_dry_run("what a resume does depends on what runs")?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::read(&cluster, &name).await?;
-    savepoint_resume::check_known(&standing, &cluster)?;
+    let mut standing = Standing::known(&cluster, &name).await?;
     hold::check(&mut standing).await?;
     if !args.launch.is_dry_run() {
         standing.make_whole().await?;

@@ -1,7 +1,6 @@
 //! `rollback`: an earlier revision again.
 
 use super::change::{ChangeArgs, change};
-use super::savepoint_resume::check_known;
 use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
@@ -37,8 +36,7 @@ pub async fn run(connection: &ConnectionArgs, args: RollbackArgs) -> Result<()> 
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::read(&cluster, &name).await?;
-    check_known(&standing, &cluster)?;
+    let standing = Standing::known(&cluster, &name).await?;
     let history = standing.ledger.history();
     let picked = pick(&name, history, standing.live_revision(), args.to_revision);
     let revision = match (picked, history.open_journal()) {

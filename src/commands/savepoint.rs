@@ -81,6 +81,7 @@ async fn take(connection: &ConnectionArgs, args: TakeArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::existing(&cluster, &name).await?;
+    standing.tell_operation();
     let job = standing.job_for("savepoint").await.map_err(|error| match error.kind {
         Kind::Conflict => error.hint(format!(
             "`kubectl flink savepoint list {name}` shows those that there are"

@@ -6,7 +6,7 @@ use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::core::names::ClusterName;
 use crate::core::savepoint_list::{self, View};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::render::{Format, Item, Printer};
 use crate::ui;
 
@@ -31,17 +31,8 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::read(&cluster, &name).await?;
-    if standing.is_unknown() {
-        return Err(Error::new(
-            Kind::NotFound,
-            format!(
-                "there is no cluster {name} in namespace {}, and no history of one",
-                cluster.namespace()
-            ),
-        )
-        .absent(&name));
-    }
+    let standing = Standing::known(&cluster, &name).await?;
+    standing.tell_operation();
     let now = Timestamp::now();
     let wide = args.output == Format::Wide;
     let lines: Vec<Line> = savepoint_list::views(standing.ledger.history())

@@ -17,7 +17,7 @@ use crate::core::layer::Layer;
 use crate::core::manifests;
 use crate::core::names::ClusterName;
 use crate::core::spec::Spec;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::ui;
 
 /// Restart a cluster from a savepoint: of the running job, or the last one
@@ -74,34 +74,13 @@ pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
         .refuse_client_dry_run("what a resume does depends on what runs")?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::read(&cluster, &name).await?;
-    check_known(&standing, &cluster)?;
+    let mut standing = Standing::known(&cluster, &name).await?;
     hold::check(&mut standing).await?;
     if !args.launch.is_dry_run() {
         standing.make_whole().await?;
     }
     let situation = standing.situation().await?;
     Box::pin(resume(&cluster, standing, situation, args, "savepoint-resume")).await
-}
-
-/// Whether there is anything to resume.
-///
-/// # Errors
-/// Not found, when there is neither an object nor a history.
-pub fn check_known(standing: &Standing, cluster: &Cluster) -> Result<()> {
-    if !standing.is_unknown() {
-        return Ok(());
-    }
-    Err(Error::new(
-        Kind::NotFound,
-        format!(
-            "there is no cluster {} in namespace {}, and no history of one",
-            standing.name,
-            cluster.namespace()
-        ),
-    )
-    .absent(&standing.name)
-    .hint("`kubectl flink list -A` shows those that there are"))
 }
 
 /// Starts the cluster anew, as `args` say; `command` is what the history calls it.

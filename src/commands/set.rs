@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::change::{ChangeArgs, change};
-use super::savepoint_resume::check_known;
 use super::scale::{Goal, scale};
 use super::spec_args::check_key;
 use super::standing::Standing;
@@ -137,8 +136,7 @@ async fn open(connection: &ConnectionArgs, name: &str) -> Result<(Cluster, Stand
     let name = ClusterName::new(name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::read(&cluster, &name).await?;
-    check_known(&standing, &cluster)?;
+    let standing = Standing::known(&cluster, &name).await?;
     Ok((cluster, standing))
 }
 

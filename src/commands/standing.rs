@@ -8,6 +8,7 @@ use crate::cluster::api::{Cluster, Mode};
 use crate::cluster::deploy::removal::Extras;
 use crate::cluster::deploy::{self, Live};
 use crate::cluster::flink::{Flink, Reply};
+use crate::cluster::holder;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::savepoint::{self, Origin, Patience};
 use crate::core::adopt::adopt;
@@ -22,6 +23,7 @@ use crate::core::template::Templates;
 use crate::core::transaction::Journal;
 use crate::core::{flink_deployment, manifests};
 use crate::error::{Error, Kind, Result};
+use crate::ui;
 
 /// A cluster as it was found.
 pub struct Standing {
@@ -53,15 +55,63 @@ impl Standing {
     pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         // Both are awaited, so that the error told is always that of the first.
         let (live, ledger) = futures::join!(deploy::read(cluster, name), Ledger::open(cluster, name));
-        let (live, ledger) = (live?, ledger?);
-        Ok(Self {
+        Ok(Self::of(cluster, name, live?, ledger?))
+    }
+
+    /// The same of a cluster whose history is to be deleted, whether or not it can be read.
+    pub async fn read_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let (live, ledger) = futures::join!(deploy::read(cluster, name), Ledger::open_to_purge(cluster, name));
+        Ok(Self::of(cluster, name, live?, ledger?))
+    }
+
+    fn of(cluster: &Cluster, name: &ClusterName, live: Live, ledger: Ledger) -> Self {
+        Self {
             name: name.clone(),
             live,
             ledger,
             flink: Flink::new(cluster, name),
             left_behind: None,
             cluster: cluster.clone(),
-        })
+        }
+    }
+
+    /// Reads a cluster that must exist, or have existed, to show something of it: says where an operation on it stands.
+    ///
+    /// # Errors
+    /// Not found, when there is neither an object nor a history.
+    pub async fn known(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let standing = Self::read(cluster, name).await?;
+        if standing.is_unknown() {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!(
+                    "there is no cluster {name} in namespace {}, and no history of one",
+                    cluster.namespace()
+                ),
+            )
+            .absent(name)
+            .hint("`kubectl flink list -A` shows those that there are"));
+        }
+        Ok(standing)
+    }
+
+    /// Says where an operation stands that is not over, for commands that it does not hinder.
+    pub fn tell_operation(&self) {
+        let Some(journal) = self.ledger.history().open_journal() else {
+            return;
+        };
+        let name = &self.name;
+        ui::note(&format!(
+            "an operation on {name} is not over: {journal}; {}",
+            journal.stand()
+        ));
+        let lives = journal.holder.as_ref().and_then(holder::lives);
+        if lives != Some(true) {
+            journal
+                .ways_on(name)
+                .iter()
+                .for_each(|way| ui::note(&format!("  {way}")));
+        }
     }
 
     /// Reads a cluster that must exist.
@@ -70,20 +120,26 @@ impl Standing {
     /// Not found, when there is no object of it.
     pub async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let standing = Self::read(cluster, name).await?;
-        if !standing.live.is_empty() {
-            return Ok(standing);
+        if standing.live.is_empty() {
+            return Err(standing.absent(&format!(
+                "it has a history: `kubectl flink savepoint-resume {name}` brings it back"
+            )));
         }
+        Ok(standing)
+    }
+
+    /// The error that there is no object of it; `remembered` is the hint where it has a history.
+    pub fn absent(&self, remembered: &str) -> Error {
+        let name = &self.name;
         let error = Error::new(
             Kind::NotFound,
-            format!("there is no cluster {name} in namespace {}", cluster.namespace()),
+            format!("there is no cluster {name} in namespace {}", self.cluster.namespace()),
         )
         .absent(name);
-        Err(if standing.ledger.exists() {
-            error.hint(format!(
-                "it has a history: `kubectl flink savepoint-resume {name}` brings it back"
-            ))
+        error.hint(if self.ledger.exists() {
+            remembered
         } else {
-            error.hint("`kubectl flink list -A` shows those that there are")
+            "`kubectl flink list -A` shows those that there are"
         })
     }
 

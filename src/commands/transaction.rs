@@ -275,13 +275,20 @@ impl Drive {
         let cluster = &self.cluster;
         // The TaskManagers of the new version start while the old JobManager ends. They could only meet it in a moment
         // in which its job has ended; with high availability they would find the old leader's address, and an object
-        // that its Job owns cannot be made before it.
-        let early =
-            !highly_available && version.manifests.access.is_empty() && !deploy::owners::job_owns(&version.manifests);
+        // that its Job owns cannot be made before it. A JobManager that is given up may be about to start its job, and
+        // would take them.
+        let early = side == Side::New
+            && !highly_available
+            && version.manifests.access.is_empty()
+            && !deploy::owners::job_owns(&version.manifests);
+        let given_up = side == Side::Old && self.seen.job.is_some() && self.seen.job == Some(journal.new_revision);
         let live = &self.standing.live;
         let gone = async {
             deploy::owners::disown(cluster, &name, live).await?;
-            deploy::delete_job(cluster, &name, self.limit).await
+            if given_up {
+                return deploy::delete_given_up_job(cluster, &name, self.limit).await;
+            }
+            deploy::delete_job(cluster, &name, self.limit).await.map(drop)
         };
         let beside = async {
             if !early {
@@ -318,9 +325,6 @@ impl Drive {
         let objects = &version.manifests;
         let cluster = self.cluster.clone();
         let made = if self.prepared == Some(side) {
-            if side == Side::Old {
-                deploy::strangers_end(&cluster, &name, version.number).await?;
-            }
             deploy::apply(&cluster, &objects.job, Mode::Real).await.map(|_| ())
         } else {
             let known = self.seen.job.is_none();

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::change::{ChangeArgs, change};
 use super::job_image;
-use super::savepoint_resume::check_known;
 use super::spec_args::SpecArgs;
 use super::standing::Standing;
 use super::transaction;
@@ -65,8 +64,7 @@ pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
     }
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::read(&cluster, &name).await?;
-    check_known(&standing, &cluster)?;
+    let mut standing = Standing::known(&cluster, &name).await?;
     if args.go_on || args.abort {
         let open = lock::unattended(&mut standing.ledger, &name, args.change.take_over).await?;
         let journal = open_change(&standing, open)?;

@@ -38,6 +38,7 @@ mod list_watch;
 mod live;
 mod objects;
 mod plain;
+mod purge;
 mod registry;
 mod releases;
 mod sandbox;

@@ -209,14 +209,21 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
             tree!({"metadata": {"name": "demo-task-manager-x", "annotations": {"kubectl-flink/revision": "2"}},
                 "status": {"phase": phase}})
         };
+        let mut ending = young("Running");
+        ending["metadata"]["deletionGracePeriodSeconds"] = tree!(30);
         let task_managers = get(PODS).query("labelSelector", "app=demo,component=task-manager");
         server.expect(task_managers.no_query("watch")).answer(json(
             &tree!({"metadata": {"resourceVersion": "9"}, "items": [young("Running")]}),
         ));
         let task_managers = get(PODS).query("labelSelector", "app=demo,component=task-manager");
+        server.expect(task_managers.query("watch", "true")).answer(watch([
+            ("MODIFIED", young("Running")),
+            ("MODIFIED", ending),
+            ("MODIFIED", young("Failed")),
+        ]));
         server
-            .expect(task_managers.query("watch", "true"))
-            .answer(watch([("MODIFIED", young("Running")), ("MODIFIED", young("Failed"))]));
+            .expect(delete(&format!("{PODS}/demo-task-manager-x")).query("gracePeriodSeconds", "3"))
+            .answer(json(&tree!({})));
         left.reads(server);
         comes_up(server, &left);
         let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
@@ -292,6 +299,26 @@ fn what_is_not_over_stands_in_the_way_of_others() {
             "upgrade demo --abort",
         ] {
             assert!(outcome.stderr.contains(told), "{told}: {outcome}");
+        }
+    }
+}
+
+#[test]
+fn commands_that_it_does_not_hinder_say_where_it_stands() {
+    let elsewhere = tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"});
+    for command in [&["savepoint", "list", "demo"][..], &["history", "demo"]] {
+        for holder in [&Value::Null, &elsewhere] {
+            let sandbox = Sandbox::new();
+            left("replacing", holder).reads(&sandbox.server);
+            let outcome = sandbox.run(command);
+            assert_eq!(outcome.code, Some(0), "{outcome}");
+            for told in [
+                "upgrade to revision 2",
+                "the state is in s3://b/sp-1",
+                "upgrade demo --continue",
+            ] {
+                assert!(outcome.stderr.contains(told), "{told}: {outcome}");
+            }
         }
     }
 }

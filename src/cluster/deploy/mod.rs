@@ -3,6 +3,7 @@
 //! Floor of a create: two round trips deep, the dry runs side by side and then the objects side by side.
 
 pub mod access;
+mod gone;
 pub mod owners;
 pub mod removal;
 mod strangers;
@@ -10,10 +11,7 @@ mod strangers;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::{Container, Pod};
-use kube::api::WatchEvent;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{Applied, Cluster, Mode, Propagation};
@@ -27,10 +25,8 @@ use crate::core::secrets::hide;
 use crate::core::spec::Spec;
 use crate::error::{Error, Kind, Result};
 
-pub use strangers::{apply_after_strangers, strangers_end};
-
-/// Time before a watch is opened again that could not be.
-const RETRY: Duration = Duration::from_millis(200);
+pub use gone::{Gone, pods_gone};
+pub use strangers::apply_after_strangers;
 
 /// The three objects as the API server has them; `None`: it does not exist.
 #[derive(Clone, Debug, Default)]
@@ -234,7 +230,7 @@ pub async fn runs_none(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
 async fn all_masters(cluster: &Cluster, name: &ClusterName, judge: impl Fn(&Pod) -> bool) -> Result<bool> {
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
-    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
+    let pods: Option<gone::PodList> = cluster.get_with(&target, &query).await?;
     Ok(pods.is_none_or(|pods| pods.items.iter().all(judge)))
 }
 
@@ -319,6 +315,15 @@ pub async fn delete_job(cluster: &Cluster, name: &ClusterName, timeout: Option<D
     Ok(existed)
 }
 
+/// The same where its JobManager was given up: one that was just made does not hear that it shall end.
+pub async fn delete_given_up_job(cluster: &Cluster, name: &ClusterName, timeout: Option<Duration>) -> Result<()> {
+    delete(cluster, JOBS, &name.master()).await?;
+    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
+    gone::given_up(cluster, &selector, |_| true, timeout)
+        .await
+        .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))
+}
+
 /// Deletes an object, its dependents after it. Whether there was one is the answer.
 pub async fn delete(cluster: &Cluster, resource: Resource, name: &str) -> Result<bool> {
     let target = Target::object("delete", resource, cluster.namespace(), name);
@@ -368,118 +373,11 @@ pub async fn unsuspend(cluster: &Cluster, name: &ClusterName, replicas: u64) -> 
     futures::try_join!(cluster.merge(&job, &suspend), cluster.merge(&deployment, &scale)).map(|_| ())
 }
 
-/// A list of Pods, as far as it is needed.
-#[derive(Deserialize)]
-struct PodList {
-    metadata: ListMeta,
-    items: Vec<Pod>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListMeta {
-    resource_version: String,
-}
-
-/// When a Pod counts as gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
-    /// It runs no process any more.
-    Ended,
-    /// The object is deleted.
-    Deleted,
-}
-
-/// Waits until all selected Pods are gone.
-///
-/// # Errors
-/// Timed out after `timeout`, naming the Pods that are left.
-pub async fn pods_gone(cluster: &Cluster, selector: &str, gone: Gone, timeout: Option<Duration>) -> Result<()> {
-    pods_gone_of(cluster, selector, |_| true, gone, timeout).await
-}
-
-/// Waits until those of the selected Pods are gone that are meant.
-async fn pods_gone_of(
-    cluster: &Cluster,
-    selector: &str,
-    meant: impl Fn(&Pod) -> bool,
-    gone: Gone,
-    timeout: Option<Duration>,
-) -> Result<()> {
-    let selector = format!("labelSelector={}", selector.replace('=', "%3D").replace(',', "%2C"));
-    let list = Target::collection("list", PODS, Some(cluster.namespace()));
-    let watch = Target::collection("watch", PODS, Some(cluster.namespace()));
-    let running = |pod: &Pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        gone == Gone::Deleted || !matches!(phase, Some("Succeeded" | "Failed"))
-    };
-    let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
-    loop {
-        let Some(pods) = cluster.get_with::<PodList>(&list, &selector).await? else {
-            return Ok(());
-        };
-        let names = pods
-            .items
-            .iter()
-            .filter(|pod| running(pod) && meant(pod))
-            .filter_map(|pod| pod.metadata.name.clone());
-        let mut left: Vec<String> = names.collect();
-        if left.is_empty() {
-            return Ok(());
-        }
-        let query = format!("{selector}&resourceVersion={}", pods.metadata.resource_version);
-        let events = match cluster.watch::<Pod>(&watch, &query, None).await {
-            // Listed again, which tells whether it passes.
-            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Failure) => {
-                tracing::debug!(%error, "watch of Pods");
-                tokio::time::sleep(RETRY).await;
-                if deadline.is_some_and(|at| tokio::time::Instant::now() >= at) {
-                    return Err(still_there(&left, timeout));
-                }
-                continue;
-            }
-            events => events?,
-        };
-        pin_mut!(events);
-        loop {
-            let next = match deadline {
-                None => events.next().await,
-                Some(at) => tokio::time::timeout_at(at, events.next())
-                    .await
-                    .map_err(|_| still_there(&left, timeout))?,
-            };
-            let pod = match next {
-                Some(Ok(WatchEvent::Deleted(pod))) => pod,
-                Some(Ok(WatchEvent::Modified(pod))) if !running(&pod) => pod,
-                Some(Ok(_)) => continue,
-                // Listed again: the watch was cut, or its version is gone.
-                Some(Err(_)) | None => break,
-            };
-            left.retain(|name| Some(name) != pod.metadata.name.as_ref());
-            if left.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-}
-
-fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
-    let seconds = timeout.unwrap_or_default().as_secs();
-    Error::new(
-        Kind::TimedOut,
-        format!("after {seconds} s there is still {}", left.join(", ")),
-    )
-    .hint(format!(
-        "`kubectl describe pod {}` tells why; repeat the command to go on",
-        left[0]
-    ))
-}
-
 /// The beginning of the log of a TaskManager that runs; `None`: none does.
 pub async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{TASK_MANAGER}");
-    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
+    let pods: Option<gone::PodList> = cluster.get_with(&target, &query).await?;
     let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
     let running = pods
         .into_iter()

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{Gone, access, apply_all, apply_each, owners, pods_gone_of};
+use super::{access, apply_all, apply_each, gone, owners};
 use crate::cluster::api::Cluster;
 use crate::core::manifests::{Manifests, REVISION};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, TASK_MANAGER};
 use crate::error::{Kind, Result};
 
 /// How long they are waited for: a little longer than Kubernetes lets a Pod take to end. On a node that is gone it never
-/// ends.
+/// does.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Makes the objects of revision `number`, its JobManager after the TaskManagers of other revisions have ended.
@@ -35,14 +35,14 @@ pub async fn apply_after_strangers(
 ///
 /// One that is just starting when it is to end does not hear of it, since the shell of its image does not pass signals on
 /// before it becomes Flink: it would meet the JobManager that is started now, get tasks, and be killed with them.
-pub async fn strangers_end(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
+async fn strangers_end(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={TASK_MANAGER}");
     let number = number.to_string();
     let strange = |pod: &Pod| {
         let annotations = pod.metadata.annotations.as_ref();
         annotations.and_then(|all| all.get(REVISION)) != Some(&number)
     };
-    match pods_gone_of(cluster, &selector, strange, Gone::Ended, Some(PATIENCE)).await {
+    match gone::given_up(cluster, &selector, strange, Some(PATIENCE)).await {
         // Whatever they do now is the lesser evil.
         Err(error) if error.kind == Kind::TimedOut => {
             tracing::debug!(%error, "TaskManagers of another version");

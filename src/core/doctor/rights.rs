@@ -69,6 +69,7 @@ pub const RIGHTS: &[Right] = &[
     need("", "pods", "list", "status, why, logs, create, delete"),
     need("", "pods", "watch", "logs --follow, create, delete, wait"),
     want("", "pods", "patch", "scale: TaskManagers without a task go first"),
+    want("", "pods", "delete", "upgrade: a version that is given up goes at once"),
     need("", "pods/log", "get", "logs, why, create"),
     want("", "events", "list", "why, status, events, create"),
     want("", "events", "watch", "events --watch, create"),
@@ -98,6 +99,12 @@ pub const RIGHTS: &[Right] = &[
     want("", "resourcequotas", "list", "doctor"),
     want("", "serviceaccounts", "get", "doctor"),
     want("metrics.k8s.io", "pods", "list", "top"),
+    want(
+        "flink.apache.org",
+        "flinkdeployments",
+        "get",
+        "adopt --from-flinkdeployment",
+    ),
 ];
 
 /// The least Role for all commands, and its binding to `subject`, such as `User:jane` or `ServiceAccount:ci`.

@@ -63,6 +63,17 @@ impl History {
         }))
     }
 
+    /// Whether a newer kubectl-flink wrote the ConfigMap, which may be at its cluster just now.
+    #[must_use]
+    pub fn is_newer(object: &Value) -> bool {
+        let data = &object["data"];
+        let format = data["format"].as_str().and_then(|text| text.parse::<u32>().ok());
+        let journal = data[JOURNAL].as_str().unwrap_or_default();
+        let journal = serde_json::from_str::<Value>(journal).unwrap_or_default();
+        format.is_some_and(|format| format > FORMAT)
+            || journal["version"].as_u64().unwrap_or_default() > u64::from(transaction::VERSION)
+    }
+
     /// Reads the ConfigMap.
     ///
     /// # Errors

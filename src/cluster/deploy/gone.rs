@@ -1,0 +1,161 @@
+//! Waits until Pods are gone.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::{StreamExt, pin_mut};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::WatchEvent;
+use serde::Deserialize;
+
+use crate::cluster::api::{Cluster, Mode, Propagation};
+use crate::cluster::resource::{PODS, Target};
+use crate::error::{Error, Kind, Result};
+
+/// Time before a watch is opened again that could not be.
+const RETRY: Duration = Duration::from_millis(200);
+/// Seconds that a Pod has to end which nobody needs any more.
+const GRACE: i64 = 3;
+
+/// A list of Pods, as far as it is needed.
+#[derive(Deserialize)]
+pub(super) struct PodList {
+    metadata: ListMeta,
+    pub(super) items: Vec<Pod>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListMeta {
+    resource_version: String,
+}
+
+/// When a Pod counts as gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It runs no process any more.
+    Ended,
+    /// The object is deleted.
+    Deleted,
+}
+
+/// Waits until all selected Pods are gone.
+///
+/// # Errors
+/// Timed out after `timeout`, naming the Pods that are left.
+pub async fn pods_gone(cluster: &Cluster, selector: &str, gone: Gone, timeout: Option<Duration>) -> Result<()> {
+    wait(cluster, selector, |_| true, gone, false, timeout).await
+}
+
+/// Waits until those of the selected Pods have ended that are `meant`, which are of a version that was given up: as soon as
+/// somebody ends them, they are given [`GRACE`] instead of what they have themselves. Without the right to that they take
+/// their time.
+pub(super) async fn given_up(
+    cluster: &Cluster,
+    selector: &str,
+    meant: impl Fn(&Pod) -> bool,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    wait(cluster, selector, meant, Gone::Ended, true, timeout).await
+}
+
+async fn wait(
+    cluster: &Cluster,
+    selector: &str,
+    meant: impl Fn(&Pod) -> bool,
+    gone: Gone,
+    hurried: bool,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    let mut known = BTreeSet::new();
+    let mut may_linger = |pod: &Pod| {
+        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
+        let name = pod.metadata.name.clone().filter(|_| hurried && grace > GRACE)?;
+        known.insert(name.clone()).then_some(name)
+    };
+    let selector = format!("labelSelector={}", selector.replace('=', "%3D").replace(',', "%2C"));
+    let list = Target::collection("list", PODS, Some(cluster.namespace()));
+    let watch = Target::collection("watch", PODS, Some(cluster.namespace()));
+    let running = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        gone == Gone::Deleted || !matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
+    loop {
+        let Some(pods) = cluster.get_with::<PodList>(&list, &selector).await? else {
+            return Ok(());
+        };
+        let there = || pods.items.iter().filter(|pod| running(pod) && meant(pod));
+        for name in there().filter_map(&mut may_linger) {
+            hurry(cluster, &name).await;
+        }
+        let names = there().filter_map(|pod| pod.metadata.name.clone());
+        let mut left: Vec<String> = names.collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let query = format!("{selector}&resourceVersion={}", pods.metadata.resource_version);
+        let events = match cluster.watch::<Pod>(&watch, &query, None).await {
+            // Listed again, which tells whether it passes.
+            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Failure) => {
+                tracing::debug!(%error, "watch of Pods");
+                tokio::time::sleep(RETRY).await;
+                if deadline.is_some_and(|at| tokio::time::Instant::now() >= at) {
+                    return Err(still_there(&left, timeout));
+                }
+                continue;
+            }
+            events => events?,
+        };
+        pin_mut!(events);
+        loop {
+            let next = match deadline {
+                None => events.next().await,
+                Some(at) => tokio::time::timeout_at(at, events.next())
+                    .await
+                    .map_err(|_| still_there(&left, timeout))?,
+            };
+            let pod = match next {
+                Some(Ok(WatchEvent::Deleted(pod))) => pod,
+                Some(Ok(WatchEvent::Modified(pod))) if !running(&pod) => pod,
+                Some(Ok(WatchEvent::Modified(pod))) if meant(&pod) => {
+                    if let Some(name) = may_linger(&pod) {
+                        hurry(cluster, &name).await;
+                    }
+                    continue;
+                }
+                Some(Ok(_)) => continue,
+                // Listed again: the watch was cut, or its version is gone.
+                Some(Err(_)) | None => break,
+            };
+            left.retain(|name| Some(name) != pod.metadata.name.as_ref());
+            if left.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
+    let seconds = timeout.unwrap_or_default().as_secs();
+    Error::new(
+        Kind::TimedOut,
+        format!("after {seconds} s there is still {}", left.join(", ")),
+    )
+    .hint(format!(
+        "`kubectl describe pod {}` tells why; repeat the command to go on",
+        left[0]
+    ))
+}
+
+/// Gives a Pod that is ending less time for it.
+async fn hurry(cluster: &Cluster, name: &str) {
+    let target = Target::object("delete", PODS, cluster.namespace(), name);
+    let query = format!("&gracePeriodSeconds={GRACE}");
+    let hurried = cluster
+        .delete(&target, &query, Propagation::Background, Mode::Real)
+        .await;
+    if let Err(error) = hurried {
+        tracing::debug!(%error, "a Pod takes its time");
+    }
+}
