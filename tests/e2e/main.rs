@@ -32,6 +32,7 @@ mod process;
 mod reasons;
 mod repetition;
 mod rights;
+mod scale;
 mod seed;
 mod shipped;
 mod stub;
