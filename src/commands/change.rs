@@ -129,7 +129,7 @@ pub async fn change(
             return Ok(());
         };
         let situation = standing.situation().await?;
-        carry_out(cluster, standing, situation, wanted, how, command).await
+        Box::pin(carry_out(cluster, standing, situation, wanted, how, command)).await
     })
     .await
 }

@@ -85,7 +85,7 @@ pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &Chan
     let job_id = match &situation {
         Situation::Running(job) => job.jid.clone(),
         _ if command == "scale" => return Err(not_running(&name, goal, &situation)),
-        _ => return change::carry_out(cluster, standing, situation, wanted, how, command).await,
+        _ => return Box::pin(change::carry_out(cluster, standing, situation, wanted, how, command)).await,
     };
     let known = look(&standing, &job_id, goal).await?;
     let plan = scale::plan(&known)?;
@@ -101,7 +101,7 @@ pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &Chan
     }
     ui::note(&told(&name, &known, &plan, replicas));
     if plan.way == Way::Redeploy {
-        change::carry_out(cluster, standing, situation, wanted, how, command).await?;
+        Box::pin(change::carry_out(cluster, standing, situation, wanted, how, command)).await?;
         return if how.dry_run {
             Ok(())
         } else {

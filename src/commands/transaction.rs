@@ -168,7 +168,7 @@ impl Drive {
             match next(&journal, self.seen) {
                 Action::EndJob => self.end_job(&journal).await?,
                 Action::FindOut => self.find_out(&journal).await?,
-                Action::EndJobManager(side) => self.end_jobmanager(&journal, side).await?,
+                Action::EndJobManager(side) => Box::pin(self.end_jobmanager(&journal, side)).await?,
                 Action::Make(side) => self.make(&journal, side).await?,
                 Action::Await(side) => self.wait(&journal, side).await?,
                 Action::Nothing => return Ok(()),
