@@ -209,18 +209,14 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
             tree!({"metadata": {"name": "demo-task-manager-x", "annotations": {"kubectl-flink/revision": "2"}},
                 "status": {"phase": phase}})
         };
-        let mut ending = young("Running");
-        ending["metadata"]["deletionGracePeriodSeconds"] = tree!(30);
         let task_managers = get(PODS).query("labelSelector", "app=demo,component=task-manager");
         server.expect(task_managers.no_query("watch")).answer(json(
             &tree!({"metadata": {"resourceVersion": "9"}, "items": [young("Running")]}),
         ));
         let task_managers = get(PODS).query("labelSelector", "app=demo,component=task-manager");
-        server.expect(task_managers.query("watch", "true")).answer(watch([
-            ("MODIFIED", young("Running")),
-            ("MODIFIED", ending),
-            ("MODIFIED", young("Failed")),
-        ]));
+        server
+            .expect(task_managers.query("watch", "true"))
+            .answer(watch([("MODIFIED", young("Running")), ("MODIFIED", young("Failed"))]));
         server
             .expect(delete(&format!("{PODS}/demo-task-manager-x")).query("gracePeriodSeconds", "3"))
             .answer(json(&tree!({})));

@@ -47,9 +47,9 @@ pub async fn pods_gone(cluster: &Cluster, selector: &str, gone: Gone, timeout: O
     wait(cluster, selector, |_| true, gone, false, timeout).await
 }
 
-/// Waits until those of the selected Pods have ended that are `meant`, which are of a version that was given up: as soon as
-/// somebody ends them, they are given [`GRACE`] instead of what they have themselves. Without the right to that they take
-/// their time.
+/// Waits until those of the selected Pods have ended that are `meant`, which are of a version that was given up, and that
+/// nobody makes anew: they are given [`GRACE`], before somebody else gives them what they have themselves, which the
+/// kubelet does not shorten any more. Without the right to that they take their time.
 pub(super) async fn given_up(
     cluster: &Cluster,
     selector: &str,
@@ -69,7 +69,7 @@ async fn wait(
 ) -> Result<()> {
     let mut known = BTreeSet::new();
     let mut may_linger = |pod: &Pod| {
-        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
+        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(i64::MAX);
         let name = pod.metadata.name.clone().filter(|_| hurried && grace > GRACE)?;
         known.insert(name.clone()).then_some(name)
     };
@@ -118,9 +118,11 @@ async fn wait(
             let pod = match next {
                 Some(Ok(WatchEvent::Deleted(pod))) => pod,
                 Some(Ok(WatchEvent::Modified(pod))) if !running(&pod) => pod,
-                Some(Ok(WatchEvent::Modified(pod))) if meant(&pod) => {
+                // Its controller made one more before it heard that it shall not.
+                Some(Ok(WatchEvent::Added(pod))) if hurried && meant(&pod) && running(&pod) => {
                     if let Some(name) = may_linger(&pod) {
                         hurry(cluster, &name).await;
+                        left.push(name);
                     }
                     continue;
                 }
