@@ -250,6 +250,40 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
 }
 
 #[test]
+fn whoever_is_killed_on_the_way_back_goes_on_back_either_way() {
+    for step in ["rolling-back", "returning"] {
+        for flag in ["--continue", "--abort"] {
+            let sandbox = Sandbox::new();
+            let server = &sandbox.server;
+            let mut left = left(step, &Value::Null);
+            left.journal["back"] = tree!(true);
+            // The old version is made again: it is found out, and not made twice.
+            left.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("3");
+            server
+                .expect(put(HISTORY))
+                .often()
+                .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+            if step == "rolling-back" {
+                makes(server, 3);
+                server
+                    .expect(get(PODS).query("labelSelector", "app=demo,component=task-manager"))
+                    .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+            }
+            left.reads(server);
+            comes_up(server, &left);
+            let outcome = sandbox.run(&["upgrade", "demo", flag]);
+            assert_eq!(outcome.code, Some(6), "{step} {flag}: {outcome}");
+            assert!(
+                !outcome.requests.iter().any(|request| request.starts_with("DELETE")),
+                "{step} {flag}: {outcome}"
+            );
+            let journal = entry(&body_of_last_put(&sandbox), "journal");
+            assert_eq!(journal["step"], "rolled-back", "{step} {flag}: {journal}");
+        }
+    }
+}
+
+#[test]
 fn one_that_was_never_asked_for_is_given_up_without_a_trace() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;

@@ -145,6 +145,17 @@ fn an_upgrade_that_runs_but_does_not_work_comes_back() {
     let args = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
     assert!(args.contains("\"50\"") && !args.contains("\"70\""), "{args}");
 
+    // Without its state it begins anew, and an older savepoint brings it back.
+    let saved = place.last_savepoint("demo");
+    let before = place.restored("demo");
+    let lossy = ["upgrade", "demo", "--strategy=stateless", "--env", "NEW=1"];
+    place.flink(&lossy).exits(2).tells(&["is lost", "--yes"]);
+    let made = place.flink(&[&lossy[..], &["--yes", "-o", "name"]].concat()).ok();
+    made.tells(&["is lost", "cancel "]);
+    assert_eq!(place.restored("demo"), 0);
+    place.flink(&["rollback", "demo", "--from-savepoint", &saved]).ok();
+    place.went_on("demo", before);
+
     // A last checkpoint is kept only where the job is told to.
     let refused = place.flink(&["restart", "demo", "--strategy=last-checkpoint"]);
     refused.exits(8).tells(&["RETAIN_ON_CANCELLATION"]);
