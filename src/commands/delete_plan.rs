@@ -7,7 +7,7 @@ use super::standing::{Situation, Standing};
 use crate::cluster::deploy::removal::Extras;
 use crate::cluster::lock;
 use crate::core::diagnosis::JobOverview;
-use crate::core::transaction::Journal;
+use crate::core::transaction::{Journal, Kind};
 use crate::error::{Error, Result};
 
 /// What becomes of the state of a running job.
@@ -130,11 +130,15 @@ impl fmt::Display for Plan {
         let name = &self.standing.name;
         write!(f, "cluster {name}: {}\n  {}", self.objects(), self.state())?;
         match &self.left {
-            Some(journal) => write!(
-                f,
-                "\n  an operation on it is not over, and is given up: {journal}; {}",
-                journal.stand()
-            ),
+            Some(journal) => {
+                let becomes = if journal.kind == Kind::Change {
+                    ", and is given up"
+                } else {
+                    ""
+                };
+                let stand = journal.stand();
+                write!(f, "\n  an operation on it is not over{becomes}: {journal}; {stand}")
+            }
             None => Ok(()),
         }?;
         let killed = self.silent.is_some() || (self.job.is_some() && self.fate == Fate::Lose);

@@ -165,7 +165,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["delete", "demo", "--yes", "--savepoint"],
-        Polls { fixed: 12, most: 18 },
+        Polls { fixed: 11, most: 17 },
         Then::Deleted,
     ),
     command(

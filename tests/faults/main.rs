@@ -306,8 +306,8 @@ fn deleted_only_what_was_shown(world: &World, command: &Command) -> Result<(), S
                 .iter()
                 .chain(&["/configmaps/demo-history"])
                 .any(|part| path.ends_with(part)),
-            // A new Job takes the place of the old one.
-            Then::Runs => path.ends_with("/jobs/demo-master"),
+            // A new Job takes the place of the old one, and Pods of a version that is given up are not waited for.
+            Then::Runs => path.ends_with("/jobs/demo-master") || path.contains("/pods/demo-"),
             Then::Cloned | Then::Stopped | Then::Suspended | Then::Unchanged => false,
         }
     };
