@@ -71,6 +71,28 @@ pub(super) fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Ve
     pairs
 }
 
+/// Exit code 1 is a command line, jar or class that is wrong for good, or a start that failed for what passes: storage or
+/// ZooKeeper out of reach. Of one among several JobManagers it must not end the Job, and the leader with it.
+pub(super) fn spare_the_leader(job: &mut Value, spec: &Spec) -> Result<()> {
+    if spec.job_managers() == 1 {
+        return Ok(());
+    }
+    let Some(rules) = map(job, &["spec"])?
+        .get_mut("podFailurePolicy")
+        .and_then(|policy| policy["rules"].as_array_mut())
+    else {
+        return Ok(());
+    };
+    for rule in rules.iter_mut().filter(|rule| rule["action"] == "FailJob") {
+        if let Some(codes) = rule["onExitCodes"]["values"].as_array_mut()
+            && codes.len() > 1
+        {
+            codes.retain(|code| code != 1);
+        }
+    }
+    Ok(())
+}
+
 /// The JobManager's own address, and those that stand by.
 pub(super) fn job(job: &mut Value, spec: &Spec) -> Result<()> {
     if spec.layer.ha.is_none() {

@@ -317,10 +317,10 @@ fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     if spec.layer.suspended {
         map(job, &["spec"])?.insert("suspend".to_owned(), json!(true));
     }
-    match spec.layer.restart {
-        None => Ok(()),
-        Some(policy) => restart(job, policy),
+    if let Some(policy) = spec.layer.restart {
+        restart(job, policy)?;
     }
+    high_availability::spare_the_leader(job, spec)
 }
 
 fn restart(job: &mut Value, policy: Restart) -> Result<()> {

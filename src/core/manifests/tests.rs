@@ -195,6 +195,11 @@ fn jobmanagers_that_stand_by_end_with_the_leader() {
         (&spec["parallelism"], &spec["completions"], &spec["completionMode"]),
         (&json!(2), &json!(2), &json!("Indexed"))
     );
+    // One that cannot start does not end the others.
+    assert_eq!(
+        spec["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"],
+        json!([163])
+    );
     assert_eq!(spec["successPolicy"], json!({"rules": [{"succeededCount": 1}]}));
     let container = &spec["template"]["spec"]["containers"][0];
     assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 8081);
