@@ -2,15 +2,15 @@
 //!
 //! Paths are made from [`Target`], so that an error can say what was being done to which object.
 
+mod exchange;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{Method, Request, StatusCode};
 use kube::Client;
-use kube::client::Body;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -18,17 +18,11 @@ use super::fault::{self, Whereabouts};
 use super::flink::access::{Access, Ways};
 use super::resource::Target;
 use crate::core::names::FIELD_MANAGER;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
+use exchange::{Answer, Sent, Sink, unsendable};
 
 /// Longest answer that is read. Objects in etcd have at most 1.5 MiB; a page of 500 of them is far below this.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
-/// Attempts at a request that the server is too busy for.
-const ATTEMPTS: u32 = 5;
-/// Longest wait that a server's Retry-After can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
-
-/// Takes an answer piece by piece.
-type Sink<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
 /// A Kubernetes cluster as the user's kubeconfig context names it, and the namespace to work in.
 #[derive(Clone)]
@@ -324,157 +318,6 @@ impl Cluster {
             Err(self.status_error(target, answer.status, &answer.body))
         }
     }
-
-    /// One request, tried again when the server says that it is too busy: everything sent here may be repeated.
-    async fn call(
-        &self,
-        target: &Target,
-        method: Method,
-        query: &str,
-        headers: &[(&str, &str)],
-        body: Vec<u8>,
-    ) -> Result<Answer> {
-        self.call_into(target, method, query, headers, body, None).await
-    }
-
-    /// The same; the body of a success goes to `sink` if there is one.
-    async fn call_into(
-        &self,
-        target: &Target,
-        method: Method,
-        query: &str,
-        headers: &[(&str, &str)],
-        body: Vec<u8>,
-        mut sink: Option<Sink<'_>>,
-    ) -> Result<Answer> {
-        let mut wait = Duration::from_millis(200);
-        let mut attempt = 1;
-        loop {
-            let sink: Option<Sink<'_>> = match &mut sink {
-                Some(sink) => Some(&mut **sink),
-                None => None,
-            };
-            let sent = Sent {
-                method: method.clone(),
-                query,
-                headers,
-                body: &body,
-                limit: MAX_ANSWER,
-            };
-            let answer = self.call_once(target, sent, sink).await?;
-            let busy = matches!(
-                answer.status,
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-            );
-            if !busy || attempt == ATTEMPTS {
-                return Ok(answer);
-            }
-            tracing::debug!(status = %answer.status, attempt, "the API server is busy");
-            tokio::time::sleep(answer.retry_after.unwrap_or(wait).min(MAX_RETRY_AFTER)).await;
-            wait *= 2;
-            attempt += 1;
-        }
-    }
-
-    async fn call_once(&self, target: &Target, sent: Sent<'_>, sink: Option<Sink<'_>>) -> Result<Answer> {
-        let uri = if sent.query.is_empty() {
-            target.path()
-        } else {
-            format!("{}?{}", target.path(), sent.query.trim_start_matches('&'))
-        };
-        let mut request = Request::builder().method(sent.method).uri(uri);
-        for (name, value) in sent.headers {
-            request = request.header(*name, *value);
-        }
-        let request = request
-            .body(Body::from(sent.body.to_vec()))
-            .map_err(|e| unsendable(target, &e))?;
-        let exchange = async {
-            let response = self
-                .client
-                .send(request)
-                .await
-                .map_err(|error| self.kube_error(target, &error))?;
-            self.collect(target, response, sent.limit, sink).await
-        };
-        match self.timeout {
-            None => exchange.await,
-            Some(limit) => tokio::time::timeout(limit, exchange)
-                .await
-                .unwrap_or_else(|_| Err(fault::timed_out(target, &self.at, limit.as_secs_f64()))),
-        }
-    }
-
-    fn broken_off(&self, target: &Target, limit: usize, error: &(dyn std::error::Error + 'static)) -> Error {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return Error::failure(format!(
-                "{} answered {} {target} with more than {limit} bytes",
-                self.at, target.verb
-            ));
-        }
-        let cause = fault::chain(error).last().map_or_else(String::new, ToString::to_string);
-        Error::new(
-            Kind::Unreachable,
-            format!("{} broke off its answer to {} {target}: {cause}", self.at, target.verb),
-        )
-        .hint("try again in a while: every command can be repeated")
-    }
-
-    async fn collect(
-        &self,
-        target: &Target,
-        response: Response<Body>,
-        limit: usize,
-        sink: Option<Sink<'_>>,
-    ) -> Result<Answer> {
-        let (parts, body) = response.into_parts();
-        let mut body = Limited::new(body, limit);
-        let mut bytes = Vec::new();
-        let mut sink = sink.filter(|_| parts.status.is_success());
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.broken_off(target, limit, &*error))?;
-            if let Some(data) = frame.data_ref() {
-                match &mut sink {
-                    Some(sink) => sink(data),
-                    None => bytes.extend_from_slice(data),
-                }
-            }
-        }
-        let warnings = parts
-            .headers
-            .get_all(http::header::WARNING)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .map(warning_text)
-            .collect();
-        Ok(Answer {
-            status: parts.status,
-            retry_after: parts
-                .headers
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok()?.parse().ok())
-                .map(Duration::from_secs),
-            body: bytes.into(),
-            warnings,
-        })
-    }
-}
-
-/// A request, but for its target.
-struct Sent<'a> {
-    method: Method,
-    query: &'a str,
-    headers: &'a [(&'a str, &'a str)],
-    body: &'a [u8],
-    /// Longest answer that is read.
-    limit: usize,
-}
-
-struct Answer {
-    status: StatusCode,
-    retry_after: Option<Duration>,
-    body: Bytes,
-    warnings: Vec<String>,
 }
 
 fn dry(mode: Mode) -> &'static str {
@@ -486,32 +329,4 @@ fn dry(mode: Mode) -> &'static str {
 
 fn serialize(object: &Value) -> Result<Vec<u8>> {
     serde_json::to_vec(object).map_err(|e| Error::failure(format!("an object cannot be written as JSON: {e}")))
-}
-
-fn unsendable(target: &Target, error: &http::Error) -> Error {
-    Error::usage(format!("{target} cannot be asked for: {error}"))
-}
-
-/// The text of a `Warning: 299 - "text"` header. Source: RFC 7234, section 5.5.
-fn warning_text(header: &str) -> String {
-    let quoted = header.splitn(3, ' ').nth(2).unwrap_or(header);
-    let inner = quoted
-        .strip_prefix('"')
-        .and_then(|s| s.strip_suffix('"'))
-        .unwrap_or(quoted);
-    inner.replace("\\\"", "\"").replace("\\\\", "\\")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_warning_header_is_reduced_to_its_text() {
-        assert_eq!(
-            warning_text(r#"299 - "would violate \"restricted\"""#),
-            r#"would violate "restricted""#
-        );
-        assert_eq!(warning_text("odd"), "odd");
-    }
 }
