@@ -30,6 +30,7 @@ mod outcomes;
 mod place;
 mod process;
 mod reasons;
+mod registry;
 mod repetition;
 mod rights;
 mod scale;
