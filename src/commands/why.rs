@@ -7,9 +7,9 @@ use super::halt::STOPS;
 use super::status::StatusFormat;
 use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::cluster::survey::{Survey, log_end, survey, with_log};
+use crate::cluster::survey::{Survey, survey, with_log, without_job};
 use crate::core::age::age;
-use crate::core::diagnosis::{Grace, Verdict, is_wrong, problems, stage, tells_of_job, unseen_job, verdict};
+use crate::core::diagnosis::{Grace, Verdict, is_wrong, problems, stage, unseen_job, verdict};
 use crate::core::manifests::REVISION;
 use crate::core::names::ClusterName;
 use crate::core::status::Problem;
@@ -55,8 +55,8 @@ pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
     let survey = Box::pin(survey(&cluster, &name)).await?;
     let now = clock::now();
     let mut found = problems(&survey.observed, &survey.snapshot, now);
-    if let Some((log, cause)) = unseen_job(&survey.observed, now)
-        && log_end(&cluster, &log).await.is_some_and(|log| !tells_of_job(&log))
+    if let Some(cause) = unseen_job(&survey.observed, now)
+        && let Some(cause) = without_job(&cluster, cause).await
     {
         found.insert(0, cause);
     }

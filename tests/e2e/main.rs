@@ -18,6 +18,7 @@ mod documents;
 mod dry_run;
 mod durable;
 mod flink;
+mod flinkdeployments;
 mod high_availability;
 mod image;
 mod inout;

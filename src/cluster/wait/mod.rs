@@ -14,9 +14,9 @@ use super::api::Cluster;
 use super::clock;
 use super::flink::Flink;
 use super::resource::{PODS, Target};
-use super::survey::with_fresh_log;
+use super::survey::{with_fresh_log, without_job};
 use crate::core::diagnosis::{
-    Cause, CauseKind, FlinkView, Grace, JobState, Note, Observed, Role, Stage, Verdict, stage, verdict,
+    Cause, CauseKind, FlinkView, Grace, JobState, Note, Observed, Role, Stage, Verdict, stage, unseen_job, verdict,
 };
 use crate::core::names::ClusterName;
 use crate::core::outcome;
@@ -82,6 +82,7 @@ async fn running(
         poll: Some(POLL),
     };
     let mut runs: Option<(i64, Instant)> = None;
+    let mut unseen = None;
     let judge = |observed: &Observed| {
         let job = observed.flink_now().job();
         job.inspect(|job| failures.look(job));
@@ -101,7 +102,10 @@ async fn running(
                 (of == changed && since.elapsed() >= SETTLED)
                     .then(|| verdict(observed, clock::now(), &Grace::default()))
             }
-            end => Some(end),
+            end => {
+                unseen = unseen_job(observed, clock::now());
+                Some(end)
+            }
         }
     };
     match watching
@@ -117,6 +121,12 @@ async fn running(
             Ok(Outcome::Running { job_id, tasks })
         }
         Verdict::Finished { note, .. } => {
+            // A program that runs no job ends as well as one whose job was too short to be seen: the log tells them apart.
+            if let Some(cause) = unseen
+                && let Some(cause) = without_job(cluster, cause).await
+            {
+                return Err(cause.into_error().context(format!("cluster {name} does not run")));
+            }
             told(&Stage::Finished, note.as_ref());
             Ok(Outcome::Finished)
         }
@@ -159,6 +169,7 @@ pub async fn until_ended(
         poll: Some(SLOW_POLL),
     };
     let mut was_there = false;
+    let mut unseen = None;
     // While the JobManager is away its last stage is told: it would seem to begin anew.
     let mut last = Stage::Submitted;
     let judge = |observed: &Observed| {
@@ -180,6 +191,7 @@ pub async fn until_ended(
                 }
             },
             Verdict::Finished { .. } => {
+                unseen = unseen_job(observed, clock::now());
                 let seen = observed.last_job().is_some_and(|job| job.state == JobState::Finished);
                 Some((End::Finished, Some(master_pod(observed)).filter(|_| !seen)))
             }
@@ -211,7 +223,14 @@ pub async fn until_ended(
     match watching.until(judge, late).await? {
         (End::Failed(cause), _) => Ok(End::Failed(Box::new(with_fresh_log(cluster, *cause).await))),
         // The JobManager ends with 0 for a canceled job too, and its REST went before it told: its log tells.
-        (End::Finished, Some(Some(pod))) => Ok(end_of_log(cluster, &pod).await),
+        (End::Finished, Some(Some(pod))) => {
+            if let Some(cause) = unseen
+                && let Some(cause) = without_job(cluster, cause).await
+            {
+                return Ok(End::Failed(Box::new(cause)));
+            }
+            Ok(end_of_log(cluster, &pod).await)
+        }
         (end, _) => Ok(end),
     }
 }

@@ -11,9 +11,7 @@ use super::observed::{Observed, Role, last_seen, words};
 use super::progress::{backpressure, backpressured, checkpoints, time};
 use super::trace::one_line;
 use super::verdict::{nothing_ran, of_job, subject, suspicions};
-use super::{
-    Cause, CauseKind, Grace, PodContainer, Severity, Verdict, ends, known, objects, pods, root_cause, stage, verdict,
-};
+use super::{Cause, CauseKind, Grace, Severity, Verdict, ends, known, objects, pods, root_cause, stage, verdict};
 use crate::core::age::age;
 use crate::core::live::{Exception, Reach, Snapshot};
 use crate::core::settings::{Settings, main_container};
@@ -100,14 +98,14 @@ fn probed(observed: &Observed, cause: &mut Cause) {
     }
 }
 
-/// For a JobManager that ended well, and whose job nobody saw: whose log tells if there was one, and the cause if not.
+/// For a JobManager that ended well, and whose job nobody saw: the cause if its log tells of none either.
 #[must_use]
-pub fn unseen_job(observed: &Observed, now: Timestamp) -> Option<(PodContainer, Cause)> {
+pub fn unseen_job(observed: &Observed, now: Timestamp) -> Option<Cause> {
     let Verdict::Finished { job_id: None, .. } = verdict(observed, now, &Grace::default()) else {
         return None;
     };
     let log = ends::log_of(observed, Role::JobManager)?;
-    Some((log, nothing_ran()))
+    Some(nothing_ran().log_of(Some(log)))
 }
 
 fn is_deleting(observed: &Observed) -> bool {

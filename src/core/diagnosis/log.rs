@@ -198,10 +198,12 @@ pub fn last_line(log: &str) -> Option<String> {
 /// Whether a JobManager's log tells of a job: one that exits with 0 may have run none.
 #[must_use]
 pub fn tells_of_job(log: &str) -> bool {
-    // Source: Flink's ExecutionGraph and Dispatcher, 1.13 to 2.3.
-    ["switched from state", "reached terminal state"]
-        .iter()
-        .any(|words| log.contains(words))
+    // Source: Flink's ExecutionGraph and Dispatcher, 1.13 to 2.3. In 2.3 an application, which may run no job, switches its
+    // state in the same words (AbstractApplication).
+    log.lines().any(|line| {
+        line.contains("reached terminal state")
+            || line.contains("switched from state") && !line.contains("Application ")
+    })
 }
 
 /// A trace at level ERROR, of an uncaught exception, or of a task or job that failed; or a start error.

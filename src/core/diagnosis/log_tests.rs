@@ -54,6 +54,14 @@ fn of(log: &str) -> LogCause {
 }
 
 #[test]
+fn an_application_of_flink_2_is_no_job() {
+    let application = "INFO  o.a.f.runtime.application.AbstractApplication [] - Application org.Main (9a34) switched from state CREATED to RUNNING.\n";
+    assert!(!super::tells_of_job(application));
+    let job = "INFO  o.a.f.runtime.executiongraph.ExecutionGraph [] - Job counting (9a34) switched from state CREATED to RUNNING.\n";
+    assert!(super::tells_of_job(&format!("{application}{job}")));
+}
+
+#[test]
 fn the_root_is_found_below_its_wrappers() {
     let found = of(SAVEPOINT_MISSING);
     assert_eq!(found.class.as_deref(), Some("java.io.FileNotFoundException"));
