@@ -62,10 +62,11 @@ final class Total extends RichFlatMapFunction<Tuple2<Integer, Long>, Long> imple
     public void initializeState(FunctionInitializationContext context) throws Exception {
         state = context.getOperatorStateStore().getListState(descriptor());
         perKey = new long[keys];
+        // With another parallelism there are the lists of several, or none.
         for (List<Long> all : state.get()) {
-            count = all.get(0);
+            count += all.get(0);
             for (int key = 0; key < keys; key++) {
-                perKey[key] = all.get(key + 1);
+                perKey[key] = Math.max(perKey[key], all.get(key + 1));
             }
         }
         System.out.println((context.isRestored() ? "RESTORED " : "STARTED ") + count);
