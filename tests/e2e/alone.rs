@@ -1,5 +1,5 @@
 //! Parts of Kubernetes are stopped and killed under a cluster and under the commands that work on it. Nothing else runs on
-//! the bed at that time: `tests/bed/test` runs these after all others, one by one.
+//! the bed at that time: only `tests/bed/test alone::` and `tests/long` run these, one by one.
 
 use std::process::Command;
 use std::time::Duration;
