@@ -67,7 +67,7 @@ def table(title, measured):
         cpu = statistics.median(one["cpu"] * 1000 for one in runs)
         memory = max(one["memory"] for one in runs) / 1024
         print(
-            f"| `{name}` | {statistics.median(wall):.1f} ms | {min(wall):.1f} ms | {max(wall):.1f} ms "
+            f"| `{name.replace('|', chr(92) + '|')}` | {statistics.median(wall):.1f} ms | {min(wall):.1f} ms | {max(wall):.1f} ms "
             f"| {cpu:.1f} ms | {memory:.1f} MiB |"
         )
     names = list(measured)
