@@ -8,7 +8,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 use super::api::{Cluster, Mode};
-use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, METADATA, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode};
+use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode};
 use super::tables::{Wanted, list};
 use crate::core::doctor::AccountCheck;
 use crate::core::doctor::rights::{HIGH_AVAILABILITY, RIGHTS, Right};
@@ -139,16 +139,10 @@ fn attributes(namespace: &str, group: &str, resource: &str, verb: &str) -> Value
 /// Only their metadata is asked for: a node is tens of kilobytes.
 pub async fn node_labels(cluster: &Cluster) -> Vec<BTreeMap<String, String>> {
     let target = Target::collection("list", NODES, None);
-    let mut body = Vec::new();
-    let mut sink = |piece: &[u8]| body.extend_from_slice(piece);
-    let read = cluster.stream(&target, "limit=500", METADATA, &mut sink).await;
-    let nodes: Value = match read {
-        Ok(_) => serde_json::from_slice(&body).unwrap_or_default(),
-        Err(_) => Value::Null,
-    };
-    let items = nodes["items"].as_array().into_iter().flatten();
-    items
-        .filter_map(|node| serde_json::from_value(node["metadata"]["labels"].clone()).ok())
+    let nodes = cluster.list_metadata(&target, "limit=500").await.unwrap_or_default();
+    nodes
+        .into_iter()
+        .filter_map(|mut node| serde_json::from_value(node["labels"].take()).ok())
         .collect()
 }
 

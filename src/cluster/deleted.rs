@@ -4,11 +4,10 @@
 //! can have hundreds of KiB, so those of clusters that are there are never read.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::Cluster;
-use super::resource::{CONFIG_MAPS, METADATA, Target};
+use super::resource::{CONFIG_MAPS, Target};
 use super::tables::{Wanted, list};
 use crate::core::history::{HISTORY, History};
 use crate::core::listing::Key;
@@ -18,42 +17,24 @@ use crate::error::Result;
 /// Histories that are read at a time.
 const SIDE_BY_SIDE: usize = 16;
 
-#[derive(Deserialize)]
-struct List {
-    #[serde(default)]
-    items: Vec<Item>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    metadata: Value,
-}
-
 /// The histories of clusters of which there is no object, in a namespace or in all (`None`), by namespace and name. A
 /// history that is not understood is an error of its own.
 pub async fn deleted(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<(Key, Result<History>)>> {
     let target = Target::collection("list", CONFIG_MAPS, namespace);
     let query = format!("labelSelector={COMPONENT_LABEL}%3D{HISTORY}%2C{APP_LABEL}");
-    let mut body = Vec::new();
-    let mut sink = |piece: &[u8]| body.extend_from_slice(piece);
     let wanted = Wanted {
         namespace: namespace.map(ToOwned::to_owned),
         ..Wanted::default()
     };
-    let (read, there) = futures::join!(
-        cluster.stream(&target, &query, METADATA, &mut sink),
-        list(cluster, &wanted)
-    );
-    read?;
+    let (found, there) = futures::join!(cluster.list_metadata(&target, &query), list(cluster, &wanted));
+    let found = found?;
     let (there, _) = there?;
-    let found: List = serde_json::from_slice(&body).map_err(|e| cluster.not_understood(&target, &e))?;
     let mut gone: Vec<Key> = found
-        .items
         .iter()
-        .filter_map(|item| {
+        .filter_map(|metadata| {
             Some(Key {
-                namespace: item.metadata["namespace"].as_str()?.to_owned(),
-                name: item.metadata["labels"][APP_LABEL].as_str()?.to_owned(),
+                namespace: metadata["namespace"].as_str()?.to_owned(),
+                name: metadata["labels"][APP_LABEL].as_str()?.to_owned(),
             })
         })
         .filter(|key| !there.contains_key(key))

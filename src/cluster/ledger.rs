@@ -36,14 +36,8 @@ impl Ledger {
     /// Reads the history; an empty one where there is none.
     pub async fn open(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let mut ledger = Self::unread(cluster, name);
-        match ledger.read().await {
-            Ok(()) => Ok(ledger),
-            Err(error) if error.kind == Kind::Forbidden => {
-                ledger.give_up(&error);
-                Ok(ledger)
-            }
-            Err(error) => Err(error),
-        }
+        ledger.read_if_allowed().await?;
+        Ok(ledger)
     }
 
     /// Reads a history that is to be deleted: that it cannot be understood is no obstacle then, and it is never written.
@@ -52,18 +46,23 @@ impl Ledger {
     /// When a newer version wrote it, which may be at the cluster.
     pub async fn open_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let mut ledger = Self::unread(cluster, name);
-        match ledger.read().await {
-            Ok(()) => Ok(ledger),
+        if let Err(error) = ledger.read_if_allowed().await {
+            if ledger.stored.as_ref().is_none_or(History::is_newer) {
+                return Err(error);
+            }
+            ui::warn(&format!("{}; it is deleted unread", error.message));
+            ledger.forbidden = true;
+        }
+        Ok(ledger)
+    }
+
+    async fn read_if_allowed(&mut self) -> Result<()> {
+        match self.read().await {
             Err(error) if error.kind == Kind::Forbidden => {
-                ledger.give_up(&error);
-                Ok(ledger)
+                self.give_up(&error);
+                Ok(())
             }
-            Err(error) if ledger.stored.as_ref().is_some_and(|stored| !History::is_newer(stored)) => {
-                ui::warn(&format!("{}; it is deleted unread", error.message));
-                ledger.forbidden = true;
-                Ok(ledger)
-            }
-            Err(error) => Err(error),
+            outcome => outcome,
         }
     }
 

@@ -14,7 +14,7 @@ use super::flink::Flink;
 use super::flink_metrics::Depth;
 use super::ledger::Ledger;
 use super::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
-use crate::core::diagnosis::{Cause, CauseKind, LogCause, Observed, PodContainer, last_line, root_cause, tells_of_job};
+use crate::core::diagnosis::{Cause, CauseKind, LogCause, Observed, PodContainer, last_line, root_cause};
 use crate::core::history::History;
 use crate::core::live::Snapshot;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
@@ -166,10 +166,7 @@ pub async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
 /// `cause` of a JobManager that ended well without a job that was seen, if its log tells of none either.
 pub async fn without_job(cluster: &Cluster, mut cause: Cause) -> Option<Cause> {
     let log = log_end(cluster, &cause.log_of.take()?).await?;
-    (!tells_of_job(&log)).then(|| match root_cause(&log) {
-        Some(found) => cause.with_log(&found),
-        None => cause,
-    })
+    cause.without_job(&log)
 }
 
 /// Adds to `cause` what the log tells that it names.

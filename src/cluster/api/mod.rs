@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::fault::{self, Whereabouts};
 use super::flink::access::{Access, Ways};
-use super::resource::Target;
+use super::resource::{METADATA, Target};
 use crate::core::names::FIELD_MANAGER;
 use crate::error::{Error, Result};
 use exchange::{Answer, Sent, Sink, unsendable};
@@ -299,6 +299,16 @@ impl Cluster {
 
     fn parse<T: DeserializeOwned>(&self, target: &Target, body: &[u8]) -> Result<T> {
         serde_json::from_slice(body).map_err(|e| self.not_understood(target, &e))
+    }
+
+    /// The metadata alone of the objects of a list.
+    pub async fn list_metadata(&self, target: &Target, query: &str) -> Result<Vec<Value>> {
+        let mut body = Vec::new();
+        let mut sink = |piece: &[u8]| body.extend_from_slice(piece);
+        self.stream(target, query, METADATA, &mut sink).await?;
+        let mut list: Value = self.parse(target, &body)?;
+        let items = list["items"].as_array_mut().into_iter().flatten();
+        Ok(items.map(|item| item["metadata"].take()).collect())
     }
 
     /// The error for an answer that is not what was asked for.

@@ -14,7 +14,7 @@ use super::api::Cluster;
 use super::clock;
 use super::flink::Flink;
 use super::resource::{PODS, Target};
-use super::survey::{with_fresh_log, without_job};
+use super::survey::{log_end, with_fresh_log, without_job};
 use crate::core::diagnosis::{
     Cause, CauseKind, FlinkView, Grace, JobState, Note, Observed, Role, Stage, Verdict, stage, unseen_job, verdict,
 };
@@ -92,15 +92,14 @@ async fn running(
                 told(&stage, note.as_ref());
                 None
             }
-            Verdict::Running { .. } => {
+            runs_now @ Verdict::Running { .. } => {
                 // Tasks that were restarted between two looks are others.
                 let changed = job.map_or(0, |job| job.last_modification);
                 let (of, since) = *runs.get_or_insert_with(|| (changed, Instant::now()));
                 if of != changed {
                     runs = Some((changed, Instant::now()));
                 }
-                (of == changed && since.elapsed() >= SETTLED)
-                    .then(|| verdict(observed, clock::now(), &Grace::default()))
+                (of == changed && since.elapsed() >= SETTLED).then_some(runs_now)
             }
             end => {
                 unseen = unseen_job(observed, clock::now());
@@ -223,14 +222,7 @@ pub async fn until_ended(
     match watching.until(judge, late).await? {
         (End::Failed(cause), _) => Ok(End::Failed(Box::new(with_fresh_log(cluster, *cause).await))),
         // The JobManager ends with 0 for a canceled job too, and its REST went before it told: its log tells.
-        (End::Finished, Some(Some(pod))) => {
-            if let Some(cause) = unseen
-                && let Some(cause) = without_job(cluster, cause).await
-            {
-                return Ok(End::Failed(Box::new(cause)));
-            }
-            Ok(end_of_log(cluster, &pod).await)
-        }
+        (End::Finished, Some(Some(pod))) => Ok(end_of_log(cluster, &pod, unseen).await),
         (end, _) => Ok(end),
     }
 }
@@ -284,11 +276,22 @@ fn master_pod(observed: &Observed) -> Option<String> {
         .and_then(|pod| pod.metadata.name.clone())
 }
 
-async fn end_of_log(cluster: &Cluster, pod: &str) -> End {
-    let target = Target::object("get", PODS, cluster.namespace(), pod).subresource("log");
-    match cluster.text(&target, "tailLines=500&limitBytes=1048576").await {
-        Ok(log) if outcome::of_log(&log) == Some(JobState::Canceled) => End::Canceled,
-        _ => End::Finished,
+/// `unseen` is what it is where the log tells of no job.
+async fn end_of_log(cluster: &Cluster, pod: &str, mut unseen: Option<Cause>) -> End {
+    let log = match unseen.as_mut().and_then(|cause| cause.log_of.take()) {
+        Some(container) => log_end(cluster, &container).await,
+        None => {
+            let target = Target::object("get", PODS, cluster.namespace(), pod).subresource("log");
+            cluster.text(&target, "tailLines=500&limitBytes=1048576").await.ok()
+        }
+    };
+    let Some(log) = log else {
+        return End::Finished;
+    };
+    match unseen.and_then(|cause| cause.without_job(&log)) {
+        Some(cause) => End::Failed(Box::new(cause)),
+        None if outcome::of_log(&log) == Some(JobState::Canceled) => End::Canceled,
+        None => End::Finished,
     }
 }
 

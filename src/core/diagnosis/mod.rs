@@ -233,6 +233,15 @@ impl Cause {
         self
     }
 
+    /// This, with what the log tells, if the log of the JobManager tells of no job; `None`: there was one.
+    #[must_use]
+    pub fn without_job(self, log: &str) -> Option<Self> {
+        (!tells_of_job(log)).then(|| match root_cause(log) {
+            Some(found) => self.with_log(&found),
+            None => self,
+        })
+    }
+
     /// Whether it is that a container ended, and nothing is known of why but its exit code.
     #[must_use]
     pub const fn ended(&self) -> bool {
