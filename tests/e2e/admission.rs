@@ -25,7 +25,7 @@ fn a_cluster_runs_under_pod_security_restricted() {
 #[test]
 fn pods_that_a_quota_forbids_are_told_at_once() {
     let place = Place::new("quota");
-    place.kubectl(&["create", "quota", "small", "--hard=pods=0"]);
+    place.quota("small", "pods=0");
     place
         .create("demo", &[])
         .exits(6)
@@ -38,7 +38,7 @@ fn pods_that_a_quota_forbids_are_told_at_once() {
 #[test]
 fn an_object_that_a_quota_forbids_stops_the_create_before_the_first_object() {
     let place = Place::new("quota-jobs");
-    place.kubectl(&["create", "quota", "none", "--hard=count/jobs.batch=0"]);
+    place.quota("none", "count/jobs.batch=0");
     place
         .create("demo", &[])
         .exits(1)

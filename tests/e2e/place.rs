@@ -140,6 +140,17 @@ impl Place {
         self.kubectl_with(&["apply", "-f", "-"], yaml).ok();
     }
 
+    /// Makes a quota, and waits until Kubernetes enforces it: from when its controller has written the quota's status.
+    #[track_caller]
+    pub fn quota(&self, name: &str, hard: &str) {
+        self.kubectl(&["create", "quota", name, &format!("--hard={hard}")]);
+        soon("the quota is in force", || {
+            self.object(&format!("resourcequota/{name}"))
+                .pointer("/status/hard")
+                .cloned()
+        });
+    }
+
     /// An object as the API server has it.
     #[track_caller]
     pub fn object(&self, reference: &str) -> Value {

@@ -138,7 +138,7 @@ fn what_keeps_pods_from_running_is_named_first() {
 
     // A quota and Pod Security refuse what comes after them.
     place.kubectl(&["delete", "jobs,deployments", "--all", "--wait=false"]);
-    place.apply("{apiVersion: v1, kind: ResourceQuota, metadata: {name: small}, spec: {hard: {pods: '0'}}}");
+    place.quota("small", "pods=0");
     broken(&place, "quota", &[], |_| {});
     has_hints(&first(&place, "quota", "quota", &["exceeded quota: small"]));
     place.kubectl(&[

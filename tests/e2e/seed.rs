@@ -3,10 +3,11 @@
 
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::place::{Place, STORAGE, counting_job};
+use crate::place::{Place, STORAGE, counting_job, kubectl};
 use crate::process;
 
 /// Job, Service and Deployment as envsubst and kubectl take them, in the order in which they are created.
@@ -34,9 +35,20 @@ const PLAIN_ARGUMENTS: &str = r#""--job-classname", "org.kubectlflink.jobs.Count
 /// The ports 30025 and 30081 of the nodes are there once.
 static NODE_PORTS: Mutex<()> = Mutex::new(());
 
-/// Waits for the ports of the nodes that these templates, and `--node-port`, take.
+/// Waits for the ports of the nodes that these templates, and `--node-port`, take: until no other test of this run uses
+/// them, and until the namespace of the last one has gone, for no test waits for the end of its own.
 pub fn node_ports() -> MutexGuard<'static, ()> {
-    NODE_PORTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    let ports = NODE_PORTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    process::eventually(
+        "the node's ports 30025 and 30081 are free",
+        Duration::from_secs(180),
+        || {
+            let path = "jsonpath={.items[*].spec.ports[*].nodePort}";
+            let taken = kubectl(&["get", "services", "-A", "-o", path]);
+            (!taken.contains("30025") && !taken.contains("30081")).then_some(())
+        },
+    );
+    ports
 }
 
 fn image() -> String {
