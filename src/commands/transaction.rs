@@ -299,7 +299,11 @@ impl Drive {
                 deploy::apply(cluster, &version.manifests.deployment, Mode::Real),
             );
             let (service, deployment) = made.await;
-            service.and(deployment).map(|_| ())
+            service.and(deployment)?;
+            if deploy::makes_strangers(live.deployment.as_ref(), &version.manifests.deployment) {
+                deploy::strangers_end(cluster, &name, version.number).await?;
+            }
+            Ok(())
         };
         let (written, gone, beside) = futures::join!(written, gone, beside);
         written?;
@@ -336,8 +340,10 @@ impl Drive {
                     .await?;
             }
             match side {
-                Side::New => deploy::apply_all(&cluster, objects).await,
-                Side::Old => deploy::apply_after_strangers(&cluster, &name, objects, version.number).await,
+                Side::New if !deploy::makes_strangers(self.standing.live.deployment.as_ref(), &objects.deployment) => {
+                    deploy::apply_all(&cluster, objects).await
+                }
+                Side::New | Side::Old => deploy::apply_after_strangers(&cluster, &name, objects, version.number).await,
             }
         };
         match made {

@@ -205,18 +205,22 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
         }
         replaces(server, 3);
         // The old JobManager waits for the new version's TaskManagers, which may be too young to hear that they shall end.
-        let young = |phase: &str| {
-            tree!({"metadata": {"name": "demo-task-manager-x", "annotations": {"kubectl-flink/revision": "2"}},
-                "status": {"phase": phase}})
+        // One that nobody ends is left to its controller, which would make another one in its place.
+        let young = |phase: &str, grace: Option<u32>| {
+            tree!({"metadata": {"name": "demo-task-manager-x", "annotations": {"kubectl-flink/revision": "2"},
+                "deletionGracePeriodSeconds": grace}, "status": {"phase": phase}})
         };
         let task_managers = get(PODS).query("labelSelector", "app=demo,component=task-manager");
         server.expect(task_managers.no_query("watch")).answer(json(
-            &tree!({"metadata": {"resourceVersion": "9"}, "items": [young("Running")]}),
+            &tree!({"metadata": {"resourceVersion": "9"}, "items": [young("Running", None)]}),
         ));
         let task_managers = get(PODS).query("labelSelector", "app=demo,component=task-manager");
-        server
-            .expect(task_managers.query("watch", "true"))
-            .answer(watch([("MODIFIED", young("Running")), ("MODIFIED", young("Failed"))]));
+        server.expect(task_managers.query("watch", "true")).answer(watch([
+            ("MODIFIED", young("Running", None)),
+            ("MODIFIED", young("Running", Some(30))),
+            ("MODIFIED", young("Running", Some(3))),
+            ("MODIFIED", young("Failed", Some(3))),
+        ]));
         server
             .expect(delete(&format!("{PODS}/demo-task-manager-x")).query("gracePeriodSeconds", "3"))
             .answer(json(&tree!({})));
@@ -247,6 +251,50 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
             "{step}: {back}"
         );
     }
+}
+
+#[test]
+fn taskmanagers_that_kubernetes_makes_of_the_old_version_do_not_meet_the_new_jobmanager() {
+    // More replicas and another template in one change: the old ReplicaSet gets the number first.
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut left = left("saved", &Value::Null);
+    left.revisions[1] = revision(2, "flink:2.3.1", 2);
+    replaces(server, 2);
+    let task_managers = || get(PODS).query("labelSelector", "app=demo,component=task-manager");
+    let pod = |name: &str, phase: &str, grace: Option<u32>| {
+        tree!({"metadata": {"name": name, "annotations": {"kubectl-flink/revision": "1"},
+            "deletionGracePeriodSeconds": grace}, "status": {"phase": phase}})
+    };
+    let old = pod("old", "Running", Some(30));
+    server
+        .expect(task_managers().no_query("watch"))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": [old]})));
+    server.expect(task_managers().query("watch", "true")).answer(watch([
+        ("ADDED", pod("young", "Pending", None)),
+        ("MODIFIED", pod("old", "Succeeded", Some(3))),
+        ("MODIFIED", pod("young", "Running", Some(30))),
+        ("DELETED", pod("young", "Running", Some(3))),
+    ]));
+    for name in ["old", "young"] {
+        server
+            .expect(delete(&format!("{PODS}/{name}")).query("gracePeriodSeconds", "3"))
+            .answer(json(&tree!({})));
+    }
+    left.reads(server);
+    comes_up(server, &left);
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let places = [
+        format!("PATCH {DEPLOYMENT}?"),
+        format!("DELETE {PODS}/young"),
+        format!("PATCH {JOB}?"),
+    ];
+    assert!(
+        places.map(|start| position(&outcome, &start)).is_sorted(),
+        "{:#?}",
+        outcome.requests
+    );
 }
 
 #[test]

@@ -39,24 +39,33 @@ pub enum Gone {
     Deleted,
 }
 
+/// Which Pods are given [`GRACE`], before somebody else gives them what they have themselves, which the kubelet does not
+/// shorten any more. Without the right to that they take their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hurry {
+    Nobody,
+    /// Those that are ending. The controller of the others may replace one that is deleted, as often as it is.
+    Ending,
+    Everybody,
+}
+
 /// Waits until all selected Pods are gone.
 ///
 /// # Errors
 /// Timed out after `timeout`, naming the Pods that are left.
 pub async fn pods_gone(cluster: &Cluster, selector: &str, gone: Gone, timeout: Option<Duration>) -> Result<()> {
-    wait(cluster, selector, |_| true, gone, false, timeout).await
+    wait(cluster, selector, |_| true, gone, Hurry::Nobody, timeout).await
 }
 
-/// Waits until those of the selected Pods have ended that are `meant`, which are of a version that was given up, and that
-/// nobody makes anew: they are given [`GRACE`], before somebody else gives them what they have themselves, which the
-/// kubelet does not shorten any more. Without the right to that they take their time.
+/// Waits until those of the selected Pods have ended that are `meant`, which are of a version that was given up.
 pub(super) async fn given_up(
     cluster: &Cluster,
     selector: &str,
     meant: impl Fn(&Pod) -> bool,
+    hurry: Hurry,
     timeout: Option<Duration>,
 ) -> Result<()> {
-    wait(cluster, selector, meant, Gone::Ended, true, timeout).await
+    wait(cluster, selector, meant, Gone::Ended, hurry, timeout).await
 }
 
 async fn wait(
@@ -64,13 +73,17 @@ async fn wait(
     selector: &str,
     meant: impl Fn(&Pod) -> bool,
     gone: Gone,
-    hurried: bool,
+    hurried: Hurry,
     timeout: Option<Duration>,
 ) -> Result<()> {
     let mut known = BTreeSet::new();
     let mut may_linger = |pod: &Pod| {
-        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(i64::MAX);
-        let name = pod.metadata.name.clone().filter(|_| hurried && grace > GRACE)?;
+        let lingers = match (hurried, pod.metadata.deletion_grace_period_seconds) {
+            (Hurry::Nobody, _) | (Hurry::Ending, None) => false,
+            (Hurry::Everybody, None) => true,
+            (_, Some(grace)) => grace > GRACE,
+        };
+        let name = pod.metadata.name.clone().filter(|_| lingers)?;
         known.insert(name.clone()).then_some(name)
     };
     let selector = format!("labelSelector={}", selector.replace('=', "%3D").replace(',', "%2C"));
@@ -118,12 +131,14 @@ async fn wait(
             let pod = match next {
                 Some(Ok(WatchEvent::Deleted(pod))) => pod,
                 Some(Ok(WatchEvent::Modified(pod))) if !running(&pod) => pod,
-                // Its controller made one more before it heard that it shall not.
-                Some(Ok(WatchEvent::Added(pod))) if hurried && meant(&pod) && running(&pod) => {
+                // Its controller made one more before it heard that it shall not, or ends one now.
+                Some(Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)))
+                    if hurried != Hurry::Nobody && meant(&pod) && running(&pod) =>
+                {
                     if let Some(name) = may_linger(&pod) {
                         hurry(cluster, &name).await;
-                        left.push(name);
                     }
+                    left.extend(pod.metadata.name.filter(|name| !left.contains(name)));
                     continue;
                 }
                 Some(Ok(_)) => continue,

@@ -26,7 +26,7 @@ use crate::core::spec::Spec;
 use crate::error::{Error, Kind, Result};
 
 pub use gone::{Gone, pods_gone};
-pub use strangers::apply_after_strangers;
+pub use strangers::{apply_after_strangers, makes_strangers, strangers_end};
 
 /// The three objects as the API server has them; `None`: it does not exist.
 #[derive(Clone, Debug, Default)]
@@ -319,7 +319,7 @@ pub async fn delete_job(cluster: &Cluster, name: &ClusterName, timeout: Option<D
 pub async fn delete_given_up_job(cluster: &Cluster, name: &ClusterName, timeout: Option<Duration>) -> Result<()> {
     delete(cluster, JOBS, &name.master()).await?;
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
-    gone::given_up(cluster, &selector, |_| true, timeout)
+    gone::given_up(cluster, &selector, |_| true, gone::Hurry::Everybody, timeout)
         .await
         .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 
 use super::{access, apply_all, apply_each, gone, owners};
 use crate::cluster::api::Cluster;
@@ -31,18 +32,31 @@ pub async fn apply_after_strangers(
     apply_each(cluster, &[&manifests.job]).await
 }
 
+/// Whether a Deployment that is changed to more TaskManagers gets some of its old version first, which are to end at once.
+///
+/// Kubernetes' Deployment controller takes the new number to the ReplicaSet that runs, before it looks at the new template.
+/// (`isScalingEvent` in pkg/controller/deployment/sync.go; one without Pods is not asked.)
+pub fn makes_strangers(live: Option<&Value>, wanted: &Value) -> bool {
+    let replicas = |deployment: &Value| deployment["spec"]["replicas"].as_u64().unwrap_or(1);
+    live.map(replicas)
+        .is_some_and(|live| live > 0 && live < replicas(wanted))
+}
+
 /// Waits until no TaskManager runs but those of revision `number`, whose Deployment is made.
+///
+/// # Errors
+/// Those of reading Pods. One that does not end is no error.
 ///
 /// One that is just starting when it is to end does not hear of it, since the shell of its image does not pass signals on
 /// before it becomes Flink: it would meet the JobManager that is started now, get tasks, and be killed with them.
-async fn strangers_end(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
+pub async fn strangers_end(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={TASK_MANAGER}");
     let number = number.to_string();
     let strange = |pod: &Pod| {
         let annotations = pod.metadata.annotations.as_ref();
         annotations.and_then(|all| all.get(REVISION)) != Some(&number)
     };
-    match gone::given_up(cluster, &selector, strange, Some(PATIENCE)).await {
+    match gone::given_up(cluster, &selector, strange, gone::Hurry::Ending, Some(PATIENCE)).await {
         // Whatever they do now is the lesser evil.
         Err(error) if error.kind == Kind::TimedOut => {
             tracing::debug!(%error, "TaskManagers of another version");
