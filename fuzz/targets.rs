@@ -2,6 +2,8 @@
 //!
 //! The targets of cargo-fuzz call these, and so does tests/cli/fuzz.rs, for a moment with every run of the tests.
 
+use kube::config::Kubeconfig;
+use kubectl_flink::cluster::connect::{ConnectionArgs, configure};
 use kubectl_flink::core::arguments::split_seed;
 use kubectl_flink::core::diagnosis::{JobsOverview, Overview, last_line, root_cause, tells_of_job};
 use kubectl_flink::core::flink_rest::Errors;
@@ -21,6 +23,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    ("kubeconfig", kubeconfig),
     ("flink_deployment", flink_deployment_file),
     ("template", template),
     ("history", history),
@@ -28,6 +31,20 @@ pub const TARGETS: &[Target] = &[
     ("log", log),
     ("words", words),
 ];
+
+/// A kubeconfig: what its current context says. No certificate is loaded, no program is run, and nothing is asked.
+pub fn kubeconfig(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(kubeconfig) = Kubeconfig::from_yaml(text) {
+        let flags = ConnectionArgs {
+            token: Some("t".to_owned()),
+            server: Some("127.0.0.1:1".to_owned()),
+            ..ConnectionArgs::default()
+        };
+        let _ = configure(Some(kubeconfig.clone()), &flags);
+        let _ = configure(Some(kubeconfig), &ConnectionArgs::default());
+    }
+}
 
 /// A file of FlinkDeployments: what is read can be resolved, built and written again.
 pub fn flink_deployment_file(data: &[u8]) {

@@ -21,6 +21,7 @@ use super::api::{Cluster, MAX_ANSWER};
 use super::clock;
 use super::fault::Whereabouts;
 use super::flink::access::Access;
+pub use super::kubeconfig::configure;
 use super::kubeconfig::{check_context, configuration, read_kubeconfig};
 use crate::error::{Error, Kind, Result};
 use crate::ui;

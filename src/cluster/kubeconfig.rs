@@ -13,8 +13,16 @@ use super::connect::ConnectionArgs;
 use crate::core::nearest::nearest;
 use crate::error::{Error, Kind, Result};
 
+/// What the kubeconfig's files and kubectl's connection flags say together, and the context that is used.
 pub(super) fn configuration(args: &ConnectionArgs) -> Result<(Config, Option<String>)> {
-    let kubeconfig = read_kubeconfig(args.kubeconfig.as_deref())?;
+    configure(read_kubeconfig(args.kubeconfig.as_deref())?, args)
+}
+
+/// The same of a kubeconfig that was read.
+///
+/// # Errors
+/// Usage errors for what is not in it, or makes no sense.
+pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionArgs) -> Result<(Config, Option<String>)> {
     let named = args.context.is_some() || args.cluster.is_some() || args.user.is_some();
     let (mut kubeconfig, context) = match kubeconfig {
         Some(kubeconfig) if named || args.server.is_none() || kubeconfig.current_context.is_some() => {
