@@ -32,6 +32,7 @@ mod image_place;
 mod inout;
 mod interrupt;
 mod krew;
+mod lingering;
 mod list;
 mod list_faults;
 mod list_watch;

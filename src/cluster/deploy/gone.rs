@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::WatchEvent;
 use serde::Deserialize;
 
+use super::lingering::{Lingering, has_ended};
 use crate::cluster::api::{Cluster, Mode, Propagation};
 use crate::cluster::resource::{PODS, Target};
 use crate::error::{Error, Kind, Result};
@@ -89,16 +90,21 @@ async fn wait(
     let selector = format!("labelSelector={}", selector.replace('=', "%3D").replace(',', "%2C"));
     let list = Target::collection("list", PODS, Some(cluster.namespace()));
     let watch = Target::collection("watch", PODS, Some(cluster.namespace()));
-    let running = |pod: &Pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        gone == Gone::Deleted || !matches!(phase, Some("Succeeded" | "Failed"))
-    };
+    let running = |pod: &Pod| gone == Gone::Deleted || !has_ended(pod);
+    let mut lingering = Lingering::default();
     let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
     loop {
         let Some(pods) = cluster.get_with::<PodList>(&list, &selector).await? else {
             return Ok(());
         };
-        let there = || pods.items.iter().filter(|pod| running(pod) && meant(pod));
+        if gone == Gone::Deleted {
+            pods.items.iter().for_each(|pod| lingering.see(pod));
+            lingering.settle(cluster, &pods.items).await;
+        }
+        let there = || {
+            let meant = pods.items.iter().filter(|pod| running(pod) && meant(pod));
+            meant.filter(|pod| lingering.matters(pod))
+        };
         for name in there().filter_map(&mut may_linger) {
             hurry(cluster, &name).await;
         }
@@ -122,11 +128,15 @@ async fn wait(
         };
         pin_mut!(events);
         loop {
-            let next = match deadline {
+            // At the deadline, and before it where something has ended that nobody deletes.
+            let until = deadline.into_iter().chain(lingering.due()).min();
+            let next = match until {
                 None => events.next().await,
-                Some(at) => tokio::time::timeout_at(at, events.next())
-                    .await
-                    .map_err(|_| still_there(&left, timeout))?,
+                Some(at) => match tokio::time::timeout_at(at, events.next()).await {
+                    Ok(next) => next,
+                    Err(_) if deadline == Some(at) => return Err(still_there(&left, timeout)),
+                    Err(_) => break,
+                },
             };
             let pod = match next {
                 Some(Ok(WatchEvent::Deleted(pod))) => pod,
@@ -139,6 +149,10 @@ async fn wait(
                         hurry(cluster, &name).await;
                     }
                     left.extend(pod.metadata.name.filter(|name| !left.contains(name)));
+                    continue;
+                }
+                Some(Ok(WatchEvent::Modified(pod))) => {
+                    lingering.see(&pod);
                     continue;
                 }
                 Some(Ok(_)) => continue,

@@ -4,6 +4,7 @@
 
 pub mod access;
 mod gone;
+mod lingering;
 pub mod owners;
 pub mod removal;
 mod strangers;

@@ -69,7 +69,12 @@ pub const RIGHTS: &[Right] = &[
     need("", "pods", "list", "status, why, logs, create, delete"),
     need("", "pods", "watch", "logs --follow, create, delete, wait"),
     want("", "pods", "patch", "scale: TaskManagers without a task go first"),
-    want("", "pods", "delete", "upgrade: a version that is given up goes at once"),
+    want(
+        "",
+        "pods",
+        "delete",
+        "upgrade: a version that is given up goes at once; delete: Pods that stayed behind",
+    ),
     need("", "pods/log", "get", "logs, why, create"),
     want("", "events", "list", "why, status, events, create"),
     want("", "events", "watch", "events --watch, create"),

@@ -1,0 +1,110 @@
+//! Pods that have ended, and that nobody deletes.
+//!
+//! Kubernetes' garbage collector deletes what a deleted Job leaves behind, and misses some when the API server was killed
+//! meanwhile: seen with 1.34, where such a Pod was there for more than five minutes. Nothing runs in it, so nothing has
+//! to wait for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::cluster::api::{Cluster, Mode, Propagation};
+use crate::cluster::resource::{JOBS, PODS, Target};
+use crate::error::Result;
+use crate::ui;
+
+/// How long the garbage collector is left to itself, and how long what was deleted may still be there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The Pods that have ended and are still there.
+#[derive(Default)]
+pub(super) struct Lingering {
+    since: BTreeMap<String, Instant>,
+    deleted: BTreeSet<String>,
+    let_be: BTreeSet<String>,
+}
+
+/// Whether no process runs in it any more.
+pub(super) fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+impl Lingering {
+    /// Notes a Pod that was seen.
+    pub(super) fn see(&mut self, pod: &Pod) {
+        if let Some(name) = pod.metadata.name.as_ref().filter(|_| has_ended(pod)) {
+            self.since.entry(name.clone()).or_insert_with(Instant::now);
+        }
+    }
+
+    /// When to look at them again.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let waited_for = self.since.iter().filter(|(name, _)| !self.let_be.contains(*name));
+        waited_for
+            .map(|(name, since)| *since + PATIENCE * if self.deleted.contains(name) { 2 } else { 1 })
+            .min()
+    }
+
+    /// Whether somebody still waits for it.
+    pub(super) fn matters(&self, pod: &Pod) -> bool {
+        pod.metadata
+            .name
+            .as_ref()
+            .is_none_or(|name| !self.let_be.contains(name))
+    }
+
+    /// Deletes those whose time is over, and tells of those that stay.
+    pub(super) async fn settle(&mut self, cluster: &Cluster, pods: &[Pod]) {
+        let is_there = |name: &String| pods.iter().any(|pod| pod.metadata.name.as_ref() == Some(name));
+        self.since.retain(|name, _| is_there(name));
+        for pod in pods {
+            let Some(name) = pod.metadata.name.as_deref().filter(|_| self.matters(pod)) else {
+                continue;
+            };
+            let Some(since) = self.since.get(name) else { continue };
+            let age = since.elapsed();
+            if age < PATIENCE || (age < PATIENCE * 2 && self.deleted.contains(name)) {
+                continue;
+            }
+            let why = if self.deleted.insert(name.to_owned()) && pod.metadata.deletion_timestamp.is_none() {
+                match delete(cluster, pod, name).await {
+                    Ok(true) => continue,
+                    Ok(false) => "its owner has not deleted it".to_owned(),
+                    Err(error) => error.to_string(),
+                }
+            } else if age < PATIENCE * 2 {
+                continue;
+            } else {
+                "something holds it".to_owned()
+            };
+            self.let_be.insert(name.to_owned());
+            ui::note(&format!(
+                "the Pod {name} has ended, and stays: {why}; `kubectl delete pod {name}` takes it away"
+            ));
+        }
+    }
+}
+
+/// Deletes a Pod that a deleted Job has left behind; `false`: it is not such a Pod.
+async fn delete(cluster: &Cluster, pod: &Pod, name: &str) -> Result<bool> {
+    let owners = pod.metadata.owner_references.iter().flatten();
+    let Some(owner) = owners.into_iter().find(|owner| owner.kind == "Job") else {
+        return Ok(false);
+    };
+    let job = Target::object("get", JOBS, cluster.namespace(), &owner.name);
+    let job: Option<Value> = cluster.get(&job).await?;
+    if job.is_some_and(|job| {
+        job["metadata"]["uid"] == owner.uid.as_str() && job["metadata"]["deletionTimestamp"].is_null()
+    }) {
+        return Ok(false);
+    }
+    let target = Target::object("delete", PODS, cluster.namespace(), name);
+    cluster
+        .delete(&target, "", Propagation::Background, Mode::Real)
+        .await
+        .map(|_| true)
+}

@@ -1,0 +1,112 @@
+//! `delete` where a Pod that has ended stays behind its deleted Job, since nobody takes it away.
+
+use serde_json::{Value, json as tree};
+
+use crate::demo::{DEPLOYMENT, FLINK, JOB, PODS, SERVICE, made, reads};
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{Server, delete, get, json, status, text, watch};
+
+const POD: &str = "/api/v1/namespaces/default/pods/demo-master-x";
+
+/// Pods of an earlier JobManager of the cluster, which stands at `phase`.
+fn left(phase: &str) -> Value {
+    let owner =
+        tree!({"apiVersion": "batch/v1", "kind": "Job", "name": "demo-master", "uid": "first", "controller": true});
+    tree!({"metadata": {"resourceVersion": "9"}, "items": [{
+        "metadata": {"name": "demo-master-x", "ownerReferences": [owner]}, "status": {"phase": phase}}]})
+}
+
+fn none() -> Value {
+    tree!({"metadata": {"resourceVersion": "9"}, "items": []})
+}
+
+/// Answers all but the question for the Pods that are left.
+fn deletes(server: &Server) {
+    reads(server, &made(1, &tree!([])));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away);
+    server
+        .expect(get(PODS).no_query("watch"))
+        .times(2)
+        .answer(json(&none()));
+    for path in [JOB, DEPLOYMENT, SERVICE] {
+        server.expect(delete(path)).answer(json(&tree!({})));
+    }
+}
+
+fn lists(server: &Server, pods: &Value) {
+    server.expect(get(PODS).no_query("watch")).answer(json(pods));
+}
+
+fn waits(server: &Server) {
+    let quiet = text(200, "").held();
+    server.expect(get(PODS).query("watch", "true")).answer(quiet);
+}
+
+fn run(sandbox: &Sandbox) -> Outcome {
+    let outcome = sandbox.run(&["delete", "demo", "--yes", "--timeout", "20s"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo deleted\n");
+    outcome
+}
+
+#[test]
+fn it_is_deleted_where_its_job_is_gone() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    deletes(server);
+    lists(server, &left("Succeeded"));
+    waits(server);
+    lists(server, &left("Succeeded"));
+    server.expect(get(JOB)).answer(status(404, "NotFound", "not found"));
+    server.expect(delete(POD)).answer(json(&tree!({})));
+    let gone = left("Succeeded")["items"][0].clone();
+    server
+        .expect(get(PODS).query("watch", "true"))
+        .answer(watch([("DELETED", gone)]));
+    let outcome = run(&sandbox);
+    assert!(!outcome.stderr.contains("stays"), "{outcome}");
+}
+
+#[test]
+fn without_the_right_to_that_it_is_told_and_not_waited_for() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    deletes(server);
+    lists(server, &left("Failed"));
+    waits(server);
+    lists(server, &left("Failed"));
+    server.expect(get(JOB)).answer(status(404, "NotFound", "not found"));
+    let refused = status(403, "Forbidden", "pods \"demo-master-x\" is forbidden");
+    server.expect(delete(POD)).answer(refused);
+    let outcome = run(&sandbox);
+    let told = "`kubectl delete pod demo-master-x` takes it away";
+    assert!(outcome.stderr.contains(told), "{outcome}");
+}
+
+#[test]
+fn one_that_goes_by_itself_is_left_to_that() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    deletes(server);
+    lists(server, &left("Running"));
+    let pod = |phase: &str| left(phase)["items"][0].clone();
+    server
+        .expect(get(PODS).query("watch", "true"))
+        .answer(watch([("MODIFIED", pod("Succeeded")), ("DELETED", pod("Succeeded"))]));
+    run(&sandbox);
+}
+
+#[test]
+fn one_of_a_job_that_is_there_is_never_deleted() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    deletes(server);
+    lists(server, &left("Succeeded"));
+    waits(server);
+    lists(server, &left("Succeeded"));
+    let job = tree!({"metadata": {"name": "demo-master", "uid": "first"}});
+    server.expect(get(JOB)).answer(json(&job));
+    let outcome = run(&sandbox);
+    assert!(outcome.stderr.contains("its owner has not deleted it"), "{outcome}");
+}
