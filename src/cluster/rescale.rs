@@ -207,7 +207,7 @@ impl Change<'_> {
             "`kubectl flink why {}` tells what its TaskManagers wait for",
             self.name
         ))
-        .hint("nothing was undone and the job's state is whole: the same command goes on, another parallelism takes it back"))
+        .hint("nothing was undone and the job's state is whole: another parallelism takes it back"))
     }
 
     /// Marks TaskManagers without a task, so that they are those that go: another one's tasks would have to restart.

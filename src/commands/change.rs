@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::change_plan::{Plan, Reason};
 use super::image_look::{self, Look};
 use super::launch::LaunchArgs;
@@ -14,6 +12,7 @@ use super::transaction::{self, Drive};
 use super::wanted::Wanted;
 use super::writing::{SavepointFormat, all_run};
 use crate::cluster::api::Cluster;
+use crate::cluster::clock;
 use crate::cluster::holder::this_process;
 use crate::cluster::{deploy, lock};
 use crate::core::history::Limits;
@@ -135,7 +134,7 @@ pub async fn change(
 }
 
 /// Goes on with an operation of the same command that was left behind for the same version: `None`. Gives the cluster
-/// back where there is none.
+/// back where there is none, or one whose place another may take.
 ///
 /// # Errors
 /// Conflict when somebody else is at the cluster, or another operation is not over.
@@ -150,6 +149,11 @@ pub async fn unless_left_behind(
     let Some(journal) = lock::unattended(&mut standing.ledger, &name, how.take_over).await? else {
         return Ok(Some(standing));
     };
+    if journal.kind == Kind::Scale {
+        ui::note(&format!("{name}: {journal} was left behind; {}", journal.stand()));
+        standing.left_behind = Some(journal);
+        return Ok(Some(standing));
+    }
     if !transaction::is_same(&standing, &journal, wanted, command) {
         return Err(lock::unfinished(&name, &journal));
     }
@@ -207,7 +211,7 @@ pub async fn carry_out(
         image.push().await?;
     }
     let holder = this_process();
-    let now = Timestamp::now().to_string();
+    let now = clock::now().to_string();
     let journal = Journal {
         old_revision: plan.old.as_ref().map(|(number, _)| *number),
         new_revision: Some(plan.number),
@@ -221,9 +225,10 @@ pub async fn carry_out(
     let old = plan.unknown_old(&standing, &holder.who, &now);
     let requested = plan.requested(&standing, command, &now);
     standing.ledger.keep(how.keep.limits());
+    let left = standing.left_behind.take();
     let heartbeat = standing
         .ledger
-        .enter(&holder, None, |history| {
+        .enter(&holder, left.as_ref(), |history| {
             if let Some(old) = &old {
                 history.revise(old.clone());
             }

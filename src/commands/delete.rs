@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::delete_plan::{Fate, Plan};
 use super::hold;
 use super::standing::Standing;
 use super::writing::{Asked, SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
+use crate::cluster::clock;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::Gone;
 use crate::cluster::deploy::removal;
@@ -215,7 +214,7 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args:
     if args.purge {
         plan.standing.ledger.purge().await?;
     } else if plan.left.is_some() && !plan.standing.ledger.holds() {
-        let now = Timestamp::now().to_string();
+        let now = clock::now().to_string();
         let ledger = &mut plan.standing.ledger;
         ledger
             .update(|history| hold::over(history, Some("the cluster was deleted"), &now))

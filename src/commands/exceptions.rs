@@ -3,6 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::standing::{Situation, Standing};
+use crate::cluster::clock;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::flink::{Flink, Reply};
 use crate::core::age::age;
@@ -70,7 +71,7 @@ pub async fn run(connection: &ConnectionArgs, args: ExceptionsArgs) -> Result<()
         }
     } else {
         let wide = args.output == Format::Wide;
-        let now = Timestamp::now();
+        let now = clock::now();
         let mut headers = vec!["AGE", "TASK", "CAUSE"];
         if wide {
             headers.extend(["CLASS", "LOCATION", "TASKMANAGER", "CONCURRENT"]);

@@ -3,9 +3,9 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::standing::{self, Standing};
-use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::clock;
+use crate::cluster::connect::ConnectionArgs;
 use crate::core::manifests::REVISION;
-use crate::core::names::ClusterName;
 use crate::core::revisions::{self, View};
 use crate::error::Result;
 use crate::render::{self, Format, Item, Printer};
@@ -37,14 +37,11 @@ pub struct HistoryArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::known(&cluster, &name).await?;
-    standing.tell_operation();
+    let standing = Standing::shown(connection, &args.name).await?;
+    let name = &standing.name;
     let history = standing.ledger.history();
     if let Some(number) = args.revision {
-        let revision = standing::find_revision(history, &name, number)?;
+        let revision = standing::find_revision(history, name, number)?;
         if revision.templates.is_some() {
             ui::note(&format!(
                 "revision {number} has templates of its own, which a FlinkDeployment cannot carry"
@@ -63,7 +60,7 @@ pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
         .flatten()
         .find_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok());
     let wide = args.output == Format::Wide;
-    let now = Timestamp::now();
+    let now = clock::now();
     let lines: Vec<Line> = revisions::views(history, current)
         .into_iter()
         .map(|view| Line {

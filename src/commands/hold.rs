@@ -1,12 +1,12 @@
-//! Holding a cluster while its job is ended: nobody else changes it meanwhile, and what is left behind is told.
-
-use k8s_openapi::jiff::Timestamp;
+//! Holding a cluster while its job is ended, or scaled where it stays: nobody else changes it meanwhile, and what is left
+//! behind is told.
 
 use super::standing::Standing;
 use super::writing::Asked;
+use crate::cluster::clock;
 use crate::cluster::holder::this_process;
 use crate::cluster::lock::{self, Heartbeat};
-use crate::core::history::History;
+use crate::core::history::{History, Savepoint};
 use crate::core::transaction::{Ending, Journal, Kind, Step};
 use crate::error::{Error, Kind as Fault, Result};
 
@@ -18,7 +18,7 @@ use crate::error::{Error, Kind as Fault, Result};
 pub async fn check(standing: &mut Standing) -> Result<()> {
     let name = standing.name.clone();
     let open = standing.ledger.history().open_journal();
-    let watch = open.is_some_and(|journal| journal.kind == Kind::Halt);
+    let watch = open.is_some_and(|journal| journal.kind != Kind::Change);
     match lock::unattended(&mut standing.ledger, &name, watch).await? {
         Some(journal) if journal.kind == Kind::Change => Err(lock::unfinished(&name, &journal)),
         left => {
@@ -28,16 +28,34 @@ pub async fn check(standing: &mut Standing) -> Result<()> {
     }
 }
 
-/// Holds the cluster from now on, for `command`. A savepoint that will be asked for is written down with it.
+/// Holds the cluster from now on, for `command`, which ends its job. A savepoint that will be asked for is written down with it.
 pub async fn begin(standing: &mut Standing, command: &str, asked: Option<&Asked>) -> Result<Heartbeat> {
     let holder = this_process();
-    let now = Timestamp::now().to_string();
-    let savepoint = asked.map(Asked::record);
+    let now = clock::now().to_string();
     let ending = asked.map_or(Ending::Nothing, |asked| asked.request.as_ending(&asked.job.jid));
     let journal = Journal {
         old_revision: standing.live_revision(),
         step: Step::Stopping,
-        ..Journal::begin(Kind::Halt, command, holder.clone(), &now, ending)
+        ..Journal::begin(Kind::Halt, command, holder, &now, ending)
+    };
+    enter(standing, &journal, asked.map(Asked::record)).await
+}
+
+/// Holds the cluster from now on, for `command`, which brings its job to another parallelism where it stays.
+pub async fn scaling(standing: &mut Standing, command: &str, parallelism: u32) -> Result<Heartbeat> {
+    let now = clock::now().to_string();
+    let journal = Journal {
+        old_revision: standing.live_revision(),
+        parallelism: Some(parallelism),
+        step: Step::Waiting,
+        ..Journal::begin(Kind::Scale, command, this_process(), &now, Ending::Nothing)
+    };
+    enter(standing, &journal, None).await
+}
+
+async fn enter(standing: &mut Standing, journal: &Journal, savepoint: Option<Savepoint>) -> Result<Heartbeat> {
+    let Some(holder) = &journal.holder else {
+        return Err(Error::failure(format!("nobody holds {}", standing.name)));
     };
     // What was left behind may have come further since: this command itself looked its savepoint up.
     let seen = standing.left_behind.take().map(|left| {
@@ -52,7 +70,7 @@ pub async fn begin(standing: &mut Standing, command: &str, asked: Option<&Asked>
         }
         history.journal = Some(journal.clone());
     };
-    standing.ledger.enter(&holder, seen.as_ref(), change).await
+    standing.ledger.enter(holder, seen.as_ref(), change).await
 }
 
 /// Holds it no more. After a fault that may pass the operation stays open, for its repetition.
@@ -66,7 +84,7 @@ pub async fn end<T>(standing: &mut Standing, outcome: &Result<T>) {
         Err(error) if passes(error) => return ledger.let_go().await,
         Err(error) => Some(error.message.clone()),
     };
-    let now = Timestamp::now().to_string();
+    let now = clock::now().to_string();
     let written = ledger.update(|history| over(history, failure.as_deref(), &now)).await;
     if let Err(error) = written {
         tracing::debug!(%error, "the end is not in the history");

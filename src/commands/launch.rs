@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::change::KeepArgs;
 use super::hold;
 use super::made::OutputArgs;
 use crate::cluster::api::Cluster;
+use crate::cluster::clock;
 use crate::cluster::holder::who;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::wait::Failures;
@@ -182,7 +181,7 @@ pub async fn launch(
 pub fn revision(spec: &Spec, templates: &Templates, own_templates: bool, generation: u64, command: &str) -> Revision {
     Revision {
         number: generation,
-        created_at: Timestamp::now().to_string(),
+        created_at: clock::now().to_string(),
         command: command.to_owned(),
         by: Some(who()),
         outcome: None,

@@ -3,6 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::cluster::api::Cluster;
+use crate::cluster::clock;
 use crate::cluster::deleted::deleted;
 use crate::core::deleted::{View, headers, row};
 use crate::error::{Error, Kind, Result};
@@ -19,7 +20,7 @@ pub async fn run(
 ) -> Result<()> {
     let namespace = (!all_namespaces).then(|| cluster.namespace().to_owned());
     let found = deleted(cluster, namespace.as_deref()).await?;
-    let now = Timestamp::now();
+    let now = clock::now();
     let mut lines = Vec::new();
     for (key, history) in found {
         if !names.is_empty() && !names.contains(&key.name) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::SignedDuration;
 use regex::Regex;
 use tokio::task::LocalSet;
 
@@ -78,10 +78,6 @@ pub async fn run(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
 async fn print(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    let since = args
-        .since
-        .and_then(|since| SignedDuration::try_from(since).ok())
-        .and_then(|since| Timestamp::now().checked_sub(since).ok());
     let wanted = Wanted {
         role: args.role.map(|role| match role {
             RoleArg::Jobmanager => Role::JobManager,
@@ -89,7 +85,7 @@ async fn print(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
         }),
         follow: args.follow,
         tail: args.tail,
-        since,
+        since: args.since.and_then(|since| SignedDuration::try_from(since).ok()),
         previous: args.previous,
         all_containers: args.all,
     };

@@ -1,8 +1,7 @@
 //! `savepoint dispose`: the files of a savepoint are deleted, by Flink.
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::standing::Standing;
+use crate::cluster::clock;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::operation;
 use crate::core::arguments::JobManagerArguments;
@@ -67,7 +66,7 @@ pub async fn run(connection: &ConnectionArgs, args: DisposeArgs) -> Result<()> {
     let step = ui::Step::new(&format!("{name}: Flink deletes {path}"));
     operation::dispose(&standing.flink, path).await?;
     drop(step);
-    let at = Timestamp::now().to_string();
+    let at = clock::now().to_string();
     standing.ledger.update(|history| history.dispose(path, &at)).await?;
     ui::data(&format!("{path} disposed\n"))
 }

@@ -3,8 +3,8 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::standing::Standing;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::core::names::ClusterName;
+use crate::cluster::clock;
+use crate::cluster::connect::ConnectionArgs;
 use crate::core::savepoint_list::{self, View};
 use crate::error::Result;
 use crate::render::{Format, Item, Printer};
@@ -28,12 +28,9 @@ pub struct ListArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::known(&cluster, &name).await?;
-    standing.tell_operation();
-    let now = Timestamp::now();
+    let standing = Standing::shown(connection, &args.name).await?;
+    let name = &standing.name;
+    let now = clock::now();
     let wide = args.output == Format::Wide;
     let lines: Vec<Line> = savepoint_list::views(standing.ledger.history())
         .into_iter()

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::change::{self, ChangeArgs};
+use super::hold;
 use super::standing::{Situation, Standing};
 use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
@@ -12,7 +13,6 @@ use crate::cluster::flink::{Flink, Reply};
 use crate::cluster::rescale::Change;
 use crate::core::effective;
 use crate::core::layer::Layer;
-use crate::core::manifests::REVISION;
 use crate::core::names::ClusterName;
 use crate::core::plain::plain;
 use crate::core::scale::{self, Known, Plan, Way};
@@ -95,7 +95,8 @@ pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &Chan
             Way::Redeploy => known.new_slots.is_none_or(|new| new == known.slots),
             Way::InPlace | Way::Reactive => replicas == plan.task_managers && plan.is_reached(&known.job),
         };
-    if done {
+    // Whether what was left behind has all been written down is not known.
+    if done && standing.left_behind.is_none() {
         ui::note(&format!("{name} has parallelism {} already", known.wanted));
         return how.output.told(&name, "unchanged", &objects(&standing));
     }
@@ -112,6 +113,7 @@ pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &Chan
         return how.output.told(&name, "scaled (server dry run)", &objects(&standing));
     }
     let doing = Doing {
+        command,
         job_id: &job_id,
         plan: &plan,
         replicas,
@@ -121,6 +123,7 @@ pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &Chan
 
 /// What is done to a job that stays.
 struct Doing<'a> {
+    command: &'a str,
     job_id: &'a str,
     plan: &'a Plan,
     replicas: u32,
@@ -134,8 +137,9 @@ async fn in_place(
     doing: &Doing<'_>,
 ) -> Result<()> {
     let (name, begun) = (standing.name.clone(), Instant::now());
-    let revision = standing.live.job.as_ref();
-    let revision = revision.and_then(|job| job["metadata"]["annotations"][REVISION].as_str()?.parse().ok());
+    let revision = standing.live_revision();
+    standing.ledger.keep(how.keep.limits());
+    let heartbeat = hold::scaling(&mut standing, doing.command, goal.parallelism).await?;
     let mut step = ui::Step::new(&format!("{name}: scaling"));
     let change = Change {
         cluster,
@@ -148,10 +152,12 @@ async fn in_place(
         revision,
         limit: how.limit(),
     };
-    standing.ledger.keep(how.keep.limits());
-    change
-        .run(&mut standing.ledger, |text| step.update(&format!("{name}: {text}")))
-        .await?;
+    let told = |text: &str| step.update(&format!("{name}: {text}"));
+    let outcome = heartbeat.beside(change.run(&mut standing.ledger, told)).await;
+    if let Err(error) = outcome {
+        return Err(left_at(&mut standing, goal, error).await);
+    }
+    hold::end(&mut standing, &outcome).await;
     step.done(&format!(
         "{name} runs with parallelism {}: job {}, after {:.1} s",
         goal.parallelism,
@@ -170,6 +176,20 @@ async fn in_place(
         standing.live = deploy::read(cluster, &name).await?;
     }
     how.output.told(&name, "scaled", &objects(&standing))
+}
+
+/// The operation is not over where the job may still come to its parallelism, or has, and not all of it is written down.
+async fn left_at(standing: &mut Standing, goal: Goal, error: Error) -> Error {
+    if error.kind == Kind::JobFailed {
+        let failed = Err::<(), _>(error.clone());
+        hold::end(standing, &failed).await;
+        return error;
+    }
+    standing.ledger.let_go().await;
+    error.hint(format!(
+        "`kubectl flink scale {} -p {}` goes on with it, and any other change takes its place",
+        standing.name, goal.parallelism
+    ))
 }
 
 /// The objects that there are, for people.

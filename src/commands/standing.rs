@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::wanted::Wanted;
 use crate::cluster::api::{Cluster, Mode};
+use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::removal::Extras;
 use crate::cluster::deploy::{self, Live};
 use crate::cluster::flink::{Flink, Reply};
@@ -92,6 +93,19 @@ impl Standing {
             .absent(name)
             .hint("`kubectl flink list -A` shows those that there are"));
         }
+        Ok(standing)
+    }
+
+    /// Reads a cluster of which something is shown, and says where an operation on it stands that is not over.
+    ///
+    /// # Errors
+    /// Those of [`Standing::known`], and of a bad name before anything is asked.
+    pub async fn shown(connection: &ConnectionArgs, name: &str) -> Result<Self> {
+        let name = ClusterName::new(name)?;
+        let cluster = connect(connection)?;
+        connect::check_namespace(cluster.namespace())?;
+        let standing = Self::known(&cluster, &name).await?;
+        standing.tell_operation();
         Ok(standing)
     }
 

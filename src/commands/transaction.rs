@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::change::{ChangeArgs, done};
 use super::halt;
 use super::made::OutputArgs;
@@ -12,6 +10,7 @@ use super::standing::Standing;
 use super::transaction_end as end;
 use super::wanted::Wanted;
 use crate::cluster::api::{Cluster, Mode};
+use crate::cluster::clock;
 use crate::cluster::deploy::{self, Live};
 use crate::cluster::holder::{this_process, who};
 use crate::cluster::lock::Heartbeat;
@@ -178,7 +177,7 @@ impl Drive {
 
     /// Writes what came of a step. An end is written with all that belongs to it.
     async fn happened(&mut self, event: Event<'_>) -> Result<()> {
-        let now = Timestamp::now().to_string();
+        let now = clock::now().to_string();
         self.standing
             .ledger
             .update(|history| {
@@ -403,10 +402,11 @@ impl Drive {
         // What keeps this process from asking tells nothing of the version, and would keep it from going back as well.
         let unknown = match journal.step {
             Step::Waiting => !matches!(error.kind, Fault::JobFailed | Fault::TimedOut),
-            _ => matches!(
-                error.kind,
-                Fault::Unreachable | Fault::Unauthorized | Fault::Interrupted
-            ),
+            // Where the answer was garbled the new version may run, and going back would lose what it has done.
+            _ => {
+                let kinds = [Fault::Unreachable, Fault::Unauthorized, Fault::Interrupted];
+                error.garbled || kinds.contains(&error.kind)
+            }
         };
         if unknown || matches!(journal.step, Step::RollingBack | Step::Returning) {
             let both = self.fault.take().map(|first| first.message);
@@ -445,7 +445,7 @@ impl Drive {
 
 impl Version {
     fn to_revision(&self, journal: &Journal) -> crate::core::history::Revision {
-        let now = Timestamp::now().to_string();
+        let now = clock::now().to_string();
         let back = journal.back_revision == Some(self.number);
         let command = match journal.old_revision {
             Some(old) if back => format!("{}, back to revision {old}", journal.command),

@@ -242,8 +242,8 @@ pub fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>) -> Err
                     number(journal.old_revision),
                     fault.message
                 ),
-                hints: fault.hints,
                 absent: None,
+                ..fault
             }
         }
         _ if saved.is_none() && journal.old_revision.is_some() => {

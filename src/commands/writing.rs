@@ -2,9 +2,8 @@
 
 use std::io::IsTerminal;
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::standing::Standing;
+use crate::cluster::clock;
 use crate::cluster::flink::{Flink, SavepointRequest};
 use crate::cluster::savepoint::{self, Origin, Writing};
 use crate::core::bytes;
@@ -126,7 +125,7 @@ impl Asked {
 
     /// The record of it, before Flink hears of it.
     pub fn record(&self) -> Savepoint {
-        let now = Timestamp::now().to_string();
+        let now = clock::now().to_string();
         let request = &self.request;
         savepoint::requested(&request.trigger_id, &self.job.jid, &request.format, &self.origin, &now)
     }

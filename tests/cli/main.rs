@@ -7,6 +7,7 @@ mod answer;
 mod call;
 mod causes;
 mod change;
+mod clock;
 mod complete;
 mod connect;
 mod create;

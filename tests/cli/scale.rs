@@ -39,13 +39,18 @@ fn reads(server: &Server, settings: &[(&str, &str)]) {
 
 /// The same of another cluster.
 fn reads_of(server: &Server, made: &Made, settings: &[(&str, &str)]) {
+    reads_at(server, made, settings, 2);
+}
+
+/// The same of a job with this parallelism.
+fn reads_at(server: &Server, made: &Made, settings: &[(&str, &str)], parallelism: u32) {
     crate::demo::reads(server, made);
     server
         .expect(get(&format!("{FLINK}/jobs/overview")))
         .answer(json(&jobs()));
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}")))
-        .answer(json(&detail(2)));
+        .answer(json(&detail(parallelism)));
     let pairs: Vec<Value> = settings
         .iter()
         .map(|(key, value)| tree!({"key": key, "value": value}))
@@ -53,10 +58,10 @@ fn reads_of(server: &Server, made: &Made, settings: &[(&str, &str)]) {
     server
         .expect(get(&format!("{FLINK}/jobmanager/config")))
         .answer(json(&tree!(pairs)));
-    overview(server, 2);
+    overview(server, parallelism);
     let path = format!("{FLINK}/jobs/{ID}/resource-requirements");
     if settings.contains(&("jobmanager.scheduler", "Adaptive")) {
-        server.expect(get(&path)).answer(json(&requirements(2)));
+        server.expect(get(&path)).answer(json(&requirements(parallelism)));
     } else {
         server
             .expect(get(&path))
@@ -69,18 +74,48 @@ fn overview(server: &Server, task_managers: u32) {
     server.expect(get(&format!("{FLINK}/overview"))).answer(json(&overview));
 }
 
-/// Answers the patch of the Deployment, and what is written down.
+/// Answers the patch of the Deployment too.
 fn changes(server: &Server, replicas: u32, parallelism: &str) {
     server
         .expect(patch(DEPLOYMENT).body(tree!({"spec": {"replicas": replicas}})))
         .answer(json(&tree!({})));
+    recorded(server, parallelism);
+}
+
+/// Answers what is written down.
+fn recorded(server: &Server, parallelism: &str) {
     let note = tree!({"metadata": {"annotations": {"kubectl-flink/parallelism": parallelism}}});
     for path in [JOB, DEPLOYMENT] {
         server.expect(patch(path).body(note.clone())).answer(json(&tree!({})));
     }
+    // The operation, what came of it, and its end.
     server
         .expect(put(HISTORY))
+        .times(3)
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+}
+
+/// An entry of the history as it was written, each time.
+fn written(server: &Server, key: &str) -> Vec<Value> {
+    let requests = server.requests().into_iter();
+    let writes = requests.filter(|request| request.path == HISTORY && request.method == "PUT");
+    let entry = |body: &[u8]| -> Value {
+        let history: Value = serde_json::from_slice(body).unwrap();
+        serde_json::from_str(history["data"][key].as_str().unwrap_or("null")).unwrap()
+    };
+    writes.map(|request| entry(&request.body)).collect()
+}
+
+/// The cluster as a scale to 3 has left it.
+fn left_behind(holder: &Value) -> Made {
+    let mut left = two();
+    let mut journal = tree!({"version": 1, "kind": "scale", "command": "scale", "startedAt": "2026-01-01T00:00:00Z",
+        "step": "waiting", "ending": {"by": "nothing"}, "parallelism": 3});
+    if !holder.is_null() {
+        journal["holder"] = holder.clone();
+    }
+    left.history["data"]["journal"] = tree!(journal.to_string());
+    left
 }
 
 const ADAPTIVE: &[(&str, &str)] = &[("jobmanager.scheduler", "Adaptive")];
@@ -118,13 +153,97 @@ fn taskmanagers_come_before_the_job_is_told_of_them() {
         "{:#?}",
         outcome.requests
     );
-    let written = server
-        .requests()
-        .into_iter()
-        .find(|request| request.path == HISTORY && request.method == "PUT");
-    let written: Value = serde_json::from_slice(&written.unwrap().body).unwrap();
-    let revision: Value = serde_json::from_str(written["data"]["revision.1"].as_str().unwrap()).unwrap();
-    assert_eq!(revision["spec"]["spec"]["job"]["parallelism"], 3);
+    let parallelism = |revision: &Value| revision["spec"]["spec"]["job"]["parallelism"].clone();
+    let revisions: Vec<Value> = written(server, "revision.1").iter().map(parallelism).collect();
+    assert_eq!(revisions, [2, 3, 3]);
+    let journals = written(server, "journal");
+    let steps: Vec<&Value> = journals.iter().map(|journal| &journal["step"]).collect();
+    assert_eq!(steps, ["waiting", "waiting", "done"]);
+    for (field, value) in [
+        ("kind", tree!("scale")),
+        ("parallelism", tree!(3)),
+        ("oldRevision", tree!(1)),
+    ] {
+        assert_eq!(journals[0][field], value, "{}", journals[0]);
+    }
+    assert!(journals[0]["holder"]["token"].is_string(), "{}", journals[0]);
+    let first = outcome.requests.iter().position(|request| request.starts_with('P'));
+    assert_eq!(first, Some(position(&outcome, &format!("PUT {HISTORY}"))), "{outcome}");
+}
+
+#[test]
+fn whoever_is_at_it_is_told_to_all_that_would_change_the_cluster() {
+    let holder = tree!({"who": "bob@other", "token": "t", "process": "elsewhere/1/1"});
+    for command in [
+        &["scale", "demo", "-p", "4"][..],
+        &["upgrade", "demo", "--env", "A=1"],
+        &["restart", "demo"],
+    ] {
+        let sandbox = Sandbox::new();
+        crate::demo::reads(&sandbox.server, &left_behind(&holder));
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        for told in [
+            "scale by bob@other since 2026-01-01T00:00:00Z",
+            "brought to parallelism 3",
+        ] {
+            assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+        }
+    }
+}
+
+#[test]
+fn what_was_left_behind_of_it_is_gone_on_with_or_gives_way() {
+    // The job came to its parallelism by itself: all that is left to do is to write down that it has.
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut left = left_behind(&Value::Null);
+    left.job["metadata"]["annotations"]["kubectl-flink/parallelism"] = tree!("3");
+    left.deployment["spec"]["replicas"] = tree!(3);
+    reads_at(server, &left, ADAPTIVE, 3);
+    recorded(server, "3");
+    let path = format!("{FLINK}/jobs/{ID}/resource-requirements");
+    server.expect(get(&path)).answer(json(&requirements(3)));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}")))
+        .answer(json(&detail(3)));
+    let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(written(server, "journal")[2]["step"], "done");
+
+    // What else would change the cluster is told of it, and begins.
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads_at(server, &left_behind(&Value::Null), ADAPTIVE, 3);
+    server
+        .expect(put(HISTORY))
+        .times(2)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    let path = format!("{FLINK}/jobs/{ID}/resource-requirements");
+    server.expect(get(&path)).answer(json(&requirements(3)));
+    server
+        .expect(put(&path).body(requirements(1)))
+        .answer(text(500, r#"{"errors":["not today"]}"#));
+    let outcome = sandbox.run(&["scale", "demo", "-p", "1"]);
+    assert_ne!(outcome.code, Some(0), "{outcome}");
+    assert!(
+        outcome
+            .stderr
+            .contains("was left behind; the job is brought to parallelism 3"),
+        "{outcome}"
+    );
+    let journals = written(server, "journal");
+    assert_eq!(journals[0]["parallelism"], 1, "{}", journals[0]);
+    assert_eq!(
+        (&journals[1]["step"], &journals[1]["holder"]),
+        (&tree!("waiting"), &Value::Null)
+    );
+    assert!(
+        outcome
+            .stderr
+            .contains("`kubectl flink scale demo -p 1` goes on with it"),
+        "{outcome}"
+    );
 }
 
 #[test]

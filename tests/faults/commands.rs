@@ -23,15 +23,21 @@ pub enum Given {
     Deleted,
     /// It runs as it was changed once.
     Changed,
+    /// It runs with the adaptive scheduler.
+    Adaptive,
+    /// It runs in reactive mode.
+    Reactive,
 }
 
-pub const GIVEN: [(Given, &[&[&str]]); 6] = [
+pub const GIVEN: [(Given, &[&[&str]]); 8] = [
     (Given::Nothing, &[]),
     (Given::Running, &[CREATE, &["savepoint", "demo"]]),
     (Given::Stopped, &[CREATE, &["stop", "demo"]]),
     (Given::Suspended, &[CREATE, &["suspend", "demo"]]),
     (Given::Deleted, &[CREATE, &["delete", "demo", "--savepoint", "--yes"]]),
     (Given::Changed, &[CREATE, &["upgrade", "demo", "--env", "A=1"]]),
+    (Given::Adaptive, &[ADAPTIVE]),
+    (Given::Reactive, &[REACTIVE]),
 ];
 
 /// All that starts with `hidden-` is a secret, as the token of the kubeconfig is.
@@ -45,6 +51,30 @@ const CREATE: &[&str] = &[
     "s3.secret-key=hidden-key",
     "--env",
     "DB_PASSWORD=hidden-password",
+];
+
+const ADAPTIVE: &[&str] = &[
+    "create",
+    "demo",
+    "--image",
+    "flink:2.3.0",
+    "--no-wait",
+    "-p",
+    "2",
+    "-D",
+    "jobmanager.scheduler=adaptive",
+];
+
+const REACTIVE: &[&str] = &[
+    "create",
+    "demo",
+    "--image",
+    "flink:2.3.0",
+    "--no-wait",
+    "-p",
+    "2",
+    "-D",
+    "scheduler-mode=reactive",
 ];
 
 pub struct Command {
@@ -79,6 +109,8 @@ pub enum Then {
     Suspended,
     /// A JobManager runs, and another one of a new cluster.
     Cloned,
+    /// A JobManager runs, with a job that has three tasks.
+    Scaled,
     /// All is as it was.
     Unchanged,
 }
@@ -189,6 +221,24 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["restart", "demo"],
+        Polls { fixed: 17, most: 40 },
+        Then::Runs,
+    ),
+    command(
+        Given::Adaptive,
+        &["scale", "demo", "-p", "3"],
+        Polls { fixed: 11, most: 28 },
+        Then::Scaled,
+    ),
+    command(
+        Given::Reactive,
+        &["scale", "demo", "-p", "3"],
+        Polls { fixed: 10, most: 24 },
+        Then::Scaled,
+    ),
+    command(
+        Given::Running,
+        &["scale", "demo", "-p", "2"],
         Polls { fixed: 17, most: 40 },
         Then::Runs,
     ),
@@ -339,6 +389,23 @@ impl Command {
                 expect(
                     none == (self.then == Then::Suspended),
                     "the TaskManagers are not as they should be",
+                )
+            }
+            Then::Scaled => {
+                expect(missing.is_empty(), "an object is missing")?;
+                expect(runs, "no JobManager runs")?;
+                let tasks = world.flinks.iter().find(|(pod, _)| pod.contains("/demo-"));
+                expect(
+                    tasks.is_some_and(|(_, flink)| flink.tasks == 3) && world.pods("demo", "task-manager").len() == 3,
+                    "the job has not its parallelism",
+                )?;
+                let journal = world
+                    .objects
+                    .get(HISTORY)
+                    .map(|history| history["data"]["journal"].to_string());
+                expect(
+                    journal.is_some_and(|journal| journal.contains("done")),
+                    "the operation is not over",
                 )
             }
             Then::Cloned => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::flink::Flink;
+use crate::flink::{Flink, Scheduler};
 use crate::world::World;
 
 /// Time from a Pod's deletion to its end.
@@ -146,11 +146,22 @@ impl World {
         let tasks = job["metadata"]["annotations"]["kubectl-flink/parallelism"].as_str();
         let image = job["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
         let batch = image.is_some_and(|image| image.starts_with("batch:"));
+        let told = |text: &str| {
+            arguments
+                .iter()
+                .any(|argument| argument.as_str().is_some_and(|said| said.ends_with(text)))
+        };
+        let scheduler = match () {
+            () if told("jobmanager.scheduler=adaptive") => Scheduler::Adaptive,
+            () if told("scheduler-mode=reactive") => Scheduler::Reactive,
+            () => Scheduler::Default,
+        };
         Flink::new(
             id,
             work + 1,
             tasks.and_then(|text| text.parse().ok()).unwrap_or(1),
             batch,
+            scheduler,
         )
     }
 

@@ -22,10 +22,24 @@ pub struct Flink {
     /// What the job has done, with all that it started from. A savepoint keeps it.
     pub work: u64,
     pub tasks: u64,
+    pub scheduler: Scheduler,
+    /// Most tasks of its vertex, for the adaptive scheduler.
+    pub upper: u64,
     triggers: BTreeMap<String, Trigger>,
     last: Instant,
     /// When the job finishes by itself.
     end: Option<Instant>,
+}
+
+/// How the job comes to its parallelism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheduler {
+    /// It has that with which it was started.
+    Default,
+    /// It is told, and has as many slots as there are TaskManagers.
+    Adaptive,
+    /// It takes what there is.
+    Reactive,
 }
 
 #[derive(Clone, Debug)]
@@ -44,12 +58,14 @@ pub struct Written {
 }
 
 impl Flink {
-    pub fn new(job_id: String, work: u64, tasks: u64, batch: bool) -> Self {
+    pub fn new(job_id: String, work: u64, tasks: u64, batch: bool, scheduler: Scheduler) -> Self {
         Self {
             job_id,
             state: "RUNNING",
             work,
             tasks,
+            scheduler,
+            upper: tasks,
             triggers: BTreeMap::new(),
             last: Instant::now(),
             end: batch.then(|| Instant::now() + BATCH),
@@ -106,6 +122,11 @@ impl Flink {
                 "org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job",
             );
         }
+        match self.scheduler {
+            Scheduler::Default => {}
+            Scheduler::Adaptive => self.tasks = self.upper.min(task_managers),
+            Scheduler::Reactive => self.tasks = task_managers,
+        }
         let running = if task_managers > 0 && self.state == "RUNNING" {
             self.tasks
         } else {
@@ -122,7 +143,19 @@ impl Flink {
                 "tasks": {"total": self.tasks, "running": running}
             }]})),
             ("GET", ["jobs", _]) => Reply::ok(json!({"jid": self.job_id, "name": "job", "state": self.state,
-                "timestamps": {"RUNNING": 1}, "vertices": []})),
+                "timestamps": {"RUNNING": 1}, "vertices": self.vertices()})),
+            ("GET", ["jobs", _, "resource-requirements"]) if self.scheduler == Scheduler::Adaptive => {
+                let bounds = json!({"lowerBound": 1, "upperBound": self.upper});
+                Reply::ok(json!({"keys": {"parallelism": bounds}}))
+            }
+            ("PUT", ["jobs", _, "resource-requirements"]) if self.scheduler == Scheduler::Adaptive => {
+                let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+                let Some(upper) = body["keys"]["parallelism"]["upperBound"].as_u64() else {
+                    return error(400, "The vertex keys is missing.");
+                };
+                self.upper = upper;
+                Reply::ok(json!({}))
+            }
             ("GET", ["jobs", _, "checkpoints"]) => Reply::ok(json!({"counts": {"completed": 1}, "latest": {}})),
             ("GET", ["jobs", _, "exceptions"]) => Reply::ok(json!({"exceptionHistory": {"entries": []}})),
             ("GET", ["jobs", _, "checkpoints", "config"]) => Reply::ok(json!({})),
@@ -133,7 +166,12 @@ impl Flink {
                 Reply::ok(json!({"status": {"id": "COMPLETED"}, "operation": {"checkpointId": 1}}))
             }
             ("GET", ["taskmanagers"]) => Reply::ok(json!({"taskmanagers": []})),
-            ("GET", ["jobmanager", "config"] | [.., "metrics"]) => Reply::ok(json!([])),
+            ("GET", ["jobmanager", "config"]) => Reply::ok(match self.scheduler {
+                Scheduler::Default => json!([]),
+                Scheduler::Adaptive => json!([{"key": "jobmanager.scheduler", "value": "Adaptive"}]),
+                Scheduler::Reactive => json!([{"key": "scheduler-mode", "value": "REACTIVE"}]),
+            }),
+            ("GET", [.., "metrics"]) => Reply::ok(json!([])),
             ("POST", ["jobs", _, "savepoints"]) => self.trigger(request, false),
             ("POST", ["jobs", _, "stop"]) => self.trigger(request, true),
             ("GET", ["jobs", _, "savepoints", id]) => self.status(id),
@@ -146,6 +184,15 @@ impl Flink {
             }
             _ => error(404, "Not found."),
         }
+    }
+
+    /// Of the schedulers that change it at run time; nobody asks for those of the other one.
+    fn vertices(&self) -> Value {
+        if self.scheduler == Scheduler::Default {
+            return json!([]);
+        }
+        json!([{"id": "keys", "name": "keys", "parallelism": self.tasks, "maxParallelism": 128,
+            "tasks": {"RUNNING": self.tasks}}])
     }
 
     fn trigger(&mut self, request: &Request, stop: bool) -> Reply {

@@ -308,7 +308,7 @@ fn deleted_only_what_was_shown(world: &World, command: &Command) -> Result<(), S
                 .any(|part| path.ends_with(part)),
             // A new Job takes the place of the old one, and Pods of a version that is given up are not waited for.
             Then::Runs => path.ends_with("/jobs/demo-master") || path.contains("/pods/demo-"),
-            Then::Cloned | Then::Stopped | Then::Suspended | Then::Unchanged => false,
+            Then::Cloned | Then::Scaled | Then::Stopped | Then::Suspended | Then::Unchanged => false,
         }
     };
     match world.deleted.iter().find(|path| !may(path)) {

@@ -314,11 +314,11 @@ impl Cluster {
     /// The error for an answer that is not what was asked for.
     #[must_use]
     pub fn not_understood(&self, target: &Target, error: &serde_json::Error) -> Error {
-        Error::failure(format!(
+        let error = Error::failure(format!(
             "{} gave an answer to {} {target} that is not understood: {error}",
             self.at, target.verb
-        ))
-        .hint(fault::NO_SERVER)
+        ));
+        Error { garbled: true, ..error }.hint(fault::NO_SERVER)
     }
 
     fn succeeded(&self, target: &Target, answer: Answer) -> Result<Answer> {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -38,8 +38,8 @@ pub struct Wanted {
     pub follow: bool,
     /// Only so many of the last lines of each container.
     pub tail: Option<u64>,
-    /// Only lines since this time.
-    pub since: Option<Timestamp>,
+    /// Only lines that are not older than this.
+    pub since: Option<SignedDuration>,
     /// The runs before the present ones.
     pub previous: bool,
     /// Sidecars and init containers too.

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::super::api::Cluster;
 use super::super::resource::{PODS, Target, encode};
 use super::{Sent, Wanted};
+use crate::cluster::clock;
 use crate::core::logs::{Line, Place};
 use crate::error::Kind;
 use crate::ui;
@@ -147,7 +148,10 @@ impl Reader {
             "container={}&timestamps=true&follow={follow}&previous={previous}",
             encode(&self.container)
         );
-        let since = self.place.since().or(self.wanted.since.filter(|_| self.first));
+        let wanted = self.wanted.since.filter(|_| self.first);
+        // The Pods were listed, so the API server's time is known.
+        let wanted = wanted.and_then(|since| clock::now().checked_sub(since).ok());
+        let since = self.place.since().or(wanted);
         if let Some(since) = since {
             // The server takes whole seconds.
             let since = Timestamp::from_second(since.as_second()).unwrap_or(since);

@@ -14,6 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::tasks;
+use crate::cluster::clock;
 use crate::cluster::flink::{Flink, Reply};
 use crate::core::diagnosis::{JobOverview, JobState};
 use crate::core::flink_rest::checkpoints::Checkpoints;
@@ -124,7 +125,7 @@ pub async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Err
 
 /// When the savepoint was asked for, by the JobManager's clock: its own and ours may differ by minutes.
 fn asked(savepoint: &Savepoint, job: &JobOverview) -> i64 {
-    let now = Timestamp::now().as_millisecond();
+    let now = clock::now().as_millisecond();
     let requested = savepoint
         .requested_at
         .parse::<Timestamp>()

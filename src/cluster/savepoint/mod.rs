@@ -13,11 +13,11 @@ mod tasks;
 use std::time::Duration;
 
 use http::StatusCode;
-use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::flink::{Flink, Reply, SavepointRequest};
 use super::ledger::Ledger;
+use crate::cluster::clock;
 use crate::core::diagnosis::{JobOverview, JobState};
 use crate::core::history::{History, Savepoint};
 use crate::error::{Error, Kind, Result};
@@ -130,7 +130,7 @@ pub async fn trigger(
     let mut savepoint = match known.rev().find(|known| known.trigger_id == request.trigger_id) {
         Some(known) => known.clone(),
         None => {
-            let now = Timestamp::now().to_string();
+            let now = clock::now().to_string();
             let savepoint = requested(&request.trigger_id, job_id, &request.format, origin, &now);
             ledger.update(|history| history.record(savepoint.clone())).await?;
             savepoint

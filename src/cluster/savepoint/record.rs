@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::cluster::clock;
 use crate::cluster::ledger::Ledger;
 use crate::core::history::{Progress, Savepoint};
 use crate::error::{Error, Kind, Result};
@@ -19,7 +19,7 @@ pub async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str,
     savepoint.progress = Progress::Completed;
     savepoint.path = Some(path.to_owned());
     savepoint.size = size;
-    savepoint.completed_at = Some(Timestamp::now().to_string());
+    savepoint.completed_at = Some(clock::now().to_string());
     let begun = Instant::now();
     let mut wait = Duration::from_millis(200);
     loop {

@@ -161,10 +161,11 @@ async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Erro
     }
     let cause = with_log(cluster, found.remove(0)).await.into_error();
     let message = format!("{}: {}", error.message, cause.message);
+    let hints = cause.hints;
     Error {
-        kind: error.kind,
         message,
-        hints: cause.hints,
+        hints,
         absent: None,
+        ..error
     }
 }

@@ -133,7 +133,7 @@ pub struct Savepoint {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// When Flink had written it, RFC 3339, by the clock of who asked for it.
+    /// When Flink had written it, RFC 3339, by the API server's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
     /// Bytes of its state, as Flink's statistics tell them.

@@ -22,7 +22,7 @@ pub struct Journal {
     /// Who is at it; `None`: whoever was has let go of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Holder>,
-    /// When it was begun, RFC 3339, by the clock of who began it.
+    /// When it was begun, RFC 3339, by the API server's clock.
     pub started_at: String,
     /// How far it is.
     pub step: Step,
@@ -43,6 +43,9 @@ pub struct Journal {
     /// From where the new version goes on; `None`: from nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// The parallelism to which a job is scaled that stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<u32>,
     /// Whether the old version is started again when the new one does not come up.
     #[serde(default)]
     pub rolls_back: bool,
@@ -65,6 +68,8 @@ pub enum Kind {
     Change,
     /// The job is ended, and nothing takes its place.
     Halt,
+    /// The job gets another parallelism, and stays. Whatever is left behind of that runs, and hinders nobody.
+    Scale,
 }
 
 /// The process that is at an operation.
@@ -193,6 +198,7 @@ impl Journal {
             back_revision: None,
             saved: None,
             start: None,
+            parallelism: None,
             rolls_back: false,
             back: false,
             failure: None,
@@ -239,6 +245,10 @@ impl Journal {
                 }
                 _ => "the job is being canceled".to_owned(),
             },
+            Step::Waiting if self.kind == Kind::Scale => {
+                let wanted = self.parallelism.unwrap_or_default();
+                format!("the job is brought to parallelism {wanted} while its JobManager stays")
+            }
             Step::Saved if self.kind == Kind::Halt => format!("the job has ended, {saved}"),
             Step::Saved => format!("the job has ended, {saved}; revision{new} is not made yet"),
             Step::Replacing => format!("the JobManager is being replaced by that of revision{new}, {saved}"),
@@ -254,8 +264,15 @@ impl Journal {
     /// What to run to go on with the operation, or to go back, each a line.
     #[must_use]
     pub fn ways_on(&self, name: &ClusterName) -> Vec<String> {
-        if self.kind == Kind::Halt {
-            return vec![format!("repeat `kubectl flink {} {name}` to end it", self.command)];
+        match self.kind {
+            Kind::Halt => return vec![format!("repeat `kubectl flink {} {name}` to end it", self.command)],
+            Kind::Scale => {
+                return vec![format!(
+                    "`kubectl flink scale {name} -p {}` goes on with it, and any other change takes its place",
+                    self.parallelism.unwrap_or_default()
+                )];
+            }
+            Kind::Change => {}
         }
         let mut ways = vec![format!("`kubectl flink upgrade {name} --continue` goes on with it")];
         if !self.back && self.old_revision.is_some() {

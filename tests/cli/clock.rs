@@ -1,0 +1,51 @@
+//! Times are counted by the API server's clock: that of this machine may be hours off, and here it is months ahead.
+
+use serde_json::json as tree;
+
+use crate::demo::{DEPLOYMENT, HISTORY, JOB, PODS, SERVICE, made};
+use crate::sandbox::Sandbox;
+use crate::server::{get, json, text};
+
+const DATE: &str = "Thu, 01 Jan 2026 03:00:00 GMT";
+
+#[test]
+fn ages_of_what_the_history_knows() {
+    let savepoint = tree!({"triggerId": "1".repeat(32), "jobId": "2".repeat(32), "progress": "completed",
+        "path": "s3://b/sp-1", "format": "CANONICAL", "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z",
+        "completedAt": "2026-01-01T00:00:00Z"});
+    let made = made(1, &tree!([savepoint]));
+    let objects = [&made.service, &made.job, &made.deployment, &made.history];
+    for command in [&["history", "demo"][..], &["savepoint", "list", "demo"]] {
+        let sandbox = Sandbox::new();
+        for (path, object) in [SERVICE, JOB, DEPLOYMENT, HISTORY].into_iter().zip(objects) {
+            sandbox
+                .server
+                .expect(get(path))
+                .answer(json(object).header("date", DATE));
+        }
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let rows: Vec<&str> = outcome.stdout.lines().skip(1).collect();
+        assert!(rows.len() == 1 && rows[0].contains("3h"), "{outcome}");
+    }
+}
+
+#[test]
+fn the_beginning_of_a_log() {
+    let sandbox = Sandbox::new();
+    let pod = tree!({"metadata": {"name": "demo-master-x", "labels": {"app": "demo", "component": "master"}},
+        "spec": {"containers": [{"name": "flink-master"}]},
+        "status": {"phase": "Running", "containerStatuses": [{"name": "flink-master", "image": "x", "imageID": "",
+            "ready": true, "restartCount": 0, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}});
+    let pods = tree!({"metadata": {"resourceVersion": "9"}, "items": [pod]});
+    sandbox
+        .server
+        .expect(get(PODS))
+        .answer(json(&pods).header("date", DATE));
+    let since = get(&format!("{PODS}/demo-master-x/log")).query("sinceTime", "2026-01-01T02:00:00Z");
+    let log = "2026-01-01T02:30:00.000000000Z it runs\n";
+    sandbox.server.expect(since).answer(text(200, log));
+    let outcome = sandbox.run(&["logs", "demo", "--since", "1h"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stdout.contains("it runs"), "{outcome}");
+}
