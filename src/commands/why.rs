@@ -64,10 +64,14 @@ pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
     if !found.is_empty() {
         let first = with_log(&cluster, found.remove(0)).await;
         found.insert(0, first);
-        found.sort_by_key(|cause| cause.kind.severity());
+        found.sort_by_key(|cause| cause.severity());
     }
     let wrong = is_wrong(&found);
-    let told: Vec<Problem> = found.iter().map(Problem::from).collect();
+    let mut told: Vec<Problem> = found.iter().map(Problem::from).collect();
+    // What others hint at is this command itself.
+    for hint in told.iter_mut().flat_map(|problem| &mut problem.hints) {
+        *hint = hint.replace("kubectl flink why", "kubectl flink logs");
+    }
     let healthy = healthy(&survey, now);
     match args.output.document() {
         None => {

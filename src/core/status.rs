@@ -216,7 +216,7 @@ impl From<&Cause> for Problem {
     fn from(cause: &Cause) -> Self {
         Self {
             cause: cause.kind.id(),
-            severity: cause.kind.severity().to_string(),
+            severity: cause.severity().to_string(),
             message: cause.title.clone(),
             evidence: cause.evidence.clone(),
             hints: cause.hints.clone(),

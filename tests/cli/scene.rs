@@ -126,7 +126,12 @@ impl Scene {
     pub fn why(&self) -> Outcome {
         let sandbox = Sandbox::new();
         self.script(&sandbox);
-        sandbox.run(&["why", "demo", "-ojson"])
+        let outcome = sandbox.run(&["why", "demo", "-ojson"]);
+        assert!(
+            !outcome.stdout.contains("kubectl flink why"),
+            "it hints at itself: {outcome}"
+        );
+        outcome
     }
 }
 

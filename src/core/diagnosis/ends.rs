@@ -28,7 +28,7 @@ impl End<'_> {
         matches!(self.state.exit_code, 137 | 143)
     }
 
-    fn finished(&self) -> Option<Timestamp> {
+    pub(super) fn finished(&self) -> Option<Timestamp> {
         self.state.finished_at.as_ref().map(|t| t.0)
     }
 }

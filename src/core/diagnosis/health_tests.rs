@@ -111,6 +111,34 @@ fn one_failure_that_is_over_is_a_warning_for_a_while() {
 }
 
 #[test]
+fn what_is_over_since_the_job_runs_again_is_told_and_nothing_is_wrong_for_it() {
+    let (mut observed, mut snapshot) = healthy();
+    let oom = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at(-200)}});
+    pod_with(&mut observed, TM, "Running", started(-190), oom.clone(), 1);
+    snapshot.exceptions = exceptions(&[("java.lang.Exception: The TaskExecutor is shutting down.\n", -195, None)]);
+    let millis = |seconds: i64| u64::try_from(at(seconds).as_millisecond()).ok();
+    // Flink tells since when the job runs: before it noticed, and after.
+    for (since, over) in [(-800, false), (-180, true)] {
+        snapshot.state_since = millis(since);
+        let found = judge(observed.clone(), &snapshot);
+        assert!(
+            found.iter().any(|cause| cause.kind == CauseKind::OutOfMemory),
+            "{found:?}"
+        );
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(is_wrong(&found), !over, "{found:?}");
+        let told = |cause: &Cause| cause.evidence.iter().any(|line| line.contains("running again since"));
+        assert_eq!(found.iter().all(told), over, "{found:?}");
+    }
+    // It waits to be started again, or has ended too often.
+    let waits = super::fixtures::waiting("CrashLoopBackOff", "back-off");
+    for (state, times) in [(waits, 1), (started(-190), 3)] {
+        pod_with(&mut observed, TM, "Running", state, oom.clone(), times);
+        assert!(is_wrong(&judge(observed.clone(), &snapshot)));
+    }
+}
+
+#[test]
 fn a_class_that_only_the_jobmanager_has() {
     for trace in [
         "org.apache.flink.streaming.runtime.tasks.StreamTaskException: Cannot load user class: com.shop.Total\nCaused by: \

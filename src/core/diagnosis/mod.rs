@@ -182,6 +182,8 @@ pub struct Cause {
     pub hints: Vec<String>,
     /// Whose log tells the exception behind it, see [`root_cause`] and [`Cause::with_log`].
     pub log_of: Option<PodContainer>,
+    /// Whether it is over: the job runs again since.
+    pub over: bool,
 }
 
 impl Cause {
@@ -192,6 +194,17 @@ impl Cause {
             evidence: Vec::new(),
             hints: Vec::new(),
             log_of: None,
+            over: false,
+        }
+    }
+
+    /// How much it matters: what is over is told, and nothing is wrong for it.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        if self.over {
+            Severity::Notice
+        } else {
+            self.kind.severity()
         }
     }
 

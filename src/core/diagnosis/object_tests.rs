@@ -357,3 +357,14 @@ fn containers_that_end_again_and_again() {
         "the log of the run that ended"
     );
 }
+
+#[test]
+fn a_scheduler_that_has_lost_its_api_server_is_given_time_to_hear_of_a_volume() {
+    let said = "0/1 nodes are available: persistentvolume \"pv-1\" not found. not found";
+    for (since, is_final) in [(-50, false), (-70, true)] {
+        let mut observed = cluster();
+        unscheduled(&mut observed, JM, since, said);
+        let verdict = verdict(&observed, now(), &Grace::default());
+        assert_eq!(matches!(verdict, Verdict::Failed(_)), is_final, "{verdict:?}");
+    }
+}

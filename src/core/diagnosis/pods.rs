@@ -197,7 +197,11 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
         .last_transition_time
         .as_ref()
         .or(pod.metadata.creation_timestamp.as_ref());
-    let is_final = !preempting && !observed.has_leaving_pods() && older(since.map(|t| t.0), now, grace.unschedulable);
+    // A volume that its claim is bound to is there, and a scheduler that has lost its API server hears of it later: seen
+    // with 1.34.
+    let behind = said.contains("persistentvolume \"") && said.contains("not found");
+    let limit = if behind { grace.volume * 2 } else { grace.unschedulable };
+    let is_final = !preempting && !observed.has_leaving_pods() && older(since.map(|t| t.0), now, limit);
     let mut cause = Cause::new(CauseKind::Unschedulable, format!("no node fits {who}: {said}"));
     for (_, claim) in claims(observed, pod) {
         cause = cause.evidence(claim);
