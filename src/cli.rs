@@ -224,7 +224,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Completion(args) => commands::completion::run(&args, &Cli::command()),
         Command::Version(args) => commands::version::run(&connection, &args).await,
         Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
-        Command::List(args) => commands::list::run(&connection, args).await,
+        Command::List(args) => Box::pin(commands::list::run(&connection, args)).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(&connection, &args)).await,
         Command::Top(args) => Box::pin(commands::top::run(&connection, &args)).await,
         Command::Logs(args) => commands::logs::run(&connection, &args).await,

@@ -20,6 +20,7 @@ pub mod live;
 pub mod lock;
 pub mod logs;
 pub mod operation;
+pub mod operations;
 pub mod rescale;
 pub mod resource;
 pub mod savepoint;

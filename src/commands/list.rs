@@ -11,6 +11,7 @@ use crate::cluster::changes::changes;
 use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::live::{LiveJobs, live_jobs};
+use crate::cluster::operations::Operations;
 use crate::cluster::tables::{Wanted, list};
 use crate::core::listing::{self, Columns, Inventory, Key, LiveJob, Parts, SortKey, View};
 use crate::error::{Error, Kind, Result};
@@ -78,7 +79,13 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         wide: args.output == Format::Wide,
     };
     let mut printer = Printer::new(args.output, "ClusterList", &listing::headers(columns), !args.no_headers);
-    let (mut inventory, positions) = list(&cluster, &wanted).await?;
+    let for_people = matches!(args.output, Format::Table | Format::Wide);
+    let mut operations = for_people.then(|| Operations::of(&cluster, &wanted));
+    let listing = list(&cluster, &wanted);
+    let (mut inventory, positions) = match &mut operations {
+        Some(operations) => operations.beside(listing).await?,
+        None => listing.await?,
+    };
     let live = if columns.live {
         live_jobs(&cluster, inventory.iter()).await
     } else {
@@ -91,7 +98,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         .map(|(key, parts)| Line::new(key, parts, live.get(key), columns, now));
     printer.list(lines, args.watch, ui::data)?;
     all_found(&args.names, &inventory, cluster.namespace())?;
-    if inventory.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
+    if inventory.is_empty() && for_people {
         ui::note(&match &wanted.namespace {
             Some(namespace) => format!("No resources found in {namespace} namespace."),
             None => "No resources found".to_owned(),
@@ -102,11 +109,18 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         .filter(|(_, parts)| parts.idle(now) > 0)
         .map(|(key, _)| key.name.as_str())
         .collect();
-    if !idle.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
+    if !idle.is_empty() && for_people {
         ui::note(&format!(
             "TaskManagers wait for nobody behind {}: `kubectl flink prune` deletes clusters whose jobs have ended",
             listing::some_of(&idle)
         ));
+    }
+    if let Some(operations) = operations.filter(|_| !inventory.is_empty()) {
+        for (key, text) in operations.told().await {
+            if inventory.contains_key(&key) {
+                tell_operation(&key, &text, args.all_namespaces);
+            }
+        }
     }
     if !args.watch {
         return Ok(());
@@ -131,6 +145,18 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn tell_operation(key: &Key, text: &str, with_namespace: bool) {
+    let Key { namespace, name } = key;
+    let (place, flag) = if with_namespace {
+        (format!(" of {namespace}"), format!(" -n {namespace}"))
+    } else {
+        (String::new(), String::new())
+    };
+    ui::note(&format!(
+        "an operation on {name}{place} is not over: {text}; `kubectl flink status {name}{flag}` says how it goes on"
+    ));
 }
 
 /// The clusters in the order in which they are printed.

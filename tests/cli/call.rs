@@ -186,6 +186,13 @@ impl Request {
         Ok(Some(request))
     }
 
+    /// Whether it asks for the operations that are not over.
+    #[allow(dead_code)]
+    pub fn asks_for_operations(&self) -> bool {
+        let mut query = self.query.iter();
+        self.path.ends_with("/configmaps") && query.any(|(_, value)| value == "kubectl-flink/operation=open")
+    }
+
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

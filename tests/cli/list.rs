@@ -156,7 +156,55 @@ fn the_requests_are_two_and_small() {
         .server
         .expect(list(DEPLOYMENTS, "task-manager"))
         .answer(answer(&deployment_table(&[])));
+    // Beside the one for operations, which is about metadata only: see below.
     snapshot!(sandbox.run(&["list"]));
+}
+
+fn operations(path: &str) -> crate::server::Call {
+    get(path).query("labelSelector", "kubectl-flink/operation=open").header(
+        "accept",
+        "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json",
+    )
+}
+
+#[test]
+fn operations_that_are_not_over_are_told_below_it() {
+    let said = "upgrade to revision 2 by bob@home since 2026-01-01T00:00:00Z; revision 2 is made and comes up";
+    let history = |name: &str| {
+        json!({"metadata": {"name": format!("{name}-history"), "namespace": "default",
+        "labels": {"app": name}, "annotations": {"kubectl-flink/operation": said}}})
+    };
+    let sandbox = Sandbox::new();
+    two(&sandbox);
+    // That of a cluster which is not listed is not told.
+    let list = json!({"metadata": {}, "items": [history("cart"), history("gone")]});
+    let path = "/api/v1/namespaces/default/configmaps";
+    sandbox.server.expect(operations(path)).answer(answer(&list));
+    let outcome = sandbox.run(&["list"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let told = format!("an operation on cart is not over: {said}; `kubectl flink status cart` says how it goes on\n");
+    assert!(outcome.stderr.ends_with(&told), "{outcome}");
+    assert_eq!(outcome.stderr.matches("is not over").count(), 1, "{outcome}");
+    assert_eq!(outcome.stdout.lines().count(), 3, "{outcome}");
+}
+
+#[test]
+fn a_list_does_without_operations_that_it_may_not_see_or_that_come_too_late() {
+    let refused = status(403, "Forbidden", "configmaps is forbidden");
+    let late = answer(&json!({"items": []})).after(std::time::Duration::from_secs(20));
+    for answer in [refused, late] {
+        let sandbox = Sandbox::new();
+        two(&sandbox);
+        let path = "/api/v1/namespaces/default/configmaps";
+        sandbox.server.expect(operations(path)).answer(answer);
+        let outcome = sandbox.run(&["list"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(outcome.stdout.lines().count(), 3, "{outcome}");
+        assert!(
+            !outcome.stderr.contains("operation") && !outcome.stderr.contains("configmaps"),
+            "{outcome}"
+        );
+    }
 }
 
 #[test]

@@ -172,6 +172,9 @@ impl Script {
         let answer = if let Some((_, answer, left)) = found {
             *left -= 1;
             answer.clone()
+        } else if request.asks_for_operations() {
+            // What every list for people asks beside all else, and most tests are not about.
+            return json(&serde_json::json!({"kind": "PartialObjectMetadataList", "items": []}));
         } else {
             let headers: BTreeMap<_, _> = request.headers.iter().cloned().collect();
             let body = String::from_utf8_lossy(&request.body);

@@ -272,7 +272,7 @@ pub const COMMANDS: &[Command] = &[
         Polls { fixed: 6, most: 12 },
         Then::Runs,
     ),
-    command(Given::Running, &["list"], Exactly(2), Then::Unchanged),
+    command(Given::Running, &["list"], Exactly(3), Then::Unchanged),
     command(Given::Running, &["list", "--deleted"], Exactly(3), Then::Unchanged),
     command(Given::Changed, &["history", "demo"], Exactly(4), Then::Unchanged),
     command(Given::Changed, &["diff", "demo"], Exactly(7), Then::Unchanged),
@@ -290,7 +290,7 @@ pub const COMMANDS: &[Command] = &[
         Polls { fixed: 11, most: 16 },
         Then::Deleted,
     ),
-    command(Given::Running, &["list", "--live"], Exactly(8), Then::Unchanged),
+    command(Given::Running, &["list", "--live"], Exactly(9), Then::Unchanged),
     command(
         Given::Running,
         &["status", "demo"],

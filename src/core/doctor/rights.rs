@@ -96,7 +96,7 @@ pub const RIGHTS: &[Right] = &[
     want("", "pods/portforward", "get", FORWARD),
     want("", "pods/portforward", "create", FORWARD),
     want("", "configmaps", "get", HISTORY),
-    want("", "configmaps", "list", "delete, doctor"),
+    want("", "configmaps", "list", "list, delete, doctor"),
     want("", "configmaps", "create", HISTORY),
     want("", "configmaps", "update", HISTORY),
     want("", "configmaps", "patch", HISTORY),

@@ -16,6 +16,12 @@ const LIMITS: &str = "limits";
 /// Key of the heartbeat, which is written by itself while an operation waits.
 pub const HEARTBEAT: &str = "heartbeat";
 
+/// Label of a history in which an operation is not over, and annotation that says which: for lists, which read no more
+/// than the metadata.
+pub const OPERATION: &str = "kubectl-flink/operation";
+/// Value of the label.
+pub const OPEN: &str = "open";
+
 /// Pretty, so that `kubectl get configmap -o yaml` can be read.
 fn to_text<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string_pretty(value).map_err(|e| Error::failure(format!("a history cannot be written: {e}")))
@@ -44,7 +50,7 @@ impl History {
         for revision in &trimmed.revisions {
             data.insert(format!("{REVISION_KEY}{}", revision.number), json!(to_text(revision)?));
         }
-        Ok(json!({
+        let mut object = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
@@ -60,7 +66,12 @@ impl History {
                 },
             },
             "data": data,
-        }))
+        });
+        if let Some(journal) = trimmed.open_journal() {
+            object["metadata"]["labels"][OPERATION] = json!(OPEN);
+            object["metadata"]["annotations"] = json!({ OPERATION: format!("{journal}; {}", journal.stand()) });
+        }
+        Ok(object)
     }
 
     /// Whether a newer kubectl-flink wrote the ConfigMap, which may be at its cluster just now.
