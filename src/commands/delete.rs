@@ -46,7 +46,7 @@ pub struct DeleteArgs {
     #[arg(long, value_name = "FORM", default_value = "canonical", requires = "savepoint")]
     savepoint_format: SavepointFormat,
     /// Folder for the savepoint, where it is not the configured one
-    #[arg(long, value_name = "URI", requires = "savepoint")]
+    #[arg(long, value_name = "URI", requires = "savepoint", value_parser = crate::core::flink::folder)]
     savepoint_dir: Option<String>,
     /// Cancel the job first, so that Flink itself cleans up
     #[arg(long)]

@@ -24,7 +24,7 @@ pub struct HaltArgs {
     #[arg(long)]
     drain: bool,
     /// Folder for the savepoint, where it is not the configured one
-    #[arg(long, visible_alias = "dir", value_name = "URI")]
+    #[arg(long, visible_alias = "dir", value_name = "URI", value_parser = crate::core::flink::folder)]
     savepoint_dir: Option<String>,
     /// Form of the savepoint
     #[arg(long, visible_alias = "format", value_name = "FORM", default_value = "canonical")]

@@ -25,7 +25,7 @@ pub struct RollbackArgs {
     #[arg(long, value_name = "N")]
     to_revision: Option<u64>,
     /// Savepoint to start from; the running job is stopped with one of its own, which the history keeps
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     from_savepoint: Option<String>,
     #[command(flatten)]
     change: ChangeArgs,

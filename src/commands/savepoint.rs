@@ -44,7 +44,7 @@ struct TakeArgs {
     #[arg(value_name = "NAME", required = true)]
     name: String,
     /// Folder for the savepoint, where it is not the configured one
-    #[arg(long, visible_alias = "savepoint-dir", value_name = "URI")]
+    #[arg(long, visible_alias = "savepoint-dir", value_name = "URI", value_parser = crate::core::flink::folder)]
     dir: Option<String>,
     /// Form of the savepoint
     #[arg(

@@ -49,7 +49,7 @@ pub struct SpecArgs {
     #[arg(long, value_name = "TEXT")]
     job_id_seed: Option<String>,
     /// Savepoint or checkpoint to start from
-    #[arg(long, visible_alias = "fromSavepoint", value_name = "PATH")]
+    #[arg(long, visible_alias = "fromSavepoint", value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub from_savepoint: Option<String>,
     /// Start even if the savepoint has state that no operator takes
     #[arg(long, visible_alias = "allowNonRestoredState")]
@@ -94,13 +94,13 @@ pub struct SpecArgs {
     #[arg(long, value_name = "CORES", value_parser = quantity::cpu)]
     taskmanager_cpu: Option<Cpu>,
     /// Folder in which savepoints are written
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", value_parser = crate::core::flink::folder)]
     savepoint_dir: Option<String>,
     /// Folder in which checkpoints are written
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", value_parser = crate::core::flink::folder)]
     checkpoint_dir: Option<String>,
     /// High availability with its data in this folder: by Kubernetes, unless --ha-zookeeper says otherwise
-    #[arg(long, value_name = "STORAGE_DIR")]
+    #[arg(long, value_name = "STORAGE_DIR", value_parser = crate::core::flink::folder)]
     ha: Option<String>,
     /// No high availability, whatever the file, the configuration file or the cluster says
     #[arg(long, conflicts_with_all = ["ha", "ha_zookeeper", "ha_zookeeper_root", "ha_create_rbac", "jobmanager_replicas"])]

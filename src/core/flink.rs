@@ -82,6 +82,25 @@ pub const KNOWN_VERSIONS: &[FlinkVersion] = &[
     FlinkVersion::new(2, 3),
 ];
 
+/// A folder that JobManager and TaskManagers find alike: with a scheme, or from the root on.
+///
+/// # Errors
+///
+/// When it is neither: Flink would look for it below each process's own folder, or not take it at all.
+pub fn folder(text: &str) -> Result<String, Error> {
+    let scheme = text.split_once(":/").is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    });
+    if scheme || text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::usage(format!(
+            "{text:?} must be like s3://bucket/folder or file:///folder"
+        )))
+    }
+}
+
 /// Class of Kubernetes high availability, which every release understands as a value of `high-availability`; its short
 /// name `kubernetes` came with about 1.16.
 pub const KUBERNETES_HA_FACTORY: &str = "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";
@@ -206,6 +225,23 @@ pub fn beside_the_job(key: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_have_a_scheme_or_begin_at_the_root() {
+        for good in [
+            "s3://bucket/x",
+            "file:///x",
+            "file:/x",
+            "/x",
+            "abfss://a@b.dfs/x",
+            "s3p://b",
+        ] {
+            assert_eq!(folder(good).unwrap(), good);
+        }
+        for bad in ["", "x", "x/y", "./x", "://x", "s3:bucket", "a b://x"] {
+            assert!(folder(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn owned_keys_name_what_to_use_instead() {

@@ -210,7 +210,11 @@ fn validate_high_availability(layer: &Layer) -> Result<()> {
 
 fn valid_image(image: &str) -> Result<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
-    if !image.is_empty() && image.len() <= 1024 && image.chars().all(plain) && !image.starts_with(['-', ':', '/', '@'])
+    if !image.is_empty()
+        && image.len() <= 1024
+        && image.chars().all(plain)
+        && !image.starts_with(['-', ':', '/', '@'])
+        && !image.ends_with([':', '/', '@'])
     {
         Ok(image.to_owned())
     } else {
@@ -348,6 +352,13 @@ mod tests {
                 ..layer()
             },
             "\"a b\"",
+        );
+        refused(
+            Layer {
+                image: Some("flink:".into()),
+                ..layer()
+            },
+            "registry/name:tag",
         );
         refused(
             Layer {

@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json as tree};
 
+use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Answer, cut, get, json, patch, post, status, text};
 use crate::snapshot;
 
-const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
-const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
-const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// What `create demo --image flink:2.3.0 --dry-run=client -o yaml` and more arguments print.
@@ -236,6 +233,7 @@ fn bad_input_is_refused_and_nothing_is_sent() {
         vec!["demo", "--node-port=0"],
         vec!["demo", "--mount", "claim"],
         vec!["demo", "--from-savepoint", ""],
+        vec!["demo", "--savepoint-dir", "savepoints"],
         vec!["demo", "--manifests", "/does/not/exist"],
         vec!["-f", "/does/not/exist"],
         vec!["-f", broken.to_str().unwrap()],
