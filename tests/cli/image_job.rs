@@ -3,15 +3,11 @@
 use kubectl_flink::core::image::digest::Digest;
 use serde_json::{Value, json};
 
+use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
 use crate::image_place::{fails, place, whole, works};
 use crate::registry::Registry;
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Answer, get, patch, post, status, text};
-
-pub const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
-pub const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/demo-master";
-pub const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/demo-task-manager";
-pub const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
 
 fn create(sandbox: &Sandbox, registry: &Registry, more: &[&str]) -> Outcome {
     let (base, push) = (registry.image("flink:2.3.0"), registry.image("team/app"));

@@ -8,7 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::image_job::{DEPLOYMENT, HISTORY, JOB, SERVICE, nodes};
+use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
+use crate::image_job::nodes;
 use crate::image_place::{jar, place, works};
 use crate::registry::{Fault, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Registry};
 use crate::sandbox::{Outcome, Sandbox};
