@@ -597,7 +597,7 @@ fn every_cause_is_named_first() {
     }
 }
 
-/// The table of docs/causes.md, which a test of the library compares with the code, is the one that is tested here.
+/// The table of docs/causes.md, which `reference.rs` compares with the code, is the one that is tested here.
 #[test]
 fn every_documented_cause_has_a_scene() {
     let text = include_str!("../../docs/causes.md");

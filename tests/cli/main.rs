@@ -33,6 +33,8 @@ mod image_place;
 mod inout;
 mod interrupt;
 mod krew;
+#[path = "../lines/mod.rs"]
+mod lines;
 mod lingering;
 mod list;
 mod list_faults;
@@ -41,6 +43,7 @@ mod live;
 mod objects;
 mod plain;
 mod purge;
+mod reference;
 mod registry;
 mod releases;
 mod sandbox;

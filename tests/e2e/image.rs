@@ -12,7 +12,7 @@ use crate::process::{self, Run};
 use crate::registry::{Disk, Registry, certificate, cutter};
 
 /// The image with Flink and no job, as containerd writes it to a file.
-fn base_in_a_file(place: &Place) -> String {
+pub fn base_in_a_file(place: &Place) -> String {
     let file = place.folder().join("flink.tar").display().to_string();
     let socket = format!("{}/containerd.sock", std::env::var("BED_STATE").unwrap());
     let image = format!("docker.io/library/flink:{}", flink_version());
@@ -22,7 +22,7 @@ fn base_in_a_file(place: &Place) -> String {
 }
 
 /// The jar of the counting job, and another one that differs by a file.
-fn jars(place: &Place) -> [String; 2] {
+pub fn jars(place: &Place) -> [String; 2] {
     let original = process::run(&mut Command::new(bed("jar")), "").ok().stdout;
     let [first, second] = ["first", "second"].map(|folder| {
         fs::create_dir(place.folder().join(folder)).unwrap();

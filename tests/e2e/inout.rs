@@ -109,9 +109,21 @@ spec:
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 ";
 
-fn flink_deployment(place: &Place, state: &str, savepoint: &str) {
-    let object = json!({
-        "apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "orders"},
+/// Makes FlinkDeployments known.
+pub fn custom_resource(place: &Place) {
+    place.kubectl_with(&["apply", "-f", "-"], CUSTOM_RESOURCE).ok();
+    place.kubectl(&[
+        "wait",
+        "--for=condition=Established",
+        "crd/flinkdeployments.flink.apache.org",
+        "--timeout=60s",
+    ]);
+}
+
+/// One as the operator would leave it, without the operator.
+pub fn flink_deployment(name: &str, state: &str, savepoint: &str) -> Value {
+    json!({
+        "apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": name},
         "spec": {
             "image": counting_job(), "flinkVersion": "v2_3", "ingress": {"template": "x"},
             "flinkConfiguration": {"state.savepoints.dir": "file:///storage/savepoints", "metrics.fetcher.update-interval": "500",
@@ -122,8 +134,7 @@ fn flink_deployment(place: &Place, state: &str, savepoint: &str) {
             "jobManager": {"resource": {"memory": "800m"}}, "taskManager": {"resource": {"memory": "1g"}},
             "job": {"jarURI": "local:///opt/flink/usrlib/job.jar", "args": ["--rate", "50"], "parallelism": 1,
                 "state": state, "upgradeMode": "savepoint"}},
-        "status": {"jobManagerDeploymentStatus": "MISSING", "jobStatus": {"upgradeSavepointPath": savepoint}}});
-    place.apply(&object.to_string());
+        "status": {"jobManagerDeploymentStatus": "MISSING", "jobStatus": {"upgradeSavepointPath": savepoint}}})
 }
 
 #[test]
@@ -162,20 +173,14 @@ fn a_cluster_is_compared_exported_cloned_and_edited() {
     assert_eq!(deleted["items"][0]["name"], "copy", "{deleted}");
 
     // What a FlinkDeployment of the operator's left behind becomes a cluster, once it is stopped.
-    place.kubectl_with(&["apply", "-f", "-"], CUSTOM_RESOURCE).ok();
-    place.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        "crd/flinkdeployments.flink.apache.org",
-        "--timeout=60s",
-    ]);
-    flink_deployment(&place, "running", &path);
+    custom_resource(&place);
+    place.apply(&flink_deployment("orders", "running", &path).to_string());
     let adopt = ["adopt", "--from-flinkdeployment", "orders"];
     place
         .flink(&adopt)
         .exits(8)
         .tells(&["orders is not stopped", "\"state\":\"suspended\""]);
-    flink_deployment(&place, "suspended", &path);
+    place.apply(&flink_deployment("orders", "suspended", &path).to_string());
     place.flink(&adopt).ok().tells(&["spec.ingress: left out", &path]);
     place.went_on("orders", counted);
     place.flink(&["delete", "orders", "--yes", "--cancel", "--purge"]).ok();

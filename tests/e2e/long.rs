@@ -3,6 +3,8 @@
 //! After each fault it must hold that no savepoint is lost, that the command can be repeated and then does its work, that
 //! there is never a second JobManager beside the first, and that the count goes on.
 
+mod documents;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 

@@ -23,6 +23,8 @@ mod high_availability;
 mod image;
 mod inout;
 mod lifecycle;
+#[path = "../lines/mod.rs"]
+mod lines;
 mod long;
 mod native_state;
 mod node_port;
@@ -37,6 +39,7 @@ mod rights;
 mod scale;
 mod seed;
 mod shipped;
+mod story;
 mod stub;
 mod upgrade;
 

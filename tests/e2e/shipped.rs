@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::place::{Place, bed, kubectl, soon};
 use crate::process::{self, Run};
+use crate::story::Story;
 
 /// Longest that somebody waits for candidates, kubectl's own start included. Of several tries the best one counts:
 /// other tests run on the same machine.
@@ -18,7 +19,7 @@ fn root() -> &'static Path {
 }
 
 /// A folder of programs with the plugin from an archive, as krew leaves it.
-fn installed(folder: &Path) -> PathBuf {
+pub fn installed(folder: &Path) -> PathBuf {
     let pack = ["pack", "x86_64-unknown-linux-gnu", env!("CARGO_BIN_EXE_kubectl-flink")];
     let mut package = Command::new(root().join("krew/package"));
     process::run(package.args(pack).arg(folder).env("PACK_LEVEL", "1"), "").ok();
@@ -32,7 +33,7 @@ fn installed(folder: &Path) -> PathBuf {
 }
 
 /// A program with the installed plugin on the PATH.
-fn program(bin: &Path, name: &str) -> Command {
+pub fn program(bin: &Path, name: &str) -> Command {
     let mut command = Command::new(name);
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     command
@@ -41,11 +42,24 @@ fn program(bin: &Path, name: &str) -> Command {
     command
 }
 
+/// Types what docs/installing.md says, and gives the reader's folder and that of the program.
+fn as_the_document_says(place: &Place) -> (PathBuf, PathBuf) {
+    let story = Story::new(place, "docs/installing.md");
+    let (folder, bin) = (story.home().to_owned(), story.home().join("bin"));
+    story.rest();
+    for left in [
+        folder.join(".local/bin/kubectl-flink"),
+        bin.join("kubectl_complete-flink"),
+    ] {
+        assert!(left.exists(), "{}", left.display());
+    }
+    (folder, bin)
+}
+
 #[test]
 fn kubectl_finds_and_completes_what_was_unpacked() {
     let place = Place::new("shipped");
-    let folder = tempfile::TempDir::new().unwrap();
-    let bin = installed(folder.path());
+    let (folder, bin) = as_the_document_says(&place);
     let run = |arguments: &[&str]| place.note(process::run(program(&bin, "kubectl").args(arguments), ""));
     let version = run(&["flink", "version"]).ok();
     let server = kubectl(&["version", "-o", "json"]);
@@ -67,7 +81,6 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
         "{list}"
     );
 
-    run(&["flink", "completion", "install"]).ok();
     // Two clusters without a Pod: completion asks for objects, not for jobs.
     for name in ["orders", "payments"] {
         let flags = ["--image=nothing:2.3.0", "--no-wait"];
@@ -111,7 +124,7 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
 
     // In a real bash with kubectl's own script, as TAB does it.
     let script = run(&["completion", "bash"]).ok().stdout;
-    std::fs::write(folder.path().join("kubectl.bash"), script).unwrap();
+    std::fs::write(folder.join("kubectl.bash"), script).unwrap();
     let tab = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
         let text = format!(
@@ -119,7 +132,7 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
              __ltrim_colon_completions() {{ :; }}\n_filedir() {{ :; }}\n_init_completion() {{ _get_comp_words_by_ref; }}\n\
              source {}/kubectl.bash\nCOMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({}); COMP_CWORD={}; COMP_TYPE=9\n\
              compopt() {{ :; }}\n__start_kubectl\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
-            folder.path().display(),
+            folder.display(),
             words
                 .iter()
                 .map(|word| format!("'{word}'"))
@@ -141,9 +154,9 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
         jar.trim()
     ));
     assert_eq!(classes, ["org.kubectlflink.jobs.CountingJob"]);
-    std::fs::write(folder.path().join("deployment.yaml"), "").unwrap();
-    let files = tab(&format!("kubectl flink create -f {}/dep", folder.path().display()));
-    assert_eq!(files, [folder.path().join("deployment.yaml").display().to_string()]);
+    std::fs::write(folder.join("deployment.yaml"), "").unwrap();
+    let files = tab(&format!("kubectl flink create -f {}/dep", folder.display()));
+    assert_eq!(files, [folder.join("deployment.yaml").display().to_string()]);
     for name in ["orders", "payments"] {
         run(&["flink", "-n", namespace, "delete", name, "--yes", "--purge"]).ok();
     }

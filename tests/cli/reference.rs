@@ -1,0 +1,234 @@
+//! What is generated from the program is current: the reference, the table of causes, and the manual pages.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use clap::{Arg, ArgAction, Command, CommandFactory};
+use kubectl_flink::cli::Cli;
+use kubectl_flink::core::diagnosis::CauseKind;
+
+use crate::lines::root;
+
+#[allow(dead_code)]
+#[path = "../../examples/man.rs"]
+mod man;
+
+// The reference.
+
+fn flag(arg: &Arg) -> String {
+    let mut names = Vec::new();
+    names.extend(arg.get_short().map(|short| format!("-{short}")));
+    names.extend(
+        arg.get_long_and_visible_aliases()
+            .into_iter()
+            .flatten()
+            .map(|long| format!("--{long}")),
+    );
+    let values: Vec<String> = arg
+        .get_value_names()
+        .into_iter()
+        .flatten()
+        .map(|name| format!("<{name}>"))
+        .collect();
+    let takes = arg.get_action().takes_values();
+    if arg.is_positional() {
+        let dots = if matches!(arg.get_action(), ArgAction::Append) {
+            "…"
+        } else {
+            ""
+        };
+        return format!("`{}{dots}`", values.join(" ").replace('|', "\\|"));
+    }
+    let value = if takes {
+        format!(" {}", values.join(" "))
+    } else {
+        String::new()
+    };
+    format!("`{}{value}`", names.join("`, `")).replace('|', "\\|")
+}
+
+fn rows(command: &Command, global: bool) -> String {
+    let mut text = String::new();
+    for arg in command.get_arguments() {
+        let own = arg.get_id() != "help" && arg.get_id() != "version" && !arg.is_hide_set();
+        if !own || arg.is_global_set() != global {
+            continue;
+        }
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let mut help = help.lines().collect::<Vec<_>>().join(" ");
+        if arg.get_action().takes_values() {
+            let shown = arg.get_possible_values();
+            let shown: Vec<&str> = shown
+                .iter()
+                .filter(|value| !value.is_hide_set())
+                .map(|value| value.get_name())
+                .collect();
+            if !shown.is_empty() {
+                let _ = write!(help, "; one of {}", shown.join(", "));
+            }
+            let defaults: Vec<_> = arg
+                .get_default_values()
+                .iter()
+                .map(|value| value.to_string_lossy())
+                .collect();
+            if !defaults.is_empty() {
+                let _ = write!(help, " [default: {}]", defaults.join(", "));
+            }
+        }
+        let _ = writeln!(text, "| {} | {} |", flag(arg), help.replace('|', "\\|"));
+    }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n| | |\n|---|---|\n{text}")
+    }
+}
+
+fn section(text: &mut String, command: &Command, name: &str) {
+    let about = command
+        .get_long_about()
+        .or_else(|| command.get_about())
+        .map(ToString::to_string);
+    let mut usage = command.clone().bin_name(name.to_owned()).render_usage().to_string();
+    usage = usage
+        .trim_start_matches("Usage:")
+        .lines()
+        .map(|line| format!("{}\n", line.trim()))
+        .collect();
+    let aliases: Vec<&str> = command.get_visible_aliases().collect();
+    let _ = write!(
+        text,
+        "\n## {name}\n\n{}\n\n```text\n{usage}```\n",
+        about.unwrap_or_default()
+    );
+    if !aliases.is_empty() {
+        let _ = writeln!(text, "\nAlso: {}", aliases.join(", "));
+    }
+    text.push_str(&rows(command, false));
+    if let Some(help) = command.get_after_help() {
+        let help = help.to_string();
+        let indented = help.lines().filter(|line| line.starts_with("  ")).map(str::trim);
+        let (examples, words): (Vec<&str>, Vec<&str>) = indented.partition(|line| line.contains("kubectl flink "));
+        for (language, lines) in [("text", words), ("sh", examples)] {
+            if !lines.is_empty() {
+                let _ = write!(text, "\n```{language}\n{}\n```\n", lines.join("\n"));
+            }
+        }
+    }
+    for inner in command
+        .get_subcommands()
+        .filter(|inner| !inner.is_hide_set() && inner.get_name() != "help")
+    {
+        section(text, inner, &format!("{name} {}", inner.get_name()));
+    }
+}
+
+fn reference() -> String {
+    let mut command = Cli::command().term_width(0);
+    command.build();
+    let mut text = "# Reference\n\nEvery command and flag, written from the program itself: `UPDATE_DOCS=1 cargo test --test cli reference -- --ignored` writes it anew.\n\
+        \n## Flags of all commands\n"
+        .to_owned();
+    text.push_str(&rows(&command, true));
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+        section(&mut text, inner, &format!("kubectl flink {}", inner.get_name()));
+    }
+    text
+}
+
+/// tests/run runs it after the others: one flag more is no reason to stop at.
+#[test]
+#[ignore = "tests/run has a step for it"]
+fn the_reference_is_that_of_the_program() {
+    let path = root().join("docs/reference.md");
+    let text = reference();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    if let Some((number, (kept, now))) = kept
+        .lines()
+        .zip(text.lines())
+        .enumerate()
+        .find(|(_, (kept, now))| kept != now)
+    {
+        panic!(
+            "docs/reference.md is old in line {}: {kept}\nnow: {now}\nUPDATE_DOCS=1 cargo test --test cli reference -- --ignored writes it anew",
+            number + 1
+        );
+    }
+    assert_eq!(
+        kept.len(),
+        text.len(),
+        "docs/reference.md is old: UPDATE_DOCS=1 cargo test --test cli reference -- --ignored writes it anew"
+    );
+}
+
+// The table of causes.
+
+fn causes() -> String {
+    let mut kinds: Vec<_> = CauseKind::ALL.iter().collect();
+    // Stable: within one severity in the order of the code.
+    kinds.sort_by_key(|kind| kind.severity());
+    let rows = kinds
+        .into_iter()
+        .map(|kind| format!("| `{kind}` | {} | {} |\n", kind.severity(), kind.meaning()));
+    format!(
+        "| cause | severity | meaning |\n|---|---|---|\n{}",
+        rows.collect::<String>()
+    )
+}
+
+#[test]
+fn the_documented_causes_are_those_of_the_program() {
+    let path = root().join("docs/causes.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("<!-- causes -->\n").unwrap();
+    let (found, after) = rest.split_once("<!-- end -->").unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(
+            path,
+            format!("{before}<!-- causes -->\n{}<!-- end -->{after}", causes()),
+        )
+        .unwrap();
+    } else {
+        assert_eq!(found, causes());
+    }
+}
+
+// Manual pages.
+
+#[test]
+fn every_command_has_its_manual_page() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut command = Cli::command();
+    command.build();
+    man::write(&command, "kubectl-flink", folder.path()).unwrap();
+    let page = |name: &str| fs::read_to_string(folder.path().join(format!("{name}.1"))).unwrap_or_default();
+    for inner in command
+        .get_subcommands()
+        .filter(|inner| !inner.is_hide_set() && inner.get_name() != "help")
+    {
+        let name = format!("kubectl-flink-{}", inner.get_name());
+        let text = page(&name);
+        assert!(
+            text.contains(&format!(".TH {} 1", name.to_uppercase().replace('-', "\\-")))
+                || text.contains(&format!(".TH {} 1", name.to_uppercase())),
+            "{name}: {text}"
+        );
+        assert!(text.contains(".SH OPTIONS"), "{name}");
+    }
+    let create = page("kubectl-flink-create");
+    assert!(
+        create.contains("savepoint\\-dir") && create.contains("kubectl flink create demo"),
+        "{create}"
+    );
+    // Read by the program that `man` uses, where there is one, without a complaint.
+    let groff = std::process::Command::new("groff")
+        .args(["-man", "-Tutf8", "-ww", "-z"])
+        .arg(folder.path().join("kubectl-flink-create.1"))
+        .output();
+    if let Ok(output) = groff {
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    }
+}
