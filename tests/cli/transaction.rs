@@ -79,7 +79,12 @@ fn replaces(server: &Server, number: u64) {
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     server.expect(delete(JOB)).answer(json(&tree!({})));
     server
-        .expect(get(PODS).no_query("watch").no_query("limit"))
+        .expect(
+            get(PODS)
+                .query("labelSelector", "app=demo,component=master")
+                .no_query("watch")
+                .no_query("limit"),
+        )
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
     makes(server, number);
 }
