@@ -134,10 +134,14 @@ impl<'a> Story<'a> {
 
     /// Types the next line, which is killed as soon as `look` sees something.
     #[track_caller]
-    pub fn killed(&mut self, look: impl FnMut() -> Option<()>) {
+    pub fn killed(&mut self, mut look: impl FnMut() -> Option<()>) {
         let line = self.take();
-        let running = self.start(&format!("exec {}", line.typed));
-        crate::place::soon("something to be killed at", look);
+        let mut running = self.start(&format!("exec {}", line.typed));
+        crate::place::soon("something to be killed at", || {
+            let seen = look();
+            assert!(seen.is_some() || running.runs(), "ended before anything was seen");
+            seen
+        });
         running.signal("KILL");
         println!("{}: $ {} (killed)", self.document, line.typed);
         let run = self.place.note(running.end());
