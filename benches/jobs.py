@@ -50,7 +50,7 @@ def last_task_ran_at(place):
 
 
 def delete(place):
-    run([PLUGIN, "delete", "demo", "-n", place, "--yes", "--purge", "--wait"])
+    run([PLUGIN, "delete", "demo", "-n", place, "--yes", "--purge"])
 
 
 def native(*arguments):

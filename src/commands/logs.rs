@@ -26,9 +26,9 @@ pub struct LogsArgs {
     /// Go on with what comes
     #[arg(short, long)]
     follow: bool,
-    /// Only so many of the last lines of each container
-    #[arg(long, value_name = "LINES")]
-    tail: Option<u64>,
+    /// Only so many of the last lines of each container; -1: all
+    #[arg(long, value_name = "LINES", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    tail: Option<i64>,
     /// Only lines not older than this, such as 10m
     #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration)]
     since: Option<Duration>,
@@ -84,7 +84,7 @@ async fn print(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
             RoleArg::Taskmanager => Role::TaskManager,
         }),
         follow: args.follow,
-        tail: args.tail,
+        tail: args.tail.and_then(|tail| u64::try_from(tail).ok()),
         since: args.since.and_then(|since| SignedDuration::try_from(since).ok()),
         previous: args.previous,
         all_containers: args.all,

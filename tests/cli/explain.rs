@@ -128,12 +128,21 @@ fn logs_are_in_the_order_of_time_and_searched() {
         server
             .expect(get(&format!("{PODS}/demo-task-manager-b/log")))
             .answer(text(200, "2026-01-01T10:00:01Z second\n2026-01-01T10:00:03Z fourth\n"));
-        sandbox.run(&[&["logs", "demo"], arguments].concat()).stdout
+        sandbox.run(&[&["logs", "demo"], arguments].concat())
     };
-    assert_eq!(
-        run(&[]),
-        "jobmanager/a first\ntaskmanager/b second\njobmanager/a third\ntaskmanager/b fourth\n"
-    );
+    // As with kubectl, -1 is the whole log.
+    for all in [&[][..], &["--tail=-1"], &["--tail", "-1"]] {
+        let outcome = run(all);
+        assert_eq!(
+            outcome.stdout,
+            "jobmanager/a first\ntaskmanager/b second\njobmanager/a third\ntaskmanager/b fourth\n"
+        );
+        assert!(
+            !outcome.requests.iter().any(|request| request.contains("tailLines")),
+            "{outcome}"
+        );
+    }
+    let run = |arguments: &[&str]| run(arguments).stdout;
     assert_eq!(run(&["--grep", "^fi", "--no-prefix"]), "first\n");
 }
 
