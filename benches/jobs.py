@@ -104,6 +104,8 @@ def native_start(place, *more):
         f"-Dkubernetes.namespace={place}", f"-Dkubernetes.container.image.ref={IMAGE}", "-Dkubernetes.service-account=default",
         "-Djobmanager.memory.process.size=800m", "-Dtaskmanager.memory.process.size=1g",
         "-Dkubernetes.jobmanager.cpu.amount=0.1", "-Dkubernetes.taskmanager.cpu.amount=0.1",
+        # Without these a tenth of a processor is the limit, too, where the plugin sets none.
+        "-Dkubernetes.jobmanager.cpu.limit-factor=20", "-Dkubernetes.taskmanager.cpu.limit-factor=20",
         "-Dexecution.checkpointing.storage=jobmanager", "-Dkubernetes.rest-service.exposed.type=ClusterIP",
         "-Dcontainerized.master.env.JAVA_TOOL_OPTIONS='-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'",
         "-Dcontainerized.taskmanager.env.JAVA_TOOL_OPTIONS='-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'",
