@@ -31,12 +31,7 @@ pub async fn deleted(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<(
     let (there, _) = there?;
     let mut gone: Vec<Key> = found
         .iter()
-        .filter_map(|metadata| {
-            Some(Key {
-                namespace: metadata["namespace"].as_str()?.to_owned(),
-                name: metadata["labels"][APP_LABEL].as_str()?.to_owned(),
-            })
-        })
+        .filter_map(Key::of_metadata)
         .filter(|key| !there.contains_key(key))
         .collect();
     gone.sort();

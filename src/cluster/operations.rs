@@ -14,7 +14,6 @@ use super::resource::{CONFIG_MAPS, Target, encode};
 use super::tables::Wanted;
 use crate::core::history::{OPEN, OPERATION};
 use crate::core::listing::Key;
-use crate::core::names::APP_LABEL;
 
 /// How much longer than all else the answer may take.
 const LATE: Duration = Duration::from_secs(1);
@@ -68,11 +67,10 @@ async fn open(cluster: &Cluster, wanted: &Wanted) -> Open {
         Vec::new()
     });
     let told = found.iter().filter_map(|metadata| {
-        let key = Key {
-            namespace: metadata["namespace"].as_str()?.to_owned(),
-            name: metadata["labels"][APP_LABEL].as_str()?.to_owned(),
-        };
-        Some((key, metadata["annotations"][OPERATION].as_str()?.to_owned()))
+        Some((
+            Key::of_metadata(metadata)?,
+            metadata["annotations"][OPERATION].as_str()?.to_owned(),
+        ))
     });
     told.collect()
 }

@@ -7,7 +7,7 @@ use crate::cluster::clock;
 use crate::cluster::holder::this_process;
 use crate::cluster::lock::{self, Heartbeat};
 use crate::core::history::{History, Savepoint};
-use crate::core::transaction::{Ending, Journal, Kind, Step};
+use crate::core::transaction::{Ending, Holder, Journal, Kind, Step};
 use crate::error::{Error, Kind as Fault, Result};
 
 /// Finds out whether the cluster is free for a command that ends its job. What another such command left behind is no
@@ -36,27 +36,30 @@ pub async fn begin(standing: &mut Standing, command: &str, asked: Option<&Asked>
     let journal = Journal {
         old_revision: standing.live_revision(),
         step: Step::Stopping,
-        ..Journal::begin(Kind::Halt, command, holder, &now, ending)
+        ..Journal::begin(Kind::Halt, command, holder.clone(), &now, ending)
     };
-    enter(standing, &journal, asked.map(Asked::record)).await
+    enter(standing, &holder, &journal, asked.map(Asked::record)).await
 }
 
 /// Holds the cluster from now on, for `command`, which brings its job to another parallelism where it stays.
 pub async fn scaling(standing: &mut Standing, command: &str, parallelism: u32) -> Result<Heartbeat> {
+    let holder = this_process();
     let now = clock::now().to_string();
     let journal = Journal {
         old_revision: standing.live_revision(),
         parallelism: Some(parallelism),
         step: Step::Waiting,
-        ..Journal::begin(Kind::Scale, command, this_process(), &now, Ending::Nothing)
+        ..Journal::begin(Kind::Scale, command, holder.clone(), &now, Ending::Nothing)
     };
-    enter(standing, &journal, None).await
+    enter(standing, &holder, &journal, None).await
 }
 
-async fn enter(standing: &mut Standing, journal: &Journal, savepoint: Option<Savepoint>) -> Result<Heartbeat> {
-    let Some(holder) = &journal.holder else {
-        return Err(Error::failure(format!("nobody holds {}", standing.name)));
-    };
+async fn enter(
+    standing: &mut Standing,
+    holder: &Holder,
+    journal: &Journal,
+    savepoint: Option<Savepoint>,
+) -> Result<Heartbeat> {
     // What was left behind may have come further since: this command itself looked its savepoint up.
     let seen = standing.left_behind.take().map(|left| {
         let now = standing.ledger.history().open_journal();

@@ -197,7 +197,7 @@ impl Standing {
     /// TaskManagers that are wanted.
     pub fn replicas(&self) -> u64 {
         let deployment = self.live.deployment.as_ref();
-        deployment.map_or(0, |deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(1))
+        deployment.map_or(0, manifests::replicas)
     }
 
     /// Whether the cluster was created suspended, and never ran: it is to be started, and not to go on from anywhere.

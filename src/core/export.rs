@@ -8,7 +8,7 @@ use super::arguments::JobManagerArguments;
 use super::flink::{owned_key, without_effect};
 use super::flink_deployment;
 use super::layer::{Entrypoint, JobId, Layer, Restart, RoleLayer};
-use super::manifests::{FLINK_VERSION, SUSPENDED_REPLICAS};
+use super::manifests::{self, FLINK_VERSION, SUSPENDED_REPLICAS};
 use super::names::{self, ClusterName};
 use super::plain::plain;
 use super::pod_template::{MAIN_CONTAINER, unescape_dollar};
@@ -59,10 +59,13 @@ pub fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Va
         !own && key != "queryable-state.server.ports"
     });
     let read = flink_deployment::read_options(configuration, "the arguments of the JobManager")?;
-    let replicas = replicas(&deployment).filter(|count| *count > 0).or_else(|| {
-        let note = &live_deployment["metadata"]["annotations"][SUSPENDED_REPLICAS];
-        note.as_str()?.parse().ok()
-    });
+    let replicas = u32::try_from(manifests::replicas(&deployment))
+        .ok()
+        .filter(|count| *count > 0)
+        .or_else(|| {
+            let note = &live_deployment["metadata"]["annotations"][SUSPENDED_REPLICAS];
+            note.as_str()?.parse().ok()
+        });
     let needed = read
         .parallelism
         .map(|parallelism| parallelism.div_ceil(read.slots.unwrap_or(1)));
@@ -147,12 +150,6 @@ fn container(object: &Value) -> Result<&Value> {
     object["spec"]["template"]["spec"]["containers"]
         .get(0)
         .ok_or_else(|| Error::usage(format!("the {kind} has no container")))
-}
-
-fn replicas(deployment: &Value) -> Option<u32> {
-    // Kubernetes' default.
-    let count = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
-    u32::try_from(count).ok()
 }
 
 fn node_port(service: &Value) -> Option<u16> {

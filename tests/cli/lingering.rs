@@ -43,6 +43,14 @@ fn waits(server: &Server) {
     server.expect(get(PODS).query("watch", "true")).answer(quiet);
 }
 
+/// The Pod is there when it is looked at again, after the patience with it.
+fn stays(server: &Server, phase: &str) {
+    deletes(server);
+    lists(server, &left(phase));
+    waits(server);
+    lists(server, &left(phase));
+}
+
 fn run(sandbox: &Sandbox) -> Outcome {
     let outcome = sandbox.run(&["delete", "demo", "--yes", "--timeout", "20s"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
@@ -54,10 +62,7 @@ fn run(sandbox: &Sandbox) -> Outcome {
 fn it_is_deleted_where_its_job_is_gone() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    deletes(server);
-    lists(server, &left("Succeeded"));
-    waits(server);
-    lists(server, &left("Succeeded"));
+    stays(server, "Succeeded");
     server.expect(get(JOB)).answer(status(404, "NotFound", "not found"));
     server.expect(delete(POD)).answer(json(&tree!({})));
     let gone = left("Succeeded")["items"][0].clone();
@@ -72,10 +77,7 @@ fn it_is_deleted_where_its_job_is_gone() {
 fn without_the_right_to_that_it_is_told_and_not_waited_for() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    deletes(server);
-    lists(server, &left("Failed"));
-    waits(server);
-    lists(server, &left("Failed"));
+    stays(server, "Failed");
     server.expect(get(JOB)).answer(status(404, "NotFound", "not found"));
     let refused = status(403, "Forbidden", "pods \"demo-master-x\" is forbidden");
     server.expect(delete(POD)).answer(refused);
@@ -101,10 +103,7 @@ fn one_that_goes_by_itself_is_left_to_that() {
 fn one_of_a_job_that_is_there_is_never_deleted() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    deletes(server);
-    lists(server, &left("Succeeded"));
-    waits(server);
-    lists(server, &left("Succeeded"));
+    stays(server, "Succeeded");
     let job = tree!({"metadata": {"name": "demo-master", "uid": "first"}});
     server.expect(get(JOB)).answer(json(&job));
     let outcome = run(&sandbox);

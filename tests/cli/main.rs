@@ -42,6 +42,7 @@ mod list_watch;
 mod live;
 mod objects;
 mod plain;
+mod prune;
 mod purge;
 mod reference;
 mod registry;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json as tree};
 
+use crate::call::Call;
 use crate::demo::{DEPLOYMENT, DEPLOYMENTS, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, made, position, revision};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, delete, get, json, patch, post, put, text, watch};
@@ -71,12 +72,17 @@ fn running_job() -> Value {
         "tasks": {"total": 1, "running": 1}})
 }
 
-/// The old JobManager goes, and the objects of revision `number` are made.
-fn replaces(server: &Server, number: u64) {
+/// The history is written, as often as it is.
+fn takes_notes(server: &Server) {
     server
         .expect(put(HISTORY))
         .often()
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+}
+
+/// The old JobManager goes, and the objects of revision `number` are made.
+fn replaces(server: &Server, number: u64) {
+    takes_notes(server);
     server.expect(delete(JOB)).answer(json(&tree!({})));
     server
         .expect(
@@ -85,7 +91,7 @@ fn replaces(server: &Server, number: u64) {
                 .no_query("watch")
                 .no_query("limit"),
         )
-        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+        .answer(json(&list(&tree!([]))));
     makes(server, number);
 }
 
@@ -96,18 +102,26 @@ fn makes(server: &Server, number: u64) {
     server.expect(patch(DEPLOYMENT)).often().answer(json(&tree!({})));
 }
 
+fn list(items: &Value) -> Value {
+    tree!({"metadata": {"resourceVersion": "9"}, "items": items})
+}
+
+/// The list of TaskManagers, or their watch.
+fn task_managers() -> Call {
+    get(PODS).query("labelSelector", "app=demo,component=task-manager")
+}
+
 /// The job comes up: all its tasks run, and it takes no checkpoints.
 fn comes_up(server: &Server, left: &Left) {
-    let list = |items: Value| tree!({"metadata": {"resourceVersion": "9"}, "items": items});
     let pod = tree!({"metadata": {"name": "demo-master-x", "labels": {"app": "demo", "component": "master"}},
         "spec": {"containers": [{"name": "flink-master"}]},
         "status": {"phase": "Running", "containerStatuses": [{"name": "flink-master", "image": "flink:2.3.1",
             "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}});
     let lists = [
-        (JOBS, list(tree!([left.job]))),
-        (DEPLOYMENTS, list(tree!([left.deployment]))),
-        (PODS, list(tree!([pod]))),
-        (EVENTS, list(tree!([]))),
+        (JOBS, list(&tree!([left.job]))),
+        (DEPLOYMENTS, list(&tree!([left.deployment]))),
+        (PODS, list(&tree!([pod]))),
+        (EVENTS, list(&tree!([]))),
     ];
     for (path, answer) in lists {
         server
@@ -155,10 +169,7 @@ fn whoever_is_killed_at_any_step_is_gone_on_with() {
         let mut left = left(step, &Value::Null);
         if step == "waiting" {
             left.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("2");
-            server
-                .expect(put(HISTORY))
-                .often()
-                .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+            takes_notes(server);
         } else {
             replaces(server, 2);
         }
@@ -215,12 +226,10 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
             tree!({"metadata": {"name": "demo-task-manager-x", "annotations": {"kubectl-flink/revision": "2"},
                 "deletionGracePeriodSeconds": grace}, "status": {"phase": phase}})
         };
-        let task_managers = get(PODS).query("labelSelector", "app=demo,component=task-manager");
-        server.expect(task_managers.no_query("watch")).answer(json(
-            &tree!({"metadata": {"resourceVersion": "9"}, "items": [young("Running", None)]}),
-        ));
-        let task_managers = get(PODS).query("labelSelector", "app=demo,component=task-manager");
-        server.expect(task_managers.query("watch", "true")).answer(watch([
+        server
+            .expect(task_managers().no_query("watch"))
+            .answer(json(&list(&tree!([young("Running", None)]))));
+        server.expect(task_managers().query("watch", "true")).answer(watch([
             ("MODIFIED", young("Running", None)),
             ("MODIFIED", young("Running", Some(30))),
             ("MODIFIED", young("Running", Some(3))),
@@ -266,7 +275,6 @@ fn taskmanagers_that_kubernetes_makes_of_the_old_version_do_not_meet_the_new_job
     let mut left = left("saved", &Value::Null);
     left.revisions[1] = revision(2, "flink:2.3.1", 2);
     replaces(server, 2);
-    let task_managers = || get(PODS).query("labelSelector", "app=demo,component=task-manager");
     let pod = |name: &str, phase: &str, grace: Option<u32>| {
         tree!({"metadata": {"name": name, "annotations": {"kubectl-flink/revision": "1"},
             "deletionGracePeriodSeconds": grace}, "status": {"phase": phase}})
@@ -274,7 +282,7 @@ fn taskmanagers_that_kubernetes_makes_of_the_old_version_do_not_meet_the_new_job
     let old = pod("old", "Running", Some(30));
     server
         .expect(task_managers().no_query("watch"))
-        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": [old]})));
+        .answer(json(&list(&tree!([old]))));
     server.expect(task_managers().query("watch", "true")).answer(watch([
         ("ADDED", pod("young", "Pending", None)),
         ("MODIFIED", pod("old", "Succeeded", Some(3))),
@@ -312,15 +320,10 @@ fn whoever_is_killed_on_the_way_back_goes_on_back_either_way() {
             left.journal["back"] = tree!(true);
             // The old version is made again: it is found out, and not made twice.
             left.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("3");
-            server
-                .expect(put(HISTORY))
-                .often()
-                .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+            takes_notes(server);
             if step == "rolling-back" {
                 makes(server, 3);
-                server
-                    .expect(get(PODS).query("labelSelector", "app=demo,component=task-manager"))
-                    .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+                server.expect(task_managers()).answer(json(&list(&tree!([]))));
             }
             left.reads(server);
             comes_up(server, &left);
@@ -341,10 +344,7 @@ fn one_that_was_never_asked_for_is_given_up_without_a_trace() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     left("stopping", &Value::Null).reads(server);
-    server
-        .expect(put(HISTORY))
-        .often()
-        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    takes_notes(server);
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(text(
@@ -486,10 +486,7 @@ fn the_limit_of_the_history_stays_and_what_is_needed_with_it() {
     let left = left("waiting", &Value::Null);
     let mut live = left.history();
     live["metadata"]["resourceVersion"] = tree!("5");
-    server
-        .expect(put(HISTORY))
-        .often()
-        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    takes_notes(server);
     left.reads(server);
     comes_up(server, &left);
     let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--history-limit", "1"]);

@@ -4,7 +4,7 @@
 //! meanwhile: seen with 1.34, where such a Pod was there for more than five minutes. Nothing runs in it, so nothing has
 //! to wait for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -21,10 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The Pods that have ended and are still there.
 #[derive(Default)]
-pub(super) struct Lingering {
-    since: BTreeMap<String, Instant>,
-    deleted: BTreeSet<String>,
-    let_be: BTreeSet<String>,
+pub(super) struct Lingering(BTreeMap<String, Wait>);
+
+/// How long one of them is waited for.
+enum Wait {
+    /// Until then somebody else may delete it.
+    ForOthers(Instant),
+    /// It was deleted, and may be there until then.
+    ForItsEnd(Instant),
+    /// No longer.
+    Over,
 }
 
 /// Whether no process runs in it any more.
@@ -37,51 +43,55 @@ impl Lingering {
     /// Notes a Pod that was seen.
     pub(super) fn see(&mut self, pod: &Pod) {
         if let Some(name) = pod.metadata.name.as_ref().filter(|_| has_ended(pod)) {
-            self.since.entry(name.clone()).or_insert_with(Instant::now);
+            let wait = || Wait::ForOthers(Instant::now() + PATIENCE);
+            self.0.entry(name.clone()).or_insert_with(wait);
         }
     }
 
     /// When to look at them again.
     pub(super) fn due(&self) -> Option<Instant> {
-        let waited_for = self.since.iter().filter(|(name, _)| !self.let_be.contains(*name));
-        waited_for
-            .map(|(name, since)| *since + PATIENCE * if self.deleted.contains(name) { 2 } else { 1 })
-            .min()
+        let due = |wait: &Wait| match wait {
+            Wait::ForOthers(until) | Wait::ForItsEnd(until) => Some(*until),
+            Wait::Over => None,
+        };
+        self.0.values().filter_map(due).min()
     }
 
     /// Whether somebody still waits for it.
     pub(super) fn matters(&self, pod: &Pod) -> bool {
-        pod.metadata
-            .name
-            .as_ref()
-            .is_none_or(|name| !self.let_be.contains(name))
+        let name = pod.metadata.name.as_ref();
+        !matches!(name.and_then(|name| self.0.get(name)), Some(Wait::Over))
     }
 
     /// Deletes those whose time is over, and tells of those that stay.
     pub(super) async fn settle(&mut self, cluster: &Cluster, pods: &[Pod]) {
         let is_there = |name: &String| pods.iter().any(|pod| pod.metadata.name.as_ref() == Some(name));
-        self.since.retain(|name, _| is_there(name));
+        self.0.retain(|name, _| is_there(name));
+        let now = Instant::now();
         for pod in pods {
-            let Some(name) = pod.metadata.name.as_deref().filter(|_| self.matters(pod)) else {
+            let Some(name) = pod.metadata.name.as_deref() else {
                 continue;
             };
-            let Some(since) = self.since.get(name) else { continue };
-            let age = since.elapsed();
-            if age < PATIENCE || (age < PATIENCE * 2 && self.deleted.contains(name)) {
-                continue;
-            }
-            let why = if self.deleted.insert(name.to_owned()) && pod.metadata.deletion_timestamp.is_none() {
-                match delete(cluster, pod, name).await {
-                    Ok(true) => continue,
-                    Ok(false) => "its owner has not deleted it".to_owned(),
-                    Err(error) => error.to_string(),
+            let Some(wait) = self.0.get_mut(name) else { continue };
+            let why = match *wait {
+                Wait::ForOthers(until) if until <= now => {
+                    let deleted = match pod.metadata.deletion_timestamp {
+                        Some(_) => Ok(true),
+                        None => delete(cluster, pod, name).await,
+                    };
+                    match deleted {
+                        Ok(true) => {
+                            *wait = Wait::ForItsEnd(until + PATIENCE);
+                            continue;
+                        }
+                        Ok(false) => "its owner has not deleted it".to_owned(),
+                        Err(error) => error.to_string(),
+                    }
                 }
-            } else if age < PATIENCE * 2 {
-                continue;
-            } else {
-                "something holds it".to_owned()
+                Wait::ForItsEnd(until) if until <= now => "something holds it".to_owned(),
+                _ => continue,
             };
-            self.let_be.insert(name.to_owned());
+            *wait = Wait::Over;
             ui::note(&format!(
                 "the Pod {name} has ended, and stays: {why}; `kubectl delete pod {name}` takes it away"
             ));

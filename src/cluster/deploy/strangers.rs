@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{access, apply_all, apply_each, gone, owners};
 use crate::cluster::api::Cluster;
-use crate::core::manifests::{Manifests, REVISION};
+use crate::core::manifests::{Manifests, REVISION, replicas};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, TASK_MANAGER};
 use crate::error::{Kind, Result};
 
@@ -37,18 +37,17 @@ pub async fn apply_after_strangers(
 /// Kubernetes' Deployment controller takes the new number to the ReplicaSet that runs, before it looks at the new template.
 /// (`isScalingEvent` in pkg/controller/deployment/sync.go; one without Pods is not asked.)
 pub fn makes_strangers(live: Option<&Value>, wanted: &Value) -> bool {
-    let replicas = |deployment: &Value| deployment["spec"]["replicas"].as_u64().unwrap_or(1);
     live.map(replicas)
         .is_some_and(|live| live > 0 && live < replicas(wanted))
 }
 
 /// Waits until no TaskManager runs but those of revision `number`, whose Deployment is made.
 ///
-/// # Errors
-/// Those of reading Pods. One that does not end is no error.
-///
 /// One that is just starting when it is to end does not hear of it, since the shell of its image does not pass signals on
 /// before it becomes Flink: it would meet the JobManager that is started now, get tasks, and be killed with them.
+///
+/// # Errors
+/// Those of reading Pods. One that does not end is no error.
 pub async fn strangers_end(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={TASK_MANAGER}");
     let number = number.to_string();

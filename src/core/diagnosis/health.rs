@@ -11,7 +11,7 @@ use super::observed::{Observed, Role, last_seen, words};
 use super::progress::{backpressure, backpressured, checkpoints, time};
 use super::trace::one_line;
 use super::verdict::{nothing_ran, of_job, subject, suspicions};
-use super::{Cause, CauseKind, Grace, Severity, Verdict, ends, known, objects, pods, root_cause, stage, verdict};
+use super::{Cause, CauseKind, Grace, Severity, Verdict, ends, known, objects, over, pods, root_cause, stage, verdict};
 use crate::core::age::age;
 use crate::core::live::{Exception, Reach, Snapshot};
 use crate::core::settings::{Settings, main_container};
@@ -173,11 +173,11 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     }
     found.extend(no_service(observed));
     found.extend(node_lost(observed, now, &grace));
-    let runs_since = runs_since(snapshot);
+    let runs_since = over::runs_since(snapshot);
     found.extend(
         suspicions(observed, now)
             .into_iter()
-            .map(|cause| ended_before(cause, observed, runs_since)),
+            .map(|cause| over::ended_before(cause, observed, runs_since)),
     );
     found.extend(limits::below_process_size(observed, snapshot));
     if objects::taskmanagers(observed).0 == 0 {
@@ -223,38 +223,6 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
         );
     }
     found
-}
-
-/// Since when all tasks of the job run, where they do: each failure of one makes the job's state another for a while.
-fn runs_since(snapshot: &Snapshot) -> Option<Timestamp> {
-    let job = snapshot.job.as_ref().filter(|job| job.is_healthy())?;
-    time(snapshot.state_since).or_else(|| job.changed())
-}
-
-/// The end of a container is over when it runs again, or another one in its place, and the job does so since.
-fn ended_before(mut cause: Cause, observed: &Observed, runs_since: Option<Timestamp>) -> Cause {
-    let container = cause.log_of.as_ref();
-    let pod = container.and_then(|of| observed.pods.values().find(|pod| pods::name(pod) == of.pod));
-    let end = pod.and_then(ends::of);
-    let (Some(end), Some(since)) = (end, runs_since) else {
-        return cause;
-    };
-    let runs = pods::main_status(end.pod).is_some_and(|status| {
-        let state = status.state.as_ref();
-        state.is_some_and(|state| state.running.is_some())
-    });
-    let again = runs || pods::has_ended(end.pod);
-    let grace = Grace::default();
-    if let Some(ended) = end.finished().filter(|ended| *ended < since)
-        && again
-        && end.times < grace.taskmanager_ends
-    {
-        cause.over = true;
-        cause = cause.evidence(format!(
-            "it ended at {ended}, and the job has been running again since {since}"
-        ));
-    }
-    cause
 }
 
 /// TaskManagers and this program reach the JobManager by the Service's name.
@@ -397,12 +365,7 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
     let mut cause = cause.hint("kubectl flink exceptions shows the whole traces");
     if cause.kind == CauseKind::Restarted {
         let failed = newest.and_then(|exception| time(exception.at));
-        if let (Some(failed), Some(since)) = (failed, runs_since(snapshot).filter(|since| Some(*since) > failed)) {
-            cause.over = true;
-            cause = cause.evidence(format!(
-                "it failed at {failed}, and has been running again since {since}"
-            ));
-        }
+        cause = over::since_then(cause, "it failed", "has", failed, over::runs_since(snapshot));
     }
     Some(match newest {
         Some(exception) => backpressured(images(explained(cause, exception), observed), snapshot),

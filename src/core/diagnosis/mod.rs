@@ -14,6 +14,7 @@ mod limits;
 mod log;
 mod objects;
 mod observed;
+mod over;
 mod pods;
 mod progress;
 mod stage;

@@ -19,7 +19,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::flink::FlinkVersion;
-use super::names::{MASTER, TASK_MANAGER};
+use super::names::{APP_LABEL, MASTER, TASK_MANAGER};
 
 /// Until this age, TaskManagers that are not ready are taken for ones that start. Ten minutes is also what Kubernetes
 /// gives a Deployment by default before it says that there is no progress.
@@ -125,6 +125,15 @@ pub struct Key {
 }
 
 impl Key {
+    /// The cluster to which an object with this metadata belongs: a history, of which a list has no more.
+    #[must_use]
+    pub fn of_metadata(metadata: &serde_json::Value) -> Option<Self> {
+        Some(Self {
+            namespace: metadata["namespace"].as_str()?.to_owned(),
+            name: metadata["labels"][APP_LABEL].as_str()?.to_owned(),
+        })
+    }
+
     /// The cluster to which an object belongs, if it is one of ours: a Job or a Deployment that has the label but not
     /// the name is somebody else's.
     #[must_use]

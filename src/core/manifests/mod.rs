@@ -64,6 +64,12 @@ impl Manifests {
     }
 }
 
+/// TaskManagers that a Deployment wants; one that says nothing wants one, which is Kubernetes' default.
+#[must_use]
+pub fn replicas(deployment: &Value) -> u64 {
+    deployment["spec"]["replicas"].as_u64().unwrap_or(1)
+}
+
 /// Renders the objects of `spec` for `namespace`; `generation` numbers the Kubernetes Jobs that the cluster has had.
 ///
 /// # Errors

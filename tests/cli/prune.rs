@@ -1,0 +1,112 @@
+//! `prune` without a real cluster: what goes, and what is never done.
+
+use serde_json::{Value, json as tree};
+
+use crate::demo::{DEPLOYMENT, DEPLOYMENTS, JOB, JOBS, Made, PODS, SERVICE, made};
+use crate::objects::{deployment_row, deployment_table, job_row, job_table};
+use crate::sandbox::Sandbox;
+use crate::server::{Server, delete, get, json};
+
+/// Lists two clusters, one of which has ended, and reads that one.
+fn one_has_ended(server: &Server, reads: usize) -> Made {
+    one_ended_at(server, reads, &crate::objects::minutes_ago(90), None)
+}
+
+/// The same, with the time of the end, and the time that it is for the server.
+fn one_ended_at(server: &Server, reads: usize, at: &str, date: Option<&str>) -> Made {
+    let dated = |value: &Value| match date {
+        Some(date) => json(value).header("date", date),
+        None => json(value),
+    };
+    let rows = [
+        job_row("default", "demo", "Complete"),
+        job_row("default", "shop", "Running"),
+    ];
+    server.expect(get(JOBS)).answer(dated(&job_table(&rows)));
+    let rows = [
+        deployment_row("default", "demo", "2/2"),
+        deployment_row("default", "shop", "2/2"),
+    ];
+    server.expect(get(DEPLOYMENTS)).answer(dated(&deployment_table(&rows)));
+    let mut made = made(2, &tree!([]));
+    made.job["metadata"]["uid"] = tree!("u-1");
+    made.job["status"] = tree!({"conditions": [
+        {"type": "Complete", "status": "True", "lastTransitionTime": at}]});
+    let objects = [&made.service, &made.job, &made.deployment];
+    for (path, object) in [SERVICE, JOB, DEPLOYMENT].into_iter().zip(objects) {
+        server.expect(get(path)).times(reads).answer(json(object));
+    }
+    made
+}
+
+#[test]
+fn only_what_has_ended_is_pruned_and_its_history_stays() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    one_has_ended(server, 2);
+    for path in [JOB, DEPLOYMENT, SERVICE] {
+        server.expect(delete(path)).answer(json(&tree!({})));
+    }
+    server
+        .expect(get(PODS))
+        .times(2)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+    let outcome = sandbox.run(&["prune", "--older-than", "1h", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo pruned\n");
+    assert!(
+        outcome
+            .stderr
+            .contains("cluster demo of default ended 90m ago, 2 TaskManagers wait for nobody"),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn nothing_is_pruned_in_a_dry_run_or_before_its_time_or_without_an_answer() {
+    for (flags, code, told) in [
+        (&["--dry-run"][..], 0, "2 TaskManagers wait for nobody"),
+        (
+            &["--older-than", "2h"],
+            0,
+            "no cluster in namespace default has ended longer than 7200 s ago",
+        ),
+        (&[], 2, "--yes"),
+    ] {
+        let sandbox = Sandbox::new();
+        one_has_ended(&sandbox.server, 1);
+        let outcome = sandbox.run(&[&["prune"][..], flags].concat());
+        assert_eq!(outcome.code, Some(code), "{outcome}");
+        assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+    }
+}
+
+#[test]
+fn how_long_ago_is_told_by_the_clock_of_the_server() {
+    for (date, pruned) in [
+        ("Thu, 01 Jan 2026 00:30:00 GMT", false),
+        ("Thu, 01 Jan 2026 02:00:00 GMT", true),
+    ] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        one_ended_at(server, 1, "2026-01-01T00:00:00Z", Some(date));
+        let outcome = sandbox.run(&["prune", "--older-than", "1h", "--dry-run"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(outcome.stdout.contains("cluster/demo pruned"), pruned, "{outcome}");
+    }
+}
+
+#[test]
+fn what_was_resumed_meanwhile_is_not_pruned() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut made = one_has_ended(server, 1);
+    made.job["metadata"]["uid"] = tree!("u-2");
+    made.job["status"] = tree!({});
+    let objects = [&made.service, &made.job, &made.deployment];
+    for (path, object) in [SERVICE, JOB, DEPLOYMENT].into_iter().zip(objects) {
+        server.expect(get(path)).answer(json(object));
+    }
+    let outcome = sandbox.run(&["prune", "--yes"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+}
