@@ -84,7 +84,7 @@ impl Place {
             let names: Vec<&str> = alive.filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
             names.into_iter().find_map(|pod| {
                 let log = self.try_kubectl(&["logs", pod]).stdout;
-                log.lines().find_map(|line| {
+                log.lines().rev().find_map(|line| {
                     let number = line.strip_prefix("RESTORED ").or(line.strip_prefix("STARTED "))?;
                     number.trim().parse().ok()
                 })

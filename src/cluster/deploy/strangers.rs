@@ -22,13 +22,13 @@ pub async fn apply_after_strangers(
     manifests: &Manifests,
     number: u64,
 ) -> Result<()> {
-    if owners::job_owns(manifests) {
-        // The others cannot be made before the Job that owns them.
-        return apply_all(cluster, manifests).await;
-    }
     access::apply(cluster, manifests).await?;
     apply_each(cluster, &[&manifests.service, &manifests.deployment]).await?;
     strangers_end(cluster, name, number).await?;
+    if owners::job_owns(manifests) {
+        // They become the Job's as soon as there is one.
+        return apply_all(cluster, manifests).await;
+    }
     apply_each(cluster, &[&manifests.job]).await
 }
 

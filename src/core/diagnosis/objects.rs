@@ -2,13 +2,14 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
 use super::observed::{Observed, Role, first_seen, same_uid, words};
 use super::pods::{self, Finding, memory_flag, older};
 use super::trace::one_line;
 use super::{Cause, CauseKind, Grace, Note, ends};
-use crate::core::manifests::JOB_ENDED;
+use crate::core::manifests::{JOB_ENDED, REVISION};
 
 /// How the Job of the JobManager ended, by its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,38 @@ pub(super) fn taskmanagers(observed: &Observed) -> (u32, u32) {
         .and_then(|d| d.status.as_ref())
         .and_then(|s| s.ready_replicas);
     (number(wanted), number(ready))
+}
+
+/// TaskManagers of another revision than the Deployment's that nobody has sent away yet: they serve the job, and take it
+/// down with them when they are.
+///
+/// Kubernetes' Deployment controller does so at once; it may be away, or the Deployment paused.
+pub(super) fn outdated_taskmanagers(observed: &Observed) -> Option<Note> {
+    let spec = observed.deployment.as_ref()?.spec.as_ref()?;
+    let revision = |meta: &ObjectMeta| meta.annotations.as_ref()?.get(REVISION).cloned();
+    let wanted = spec.template.metadata.as_ref().and_then(revision);
+    let outdated = observed
+        .pods_of(Role::TaskManager)
+        .filter(|pod| pods::has_started(pod) && !pods::has_ended(pod))
+        .find(|pod| revision(&pod.metadata) != wanted)?;
+    let note = Note::new(format!(
+        "{} is of an older version, and Kubernetes has not replaced it yet",
+        pods::who(outdated, Role::TaskManager)
+    ));
+    let name = observed
+        .deployment
+        .as_ref()?
+        .metadata
+        .name
+        .as_deref()
+        .unwrap_or_default();
+    let hint = if spec.paused == Some(true) {
+        format!("the Deployment is paused: `kubectl rollout resume deployment/{name}` goes on with it")
+    } else {
+        format!("`kubectl rollout status deployment/{name}` tells what its controller waits for")
+    };
+    let hints = vec![hint];
+    Some(Note { hints, ..note })
 }
 
 fn job_name(observed: &Observed) -> &str {

@@ -477,7 +477,10 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
     }
     // A volume that the old Pod still holds is free once that has left.
     let held = said.contains("Multi-Attach") && observed.has_leaving_pods();
-    let is_final = !held && older(first_seen(latest), now, grace.volume);
+    // What authorizes nodes hears of a new Pod's objects late on a busy API server, and the kubelet tries again.
+    let behind = said.contains("no relationship found between node");
+    let limit = if behind { grace.volume * 6 } else { grace.volume };
+    let is_final = !held && older(first_seen(latest), now, limit);
     let mut cause = Cause::new(
         CauseKind::Volume,
         format!("a volume of {who} cannot be mounted: {said}"),

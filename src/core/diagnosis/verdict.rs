@@ -53,6 +53,12 @@ fn failed(cause: Cause) -> Verdict {
 fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdict> {
     let live = observed.flink_now().job();
     if let Some(job) = live.filter(|job| job.is_healthy()) {
+        // What runs on them runs for as long as Kubernetes lets them be.
+        if let Some(note) = objects::outdated_taskmanagers(observed) {
+            let stage = stage(observed);
+            let note = Some(note);
+            return Some(Verdict::Going { stage, note });
+        }
         // A fault beside a healthy job is worth a word, not a failure.
         let note = taskmanagers(observed, now, grace).next().map(|finding| match finding {
             Finding::Final(cause) => Note::from(cause),

@@ -6,6 +6,8 @@
     clippy::wildcard_imports
 )]
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::fixtures::*;
@@ -68,6 +70,16 @@ fn what_may_pass_is_only_a_note() {
                 )
             },
             "is refused",
+        ),
+        (
+            "volume of which the node is told late",
+            |o| {
+                waits(o, JM, "ContainerCreating", "");
+                let said =
+                    "failed to fetch PVC from API server: no relationship found between node 'n' and this object";
+                event(o, ("Pod", JM), "FailedMount", said, -90, 1);
+            },
+            "cannot be mounted",
         ),
         (
             "volume for a moment",
@@ -272,6 +284,47 @@ fn flink_has_the_first_word() {
         matches!(judge(&observed), Verdict::Finished { note: None, .. }),
         "it stays finished"
     );
+}
+
+/// Seen while Kubernetes' controllers were away: the TaskManagers of the version before took the job of the new one.
+#[test]
+fn a_job_on_taskmanagers_of_the_version_before_does_not_run_yet() {
+    let revision = |number: &str| json!({"metadata": {"annotations": {"kubectl-flink/revision": number}}});
+    let mut observed = cluster();
+    let mut deployment = observed.deployment.clone().unwrap();
+    deployment.spec.as_mut().unwrap().template = serde_json::from_value(revision("2")).unwrap();
+    observed.upsert_deployment(deployment.clone());
+    pod_with(&mut observed, JM, "Running", running(), json!({}), 0);
+    let taskmanager = |observed: &mut Observed, number: &str, deleted: Option<Timestamp>| {
+        pod_with(observed, TM, "Running", running(), json!({}), 0);
+        let mut pod = observed.pods[TM].clone();
+        pod.metadata.annotations = Some([("kubectl-flink/revision".to_owned(), number.to_owned())].into());
+        pod.metadata.deletion_timestamp = deleted.map(Time);
+        observed.upsert_pod(pod);
+    };
+    taskmanager(&mut observed, "1", None);
+    observed.poll(flink("RUNNING", json!({"total": 4, "running": 4}), 1, (2, 0)));
+    let found = note(&observed, "the version before");
+    assert!(
+        found.text.contains(TM) && found.text.contains("older version"),
+        "{found:?}"
+    );
+    assert!(
+        found.hints[0].contains("rollout status deployment/demo-task-manager"),
+        "{found:?}"
+    );
+
+    deployment.spec.as_mut().unwrap().paused = Some(true);
+    observed.upsert_deployment(deployment);
+    assert!(note(&observed, "paused").hints[0].contains("rollout resume"));
+
+    taskmanager(&mut observed, "1", Some(at(20)));
+    assert!(
+        matches!(judge(&observed), Verdict::Running { .. }),
+        "it is being replaced"
+    );
+    taskmanager(&mut observed, "2", None);
+    assert!(matches!(judge(&observed), Verdict::Running { .. }));
 }
 
 #[test]
