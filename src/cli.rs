@@ -15,7 +15,7 @@ use crate::cluster::connect::ConnectionArgs;
 use crate::cluster::suggest;
 use crate::commands::preferences;
 use crate::error::{Error, Kind, Result};
-use crate::{commands, ui};
+use crate::{commands, interruption, ui};
 
 /// Run Apache Flink application clusters on plain Kubernetes
 ///
@@ -234,6 +234,7 @@ async fn run(cli: Cli) -> Result<()> {
 }
 
 /// Ends at Ctrl-C or SIGTERM. Nothing has to be undone then: whatever was begun, a repetition of the command goes on.
+/// Only what can be read once is read to its end and written down.
 async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -> Result<()> {
     let interrupted = || {
         if reads {
@@ -255,10 +256,18 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
     };
     #[cfg(not(unix))]
     let terminated = std::future::pending::<()>();
+    tokio::pin!(command);
     tokio::select! {
-        outcome = command => outcome,
+        outcome = &mut command => return outcome,
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+    tokio::select! {
+        biased;
+        () = interruption::allowed() => Err(interrupted()),
+        outcome = &mut command => outcome,
+        // Whoever says it twice means it.
         _ = tokio::signal::ctrl_c() => Err(interrupted()),
-        () = terminated => Err(interrupted()),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod commands;
 pub mod core;
 pub mod error;
+pub mod interruption;
 pub mod registry;
 pub mod render;
 pub mod ui;

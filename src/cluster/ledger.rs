@@ -108,6 +108,11 @@ impl Ledger {
         .await
     }
 
+    /// Changes the history here, to be written with the next update: something that is nice to have, and may be lost.
+    pub fn amend(&mut self, change: impl FnOnce(&mut History)) {
+        change(&mut self.history);
+    }
+
     /// Begins or takes over an operation: `change` puts a journal into the history that `holder` holds. `seen` is the open
     /// one that was found before, at which nobody is any more.
     ///

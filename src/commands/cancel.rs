@@ -2,7 +2,8 @@
 
 use super::halt;
 use super::hold;
-use super::standing::{Situation, Standing};
+use super::situation::Situation;
+use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::savepoint::{self, Ended, Patience};
 use crate::core::diagnosis::JobState;

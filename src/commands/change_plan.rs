@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::change::{ChangeArgs, Strategy};
-use super::standing::{Situation, Standing};
+use super::situation::Situation;
+use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
 use crate::cluster::deploy::{self, Live};
@@ -309,7 +310,7 @@ async fn after_end(cluster: &Cluster, standing: &Standing, last: Option<String>)
     let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
     let never = outcome == Some(OutcomeState::Failed);
     if never || (standing.live.job.is_some() && deploy::never_ran(cluster, name).await?) {
-        let layer = revision.map(super::standing::layer_of).transpose()?;
+        let layer = revision.map(super::revision::layer).transpose()?;
         return Ok(layer.and_then(|layer| layer.from_savepoint));
     }
     Err(Error::new(

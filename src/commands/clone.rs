@@ -3,9 +3,10 @@
 use super::create::{self, How};
 use super::export;
 use super::launch::LaunchArgs;
+use super::revision;
+use super::situation::Situation;
 use super::spec_args::SpecArgs;
-use super::standing;
-use super::standing::{Situation, Standing};
+use super::standing::Standing;
 use super::writing::{SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
@@ -171,7 +172,7 @@ fn templates(source: &Standing, args: &CloneArgs, old: &ClusterName, new: &Clust
     match source.ledger.history().revisions.last() {
         // Of a live cluster with templates of its own the objects are exported.
         Some(revision) if deleted => {
-            let (templates, kept) = standing::kept_templates(revision)?;
+            let (templates, kept) = revision::templates(revision)?;
             Ok((clone::templates(&templates, old, new), kept))
         }
         _ => Ok((Templates::built_in()?, false)),

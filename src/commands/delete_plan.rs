@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::resume_choice::lost;
-use super::standing::{Situation, Standing};
+use super::situation::Situation;
+use super::standing::Standing;
 use crate::cluster::deploy::removal::Extras;
 use crate::cluster::lock;
 use crate::core::diagnosis::JobOverview;

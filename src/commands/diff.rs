@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::files::FileArgs;
+use super::revision;
 use super::spec_args::SpecArgs;
-use super::standing::{self, Standing};
+use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy;
 use crate::core::layer::Layer;
@@ -151,8 +152,8 @@ impl Wish {
         let running = standing.live_revision();
         let history = standing.ledger.history();
         let (templates, base) = if let Some(number) = self.revision {
-            let revision = standing::find_revision(history, &standing.name, number)?;
-            (standing::kept_templates(revision)?.0, standing::layer_of(revision)?)
+            let revision = revision::find(history, &standing.name, number)?;
+            (revision::templates(revision)?.0, revision::layer(revision)?)
         } else if let Some(file) = self.file {
             let templates = match own {
                 Some(own) => own,
@@ -166,7 +167,7 @@ impl Wish {
         // Where the running job began is no difference: a change goes on from its state.
         let begun = running
             .and_then(|number| history.revision(number))
-            .map(standing::layer_of)
+            .map(revision::layer)
             .transpose()?;
         let rescaled = self.flags.parallelism.is_some() || self.flags.slots.is_some();
         let layer = self.flags.over(Layer {

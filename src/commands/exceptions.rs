@@ -2,7 +2,8 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::standing::{Situation, Standing};
+use super::situation::Situation;
+use super::standing::Standing;
 use crate::cluster::clock;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::flink::{Flink, Reply};

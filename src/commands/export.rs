@@ -1,6 +1,7 @@
 //! `export`: a cluster as a file.
 
-use super::standing::{self, Standing};
+use super::revision;
+use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::core::export;
 use crate::core::flink_deployment;
@@ -74,8 +75,8 @@ fn kubernetes(standing: &Standing, namespace: &str) -> Result<()> {
     if objects.is_empty() {
         let history = standing.ledger.history();
         let revision = history.revisions.last().ok_or_else(|| nothing(&standing.name))?;
-        let layer = from_last_savepoint(standing::layer_of(revision)?, history, &standing.name);
-        let (templates, _) = standing::kept_templates(revision)?;
+        let layer = from_last_savepoint(revision::layer(revision)?, history, &standing.name);
+        let (templates, _) = revision::templates(revision)?;
         let made = manifests::build(&Spec::resolve(layer)?, &templates, namespace, history.next_revision())?;
         objects = made.all().cloned().collect();
     }
@@ -103,7 +104,7 @@ pub(super) fn exported(standing: &Standing) -> Result<Layer> {
                     "{name} was made with templates of its own, which are not part of this"
                 ));
             }
-            standing::layer_of(revision)?
+            revision::layer(revision)?
         }
         _ => {
             let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {

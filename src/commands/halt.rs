@@ -2,7 +2,8 @@
 
 use super::hold;
 use super::resume_choice::lost;
-use super::standing::{Situation, Standing};
+use super::situation::Situation;
+use super::standing::Standing;
 use super::writing::{Asked, SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
 use crate::cluster::deploy;

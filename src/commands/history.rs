@@ -2,7 +2,8 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::standing::{self, Standing};
+use super::revision;
+use super::standing::Standing;
 use crate::cluster::clock;
 use crate::cluster::connect::ConnectionArgs;
 use crate::core::manifests::REVISION;
@@ -41,7 +42,7 @@ pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
     let name = &standing.name;
     let history = standing.ledger.history();
     if let Some(number) = args.revision {
-        let revision = standing::find_revision(history, name, number)?;
+        let revision = revision::find(history, name, number)?;
         if revision.templates.is_some() {
             ui::note(&format!(
                 "revision {number} has templates of its own, which a FlinkDeployment cannot carry"

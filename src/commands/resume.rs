@@ -3,7 +3,8 @@
 use super::hold;
 use super::launch::LaunchArgs;
 use super::savepoint_resume::{self, ResumeArgs};
-use super::standing::{Situation, Standing};
+use super::situation::Situation;
+use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy;
 use crate::core::names::ClusterName;

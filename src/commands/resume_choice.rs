@@ -1,7 +1,8 @@
 //! What becomes of the running job in a resume, and from which savepoint it goes on.
 
 use super::savepoint_resume::ResumeArgs;
-use super::standing::{Situation, Standing};
+use super::situation::Situation;
+use super::standing::Standing;
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 

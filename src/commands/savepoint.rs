@@ -106,7 +106,11 @@ async fn take(connection: &ConnectionArgs, args: TakeArgs) -> Result<()> {
     if args.no_wait {
         let asked = match open {
             Some(open) => open,
-            None => savepoint::trigger(flink, ledger, &job, &request, &origin, told).await?,
+            None => {
+                savepoint::trigger(flink, ledger, &job, &request, &origin, told)
+                    .await?
+                    .0
+            }
         };
         drop(step);
         ui::note(&format!(
@@ -117,7 +121,7 @@ async fn take(connection: &ConnectionArgs, args: TakeArgs) -> Result<()> {
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
     let written = async {
         match open {
-            Some(open) => savepoint::follow(flink, ledger, open, told).await,
+            Some(open) => savepoint::follow(flink, ledger, open, None, told).await,
             None => savepoint::take(flink, ledger, &job, &request, &origin, told).await,
         }
     };

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::change::{self, ChangeArgs};
 use super::hold;
-use super::standing::{Situation, Standing};
+use super::situation::Situation;
+use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};

@@ -1,28 +1,27 @@
 //! How a cluster stands when a command comes to change or end it.
 
-use http::StatusCode;
 use serde_json::Value;
 
+use super::revision;
 use super::wanted::Wanted;
 use crate::cluster::api::{Cluster, Mode};
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::removal::Extras;
 use crate::cluster::deploy::{self, Live};
-use crate::cluster::flink::{Flink, Reply};
+use crate::cluster::flink::Flink;
 use crate::cluster::holder;
 use crate::cluster::ledger::Ledger;
-use crate::cluster::savepoint::{self, Origin, Patience};
+use crate::cluster::savepoint::Origin;
 use crate::core::adopt::adopt;
-use crate::core::diagnosis::JobOverview;
-use crate::core::history::{History, Revision};
+use crate::core::history::Revision;
 use crate::core::layer::Layer;
+use crate::core::manifests;
 use crate::core::manifests::{FLINK_VERSION, Manifests, PARALLELISM, REVISION};
 use crate::core::names::ClusterName;
 use crate::core::settings::Settings;
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
 use crate::core::transaction::Journal;
-use crate::core::{flink_deployment, manifests};
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -38,17 +37,7 @@ pub struct Standing {
     pub flink: Flink,
     /// An operation that another command left behind, and that this one goes on with.
     pub left_behind: Option<Journal>,
-    cluster: Cluster,
-}
-
-/// What can become of the job's state.
-pub enum Situation {
-    /// Flink answers and has this job: it can be stopped with a savepoint.
-    Running(JobOverview),
-    /// There is a JobManager that may hold newer state than any savepoint, and cannot write one now: why.
-    Silent(String),
-    /// There is nothing to save.
-    Ended,
+    pub(super) cluster: Cluster,
 }
 
 impl Standing {
@@ -297,59 +286,6 @@ impl Standing {
         })
     }
 
-    /// Whether there is a job whose state can be saved; settles what interrupted commands left open.
-    pub async fn situation(&mut self) -> Result<Situation> {
-        self.situation_with(Patience::Wait).await
-    }
-
-    /// The same; with [`Patience::Look`] it does not wait for savepoints that are being written.
-    pub async fn situation_with(&mut self, patience: Patience) -> Result<Situation> {
-        if self.live.job.is_none() {
-            return Ok(Situation::Ended);
-        }
-        // Asked even of an ended Job: Flink lingers until somebody reads the result of the savepoint that ended it.
-        let reply = match self.flink.jobs().await {
-            Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
-            reply => reply?,
-        };
-        let stops = self
-            .ledger
-            .history()
-            .open_savepoints()
-            .any(|open| !["savepoint", "clone"].contains(&open.reason.as_str()));
-        let settled = savepoint::settle(&self.flink, &mut self.ledger, patience).await?;
-        if stops && settled.is_some() && self.job_end().is_none() && savepoint::ends(&self.flink).await? {
-            return Ok(Situation::Ended);
-        }
-        Ok(match reply {
-            _ if self.job_end().is_some() => Situation::Ended,
-            Reply::Answer(jobs) => match jobs.main_job() {
-                Some(job) if job.state.is_terminal() => Situation::Ended,
-                Some(job) => Situation::Running(job.clone()),
-                None => Situation::Silent("it has not created its job yet".to_owned()),
-            },
-            Reply::Refused(_, said) => Situation::Silent(said),
-            Reply::Away if deploy::runs_none(&self.cluster, &self.name).await? => Situation::Ended,
-            Reply::Away => Situation::Silent("it does not answer".to_owned()),
-        })
-    }
-
-    /// The running job, for a `what` to be taken of it: a savepoint, a checkpoint.
-    pub async fn job_for(&mut self, what: &str) -> Result<JobOverview> {
-        let name = self.name.clone();
-        match self.situation_with(Patience::Look).await? {
-            Situation::Running(job) => Ok(job),
-            Situation::Silent(why) => Err(Error::failure(format!(
-                "{name} has a JobManager that cannot take a {what}: {why}"
-            ))
-            .hint(format!("wait until it runs: `kubectl flink wait {name} --for running`"))),
-            Situation::Ended => Err(Error::new(
-                Kind::Conflict,
-                format!("the job of {name} does not run, so no {what} can be taken of it"),
-            )),
-        }
-    }
-
     /// The templates and the layer that a resume starts from, and whether the templates are worth keeping in the history.
     ///
     /// The last revision, if it is what runs or nothing runs; else what runs was made otherwise, and is taken as it is.
@@ -357,9 +293,9 @@ impl Standing {
         if let Some(revision) = self.known_revision() {
             let (templates, kept) = match own {
                 Some(templates) => (templates, true),
-                None => kept_templates(revision)?,
+                None => revision::templates(revision)?,
             };
-            return Ok((templates, layer_of(revision)?, kept));
+            return Ok((templates, revision::layer(revision)?, kept));
         }
         let Live {
             service: Some(service),
@@ -409,7 +345,7 @@ impl Standing {
     /// The templates that are worth keeping, or those compiled in.
     pub fn kept_templates(&self) -> Result<(Templates, bool)> {
         match self.known_revision() {
-            Some(revision) => kept_templates(revision),
+            Some(revision) => revision::templates(revision),
             None => Ok((Templates::built_in()?, false)),
         }
     }
@@ -443,47 +379,4 @@ impl Standing {
             revision: annotation(manifests::REVISION).and_then(|number| number.parse().ok()),
         }
     }
-}
-
-/// The revision of this number.
-///
-/// # Errors
-/// Not found, with the numbers that there are.
-pub fn find_revision<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
-    history.revision(number).ok_or_else(|| {
-        let numbers: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();
-        let error = Error::new(
-            Kind::NotFound,
-            format!("the history of {name} has no revision {number}"),
-        );
-        if numbers.is_empty() {
-            error
-        } else {
-            error.hint(format!("it has {}", numbers.join(", ")))
-        }
-    })
-}
-
-/// The templates of a revision, and whether they are worth keeping.
-pub fn kept_templates(revision: &Revision) -> Result<(Templates, bool)> {
-    match &revision.templates {
-        Some([service, job, deployment]) => Ok((
-            Templates {
-                service: service.clone(),
-                job: job.clone(),
-                deployment: deployment.clone(),
-            },
-            true,
-        )),
-        None => Ok((Templates::built_in()?, false)),
-    }
-}
-
-/// What a revision says of its cluster.
-pub fn layer_of(revision: &Revision) -> Result<Layer> {
-    let text = Value::to_string(&revision.spec);
-    let mut layers = flink_deployment::read(&text, &format!("revision {} in the history", revision.number))?;
-    layers
-        .pop()
-        .ok_or_else(|| Error::failure(format!("revision {} in the history is empty", revision.number)))
 }

@@ -8,6 +8,7 @@ use super::made::OutputArgs;
 use super::phases::Phases;
 use super::standing::Standing;
 use super::transaction_end as end;
+use super::transaction_version::Version;
 use super::wanted::Wanted;
 use crate::cluster::api::{Cluster, Mode};
 use crate::cluster::clock;
@@ -16,9 +17,6 @@ use crate::cluster::holder::{this_process, who};
 use crate::cluster::lock::Heartbeat;
 use crate::cluster::{savepoint, wait};
 use crate::core::diagnosis::JobOverview;
-use crate::core::history::{Outcome, OutcomeState};
-use crate::core::manifests::Manifests;
-use crate::core::spec::Spec;
 use crate::core::transaction::machine::{Action, Event, Seen, Side, after, next};
 use crate::core::transaction::{Ending, Journal, Kind, Step};
 use crate::error::{Error, Kind as Fault, Result};
@@ -38,15 +36,6 @@ pub struct Drive {
     fault: Option<Error>,
     /// The running job, where it was seen by this process.
     job: Option<JobOverview>,
-}
-
-/// A version as it is to be made.
-struct Version {
-    wanted: Wanted,
-    spec: Spec,
-    manifests: Manifests,
-    number: u64,
-    start: Option<String>,
 }
 
 /// Whether an operation that was left behind is what `command` is about to do.
@@ -214,49 +203,10 @@ impl Drive {
         }
     }
 
-    fn version(&self, journal: &Journal, side: Side) -> Result<Version> {
-        let (of, number) = match side {
-            Side::New => (journal.new_revision, journal.new_revision),
-            Side::Old => (journal.old_revision, journal.back_revision),
-        };
-        let history = self.standing.ledger.history();
-        let revision = of.and_then(|of| history.revision(of));
-        let (Some(revision), Some(number)) = (revision, number) else {
-            return Err(Error::failure(format!(
-                "the history of {} does not have the revision that its journal names",
-                self.standing.name
-            )));
-        };
-        let wanted = Wanted::revision(revision)?;
-        let start = match side {
-            Side::New => journal.start.clone(),
-            Side::Old => match &journal.saved {
-                Some(path) => Some(path.clone()),
-                None => super::standing::layer_of(revision)?.from_savepoint,
-            },
-        };
-        let mut wanted = wanted;
-        if side == Side::New {
-            // What was said for this start alone.
-            let said = super::standing::layer_of(revision)?;
-            wanted.layer.allow_non_restored_state = said.allow_non_restored_state;
-            wanted.layer.job_id = said.job_id;
-        }
-        let spec = wanted.spec(start.as_deref())?;
-        let namespace = self.cluster.namespace();
-        Ok(Version {
-            manifests: wanted.build(start.as_deref(), namespace, number)?,
-            spec,
-            wanted,
-            number,
-            start,
-        })
-    }
-
     /// The old JobManager goes; what can be made beside it is made beside it.
     async fn end_jobmanager(&mut self, journal: &Journal, side: Side) -> Result<()> {
         let name = self.standing.name.clone();
-        let version = self.version(journal, side)?;
+        let version = Version::of(&self.standing, journal, side)?;
         let mut step = ui::Step::new(&format!("{name}: the JobManager ends"));
         let highly_available = version.spec.layer.ha.is_some() || self.standing.is_highly_available();
         if highly_available && journal.ending.trigger_id().is_some() && side == Side::New {
@@ -324,7 +274,7 @@ impl Drive {
 
     async fn make(&mut self, journal: &Journal, side: Side) -> Result<()> {
         let name = self.standing.name.clone();
-        let version = self.version(journal, side)?;
+        let version = Version::of(&self.standing, journal, side)?;
         let objects = &version.manifests;
         let cluster = self.cluster.clone();
         let made = if self.prepared == Some(side) {
@@ -367,7 +317,7 @@ impl Drive {
 
     async fn wait(&mut self, journal: &Journal, side: Side) -> Result<()> {
         let name = self.standing.name.clone();
-        let version = self.version(journal, side)?;
+        let version = Version::of(&self.standing, journal, side)?;
         let mut step = ui::Step::new(&format!("{name}: submitted"));
         let told = |text: &str| step.update(&format!("{name}: {text}"));
         let checked = side == Side::New;
@@ -435,26 +385,10 @@ impl Drive {
             .for_each(|line| ui::note(&format!("{name}: {line}")));
         match journal.step {
             Step::Done => {
-                let made = self.version(journal, Side::New)?;
+                let made = Version::of(&self.standing, journal, Side::New)?;
                 self.output.told(name, done(&journal.command), made.manifests.all())
             }
             _ => Err(end::error(name, journal, self.fault.take())),
         }
-    }
-}
-
-impl Version {
-    fn to_revision(&self, journal: &Journal) -> crate::core::history::Revision {
-        let now = clock::now().to_string();
-        let back = journal.back_revision == Some(self.number);
-        let command = match journal.old_revision {
-            Some(old) if back => format!("{}, back to revision {old}", journal.command),
-            _ => journal.command.clone(),
-        };
-        let mut revision = self
-            .wanted
-            .to_revision(self.number, self.start.as_deref(), &command, journal.who(), &now);
-        revision.outcome = Some(Outcome::new(OutcomeState::Pending, &now, None));
-        revision
     }
 }

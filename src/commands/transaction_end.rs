@@ -2,13 +2,14 @@
 
 use super::standing::Standing;
 use super::writing::WritingStep;
-use crate::cluster::flink::{Reply, SavepointRequest, Then};
+use crate::cluster::flink::{Reply, SavepointRequest, SavepointStatus, Then};
 use crate::cluster::savepoint::{self, Patience};
 use crate::core::diagnosis::JobOverview;
 use crate::core::history::{History, Outcome, OutcomeState, Progress, Savepoint};
 use crate::core::names::ClusterName;
 use crate::core::transaction::{Ending, Journal, Step};
 use crate::error::{Error, Kind, Result};
+use crate::interruption::deferred;
 use crate::ui;
 
 /// How the job ended.
@@ -58,7 +59,7 @@ pub async fn end_job(standing: &mut Standing, journal: &Journal, job: Option<Job
         }
         Ending::Checkpoint { job_id } => {
             let step = ui::Step::new(&format!("{}: canceling the job", standing.name));
-            let path = savepoint::cancel_after_checkpoint(&standing.flink, job_id).await?;
+            let path = standing.cancel_after_checkpoint(job_id).await?;
             let path = path.or_else(|| journal.saved.clone());
             step.done(&format!(
                 "{}: canceled, its last checkpoint is {}",
@@ -132,25 +133,17 @@ async fn look_up(
     let history = standing.ledger.history();
     let known = |savepoint: &&Savepoint| savepoint.trigger_id == request.trigger_id;
     let record = history.savepoints.iter().find(known).cloned();
-    let (status, jobs) = futures::join!(
-        standing.flink.savepoint(job_id, &request.trigger_id),
-        standing.flink.jobs()
-    );
-    if let (Ok(Reply::Answer(_)), Some(record)) = (status, record) {
-        let Standing { flink, ledger, .. } = &mut *standing;
-        return savepoint::follow(flink, ledger, record, |writing| step.told(writing)).await;
+    if let Some(record) = record {
+        // Where the job has ended with it, its JobManager may tell the path once and no more.
+        let known = status_of(standing, &record).await?;
+        if known.is_some() {
+            let Standing { flink, ledger, .. } = &mut *standing;
+            return savepoint::follow(flink, ledger, record, known, |writing| step.told(writing)).await;
+        }
     }
-    let gone = match jobs {
-        Ok(Reply::Answer(jobs)) => match jobs.jobs.into_iter().find(|job| job.jid == job_id) {
-            Some(job) => return take(standing, &job, request, command, step).await,
-            None => true,
-        },
-        Ok(Reply::Away) => standing.live.job.is_none() || standing.job_end().is_some(),
-        Ok(Reply::Refused(..)) => false,
-        Err(error) => return Err(error),
-    };
-    if !gone {
-        return Err(standing.flink.away());
+    let jobs = standing.jobs_or_end().await?;
+    if let Some(job) = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == job_id)) {
+        return take(standing, &job, request, command, step).await;
     }
     Err(Error::new(
         Kind::Conflict,
@@ -162,13 +155,42 @@ async fn look_up(
     )))
 }
 
+/// What Flink says of a savepoint, as soon as it answers; `None`: it has not heard of it, or its JobManager has ended.
+async fn status_of(standing: &Standing, savepoint: &Savepoint) -> Result<Option<SavepointStatus>> {
+    let ask = || deferred(standing.flink.savepoint(&savepoint.job_id, &savepoint.trigger_id));
+    let passes = |error: &Error| matches!(error.kind, Kind::Unreachable | Kind::TimedOut);
+    let status = match ask().await {
+        Err(error) if !passes(&error) => return Err(error),
+        Ok(Reply::Away) | Err(_) if standing.jobs_or_end().await?.is_none() => return Ok(None),
+        Ok(Reply::Away) | Err(_) => ask().await?,
+        status => status?,
+    };
+    match status {
+        Reply::Answer(status) => Ok(Some(status)),
+        Reply::Refused(..) => Ok(None),
+        Reply::Away => Err(standing.flink.away()),
+    }
+}
+
+async fn settle(standing: &mut Standing) -> Result<()> {
+    let Standing { flink, ledger, .. } = standing;
+    savepoint::settle(flink, ledger, Patience::Wait).await.map(drop)
+}
+
 /// Finds out what became of a job that was to be ended, without asking for it again.
 pub async fn find_out(standing: &mut Standing, journal: &Journal) -> Result<Ended> {
     let not = || Error::new(Kind::Conflict, "it was given up before the job was ended");
     match &journal.ending {
         Ending::Savepoint { trigger_id, .. } => {
-            let Standing { flink, ledger, .. } = &mut *standing;
-            savepoint::settle(flink, ledger, Patience::Wait).await?;
+            settle(standing).await?;
+            let open = |standing: &Standing| {
+                let mut open = standing.ledger.history().open_savepoints();
+                open.any(|savepoint| savepoint.trigger_id == *trigger_id)
+            };
+            // While Flink is away nothing can be told, and nothing is decided.
+            if open(standing) && standing.jobs_or_end().await?.is_some() {
+                settle(standing).await?;
+            }
             if standing
                 .ledger
                 .history()
@@ -184,14 +206,16 @@ pub async fn find_out(standing: &mut Standing, journal: &Journal) -> Result<Ende
             })
         }
         Ending::Checkpoint { job_id } | Ending::Cancel { job_id } => {
-            let running = match standing.flink.jobs().await? {
-                Reply::Answer(jobs) => jobs
-                    .jobs
-                    .iter()
-                    .any(|job| job.jid == *job_id && !job.state.is_terminal()),
-                _ => false,
-            };
-            Ok(if running { Ended::Not(not()) } else { Ended::At(None) })
+            let jobs = standing.jobs_or_end().await?;
+            let job = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == *job_id));
+            match job {
+                Some(job) if !job.state.is_terminal() => Ok(Ended::Not(not())),
+                // Ended just now: Flink tells its last checkpoint for a moment yet.
+                Some(_) if matches!(journal.ending, Ending::Checkpoint { .. }) => {
+                    standing.cancel_after_checkpoint(job_id).await.map(Ended::At)
+                }
+                _ => Ok(Ended::At(None)),
+            }
         }
         Ending::Nothing => Ok(Ended::At(None)),
     }

@@ -142,7 +142,7 @@ async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Du
         Some(open) => {
             let mut step = WritingStep::new();
             let told = |writing| step.told(writing);
-            let following = savepoint::follow(&standing.flink, &mut standing.ledger, open, told);
+            let following = savepoint::follow(&standing.flink, &mut standing.ledger, open, None, told);
             match limit {
                 None => following.await?,
                 Some(limit) => tokio::time::timeout(limit, following).await.map_err(|_| {

@@ -57,8 +57,8 @@ impl Wanted {
 
     /// A revision of the history.
     pub fn revision(revision: &Revision) -> Result<Self> {
-        let (templates, own_templates) = super::standing::kept_templates(revision)?;
-        let base = super::standing::layer_of(revision)?;
+        let (templates, own_templates) = super::revision::templates(revision)?;
+        let base = super::revision::layer(revision)?;
         Ok(Self {
             // It ran before.
             registry: None,

@@ -175,10 +175,10 @@ fn whoever_is_killed_at_any_step_is_gone_on_with() {
         }
         left.reads(server);
         if step == "stopping" {
-            // It was asked for: its outcome is looked up, and nothing is asked again.
+            // It was asked for: its outcome is looked up, and nothing is asked again. A JobManager whose job has ended
+            // tells it once, and goes.
             server
                 .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{}", "1".repeat(32))))
-                .often()
                 .answer(json(
                     &tree!({"status": {"id": "COMPLETED"}, "operation": {"location": SAVED}}),
                 ));
@@ -357,6 +357,100 @@ fn one_that_was_never_asked_for_is_given_up_without_a_trace() {
     let history = body_of_last_put(&sandbox);
     assert_eq!(entry(&history, "journal")["step"], "failed");
     assert_eq!(entry(&history, "revision.2")["outcome"]["state"], "dropped");
+}
+
+/// Its API server was restarted, or its JobManager is not ready for a moment: it says nothing of the job.
+fn away(server: &Server, path: &str) {
+    server
+        .expect(get(&format!("{FLINK}/{path}")))
+        .answer(text(503, "no endpoints available for service \"demo-master:8081\""));
+}
+
+#[test]
+fn a_flink_that_is_away_for_a_moment_is_waited_for() {
+    let status = format!("jobs/{ID}/savepoints/{}", "1".repeat(32));
+    let written = || json(&tree!({"status": {"id": "COMPLETED"}, "operation": {"location": SAVED}}));
+    for way in ["--continue", "--abort"] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        let left = left("stopping", &Value::Null);
+        left.reads(server);
+        away(server, &status);
+        away(server, "jobs/overview");
+        server
+            .expect(get(&format!("{FLINK}/{status}")))
+            .often()
+            .answer(written());
+        server
+            .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
+            .often()
+            .answer(json(&tree!({})));
+        replaces(server, if way == "--abort" { 3 } else { 2 });
+        server
+            .expect(task_managers().no_query("watch"))
+            .often()
+            .answer(json(&list(&tree!([]))));
+        comes_up(server, &left);
+        let outcome = sandbox.run(&["upgrade", "demo", way]);
+        assert_eq!(outcome.code, Some(if way == "--abort" { 6 } else { 0 }), "{outcome}");
+        let journal = entry(&body_of_last_put(&sandbox), "journal");
+        assert_eq!(journal["saved"], SAVED, "{way}: {journal}");
+    }
+}
+
+#[test]
+fn a_job_that_was_to_be_canceled_is_not_taken_for_ended_while_flink_is_away() {
+    let by_checkpoint = || {
+        let mut left = left("stopping", &Value::Null);
+        left.journal["ending"] = tree!({"by": "checkpoint", "jobId": ID});
+        left.journal["saved"] = tree!("s3://b/chk-1");
+        left.savepoints = tree!([]);
+        left
+    };
+    // It runs, so nothing was changed.
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    by_checkpoint().reads(server);
+    takes_notes(server);
+    away(server, "jobs/overview");
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&tree!({"jobs": [running_job()]})));
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+    assert!(outcome.stderr.contains("changed nothing"), "{outcome}");
+    assert_eq!(entry(&body_of_last_put(&sandbox), "journal")["step"], "failed");
+
+    // It has completed another checkpoint meanwhile, and goes on from that.
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let left = by_checkpoint();
+    left.reads(server);
+    away(server, "jobs/overview");
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
+        .often()
+        .answer(json(
+            &tree!({"latest": {"completed": {"external_path": "s3://b/chk-2"}}}),
+        ));
+    let jobs = |state: &str| {
+        let mut job = running_job();
+        job["state"] = tree!(state);
+        json(&tree!({"jobs": [job]}))
+    };
+    let overview = format!("{FLINK}/jobs/overview");
+    // Waited for, and asked again.
+    server.expect(get(&overview)).times(2).answer(jobs("RUNNING"));
+    server
+        .expect(patch(&format!("{FLINK}/jobs/{ID}")).query("mode", "cancel"))
+        .answer(text(202, ""));
+    server.expect(get(&overview)).times(2).answer(jobs("CANCELED"));
+    replaces(server, 2);
+    comes_up(server, &left);
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let journal = entry(&body_of_last_put(&sandbox), "journal");
+    assert_eq!(journal["saved"], "s3://b/chk-2", "{journal}");
+    assert_eq!(journal["start"], "s3://b/chk-2", "{journal}");
 }
 
 #[test]

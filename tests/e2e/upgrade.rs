@@ -1,5 +1,7 @@
 //! Upgrades of a running job: those that work, those that come back by themselves, and those that are killed on the way.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::place::{Place, STORAGE, soon};
@@ -235,11 +237,17 @@ fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
     assert_eq!(place.running_revision(), "4");
     assert_eq!(place.jobmanagers(), 1);
 
-    // While it stops: back, whether or not the savepoint was written by then.
+    // While it stops: back. Nobody came for a while after the job's end, and from then on the JobManager, which only
+    // waits for somebody to read the savepoint's path, tells it once and goes.
     let before = place.count("demo");
     let (running, _) = kill_at(&["stopping"], "A=3");
     running.signal("KILL");
     running.end();
+    soon("the job has ended", || {
+        let jobs = place.rest("demo", "jobs/overview")?;
+        (jobs["jobs"][0]["state"] == "FINISHED").then_some(())
+    });
+    std::thread::sleep(Duration::from_secs(5));
     place.flink(&["upgrade", "demo", "--abort"]).exits(6);
     place.went_on("demo", before);
     let env = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["env"].to_string();

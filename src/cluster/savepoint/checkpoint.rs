@@ -2,15 +2,26 @@
 
 use tokio::time::Instant;
 
+use super::end::jobs_or_end;
 use super::{AWAY, MIN_POLL};
+use crate::cluster::api::Cluster;
 use crate::cluster::flink::{Flink, Reply};
+use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 
 /// Cancels the job `job_id`, waits until it has ended, and gives the path of its last checkpoint, as far as Flink told
 /// it: a checkpoint that was completed just before the cancel takes the place of the one before, whose files go.
 ///
-/// `None`: the JobManager was away before it told.
-pub async fn cancel_after_checkpoint(flink: &Flink, job_id: &str) -> Result<Option<String>> {
+/// `None`: the JobManager ended before it told.
+///
+/// # Errors
+/// Unreachable, when Flink is away and its JobManager has not ended: another checkpoint may be completed meanwhile.
+pub async fn cancel_after_checkpoint(
+    cluster: &Cluster,
+    name: &ClusterName,
+    flink: &Flink,
+    job_id: &str,
+) -> Result<Option<String>> {
     let begun = Instant::now();
     let mut newest = None;
     let mut asked = false;
@@ -36,11 +47,15 @@ pub async fn cancel_after_checkpoint(flink: &Flink, job_id: &str) -> Result<Opti
                 Some(_) if !asked => match flink.cancel(job_id).await? {
                     Reply::Answer(_) => asked = true,
                     Reply::Refused(_, said) => return Err(flink.refused(&said)),
-                    Reply::Away => return Ok(newest),
+                    Reply::Away => {}
                 },
                 Some(_) => {}
             },
-            Ok(Reply::Away) => return Ok(newest),
+            Ok(Reply::Away) => {
+                if jobs_or_end(cluster, name, flink).await?.is_none() {
+                    return Ok(newest);
+                }
+            }
             Ok(Reply::Refused(_, said)) => tracing::debug!(said, "the jobs are not told"),
             Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
                 return Err(error);

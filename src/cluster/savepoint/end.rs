@@ -12,7 +12,7 @@ use crate::cluster::api::Cluster;
 use crate::cluster::deploy::{Gone, end_of_job, pods_gone};
 use crate::cluster::flink::{Flink, Reply};
 use crate::cluster::resource::{JOBS, Target};
-use crate::core::diagnosis::JobState;
+use crate::core::diagnosis::{JobState, JobsOverview};
 use crate::core::manifests::JOB_ENDED;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
 use crate::error::{Error, Kind, Result};
@@ -106,6 +106,45 @@ pub async fn until_jobmanager_ends(cluster: &Cluster, name: &ClusterName, flink:
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
     pods_gone(cluster, &selector, Gone::Ended, Some(KILL)).await?;
     Ok(JobManagerEnd::Suspended)
+}
+
+/// Flink's jobs, as soon as it has any. `None`: its JobManager has ended, and never will.
+///
+/// Flink is away for a moment while its API server is, and before its Kubernetes Job is known to have ended.
+///
+/// # Errors
+/// Unreachable, when neither is known after [`AWAY`].
+pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> Result<Option<JobsOverview>> {
+    let answers = async {
+        let mut wait = MIN_POLL;
+        loop {
+            match flink.jobs().await {
+                Ok(Reply::Answer(jobs)) if !jobs.jobs.is_empty() => return Ok(jobs),
+                // One that was started again has no job at first.
+                Ok(Reply::Answer(_) | Reply::Away) => {}
+                Ok(Reply::Refused(_, said)) => tracing::debug!(said, "the jobs are not told"),
+                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
+                    return Err(error);
+                }
+                Err(error) => tracing::debug!(%error, "the jobs got no answer"),
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(MAX_POLL);
+        }
+    };
+    let ends = async {
+        // Flink's answer is mostly there before.
+        sleep(MAX_POLL).await;
+        job_ends(cluster, name, AWAY).await
+    };
+    tokio::select! {
+        jobs = answers => jobs.map(Some),
+        ended = ends => match ended {
+            Ok(_) => Ok(None),
+            Err(error) if error.kind == Kind::TimedOut => Err(flink.away()),
+            Err(error) => Err(error),
+        },
+    }
 }
 
 /// Waits until the Kubernetes Job is complete, failed or gone.

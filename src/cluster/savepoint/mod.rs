@@ -15,15 +15,16 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::flink::{Flink, Reply, SavepointRequest};
+use super::flink::{Flink, Reply, SavepointRequest, SavepointStatus};
 use super::ledger::Ledger;
 use crate::cluster::clock;
 use crate::core::diagnosis::{JobOverview, JobState};
 use crate::core::history::{History, Savepoint};
 use crate::error::{Error, Kind, Result};
+use crate::interruption::deferred;
 
 pub use checkpoint::cancel_after_checkpoint;
-pub use end::{Ended, JobEnd, JobManagerEnd, cancel, ends, until_jobmanager_ends};
+pub use end::{Ended, JobEnd, JobManagerEnd, cancel, ends, jobs_or_end, until_jobmanager_ends};
 use settle::Outcome;
 pub use settle::{Patience, add_size, follow, settle};
 pub use tasks::until_all_run;
@@ -83,8 +84,8 @@ pub async fn take(
     let mut request = request.clone();
     let mut job = job.clone();
     for _ in 1..ATTEMPTS {
-        let savepoint = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
-        match settle::outcome(flink, ledger, savepoint, &mut told).await? {
+        let (savepoint, known) = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
+        match settle::outcome(flink, ledger, savepoint, known, &mut told).await? {
             Outcome::Written(path) => return Ok(path),
             Outcome::Failed(savepoint, cause) if tasks::were_missing(&cause) => {
                 record::failure(ledger, *savepoint, &cause).await?;
@@ -101,8 +102,8 @@ pub async fn take(
             Outcome::Failed(savepoint, cause) => return settle::failed(flink, ledger, *savepoint, &cause).await,
         }
     }
-    let savepoint = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
-    follow(flink, ledger, savepoint, told).await
+    let (savepoint, known) = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
+    follow(flink, ledger, savepoint, known, told).await
 }
 
 /// The record of a savepoint before Flink hears of it.
@@ -116,6 +117,8 @@ pub fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, 
 }
 
 /// Asks Flink for a savepoint, as soon as all tasks run, until it has taken the request, and gives the record of it.
+///
+/// Where its answer got lost, what Flink says of the savepoint is given too, for [`follow`]: it may not say it twice.
 pub async fn trigger(
     flink: &Flink,
     ledger: &mut Ledger,
@@ -123,7 +126,7 @@ pub async fn trigger(
     request: &SavepointRequest,
     origin: &Origin,
     told: impl FnMut(Writing),
-) -> Result<Savepoint> {
+) -> Result<(Savepoint, Option<SavepointStatus>)> {
     tasks::until_all_run(flink, job, told).await?;
     let job_id = &job.jid;
     let known = ledger.history().savepoints.iter();
@@ -141,7 +144,7 @@ pub async fn trigger(
     loop {
         let unclear = match flink.trigger_savepoint(job_id, request).await {
             Ok(Reply::Answer(taken)) if taken.request_id.is_empty() || taken.request_id == request.trigger_id => {
-                return Ok(savepoint);
+                return Ok((savepoint, None));
             }
             // Before 1.15 Flink chooses the ID itself.
             Ok(Reply::Answer(taken)) => {
@@ -149,7 +152,7 @@ pub async fn trigger(
                 let known = savepoint.clone();
                 let update = |history: &mut History| history.rename(&request.trigger_id, known.clone());
                 ledger.update(update).await?;
-                return Ok(savepoint);
+                return Ok((savepoint, None));
             }
             Ok(Reply::Refused(status, said)) if status != StatusCode::CONFLICT => {
                 let error = refusal(flink, &said, request);
@@ -165,8 +168,8 @@ pub async fn trigger(
                 Some(error).filter(|error| error.kind == Kind::Failure)
             }
         };
-        match flink.savepoint(job_id, &savepoint.trigger_id).await {
-            Ok(Reply::Answer(_)) => return Ok(savepoint),
+        match deferred(flink.savepoint(job_id, &savepoint.trigger_id)).await {
+            Ok(Reply::Answer(status)) => return Ok((savepoint, Some(status))),
             // Whatever it was that answered, Flink has not heard of it.
             Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) => {
                 if let Some(error) = unclear {

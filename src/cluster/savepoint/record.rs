@@ -8,20 +8,22 @@ use crate::cluster::clock;
 use crate::cluster::ledger::Ledger;
 use crate::core::history::{Progress, Savepoint};
 use crate::error::{Error, Kind, Result};
+use crate::ui;
 
 /// How long a path is tried to be written down that cannot be read again.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest wait between two tries.
+/// The first wait between two tries.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// The longest.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Flink has written it.
-pub async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str, size: Option<u64>) -> Result<()> {
+pub async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str) -> Result<()> {
     savepoint.progress = Progress::Completed;
     savepoint.path = Some(path.to_owned());
-    savepoint.size = size;
     savepoint.completed_at = Some(clock::now().to_string());
     let begun = Instant::now();
-    let mut wait = Duration::from_millis(200);
+    let mut wait = FIRST_WAIT;
     loop {
         let error = match ledger.update(|history| history.record(savepoint.clone())).await {
             Ok(()) => return Ok(()),
@@ -37,6 +39,12 @@ pub async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str,
             return Err(error
                 .context(format!("the savepoint {path} is written, but the history is not"))
                 .hint(format!("--from-savepoint {path} starts from it")));
+        }
+        if wait == FIRST_WAIT {
+            // Who interrupts it now has to know it.
+            ui::warn(&format!(
+                "the savepoint {path} is written, but the history is not yet: {error}"
+            ));
         }
         tracing::debug!(%error, "the history is not written yet");
         tokio::time::sleep(wait).await;

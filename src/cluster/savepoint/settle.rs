@@ -11,6 +11,10 @@ use crate::cluster::ledger::Ledger;
 use crate::cluster::operation::{BETWEEN_LOOKS, CACHED};
 use crate::core::history::Savepoint;
 use crate::error::{Error, Kind, Result};
+use crate::interruption::deferred;
+
+/// How long the size of a savepoint may take to be told: its JobManager may be on its way down.
+const SIZE: Duration = Duration::from_secs(2);
 
 /// Whether to wait for what Flink still writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,7 @@ pub(super) enum Outcome {
 }
 
 /// Waits until a savepoint that Flink was asked for is written, and gives its path, which is in the history by then.
+/// `known` is what Flink said of it just now.
 ///
 /// # Errors
 /// Job failed, when Flink cannot write the savepoint; what became of the job is told.
@@ -37,9 +42,10 @@ pub async fn follow(
     flink: &Flink,
     ledger: &mut Ledger,
     savepoint: Savepoint,
+    known: Option<SavepointStatus>,
     told: impl FnMut(Writing),
 ) -> Result<String> {
-    match outcome(flink, ledger, savepoint, told).await? {
+    match outcome(flink, ledger, savepoint, known, told).await? {
         Outcome::Written(path) => Ok(path),
         Outcome::Failed(savepoint, cause) => failed(flink, ledger, *savepoint, &cause).await,
     }
@@ -51,11 +57,65 @@ pub(super) async fn failed<T>(flink: &Flink, ledger: &mut Ledger, savepoint: Sav
     record::fail(ledger, savepoint, error).await
 }
 
+/// What a look at a savepoint showed.
+enum Look {
+    /// Its end.
+    Ended(Outcome),
+    /// It is being written.
+    Writing,
+    /// Nothing: Flink did not answer.
+    Silent,
+}
+
+/// Looks at a savepoint, and writes its path into the history, before anything else is done: a JobManager whose job has
+/// ended with it goes as soon as the result was read once (source: `CompletedOperationCache`), and then nobody can tell
+/// the path any more. `known` is a result that was read already.
+async fn look(
+    flink: &Flink,
+    ledger: &mut Ledger,
+    savepoint: &Savepoint,
+    known: Option<SavepointStatus>,
+) -> Result<Look> {
+    let reply = match known {
+        Some(status) => Ok(Reply::Answer(status)),
+        None => flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await,
+    };
+    match reply {
+        Ok(Reply::Answer(SavepointStatus::Completed(path))) => {
+            record::complete(ledger, savepoint.clone(), &path).await?;
+            Ok(Look::Ended(Outcome::Written(path)))
+        }
+        Ok(Reply::Answer(SavepointStatus::StopFailed(path, cause))) => {
+            record::complete(ledger, not_stopped(savepoint.clone(), &cause), &path).await?;
+            Err(stop_failed(&path, &cause))
+        }
+        Ok(Reply::Answer(SavepointStatus::Failed(cause))) => {
+            Ok(Look::Ended(Outcome::Failed(Box::new(savepoint.clone()), cause)))
+        }
+        Ok(Reply::Answer(SavepointStatus::InProgress)) => Ok(Look::Writing),
+        // Its JobManager was started anew.
+        Ok(Reply::Refused(StatusCode::NOT_FOUND, said)) => {
+            let lost = flink
+                .refused(&said)
+                .context("the savepoint was lost with its JobManager");
+            record::fail(ledger, savepoint.clone(), lost).await
+        }
+        Ok(Reply::Refused(_, said)) => Err(flink.refused(&said)),
+        Ok(Reply::Away) => Ok(Look::Silent),
+        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => Err(error),
+        Err(error) => {
+            tracing::debug!(%error, "the savepoint's status got no answer");
+            Ok(Look::Silent)
+        }
+    }
+}
+
 /// Waits until a savepoint is written, which is in the history by then, or has failed, which is not.
 pub(super) async fn outcome(
     flink: &Flink,
     ledger: &mut Ledger,
     savepoint: Savepoint,
+    mut known: Option<SavepointStatus>,
     mut told: impl FnMut(Writing),
 ) -> Result<Outcome> {
     let begun = Instant::now();
@@ -65,33 +125,15 @@ pub(super) async fn outcome(
     let mut writing = Writing::default();
     let mut wait = MIN_POLL;
     loop {
-        match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await {
-            Ok(Reply::Answer(SavepointStatus::Completed(path))) => {
-                let size = size(flink, &savepoint.job_id, &path).await;
-                record::complete(ledger, savepoint, &path, size).await?;
-                return Ok(Outcome::Written(path));
+        match deferred(Box::pin(look(flink, ledger, &savepoint, known.take()))).await? {
+            Look::Ended(outcome) => {
+                if let Outcome::Written(path) = &outcome {
+                    note_size(flink, ledger, &savepoint, path).await;
+                }
+                return Ok(outcome);
             }
-            Ok(Reply::Answer(SavepointStatus::StopFailed(path, cause))) => {
-                record::complete(ledger, not_stopped(savepoint, &cause), &path, None).await?;
-                return Err(stop_failed(&path, &cause));
-            }
-            Ok(Reply::Answer(SavepointStatus::Failed(cause))) => {
-                return Ok(Outcome::Failed(Box::new(savepoint), cause));
-            }
-            Ok(Reply::Answer(SavepointStatus::InProgress)) => last_answer = Instant::now(),
-            // Its JobManager was started anew.
-            Ok(Reply::Refused(StatusCode::NOT_FOUND, said)) => {
-                let lost = flink
-                    .refused(&said)
-                    .context("the savepoint was lost with its JobManager");
-                return record::fail(ledger, savepoint, lost).await;
-            }
-            Ok(Reply::Refused(_, said)) => return Err(flink.refused(&said)),
-            Ok(Reply::Away) => {}
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
-                return Err(error);
-            }
-            Err(error) => tracing::debug!(%error, "the savepoint's status got no answer"),
+            Look::Writing => last_answer = Instant::now(),
+            Look::Silent => {}
         }
         if last_answer.elapsed() > AWAY {
             return Err(unknown(flink));
@@ -139,30 +181,45 @@ async fn settle_one(
 ) -> Result<Option<String>> {
     let mut wait = Duration::from_millis(100);
     loop {
-        match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await? {
-            Reply::Answer(SavepointStatus::InProgress) if patience == Patience::Look => return Ok(None),
-            Reply::Answer(SavepointStatus::InProgress) => tokio::time::sleep(wait).await,
-            Reply::Answer(SavepointStatus::StopFailed(path, cause)) => {
-                let size = size(flink, &savepoint.job_id, &path).await;
-                record::complete(ledger, not_stopped(savepoint, &cause), &path, size).await?;
-                return Ok(Some(path));
+        let settled = deferred(Box::pin(async {
+            let path = match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await? {
+                Reply::Answer(SavepointStatus::InProgress) if patience == Patience::Wait => return Ok(None),
+                Reply::Answer(SavepointStatus::InProgress) | Reply::Away => return Ok(Some(None)),
+                Reply::Answer(SavepointStatus::StopFailed(path, cause)) => {
+                    record::complete(ledger, not_stopped(savepoint.clone(), &cause), &path).await?;
+                    path
+                }
+                Reply::Answer(SavepointStatus::Completed(path)) => {
+                    record::complete(ledger, savepoint.clone(), &path).await?;
+                    path
+                }
+                Reply::Answer(SavepointStatus::Failed(cause)) | Reply::Refused(_, cause) => {
+                    record::failure(ledger, savepoint.clone(), &cause).await?;
+                    return Ok(Some(None));
+                }
+            };
+            Result::Ok(Some(Some(path)))
+        }));
+        if let Some(path) = settled.await? {
+            if let Some(path) = &path {
+                note_size(flink, ledger, &savepoint, path).await;
             }
-            Reply::Answer(SavepointStatus::Completed(path)) => {
-                let size = size(flink, &savepoint.job_id, &path).await;
-                record::complete(ledger, savepoint, &path, size).await?;
-                return Ok(Some(path));
-            }
-            Reply::Answer(SavepointStatus::Failed(cause)) => {
-                record::failure(ledger, savepoint, &cause).await?;
-                return Ok(None);
-            }
-            Reply::Refused(_, said) => {
-                record::failure(ledger, savepoint, &said).await?;
-                return Ok(None);
-            }
-            Reply::Away => return Ok(None),
+            return Ok(path);
         }
+        tokio::time::sleep(wait).await;
         wait = (wait * 2).min(MAX_POLL);
+    }
+}
+
+/// Notes the size of a savepoint whose path is written down, for the next write.
+async fn note_size(flink: &Flink, ledger: &mut Ledger, savepoint: &Savepoint, path: &str) {
+    if let Ok(Some(size)) = tokio::time::timeout(SIZE, size(flink, &savepoint.job_id, path)).await {
+        ledger.amend(|history| {
+            if let Some(known) = history.savepoint_at(path).cloned() {
+                let size = Some(size);
+                history.record(Savepoint { size, ..known });
+            }
+        });
     }
 }
 
@@ -174,11 +231,9 @@ async fn size(flink: &Flink, job_id: &str, path: &str) -> Option<u64> {
     }
 }
 
-/// Adds the size to the record of a savepoint, of whose job Flink told it no size yet: what it tells may be some seconds
-/// old. That is nice to have, so nothing comes of a failure.
+/// Writes down the size of a savepoint whose job goes on. What Flink tells of it may be some seconds old. That is nice to have, so nothing comes of a failure.
 pub async fn add_size(flink: &Flink, ledger: &mut Ledger, path: &str) {
-    let known = ledger.history().savepoint_at(path).cloned();
-    let Some(mut savepoint) = known.filter(|savepoint| savepoint.size.is_none()) else {
+    let Some(mut savepoint) = ledger.history().savepoint_at(path).cloned() else {
         return;
     };
     let begun = Instant::now();

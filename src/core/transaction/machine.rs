@@ -94,6 +94,8 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
         (Step::Stopping, Event::NotEnded(why)) => {
             next.step = Step::Failed;
             next.failure.get_or_insert_with(|| why.to_owned());
+            // The job goes on, and with it the checkpoint that was known before.
+            next.saved = None;
         }
         (Step::Saved, Event::Begun) => next.step = Step::Replacing,
         (Step::Saved | Step::Replacing, Event::Made) => next.step = Step::Waiting,

@@ -1,0 +1,53 @@
+//! What a revision of the history says of its cluster.
+
+use serde_json::Value;
+
+use crate::core::flink_deployment;
+use crate::core::history::{History, Revision};
+use crate::core::layer::Layer;
+use crate::core::names::ClusterName;
+use crate::core::template::Templates;
+use crate::error::{Error, Kind, Result};
+
+/// The revision of this number.
+///
+/// # Errors
+/// Not found, with the numbers that there are.
+pub fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
+    history.revision(number).ok_or_else(|| {
+        let numbers: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();
+        let error = Error::new(
+            Kind::NotFound,
+            format!("the history of {name} has no revision {number}"),
+        );
+        if numbers.is_empty() {
+            error
+        } else {
+            error.hint(format!("it has {}", numbers.join(", ")))
+        }
+    })
+}
+
+/// The templates of a revision, and whether they are worth keeping.
+pub fn templates(revision: &Revision) -> Result<(Templates, bool)> {
+    match &revision.templates {
+        Some([service, job, deployment]) => Ok((
+            Templates {
+                service: service.clone(),
+                job: job.clone(),
+                deployment: deployment.clone(),
+            },
+            true,
+        )),
+        None => Ok((Templates::built_in()?, false)),
+    }
+}
+
+/// What a revision says of its cluster.
+pub fn layer(revision: &Revision) -> Result<Layer> {
+    let text = Value::to_string(&revision.spec);
+    let mut layers = flink_deployment::read(&text, &format!("revision {} in the history", revision.number))?;
+    layers
+        .pop()
+        .ok_or_else(|| Error::failure(format!("revision {} in the history is empty", revision.number)))
+}

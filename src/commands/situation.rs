@@ -1,0 +1,85 @@
+//! What can become of the state of a job that is to be changed or ended.
+
+use http::StatusCode;
+
+use super::standing::Standing;
+use crate::cluster::deploy;
+use crate::cluster::flink::Reply;
+use crate::cluster::savepoint::{self, Patience};
+use crate::core::diagnosis::{JobOverview, JobsOverview};
+use crate::error::{Error, Kind, Result};
+
+/// What can become of the job's state.
+pub enum Situation {
+    /// Flink answers and has this job: it can be stopped with a savepoint.
+    Running(JobOverview),
+    /// There is a JobManager that may hold newer state than any savepoint, and cannot write one now: why.
+    Silent(String),
+    /// There is nothing to save.
+    Ended,
+}
+
+impl Standing {
+    /// See [`savepoint::jobs_or_end`].
+    pub async fn jobs_or_end(&self) -> Result<Option<JobsOverview>> {
+        savepoint::jobs_or_end(&self.cluster, &self.name, &self.flink).await
+    }
+
+    /// See [`savepoint::cancel_after_checkpoint`].
+    pub async fn cancel_after_checkpoint(&self, job_id: &str) -> Result<Option<String>> {
+        savepoint::cancel_after_checkpoint(&self.cluster, &self.name, &self.flink, job_id).await
+    }
+
+    /// Whether there is a job whose state can be saved; settles what interrupted commands left open.
+    pub async fn situation(&mut self) -> Result<Situation> {
+        self.situation_with(Patience::Wait).await
+    }
+
+    /// The same; with [`Patience::Look`] it does not wait for savepoints that are being written.
+    pub async fn situation_with(&mut self, patience: Patience) -> Result<Situation> {
+        if self.live.job.is_none() {
+            return Ok(Situation::Ended);
+        }
+        // Asked even of an ended Job: Flink lingers until somebody reads the result of the savepoint that ended it.
+        let reply = match self.flink.jobs().await {
+            Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
+            reply => reply?,
+        };
+        let stops = self
+            .ledger
+            .history()
+            .open_savepoints()
+            .any(|open| !["savepoint", "clone"].contains(&open.reason.as_str()));
+        let settled = savepoint::settle(&self.flink, &mut self.ledger, patience).await?;
+        if stops && settled.is_some() && self.job_end().is_none() && savepoint::ends(&self.flink).await? {
+            return Ok(Situation::Ended);
+        }
+        Ok(match reply {
+            _ if self.job_end().is_some() => Situation::Ended,
+            Reply::Answer(jobs) => match jobs.main_job() {
+                Some(job) if job.state.is_terminal() => Situation::Ended,
+                Some(job) => Situation::Running(job.clone()),
+                None => Situation::Silent("it has not created its job yet".to_owned()),
+            },
+            Reply::Refused(_, said) => Situation::Silent(said),
+            Reply::Away if deploy::runs_none(&self.cluster, &self.name).await? => Situation::Ended,
+            Reply::Away => Situation::Silent("it does not answer".to_owned()),
+        })
+    }
+
+    /// The running job, for a `what` to be taken of it: a savepoint, a checkpoint.
+    pub async fn job_for(&mut self, what: &str) -> Result<JobOverview> {
+        let name = self.name.clone();
+        match self.situation_with(Patience::Look).await? {
+            Situation::Running(job) => Ok(job),
+            Situation::Silent(why) => Err(Error::failure(format!(
+                "{name} has a JobManager that cannot take a {what}: {why}"
+            ))
+            .hint(format!("wait until it runs: `kubectl flink wait {name} --for running`"))),
+            Situation::Ended => Err(Error::new(
+                Kind::Conflict,
+                format!("the job of {name} does not run, so no {what} can be taken of it"),
+            )),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The two versions of a cluster that a transaction is about.
+
+use super::revision;
+use super::standing::Standing;
+use super::wanted::Wanted;
+use crate::cluster::clock;
+use crate::core::history::{Outcome, OutcomeState, Revision};
+use crate::core::manifests::Manifests;
+use crate::core::spec::Spec;
+use crate::core::transaction::Journal;
+use crate::core::transaction::machine::Side;
+use crate::error::{Error, Result};
+
+/// A version as it is to be made.
+pub struct Version {
+    /// What it was asked to be.
+    pub wanted: Wanted,
+    /// The same, with all defaults.
+    pub spec: Spec,
+    /// Its objects.
+    pub manifests: Manifests,
+    /// Its revision.
+    pub number: u64,
+    /// The savepoint or checkpoint that it starts from; `None`: it starts empty.
+    pub start: Option<String>,
+}
+
+impl Version {
+    /// The version of `side`, as the history has it.
+    pub fn of(standing: &Standing, journal: &Journal, side: Side) -> Result<Self> {
+        let (of, number) = match side {
+            Side::New => (journal.new_revision, journal.new_revision),
+            Side::Old => (journal.old_revision, journal.back_revision),
+        };
+        let history = standing.ledger.history();
+        let revision = of.and_then(|of| history.revision(of));
+        let (Some(revision), Some(number)) = (revision, number) else {
+            return Err(Error::failure(format!(
+                "the history of {} does not have the revision that its journal names",
+                standing.name
+            )));
+        };
+        let wanted = Wanted::revision(revision)?;
+        let start = match side {
+            Side::New => journal.start.clone(),
+            Side::Old => match &journal.saved {
+                Some(path) => Some(path.clone()),
+                None => revision::layer(revision)?.from_savepoint,
+            },
+        };
+        let mut wanted = wanted;
+        if side == Side::New {
+            // What was said for this start alone.
+            let said = revision::layer(revision)?;
+            wanted.layer.allow_non_restored_state = said.allow_non_restored_state;
+            wanted.layer.job_id = said.job_id;
+        }
+        let spec = wanted.spec(start.as_deref())?;
+        let namespace = standing.cluster.namespace();
+        Ok(Self {
+            manifests: wanted.build(start.as_deref(), namespace, number)?,
+            spec,
+            wanted,
+            number,
+            start,
+        })
+    }
+
+    /// The same for the history.
+    pub fn to_revision(&self, journal: &Journal) -> Revision {
+        let now = clock::now().to_string();
+        let back = journal.back_revision == Some(self.number);
+        let command = match journal.old_revision {
+            Some(old) if back => format!("{}, back to revision {old}", journal.command),
+            _ => journal.command.clone(),
+        };
+        let mut revision = self
+            .wanted
+            .to_revision(self.number, self.start.as_deref(), &command, journal.who(), &now);
+        revision.outcome = Some(Outcome::new(OutcomeState::Pending, &now, None));
+        revision
+    }
+}
