@@ -11,7 +11,7 @@ use kubectl_flink::core::flink_rest::checkpoints::Checkpoints;
 use kubectl_flink::core::flink_rest::exceptions::Exceptions;
 use kubectl_flink::core::flink_rest::operation::OperationReply;
 use kubectl_flink::core::history::History;
-use kubectl_flink::core::logs::Line;
+use kubectl_flink::core::logs::Stamps;
 use kubectl_flink::core::names::ClusterName;
 use kubectl_flink::core::spec::Spec;
 use kubectl_flink::core::template::Templates;
@@ -119,9 +119,12 @@ pub fn log(data: &[u8]) {
         outcome::of_log(&text),
         effective::of_log(&text),
     );
+    let mut stamps = Stamps::default();
     for raw in text.lines() {
-        let line = Line::parse(raw, None);
-        let shown = ui::clean(&line.text);
+        let line = stamps.parse(raw, None);
+        // What was read of the lines before makes no difference.
+        assert_eq!(line, Stamps::default().parse(raw, None));
+        let shown = ui::clean(line.text);
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
     }
 }

@@ -3,6 +3,7 @@
 //! Text that comes from a cluster passes through [`clean`], so that an escape sequence in a log or an object's name
 //! never reaches the terminal.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::Mutex;
@@ -24,15 +25,25 @@ const HINT: Style = AnsiColor::Cyan.on_default();
 /// Control characters except newline and tab become U+FFFD.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
+    cleaned(text).into_owned()
+}
+
+/// The same, without a copy of text that has none, as nearly all has.
+#[must_use]
+pub fn cleaned(text: &str) -> Cow<'_, str> {
+    // All control characters that have two bytes begin with this one.
+    let may_be_control = |byte: u8| byte == 0x7f || byte == 0xc2 || byte < b' ' && byte != b'\n' && byte != b'\t';
+    if !text.bytes().any(may_be_control) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| {
+        if c.is_control() && c != '\n' && c != '\t' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Writes data to stdout. A reader that went away (`| head`) ends the program without a word, as it does for kubectl.
@@ -40,11 +51,56 @@ pub fn clean(text: &str) -> String {
 /// # Errors
 /// When stdout cannot be written.
 pub fn data(text: &str) -> Result<()> {
-    let mut out = anstream::stdout().lock();
+    written(&mut anstream::stdout().lock(), text)
+}
+
+fn written(out: &mut dyn Write, text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(Error::new(Kind::Interrupted, "")),
         Err(e) => Err(Error::failure(format!("cannot write to stdout: {e}"))),
+    }
+}
+
+/// Data that goes on and on: where it goes is looked at once, and nobody looks for colours where there are none.
+pub struct Bulk {
+    coloured: bool,
+}
+
+impl Bulk {
+    /// To stdout.
+    #[must_use]
+    pub fn new() -> Self {
+        let choice = anstream::AutoStream::choice(&std::io::stdout());
+        Self {
+            coloured: choice != anstream::ColorChoice::Never,
+        }
+    }
+
+    /// Whether colours are shown. Text that is written has none otherwise.
+    #[must_use]
+    pub const fn is_coloured(&self) -> bool {
+        self.coloured
+    }
+
+    /// Writes some of it.
+    ///
+    /// # Errors
+    /// Those of [`data`].
+    pub fn write(&self, text: &str) -> Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        if self.coloured {
+            return data(text);
+        }
+        written(&mut std::io::stdout().lock(), text)
+    }
+}
+
+impl Default for Bulk {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -347,5 +403,12 @@ mod tests {
             clean("a\u{1b}[31mb\u{9b}c\r\n\td"),
             "a\u{fffd}[31mb\u{fffd}c\u{fffd}\n\td"
         );
+        for c in ('\0'..='\u{200}').filter(|c| c.is_control() && !"\n\t".contains(*c)) {
+            assert_eq!(clean(&format!("a{c}b")), "a\u{fffd}b", "{c:?}");
+        }
+        // Others stay as they are, those too that begin like one.
+        for text in ["a\tb\n", "°²", "é🦀"] {
+            assert_eq!(clean(text), text);
+        }
     }
 }

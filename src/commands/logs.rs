@@ -1,5 +1,7 @@
 //! `logs`: what the containers of a cluster write.
 
+use std::collections::HashMap;
+use std::fmt::Write;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -90,50 +92,63 @@ async fn print(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
         all_containers: args.all,
     };
     let mut lines = open(&cluster, &name, &wanted).await?;
-    let mut colours = Colours::default();
-    while let Some(told) = lines.next().await? {
-        if let Some(text) = shown(args, &told, &mut colours) {
-            ui::data(&text)?;
+    let mut page = Page::new(args);
+    loop {
+        let more = lines.next(&mut |told| page.add(&told)).await;
+        page.write()?;
+        if !more? {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
-fn shown(args: &LogsArgs, told: &Told, colours: &mut Colours) -> Option<String> {
-    let text = ui::clean(&told.line.text);
-    if args.grep.as_ref().is_some_and(|grep| !grep.is_match(&text)) {
-        return None;
+/// Lines as they are shown, until they are written.
+struct Page<'a> {
+    args: &'a LogsArgs,
+    out: ui::Bulk,
+    text: String,
+    /// What stands before the lines of each container.
+    prefixes: HashMap<usize, String>,
+}
+
+impl<'a> Page<'a> {
+    fn new(args: &'a LogsArgs) -> Self {
+        Self {
+            args,
+            out: ui::Bulk::new(),
+            text: String::new(),
+            prefixes: HashMap::new(),
+        }
     }
-    let prefix = if args.no_prefix {
-        String::new()
-    } else {
-        let style = colours.of(&told.label);
-        format!("{style}{}{style:#} ", told.label)
-    };
-    let time = if args.timestamps {
-        format!("{:.6} ", told.line.at)
-    } else {
-        String::new()
-    };
-    Some(format!("{prefix}{time}{text}\n"))
+
+    fn add(&mut self, told: &Told<'_>) {
+        let text = ui::cleaned(told.line.text);
+        if self.args.grep.as_ref().is_some_and(|grep| !grep.is_match(&text)) {
+            return;
+        }
+        if !self.args.no_prefix {
+            // Colours in the order of first lines.
+            let colour = COLOURS[self.prefixes.len() % COLOURS.len()].on_default();
+            let style = if self.out.is_coloured() { colour } else { Style::new() };
+            let prefix = self.prefixes.entry(told.source);
+            let prefix = prefix.or_insert_with(|| format!("{style}{}{style:#} ", ui::clean(told.label)));
+            self.text.push_str(prefix);
+        }
+        if self.args.timestamps {
+            // Nothing goes wrong with a String.
+            let _ = write!(self.text, "{:.6} ", told.line.at);
+        }
+        self.text.push_str(&text);
+        self.text.push('\n');
+    }
+
+    fn write(&mut self) -> Result<()> {
+        self.out.write(&self.text)?;
+        self.text.clear();
+        Ok(())
+    }
 }
 
 fn expression(text: &str) -> Result<Regex, String> {
     Regex::new(text).map_err(|error| error.to_string())
-}
-
-/// Which colour each Pod has: in the order of their first lines.
-#[derive(Default)]
-struct Colours {
-    known: Vec<String>,
-}
-
-impl Colours {
-    fn of(&mut self, label: &str) -> Style {
-        let place = self.known.iter().position(|known| known == label).unwrap_or_else(|| {
-            self.known.push(label.to_owned());
-            self.known.len() - 1
-        });
-        COLOURS[place % COLOURS.len()].on_default()
-    }
 }

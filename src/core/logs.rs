@@ -1,35 +1,73 @@
 //! Lines of containers' logs: taken apart, known again after a reconnect, ordered by time.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// A line as the API server sends it with `timestamps=true`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
     /// When the container's runtime got it.
     pub at: Timestamp,
     /// The line itself, without its end.
-    pub text: String,
+    pub text: &'a str,
 }
 
-impl Line {
+/// Takes raw lines apart. Many lines of a log have the same second, and its date is read once.
+#[derive(Clone, Debug, Default)]
+pub struct Stamps {
+    /// Year to second as it was written last, and what that is; of UTC only.
+    second: Option<([u8; SECOND], i64)>,
+}
+
+/// Length of `2026-01-01T10:00:00`.
+const SECOND: usize = 19;
+
+impl Stamps {
     /// Takes a raw line apart. One without a timestamp, such as the kubelet's own words, has that of the line before.
     #[must_use]
-    pub fn parse(raw: &str, before: Option<Timestamp>) -> Self {
+    pub fn parse<'a>(&mut self, raw: &'a str, before: Option<Timestamp>) -> Line<'a> {
         let raw = raw.trim_end_matches(['\n', '\r']);
         let (stamp, text) = raw.split_once(' ').unwrap_or((raw, ""));
-        match stamp.parse() {
-            Ok(at) => Self {
-                at,
-                text: text.to_owned(),
-            },
-            Err(_) => Self {
+        match self.known(stamp.as_bytes()).or_else(|| self.read(stamp)) {
+            Some(at) => Line { at, text },
+            None => Line {
                 at: before.unwrap_or_default(),
-                text: raw.to_owned(),
+                text: raw,
             },
         }
+    }
+
+    /// A time within the second that was read last.
+    fn known(&self, stamp: &[u8]) -> Option<Timestamp> {
+        let (written, second) = self.second.as_ref()?;
+        let fraction = stamp.strip_prefix(written)?.strip_suffix(b"Z")?;
+        let Some(digits) = fraction.strip_prefix(b".") else {
+            return fraction.is_empty().then(|| Timestamp::from_second(*second).ok())?;
+        };
+        if digits.is_empty() || digits.len() > 9 {
+            return None;
+        }
+        let mut nanoseconds = 0;
+        for place in 0..9 {
+            let digit = digits.get(place).map_or(0, |digit| digit.wrapping_sub(b'0'));
+            if digit > 9 {
+                return None;
+            }
+            nanoseconds = nanoseconds * 10 + i32::from(digit);
+        }
+        Timestamp::new(*second, nanoseconds).ok()
+    }
+
+    fn read(&mut self, stamp: &str) -> Option<Timestamp> {
+        let at: Timestamp = stamp.parse().ok()?;
+        if let Some((written, b"Z" | [b'.', ..])) = stamp.as_bytes().split_first_chunk()
+            && stamp.ends_with('Z')
+            && at.as_second() >= 0
+        {
+            self.second = Some((*written, at.as_second()));
+        }
+        Some(at)
     }
 }
 
@@ -40,10 +78,10 @@ impl Line {
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     last: Option<Timestamp>,
-    /// Lines since the beginning of the last line's second.
-    seen: HashMap<(Timestamp, u64), u32>,
+    /// Digests of the lines since the beginning of the last line's second.
+    seen: Vec<u64>,
     /// Those of them that the present answer has not repeated yet.
-    repeated: HashMap<(Timestamp, u64), u32>,
+    repeated: HashMap<u64, u32>,
 }
 
 impl Place {
@@ -61,25 +99,29 @@ impl Place {
 
     /// A new answer begins, which may repeat lines.
     pub fn reconnect(&mut self) {
-        self.repeated.clone_from(&self.seen);
+        self.repeated.clear();
+        for line in &self.seen {
+            *self.repeated.entry(*line).or_default() += 1;
+        }
     }
 
     /// Whether the line is new.
-    pub fn admit(&mut self, line: &Line) -> bool {
-        let key = (line.at, digest(&line.text));
-        if let Some(left) = self.repeated.get_mut(&key).filter(|left| **left > 0) {
+    pub fn admit(&mut self, line: Line<'_>) -> bool {
+        let key = digest(line);
+        if !self.repeated.is_empty()
+            && let Some(left) = self.repeated.get_mut(&key).filter(|left| **left > 0)
+        {
             *left -= 1;
             return false;
         }
-        let from = self.since();
-        if from.is_none_or(|from| line.at >= from) {
+        if self.last.is_none_or(|last| line.at > last) {
             if self.last.is_none_or(|last| second(line.at) > second(last)) {
                 self.seen.clear();
                 self.repeated.clear();
             }
-            self.last = self.last.max(Some(line.at));
+            self.last = Some(line.at);
         }
-        *self.seen.entry(key).or_default() += 1;
+        self.seen.push(key);
         true
     }
 }
@@ -88,10 +130,20 @@ fn second(at: Timestamp) -> Timestamp {
     at - SignedDuration::from_nanos(at.subsec_nanosecond().into())
 }
 
-fn digest(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+/// What a line is known by. Nobody gains by lines that look alike here but a line that is not shown after a connection
+/// broke off, so it has to be fast and no more.
+fn digest(line: Line<'_>) -> u64 {
+    // Knuth's multiplier of linear congruential generators; the rotation brings high bits back to where they count.
+    let mix = |digest: u64, word: u64| (digest.rotate_left(29) ^ word).wrapping_mul(6_364_136_223_846_793_005);
+    let (words, rest) = line.text.as_bytes().as_chunks();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let at = line.at.as_second().cast_unsigned();
+    let at = mix(at, u64::from(line.at.subsec_nanosecond().unsigned_abs()));
+    let text = words
+        .iter()
+        .fold(at, |digest, word| mix(digest, u64::from_le_bytes(*word)));
+    mix(mix(text, u64::from_le_bytes(last)), line.text.len() as u64)
 }
 
 /// A short name of a Pod for the beginning of lines: its role and what tells it from others.
@@ -108,8 +160,8 @@ pub fn label(role: &str, pod: &str, container: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    fn line(raw: &str) -> Line {
-        Line::parse(raw, None)
+    fn line(raw: &str) -> Line<'_> {
+        Stamps::default().parse(raw, None)
     }
 
     #[test]
@@ -119,8 +171,40 @@ mod tests {
         assert_eq!(found.text, " at a.B(C.java)");
         assert_eq!(line("2026-01-01T10:00:00Z").text, "");
         let before = Some(found.at);
-        let odd = Line::parse("unable to retrieve container logs for containerd://1", before);
+        let odd = Stamps::default().parse("unable to retrieve container logs for containerd://1", before);
         assert_eq!((odd.at, odd.text.starts_with("unable to")), (found.at, true));
+    }
+
+    #[test]
+    fn times_of_one_second_are_read_as_any_other() {
+        let mut stamps = Stamps::default();
+        for fraction in ["", ".5", ".000000001", ".123456789", ".1234567890", ".", ".5x", ".5é"] {
+            for zone in ["Z", "+02:00", "z", ""] {
+                let raw = format!("2026-01-01T10:00:00{fraction}{zone} x");
+                // The first is read as a whole, and the date is known then.
+                assert_eq!(stamps.parse(&raw, None), line(&raw), "{raw}");
+                assert_eq!(stamps.second.map(|(_, second)| second), Some(1_767_261_600), "{raw}");
+            }
+        }
+        let next = "2026-01-01T10:00:01.5Z x";
+        assert_eq!(stamps.parse(next, None), line(next));
+        assert_eq!(stamps.second.map(|(_, second)| second), Some(1_767_261_601));
+    }
+
+    #[test]
+    fn lines_differ_by_each_of_their_parts() {
+        let lines = [
+            "2026-01-01T10:00:00.1Z a",
+            "2026-01-01T10:00:00.2Z a",
+            "2026-01-01T10:00:01.1Z a",
+            "2026-01-01T10:00:00.1Z b",
+            "2026-01-01T10:00:00.1Z a\0",
+            "2026-01-01T10:00:00.1Z aaaaaaaab",
+            "2026-01-01T10:00:00.1Z aaaaaaaac",
+            "2026-01-01T10:00:00.1Z baaaaaaab",
+        ];
+        let digests: std::collections::BTreeSet<u64> = lines.iter().map(|raw| digest(line(raw))).collect();
+        assert_eq!(digests.len(), lines.len());
     }
 
     /// Each list is one answer; what is admitted in all must be every line once.
@@ -131,8 +215,8 @@ mod tests {
             place.reconnect();
             for raw in *answer {
                 let line = line(raw);
-                if place.admit(&line) {
-                    lines.push(line.text);
+                if place.admit(line) {
+                    lines.push(line.text.to_owned());
                 }
             }
         }
@@ -187,7 +271,7 @@ mod tests {
         let mut place = Place::default();
         for at in 0..1000 {
             let at = Timestamp::from_second(at).unwrap();
-            assert!(place.admit(&Line { at, text: "x".into() }));
+            assert!(place.admit(Line { at, text: "x" }));
         }
         assert_eq!(place.seen.len(), 1);
     }

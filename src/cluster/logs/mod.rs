@@ -2,7 +2,9 @@
 //!
 //! Each container has a reader of its own; what they read is never gathered as a whole.
 
+mod batch;
 mod interleave;
+mod lines;
 mod reader;
 
 use std::collections::BTreeSet;
@@ -19,6 +21,7 @@ use tokio::task::JoinSet;
 
 pub use interleave::Interleaved;
 
+use self::batch::Batch;
 use super::api::Cluster;
 use super::resource::{JOBS, PODS, Target, encode};
 use crate::core::diagnosis::Role;
@@ -26,8 +29,8 @@ use crate::core::logs::{Line, label};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::error::{Error, Kind, Result};
 
-/// Lines that a reader may be ahead of what is printed.
-const AHEAD: usize = 256;
+/// Batches of lines that a reader may be ahead of what is printed.
+const AHEAD: usize = 8;
 
 /// Which logs.
 #[derive(Clone, Debug, Default)]
@@ -47,23 +50,19 @@ pub struct Wanted {
 }
 
 /// A line and where it comes from.
-#[derive(Debug)]
-pub struct Told {
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// Number of the container: each has its own.
+    pub source: usize,
     /// Short name of the container.
-    pub label: std::rc::Rc<str>,
+    pub label: &'a str,
     /// The line.
-    pub line: Line,
-}
-
-/// What readers send, with the time at which it came.
-struct Sent {
-    line: Line,
-    came: tokio::time::Instant,
+    pub line: Line<'a>,
 }
 
 struct Source {
     label: String,
-    lines: mpsc::Receiver<Sent>,
+    batches: mpsc::Receiver<Batch>,
 }
 
 #[derive(Deserialize)]
@@ -184,7 +183,7 @@ impl Readers {
             let Some(previous) = self.which_run(pod, container) else {
                 continue;
             };
-            let (send, lines) = mpsc::channel(AHEAD);
+            let (send, batches) = mpsc::channel(AHEAD);
             let restarts = restarts(pod, container);
             let reader = reader::Reader::new(
                 &self.cluster,
@@ -199,7 +198,7 @@ impl Readers {
             let shown = self.wanted.all_containers.then_some(container);
             self.fresh.push(Source {
                 label: label(role, pod_name, shown),
-                lines,
+                batches,
             });
         }
     }

@@ -2,23 +2,21 @@
 
 use std::time::Duration;
 
-use futures::{AsyncBufRead, AsyncBufReadExt};
 use http::Request;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc::Sender;
-use tokio::time::Instant;
 
 use super::super::api::Cluster;
 use super::super::resource::{PODS, Target, encode};
-use super::{Sent, Wanted};
+use super::Wanted;
+use super::batch::Batch;
+use super::lines::Lines;
 use crate::cluster::clock;
-use crate::core::logs::{Line, Place};
+use crate::core::logs::Place;
 use crate::error::Kind;
 use crate::ui;
 
-/// Longest line that is kept, in bytes.
-const MAX_LINE: usize = 1 << 20;
 /// First and longest wait before another attempt.
 const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// Attempts at a log that is not followed.
@@ -26,7 +24,7 @@ const ATTEMPTS: u32 = 5;
 
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// The server said that there is no more.
     Whole,
     /// The connection broke off, or was never made.
@@ -74,7 +72,7 @@ impl Reader {
         }
     }
 
-    pub(super) async fn run(mut self, send: Sender<Sent>) {
+    pub(super) async fn run(mut self, send: Sender<Batch>) {
         if self.wanted.follow {
             self.follow(&send).await;
             return;
@@ -88,7 +86,7 @@ impl Reader {
         ui::warn(&format!("the log of Pod {} broke off and is not whole", self.pod));
     }
 
-    async fn follow(&mut self, send: &Sender<Sent>) {
+    async fn follow(&mut self, send: &Sender<Batch>) {
         let mut wait = WAITS.0;
         loop {
             let before = self.place.last();
@@ -164,7 +162,7 @@ impl Reader {
     }
 
     /// Reads one answer.
-    async fn read(&mut self, previous: bool, follow: bool, send: &Sender<Sent>) -> End {
+    async fn read(&mut self, previous: bool, follow: bool, send: &Sender<Batch>) -> End {
         let target = Target::object("get", PODS, self.cluster.namespace(), &self.pod).subresource("log");
         let uri = format!("{}?{}", target.path(), self.query(previous, follow));
         let Ok(request) = Request::get(uri).body(Vec::new()) else {
@@ -189,28 +187,15 @@ impl Reader {
                 return End::Broken;
             }
         };
-        let mut answer = std::pin::pin!(answer);
-        loop {
-            match next_line(&mut answer).await {
-                Ok(Some((raw, whole))) => {
-                    let line = Line::parse(&raw, self.place.last());
-                    // Half a line is read again; only a whole answer ends with one.
-                    if !whole && follow {
-                        return End::Broken;
-                    }
-                    if self.place.admit(&line) {
-                        let came = Instant::now();
-                        if send.send(Sent { line, came }).await.is_err() {
-                            return End::Unwanted;
-                        }
-                    }
-                }
-                Ok(None) => return End::Whole,
-                Err(error) => {
-                    tracing::debug!(%error, pod = self.pod, "the log broke off");
-                    return End::Broken;
-                }
-            }
+        let mut lines = Lines::new(&mut self.place);
+        let end = lines.read(std::pin::pin!(answer), follow, send).await;
+        // What came before a connection broke off counts as told.
+        match lines.send(send).await {
+            Err(end) => end,
+            Ok(()) => end.unwrap_or_else(|error| {
+                tracing::debug!(%error, pod = self.pod, "the log broke off");
+                End::Broken
+            }),
         }
     }
 
@@ -227,28 +212,4 @@ impl Reader {
             _ => End::Broken,
         }
     }
-}
-
-/// The next line, and whether it has its end; a longer one than [`MAX_LINE`] is cut.
-async fn next_line<R: AsyncBufRead + Unpin>(answer: &mut R) -> std::io::Result<Option<(String, bool)>> {
-    let mut bytes = Vec::new();
-    loop {
-        let read = answer.fill_buf().await?;
-        if read.is_empty() {
-            return Ok((!bytes.is_empty()).then(|| (text(&bytes), false)));
-        }
-        let end = read.iter().position(|byte| *byte == b'\n');
-        let upto = end.unwrap_or(read.len());
-        let room = MAX_LINE.saturating_sub(bytes.len()).min(upto);
-        bytes.extend_from_slice(&read[..room]);
-        let used = end.map_or(upto, |end| end + 1);
-        answer.consume_unpin(used);
-        if end.is_some() {
-            return Ok(Some((text(&bytes), true)));
-        }
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
