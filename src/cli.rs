@@ -1,16 +1,20 @@
 //! The command line as a whole: global flags, the commands, and the way from `main` to one of them.
 
+mod narrow;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use k8s_openapi::jiff::SignedDuration;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::narrow::Part;
 use crate::cluster::connect::ConnectionArgs;
 use crate::cluster::suggest;
 use crate::commands::preferences;
@@ -28,12 +32,12 @@ use crate::{commands, interruption, ui};
     version,
     propagate_version = true
 )]
-#[command(arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 forbidden, 5 timed out, 6 job failed, \
     7 unreachable, 8 conflict, 130 interrupted"
 )]
-pub struct Cli {
+struct Root {
     #[command(flatten)]
     connection: ConnectionArgs,
     /// Say more: requests (-v), and all that libraries say (-vv)
@@ -42,50 +46,84 @@ pub struct Cli {
     /// Words only: no colour, no spinner, no bars, nothing redrawn in place
     #[arg(long, global = true)]
     plain: bool,
-    #[command(subcommand)]
+}
+
+/// The whole command line.
+#[derive(Debug)]
+pub struct Cli {
+    root: Root,
     command: Command,
+}
+
+impl CommandFactory for Cli {
+    fn command() -> clap::Command {
+        with_commands(Root::command(), Command::augment_subcommands)
+    }
+
+    fn command_for_update() -> clap::Command {
+        with_commands(Root::command_for_update(), Command::augment_subcommands_for_update)
+    }
+}
+
+/// The global flags with commands, of which one has to be named.
+fn with_commands(root: clap::Command, augment: impl FnOnce(clap::Command) -> clap::Command) -> clap::Command {
+    augment(root).subcommand_required(true).arg_required_else_help(true)
+}
+
+impl FromArgMatches for Cli {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self {
+            root: Root::from_arg_matches(matches)?,
+            command: Command::from_arg_matches(matches)?,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.root.update_from_arg_matches(matches)?;
+        self.command.update_from_arg_matches(matches)
+    }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Create(Box<commands::create::CreateArgs>),
-    Run(Box<commands::run::RunArgs>),
+    Create(Part<commands::create::CreateArgs>),
+    Run(Part<commands::run::RunArgs>),
     #[command(visible_aliases = ["get", "ls"])]
-    List(commands::list::ListArgs),
-    Status(commands::status::StatusArgs),
-    Why(commands::why::WhyArgs),
-    Logs(commands::logs::LogsArgs),
-    Top(commands::top::TopArgs),
-    Doctor(commands::doctor::DoctorArgs),
-    Events(commands::events::EventsArgs),
-    Exceptions(commands::exceptions::ExceptionsArgs),
-    Config(commands::config::ConfigArgs),
-    Ui(commands::ui::UiArgs),
-    Wait(commands::wait::WaitArgs),
-    Upgrade(Box<commands::upgrade::UpgradeArgs>),
-    Rollback(commands::rollback::RollbackArgs),
-    Restart(commands::restart::RestartArgs),
-    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
-    Savepoint(Box<commands::savepoint::SavepointArgs>),
-    Checkpoint(commands::checkpoint::CheckpointArgs),
-    Stop(Box<commands::stop::StopArgs>),
-    Cancel(commands::cancel::CancelArgs),
-    Suspend(Box<commands::suspend::SuspendArgs>),
-    Resume(Box<commands::resume::PlainResumeArgs>),
-    Scale(commands::scale::ScaleArgs),
-    Delete(Box<commands::delete::DeleteArgs>),
-    Prune(commands::prune::PruneArgs),
-    Image(commands::image::ImageArgs),
-    Edit(Box<commands::edit::EditArgs>),
-    Set(Box<commands::set::SetArgs>),
-    History(commands::history::HistoryArgs),
-    Diff(Box<commands::diff::DiffArgs>),
-    Export(commands::export::ExportArgs),
-    Adopt(Box<commands::adopt::AdoptArgs>),
-    Clone(Box<commands::clone::CloneArgs>),
-    Manifests(commands::manifests::ManifestsArgs),
-    Completion(commands::completion::CompletionArgs),
-    Version(commands::version::VersionArgs),
+    List(Part<commands::list::ListArgs>),
+    Status(Part<commands::status::StatusArgs>),
+    Why(Part<commands::why::WhyArgs>),
+    Logs(Part<commands::logs::LogsArgs>),
+    Top(Part<commands::top::TopArgs>),
+    Doctor(Part<commands::doctor::DoctorArgs>),
+    Events(Part<commands::events::EventsArgs>),
+    Exceptions(Part<commands::exceptions::ExceptionsArgs>),
+    Config(Part<commands::config::ConfigArgs>),
+    Ui(Part<commands::ui::UiArgs>),
+    Wait(Part<commands::wait::WaitArgs>),
+    Upgrade(Part<commands::upgrade::UpgradeArgs>),
+    Rollback(Part<commands::rollback::RollbackArgs>),
+    Restart(Part<commands::restart::RestartArgs>),
+    SavepointResume(Part<commands::savepoint_resume::ResumeArgs>),
+    Savepoint(Part<commands::savepoint::SavepointArgs>),
+    Checkpoint(Part<commands::checkpoint::CheckpointArgs>),
+    Stop(Part<commands::stop::StopArgs>),
+    Cancel(Part<commands::cancel::CancelArgs>),
+    Suspend(Part<commands::suspend::SuspendArgs>),
+    Resume(Part<commands::resume::PlainResumeArgs>),
+    Scale(Part<commands::scale::ScaleArgs>),
+    Delete(Part<commands::delete::DeleteArgs>),
+    Prune(Part<commands::prune::PruneArgs>),
+    Image(Part<commands::image::ImageArgs>),
+    Edit(Part<commands::edit::EditArgs>),
+    Set(Part<commands::set::SetArgs>),
+    History(Part<commands::history::HistoryArgs>),
+    Diff(Part<commands::diff::DiffArgs>),
+    Export(Part<commands::export::ExportArgs>),
+    Adopt(Part<commands::adopt::AdoptArgs>),
+    Clone(Part<commands::clone::CloneArgs>),
+    Manifests(Part<commands::manifests::ManifestsArgs>),
+    Completion(Part<commands::completion::CompletionArgs>),
+    Version(Part<commands::version::VersionArgs>),
 }
 
 impl Command {
@@ -133,10 +171,10 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    if cli.plain {
+    if cli.root.plain {
         ui::be_plain();
     }
-    trace(cli.verbose);
+    trace(cli.root.verbose);
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -165,25 +203,47 @@ fn end(outcome: Result<()>) -> ExitCode {
 /// Reads the command line: once as it is, for where the command works, and once more over what the configuration file
 /// says for there.
 fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
-    let told = |e: clap::Error| {
-        // Clap prints help and version to stdout with success, and the rest to stderr as usage.
-        let _ = e.print();
-        ExitCode::from(if e.use_stderr() { Kind::Usage.exit_code() } else { 0 })
-    };
-    let cli = Cli::try_parse_from(argv).map_err(told)?;
+    let cli = parse(argv, |command| command)?;
     if !cli.command.takes_defaults() {
         return Ok(cli);
     }
-    let Some(effective) = preferences::effective(&cli.connection).map_err(|error| end(Err(error)))? else {
-        return Ok(cli);
+    let effective = preferences::effective(&cli.root.connection).map_err(|error| end(Err(error)))?;
+    match effective {
+        Some(effective) => parse(argv, |command| preferences::with_defaults(command, &effective)),
+        None => Ok(cli),
+    }
+}
+
+fn parse(argv: &[OsString], dress: impl Fn(clap::Command) -> clap::Command) -> Result<Cli, ExitCode> {
+    let attempt = |command: clap::Command| {
+        let mut command = dress(command);
+        let matches = command.try_get_matches_from_mut(argv)?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     };
-    let matches = preferences::with_defaults(Cli::command(), &effective).try_get_matches_from(argv);
-    Cli::from_arg_matches(&matches.map_err(told)?).map_err(told)
+    let outcome = narrow::command(argv).map(attempt);
+    match outcome {
+        Some(Ok(cli)) => Ok(cli),
+        Some(Err(help)) if is_asked_for(&help) => Err(told(&help)),
+        // What is wrong is told in view of all commands.
+        _ => attempt(Cli::command()).map_err(|error| told(&error)),
+    }
+}
+
+/// Whether it is help or a version, and no error.
+fn is_asked_for(said: &clap::Error) -> bool {
+    matches!(said.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+}
+
+/// Prints what clap has to say, and gives the exit code.
+fn told(said: &clap::Error) -> ExitCode {
+    // Help and version go to stdout with success, and the rest to stderr as usage.
+    let _ = said.print();
+    ExitCode::from(if said.use_stderr() { Kind::Usage.exit_code() } else { 0 })
 }
 
 /// Runs the command; where a cluster does not exist, tells one with a name like it.
 async fn run_and_suggest(cli: Cli) -> Result<()> {
-    let connection = cli.connection.clone();
+    let connection = cli.root.connection.clone();
     match Box::pin(run(cli)).await {
         Err(error) if error.absent.is_some() => Err(suggest::nearest_cluster(&connection, error).await),
         other => other,
@@ -191,40 +251,40 @@ async fn run_and_suggest(cli: Cli) -> Result<()> {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    let connection = cli.connection;
+    let connection = cli.root.connection;
     match cli.command {
-        Command::Edit(args) => Box::pin(commands::edit::run(&connection, *args)).await,
-        Command::Set(args) => Box::pin(commands::set::run(&connection, *args)).await,
-        Command::History(args) => commands::history::run(&connection, args).await,
-        Command::Diff(args) => Box::pin(commands::diff::run(&connection, *args)).await,
-        Command::Export(args) => commands::export::run(&connection, args).await,
-        Command::Adopt(args) => Box::pin(commands::adopt::run(&connection, *args)).await,
-        Command::Clone(args) => Box::pin(commands::clone::run(&connection, *args)).await,
-        Command::Run(args) => Box::pin(commands::run::run(&connection, *args)).await,
+        Command::Edit(args) => Box::pin(commands::edit::run(&connection, args.whole())).await,
+        Command::Set(args) => Box::pin(commands::set::run(&connection, args.whole())).await,
+        Command::History(args) => commands::history::run(&connection, args.whole()).await,
+        Command::Diff(args) => Box::pin(commands::diff::run(&connection, args.whole())).await,
+        Command::Export(args) => commands::export::run(&connection, args.whole()).await,
+        Command::Adopt(args) => Box::pin(commands::adopt::run(&connection, args.whole())).await,
+        Command::Clone(args) => Box::pin(commands::clone::run(&connection, args.whole())).await,
+        Command::Run(args) => Box::pin(commands::run::run(&connection, args.whole())).await,
         Command::Events(args) => Box::pin(commands::events::run(&connection, &args)).await,
-        Command::Exceptions(args) => commands::exceptions::run(&connection, args).await,
-        Command::Config(args) => commands::config::run(&connection, args).await,
-        Command::Ui(args) => commands::ui::run(&connection, args).await,
-        Command::Wait(args) => commands::wait::run(&connection, args).await,
-        Command::Cancel(args) => commands::cancel::run(&connection, args).await,
-        Command::Resume(args) => Box::pin(commands::resume::run(&connection, *args)).await,
-        Command::Savepoint(args) => commands::savepoint::run(&connection, *args).await,
-        Command::Stop(args) => commands::stop::run(&connection, *args).await,
-        Command::Suspend(args) => commands::suspend::run(&connection, *args).await,
-        Command::Checkpoint(args) => commands::checkpoint::run(&connection, args).await,
-        Command::Scale(args) => Box::pin(commands::scale::run(&connection, args)).await,
-        Command::Prune(args) => commands::prune::run(&connection, args).await,
-        Command::Delete(args) => commands::delete::run(&connection, *args).await,
-        Command::Create(args) => Box::pin(commands::create::run(&connection, *args)).await,
-        Command::Image(args) => commands::image::run(args).await,
+        Command::Exceptions(args) => commands::exceptions::run(&connection, args.whole()).await,
+        Command::Config(args) => commands::config::run(&connection, args.whole()).await,
+        Command::Ui(args) => commands::ui::run(&connection, args.whole()).await,
+        Command::Wait(args) => commands::wait::run(&connection, args.whole()).await,
+        Command::Cancel(args) => commands::cancel::run(&connection, args.whole()).await,
+        Command::Resume(args) => Box::pin(commands::resume::run(&connection, args.whole())).await,
+        Command::Savepoint(args) => commands::savepoint::run(&connection, args.whole()).await,
+        Command::Stop(args) => commands::stop::run(&connection, args.whole()).await,
+        Command::Suspend(args) => commands::suspend::run(&connection, args.whole()).await,
+        Command::Checkpoint(args) => commands::checkpoint::run(&connection, args.whole()).await,
+        Command::Scale(args) => Box::pin(commands::scale::run(&connection, args.whole())).await,
+        Command::Prune(args) => commands::prune::run(&connection, args.whole()).await,
+        Command::Delete(args) => commands::delete::run(&connection, args.whole()).await,
+        Command::Create(args) => Box::pin(commands::create::run(&connection, args.whole())).await,
+        Command::Image(args) => commands::image::run(args.whole()).await,
         Command::Manifests(args) => commands::manifests::run(&args),
-        Command::Upgrade(args) => Box::pin(commands::upgrade::run(&connection, *args)).await,
-        Command::Rollback(args) => Box::pin(commands::rollback::run(&connection, args)).await,
-        Command::Restart(args) => Box::pin(commands::restart::run(&connection, args)).await,
+        Command::Upgrade(args) => Box::pin(commands::upgrade::run(&connection, args.whole())).await,
+        Command::Rollback(args) => Box::pin(commands::rollback::run(&connection, args.whole())).await,
+        Command::Restart(args) => Box::pin(commands::restart::run(&connection, args.whole())).await,
         Command::Completion(args) => commands::completion::run(&args, &Cli::command()),
         Command::Version(args) => commands::version::run(&connection, &args).await,
-        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
-        Command::List(args) => Box::pin(commands::list::run(&connection, args)).await,
+        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, args.whole())).await,
+        Command::List(args) => Box::pin(commands::list::run(&connection, args.whole())).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(&connection, &args)).await,
         Command::Top(args) => Box::pin(commands::top::run(&connection, &args)).await,
         Command::Logs(args) => commands::logs::run(&connection, &args).await,

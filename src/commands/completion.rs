@@ -151,7 +151,7 @@ pub fn answer(argv: &[OsString], command: fn() -> Command) -> Option<Result<()>>
 fn answer_kubectl(words: &[OsString], command: Command) -> Result<()> {
     // Without any word there is nothing to complete, but kubectl always gives the one under the cursor.
     let current = words.last().cloned().unwrap_or_default().to_string_lossy().into_owned();
-    let typed = Typed::of(&command, words);
+    let typed = Typed::of(&built(&command), words);
     let name = OsString::from(command.get_name());
     let mut command = with_live_values(command, &typed);
     let line: Vec<OsString> = std::iter::once(name).chain(words.iter().cloned()).collect();
@@ -197,6 +197,13 @@ fn answer_kubectl(words: &[OsString], command: Command) -> Result<()> {
     ui::data(&format!("{text}:{directive}\n"))
 }
 
+/// With the global flags in each command.
+fn built(command: &Command) -> Command {
+    let mut built = command.clone();
+    built.build();
+    built
+}
+
 fn answer_shell(shell: &str, argv: &[OsString], command: Command) -> Result<()> {
     let shell: &dyn EnvCompleter = match Path::new(shell).file_stem().and_then(OsStr::to_str) {
         Some("bash") => &Bash,
@@ -206,7 +213,7 @@ fn answer_shell(shell: &str, argv: &[OsString], command: Command) -> Result<()> 
         _ => return Err(Error::new(Kind::Usage, "")),
     };
     let words: Vec<OsString> = argv.iter().skip_while(|word| *word != "--").skip(1).cloned().collect();
-    let typed = Typed::of(&command, words.get(1..).unwrap_or_default());
+    let typed = Typed::of(&built(&command), words.get(1..).unwrap_or_default());
     let mut command = with_live_values(command, &typed);
     let mut text = Vec::new();
     let folder = std::env::current_dir().ok();

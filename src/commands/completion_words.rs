@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// What was typed, as far as it tells what can come.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Typed {
+pub struct Typed {
     /// Values of positional arguments, of all commands.
     positionals: Vec<String>,
     /// Values of `--jar`.
@@ -30,14 +30,14 @@ pub(super) struct Typed {
 }
 
 impl Typed {
-    /// Reads the words before the last one, which is under the cursor. What is wrong in them is passed over.
-    pub(super) fn of(command: &Command, words: &[OsString]) -> Self {
-        let mut built = command.clone();
-        built.build();
+    /// Reads the words before the last one, which is under the cursor. What is wrong in them is passed over. The command
+    /// is one that was built.
+    #[must_use]
+    pub fn of(built: &Command, words: &[OsString]) -> Self {
         let connection = ConnectionArgs::augment_args(Command::new("connection"));
         let mut line = vec!["connection".to_owned()];
         let (mut positionals, mut jars) = (Vec::new(), Vec::new());
-        let mut current = &built;
+        let mut current = built;
         let mut words = words[..words.len().saturating_sub(1)]
             .iter()
             .map(|word| word.to_string_lossy());
@@ -77,7 +77,7 @@ impl Typed {
 }
 
 /// The flag that a word is, and the value that it has in itself.
-fn flag<'a>(command: &'a Command, word: &str) -> Option<(&'a Arg, Option<String>)> {
+pub(crate) fn flag<'a>(command: &'a Command, word: &str) -> Option<(&'a Arg, Option<String>)> {
     if let Some(long) = word.strip_prefix("--") {
         let (name, value) = match long.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
@@ -101,8 +101,8 @@ fn flag<'a>(command: &'a Command, word: &str) -> Option<(&'a Arg, Option<String>
 }
 
 /// Whether the next word is the flag's value.
-fn takes_word(arg: &Arg) -> bool {
-    arg.get_action().takes_values() && arg.get_num_args().is_some_and(|count| count.min_values() > 0)
+pub(crate) fn takes_word(arg: &Arg) -> bool {
+    arg.get_action().takes_values() && arg.get_num_args().is_none_or(|count| count.min_values() > 0)
 }
 
 /// Where live values come from.

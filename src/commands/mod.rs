@@ -9,7 +9,7 @@ pub mod checkpoint;
 pub mod clone;
 pub mod completion;
 mod completion_classes;
-mod completion_words;
+pub mod completion_words;
 pub mod config;
 mod config_file;
 pub mod create;
