@@ -2,8 +2,14 @@
 //!
 //! The targets of cargo-fuzz call these, and so does tests/cli/fuzz.rs, for a moment with every run of the tests.
 
+use std::ffi::OsString;
+use std::sync::LazyLock;
+
+use clap::CommandFactory;
 use kube::config::Kubeconfig;
+use kubectl_flink::cli::Cli;
 use kubectl_flink::cluster::connect::{ConnectionArgs, configure};
+use kubectl_flink::commands::completion_words::Typed;
 use kubectl_flink::core::arguments::split_seed;
 use kubectl_flink::core::diagnosis::{JobsOverview, Overview, last_line, root_cause, tells_of_job};
 use kubectl_flink::core::flink_rest::Errors;
@@ -129,9 +135,16 @@ pub fn log(data: &[u8]) {
     }
 }
 
-/// Quantities, names, and the arguments of the variables of Flink's templates.
+/// Quantities, names, the arguments of the variables of Flink's templates, and the words that kubectl wants completed.
 pub fn words(data: &[u8]) {
+    static COMMAND: LazyLock<clap::Command> = LazyLock::new(|| {
+        let mut command = Cli::command();
+        command.build();
+        command
+    });
     let Ok(text) = std::str::from_utf8(data) else { return };
+    let typed: Vec<OsString> = text.split([' ', '\n']).map(OsString::from).collect();
+    let _ = Typed::of(&COMMAND, &typed);
     let _ = (ClusterName::new(text), split_seed(text), quantity::cpu(text));
     for memory in [quantity::memory_flink(text), quantity::memory_kubernetes(text)]
         .into_iter()
