@@ -2,9 +2,11 @@
 
 #![cfg(unix)]
 
+use std::time::Duration;
+
 use serde_json::{Value, json as tree};
 
-use crate::change::{FLINK, HISTORY, ID, made, reads, runs};
+use crate::change::{FLINK, HISTORY, ID, completed, made, reads, runs};
 use crate::sandbox::Sandbox;
 use crate::server::{get, json, post, put, text};
 
@@ -52,4 +54,34 @@ fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
         let body: Value = serde_json::from_slice(&requests[asked].body).unwrap();
         assert_eq!(savepoints[0]["triggerId"], body["triggerId"], "{outcome}");
     }
+}
+
+/// A JobManager whose job has ended tells the path once, and goes.
+#[test]
+fn an_interruption_waits_for_a_path_that_is_on_its_way() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(&tree!([])));
+    runs(server);
+    let written = json(&tree!({"metadata": {"resourceVersion": "6"}}));
+    server.expect(put(HISTORY)).often().answer(written);
+    server
+        .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
+        .answer(text(202, "{}"));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .answer(json(&completed()).after(Duration::from_millis(700)));
+    // The size is nice to have.
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
+        .often()
+        .answer(json(&tree!({})));
+    let outcome = sandbox.run_and_interrupt(&["stop", "demo"], "");
+    assert_eq!(outcome.code, Some(130), "{outcome}");
+    let requests = server.requests();
+    let last = requests.iter().rev().find(|request| request.method == "PUT").unwrap();
+    let history: Value = serde_json::from_slice(&last.body).unwrap();
+    let savepoints: Value = serde_json::from_str(history["data"]["savepoints"].as_str().unwrap()).unwrap();
+    assert_eq!(savepoints[0]["progress"], "completed", "{outcome}");
+    assert_eq!(savepoints[0]["path"], completed()["operation"]["location"], "{outcome}");
 }

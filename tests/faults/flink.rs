@@ -27,6 +27,8 @@ pub struct Flink {
     pub upper: u64,
     triggers: BTreeMap<String, Trigger>,
     last: Instant,
+    /// Whether its job has ended long ago: it tells what nobody has read, and goes at once.
+    lingers: bool,
     /// When the job finishes by itself.
     end: Option<Instant>,
 }
@@ -68,18 +70,22 @@ impl Flink {
             upper: tasks,
             triggers: BTreeMap::new(),
             last: Instant::now(),
+            lingers: false,
             end: batch.then(|| Instant::now() + BATCH),
         }
     }
 
     /// Whether the JobManager ends: its job has, and every result was read. Else it would linger for five minutes.
     pub fn ends(&self) -> bool {
-        self.state != "RUNNING" && self.last.elapsed() > GOING && self.triggers.values().all(|trigger| trigger.read)
+        let goes = self.lingers || self.last.elapsed() > GOING;
+        self.state != "RUNNING" && goes && self.triggers.values().all(|trigger| trigger.read)
     }
 
-    /// The time in which nobody asked does not count: a slow machine must not end what lives on for seconds.
+    /// Whoever comes next comes much later, which matters where a result waits to be read. Else the time in which nobody
+    /// asked does not count: a slow machine must not end what lives on for seconds.
     pub fn wake(&mut self) {
         self.last = Instant::now();
+        self.lingers = self.triggers.values().any(|trigger| trigger.stop && !trigger.read);
     }
 
     pub fn knows(&self, trigger: &str) -> bool {
