@@ -66,8 +66,8 @@ pub struct Error {
     pub hints: Vec<String>,
     /// Name of a cluster that does not exist, where that is what failed: then one with a name like it is looked for.
     pub absent: Option<String>,
-    /// Whether the request may have been carried out all the same: its answer was not understood.
-    pub garbled: bool,
+    /// Whether the request may have been carried out all the same: its answer was not understood, or did not come.
+    pub unanswered: bool,
 }
 
 impl Error {
@@ -78,7 +78,7 @@ impl Error {
             message: message.into(),
             hints: Vec::new(),
             absent: None,
-            garbled: false,
+            unanswered: false,
         }
     }
 

@@ -23,6 +23,7 @@ use super::fault::Whereabouts;
 use super::flink::access::Access;
 pub use super::kubeconfig::configure;
 use super::kubeconfig::{check_context, configuration, read_kubeconfig};
+use super::lines::ShortLines;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -237,9 +238,15 @@ fn build(mut config: Config) -> kube::Result<Client> {
     )
 }
 
-/// Whether the answer has no end that is known: a watch, a log. Everything else is held in memory, and has a limit.
-fn streams(uri: &http::Uri) -> bool {
-    uri.path().ends_with("/log") || uri.query().is_some_and(|query| query.contains("watch=true"))
+/// What bounds an answer that is held in memory: of a watch each line is, of a log nothing, of everything else all of it.
+fn bound<B: hyper::body::Body>(uri: &http::Uri, body: B) -> Either<Either<B, ShortLines<B>>, Limited<B>> {
+    if uri.path().ends_with("/log") {
+        Either::Left(Either::Left(body))
+    } else if uri.query().is_some_and(|query| query.contains("watch=true")) {
+        Either::Left(Either::Right(ShortLines::new(body, MAX_ANSWER)))
+    } else {
+        Either::Right(Limited::new(body, MAX_ANSWER))
+    }
 }
 
 fn assemble<C>(config: &Config, auth: Option<AuthLayer>, connector: C) -> kube::Result<Client>
@@ -258,20 +265,14 @@ where
         .map_err(BoxError::from)
         .service(hyper);
     let limited = tower::service_fn(move |request: Request<Body>| {
-        let streams = streams(request.uri());
+        let uri = request.uri().clone();
         // Through the proxy it is Flink that answers.
         let its_own = !request.uri().path().contains("/proxy/");
         service.clone().oneshot(request).map_ok(move |answer| {
             if its_own {
                 clock::observe(answer.headers());
             }
-            answer.map(|body| {
-                if streams {
-                    Either::Left(body)
-                } else {
-                    Either::Right(Limited::new(body, MAX_ANSWER))
-                }
-            })
+            answer.map(|body| bound(&uri, body))
         })
     });
     Ok(ClientBuilder::new(limited, config.default_namespace.clone()).build())

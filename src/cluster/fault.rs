@@ -85,8 +85,25 @@ pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8
             format!("{at} cannot {} {target} now: {said}", target.verb),
         )
         .hint("try again in a while: every command can be repeated"),
+        // Its own requests to etcd got no answer, so that nobody knows what became of ours.
+        StatusCode::INTERNAL_SERVER_ERROR if of_etcd(&said) => Error::new(
+            Kind::Unreachable,
+            format!("{at} could not {} {target}: {said}", target.verb),
+        )
+        .hint("try again in a while: every command can be repeated"),
         _ => Error::failure(format!("{at} could not {} {target}: {said} ({code})", target.verb)),
     }
+}
+
+/// Whether the API server speaks of its connection to etcd. Source: etcd's `api/v3/v3rpc/rpctypes` and gRPC's codes.
+fn of_etcd(said: &str) -> bool {
+    [
+        "etcdserver: ",
+        "rpc error: code = Unavailable",
+        "context deadline exceeded",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
 }
 
 fn forbidden(target: &Target, said: &str) -> Error {
@@ -151,9 +168,13 @@ pub fn of_transport(target: &Target, at: &Whereabouts, error: &(dyn std::error::
 /// No answer in time.
 #[must_use]
 pub fn timed_out(target: &Target, at: &Whereabouts, seconds: f64) -> Error {
-    Error::new(
+    let error = Error::new(
         Kind::TimedOut,
         format!("{at} did not {} {target} within {seconds} s", target.verb),
-    )
+    );
+    Error {
+        unanswered: true,
+        ..error
+    }
     .hint("--request-timeout sets the limit of one request, 0 takes it away")
 }

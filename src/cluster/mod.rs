@@ -16,6 +16,7 @@ pub mod flink_metrics;
 pub mod holder;
 mod kubeconfig;
 pub mod ledger;
+mod lines;
 pub mod live;
 pub mod lock;
 pub mod logs;

@@ -7,10 +7,12 @@ use super::change::{ChangeArgs, change};
 use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::lock;
 use crate::core::flink_deployment;
 use crate::core::layer::Layer;
 use crate::core::names::ClusterName;
 use crate::core::spec::Spec;
+use crate::core::transaction::Kind;
 use crate::error::{Error, Result};
 use crate::render::{self, Format};
 use crate::ui;
@@ -37,7 +39,12 @@ pub async fn run(connection: &ConnectionArgs, args: EditArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::known(&cluster, &name).await?;
+    let mut standing = Standing::known(&cluster, &name).await?;
+    // In the midst of a change there is no version to edit, and what is written would be refused.
+    match lock::unattended(&mut standing.ledger, &name, args.change.take_over).await? {
+        Some(journal) if journal.kind != Kind::Scale => return Err(lock::unfinished(&name, &journal)),
+        _ => {}
+    }
     let present = Wanted::changed(&standing, Layer::default(), None)?.layer;
     let file = scratch(&name)?;
     let Some(edited) = edit(&file, &name, &present)? else {

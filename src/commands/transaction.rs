@@ -352,10 +352,11 @@ impl Drive {
         // What keeps this process from asking tells nothing of the version, and would keep it from going back as well.
         let unknown = match journal.step {
             Step::Waiting => !matches!(error.kind, Fault::JobFailed | Fault::TimedOut),
-            // Where the answer was garbled the new version may run, and going back would lose what it has done.
+            // Where there was no answer that is understood the new version may run, and going back would lose what it has
+            // done.
             _ => {
                 let kinds = [Fault::Unreachable, Fault::Unauthorized, Fault::Interrupted];
-                error.garbled || kinds.contains(&error.kind)
+                error.unanswered || kinds.contains(&error.kind)
             }
         };
         if unknown || matches!(journal.step, Step::RollingBack | Step::Returning) {

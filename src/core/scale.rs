@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 
 /// Reply of `GET /jobs/:id`, as far as a change of parallelism needs it. Source: Flink's `JobDetailsInfo`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
 pub struct Job {
     /// State of the job.
     pub state: String,

@@ -211,3 +211,19 @@ fn an_editor_that_saves_nonsense_gets_it_back_with_the_reason() {
     let failed = editor("false").run(&["edit", "demo"]);
     assert_eq!(failed.code, Some(1), "{failed}");
 }
+
+/// What an interrupted change left behind is neither of both versions: nobody writes into an editor what is refused then.
+#[cfg(unix)]
+#[test]
+fn nothing_is_edited_in_the_midst_of_a_change() {
+    let sandbox = Sandbox::new().variable("KUBE_EDITOR", "touch edited");
+    let mut demo = made(&tree!([]));
+    let journal = tree!({"version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z",
+        "step": "stopping", "ending": {"by": "nothing"}, "oldRevision": 1, "newRevision": 2, "backRevision": 3});
+    demo.history["data"]["journal"] = tree!(journal.to_string());
+    reads(&sandbox.server, &demo);
+    let outcome = sandbox.run(&["edit", "demo"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("upgrade demo --continue"), "{outcome}");
+    assert!(outcome.stderr.contains("upgrade demo --abort"), "{outcome}");
+}

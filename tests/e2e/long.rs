@@ -196,13 +196,21 @@ fn names_do_not_resolve_for_a_while() {
     place.begin(&["--", "--rate", "50"]);
     let before = place.count("demo");
     // A cluster that runs needs no names; one that starts finds its JobManager when there are some again.
+    let late = create_arguments("late", &["--timeout=5m", "--", "--rate", "50"]);
+    let late: Vec<&str> = late.iter().map(String::as_str).collect();
     let names = restart("coredns", 30);
+    let created = place.start(&late);
     place.flink(&["savepoint", "demo"]).ok();
+    soon("late is made", || place.exists("job/late-master").then_some(()));
+    let why = place.flink(&["why", "late"]);
+    assert!(matches!(why.code, Some(0 | 6)), "{why}");
     place.flink(&["upgrade", "demo", "--env", "A=1", "--timeout=5m"]).ok();
     names.end().ok();
+    place.note(created.end()).ok();
+    place.counted("late", 1);
     place.went_on("demo", before);
     place.is_whole(before);
-    place.flink(&["delete", "demo", "--yes"]).ok();
+    place.flink(&["delete", "demo", "late", "--yes"]).ok();
 }
 
 #[test]

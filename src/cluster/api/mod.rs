@@ -318,7 +318,11 @@ impl Cluster {
             "{} gave an answer to {} {target} that is not understood: {error}",
             self.at, target.verb
         ));
-        Error { garbled: true, ..error }.hint(fault::NO_SERVER)
+        Error {
+            unanswered: true,
+            ..error
+        }
+        .hint(fault::NO_SERVER)
     }
 
     fn succeeded(&self, target: &Target, answer: Answer) -> Result<Answer> {

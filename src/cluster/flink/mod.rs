@@ -5,6 +5,8 @@ pub mod forward;
 mod proxy;
 pub mod ui;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -29,6 +31,9 @@ pub use crate::core::flink_rest::operation::{OperationStatus, SavepointStatus};
 const REST_PORT: u16 = 8081;
 /// Longest answer of Flink that is read. The details of a job with thousands of tasks have a few megabytes.
 const MAX_ANSWER: usize = 32 << 20;
+/// Times that an answer which nobody gives again is asked for, and the pause between them.
+const TRIES: u32 = 3;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 /// The REST interface of one cluster's JobManager.
 #[derive(Clone)]
@@ -194,11 +199,22 @@ impl Flink {
         self.post(&format!("jobs/{job_id}/{path}"), &body).await
     }
 
-    /// `GET /jobs/:id/savepoints/:trigger`.
+    /// `GET /jobs/:id/savepoints/:trigger`. The JobManager of a job that was stopped ends soon after its answer: one that
+    /// did not arrive as it was sent is asked for again at once.
     pub async fn savepoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<SavepointStatus>> {
         let path = format!("jobs/{job_id}/savepoints/{trigger_id}");
-        let reply: Reply<OperationReply> = self.get(&path).await?;
-        Ok(reply.map(OperationReply::savepoint))
+        let mut asked = 1;
+        loop {
+            let reply: Result<Reply<OperationReply>> = self.get(&path).await;
+            match reply {
+                Err(error) if asked < TRIES && matches!(error.kind, Kind::Unreachable | Kind::Failure) => {
+                    tracing::debug!(%error, "the savepoint is asked for again");
+                    tokio::time::sleep(BETWEEN_TRIES).await;
+                    asked += 1;
+                }
+                reply => return Ok(reply?.map(OperationReply::savepoint)),
+            }
+        }
     }
 
     /// `GET /jobs/:id/checkpoints/details/:checkpoint`.

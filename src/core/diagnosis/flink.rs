@@ -97,15 +97,17 @@ impl<'de> Deserialize<'de> for JobState {
 
 /// Reply of `GET /overview`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub struct Overview {
     /// Registered TaskManagers.
     pub taskmanagers: u32,
     /// Task slots of all registered TaskManagers.
     pub slots_total: u32,
     /// Task slots that no job holds.
+    #[serde(default)]
     pub slots_available: u32,
     /// Flink's version, such as `2.3.0`; empty when it was not said.
+    #[serde(default)]
     pub flink_version: String,
 }
 
