@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kubectl_flink::core::image::digest::Digest;
@@ -24,6 +25,36 @@ pub enum Fault {
     CutAnswer(usize),
 }
 
+/// What became of a request at the hands of a [`Meddler`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)]
+pub enum Met {
+    /// It goes its way.
+    Goes,
+    /// It is answered.
+    Answered,
+    /// Its connection is over.
+    Over,
+    /// So is the whole server.
+    Gone,
+}
+
+/// Stands between a server and whoever asks it.
+pub trait Meddler: Send + Sync {
+    /// Before the request of this number, counted from 1, is carried out.
+    fn before(&self, number: usize, writer: &mut TcpStream) -> io::Result<Met>;
+    /// After it, before its answer with this body is sent; `None`: the answer must not have one.
+    fn after(&self, number: usize, writer: &mut TcpStream, body: Option<&[u8]>) -> io::Result<Met>;
+}
+
+/// Whether a registry is at its end, what stands before it, and the requests it has had.
+#[derive(Default)]
+struct Door {
+    closed: AtomicBool,
+    meddler: Option<Arc<dyn Meddler>>,
+    count: AtomicUsize,
+}
+
 #[derive(Default)]
 struct State {
     blobs: HashMap<(String, String), Vec<u8>>,
@@ -37,10 +68,24 @@ struct State {
     number: usize,
 }
 
-/// The registry. It ends with the test's process.
+/// The registry.
 pub struct Registry {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+    door: Arc<Door>,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        close(&self.door, self.address);
+    }
+}
+
+fn close(door: &Door, address: SocketAddr) {
+    if !door.closed.swap(true, Ordering::SeqCst) {
+        // The listener ends when it hears this.
+        drop(TcpStream::connect(address));
+    }
 }
 
 struct Asked {
@@ -82,16 +127,47 @@ fn refused(status: u16, message: &str) -> Told {
 impl Registry {
     /// Starts on a free port.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let registry = Self {
-            address: listener.local_addr().unwrap(),
-            state: Arc::default(),
+        Self::over(
+            Arc::default(),
+            Door::default(),
+            TcpListener::bind("127.0.0.1:0").unwrap(),
+        )
+    }
+
+    /// The same with all that is here, behind this meddler: on a free port, or on this one as soon as nobody else is.
+    #[allow(dead_code)]
+    pub fn behind(&self, meddler: Arc<dyn Meddler>, port: u16) -> Self {
+        let door = Door {
+            meddler: Some(meddler),
+            ..Door::default()
         };
-        let state = Arc::clone(&registry.state);
+        let mut tries = 0;
+        let listener = loop {
+            match TcpListener::bind(("127.0.0.1", port)) {
+                Ok(listener) => break listener,
+                Err(e) => assert!(tries < 500, "port {port}: {e}"),
+            }
+            tries += 1;
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        Self::over(Arc::clone(&self.state), door, listener)
+    }
+
+    fn over(state: Arc<Mutex<State>>, door: Door, listener: TcpListener) -> Self {
+        let address = listener.local_addr().unwrap();
+        let door = Arc::new(door);
+        let registry = Self {
+            address,
+            state: Arc::clone(&state),
+            door: Arc::clone(&door),
+        };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let state = Arc::clone(&state);
-                std::thread::spawn(move || drop(serve(stream, &state)));
+                if door.closed.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (state, door) = (Arc::clone(&state), Arc::clone(&door));
+                std::thread::spawn(move || drop(serve(stream, &state, &door, address)));
             }
         });
         registry
@@ -194,51 +270,65 @@ impl Registry {
             .cloned()
     }
 
+    /// Its port.
+    #[allow(dead_code)]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// How many requests came.
+    #[allow(dead_code)]
+    pub fn count(&self) -> usize {
+        self.door.count.load(Ordering::SeqCst)
+    }
+
     /// What was asked, as `METHOD /path?query`; the log is empty after.
     pub fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().log)
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
-    let mut writer = stream.try_clone()?;
-    let mut reader = BufReader::new(stream);
+/// What is asked, without its body, and for what as it was said; `None`: nothing any more.
+fn read_head(reader: &mut impl BufRead) -> io::Result<Option<(Asked, String)>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace().map(ToOwned::to_owned);
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let mut asked = Asked {
+        method,
+        path: path.to_owned(),
+        query: pairs
+            .map(|(name, value)| (name.to_owned(), value.replace("%3A", ":")))
+            .collect(),
+        headers: HashMap::new(),
+        body: Vec::new(),
+    };
     loop {
         let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let mut words = line.split_whitespace();
-        let (method, address) = (
-            words.next().unwrap_or_default().to_owned(),
-            words.next().unwrap_or_default().to_owned(),
-        );
-        let (path, query) = address.split_once('?').unwrap_or((&address, ""));
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let mut asked = Asked {
-            method,
-            path: path.to_owned(),
-            query: pairs
-                .map(|(name, value)| (name.to_owned(), value.replace("%3A", ":")))
-                .collect(),
-            headers: HashMap::new(),
-            body: Vec::new(),
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            return Ok(Some((asked, target)));
         };
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(':') else {
-                break;
-            };
-            asked.headers.insert(name.to_lowercase(), value.trim().to_owned());
-        }
+        asked.headers.insert(name.to_lowercase(), value.trim().to_owned());
+    }
+}
+
+fn serve(stream: TcpStream, state: &Mutex<State>, door: &Door, address: SocketAddr) -> io::Result<()> {
+    let mut writer = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    while let Some((mut asked, target)) = read_head(&mut reader)? {
+        let path = asked.path.clone();
         let fault = {
             let mut state = state.lock().unwrap();
             let range = asked
                 .headers
                 .get("content-range")
                 .map_or(String::new(), |range| format!(" [{range}]"));
-            state.log.push(format!("{} {address}{range}", asked.method));
+            state.log.push(format!("{} {target}{range}", asked.method));
             let open = state
                 .faults
                 .iter_mut()
@@ -256,13 +346,28 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         if let Some(Fault::CutRequest(after)) = fault {
             let mut part = vec![0; after.min(length)];
             reader.read_exact(&mut part)?;
-            if let Some(upload) = state.lock().unwrap().uploads.get_mut(path) {
+            if let Some(upload) = state.lock().unwrap().uploads.get_mut(&path) {
                 upload.extend(part);
             }
-            return writer.shutdown(std::net::Shutdown::Both);
+            return writer.shutdown(Shutdown::Both);
         }
         asked.body = vec![0; length];
         reader.read_exact(&mut asked.body)?;
+        if door.closed.load(Ordering::SeqCst) {
+            return writer.shutdown(Shutdown::Both);
+        }
+        let number = door.count.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(meddler) = &door.meddler {
+            match meddler.before(number, &mut writer)? {
+                Met::Goes => {}
+                Met::Answered => continue,
+                Met::Over => return writer.shutdown(Shutdown::Both),
+                Met::Gone => {
+                    close(door, address);
+                    return writer.shutdown(Shutdown::Both);
+                }
+            }
+        }
         let answer = match &fault {
             Some(Fault::Status(status, headers, message)) => {
                 let mut answer = refused(*status, message);
@@ -284,13 +389,21 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         } else {
             answer.body.as_slice()
         };
+        if let Some(meddler) = &door.meddler {
+            match meddler.after(number, &mut writer, (asked.method != "HEAD").then_some(body))? {
+                Met::Goes => {}
+                Met::Answered => continue,
+                Met::Over | Met::Gone => return writer.shutdown(Shutdown::Both),
+            }
+        }
         writer.write_all(format!("{head}\r\n").as_bytes())?;
         if let Some(Fault::CutAnswer(after)) = fault {
             writer.write_all(&body[..after.min(body.len())])?;
-            return writer.shutdown(std::net::Shutdown::Both);
+            return writer.shutdown(Shutdown::Both);
         }
         writer.write_all(body)?;
     }
+    Ok(())
 }
 
 impl State {

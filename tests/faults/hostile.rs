@@ -73,7 +73,11 @@ fn spread(tree: &mut Value, free: bool) {
 pub fn try_command(command: &Command, given: &World) -> (usize, Vec<String>) {
     let mut failures = Vec::new();
     let forms: &[&[&str]] = match command.arguments[0] {
-        "list" | "status" | "why" | "exceptions" | "config" | "history" | "events" => &[&[], &["-ojson"], &["-oyaml"]],
+        // It has no flags but those that are completed.
+        "__complete" => &[],
+        "list" | "status" | "why" | "exceptions" | "config" | "history" | "events" | "doctor" => {
+            &[&[], &["-ojson"], &["-oyaml"]]
+        }
         _ => &[&[]],
     };
     for form in forms {

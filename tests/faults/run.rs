@@ -2,18 +2,23 @@
 
 use std::io::Read;
 use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::server::{Fault, Plan, Server};
+use crate::fault::{Fault, Plan};
+use crate::server::Server;
 use crate::world::World;
 
 /// The longest run, on a machine that has other things to do.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Where the server does not come back, some commands wait for it on purpose. The test presses Ctrl-C then.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What `edit` does to a spec.
+const EDITOR: &str = "sed -i 's/flink:2.3.0$/flink:2.3.0-java17/'";
 
 pub struct Run {
     pub stdout: String,
@@ -28,10 +33,14 @@ pub fn run(world: &Arc<Mutex<World>>, arguments: &[&str], at: usize, fault: Opti
     let plan = Plan {
         at,
         fault,
-        escapes: false,
-        victim: Mutex::default(),
+        ..Plan::default()
     };
     with_plan(world, arguments, plan)
+}
+
+/// The same with the fault at another server than the API server, whose plan this is.
+pub fn run_beside(world: &Arc<Mutex<World>>, arguments: &[&str], plan: &Arc<Plan>) -> Run {
+    with_plans(world, arguments, &Arc::default(), plan)
 }
 
 /// The same, with all texts that come from a cluster poisoned, and with all requests traced.
@@ -45,9 +54,14 @@ pub fn run_poisoned(world: &Arc<Mutex<World>>, arguments: &[&str]) -> Run {
 }
 
 fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
-    let fault = plan.fault;
     let plan = Arc::new(plan);
-    let server = Server::start(world, &plan);
+    with_plans(world, arguments, &plan, &plan)
+}
+
+/// `meets` is the plan whose fault the program meets, `plan` that of the API server.
+fn with_plans(world: &Arc<Mutex<World>>, arguments: &[&str], plan: &Arc<Plan>, meets: &Arc<Plan>) -> Run {
+    let fault = meets.fault;
+    let server = Server::start(world, plan);
     let home = TempDir::new().unwrap();
     let kubeconfig = home.path().join("config");
     let text = format!(
@@ -61,8 +75,10 @@ fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
         .args(arguments)
         .env_clear()
         .env("HOME", home.path())
+        .env("TMPDIR", home.path())
         .env("KUBECONFIG", &kubeconfig)
-        .env("KUBECTL_FLINK_NO_IMAGE_CHECK", "1");
+        .env("KUBECTL_FLINK_NO_IMAGE_CHECK", "1")
+        .env("KUBE_EDITOR", EDITOR);
     command
         .current_dir(home.path())
         .stdin(Stdio::null())
@@ -82,7 +98,7 @@ fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
     let stdout = read(Box::new(child.stdout.take().unwrap()));
     let stderr = read(Box::new(child.stderr.take().unwrap()));
     let child = Arc::new(Mutex::new(child));
-    *plan.victim.lock().unwrap() = Some(Arc::clone(&child));
+    *meets.victim.lock().unwrap() = Some(Arc::clone(&child));
     let begun = Instant::now();
     let limit = if fault == Some(Fault::Gone) { PATIENCE } else { LIMIT };
     let mut interrupted = false;
@@ -96,6 +112,10 @@ fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
         }
         std::thread::sleep(Duration::from_millis(10));
     };
+    if meets.drowned.load(Ordering::SeqCst) {
+        let text = "it reads without a limit".to_owned();
+        world.lock().unwrap().violations.push(text);
+    }
     Run {
         stdout: stdout.join().unwrap(),
         stderr: stderr.join().unwrap(),

@@ -1,81 +1,19 @@
-//! The connection between the program and the world, and what goes wrong on it.
+//! The connection between the program and the world.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::call::Request;
+use crate::fault::Plan;
 use crate::hostile;
+use crate::registry::{Meddler, Met};
 use crate::reply::{Reply, Watch};
 use crate::world::World;
-
-/// What goes wrong with one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// From this request on nobody listens any more.
-    Gone,
-    /// The connection is closed before the request is carried out.
-    CutBefore,
-    /// It is carried out, and the connection closed before the answer.
-    CutAfter,
-    /// It is carried out, and the answer does not come.
-    Silence,
-    /// It is refused with this status.
-    Status(u16),
-    /// It is carried out, and the connection closed in the middle of the answer.
-    Truncate,
-    /// It is carried out, and the answer is no JSON.
-    Garbage,
-    /// It is carried out, and the answer is nested deeper than any stack.
-    Nested,
-    /// It is carried out, and the answer is not UTF-8.
-    Utf8,
-    /// It is carried out, and the answer does not end.
-    Flood,
-    /// The program is killed before the request is carried out.
-    KillBefore,
-    /// The program is killed after it.
-    KillAfter,
-}
-
-/// All but the flood, which takes seconds.
-pub const FAULTS: [Fault; 17] = [
-    Fault::CutAfter,
-    Fault::KillAfter,
-    Fault::Gone,
-    Fault::Silence,
-    Fault::Status(500),
-    Fault::Garbage,
-    Fault::CutBefore,
-    Fault::Status(503),
-    Fault::KillBefore,
-    Fault::Truncate,
-    Fault::Status(409),
-    Fault::Status(429),
-    Fault::Status(504),
-    Fault::Status(502),
-    Fault::Status(401),
-    Fault::Nested,
-    Fault::Utf8,
-];
-
-/// Which request the fault meets, counted from 1, and the program that it may kill.
-#[derive(Default)]
-pub struct Plan {
-    pub at: usize,
-    pub fault: Option<Fault>,
-    /// Whether all texts in answers have terminal escape sequences.
-    pub escapes: bool,
-    pub victim: Mutex<Option<Arc<Mutex<Child>>>>,
-}
-
-/// Chunks of 64 KiB after which a program that still reads counts as one without a limit.
-const FLOOD: usize = 3200;
 
 pub struct Server {
     address: SocketAddr,
@@ -162,94 +100,32 @@ impl Shared {
         while let Some(request) = Request::read(&mut reader)? {
             let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
             self.requests.lock().unwrap().push(request.to_string());
-            let fault = self.plan.fault.filter(|_| number == self.plan.at);
-            match fault {
-                Some(Fault::Gone) => {
+            match self.plan.before(number, &mut writer)? {
+                Met::Goes => {}
+                Met::Answered => continue,
+                Met::Over => return writer.shutdown(Shutdown::Both),
+                Met::Gone => {
                     self.close(address);
                     return Ok(());
                 }
-                Some(Fault::CutBefore) => return writer.shutdown(Shutdown::Both),
-                Some(Fault::KillBefore) => return self.kill(),
-                Some(Fault::Status(code)) => {
-                    refuse(&mut writer, code)?;
-                    continue;
-                }
-                _ => {}
             }
             let mut reply = self.world.lock().unwrap().answer(&request);
             if self.plan.escapes {
                 hostile::poison(&mut reply);
             }
-            match fault {
-                Some(Fault::CutAfter) => return writer.shutdown(Shutdown::Both),
-                Some(Fault::KillAfter) => return self.kill(),
-                Some(Fault::Silence) => {
-                    // Ends when the program gives up.
-                    let _ = reader.read(&mut [0]);
-                    return Ok(());
-                }
-                Some(Fault::Garbage) => {
-                    send(
-                        &mut writer,
-                        200,
-                        "text/html",
-                        b"<html><body>captive portal</body></html>",
-                        usize::MAX,
-                    )?;
-                    continue;
-                }
-                Some(Fault::Nested) => {
-                    let text = format!("{{\"metadata\":{}", "[".repeat(200_000));
-                    send(&mut writer, 200, "application/json", text.as_bytes(), usize::MAX)?;
-                    continue;
-                }
-                Some(Fault::Utf8) => {
-                    let text = b"{\"kind\": \"Status\", \"metadata\": {\"name\": \"\xff\xfe\"}}";
-                    send(&mut writer, 200, "application/json", text, usize::MAX)?;
-                    continue;
-                }
-                Some(Fault::Flood) => return self.flood(&mut writer),
-                Some(Fault::Truncate) => {
-                    let body = match &reply {
-                        Reply::Whole(_, body) => body,
-                        Reply::Watch(_) => "{\"type\":\"ADDED\",\"object\":{\"kind\":",
-                    };
-                    send(&mut writer, 200, "application/json", body.as_bytes(), body.len() / 2)?;
-                    return writer.shutdown(Shutdown::Both);
-                }
-                _ => {}
+            let body = match &reply {
+                Reply::Whole(_, body) => body,
+                Reply::Watch(_) => "{\"type\":\"ADDED\",\"object\":{\"kind\":",
+            };
+            match self.plan.after(number, &mut writer, Some(body.as_bytes()))? {
+                Met::Goes => {}
+                Met::Answered => continue,
+                Met::Over | Met::Gone => return writer.shutdown(Shutdown::Both),
             }
             match reply {
                 Reply::Whole(code, body) => send(&mut writer, code, "application/json", body.as_bytes(), usize::MAX)?,
                 Reply::Watch(watch) => return self.watch(&mut writer, &watch),
             }
-        }
-        Ok(())
-    }
-
-    /// A string that goes on until the program has had enough.
-    fn flood(&self, writer: &mut TcpStream) -> io::Result<()> {
-        writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")?;
-        let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
-        write!(writer, "e\r\n{{\"metadata\": \"\r\n")?;
-        for _ in 0..FLOOD {
-            writer.write_all(chunk.as_bytes())?;
-        }
-        self.world
-            .lock()
-            .unwrap()
-            .violations
-            .push("it reads without a limit".to_owned());
-        Ok(())
-    }
-
-    fn kill(&self) -> io::Result<()> {
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(10) {
-            if let Some(child) = &*self.plan.victim.lock().unwrap() {
-                return child.lock().unwrap().kill();
-            }
-            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
@@ -278,7 +154,7 @@ impl Shared {
     }
 }
 
-fn send(writer: &mut TcpStream, code: u16, kind: &str, body: &[u8], most: usize) -> io::Result<()> {
+pub fn send(writer: &mut TcpStream, code: u16, kind: &str, body: &[u8], most: usize) -> io::Result<()> {
     let head = format!(
         "HTTP/1.1 {code} Answer\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
         body.len()
@@ -286,24 +162,4 @@ fn send(writer: &mut TcpStream, code: u16, kind: &str, body: &[u8], most: usize)
     writer.write_all(head.as_bytes())?;
     writer.write_all(&body[..body.len().min(most)])?;
     writer.flush()
-}
-
-fn refuse(writer: &mut TcpStream, code: u16) -> io::Result<()> {
-    let reason = match code {
-        401 => "Unauthorized",
-        409 => "Conflict",
-        429 => "TooManyRequests",
-        503 => "ServiceUnavailable",
-        504 => "Timeout",
-        _ => "InternalError",
-    };
-    let Reply::Whole(_, body) = Reply::fault(code, reason, "a fault of the test") else {
-        return Ok(());
-    };
-    let wait = if code == 429 { "retry-after: 1\r\n" } else { "" };
-    let head = format!(
-        "HTTP/1.1 {code} Fault\r\ncontent-type: application/json\r\n{wait}content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    writer.write_all(head.as_bytes())
 }
