@@ -96,7 +96,7 @@ pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8
 }
 
 /// Whether the API server speaks of its connection to etcd. Source: etcd's `api/v3/v3rpc/rpctypes` and gRPC's codes.
-fn of_etcd(said: &str) -> bool {
+pub(super) fn of_etcd(said: &str) -> bool {
     [
         "etcdserver: ",
         "rpc error: code = Unavailable",

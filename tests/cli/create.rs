@@ -459,8 +459,8 @@ fn a_server_that_is_too_busy() {
 #[test]
 fn a_server_with_an_internal_error() {
     snapshot!(refused(
-        status(500, "InternalError", "etcdserver: request timed out"),
-        1
+        status(500, "InternalError", "etcdserver: request timed out").header("retry-after", "0"),
+        5
     ));
 }
 

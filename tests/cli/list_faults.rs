@@ -271,9 +271,24 @@ fn unavailable() {
 #[test]
 fn internal_error() {
     snapshot!(with_jobs(
-        status(500, "InternalError", "etcdserver: leader changed"),
+        status(500, "InternalError", "runtime error: index out of range"),
         &[]
     ));
+}
+
+/// The API server has lost etcd for a moment: what passes is waited for.
+#[test]
+fn an_etcd_that_changes_its_leader() {
+    let sandbox = Sandbox::new();
+    let lost = status(500, "InternalError", "etcdserver: leader changed").header("retry-after", "0");
+    sandbox.server.expect(jobs()).times(2).answer(lost);
+    sandbox.server.expect(jobs()).answer(answer(&job_table(&[])));
+    sandbox
+        .server
+        .expect(deployments())
+        .answer(answer(&deployment_table(&[])));
+    let outcome = sandbox.run(&["list"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
 }
 
 #[test]

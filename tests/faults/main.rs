@@ -227,7 +227,6 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
     let Case { command, at, fault } = case;
     let world = Arc::new(Mutex::new(given.clone()));
     let first = run(&world, command.arguments, *at, Some(*fault));
-    world.lock().unwrap().flinks.values_mut().for_each(flink::Flink::wake);
     let mut again = run(&world, command.arguments, 0, None);
     if again.code == Some(8) && again.stderr.contains("`kubectl flink upgrade demo --continue`") {
         // What began is not what would begin now, and is gone on with as is told.

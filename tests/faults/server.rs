@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::call::Request;
 use crate::fault::Plan;
+use crate::flink::Flink;
 use crate::hostile;
 use crate::registry::{Meddler, Met};
 use crate::reply::{Reply, Watch};
@@ -57,6 +58,7 @@ impl Server {
             }
         });
         let shared = Arc::clone(&server.shared);
+        wake(world);
         std::thread::spawn(move || {
             while !shared.closed.load(Ordering::SeqCst) {
                 shared.world.lock().unwrap().tick();
@@ -100,6 +102,9 @@ impl Shared {
         while let Some(request) = Request::read(&mut reader)? {
             let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
             self.requests.lock().unwrap().push(request.to_string());
+            if number == 1 {
+                wake(&self.world);
+            }
             match self.plan.before(number, &mut writer)? {
                 Met::Goes => {}
                 Met::Answered => continue,
@@ -152,6 +157,11 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// What passes between two runs is the test's time, and not that of the world.
+fn wake(world: &Mutex<World>) {
+    world.lock().unwrap().flinks.values_mut().for_each(Flink::wake);
 }
 
 pub fn send(writer: &mut TcpStream, code: u16, kind: &str, body: &[u8], most: usize) -> io::Result<()> {

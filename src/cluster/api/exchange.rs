@@ -76,10 +76,11 @@ impl Cluster {
                 limit: MAX_ANSWER,
             };
             let answer = self.call_once(target, sent, sink).await?;
-            let busy = matches!(
-                answer.status,
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-            );
+            let busy = match answer.status {
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => true,
+                StatusCode::INTERNAL_SERVER_ERROR => fault::of_etcd(&String::from_utf8_lossy(&answer.body)),
+                _ => false,
+            };
             if !busy || attempt == ATTEMPTS {
                 return Ok(answer);
             }
