@@ -40,7 +40,7 @@ impl Version {
                 standing.name
             )));
         };
-        let wanted = Wanted::revision(revision)?;
+        let mut wanted = Wanted::revision(revision)?;
         let start = match side {
             Side::New => journal.start.clone(),
             Side::Old => match &journal.saved {
@@ -48,7 +48,6 @@ impl Version {
                 None => revision::layer(revision)?.from_savepoint,
             },
         };
-        let mut wanted = wanted;
         if side == Side::New {
             // What was said for this start alone.
             let said = revision::layer(revision)?;

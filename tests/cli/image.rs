@@ -5,8 +5,9 @@ use std::io::Write;
 use kubectl_flink::core::image::digest::Digest;
 use serde_json::{Value, json};
 
-use crate::image_look::{archive, job_image};
+use crate::image_look::job_image;
 use crate::image_place::{build, fails, jar, layers, place, whole, works};
+use crate::pack::archive;
 use crate::registry::{Fault, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Registry};
 
 #[test]

@@ -1,37 +1,19 @@
 //! `create` of an image that is only named: what its registry tells is told before anything is made, and nobody waits.
 
-use std::io::Write;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
 use crate::image_job::nodes;
 use crate::image_place::{jar, place, works};
+use crate::pack::{archive, gzip};
 use crate::registry::{Fault, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Registry};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{patch, post, status, text};
 
 const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
-
-/// A tar with one file.
-pub fn archive(path: &str, content: &[u8]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(content.len() as u64);
-    header.set_mode(0o644);
-    archive.append_data(&mut header, path, content).unwrap();
-    archive.into_inner().unwrap()
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 /// An image as one is built on the official ones: its history tells which layer is Flink, and what is above it.
 pub fn job_image(registry: &Registry, name: &str, tag: &str, layers: &[(&str, &[u8])]) {

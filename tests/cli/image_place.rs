@@ -1,12 +1,11 @@
 //! What tests of images have in common: a registry with a base, a jar, and what is asserted of what comes of them.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use kubectl_flink::core::image::digest::Digest;
 use serde_json::Value;
-use zip::write::SimpleFileOptions;
 
+use crate::pack;
 use crate::registry::Registry;
 use crate::sandbox::{Outcome, Sandbox};
 
@@ -14,20 +13,9 @@ pub const CLASS: &[u8] = &[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 61];
 
 /// A jar of the class `com.example.Job`, which its manifest names; `more` is in it as well.
 pub fn jar(sandbox: &Sandbox, name: &str, more: &[u8]) -> PathBuf {
-    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let files = [
-        ("META-INF/MANIFEST.MF", b"Main-Class: com.example.Job\n".as_slice()),
-        ("com/example/Job.class", CLASS),
-        ("com/example/WordCount.class", CLASS),
-        ("more", more),
-    ];
-    for (name, content) in files {
-        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-        writer.start_file(name, options).unwrap();
-        writer.write_all(content).unwrap();
-    }
+    let jar = pack::jar(CLASS, &[("com/example/WordCount.class", CLASS), ("more", more)]);
     let path = sandbox.file(name, "");
-    std::fs::write(&path, writer.finish().unwrap().into_inner()).unwrap();
+    std::fs::write(&path, jar).unwrap();
     path
 }
 

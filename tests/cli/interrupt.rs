@@ -9,6 +9,7 @@ use serde_json::{Value, json as tree};
 use crate::change::{FLINK, HISTORY, ID, completed, made, reads, runs};
 use crate::sandbox::Sandbox;
 use crate::server::{get, json, post, put, text};
+use crate::transaction::{body_of_last_put, entry};
 
 #[test]
 fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
@@ -50,7 +51,7 @@ fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
             .find(|request| request.path == HISTORY)
             .unwrap();
         let history: Value = serde_json::from_slice(&kept.body).unwrap();
-        let savepoints: Value = serde_json::from_str(history["data"]["savepoints"].as_str().unwrap()).unwrap();
+        let savepoints = entry(&history, "savepoints");
         let body: Value = serde_json::from_slice(&requests[asked].body).unwrap();
         assert_eq!(savepoints[0]["triggerId"], body["triggerId"], "{outcome}");
     }
@@ -78,10 +79,7 @@ fn an_interruption_waits_for_a_path_that_is_on_its_way() {
         .answer(json(&tree!({})));
     let outcome = sandbox.run_and_interrupt(&["stop", "demo"], "");
     assert_eq!(outcome.code, Some(130), "{outcome}");
-    let requests = server.requests();
-    let last = requests.iter().rev().find(|request| request.method == "PUT").unwrap();
-    let history: Value = serde_json::from_slice(&last.body).unwrap();
-    let savepoints: Value = serde_json::from_str(history["data"]["savepoints"].as_str().unwrap()).unwrap();
+    let savepoints = entry(&body_of_last_put(&sandbox), "savepoints");
     assert_eq!(savepoints[0]["progress"], "completed", "{outcome}");
     assert_eq!(savepoints[0]["path"], completed()["operation"]["location"], "{outcome}");
 }

@@ -41,6 +41,7 @@ mod list_faults;
 mod list_watch;
 mod live;
 mod objects;
+mod pack;
 mod plain;
 mod prune;
 mod purge;

@@ -151,13 +151,13 @@ fn comes_up(server: &Server, left: &Left) {
         ));
 }
 
-fn body_of_last_put(sandbox: &Sandbox) -> Value {
+pub fn body_of_last_put(sandbox: &Sandbox) -> Value {
     let requests = sandbox.server.requests();
     let last = requests.iter().rev().find(|request| request.method == "PUT").unwrap();
     serde_json::from_slice(&last.body).unwrap()
 }
 
-fn entry(history: &Value, key: &str) -> Value {
+pub fn entry(history: &Value, key: &str) -> Value {
     serde_json::from_str(history["data"][key].as_str().unwrap_or("null")).unwrap()
 }
 

@@ -2,20 +2,17 @@
 //! name, what is told of an image is true, and the repetition makes what a run without a fault makes.
 
 use std::cell::Cell;
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use kubectl_flink::core::image::digest::Digest;
 use tempfile::TempDir;
-use zip::write::SimpleFileOptions;
 
 use crate::fault::{FAULTS, Fault, Plan};
+use crate::pack::{archive, gzip, jar};
 use crate::registry::Registry;
 use crate::run::{Run, run_beside};
 use crate::world::World;
-use crate::{shown, side_by_side};
+use crate::{failed_case, shown, side_by_side};
 
 /// A command, and the requests to the registry that it makes without a fault. In its words `{registry}` is the registry's
 /// address and `{jar}` a jar.
@@ -34,6 +31,7 @@ enum Kind {
     Strict,
 }
 
+const CLASS: &[u8] = &[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 55];
 const BUILD: &[&str] = &[
     "image",
     "build",
@@ -92,14 +90,15 @@ impl Command {
 impl Scene {
     fn new(command: &'static Command) -> Self {
         let behind = Registry::start();
-        let layer = |name: &str| gzip(&archive(&format!("opt/flink/usrlib/{name}.jar"), &jar()));
+        let jar = jar(CLASS, &[("more", &vec![7; 100_000])]);
+        let layer = |name: &str| gzip(&archive(&format!("opt/flink/usrlib/{name}.jar"), &jar));
         behind.base("flink", "2.3.0", "amd64", &[layer("one"), layer("two")]);
         if command.registry == Kind::Strict {
             behind.no_mounts();
             behind.ask_for("Bearer");
         }
         let files = TempDir::new().unwrap();
-        std::fs::write(files.path().join("app.jar"), jar()).unwrap();
+        std::fs::write(files.path().join("app.jar"), &jar).unwrap();
         Self {
             command,
             behind,
@@ -250,43 +249,5 @@ fn try_case(command: &'static Command, at: usize, fault: Fault, plain: &str) -> 
             None => Ok(()),
         }
     };
-    judge().map_err(|text| {
-        format!(
-            "{} / request {at} / {fault:?}: {text}\n{}--- again\n{}",
-            command.name(),
-            shown(&first),
-            shown(&again)
-        )
-    })
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn archive(path: &str, content: &[u8]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(content.len() as u64);
-    header.set_mode(0o644);
-    archive.append_data(&mut header, path, content).unwrap();
-    archive.into_inner().unwrap()
-}
-
-/// A jar with one class, which its manifest names.
-fn jar() -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    let class: &[u8] = &[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 55];
-    for (name, content) in [
-        ("META-INF/MANIFEST.MF", &b"Main-Class: com.example.Job\n"[..]),
-        ("com/example/Job.class", class),
-        ("more", &vec![7; 100_000]),
-    ] {
-        writer.start_file(name, options).unwrap();
-        writer.write_all(content).unwrap();
-    }
-    writer.finish().unwrap().into_inner()
+    judge().map_err(|text| failed_case(&command.name(), at, fault, &text, [&first, &again]))
 }

@@ -28,6 +28,8 @@ mod fault;
 mod flink;
 mod hostile;
 mod images;
+#[path = "../cli/pack.rs"]
+mod pack;
 #[path = "../cli/registry.rs"]
 #[allow(dead_code)]
 mod registry;
@@ -257,14 +259,16 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
         deleted_only_what_was_shown(&world, command)?;
         beside(&world, given)
     };
-    judge().map_err(|text| {
-        format!(
-            "{} / request {at} / {fault:?}: {text}\n{}--- again\n{}",
-            command.name(),
-            shown(&first),
-            shown(&again)
-        )
-    })
+    judge().map_err(|text| failed_case(&command.name(), *at, *fault, &text, [&first, &again]))
+}
+
+/// What there is to see of a case that failed: the run that the fault met, and its repetition.
+fn failed_case(name: &str, at: usize, fault: Fault, text: &str, [first, again]: [&Run; 2]) -> String {
+    format!(
+        "{name} / request {at} / {fault:?}: {text}\n{}--- again\n{}",
+        shown(first),
+        shown(again)
+    )
 }
 
 /// Kubernetes ends by itself what was deleted, and a JobManager goes a moment after its job.

@@ -1,5 +1,6 @@
 //! What became of savepoints that were asked for.
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -183,8 +184,8 @@ async fn settle_one(
     loop {
         let settled = deferred(Box::pin(async {
             let path = match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await? {
-                Reply::Answer(SavepointStatus::InProgress) if patience == Patience::Wait => return Ok(None),
-                Reply::Answer(SavepointStatus::InProgress) | Reply::Away => return Ok(Some(None)),
+                Reply::Answer(SavepointStatus::InProgress) if patience == Patience::Wait => return Ok(Continue(())),
+                Reply::Answer(SavepointStatus::InProgress) | Reply::Away => return Ok(Break(None)),
                 Reply::Answer(SavepointStatus::StopFailed(path, cause)) => {
                     record::complete(ledger, not_stopped(savepoint.clone(), &cause), &path).await?;
                     path
@@ -195,12 +196,12 @@ async fn settle_one(
                 }
                 Reply::Answer(SavepointStatus::Failed(cause)) | Reply::Refused(_, cause) => {
                     record::failure(ledger, savepoint.clone(), &cause).await?;
-                    return Ok(Some(None));
+                    return Ok(Break(None));
                 }
             };
-            Result::Ok(Some(Some(path)))
+            Result::Ok(Break(Some(path)))
         }));
-        if let Some(path) = settled.await? {
+        if let Break(path) = settled.await? {
             if let Some(path) = &path {
                 note_size(flink, ledger, &savepoint, path).await;
             }
@@ -231,7 +232,8 @@ async fn size(flink: &Flink, job_id: &str, path: &str) -> Option<u64> {
     }
 }
 
-/// Writes down the size of a savepoint whose job goes on. What Flink tells of it may be some seconds old. That is nice to have, so nothing comes of a failure.
+/// Writes down the size of a savepoint whose job goes on. What Flink tells of it may be some seconds old. That is nice to
+/// have, so nothing comes of a failure.
 pub async fn add_size(flink: &Flink, ledger: &mut Ledger, path: &str) {
     let Some(mut savepoint) = ledger.history().savepoint_at(path).cloned() else {
         return;

@@ -65,31 +65,27 @@ pub(super) fn taskmanagers(observed: &Observed) -> (u32, u32) {
 ///
 /// Kubernetes' Deployment controller does so at once; it may be away, or the Deployment paused.
 pub(super) fn outdated_taskmanagers(observed: &Observed) -> Option<Note> {
-    let spec = observed.deployment.as_ref()?.spec.as_ref()?;
+    let deployment = observed.deployment.as_ref()?;
+    let spec = deployment.spec.as_ref()?;
     let revision = |meta: &ObjectMeta| meta.annotations.as_ref()?.get(REVISION).cloned();
     let wanted = spec.template.metadata.as_ref().and_then(revision);
     let outdated = observed
         .pods_of(Role::TaskManager)
         .filter(|pod| pods::has_started(pod) && !pods::has_ended(pod))
         .find(|pod| revision(&pod.metadata) != wanted)?;
-    let note = Note::new(format!(
-        "{} is of an older version, and Kubernetes has not replaced it yet",
-        pods::who(outdated, Role::TaskManager)
-    ));
-    let name = observed
-        .deployment
-        .as_ref()?
-        .metadata
-        .name
-        .as_deref()
-        .unwrap_or_default();
+    let name = deployment.metadata.name.as_deref().unwrap_or_default();
     let hint = if spec.paused == Some(true) {
         format!("the Deployment is paused: `kubectl rollout resume deployment/{name}` goes on with it")
     } else {
         format!("`kubectl rollout status deployment/{name}` tells what its controller waits for")
     };
-    let hints = vec![hint];
-    Some(Note { hints, ..note })
+    Some(Note {
+        text: format!(
+            "{} is of an older version, and Kubernetes has not replaced it yet",
+            pods::who(outdated, Role::TaskManager)
+        ),
+        hints: vec![hint],
+    })
 }
 
 fn job_name(observed: &Observed) -> &str {
