@@ -7,6 +7,8 @@ use crate::cluster::deploy;
 use crate::cluster::flink::Reply;
 use crate::cluster::savepoint::{self, Patience};
 use crate::core::diagnosis::{JobOverview, JobsOverview};
+use crate::core::history::{Progress, Savepoint};
+use crate::core::transaction::{Journal, Step};
 use crate::error::{Error, Kind, Result};
 
 /// What can become of the job's state.
@@ -40,16 +42,15 @@ impl Standing {
         if self.live.job.is_none() {
             return Ok(Situation::Ended);
         }
+        if let Some(left) = self.ledger.history().open_journal() {
+            self.release_left(left).await;
+        }
         // Asked even of an ended Job: Flink lingers until somebody reads the result of the savepoint that ended it.
         let reply = match self.flink.jobs().await {
             Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
             reply => reply?,
         };
-        let stops = self
-            .ledger
-            .history()
-            .open_savepoints()
-            .any(|open| !["savepoint", "clone"].contains(&open.reason.as_str()));
+        let stops = self.ledger.history().open_savepoints().any(Savepoint::ends_job);
         let settled = savepoint::settle(&self.flink, &mut self.ledger, patience).await?;
         if stops && settled.is_some() && self.job_end().is_none() && savepoint::ends(&self.flink).await? {
             return Ok(Situation::Ended);
@@ -65,6 +66,20 @@ impl Standing {
             Reply::Away if deploy::runs_none(&self.cluster, &self.name).await? => Situation::Ended,
             Reply::Away => Situation::Silent("it does not answer".to_owned()),
         })
+    }
+
+    /// Lets a JobManager go whose savepoint's path an interrupted command wrote down, and no more. `journal` is that
+    /// command's.
+    pub async fn release_left(&self, journal: &Journal) {
+        let before_the_end = matches!(journal.step, Step::Stopping | Step::Saved | Step::Replacing);
+        let savepoints = &self.ledger.history().savepoints;
+        if let Some(trigger_id) = journal.ending.trigger_id().filter(|_| before_the_end)
+            && savepoints
+                .iter()
+                .any(|known| known.trigger_id == trigger_id && known.progress == Progress::Completed)
+        {
+            savepoint::release(&self.flink, trigger_id).await;
+        }
     }
 
     /// The running job, for a `what` to be taken of it: a savepoint, a checkpoint.

@@ -86,6 +86,7 @@ async fn take(
         history.journal = Some(taken.clone());
     };
     let heartbeat = standing.ledger.enter(&holder, Some(journal), change).await?;
+    standing.release_left(journal).await;
     Drive::new(cluster, standing, how).finish(&heartbeat).await
 }
 

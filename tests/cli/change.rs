@@ -3,6 +3,7 @@
 use serde_json::{Value, json as tree};
 
 pub use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, Made, PODS, SERVICE, reads};
+use crate::demo::{latches, releases};
 use crate::objects::has_no_other_cluster;
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, cut, delete, get, json, patch, post, put, status, text};
@@ -90,6 +91,8 @@ fn the_trigger_is_written_down_before_flink_hears_of_it_and_the_path_before_anyt
     reads(server, &made(&tree!([])));
     runs(server);
     dry_runs(server);
+    latches(server);
+    releases(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")).body(tree!({"drain": false, "formatType": "CANONICAL"})))
         .answer(text(202, "{}"));
@@ -135,6 +138,8 @@ fn a_lost_answer_to_the_stop_is_looked_up_not_repeated() {
     reads(server, &made(&tree!([])));
     runs(server);
     dry_runs(server);
+    latches(server);
+    releases(server);
     server.expect(post(&format!("{FLINK}/jobs/{ID}/stop"))).answer(cut());
     // That Flink knows the trigger may be told with the result, and the result but once.
     server
@@ -207,6 +212,7 @@ fn an_interrupted_resume_is_settled_by_the_next_one() {
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{}", "1".repeat(32))))
         .answer(json(&completed()));
+    releases(server);
     statistics(server);
     dry_runs(server);
     comes_anew(server, 3);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json as tree};
 
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Server, get, json};
+use crate::server::{Answer, Call, Server, get, json, post, text};
 
 pub const SERVICE: &str = "/api/v1/namespaces/default/services/demo-master";
 pub const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
@@ -14,6 +14,30 @@ pub const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
 pub const PODS: &str = "/api/v1/namespaces/default/pods";
 pub const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
 pub const ID: &str = "00000000000000000000000000000001";
+
+/// The job that is not there, whose savepoint keeps a JobManager up until the path of its last one is written down.
+const NO_JOB: &str = "ffffffffffffffffffffffffffffffff";
+
+/// A stop sets its latch.
+pub fn latches(server: &Server) {
+    server
+        .expect(post(&format!("{FLINK}/jobs/{NO_JOB}/savepoints")))
+        .answer(text(202, "{}"));
+}
+
+/// The latch is opened, when what was to be written down is.
+pub fn releases(server: &Server) {
+    server.expect(release()).answer(released());
+}
+
+pub fn release() -> Call {
+    get(&format!("{FLINK}/jobs/{NO_JOB}/savepoints/*"))
+}
+
+pub fn released() -> Answer {
+    let failed = tree!({"class": "x", "stack-trace": "a.FlinkJobNotFoundException: Could not find Flink job"});
+    json(&tree!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause": failed}}))
+}
 
 /// The objects and the history that `create demo` leaves.
 pub struct Made {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json as tree};
 
 use crate::change::{FLINK, HISTORY, ID, comes_anew, completed, dry_runs, made, reads, resume, runs, statistics};
+use crate::demo::{latches, releases};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, get, json, patch, post, put, text};
 use crate::snapshot;
@@ -23,6 +24,8 @@ fn stands(server: &Server, state: &str, changed: bool) {
 
 /// A stop whose savepoint fails with `trace`.
 fn savepoint_fails(server: &Server, trace: &str) {
+    latches(server);
+    releases(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
         .answer(text(202, "{}"));
@@ -136,6 +139,8 @@ fn a_savepoint_is_asked_for_when_all_tasks_run_and_once_more_where_they_were_res
     let missing = "Checkpoint triggering task t (1/1) is not being executed at the moment. Aborting checkpoint. Failure reason: Not all required tasks are currently running.";
     savepoint_fails(server, &format!("a.CheckpointException: {missing}\n"));
     stands(server, "RUNNING", false);
+    latches(server);
+    releases(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
         .answer(text(202, "{}"));

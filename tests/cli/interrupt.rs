@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json as tree};
 
 use crate::change::{FLINK, HISTORY, ID, completed, made, reads, runs};
+use crate::demo::{latches, position, release, released};
 use crate::sandbox::Sandbox;
 use crate::server::{get, json, post, put, text};
 use crate::transaction::{body_of_last_put, entry};
@@ -21,6 +22,9 @@ fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
         let written = json(&tree!({"metadata": {"resourceVersion": "6"}}));
         server.expect(put(HISTORY)).answer(written.clone());
         server.expect(put(HISTORY)).often().answer(written);
+        if path == "stop" {
+            latches(server);
+        }
         server
             .expect(post(&format!("{FLINK}/jobs/{ID}/{path}")))
             .answer(text(202, "{}"));
@@ -57,7 +61,7 @@ fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
     }
 }
 
-/// A JobManager whose job has ended tells the path once, and goes.
+/// A JobManager whose job has ended is let go before the command ends: else it would fail five minutes later.
 #[test]
 fn an_interruption_waits_for_a_path_that_is_on_its_way() {
     let sandbox = Sandbox::new();
@@ -66,6 +70,9 @@ fn an_interruption_waits_for_a_path_that_is_on_its_way() {
     runs(server);
     let written = json(&tree!({"metadata": {"resourceVersion": "6"}}));
     server.expect(put(HISTORY)).often().answer(written);
+    latches(server);
+    // Not one that must have come before the signal is sent.
+    server.expect(release()).often().answer(released());
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
         .answer(text(202, "{}"));
@@ -82,4 +89,6 @@ fn an_interruption_waits_for_a_path_that_is_on_its_way() {
     let savepoints = entry(&body_of_last_put(&sandbox), "savepoints");
     assert_eq!(savepoints[0]["progress"], "completed", "{outcome}");
     assert_eq!(savepoints[0]["path"], completed()["operation"]["location"], "{outcome}");
+    let release = format!("GET {FLINK}/jobs/{}/savepoints/", "f".repeat(32));
+    position(&outcome, &release);
 }

@@ -3,7 +3,9 @@
 use serde_json::{Value, json as tree};
 
 use crate::call::Call;
-use crate::demo::{DEPLOYMENT, DEPLOYMENTS, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, made, position, revision};
+use crate::demo::{
+    DEPLOYMENT, DEPLOYMENTS, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, made, position, releases, revision,
+};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, delete, get, json, patch, post, put, text, watch};
 
@@ -174,6 +176,9 @@ fn whoever_is_killed_at_any_step_is_gone_on_with() {
             replaces(server, 2);
         }
         left.reads(server);
+        if step != "waiting" {
+            releases(server);
+        }
         if step == "stopping" {
             // It was asked for: its outcome is looked up, and nothing is asked again. A JobManager whose job has ended
             // tells it once, and goes.
@@ -216,8 +221,10 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;
         let mut left = left(step, &Value::Null);
-        if step == "rolling-back" {
-            left.journal["back"] = tree!(true);
+        match step {
+            "rolling-back" => left.journal["back"] = tree!(true),
+            "saved" | "replacing" => releases(server),
+            _ => {}
         }
         replaces(server, 3);
         // The old JobManager waits for the new version's TaskManagers, which may be too young to hear that they shall end.
@@ -274,6 +281,7 @@ fn taskmanagers_that_kubernetes_makes_of_the_old_version_do_not_meet_the_new_job
     let server = &sandbox.server;
     let mut left = left("saved", &Value::Null);
     left.revisions[1] = revision(2, "flink:2.3.1", 2);
+    releases(server);
     replaces(server, 2);
     let pod = |name: &str, phase: &str, grace: Option<u32>| {
         tree!({"metadata": {"name": name, "annotations": {"kubectl-flink/revision": "1"},
@@ -377,6 +385,7 @@ fn a_flink_that_is_away_for_a_moment_is_waited_for() {
         left.reads(server);
         away(server, &status);
         away(server, "jobs/overview");
+        releases(server);
         server
             .expect(get(&format!("{FLINK}/{status}")))
             .often()

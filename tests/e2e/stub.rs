@@ -129,6 +129,10 @@ fn jobs(name: &str) -> Value {
     json!({"jobs": [{"jid": ID, "name": name, "state": "RUNNING", "start-time": 1, "end-time": -1, "tasks": {"total": 2, "running": 2}}]})
 }
 
+fn overview(version: &str) -> Value {
+    json!({"taskmanagers": 1, "slots-total": 2, "slots-available": 0, "flink-version": version})
+}
+
 /// Everything well, but for what `other` answers.
 fn well(stub: &Stub, other: impl Fn(&str) -> Option<Answer> + Send + 'static) {
     stub.says(move |path| {
@@ -137,9 +141,7 @@ fn well(stub: &Stub, other: impl Fn(&str) -> Option<Answer> + Send + 'static) {
         }
         match path {
             "jobs/overview" => ok(&jobs("stub")),
-            "overview" => {
-                ok(&json!({"taskmanagers": 1, "slots-total": 2, "slots-available": 0, "flink-version": "2.3.0"}))
-            }
+            "overview" => ok(&overview("2.3.0")),
             _ => text(404, r#"{"errors":["Not found"]}"#),
         }
     });
@@ -264,7 +266,7 @@ fn a_flink_that_is_slow_broken_huge_or_hostile_does_no_harm() {
 
     // Flink 1.16 cannot take checkpoints on demand.
     well(&stub, |path| match path {
-        "overview" => Some(ok(&json!({"flink-version": "1.16.3"}))),
+        "overview" => Some(ok(&overview("1.16.3"))),
         path if path == format!("jobs/{ID}/checkpoints") => Some(text(405, r#"{"errors":["Method Not Allowed"]}"#)),
         _ => None,
     });

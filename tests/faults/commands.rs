@@ -137,7 +137,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["savepoint-resume", "demo", "-p", "2", "--no-wait"],
-        Polls { fixed: 15, most: 22 },
+        Polls { fixed: 16, most: 24 },
         Then::Runs,
     ),
     command(
@@ -167,13 +167,13 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["stop", "demo"],
-        Polls { fixed: 8, most: 16 },
+        Polls { fixed: 9, most: 18 },
         Then::Stopped,
     ),
     command(
         Given::Running,
         &["suspend", "demo"],
-        Polls { fixed: 9, most: 18 },
+        Polls { fixed: 10, most: 20 },
         Then::Suspended,
     ),
     command(
@@ -197,7 +197,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["delete", "demo", "--yes", "--savepoint"],
-        Polls { fixed: 11, most: 17 },
+        Polls { fixed: 12, most: 19 },
         Then::Deleted,
     ),
     command(
@@ -215,13 +215,13 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["upgrade", "demo", "--env", "A=2"],
-        Polls { fixed: 17, most: 40 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     command(
         Given::Running,
         &["restart", "demo"],
-        Polls { fixed: 17, most: 40 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     command(
@@ -239,13 +239,13 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["scale", "demo", "-p", "2"],
-        Polls { fixed: 17, most: 40 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     command(
         Given::Changed,
         &["rollback", "demo"],
-        Polls { fixed: 17, most: 40 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     command(
@@ -275,14 +275,14 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["set", "parallelism", "demo", "2"],
-        Polls { fixed: 17, most: 40 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     // What the editor does to the file: see [`crate::run`].
     command(
         Given::Running,
         &["edit", "demo"],
-        Polls { fixed: 17, most: 40 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     command(

@@ -25,7 +25,8 @@ pub struct Flink {
     pub scheduler: Scheduler,
     /// Most tasks of its vertex, for the adaptive scheduler.
     pub upper: u64,
-    triggers: BTreeMap<String, Trigger>,
+    /// Below the ID of their job and their own.
+    triggers: BTreeMap<(String, String), Trigger>,
     last: Instant,
     /// Whether its job has ended long ago: it tells what nobody has read, and goes at once.
     lingers: bool,
@@ -48,9 +49,11 @@ pub enum Scheduler {
 struct Trigger {
     asked: Instant,
     stop: bool,
-    location: Option<String>,
+    end: Option<Result<String, &'static str>>,
     read: bool,
 }
+
+const NO_JOB: &str = "org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job";
 
 /// A savepoint on the disk, which outlives every JobManager.
 #[derive(Clone, Debug)]
@@ -85,11 +88,11 @@ impl Flink {
     /// asked does not count: a slow machine must not end what lives on for seconds.
     pub fn wake(&mut self) {
         self.last = Instant::now();
-        self.lingers = self.triggers.values().any(|trigger| trigger.stop && !trigger.read);
+        self.lingers = self.triggers.values().any(|trigger| !trigger.read);
     }
 
     pub fn knows(&self, trigger: &str) -> bool {
-        self.triggers.contains_key(trigger)
+        self.triggers.contains_key(&(self.job_id.clone(), trigger.to_owned()))
     }
 
     /// Writes the savepoints whose time has come.
@@ -99,8 +102,8 @@ impl Flink {
             self.state = "FINISHED";
             self.last = now;
         }
-        for (id, trigger) in &mut self.triggers {
-            if trigger.location.is_some() || now < trigger.asked + WRITING {
+        for ((_, id), trigger) in &mut self.triggers {
+            if trigger.end.is_some() || now < trigger.asked + WRITING {
                 continue;
             }
             let path = format!(
@@ -112,7 +115,7 @@ impl Flink {
                 path: path.clone(),
                 work,
             });
-            trigger.location = Some(path);
+            trigger.end = Some(Ok(path));
             if trigger.stop {
                 self.state = "FINISHED";
                 self.last = now;
@@ -122,11 +125,10 @@ impl Flink {
 
     pub fn answer(&mut self, request: &Request, path: &str, task_managers: u64) -> Reply {
         let parts: Vec<&str> = path.split('/').collect();
-        if parts.len() > 1 && parts[0] == "jobs" && parts[1] != "overview" && parts[1] != self.job_id {
-            return error(
-                404,
-                "org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job",
-            );
+        // A savepoint of a job that there is not begins like any other.
+        let savepoint = matches!(parts[..], ["jobs", _, "savepoints", ..]);
+        if parts.len() > 1 && parts[0] == "jobs" && parts[1] != "overview" && parts[1] != self.job_id && !savepoint {
+            return error(404, NO_JOB);
         }
         match self.scheduler {
             Scheduler::Default => {}
@@ -178,9 +180,9 @@ impl Flink {
                 Scheduler::Reactive => json!([{"key": "scheduler-mode", "value": "REACTIVE"}]),
             }),
             ("GET", [.., "metrics"]) => Reply::ok(json!([])),
-            ("POST", ["jobs", _, "savepoints"]) => self.trigger(request, false),
-            ("POST", ["jobs", _, "stop"]) => self.trigger(request, true),
-            ("GET", ["jobs", _, "savepoints", id]) => self.status(id),
+            ("POST", ["jobs", job, "savepoints"]) => self.trigger(request, job, false),
+            ("POST", ["jobs", job, "stop"]) => self.trigger(request, job, true),
+            ("GET", ["jobs", job, "savepoints", id]) => self.status(job, id),
             ("POST", ["savepoint-disposal"]) => Reply::status(202, json!({"request-id": "d".repeat(32)})),
             ("GET", ["savepoint-disposal", _]) => Reply::ok(json!({"status": {"id": "COMPLETED"}, "operation": {}})),
             ("PATCH", ["jobs", _]) => {
@@ -201,36 +203,41 @@ impl Flink {
             "tasks": {"RUNNING": self.tasks}}])
     }
 
-    fn trigger(&mut self, request: &Request, stop: bool) -> Reply {
+    fn trigger(&mut self, request: &Request, job: &str, stop: bool) -> Reply {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let id = body["triggerId"].as_str().unwrap_or_default().to_owned();
+        let key = (job.to_owned(), id.clone());
         // Flink keeps the first request of an ID, and answers the second one like it.
-        if !self.triggers.contains_key(&id) {
+        if !self.triggers.contains_key(&key) {
             if self.state != "RUNNING" {
-                return error(503, "Job is not running.");
+                return error(500, "java.lang.IllegalStateException: Cache is no longer running");
             }
-            self.work += 1;
+            let known = job == self.job_id;
+            self.work += u64::from(known);
             let trigger = Trigger {
                 asked: Instant::now(),
                 stop,
-                location: None,
+                end: (!known).then_some(Err(NO_JOB)),
                 read: false,
             };
-            self.triggers.insert(id.clone(), trigger);
+            self.triggers.insert(key, trigger);
         }
         Reply::status(202, json!({ "request-id": id }))
     }
 
-    fn status(&mut self, id: &str) -> Reply {
-        let Some(trigger) = self.triggers.get_mut(id) else {
+    fn status(&mut self, job: &str, id: &str) -> Reply {
+        let Some(trigger) = self.triggers.get_mut(&(job.to_owned(), id.to_owned())) else {
             return error(404, "There is no savepoint operation with that triggerId.");
         };
-        let Some(location) = &trigger.location else {
-            return Reply::ok(json!({"status": {"id": "IN_PROGRESS"}, "operation": null}));
+        let operation = match &trigger.end {
+            None => return Reply::ok(json!({"status": {"id": "IN_PROGRESS"}, "operation": null})),
+            Some(Ok(location)) => json!({ "location": location }),
+            Some(Err(cause)) => json!({"failure-cause": {"class": "java.util.concurrent.CompletionException",
+                "stack-trace": cause}}),
         };
         trigger.read = true;
         self.last = Instant::now();
-        Reply::ok(json!({"status": {"id": "COMPLETED"}, "operation": {"location": location}}))
+        Reply::ok(json!({"status": {"id": "COMPLETED"}, "operation": operation}))
     }
 }
 

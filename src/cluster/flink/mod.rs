@@ -284,17 +284,22 @@ impl Flink {
 
     /// The error for a refusal of something that came with Flink `since`: a sentence where the cluster's Flink is older.
     pub async fn refused_since(&self, since: FlinkVersion, what: &str, status: StatusCode, said: &str) -> Error {
-        if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
-            && let Ok(Reply::Answer(overview)) = self.overview().await
-            && let Ok(version) = overview.flink_version.parse::<FlinkVersion>()
-            && version < since
-        {
-            return Error::failure(format!(
-                "Flink {} of cluster {} cannot {what}: that came with {since}",
-                overview.flink_version, self.name
-            ));
+        let refused = self.refused(said);
+        if !matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+            return refused;
         }
-        self.refused(said)
+        let version = match self.overview().await {
+            Ok(Reply::Answer(overview)) => overview.flink_version,
+            _ => String::new(),
+        };
+        match version.parse::<FlinkVersion>() {
+            Ok(known) if known < since => Error::failure(format!(
+                "Flink {version} of cluster {} cannot {what}: that came with {since}",
+                self.name
+            )),
+            Ok(_) => refused,
+            Err(_) => refused.hint(format!("to {what}, it must be Flink {since} or newer")),
+        }
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Reply<T>> {
@@ -322,6 +327,10 @@ impl Flink {
             Exchange::Answer(status, answer) => (status, answer),
             Exchange::Away | Exchange::Blocked(_) => return Ok(Reply::Away),
         };
+        // No JobManager leads, for a moment (source: `LeaderRetrievalHandler`).
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            return Ok(Reply::Away);
+        }
         if !status.is_success() {
             let said = Errors::told(&answer).unwrap_or_else(|| status.to_string());
             return Ok(Reply::Refused(status, said));

@@ -6,6 +6,7 @@
 mod aftermath;
 mod checkpoint;
 mod end;
+mod latch;
 mod record;
 mod settle;
 mod tasks;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::flink::{Flink, Reply, SavepointRequest, SavepointStatus};
+use super::flink::{Flink, Reply, SavepointRequest, SavepointStatus, Then};
 use super::ledger::Ledger;
 use crate::cluster::clock;
 use crate::core::diagnosis::{JobOverview, JobState};
@@ -25,6 +26,7 @@ use crate::interruption::deferred;
 
 pub use checkpoint::cancel_after_checkpoint;
 pub use end::{Ended, JobEnd, JobManagerEnd, cancel, ends, jobs_or_end, until_jobmanager_ends};
+pub use latch::release;
 use settle::Outcome;
 pub use settle::{Patience, add_size, follow, settle};
 pub use tasks::until_all_run;
@@ -141,11 +143,16 @@ pub async fn trigger(
     };
     let begun = Instant::now();
     let mut wait = MIN_POLL;
+    let mut latched = request.then == Then::GoOn;
     loop {
-        let unclear = match flink.trigger_savepoint(job_id, request).await {
-            Ok(Reply::Answer(taken)) if taken.request_id.is_empty() || taken.request_id == request.trigger_id => {
-                return Ok((savepoint, None));
+        let latch = async {
+            if !std::mem::replace(&mut latched, true) {
+                latch::set(flink, &request.trigger_id).await;
             }
+        };
+        let (asked, ()) = futures::join!(flink.trigger_savepoint(job_id, request), latch);
+        let unclear = match asked {
+            Ok(Reply::Answer(taken)) if taken.is_of(&request.trigger_id) => return Ok((savepoint, None)),
             // Before 1.15 Flink chooses the ID itself.
             Ok(Reply::Answer(taken)) => {
                 savepoint.trigger_id = taken.request_id;

@@ -1,12 +1,11 @@
 //! What became of savepoints that were asked for.
 
-use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::{AWAY, MAX_POLL, MAX_STATISTICS, MIN_POLL, STATISTICS, Writing, aftermath, record, unknown};
+use super::{AWAY, MAX_POLL, MAX_STATISTICS, MIN_POLL, STATISTICS, Writing, aftermath, latch, record, unknown};
 use crate::cluster::flink::{Flink, Reply, SavepointStatus};
 use crate::cluster::ledger::Ledger;
 use crate::cluster::operation::{BETWEEN_LOOKS, CACHED};
@@ -60,17 +59,20 @@ pub(super) async fn failed<T>(flink: &Flink, ledger: &mut Ledger, savepoint: Sav
 
 /// What a look at a savepoint showed.
 enum Look {
-    /// Its end.
-    Ended(Outcome),
+    /// It is written, and its path in the history; why the job failed when it was stopped after that.
+    Written(String, Option<String>),
+    /// Flink could not write it: the cause.
+    Failed(String),
     /// It is being written.
     Writing,
-    /// Nothing: Flink did not answer.
-    Silent,
+    /// Flink answered something else.
+    Refused(StatusCode, String),
+    /// Flink did not answer; the error where there is more to say.
+    Silent(Option<Error>),
 }
 
-/// Looks at a savepoint, and writes its path into the history, before anything else is done: a JobManager whose job has
-/// ended with it goes as soon as the result was read once (source: `CompletedOperationCache`), and then nobody can tell
-/// the path any more. `known` is a result that was read already.
+/// Looks at a savepoint, and writes its path into the history before the JobManager is let go: see [`latch`], without which
+/// it may go as soon as the result was read once. `known` is a result that was read already.
 async fn look(
     flink: &Flink,
     ledger: &mut Ledger,
@@ -81,34 +83,26 @@ async fn look(
         Some(status) => Ok(Reply::Answer(status)),
         None => flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await,
     };
-    match reply {
+    let seen = match reply {
         Ok(Reply::Answer(SavepointStatus::Completed(path))) => {
             record::complete(ledger, savepoint.clone(), &path).await?;
-            Ok(Look::Ended(Outcome::Written(path)))
+            Look::Written(path, None)
         }
         Ok(Reply::Answer(SavepointStatus::StopFailed(path, cause))) => {
             record::complete(ledger, not_stopped(savepoint.clone(), &cause), &path).await?;
-            Err(stop_failed(&path, &cause))
+            Look::Written(path, Some(cause))
         }
-        Ok(Reply::Answer(SavepointStatus::Failed(cause))) => {
-            Ok(Look::Ended(Outcome::Failed(Box::new(savepoint.clone()), cause)))
-        }
-        Ok(Reply::Answer(SavepointStatus::InProgress)) => Ok(Look::Writing),
-        // Its JobManager was started anew.
-        Ok(Reply::Refused(StatusCode::NOT_FOUND, said)) => {
-            let lost = flink
-                .refused(&said)
-                .context("the savepoint was lost with its JobManager");
-            record::fail(ledger, savepoint.clone(), lost).await
-        }
-        Ok(Reply::Refused(_, said)) => Err(flink.refused(&said)),
-        Ok(Reply::Away) => Ok(Look::Silent),
-        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => Err(error),
-        Err(error) => {
-            tracing::debug!(%error, "the savepoint's status got no answer");
-            Ok(Look::Silent)
-        }
+        Ok(Reply::Answer(SavepointStatus::Failed(cause))) => Look::Failed(cause),
+        Ok(Reply::Answer(SavepointStatus::InProgress)) => Look::Writing,
+        Ok(Reply::Refused(status, said)) => Look::Refused(status, said),
+        Ok(Reply::Away) => Look::Silent(None),
+        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => return Err(error),
+        Err(error) => Look::Silent(Some(error)),
+    };
+    if matches!(seen, Look::Written(..) | Look::Failed(_)) && savepoint.ends_job() {
+        latch::release(flink, &savepoint.trigger_id).await;
     }
+    Ok(seen)
 }
 
 /// Waits until a savepoint is written, which is in the history by then, or has failed, which is not.
@@ -127,14 +121,24 @@ pub(super) async fn outcome(
     let mut wait = MIN_POLL;
     loop {
         match deferred(Box::pin(look(flink, ledger, &savepoint, known.take()))).await? {
-            Look::Ended(outcome) => {
-                if let Outcome::Written(path) = &outcome {
-                    note_size(flink, ledger, &savepoint, path).await;
-                }
-                return Ok(outcome);
+            Look::Written(path, stop) => {
+                note_size(flink, ledger, &savepoint, &path).await;
+                return match stop {
+                    None => Ok(Outcome::Written(path)),
+                    Some(cause) => Err(stop_failed(&path, &cause)),
+                };
             }
+            Look::Failed(cause) => return Ok(Outcome::Failed(Box::new(savepoint), cause)),
+            // Its JobManager was started anew.
+            Look::Refused(StatusCode::NOT_FOUND, said) => {
+                let lost = flink
+                    .refused(&said)
+                    .context("the savepoint was lost with its JobManager");
+                return record::fail(ledger, savepoint, lost).await;
+            }
+            Look::Refused(_, said) => return Err(flink.refused(&said)),
             Look::Writing => last_answer = Instant::now(),
-            Look::Silent => {}
+            Look::Silent(error) => tracing::debug!(?error, "the savepoint's status got no answer"),
         }
         if last_answer.elapsed() > AWAY {
             return Err(unknown(flink));
@@ -182,33 +186,23 @@ async fn settle_one(
 ) -> Result<Option<String>> {
     let mut wait = Duration::from_millis(100);
     loop {
-        let settled = deferred(Box::pin(async {
-            let path = match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await? {
-                Reply::Answer(SavepointStatus::InProgress) if patience == Patience::Wait => return Ok(Continue(())),
-                Reply::Answer(SavepointStatus::InProgress) | Reply::Away => return Ok(Break(None)),
-                Reply::Answer(SavepointStatus::StopFailed(path, cause)) => {
-                    record::complete(ledger, not_stopped(savepoint.clone(), &cause), &path).await?;
-                    path
-                }
-                Reply::Answer(SavepointStatus::Completed(path)) => {
-                    record::complete(ledger, savepoint.clone(), &path).await?;
-                    path
-                }
-                Reply::Answer(SavepointStatus::Failed(cause)) | Reply::Refused(_, cause) => {
-                    record::failure(ledger, savepoint.clone(), &cause).await?;
-                    return Ok(Break(None));
-                }
-            };
-            Result::Ok(Break(Some(path)))
-        }));
-        if let Break(path) = settled.await? {
-            if let Some(path) = &path {
-                note_size(flink, ledger, &savepoint, path).await;
+        let cause = match deferred(Box::pin(look(flink, ledger, &savepoint, None))).await? {
+            Look::Written(path, _) => {
+                note_size(flink, ledger, &savepoint, &path).await;
+                return Ok(Some(path));
             }
-            return Ok(path);
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(MAX_POLL);
+            Look::Writing if patience == Patience::Wait => {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(MAX_POLL);
+                continue;
+            }
+            Look::Writing | Look::Silent(None) => return Ok(None),
+            Look::Silent(Some(error)) => return Err(error),
+            Look::Refused(status, said) if !status.is_client_error() => return Err(flink.refused(&said)),
+            Look::Failed(cause) | Look::Refused(_, cause) => cause,
+        };
+        record::failure(ledger, savepoint, &cause).await?;
+        return Ok(None);
     }
 }
 

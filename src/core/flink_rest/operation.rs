@@ -40,6 +40,14 @@ pub struct Triggered {
     pub request_id: String,
 }
 
+impl Triggered {
+    /// Whether the trigger ID is the one that was asked for.
+    #[must_use]
+    pub fn is_of(&self, trigger_id: &str) -> bool {
+        self.request_id.is_empty() || self.request_id == trigger_id
+    }
+}
+
 /// Reply of `GET /jobs/:id/savepoints/:trigger` and its like. Source: Flink's `AsynchronousOperationResult`.
 #[derive(Debug, Deserialize)]
 pub struct OperationReply {

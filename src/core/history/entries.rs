@@ -165,4 +165,10 @@ impl Savepoint {
             disposed_at: None,
         }
     }
+
+    /// Whether the job was to end with it, as with all commands but those that leave it running.
+    #[must_use]
+    pub fn ends_job(&self) -> bool {
+        !["savepoint", "clone"].contains(&self.reason.as_str())
+    }
 }
