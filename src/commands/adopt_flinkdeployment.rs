@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::adopt::AdoptArgs;
-use super::create::{self, How};
+use super::create_one::{How, create};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::resource::{CONFIG_MAPS, DEPLOYMENTS, FLINK_DEPLOYMENTS, Target};
@@ -78,7 +78,7 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> 
         command: "adopt",
         replace: false,
     };
-    create::create(&cluster, spec, &templates, kept, &how).await?;
+    create(&cluster, spec, &templates, kept, &how).await?;
     ui::note(&format!(
         "FlinkDeployment {source} stays suspended: delete it when the cluster is as it shall be, and leave its savepoints"
     ));

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::change_plan::{Plan, Reason};
+use super::configuration_keys;
 use super::image_look::{self, Look};
 use super::launch::LaunchArgs;
 use super::made::OutputArgs;
 use super::situation::Situation;
-use super::spec_args;
 use super::standing::Standing;
 use super::transaction::{self, Drive};
 use super::wanted::Wanted;
@@ -189,7 +189,7 @@ pub async fn carry_out(
     for warning in &warnings {
         ui::warn(warning);
     }
-    spec_args::warn_of_keys(&plan.spec);
+    configuration_keys::warn_of_keys(&plan.spec);
     if how.dry_run {
         let told = plan.told(&name, command, how);
         return if how.output.is_given() {

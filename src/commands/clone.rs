@@ -1,6 +1,6 @@
 //! `clone`: the same job beside it.
 
-use super::create::{self, How};
+use super::create_one::{How, create};
 use super::export;
 use super::launch::LaunchArgs;
 use super::revision;
@@ -118,7 +118,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         command: "clone",
         replace: false,
     };
-    create::create(&target, with_path(&path)?, &templates, kept, &how).await
+    create(&target, with_path(&path)?, &templates, kept, &how).await
 }
 
 /// The savepoint from which a clone starts of which an interrupted command made only a part; `None`: any will do.

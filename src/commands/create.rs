@@ -1,27 +1,21 @@
 //! `create`: a cluster from flags, a file, or the seed's variables.
 
-use super::change::{ChangeArgs, change};
+use super::configuration_keys::warn_of_keys;
+use super::create_one::{How, create, with_image};
+use super::environment::environment;
 use super::files::FileArgs;
-use super::image_look::{self, Look};
-use super::job_image::{self, JobImage};
-use super::launch::{self, LaunchArgs};
+use super::launch::LaunchArgs;
 use super::preferences;
-use super::spec_args::{self, SpecArgs};
-use super::standing::Standing;
-use super::wanted::Wanted;
+use super::spec_args::SpecArgs;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::removal::Extras;
-use crate::cluster::deploy::{self, Live};
-use crate::cluster::ledger::Ledger;
-use crate::cluster::lock;
 use crate::core::layer::Layer;
-use crate::core::manifests::{self, REVISION};
+use crate::core::manifests;
 use crate::core::names::ClusterName;
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
-use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::error::{Error, Result};
 
 /// Create a cluster and wait until its job runs
 ///
@@ -106,7 +100,7 @@ pub async fn create_all(
             )));
         }
     }
-    specs.iter().for_each(spec_args::warn_of_keys);
+    specs.iter().for_each(warn_of_keys);
     let templates = match &own {
         Some(templates) => templates.clone(),
         None => Templates::built_in()?,
@@ -162,7 +156,7 @@ fn resolve(connection: &ConnectionArgs, args: &CreateArgs) -> Result<Vec<Spec>> 
             files.len()
         )));
     }
-    let environment = spec_args::environment()?;
+    let environment = environment()?;
     let mut specs: Vec<Spec> = Vec::new();
     for file in files {
         let defaults = preferences::layer(connection, file.namespace.as_deref())?;
@@ -174,185 +168,4 @@ fn resolve(connection: &ConnectionArgs, args: &CreateArgs) -> Result<Vec<Spec>> 
         specs.push(spec);
     }
     Ok(specs)
-}
-
-/// Builds the image that is asked for, and puts it into the spec.
-async fn with_image(args: &SpecArgs, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
-    let stated = spec.layer;
-    let mut layer = stated.clone();
-    let image = job_image::prepare(args, &stated, &mut layer).await?;
-    Ok((Spec::resolve(layer)?, image))
-}
-
-/// How a cluster is created.
-pub struct How<'a> {
-    /// The flags that may say how its image is built.
-    pub spec: &'a SpecArgs,
-    /// How it is launched.
-    pub launch: &'a LaunchArgs,
-    /// What the history calls it.
-    pub command: &'a str,
-    /// Whether a cluster of that name is replaced.
-    pub replace: bool,
-}
-
-/// Creates one cluster.
-pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, how: &How<'_>) -> Result<()> {
-    connect::check_namespace(cluster.namespace())?;
-    let (launch, command) = (how.launch, how.command);
-    let (spec, image) = with_image(how.spec, spec).await?;
-    let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
-    let look = Look::new(
-        &how.spec.registry,
-        !how.spec.no_image_check,
-        &draft,
-        image.as_ref(),
-        None,
-    );
-    let checks = async {
-        let (preflight, allowed, ledger) = futures::join!(
-            deploy::preflight(cluster, &draft),
-            deploy::access::check(cluster, &spec, &draft),
-            Ledger::open(cluster, &spec.name)
-        );
-        let (preflight, ledger) = (preflight?, ledger?);
-        allowed?;
-        Ok((preflight, ledger))
-    };
-    let (preflight, mut ledger) = image_look::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
-    ledger.keep(launch.keep.limits());
-    if let Some(journal) = lock::unattended(&mut ledger, &spec.name, false).await? {
-        return Err(lock::unfinished(&spec.name, &journal));
-    }
-    preflight.warnings.iter().for_each(|warning| ui::warn(warning));
-    if preflight.exists {
-        if how.replace {
-            return replace(cluster, spec, own.then(|| templates.clone()), image, how).await;
-        }
-        let live = deploy::read(cluster, &spec.name).await?;
-        return existing(cluster, &mut ledger, &spec, (templates, own), &live, launch).await;
-    }
-    if launch.is_dry_run() {
-        return launch.show_dry_run(&draft);
-    }
-    tell_savepoint(&ledger, &spec);
-    if let Some(image) = image {
-        image.push().await?;
-    }
-    let generation = ledger.history().next_revision();
-    launch::launch(cluster, &mut ledger, &spec, templates, own, generation, command).await?;
-    if spec.layer.ha.is_none() {
-        ui::note(
-            "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",
-        );
-    }
-    if spec.layer.suspended {
-        launch.told(&spec.name, "created", &draft)?;
-        let name = &spec.name;
-        ui::note(&format!("{name} is suspended: `kubectl flink resume {name}` starts it"));
-        return Ok(());
-    }
-    let done = match command {
-        "adopt" => "adopted",
-        "clone" => "cloned",
-        _ => "created",
-    };
-    launch.report(cluster, &spec, done, &draft).await
-}
-
-/// A job that starts afresh does not take up what its history has; nobody shall find that out later.
-fn tell_savepoint(ledger: &Ledger, spec: &Spec) {
-    if let (Some(last), None) = (ledger.history().last_savepoint(), &spec.layer.from_savepoint) {
-        let path = last.path.as_deref().unwrap_or_default();
-        ui::note(&format!(
-            "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
-            spec.name, spec.name
-        ));
-    }
-}
-
-/// A cluster of that name exists, and shall be this one.
-async fn replace(
-    cluster: &Cluster,
-    spec: Spec,
-    own: Option<Templates>,
-    image: Option<JobImage>,
-    how: &How<'_>,
-) -> Result<()> {
-    let standing = Standing::read(cluster, &spec.name).await?;
-    let mut wanted = Wanted::file(&standing, spec.layer, Layer::default(), own)?;
-    wanted.start.clone_from(&how.spec.from_savepoint);
-    wanted.image = image;
-    // It was looked at beside the checks of creating it.
-    wanted.registry = None;
-    change(cluster, standing, wanted, &ChangeArgs::replacing(how.launch), "create").await
-}
-
-/// A cluster of that name exists: fine if it is the same, as after an interruption. What is missing of it is made.
-async fn existing(
-    cluster: &Cluster,
-    ledger: &mut Ledger,
-    spec: &Spec,
-    (templates, own): (&Templates, bool),
-    live: &Live,
-    launch: &LaunchArgs,
-) -> Result<()> {
-    let annotated = [&live.job, &live.deployment].into_iter().flatten();
-    let generation = annotated
-        .filter_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok())
-        .max()
-        .unwrap_or(1);
-    let wanted = manifests::build(spec, templates, cluster.namespace(), generation)?;
-    if live.differences(&wanted).is_empty() {
-        if launch.is_dry_run() {
-            return launch.show_dry_run(&wanted);
-        }
-        let missing = live.missing(&spec.name);
-        if !missing.is_empty() {
-            ui::note(&format!(
-                "{}: made anew, because it was missing: {}",
-                spec.name,
-                missing.join(", ")
-            ));
-        }
-        if live.job.is_none() {
-            tell_savepoint(ledger, spec);
-        }
-        let revisions = &ledger.history().revisions;
-        if revisions.iter().any(|known| known.number == generation) {
-            deploy::apply_all(cluster, &wanted).await?;
-        } else {
-            // An interrupted command made the objects, but did not write them down.
-            launch::launch(cluster, ledger, spec, templates, own, generation, "create").await?;
-        }
-        let done = if missing.is_empty() { "unchanged" } else { "created" };
-        return launch.report(cluster, spec, done, &wanted).await;
-    }
-    let differences = live.told_differences(&wanted);
-    let mut shown: Vec<String> = differences
-        .iter()
-        .take(10)
-        .map(|difference| format!("\n  {difference}"))
-        .collect();
-    if differences.len() > shown.len() {
-        shown.push(format!("\n  and {} more", differences.len() - shown.len()));
-    }
-    Err(Error::new(
-        Kind::Conflict,
-        format!(
-            "cluster {} exists in namespace {} and is another:{}",
-            spec.name,
-            cluster.namespace(),
-            shown.concat()
-        ),
-    )
-    .hint(format!(
-        "`kubectl flink savepoint-resume {}` with the same flags changes it and keeps its state",
-        spec.name
-    ))
-    .hint("--replace does the same, and goes back when it does not come up")
-    .hint(format!(
-        "`kubectl flink delete {}` makes room for a fresh start",
-        spec.name
-    )))
 }

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::spec_args::manifests_folder;
+use super::own_templates::manifests_folder;
 use crate::core::template::BUILT_IN;
 use crate::error::{Error, Kind, Result};
 use crate::ui;

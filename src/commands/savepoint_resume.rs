@@ -1,5 +1,6 @@
 //! `savepoint-resume`: a cluster anew, from the state that it has or had.
 
+use super::configuration_keys::warn_of_keys;
 use super::halt;
 use super::hold;
 use super::image_look::{self, Look};
@@ -7,7 +8,7 @@ use super::job_image;
 use super::launch::{self, LaunchArgs};
 use super::resume_choice::{Choice, choose};
 use super::situation::Situation;
-use super::spec_args::{self, SpecArgs};
+use super::spec_args::SpecArgs;
 use super::standing::Standing;
 use super::writing::{Asked, SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
@@ -123,7 +124,7 @@ pub async fn resume(
         })
     };
     let draft_spec = with_savepoint(stand_in)?;
-    spec_args::warn_of_keys(&draft_spec);
+    warn_of_keys(&draft_spec);
     let generation = standing.next_generation();
     let draft = manifests::build(&draft_spec, &templates, cluster.namespace(), generation)?;
     let before = standing.live.job.as_ref();

@@ -1,24 +1,18 @@
 //! `scale`: a running job to another parallelism.
 
-use std::time::Instant;
-
 use super::change::{self, ChangeArgs};
-use super::hold;
+use super::scale_in_place::{Doing, in_place, objects};
+use super::scale_way::{heed, look, not_running, told};
 use super::situation::Situation;
 use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy;
-use crate::cluster::flink::{Flink, Reply};
-use crate::cluster::rescale::Change;
-use crate::core::effective;
 use crate::core::layer::Layer;
 use crate::core::names::ClusterName;
-use crate::core::plain::plain;
-use crate::core::scale::{self, Known, Plan, Way};
+use crate::core::scale::{self, Way};
 use crate::core::spec::MAX_PARALLELISM;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::ui;
 
 /// Change the parallelism of a running job without losing its state
@@ -120,170 +114,4 @@ pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &Chan
         replicas,
     };
     in_place(cluster, standing, goal, how, &doing).await
-}
-
-/// What is done to a job that stays.
-struct Doing<'a> {
-    command: &'a str,
-    job_id: &'a str,
-    plan: &'a Plan,
-    replicas: u32,
-}
-
-async fn in_place(
-    cluster: &Cluster,
-    mut standing: Standing,
-    goal: Goal,
-    how: &ChangeArgs,
-    doing: &Doing<'_>,
-) -> Result<()> {
-    let (name, begun) = (standing.name.clone(), Instant::now());
-    let revision = standing.live_revision();
-    standing.ledger.keep(how.keep.limits());
-    let heartbeat = hold::scaling(&mut standing, doing.command, goal.parallelism).await?;
-    let mut step = ui::Step::new(&format!("{name}: scaling"));
-    let change = Change {
-        cluster,
-        name: &name,
-        flink: &standing.flink,
-        job_id: doing.job_id,
-        wanted: goal.parallelism,
-        plan: doing.plan,
-        replicas: doing.replicas,
-        revision,
-        limit: how.limit(),
-    };
-    let told = |text: &str| step.update(&format!("{name}: {text}"));
-    let outcome = heartbeat.beside(change.run(&mut standing.ledger, told)).await;
-    if let Err(error) = outcome {
-        return Err(left_at(&mut standing, goal, error).await);
-    }
-    hold::end(&mut standing, &outcome).await;
-    step.done(&format!(
-        "{name} runs with parallelism {}: job {}, after {:.1} s",
-        goal.parallelism,
-        doing.job_id,
-        begun.elapsed().as_secs_f64()
-    ));
-    if let Some(started) = standing.started_with().filter(|started| *started != goal.parallelism)
-        && doing.plan.way == Way::InPlace
-        && !standing.is_highly_available()
-    {
-        ui::note(&format!(
-            "without high availability a restarted JobManager begins with parallelism {started} again, until the next resume"
-        ));
-    }
-    if how.output.is_given() {
-        standing.live = deploy::read(cluster, &name).await?;
-    }
-    how.output.told(&name, "scaled", &objects(&standing))
-}
-
-/// The operation is not over where the job may still come to its parallelism, or has, and not all of it is written down.
-async fn left_at(standing: &mut Standing, goal: Goal, error: Error) -> Error {
-    if error.kind == Kind::JobFailed {
-        let failed = Err::<(), _>(error.clone());
-        hold::end(standing, &failed).await;
-        return error;
-    }
-    standing.ledger.let_go().await;
-    error.hint(format!(
-        "`kubectl flink scale {} -p {}` goes on with it, and any other change takes its place",
-        standing.name, goal.parallelism
-    ))
-}
-
-/// The objects that there are, for people.
-fn objects(standing: &Standing) -> Vec<serde_json::Value> {
-    let live = &standing.live;
-    let all = [&live.service, &live.job, &live.deployment];
-    all.into_iter().flatten().map(plain).collect()
-}
-
-/// Asks Flink for all that decides on the way, side by side.
-async fn look(standing: &Standing, job_id: &str, goal: Goal) -> Result<Known> {
-    let flink = &standing.flink;
-    let (job, configuration, overview, requirements) = futures::try_join!(
-        flink.job(job_id),
-        flink.configuration(),
-        flink.overview(),
-        flink.requirements(job_id)
-    )?;
-    let job = answer(flink, job)?;
-    let settings = effective::settings(&answer(flink, configuration)?, &std::collections::BTreeMap::new());
-    let overview = answer(flink, overview)?;
-    let setting = |key: &str| {
-        let found = settings.iter().find(|setting| setting.key == key);
-        let value = found.and_then(|setting| setting.job_manager.as_deref());
-        value.unwrap_or_default().to_lowercase()
-    };
-    let told = setting("taskmanager.numberOfTaskSlots").parse().ok();
-    let slots = match overview.taskmanagers {
-        0 => told.unwrap_or(1),
-        task_managers => overview.slots_total / task_managers,
-    };
-    Ok(Known {
-        job,
-        requirements,
-        scheduler: setting("jobmanager.scheduler"),
-        mode: setting("scheduler-mode"),
-        version: overview.flink_version.parse().ok(),
-        present: standing.parallelism(),
-        wanted: goal.parallelism,
-        slots: slots.max(1),
-        new_slots: goal.slots,
-    })
-}
-
-fn answer<T>(flink: &Flink, reply: Reply<T>) -> Result<T> {
-    match reply {
-        Reply::Answer(answer) => Ok(answer),
-        Reply::Refused(_, said) => Err(flink.refused(&said)),
-        Reply::Away => Err(flink.away()),
-    }
-}
-
-fn told(name: &ClusterName, known: &Known, plan: &Plan, replicas: u32) -> String {
-    let task_managers = match plan.task_managers {
-        same if same == replicas => String::new(),
-        other => format!(", with {other} TaskManagers instead of {replicas}"),
-    };
-    let way = match plan.way {
-        Way::InPlace => "in place, from its last checkpoint",
-        Way::Reactive => "by its TaskManagers alone",
-        Way::Redeploy => "through a savepoint",
-    };
-    let (present, wanted) = (known.present, known.wanted);
-    format!(
-        "{name} goes from parallelism {present} to {wanted} {way}{task_managers}: {}",
-        plan.why
-    )
-}
-
-fn not_running(name: &ClusterName, goal: Goal, situation: &Situation) -> Error {
-    let why = match situation {
-        Situation::Silent(why) => format!("its JobManager cannot be asked: {why}"),
-        _ => "it does not run".to_owned(),
-    };
-    Error::new(Kind::Conflict, format!("the job of {name} cannot be scaled: {why}")).hint(format!(
-        "`kubectl flink savepoint-resume {name} -p {}` starts it with that parallelism from its last savepoint",
-        goal.parallelism
-    ))
-}
-
-/// Says when the program has not taken the parallelism.
-async fn heed(cluster: &Cluster, name: &ClusterName, wanted: u32) -> Result<()> {
-    let flink = Flink::new(cluster, name);
-    let Reply::Answer(jobs) = flink.jobs().await? else {
-        return Ok(());
-    };
-    let Some(job) = jobs.main_job() else { return Ok(()) };
-    if let Reply::Answer(job) = flink.job(&job.jid).await?
-        && !job.vertices.iter().any(|vertex| vertex.parallelism == wanted)
-    {
-        ui::warn(&format!(
-            "no vertex of {name} has parallelism {wanted}: its program sets parallelism of its own"
-        ));
-    }
-    Ok(())
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::change::{ChangeArgs, change};
+use super::configuration_keys::check_key;
 use super::scale::{Goal, scale};
-use super::spec_args::check_key;
 use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::api::Cluster;

@@ -1,23 +1,22 @@
-//! The flags that describe a cluster, shared by every command that makes one, and where else a spec comes from.
-//!
-//! Flags win over the file, the file over the environment (the seed's four variables).
+//! The flags that describe a cluster, shared by every command that makes one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::builder::TypedValueParser;
 
-use crate::core::arguments::{JobManagerArguments, key_value, split_seed};
-use crate::core::flink::{FlinkVersion, owned_key, without_effect};
+use super::configuration_keys::check_key;
+use super::own_templates::{manifests_folder, read_templates};
+use crate::core::arguments::key_value;
+use crate::core::flink::FlinkVersion;
 use crate::core::image::reference::Reference;
 use crate::core::layer::{Entrypoint, JobId, Layer, Mount, PullPolicy, Restart, RoleLayer};
 use crate::core::quantity::{self, Cpu, Memory};
-use crate::core::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM, Spec};
-use crate::core::template::{self, Templates};
-use crate::core::{flink_deployment, flink_keys, job_id, names};
+use crate::core::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM};
+use crate::core::template::Templates;
+use crate::core::{job_id, names};
 use crate::error::{Error, Result};
 use crate::registry::RegistryArgs;
-use crate::ui;
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -254,59 +253,6 @@ impl SpecArgs {
     }
 }
 
-/// Folder in which templates of the user's own are found without a flag.
-pub fn manifests_folder() -> Option<PathBuf> {
-    dirs::config_dir().map(|folder| folder.join("kubectl-flink").join("manifests"))
-}
-
-fn read_templates(folder: &Path) -> Result<Templates> {
-    let unreadable = |path: &Path, e: std::io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|e| unreadable(folder, e))? {
-        let path = entry.map_err(|e| unreadable(folder, e))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let plain = name.strip_suffix(".template").unwrap_or(&name);
-        if [".yaml", ".yml", ".json"].iter().any(|ending| plain.ends_with(ending)) {
-            files.push((
-                path.display().to_string(),
-                std::fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?,
-            ));
-        }
-    }
-    files.sort();
-    Templates::from_files(files.iter().map(|(name, text)| (name.as_str(), text.as_str())))
-        .map_err(|error| error.context(format!("--manifests {}", folder.display())))
-}
-
-/// What the seed's four variables say.
-pub fn environment() -> Result<Layer> {
-    let variable = |index: usize| {
-        std::env::var(template::VARIABLES[index])
-            .ok()
-            .filter(|value| !value.is_empty())
-    };
-    let from_arguments = match variable(3) {
-        Some(text) => JobManagerArguments::parse(&split_seed(&text)?)?.into_layer(),
-        None => Layer::default(),
-    };
-    let configuration = flink_deployment::read_options(from_arguments.configuration.clone(), template::VARIABLES[3])?;
-    let parallelism = variable(2).map(|text| {
-        text.trim()
-            .parse()
-            .map_err(|_| Error::usage(format!("invalid FLINK_JOB_PARALLELISM {text:?}: it must be a number")))
-    });
-    Ok(Layer {
-        name: variable(0),
-        image: variable(1),
-        parallelism: parallelism.transpose()?.or(configuration.parallelism),
-        ..Layer {
-            configuration: BTreeMap::new(),
-            ..from_arguments
-        }
-        .over(configuration)
-    })
-}
-
 /// Whether a jar is named by a URI. One letter before the colon is a drive.
 fn is_uri(jar: &str) -> bool {
     let scheme = jar.split_once(':').map_or("", |(scheme, _)| scheme);
@@ -323,19 +269,6 @@ fn absolute(jar: &str) -> String {
     }
 }
 
-/// Refuses a configuration key that would change nothing, or that the plugin sets itself.
-pub fn check_key(key: &str, said: &str) -> Result<()> {
-    if let Some(instead) = owned_key(key) {
-        return Err(Error::usage(format!(
-            "{said}{key}: the plugin sets this key, use {instead}"
-        )));
-    }
-    if let Some(reason) = without_effect(key) {
-        return Err(Error::usage(format!("{said}{key} has no effect here: {reason}")));
-    }
-    Ok(())
-}
-
 /// A duration in whole seconds, as Kubernetes counts it.
 fn seconds(text: &str) -> Result<u32, String> {
     let given = crate::cli::duration(text)?;
@@ -343,16 +276,6 @@ fn seconds(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|seconds| i32::try_from(*seconds).is_ok())
         .ok_or_else(|| format!("{text:?} is longer than Kubernetes counts"))
-}
-
-/// Warns of Flink configuration that is probably a slip, or that this release of Flink does not read. It is never more
-/// than a warning: programs, plugins and libraries have keys of their own.
-pub fn warn_of_keys(spec: &Spec) {
-    for key in spec.layer.configuration.keys() {
-        if let Some(doubt) = flink_keys::doubt(key, spec.flink_version) {
-            ui::warn(&doubt);
-        }
-    }
 }
 
 /// Reads `NAME=VALUE`.

@@ -1,0 +1,114 @@
+//! A cluster that is to be created, and of whose name there is one, or was.
+
+use super::change::{ChangeArgs, change};
+use super::create_one::How;
+use super::job_image::JobImage;
+use super::launch::{self, LaunchArgs};
+use super::standing::Standing;
+use super::wanted::Wanted;
+use crate::cluster::api::Cluster;
+use crate::cluster::deploy::{self, Live};
+use crate::cluster::ledger::Ledger;
+use crate::core::layer::Layer;
+use crate::core::manifests::{self, REVISION};
+use crate::core::spec::Spec;
+use crate::core::template::Templates;
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// A job that starts afresh does not take up what its history has; nobody shall find that out later.
+pub fn tell_savepoint(ledger: &Ledger, spec: &Spec) {
+    if let (Some(last), None) = (ledger.history().last_savepoint(), &spec.layer.from_savepoint) {
+        let path = last.path.as_deref().unwrap_or_default();
+        ui::note(&format!(
+            "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
+            spec.name, spec.name
+        ));
+    }
+}
+
+/// A cluster of that name exists, and shall be this one.
+pub async fn replace(
+    cluster: &Cluster,
+    spec: Spec,
+    own: Option<Templates>,
+    image: Option<JobImage>,
+    how: &How<'_>,
+) -> Result<()> {
+    let standing = Standing::read(cluster, &spec.name).await?;
+    let mut wanted = Wanted::file(&standing, spec.layer, Layer::default(), own)?;
+    wanted.start.clone_from(&how.spec.from_savepoint);
+    wanted.image = image;
+    // It was looked at beside the checks of creating it.
+    wanted.registry = None;
+    change(cluster, standing, wanted, &ChangeArgs::replacing(how.launch), "create").await
+}
+
+/// A cluster of that name exists: fine if it is the same, as after an interruption. What is missing of it is made.
+pub async fn existing(
+    cluster: &Cluster,
+    ledger: &mut Ledger,
+    spec: &Spec,
+    (templates, own): (&Templates, bool),
+    live: &Live,
+    launch: &LaunchArgs,
+) -> Result<()> {
+    let annotated = [&live.job, &live.deployment].into_iter().flatten();
+    let generation = annotated
+        .filter_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok())
+        .max()
+        .unwrap_or(1);
+    let wanted = manifests::build(spec, templates, cluster.namespace(), generation)?;
+    if live.differences(&wanted).is_empty() {
+        if launch.is_dry_run() {
+            return launch.show_dry_run(&wanted);
+        }
+        let missing = live.missing(&spec.name);
+        if !missing.is_empty() {
+            ui::note(&format!(
+                "{}: made anew, because it was missing: {}",
+                spec.name,
+                missing.join(", ")
+            ));
+        }
+        if live.job.is_none() {
+            tell_savepoint(ledger, spec);
+        }
+        let revisions = &ledger.history().revisions;
+        if revisions.iter().any(|known| known.number == generation) {
+            deploy::apply_all(cluster, &wanted).await?;
+        } else {
+            // An interrupted command made the objects, but did not write them down.
+            launch::launch(cluster, ledger, spec, templates, own, generation, "create").await?;
+        }
+        let done = if missing.is_empty() { "unchanged" } else { "created" };
+        return launch.report(cluster, spec, done, &wanted).await;
+    }
+    let differences = live.told_differences(&wanted);
+    let mut shown: Vec<String> = differences
+        .iter()
+        .take(10)
+        .map(|difference| format!("\n  {difference}"))
+        .collect();
+    if differences.len() > shown.len() {
+        shown.push(format!("\n  and {} more", differences.len() - shown.len()));
+    }
+    Err(Error::new(
+        Kind::Conflict,
+        format!(
+            "cluster {} exists in namespace {} and is another:{}",
+            spec.name,
+            cluster.namespace(),
+            shown.concat()
+        ),
+    )
+    .hint(format!(
+        "`kubectl flink savepoint-resume {}` with the same flags changes it and keeps its state",
+        spec.name
+    ))
+    .hint("--replace does the same, and goes back when it does not come up")
+    .hint(format!(
+        "`kubectl flink delete {}` makes room for a fresh start",
+        spec.name
+    )))
+}

@@ -1,0 +1,101 @@
+//! Creates one cluster, from its spec.
+
+use super::create_existing::{existing, replace, tell_savepoint};
+use super::image_look::{self, Look};
+use super::job_image::{self, JobImage};
+use super::launch::{self, LaunchArgs};
+use super::spec_args::SpecArgs;
+use crate::cluster::api::Cluster;
+use crate::cluster::connect;
+use crate::cluster::deploy;
+use crate::cluster::ledger::Ledger;
+use crate::cluster::lock;
+use crate::core::manifests;
+use crate::core::spec::Spec;
+use crate::core::template::Templates;
+use crate::error::Result;
+use crate::ui;
+
+/// Builds the image that is asked for, and puts it into the spec.
+pub async fn with_image(args: &SpecArgs, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
+    let stated = spec.layer;
+    let mut layer = stated.clone();
+    let image = job_image::prepare(args, &stated, &mut layer).await?;
+    Ok((Spec::resolve(layer)?, image))
+}
+
+/// How a cluster is created.
+pub struct How<'a> {
+    /// The flags that may say how its image is built.
+    pub spec: &'a SpecArgs,
+    /// How it is launched.
+    pub launch: &'a LaunchArgs,
+    /// What the history calls it.
+    pub command: &'a str,
+    /// Whether a cluster of that name is replaced.
+    pub replace: bool,
+}
+
+/// Creates one cluster.
+pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, how: &How<'_>) -> Result<()> {
+    connect::check_namespace(cluster.namespace())?;
+    let (launch, command) = (how.launch, how.command);
+    let (spec, image) = with_image(how.spec, spec).await?;
+    let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
+    let look = Look::new(
+        &how.spec.registry,
+        !how.spec.no_image_check,
+        &draft,
+        image.as_ref(),
+        None,
+    );
+    let checks = async {
+        let (preflight, allowed, ledger) = futures::join!(
+            deploy::preflight(cluster, &draft),
+            deploy::access::check(cluster, &spec, &draft),
+            Ledger::open(cluster, &spec.name)
+        );
+        let (preflight, ledger) = (preflight?, ledger?);
+        allowed?;
+        Ok((preflight, ledger))
+    };
+    let (preflight, mut ledger) = image_look::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
+    ledger.keep(launch.keep.limits());
+    if let Some(journal) = lock::unattended(&mut ledger, &spec.name, false).await? {
+        return Err(lock::unfinished(&spec.name, &journal));
+    }
+    preflight.warnings.iter().for_each(|warning| ui::warn(warning));
+    if preflight.exists {
+        if how.replace {
+            return replace(cluster, spec, own.then(|| templates.clone()), image, how).await;
+        }
+        let live = deploy::read(cluster, &spec.name).await?;
+        return existing(cluster, &mut ledger, &spec, (templates, own), &live, launch).await;
+    }
+    if launch.is_dry_run() {
+        return launch.show_dry_run(&draft);
+    }
+    tell_savepoint(&ledger, &spec);
+    if let Some(image) = image {
+        image.push().await?;
+    }
+    let generation = ledger.history().next_revision();
+    launch::launch(cluster, &mut ledger, &spec, templates, own, generation, command).await?;
+    if spec.layer.ha.is_none() {
+        ui::note(
+            "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",
+        );
+    }
+    if spec.layer.suspended {
+        launch.told(&spec.name, "created", &draft)?;
+        let name = &spec.name;
+        ui::note(&format!("{name} is suspended: `kubectl flink resume {name}` starts it"));
+        return Ok(());
+    }
+    let done = match command {
+        "adopt" => "adopted",
+        "clone" => "cloned",
+        _ => "created",
+    };
+    launch.report(cluster, &spec, done, &draft).await
+}

@@ -1,0 +1,102 @@
+//! Which way a job can be scaled, and what is said of it.
+
+use super::scale::Goal;
+use super::situation::Situation;
+use super::standing::Standing;
+use crate::cluster::api::Cluster;
+use crate::cluster::flink::{Flink, Reply};
+use crate::core::effective;
+use crate::core::names::ClusterName;
+use crate::core::scale::{Known, Plan, Way};
+use crate::error::{Error, Kind, Result};
+use crate::ui;
+
+/// Asks Flink for all that decides on the way, side by side.
+pub async fn look(standing: &Standing, job_id: &str, goal: Goal) -> Result<Known> {
+    let flink = &standing.flink;
+    let (job, configuration, overview, requirements) = futures::try_join!(
+        flink.job(job_id),
+        flink.configuration(),
+        flink.overview(),
+        flink.requirements(job_id)
+    )?;
+    let job = answer(flink, job)?;
+    let settings = effective::settings(&answer(flink, configuration)?, &std::collections::BTreeMap::new());
+    let overview = answer(flink, overview)?;
+    let setting = |key: &str| {
+        let found = settings.iter().find(|setting| setting.key == key);
+        let value = found.and_then(|setting| setting.job_manager.as_deref());
+        value.unwrap_or_default().to_lowercase()
+    };
+    let told = setting("taskmanager.numberOfTaskSlots").parse().ok();
+    let slots = match overview.taskmanagers {
+        0 => told.unwrap_or(1),
+        task_managers => overview.slots_total / task_managers,
+    };
+    Ok(Known {
+        job,
+        requirements,
+        scheduler: setting("jobmanager.scheduler"),
+        mode: setting("scheduler-mode"),
+        version: overview.flink_version.parse().ok(),
+        present: standing.parallelism(),
+        wanted: goal.parallelism,
+        slots: slots.max(1),
+        new_slots: goal.slots,
+    })
+}
+
+fn answer<T>(flink: &Flink, reply: Reply<T>) -> Result<T> {
+    match reply {
+        Reply::Answer(answer) => Ok(answer),
+        Reply::Refused(_, said) => Err(flink.refused(&said)),
+        Reply::Away => Err(flink.away()),
+    }
+}
+
+/// What will be done, and why.
+pub fn told(name: &ClusterName, known: &Known, plan: &Plan, replicas: u32) -> String {
+    let task_managers = match plan.task_managers {
+        same if same == replicas => String::new(),
+        other => format!(", with {other} TaskManagers instead of {replicas}"),
+    };
+    let way = match plan.way {
+        Way::InPlace => "in place, from its last checkpoint",
+        Way::Reactive => "by its TaskManagers alone",
+        Way::Redeploy => "through a savepoint",
+    };
+    let (present, wanted) = (known.present, known.wanted);
+    format!(
+        "{name} goes from parallelism {present} to {wanted} {way}{task_managers}: {}",
+        plan.why
+    )
+}
+
+/// There is nothing that could be scaled.
+pub fn not_running(name: &ClusterName, goal: Goal, situation: &Situation) -> Error {
+    let why = match situation {
+        Situation::Silent(why) => format!("its JobManager cannot be asked: {why}"),
+        _ => "it does not run".to_owned(),
+    };
+    Error::new(Kind::Conflict, format!("the job of {name} cannot be scaled: {why}")).hint(format!(
+        "`kubectl flink savepoint-resume {name} -p {}` starts it with that parallelism from its last savepoint",
+        goal.parallelism
+    ))
+}
+
+/// Says when the program has not taken the parallelism.
+pub async fn heed(cluster: &Cluster, name: &ClusterName, wanted: u32) -> Result<()> {
+    let flink = Flink::new(cluster, name);
+    let Reply::Answer(jobs) = flink.jobs().await? else {
+        return Ok(());
+    };
+    let Some(job) = jobs.main_job() else { return Ok(()) };
+    if let Reply::Answer(job) = flink.job(&job.jid).await?
+        && !job.vertices.iter().any(|vertex| vertex.parallelism == wanted)
+    {
+        ui::warn(&format!(
+            "no vertex of {name} has parallelism {wanted}: its program sets parallelism of its own"
+        ));
+    }
+    Ok(())
+}
