@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, Made, PODS, SERVICE, latches, made, position, revision};
+use crate::demo::{
+    DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, Made, PODS, SERVICE, latches, made, position, releases, revision,
+};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, get, json, patch, post, put, status, text};
 
@@ -339,6 +341,7 @@ fn through_a_savepoint_it_is_a_transaction_as_any_other() {
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     // Flink says no: nothing was changed, and that is told.
     latches(server);
+    releases(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
         .answer(text(500, r#"{"errors":["no savepoint today"]}"#));

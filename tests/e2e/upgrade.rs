@@ -237,17 +237,23 @@ fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
     assert_eq!(place.running_revision(), "4");
     assert_eq!(place.jobmanagers(), 1);
 
-    // While it stops: back. Nobody came for a while after the job's end, and from then on the JobManager, which only
-    // waits for somebody to read the savepoint's path, tells it once and goes.
+    // While it stops: back. Nobody came for a while after the job's end, and somebody has read the savepoint's path and
+    // died: the JobManager still tells it.
     let before = place.count("demo");
-    let (running, _) = kill_at(&["stopping"], "A=3");
+    let (running, journal) = kill_at(&["stopping"], "A=3");
     running.signal("KILL");
     running.end();
     soon("the job has ended", || {
         let jobs = place.rest("demo", "jobs/overview")?;
         (jobs["jobs"][0]["state"] == "FINISHED").then_some(())
     });
-    std::thread::sleep(Duration::from_secs(5));
+    let ending = |key: &str| journal["ending"][key].as_str().unwrap();
+    let status = format!("jobs/{}/savepoints/{}", ending("jobId"), ending("triggerId"));
+    for _ in 0..2 {
+        let reply = place.rest("demo", &status).unwrap();
+        assert!(reply["operation"]["location"].is_string(), "{reply}");
+        std::thread::sleep(Duration::from_secs(3));
+    }
     place.flink(&["upgrade", "demo", "--abort"]).exits(6);
     place.went_on("demo", before);
     let env = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["env"].to_string();

@@ -163,10 +163,10 @@ pub async fn trigger(
             }
             Ok(Reply::Refused(status, said)) if status != StatusCode::CONFLICT => {
                 let error = refusal(flink, &said, request);
-                return record::fail(ledger, savepoint, error).await;
+                return refused(flink, ledger, savepoint, error).await;
             }
             Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) => {
-                return record::fail(ledger, savepoint, error).await;
+                return refused(flink, ledger, savepoint, error).await;
             }
             // The answer got lost, or Flink knows the trigger already: its status tells.
             Ok(Reply::Refused(..) | Reply::Away) => None,
@@ -180,7 +180,7 @@ pub async fn trigger(
             // Whatever it was that answered, Flink has not heard of it.
             Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) => {
                 if let Some(error) = unclear {
-                    return record::fail(ledger, savepoint, error).await;
+                    return refused(flink, ledger, savepoint, error).await;
                 }
             }
             Ok(_) => {}
@@ -192,6 +192,14 @@ pub async fn trigger(
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(MAX_POLL);
     }
+}
+
+/// Flink has not begun: nothing keeps its JobManager, and the record says why.
+async fn refused<T>(flink: &Flink, ledger: &mut Ledger, savepoint: Savepoint, error: Error) -> Result<T> {
+    if savepoint.ends_job() {
+        latch::release(flink, &savepoint.trigger_id).await;
+    }
+    record::fail(ledger, savepoint, error).await
 }
 
 fn unknown(flink: &Flink) -> Error {
