@@ -7,6 +7,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 from measure import IMAGE, PLUGIN, SMALL, forget, namespace, output, run
@@ -97,10 +98,31 @@ def bringup(args):
 
 
 NATIVE = ["-t", "kubernetes-application", "-Dkubernetes.cluster-id=native"]
+# The same storage as with the plugin.
+POD = {
+    "apiVersion": "v1", "kind": "Pod", "spec": {
+        "containers": [{"name": "flink-main-container", "volumeMounts": [{"name": "storage", "mountPath": "/storage"}]}],
+        "volumes": [{"name": "storage", "persistentVolumeClaim": {"claimName": "storage"}}],
+    },
+}
+
+
+def native_allow(place):
+    """Flink's own JobManager makes its TaskManagers itself."""
+    subprocess.run(["kubectl", "create", "rolebinding", "native", "--clusterrole=edit", f"--serviceaccount={place}:default",
+                    "-n", place], capture_output=True, check=False)
 
 
 def native_start(place, *more):
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as pod:
+        json.dump(POD, pod)
+        pod.flush()
+        native_run(place, pod.name, *more)
+
+
+def native_run(place, pod, *more):
     options = [
+        f"-Dkubernetes.pod-template-file.default={pod}",
         f"-Dkubernetes.namespace={place}", f"-Dkubernetes.container.image.ref={IMAGE}", "-Dkubernetes.service-account=default",
         "-Djobmanager.memory.process.size=800m", "-Dtaskmanager.memory.process.size=1g",
         "-Dkubernetes.jobmanager.cpu.amount=0.1", "-Dkubernetes.taskmanager.cpu.amount=0.1",
@@ -118,17 +140,40 @@ def native_rest(place, path):
     return subprocess.run(["kubectl", "get", "--raw", raw], capture_output=True, text=True).stdout
 
 
-def native_bringup(place):
-    allow = ["kubectl", "create", "rolebinding", "native", "--clusterrole=edit", f"--serviceaccount={place}:default", "-n", place]
-    subprocess.run(allow, capture_output=True, check=False)
-    begun = time.monotonic()
-    native_start(place)
+def native_until_all_run(place):
     while not all_run(native_rest(place, "jobs/overview")):
         time.sleep(1)
-    whole = time.monotonic() - begun
+
+
+def native_delete(place):
     subprocess.run(["kubectl", "delete", "deploy", "native", "-n", place, "--cascade=foreground", "--wait"], check=True,
                    capture_output=True)
+
+
+def native_bringup(place):
+    native_allow(place)
+    begun = time.monotonic()
+    native_start(place)
+    native_until_all_run(place)
+    whole = time.monotonic() - begun
+    native_delete(place)
     return whole, float("nan")
+
+
+def native_change(place):
+    """What Flink's documentation says: stop with a savepoint, and run again from it."""
+    job = json.loads(native_rest(place, "jobs/overview"))["jobs"][0]["jid"]
+    begun = time.monotonic()
+    stop = native("stop", *NATIVE, f"-Dkubernetes.namespace={place}", "--savepointPath", "file:///storage/savepoints", job)
+    told = subprocess.run(stop.replace("> /dev/null 2>&1", ""), shell=True, capture_output=True, text=True, check=True).stdout
+    path = re.search(r"Path: (\S+)", told).group(1)
+    stopped = time.monotonic() - begun
+    # The JobManager deletes its Deployment when its job has ended; its name is taken until then.
+    while subprocess.run(["kubectl", "get", "deploy", "native", "-n", place], capture_output=True).returncode == 0:
+        time.sleep(1)
+    native_start(place, "-s", path)
+    native_until_all_run(place)
+    return stopped, time.monotonic() - begun
 
 
 def change(args):
@@ -143,6 +188,11 @@ def change(args):
             "by hand": lambda number: by_hand(place),
             "by hand, TaskManagers deleted too": lambda number: by_hand(place, taskmanagers=True),
         }
+        if FLINK_HOME:
+            native_allow(place)
+            native_start(place)
+            native_until_all_run(place)
+            ways["flink stop, then flink run"] = lambda number: native_change(place)
         rows = {name: [] for name in ways}
         phases = []
         for number in range(args.rounds):

@@ -173,6 +173,14 @@ impl Flink {
         })
     }
 
+    /// The same where `overview` was told just now: one request.
+    pub async fn view_of_jobs(&self, overview: Overview) -> Result<FlinkView> {
+        Ok(match self.jobs().await? {
+            Reply::Answer(jobs) => FlinkView::up(overview, &jobs),
+            Reply::Refused(..) | Reply::Away => FlinkView::Unreachable,
+        })
+    }
+
     /// `GET /overview`.
     pub async fn overview(&self) -> Result<Reply<Overview>> {
         self.get("overview").await

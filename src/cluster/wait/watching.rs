@@ -1,7 +1,7 @@
 //! The watches and polls behind every wait, and what is seen by them.
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::Metadata;
@@ -22,6 +22,11 @@ use crate::error::{Error, Kind, Result};
 
 /// Time after which things are thought over without news: the graces run by the clock.
 const TICK: Duration = Duration::from_secs(1);
+/// Time between two questions to Flink at least, as long as no TaskManager has come: both JVMs start, and each question takes
+/// processor time from them.
+const FAR: Duration = Duration::from_millis(300);
+/// How long Flink's overview is good for: the numbers in it explain, and decide nothing once there are TaskManagers.
+const OVERVIEW: Duration = Duration::from_secs(1);
 
 enum Change {
     Job(Event<Job>),
@@ -62,6 +67,7 @@ impl Watching<'_> {
         let mut listing = if self.poll.is_some() { 3 } else { 2 };
         let mut poll: Pin<Box<dyn Future<Output = Result<FlinkView>>>> = Box::pin(futures::future::pending());
         let mut polling = false;
+        let mut overview_at: Option<Instant> = None;
         let mut ticks = tokio::time::interval(TICK);
         let deadline = async {
             match self.timeout {
@@ -112,9 +118,21 @@ impl Watching<'_> {
             if let Some(pause) = self.poll.filter(|_| !polling && master_runs(&observed)) {
                 polling = true;
                 let flink = flink.clone();
+                let known = match observed.flink_now() {
+                    FlinkView::Up { overview, .. } if overview.taskmanagers > 0 => Some(overview.clone()),
+                    _ => None,
+                };
+                let pause = if known.is_some() { pause } else { pause.max(FAR) };
+                let known = known.filter(|_| overview_at.is_some_and(|at| at.elapsed() < OVERVIEW));
+                if known.is_none() {
+                    overview_at = Some(Instant::now());
+                }
                 poll = Box::pin(async move {
                     tokio::time::sleep(pause).await;
-                    flink.view().await
+                    match known {
+                        Some(overview) => flink.view_of_jobs(overview).await,
+                        None => flink.view().await,
+                    }
                 });
             }
             if let Some(answer) = judge(&observed) {

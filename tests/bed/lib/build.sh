@@ -8,7 +8,7 @@ source "$BED_LIB/images.sh"
 
 # program:package, for each program that is called: by a running bed, and for the builds.
 RUN_NEEDS=(
-    etcd:etcd-server containerd:containerd runc:runc bridge:containernetworking-plugins iptables:iptables
+    containerd:containerd runc:runc bridge:containernetworking-plugins iptables:iptables
     conntrack:conntrack ipset:ipset socat:socat modprobe:kmod ip:iproute2 sysctl:procps openssl:openssl curl:curl
     jq:jq python3:python3 docker-registry:docker-registry envsubst:gettext-base unshare:util-linux mount:mount awk:gawk
 )
@@ -32,7 +32,7 @@ install_packages() {
     if ((${#packages[@]} > 0)); then
         command -v apt-get > /dev/null || die "missing: ${packages[*]}" "the bed installs them by apt-get, which is not here"
         say "installing ${packages[*]}"
-        # The packages' own services must not start: the bed runs etcd and containerd itself, with its own settings.
+        # The packages' own services must not start: the bed runs containerd itself, with its own settings.
         local guard=/usr/sbin/policy-rc.d ours='' status=0
         if [[ ! -e $guard ]]; then
             ours=$guard
@@ -64,7 +64,7 @@ build_all() {
     # Left over from builds that were cut short: nobody else is at work, the lock is held.
     rm -rf "$BED_CACHE/work"
     local part missing=
-    for part in "$TOOLS" "$KUBERNETES" "$COREDNS" "$BASE" "$FLINK" "$FLINK_LAYER" "$ENTRYPOINTS" "$EXAMPLES" "$JOBS"; do
+    for part in "$TOOLS" "$KUBERNETES" "$COREDNS" "$ETCD" "$BASE" "$FLINK" "$FLINK_LAYER" "$ENTRYPOINTS" "$EXAMPLES" "$JOBS"; do
         if [[ ! -d $part ]]; then missing=yes; fi
     done
     install_packages "${RUN_NEEDS[@]}"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The init of the bed: starts every component and keeps it running. `up` starts it as the first process of new
 # network, mount and PID namespaces; when it ends, the kernel ends everything else in there.
-# Expects in its environment: BED_STATE BED_CACHE KUBERNETES COREDNS CONTAINERD_ROOT and the constants of common.sh.
+# Expects in its environment: BED_STATE BED_CACHE KUBERNETES COREDNS ETCD CONTAINERD_ROOT and the constants of common.sh.
 set -euo pipefail
 # shellcheck source=tests/bed/lib/common.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
@@ -172,7 +172,7 @@ subjectAltName=IP:$NODE_IP,DNS:$NODE_NAME"
 }
 
 start_control_plane() {
-    keep etcd etcd --data-dir "$BED_STATE/etcd" --unsafe-no-fsync \
+    keep etcd "$ETCD/etcd" --data-dir "$BED_STATE/etcd" --unsafe-no-fsync \
         --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
         --listen-peer-urls http://127.0.0.1:2380
     keep apiserver "$hyperkube" kube-apiserver --etcd-servers=http://127.0.0.1:2379 --secure-port=6443 \

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# Builds Kubernetes, CoreDNS and two small C programs from source. Sourced.
+# Builds Kubernetes, CoreDNS, etcd and two small C programs from source. Sourced.
 
 build_kubernetes() {
     cached "$KUBERNETES" make_kubernetes
     cached "$COREDNS" make_coredns
+    cached "$ETCD" make_etcd
 }
 
 # A build of minutes on all cores must not starve the rest of the machine.
@@ -41,6 +42,17 @@ make_coredns() {
     GOBIN=$PWD CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' "github.com/coredns/coredns@v$COREDNS_VERSION"
 }
 
+# Debian 12 has 3.4, where a list cannot be begun by a watch, as Flink's own Kubernetes client begins them.
+make_etcd() {
+    be_nice
+    mkdir source
+    cp "$BED_SOURCE/etcd/main.go" source/
+    printf 'module etcd\n\ngo 1.21\n\nrequire go.etcd.io/etcd/server/v3 v%s\n' "$ETCD_VERSION" > source/go.mod
+    go -C source mod tidy
+    CGO_ENABLED=0 go -C source build -trimpath -o ../etcd -ldflags '-s -w' .
+    rm -r source
+}
+
 build_tools() { cached "$TOOLS" make_tools; }
 
 make_tools() {
@@ -53,4 +65,5 @@ make_tools() {
 # Where each part stands. Its key is made of what it is made from, the function that makes it included.
 KUBERNETES=$BED_CACHE/kubernetes-$KUBERNETES_VERSION-$(key "$(declare -f make_kubernetes)" "$BED_SOURCE/kubernetes/main.go")
 COREDNS=$BED_CACHE/coredns-$COREDNS_VERSION-$(key "$(declare -f make_coredns)")
+ETCD=$BED_CACHE/etcd-$ETCD_VERSION-$(key "$(declare -f make_etcd)" "$BED_SOURCE/etcd/main.go")
 TOOLS=$BED_CACHE/tools-$(key "$(declare -f make_tools)" "$BED_SOURCE"/image/{pause.c,image.py} "$BED_LIB/enter.c")

@@ -24,7 +24,7 @@ start() {
     write_environment
     # It must outlive this command and its terminal, and hold neither the lock nor a pipe someone waits on.
     (
-        export KUBERNETES COREDNS CONTAINERD_ROOT
+        export KUBERNETES COREDNS ETCD CONTAINERD_ROOT
         export HOST_FOLDERS_LIST="${HOST_FOLDERS[*]}"
         cd /
         exec setsid unshare --net --mount --pid --fork --kill-child "$BED_LIB/init.sh" \
