@@ -97,7 +97,9 @@ def bringup(args):
         forget([place])
 
 
-NATIVE = ["-t", "kubernetes-application", "-Dkubernetes.cluster-id=native"]
+# Its client asks the JobManager at a node, since the names of Services mean nothing outside of Pods.
+NATIVE = ["-t", "kubernetes-application", "-Dkubernetes.cluster-id=native", "-Dkubernetes.rest-service.exposed.type=NodePort",
+          "-Dkubernetes.rest-service.exposed.node-port-address-type=InternalIP"]
 # The same storage as with the plugin.
 POD = {
     "apiVersion": "v1", "kind": "Pod", "spec": {
@@ -128,7 +130,7 @@ def native_run(place, pod, *more):
         "-Dkubernetes.jobmanager.cpu.amount=0.1", "-Dkubernetes.taskmanager.cpu.amount=0.1",
         # Without these a tenth of a processor is the limit, too, where the plugin sets none.
         "-Dkubernetes.jobmanager.cpu.limit-factor=20", "-Dkubernetes.taskmanager.cpu.limit-factor=20",
-        "-Dexecution.checkpointing.storage=jobmanager", "-Dkubernetes.rest-service.exposed.type=ClusterIP",
+        "-Dexecution.checkpointing.storage=jobmanager",
         "-Dcontainerized.master.env.JAVA_TOOL_OPTIONS='-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'",
         "-Dcontainerized.taskmanager.env.JAVA_TOOL_OPTIONS='-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'",
     ]
