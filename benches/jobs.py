@@ -56,7 +56,12 @@ def delete(place):
 
 def native(*arguments):
     """A line for the shell that calls Flink's own command line; it keeps quiet."""
-    return f"FLINK_CONF_DIR={FLINK_HOME}/conf {FLINK_HOME}/bin/flink {' '.join(arguments)} > /dev/null 2>&1"
+    return f"{flink(*arguments)} > /dev/null 2>&1"
+
+
+def flink(*arguments):
+    """The same with all that it prints."""
+    return f"FLINK_CONF_DIR={FLINK_HOME}/conf {FLINK_HOME}/bin/flink {' '.join(arguments)}"
 
 
 def row(name, runs, digits=1):
@@ -166,8 +171,8 @@ def native_change(place):
     """What Flink's documentation says: stop with a savepoint, and run again from it."""
     job = json.loads(native_rest(place, "jobs/overview"))["jobs"][0]["jid"]
     begun = time.monotonic()
-    stop = native("stop", *NATIVE, f"-Dkubernetes.namespace={place}", "--savepointPath", "file:///storage/savepoints", job)
-    told = subprocess.run(stop.replace("> /dev/null 2>&1", ""), shell=True, capture_output=True, text=True, check=True).stdout
+    stop = flink("stop", *NATIVE, f"-Dkubernetes.namespace={place}", "--savepointPath", "file:///storage/savepoints", job)
+    told = subprocess.run(stop, shell=True, capture_output=True, text=True, check=True).stdout
     path = re.search(r"Path: (\S+)", told).group(1)
     stopped = time.monotonic() - begun
     # The JobManager deletes its Deployment when its job has ended; its name is taken until then.

@@ -74,11 +74,10 @@ impl Standing {
         let before_the_end = matches!(journal.step, Step::Stopping | Step::Saved | Step::Replacing);
         let savepoints = &self.ledger.history().savepoints;
         if let Some(trigger_id) = journal.ending.trigger_id().filter(|_| before_the_end)
-            && savepoints
-                .iter()
-                .any(|known| known.trigger_id == trigger_id && known.progress == Progress::Completed)
+            && let Some(savepoint) = savepoints.iter().find(|known| known.trigger_id == trigger_id)
+            && savepoint.progress == Progress::Completed
         {
-            savepoint::release(&self.flink, trigger_id).await;
+            savepoint::release(&self.flink, savepoint).await;
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::MIN_POLL;
 use crate::cluster::flink::{Flink, Reply, SavepointRequest, SavepointStatus, Then};
+use crate::core::history::Savepoint;
 
 /// The ID of a job that does not exist.
 const NO_JOB: &str = "ffffffffffffffffffffffffffffffff";
@@ -31,16 +32,20 @@ pub async fn set(flink: &Flink, trigger_id: &str) {
     };
     match flink.trigger_savepoint(NO_JOB, &request).await {
         // Before 1.15 Flink chooses the ID itself, which another process would not know.
-        Ok(Reply::Answer(taken)) if !taken.is_of(trigger_id) => release(flink, &taken.request_id).await,
+        Ok(Reply::Answer(taken)) if !taken.is_of(trigger_id) => read(flink, &taken.request_id).await,
         Ok(Reply::Answer(_)) => {}
-        Ok(Reply::Refused(_, said)) => tracing::debug!(said, "no latch"),
-        Ok(Reply::Away) => tracing::debug!("no latch: Flink is away"),
-        Err(error) => tracing::debug!(%error, "no latch"),
+        none => tracing::debug!(?none, "no latch"),
     }
 }
 
-/// Lets the JobManager go, if there is a latch: the path is written down, or there is none.
-pub async fn release(flink: &Flink, trigger_id: &str) {
+/// Lets the JobManager go, if the savepoint has a latch: its path is written down, or there is none.
+pub async fn release(flink: &Flink, savepoint: &Savepoint) {
+    if savepoint.ends_job() {
+        read(flink, &savepoint.trigger_id).await;
+    }
+}
+
+async fn read(flink: &Flink, trigger_id: &str) {
     let reading = async {
         while let Ok(Reply::Answer(SavepointStatus::InProgress)) = flink.savepoint(NO_JOB, trigger_id).await {
             sleep(MIN_POLL).await;

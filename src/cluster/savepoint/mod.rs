@@ -13,6 +13,7 @@ mod tasks;
 
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use http::StatusCode;
 use tokio::time::Instant;
 
@@ -143,14 +144,10 @@ pub async fn trigger(
     };
     let begun = Instant::now();
     let mut wait = MIN_POLL;
-    let mut latched = request.then == Then::GoOn;
+    let mut latch = (request.then != Then::GoOn).then(|| latch::set(flink, &request.trigger_id));
     loop {
-        let latch = async {
-            if !std::mem::replace(&mut latched, true) {
-                latch::set(flink, &request.trigger_id).await;
-            }
-        };
-        let (asked, ()) = futures::join!(flink.trigger_savepoint(job_id, request), latch);
+        let asked = flink.trigger_savepoint(job_id, request);
+        let (asked, _) = futures::join!(asked, OptionFuture::from(latch.take()));
         let unclear = match asked {
             Ok(Reply::Answer(taken)) if taken.is_of(&request.trigger_id) => return Ok((savepoint, None)),
             // Before 1.15 Flink chooses the ID itself.
@@ -196,9 +193,7 @@ pub async fn trigger(
 
 /// Flink has not begun: nothing keeps its JobManager, and the record says why.
 async fn refused<T>(flink: &Flink, ledger: &mut Ledger, savepoint: Savepoint, error: Error) -> Result<T> {
-    if savepoint.ends_job() {
-        latch::release(flink, &savepoint.trigger_id).await;
-    }
+    latch::release(flink, &savepoint).await;
     record::fail(ledger, savepoint, error).await
 }
 

@@ -99,8 +99,8 @@ async fn look(
         Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => return Err(error),
         Err(error) => Look::Silent(Some(error)),
     };
-    if matches!(seen, Look::Written(..) | Look::Failed(_)) && savepoint.ends_job() {
-        latch::release(flink, &savepoint.trigger_id).await;
+    if matches!(seen, Look::Written(..) | Look::Failed(_)) {
+        latch::release(flink, savepoint).await;
     }
     Ok(seen)
 }
