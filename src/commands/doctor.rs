@@ -10,7 +10,7 @@ use crate::core::diagnosis::Severity;
 use crate::core::doctor::{self, Finding, rights};
 use crate::core::manifests::FLINK_VERSION;
 use crate::core::names::ClusterName;
-use crate::core::settings::Settings;
+use crate::core::settings::{HighAvailability, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::registry::RegistryArgs;
 use crate::render::{Format, document, findings, list};
@@ -131,7 +131,8 @@ async fn of_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryAr
     for (role, template) in [("JobManager", &job), ("TaskManagers", &deployment)] {
         found.extend(template.iter().flat_map(|template| doctor::state_paths(role, template)));
     }
-    let Some(job) = job.filter(|job| Settings::of(job).high_availability() == Some("kubernetes")) else {
+    let Some(job) = job.filter(|job| Settings::of(job).high_availability() == Some(HighAvailability::Kubernetes))
+    else {
         return Ok(found);
     };
     let user = job.spec.as_ref().and_then(|spec| spec.service_account_name.clone());

@@ -6,10 +6,10 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use crate::cluster::api::Cluster;
 use crate::cluster::checkup::node_labels;
+use crate::core::container;
 use crate::core::doctor::{Finding, image};
 use crate::core::image::platform::Platform;
 use crate::core::image::reference::Reference;
-use crate::core::settings::main_container;
 use crate::error::{Error, Kind, Result};
 use crate::registry::RegistryArgs;
 use crate::registry::api::Registries;
@@ -26,7 +26,7 @@ pub async fn of_image(
     template: &PodTemplateSpec,
     flink_version: Option<&str>,
 ) -> Vec<Finding> {
-    let Some(name) = main_container(template).and_then(|container| container.image.clone()) else {
+    let Some(name) = container::of_template(template).and_then(|container| container.image.clone()) else {
         return Vec::new();
     };
     let looking = async {

@@ -15,13 +15,13 @@ use tokio::time::timeout;
 use super::job_image::JobImage;
 use crate::cluster::api::Cluster;
 use crate::cluster::checkup::node_labels;
+use crate::core::container;
 use crate::core::doctor::image::wants;
 use crate::core::image::facts::Facts;
 use crate::core::image::fit;
 use crate::core::image::platform::Platform;
 use crate::core::image::reference::Reference;
 use crate::core::manifests::{FLINK_VERSION, Manifests};
-use crate::core::settings::main_container;
 use crate::error::{Error, Result};
 use crate::registry::RegistryArgs;
 use crate::registry::api::Registries;
@@ -57,13 +57,13 @@ impl<'a> Look<'a> {
             return None;
         }
         let template = |job: &Value| serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone()).ok();
-        let image = |template: &PodTemplateSpec| main_container(template)?.image.clone();
+        let image = |template: &PodTemplateSpec| container::of_template(template)?.image.clone();
         let new = template(&draft.job)?;
         if before.and_then(template).as_ref().and_then(image) == Some(image(&new)?) {
             return None;
         }
         // What is never pulled may lie on the nodes under a name that a registry has for something else.
-        let policy = main_container(&new).and_then(|container| container.image_pull_policy.as_deref());
+        let policy = container::of_template(&new).and_then(|container| container.image_pull_policy.as_deref());
         if policy == Some("Never") {
             return None;
         }
@@ -89,7 +89,7 @@ impl<'a> Look<'a> {
             return Ok(());
         }
         let none = || Error::failure("there is no image");
-        let name = main_container(&self.template).and_then(|container| container.image.clone());
+        let name = container::of_template(&self.template).and_then(|container| container.image.clone());
         let name = name.ok_or_else(none)?;
         let tag = name.parse::<Reference>()?.tag;
         let args = self.registry.clone();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
+use super::standing::by_kubernetes;
 use crate::cluster::api::Cluster;
 use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
@@ -15,6 +15,7 @@ use crate::core::age::age;
 use crate::core::listing::{Key, Status};
 use crate::core::names::ClusterName;
 use crate::core::prune;
+use crate::core::settings::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -173,11 +174,10 @@ async fn remove(one: Ended, args: &PruneArgs) -> Result<()> {
         return Err(Error::new(Kind::Conflict, "it was changed meanwhile, and stays"));
     }
     let step = ui::Step::new(&format!("{name}: deleting"));
-    let arguments = |object: &Value| object["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
-    let arguments = live.job.as_ref().map(arguments).unwrap_or_default();
+    let files = deploy::configuration_files(&cluster, &live).await?;
+    let settings = live.job.as_ref().map(|job| Settings::of_object(job, &files));
     let extras = Extras {
-        high_availability: arguments.contains("-Dhigh-availability")
-            && !arguments.contains("-Dhigh-availability.zookeeper.quorum"),
+        high_availability: settings.is_some_and(|settings| by_kubernetes(&settings)),
         rights: deploy::access::created_with(&live),
     };
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);

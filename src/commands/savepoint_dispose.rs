@@ -5,6 +5,7 @@ use crate::cluster::clock;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::operation;
 use crate::core::arguments::JobManagerArguments;
+use crate::core::container;
 use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
@@ -74,13 +75,7 @@ pub async fn run(connection: &ConnectionArgs, args: DisposeArgs) -> Result<()> {
 /// Whether the JobManager has it on its command line.
 fn starts_from(standing: &Standing, path: &str) -> bool {
     let Some(job) = &standing.live.job else { return false };
-    let list = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array();
-    let tokens: Vec<String> = list
-        .into_iter()
-        .flatten()
-        .skip(1)
-        .filter_map(|item| item.as_str().map(ToOwned::to_owned))
-        .collect();
+    let tokens: Vec<String> = container::arguments(job).into_iter().skip(1).collect();
     standing.job_end().is_none()
         && JobManagerArguments::parse(&tokens).is_ok_and(|known| known.from_savepoint.as_deref() == Some(path))
 }

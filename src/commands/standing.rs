@@ -13,12 +13,13 @@ use crate::cluster::holder;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::savepoint::Origin;
 use crate::core::adopt::adopt;
+use crate::core::container;
 use crate::core::history::Revision;
 use crate::core::layer::Layer;
 use crate::core::manifests;
 use crate::core::manifests::{FLINK_VERSION, Manifests, PARALLELISM, REVISION};
 use crate::core::names::ClusterName;
-use crate::core::settings::Settings;
+use crate::core::settings::{ConfigMaps, HighAvailability, Settings};
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
 use crate::core::transaction::Journal;
@@ -38,6 +39,8 @@ pub struct Standing {
     /// An operation that another command left behind, and that this one goes on with.
     pub left_behind: Option<Journal>,
     pub(super) cluster: Cluster,
+    /// ConfigMaps with configuration files of its Pods.
+    files: ConfigMaps,
 }
 
 impl Standing {
@@ -45,24 +48,25 @@ impl Standing {
     pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         // Both are awaited, so that the error told is always that of the first.
         let (live, ledger) = futures::join!(deploy::read(cluster, name), Ledger::open(cluster, name));
-        Ok(Self::of(cluster, name, live?, ledger?))
+        Self::of(cluster, name, live?, ledger?).await
     }
 
     /// The same of a cluster whose history is to be deleted, whether or not it can be read.
     pub async fn read_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let (live, ledger) = futures::join!(deploy::read(cluster, name), Ledger::open_to_purge(cluster, name));
-        Ok(Self::of(cluster, name, live?, ledger?))
+        Self::of(cluster, name, live?, ledger?).await
     }
 
-    fn of(cluster: &Cluster, name: &ClusterName, live: Live, ledger: Ledger) -> Self {
-        Self {
+    async fn of(cluster: &Cluster, name: &ClusterName, live: Live, ledger: Ledger) -> Result<Self> {
+        Ok(Self {
             name: name.clone(),
+            files: deploy::configuration_files(cluster, &live).await?,
             live,
             ledger,
             flink: Flink::new(cluster, name),
             left_behind: None,
             cluster: cluster.clone(),
-        }
+        })
     }
 
     /// Reads a cluster that must exist, or have existed, to show something of it: says where an operation on it stands.
@@ -223,18 +227,25 @@ impl Standing {
 
     /// Whether the JobManager is told to stay up after its job.
     pub fn jobmanager_stays(&self) -> bool {
-        self.jobmanager_has("execution.shutdown-on-application-finish=false")
+        let stays = |settings: Settings| {
+            let key = "execution.shutdown-on-application-finish";
+            settings
+                .get(&[key])
+                .is_some_and(|value| value.eq_ignore_ascii_case("false"))
+        };
+        self.settings().is_some_and(stays)
     }
 
     /// Whether the JobManager keeps data of high availability.
     pub fn is_highly_available(&self) -> bool {
-        self.jobmanager_has("-Dhigh-availability")
+        self.settings()
+            .is_some_and(|settings| settings.high_availability().is_some())
     }
 
     /// What the cluster has beside its three objects.
     pub fn extras(&self) -> Extras {
         Extras {
-            high_availability: self.is_highly_available() && !self.uses_zookeeper(),
+            high_availability: self.settings().is_some_and(|settings| by_kubernetes(&settings)),
             rights: deploy::access::created_with(&self.live),
         }
     }
@@ -242,17 +253,12 @@ impl Standing {
     /// What outlives a highly available cluster whose job does not end by itself: only Flink can take it away.
     pub fn left_behind(&self) -> Option<String> {
         let settings = self.settings()?;
-        let folder = settings.get(&["high-availability.storageDir"])?;
-        if !self.uses_zookeeper() {
-            return Some(format!("files of its high availability in {folder} stay"));
-        }
-        let root = settings
-            .get(&["high-availability.zookeeper.path.root"])
-            .unwrap_or("/flink");
-        let place = settings.get(&["high-availability.cluster-id"]).unwrap_or("default");
-        Some(format!(
-            "{root}/{place} in ZooKeeper and files in {folder}, of its high availability, stay"
-        ))
+        settings.high_availability()?;
+        let folder = settings.ha_storage()?;
+        Some(match settings.zookeeper_path() {
+            None => format!("files of its high availability in {folder} stay"),
+            Some(path) => format!("{path} in ZooKeeper and files in {folder}, of its high availability, stay"),
+        })
     }
 
     /// The parallelism with which the JobManager was started: a job that was scaled since has another.
@@ -266,24 +272,8 @@ impl Standing {
     }
 
     fn settings(&self) -> Option<Settings> {
-        let job = self.live.job.clone()?;
-        Some(Settings::of(
-            &serde_json::from_value(job["spec"]["template"].clone()).ok()?,
-        ))
-    }
-
-    fn uses_zookeeper(&self) -> bool {
-        self.jobmanager_has("-Dhigh-availability.zookeeper.quorum")
-    }
-
-    /// Whether the JobManager's arguments have `text` in them.
-    fn jobmanager_has(&self, text: &str) -> bool {
-        let job = self.live.job.as_ref();
-        job.is_some_and(|job| {
-            job["spec"]["template"]["spec"]["containers"][0]["args"]
-                .to_string()
-                .contains(text)
-        })
+        let object = self.live.job.as_ref().or(self.live.deployment.as_ref())?;
+        Some(Settings::of_object(object, &self.files))
     }
 
     /// The templates and the layer that a resume starts from, and whether the templates are worth keeping in the history.
@@ -372,11 +362,15 @@ impl Standing {
             reason: reason.to_owned(),
             flink_version: annotation(FLINK_VERSION),
             image: job.and_then(|job| {
-                job["spec"]["template"]["spec"]["containers"][0]["image"]
-                    .as_str()
-                    .map(ToOwned::to_owned)
+                let image = container::of(job)?["image"].as_str();
+                image.map(ToOwned::to_owned)
             }),
             revision: annotation(manifests::REVISION).and_then(|number| number.parse().ok()),
         }
     }
+}
+
+/// Whether the data of high availability lies in ConfigMaps.
+pub(super) fn by_kubernetes(settings: &Settings) -> bool {
+    settings.high_availability() == Some(HighAvailability::Kubernetes)
 }

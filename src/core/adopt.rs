@@ -6,11 +6,13 @@
 use serde_json::{Value, json};
 
 use super::arguments::JobManagerArguments;
+use super::container;
 use super::layer::{JobId, Layer};
 use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
 use super::names::ClusterName;
 use super::plain::{JOB_LABELS, SERVICE_CHOICES};
 use super::pod_template::unescape_dollar;
+use super::settings::{ConfigMaps, Settings};
 use super::template::{self, Templates};
 use crate::error::{Error, Result};
 
@@ -49,7 +51,7 @@ pub fn adopt(
     let mut deployment = cleaned(deployment);
     let mut layer = Layer {
         name: Some(name.to_string()),
-        image: main_container(&job).and_then(|container| Some(container["image"].as_str()?.to_owned())),
+        image: container::of(&job).and_then(|container| Some(container["image"].as_str()?.to_owned())),
         task_managers: replicas.filter(|_| new.parallelism.is_none() && new.slots.is_none()),
         ..Layer::default()
     };
@@ -73,9 +75,9 @@ pub fn adopt(
     layer.parallelism = is("parallelism.default")
         .and_then(|value| value.parse().ok())
         .or(layer.task_managers);
-    let highly_available = ["high-availability", "high-availability.type"]
-        .iter()
-        .any(|key| is(key).is_some_and(|value| !value.eq_ignore_ascii_case("none")));
+    let highly_available = Settings::of_object(&job, &ConfigMaps::new())
+        .high_availability()
+        .is_some();
     if highly_available && (known.job_id.is_some() || known.job_id_seed.is_some()) {
         // A job ID that ended is never run again under high availability.
         layer.job_id = Some(JobId::Seed(format!(
@@ -94,7 +96,7 @@ pub fn adopt(
     }
     set_arguments(&mut job, list)?;
     for object in [&mut job, &mut deployment] {
-        if let Some(container) = object["spec"]["template"]["spec"]["containers"].get_mut(0) {
+        if let Some(container) = container::of_mut(object) {
             container["image"] = json!("${FLINK_IMAGE_NAME}");
         }
     }
@@ -212,23 +214,15 @@ fn strip(value: &mut Value, keys: &[&str]) {
     }
 }
 
-fn main_container(object: &Value) -> Option<&Value> {
-    object["spec"]["template"]["spec"]["containers"].get(0)
-}
-
 fn arguments(job: &Value) -> Result<Vec<String>> {
-    let container = main_container(job).ok_or_else(|| Error::usage("the Job has no container"))?;
-    let list = container["args"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(list
-        .iter()
-        .filter_map(|item| item.as_str().map(ToOwned::to_owned))
-        .collect())
+    match container::of(job) {
+        Some(_) => Ok(container::arguments(job)),
+        None => Err(Error::usage("the Job has no container")),
+    }
 }
 
 fn set_arguments(job: &mut Value, list: Vec<Value>) -> Result<()> {
-    let container = job["spec"]["template"]["spec"]["containers"]
-        .get_mut(0)
-        .ok_or_else(|| Error::usage("the Job has no container"))?;
+    let container = container::of_mut(job).ok_or_else(|| Error::usage("the Job has no container"))?;
     container["args"] = Value::Array(list);
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::arguments::JobManagerArguments;
+use super::container;
 use super::flink::{owned_key, without_effect};
 use super::flink_deployment;
 use super::layer::{Entrypoint, JobId, Layer, Restart, RoleLayer};
@@ -147,9 +148,7 @@ fn arguments(object: &Value, remarks: &mut Vec<String>) -> Result<(Option<String
 
 fn container(object: &Value) -> Result<&Value> {
     let kind = object["kind"].as_str().unwrap_or_default();
-    object["spec"]["template"]["spec"]["containers"]
-        .get(0)
-        .ok_or_else(|| Error::usage(format!("the {kind} has no container")))
+    container::of(object).ok_or_else(|| Error::usage(format!("the {kind} has no container")))
 }
 
 fn node_port(service: &Value) -> Option<u16> {
@@ -177,14 +176,10 @@ fn labels(all: &Value) -> BTreeMap<String, String> {
 
 /// What a role's Pods say beyond `read`, which comes from its arguments, as a pod template.
 fn role(object: &Value, read: &RoleLayer) -> Result<RoleLayer> {
-    let mut template = object["spec"]["template"].clone();
-    container(object)?;
-    if let Some(pod) = template["spec"].as_object_mut() {
-        for said in ["restartPolicy", "serviceAccountName"] {
-            pod.remove(said);
-        }
-    }
-    if let Some(main) = template["spec"]["containers"].get_mut(0).and_then(Value::as_object_mut) {
+    let mut object = object.clone();
+    container(&object)?;
+    let main = container::of_mut(&mut object).and_then(Value::as_object_mut);
+    if let Some(main) = main {
         for said in ["image", "args", "command"] {
             main.remove(said);
         }
@@ -195,6 +190,12 @@ fn role(object: &Value, read: &RoleLayer) -> Result<RoleLayer> {
             if resources["limits"].get("memory").is_none() {
                 resources["limits"]["memory"] = Value::Null;
             }
+        }
+    }
+    let mut template = object["spec"]["template"].take();
+    if let Some(pod) = template["spec"].as_object_mut() {
+        for said in ["restartPolicy", "serviceAccountName"] {
+            pod.remove(said);
         }
     }
     if let Some(metadata) = template["metadata"].as_object_mut() {

@@ -7,6 +7,7 @@ pub mod age;
 pub mod arguments;
 pub mod bytes;
 pub mod clone;
+pub mod container;
 pub mod defaults;
 pub mod deleted;
 pub mod diagnosis;

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
+use super::container;
 use super::diagnosis::{Cause, Observed, Role};
 use super::flink::FlinkVersion;
 use super::history::History;
@@ -14,7 +15,7 @@ use super::listing::{JobManager, JobState, Parts, Status, TaskManagers, Traits};
 use super::live::{Rates, Reach, Snapshot};
 use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
 use super::names::ClusterName;
-use super::settings::{Settings, main_container};
+use super::settings::Settings;
 use super::transaction::Journal;
 
 /// Durations of checkpoints that are shown.
@@ -315,7 +316,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> ClusterP
     let meta = job.map(|job| &job.metadata).or(deployment.map(|it| &it.metadata));
     let template = job_template(job).or(deployment_template(deployment));
     let image = template
-        .and_then(main_container)
+        .and_then(container::of_template)
         .and_then(|container| container.image.clone());
     let told = snapshot
         .overview
@@ -343,7 +344,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> ClusterP
         parallelism: observed.parallelism,
         high_availability: template
             .map(Settings::of)
-            .and_then(|settings| settings.high_availability().map(ToOwned::to_owned)),
+            .and_then(|settings| settings.high_availability().map(|kind| kind.as_str().to_owned())),
         job_manager_restarts: in_place.max(u32::try_from(failed).unwrap_or(0)),
     }
 }
@@ -469,7 +470,7 @@ fn task_managers(observed: &Observed, snapshot: &Snapshot) -> TaskManagerPart {
     let deployment = parts.deployment.as_ref();
     let overview = snapshot.overview.as_ref();
     let memory = deployment_template(observed.deployment.as_ref())
-        .and_then(main_container)
+        .and_then(container::of_template)
         .and_then(|container| Some(container.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.clone()));
     TaskManagerPart {
         desired: deployment.map_or(0, |part| part.desired),

@@ -9,20 +9,23 @@ pub mod owners;
 pub mod removal;
 mod strangers;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::api::{Applied, Cluster, Mode, Propagation};
 use super::resource::{
     CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
 };
+use crate::core::container;
 use crate::core::difference::{Difference, differences};
 use crate::core::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::core::secrets::hide;
+use crate::core::settings::{self, ConfigMaps};
 use crate::core::spec::Spec;
 use crate::error::{Error, Kind, Result};
 
@@ -102,12 +105,9 @@ impl Live {
     #[must_use]
     pub fn drifted(&self, made: &Manifests) -> bool {
         let mut made = made.clone();
-        let start = self
-            .job
-            .as_ref()
-            .map(|job| &job["spec"]["template"]["spec"]["containers"][0]["args"]);
-        if let Some(args) = start {
-            made.job["spec"]["template"]["spec"]["containers"][0]["args"] = args.clone();
+        let start = self.job.as_ref().and_then(|job| Some(&container::of(job)?["args"]));
+        if let (Some(args), Some(main)) = (start, container::of_mut(&mut made.job)) {
+            main["args"] = args.clone();
         }
         self.service.is_none() || self.deployment.is_none() || !self.differences(&made).is_empty()
     }
@@ -130,6 +130,19 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Live> {
         job: next(),
         deployment: next(),
     })
+}
+
+/// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, and then nothing is asked.
+pub async fn configuration_files(cluster: &Cluster, live: &Live) -> Result<ConfigMaps> {
+    let objects = [&live.job, &live.deployment].into_iter().flatten();
+    let names: BTreeSet<String> = objects.flat_map(settings::config_maps).collect();
+    let read = names.into_iter().map(|name| async {
+        let target = Target::object("get", CONFIG_MAPS, cluster.namespace(), &name);
+        let map: Option<Value> = cluster.get(&target).await?;
+        let data = map.map(|map| map["data"].clone()).unwrap_or_default();
+        Ok((name, serde_json::from_value(data).unwrap_or_default()))
+    });
+    Ok(try_join_all(read).await?.into_iter().collect())
 }
 
 /// What dry runs of the three objects told.
@@ -385,19 +398,11 @@ pub async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterName) -> 
         .flat_map(|pods| pods.items)
         .find(|pod| phase(pod).as_deref() == Some("Running"));
     let Some(pod) = running else { return Ok(None) };
-    let container = pod.spec.as_ref().and_then(|spec| main_container(&spec.containers));
+    let container = container::of_pod(&pod).map(|container| container.name.as_str());
     let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
     let target = Target::object("get", PODS, cluster.namespace(), pod_name).subresource("log");
     let query = format!("container={}&limitBytes=262144", container.unwrap_or_default());
     cluster.text(&target, &query).await.map(Some)
-}
-
-/// Flink's container among those that others have put into the Pod.
-fn main_container(containers: &[Container]) -> Option<&str> {
-    let names = || containers.iter().map(|container| container.name.as_str());
-    names()
-        .find(|name| name.starts_with("flink"))
-        .or_else(|| names().next())
 }
 
 /// Deletes the ConfigMaps that Flink's Kubernetes high availability leaves, and gives their number. They have no owner, so

@@ -13,8 +13,9 @@ use super::trace::one_line;
 use super::verdict::{nothing_ran, of_job, subject, suspicions};
 use super::{Cause, CauseKind, Grace, Severity, Verdict, ends, known, objects, over, pods, root_cause, stage, verdict};
 use crate::core::age::age;
+use crate::core::container;
 use crate::core::live::{Exception, Reach, Snapshot};
-use crate::core::settings::{Settings, main_container};
+use crate::core::settings::Settings;
 
 /// How long a TaskManager may take to register once its container runs.
 const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
@@ -375,7 +376,7 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
 
 /// A class that only the JobManager has is most often one of its image.
 fn images(cause: Cause, observed: &Observed) -> Cause {
-    let image = |template: Option<&PodTemplateSpec>| main_container(template?)?.image.clone();
+    let image = |template: Option<&PodTemplateSpec>| container::of_template(template?)?.image.clone();
     let own = observed
         .job
         .as_ref()

@@ -5,9 +5,10 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use super::observed::{Observed, Role};
 use super::pods::{memory_flag, role_word};
 use super::{Cause, CauseKind};
+use crate::core::container;
 use crate::core::live::Snapshot;
 use crate::core::quantity::{Memory, memory_flink, memory_kubernetes};
-use crate::core::settings::{Settings, main_container};
+use crate::core::settings::Settings;
 
 /// What a container may use, and what Flink in it is told to use, where the first is less.
 struct Contradiction {
@@ -21,7 +22,7 @@ fn contradiction(template: &PodTemplateSpec, role: Role) -> Option<Contradiction
         Role::JobManager => "jobmanager.memory.process.size",
         Role::TaskManager => "taskmanager.memory.process.size",
     };
-    let limit = &main_container(template)?
+    let limit = &container::of_template(template)?
         .resources
         .as_ref()?
         .limits

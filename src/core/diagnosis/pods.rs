@@ -6,6 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::observed::{Observed, Role, first_seen, times_seen, words};
 use super::trace::one_line;
 use super::{Cause, CauseKind, Grace, Note};
+use crate::core::container;
 
 /// What a check found.
 #[derive(Clone, Debug)]
@@ -29,10 +30,6 @@ impl Finding {
         }
     }
 }
-
-/// Names that the main container has in the documented Pods; in the seed's templates, in ours and under the operator
-/// it begins with `flink`.
-const MAIN_CONTAINERS: [&str; 2] = ["jobmanager", "taskmanager"];
 
 pub(super) fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
@@ -61,12 +58,7 @@ pub(super) const fn memory_flag(role: Role) -> &'static str {
 /// Name of the container that runs Flink: sidecars may stand before it.
 #[must_use]
 pub fn main_container(pod: &Pod) -> Option<&str> {
-    let containers = &pod.spec.as_ref()?.containers;
-    containers
-        .iter()
-        .find(|c| c.name.starts_with("flink") || MAIN_CONTAINERS.contains(&c.name.as_str()))
-        .or_else(|| containers.first())
-        .map(|c| c.name.as_str())
+    container::of_pod(pod).map(|container| container.name.as_str())
 }
 
 /// Status of the container that runs Flink.

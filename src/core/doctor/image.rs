@@ -3,12 +3,13 @@
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::Finding;
+use crate::core::container;
 use crate::core::diagnosis::Severity;
 use crate::core::image::facts::Facts;
 use crate::core::image::fit;
 use crate::core::image::platform::Platform;
 use crate::core::layer::{Entrypoint, Layer};
-use crate::core::settings::{Settings, main_container};
+use crate::core::settings::Settings;
 
 const CHECK: &str = "image contents";
 
@@ -17,7 +18,7 @@ const CHECK: &str = "image contents";
 pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Layer {
     let settings = Settings::of(template);
     let text = |keys: &[&str]| settings.get(keys).map(ToOwned::to_owned);
-    let word = main_container(template).and_then(|container| container.args.as_ref()?.first().cloned());
+    let word = container::of_template(template).and_then(|container| container.args.as_ref()?.first().cloned());
     Layer {
         flink_version: flink_version.and_then(|version| version.parse().ok()),
         entrypoint: match word.as_deref() {
@@ -27,7 +28,7 @@ pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Layer {
         },
         savepoint_dir: text(&["execution.checkpointing.savepoint-dir", "state.savepoints.dir"]),
         checkpoint_dir: text(&["execution.checkpointing.dir", "state.checkpoints.dir"]),
-        ha: text(&["high-availability.storageDir"]),
+        ha: settings.ha_storage().map(ToOwned::to_owned),
         env: settings
             .env("ENABLE_BUILT_IN_PLUGINS")
             .map(|plugins| ("ENABLE_BUILT_IN_PLUGINS".to_owned(), plugins.to_owned()))

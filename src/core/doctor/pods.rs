@@ -3,9 +3,9 @@
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::{Finding, rights};
+use crate::core::container;
 use crate::core::diagnosis::Severity;
 use crate::core::flink::FlinkVersion;
-use crate::core::settings::main_container;
 
 /// How a service account stands to high availability.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum AccountCheck {
 /// Judges the images of both roles.
 #[must_use]
 pub fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -> Vec<Finding> {
-    let image = |template: Option<&PodTemplateSpec>| main_container(template?)?.image.clone();
+    let image = |template: Option<&PodTemplateSpec>| container::of_template(template?)?.image.clone();
     let (own, theirs) = (image(job), image(deployment));
     if own.is_some() && theirs.is_some() && own != theirs {
         let text = format!(

@@ -3,8 +3,9 @@
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::Finding;
+use crate::core::container;
 use crate::core::diagnosis::Severity;
-use crate::core::settings::{Settings, main_container};
+use crate::core::settings::Settings;
 
 /// Schemes of paths, and the plugins in /opt/flink/opt of official images that open them.
 const PLUGINS: [(&str, &[&str]); 6] = [
@@ -34,7 +35,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
     };
     if scheme == "file" {
         let place = format!("/{}", place.trim_start_matches('/'));
-        let mounts = main_container(template).and_then(|container| container.volume_mounts.as_ref());
+        let mounts = container::of_template(template).and_then(|container| container.volume_mounts.as_ref());
         let mounted = mounts.into_iter().flatten().any(|mount| {
             let point = mount.mount_path.trim_end_matches('/');
             place == point || place.starts_with(&format!("{point}/"))

@@ -8,6 +8,7 @@ mod high_availability;
 use serde_json::{Map, Value, json};
 
 use super::arguments::JobManagerArguments;
+use super::container;
 use super::flink::FlinkVersion;
 use super::job_id;
 use super::layer::{Entrypoint, Mount, Restart, RoleLayer};
@@ -209,13 +210,8 @@ fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Vec<(String, 
 /// no release knows, into the `--job-id` that it means.
 fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address: bool) -> Result<()> {
     let list = main_arguments(job)?;
-    list.retain(|argument| {
-        let pair = argument.as_str().and_then(|text| text.strip_prefix("-D"));
-        let key = pair.and_then(|pair| pair.split_once('=')).map(|(key, _)| key);
-        let displaced = |key: &str| {
-            (own_address && key == "jobmanager.rpc.address") || arguments.dynamic.iter().any(|(new, _)| new == key)
-        };
-        !key.is_some_and(displaced)
+    remove_settings(list, |key| {
+        (own_address && key == "jobmanager.rpc.address") || arguments.dynamic.iter().any(|(new, _)| new == key)
     });
     let displaced = [
         (["--job-classname", "-j"], arguments.job_class.is_some()),
@@ -242,6 +238,25 @@ fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address:
         }
     }
     Ok(())
+}
+
+/// Takes the settings out whose keys are `displaced`: `-Dkey=value`, and `-D` with `key=value` after it.
+fn remove_settings(list: &mut Vec<Value>, displaced: impl Fn(&str) -> bool) {
+    let key = |argument: Option<&Value>| {
+        let pair = argument.and_then(Value::as_str).and_then(|text| text.split_once('='));
+        pair.is_some_and(|(key, _)| displaced(key))
+    };
+    let mut at = 0;
+    while at < list.len() {
+        let text = list[at].as_str().unwrap_or_default().to_owned();
+        if text == "-D" && key(list.get(at + 1)) {
+            list.drain(at..at + 2);
+        } else if text.strip_prefix("-D").is_some_and(|pair| key(Some(&json!(pair)))) {
+            list.remove(at);
+        } else {
+            at += 1;
+        }
+    }
 }
 
 /// Stands for a job ID that is computed from the value, in a list of arguments.
@@ -385,9 +400,8 @@ fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: 
     }
     let arguments = main_arguments(deployment)?;
     for (key, value) in dynamic {
-        let prefix = format!("-D{key}=");
-        arguments.retain(|argument| !argument.as_str().is_some_and(|text| text.starts_with(&prefix)));
-        arguments.push(json!(pod_template::escape_dollar(&format!("{prefix}{value}"))));
+        remove_settings(arguments, |known| known == key);
+        arguments.push(json!(pod_template::escape_dollar(&format!("-D{key}={value}"))));
     }
     role(
         deployment,
@@ -457,12 +471,10 @@ fn role(object: &mut Value, spec: &Spec, role: &RoleLayer, words: [&str; 2]) -> 
     Ok(())
 }
 
-/// The container that runs Flink: the first one of the template.
+/// The container that runs Flink.
 fn main_container(object: &mut Value) -> Result<&mut Map<String, Value>> {
     let kind = object["kind"].as_str().unwrap_or("object").to_owned();
-    object["spec"]["template"]["spec"]["containers"]
-        .as_array_mut()
-        .and_then(|containers| containers.first_mut())
+    container::of_mut(object)
         .and_then(Value::as_object_mut)
         .ok_or_else(|| Error::usage(format!("the {kind}'s template has no container")))
 }

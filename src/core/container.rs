@@ -1,0 +1,152 @@
+//! The container that runs Flink, among those of a Pod: sidecars may stand beside it, before it too.
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodTemplateSpec};
+use serde_json::Value;
+
+use super::pod_template::MAIN_CONTAINER;
+
+/// Words of the entrypoint, official and legacy: only Flink's container is given one.
+const WORDS: [&str; 5] = [
+    "standalone-job",
+    "taskmanager",
+    "job-cluster",
+    "task-manager",
+    "jobmanager",
+];
+/// Names in Flink's own templates, in ours, and under the operator.
+const NAMES: [&str; 7] = [
+    MAIN_CONTAINER,
+    "flink-master",
+    "flink-task-manager",
+    "flink-job-cluster",
+    "flink-job-manager",
+    "jobmanager",
+    "taskmanager",
+];
+
+/// Index of Flink's container among those with these names and arguments: the one that is given a word of Flink's
+/// entrypoint, else one of a known name, else one whose name begins with `flink`, else the first.
+fn position<'a, T: 'a>(
+    all: &'a [T],
+    name: impl Fn(&'a T) -> &'a str,
+    word: impl Fn(&'a T) -> &'a str,
+) -> Option<usize> {
+    let find = |is: &dyn Fn(&'a T) -> bool| all.iter().position(is);
+    find(&|one| WORDS.contains(&word(one)))
+        .or_else(|| find(&|one| NAMES.contains(&name(one))))
+        .or_else(|| find(&|one| name(one).starts_with("flink")))
+        .or_else(|| (!all.is_empty()).then_some(0))
+}
+
+fn of_all(containers: &[Container]) -> Option<&Container> {
+    let at = position(
+        containers,
+        |one| one.name.as_str(),
+        |one| {
+            one.args
+                .as_ref()
+                .and_then(|args| args.first())
+                .map_or("", String::as_str)
+        },
+    )?;
+    containers.get(at)
+}
+
+/// Flink's container of a Pod template.
+#[must_use]
+pub fn of_template(template: &PodTemplateSpec) -> Option<&Container> {
+    of_all(&template.spec.as_ref()?.containers)
+}
+
+/// Flink's container of a Pod.
+#[must_use]
+pub fn of_pod(pod: &Pod) -> Option<&Container> {
+    of_all(&pod.spec.as_ref()?.containers)
+}
+
+fn position_in(containers: &[Value]) -> Option<usize> {
+    position(
+        containers,
+        |one| one["name"].as_str().unwrap_or_default(),
+        |one| one["args"][0].as_str().unwrap_or_default(),
+    )
+}
+
+/// Flink's container of a Job or a Deployment.
+#[must_use]
+pub fn of(object: &Value) -> Option<&Value> {
+    let containers = object["spec"]["template"]["spec"]["containers"].as_array()?;
+    containers.get(position_in(containers)?)
+}
+
+/// The same, to be changed.
+pub fn of_mut(object: &mut Value) -> Option<&mut Value> {
+    let containers = object.pointer_mut("/spec/template/spec/containers")?.as_array_mut()?;
+    let at = position_in(containers)?;
+    containers.get_mut(at)
+}
+
+/// Its arguments, as the API server has them.
+#[must_use]
+pub fn arguments(object: &Value) -> Vec<String> {
+    let list = of(object).and_then(|container| container["args"].as_array());
+    let texts = list.into_iter().flatten().filter_map(Value::as_str);
+    texts.map(ToOwned::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn name(containers: Value) -> Option<String> {
+        let mut object = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+        let found = of(&object).map(|one| one["name"].as_str().unwrap_or_default().to_owned());
+        let template: PodTemplateSpec = serde_json::from_value(object["spec"]["template"].clone()).unwrap();
+        assert_eq!(of_template(&template).map(|one| one.name.clone()), found);
+        assert_eq!(
+            of_mut(&mut object).map(|one| one["name"].as_str().unwrap_or_default().to_owned()),
+            found
+        );
+        found
+    }
+
+    #[test]
+    fn flinks_container_is_found_wherever_it_stands() {
+        for (containers, want) in [
+            (
+                json!([{"name": "flink-master"}, {"name": "proxy"}]),
+                Some("flink-master"),
+            ),
+            (
+                json!([{"name": "proxy"}, {"name": "flink-master"}]),
+                Some("flink-master"),
+            ),
+            (
+                json!([{"name": "flink-exporter"}, {"name": "flink-main-container"}]),
+                Some("flink-main-container"),
+            ),
+            (
+                json!([{"name": "flink-exporter"}, {"name": "main", "args": ["standalone-job", "-Da=b"]}]),
+                Some("main"),
+            ),
+            (
+                json!([{"name": "proxy", "args": ["serve"]}, {"name": "x", "args": ["taskmanager"]}]),
+                Some("x"),
+            ),
+            (json!([{"name": "a"}, {"name": "b"}]), Some("a")),
+            (json!([]), None),
+        ] {
+            assert_eq!(name(containers.clone()).as_deref(), want, "{containers}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_those_of_flinks_container() {
+        let object = json!({"spec": {"template": {"spec": {"containers": [
+            {"name": "proxy", "args": ["serve"]}, {"name": "flink-master", "args": ["standalone-job", "-Da=b"]}]}}}});
+        assert_eq!(arguments(&object), ["standalone-job", "-Da=b"]);
+        assert!(arguments(&json!({})).is_empty());
+    }
+}
