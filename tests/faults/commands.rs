@@ -41,7 +41,7 @@ pub const GIVEN: [(Given, &[&[&str]]); 8] = [
 ];
 
 /// All that starts with `hidden-` is a secret, as the token of the kubeconfig is.
-const CREATE: &[&str] = &[
+pub const CREATE: &[&str] = &[
     "create",
     "demo",
     "--image",

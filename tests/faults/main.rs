@@ -19,17 +19,22 @@
 // The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod apply;
 #[path = "../cli/call.rs"]
 #[allow(dead_code)]
 mod call;
 mod commands;
+mod compare;
 mod controllers;
 mod fault;
 mod flink;
+mod gate;
 mod hostile;
 mod images;
+mod numbers;
 #[path = "../cli/pack.rs"]
 mod pack;
+mod pairs;
 #[path = "../cli/registry.rs"]
 #[allow(dead_code)]
 mod registry;
@@ -39,6 +44,7 @@ mod run;
 mod selector;
 mod server;
 mod table;
+mod watches;
 mod world;
 
 use std::collections::BTreeMap;
@@ -47,6 +53,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use compare::{Depth, View, becomes, settled};
 use commands::{COMMANDS, Command, GIVEN, Given, Requests, Then, polls};
 use fault::{FAULTS, Fault};
 use run::{Run, run};
@@ -58,25 +65,86 @@ const THREADS: usize = 24;
 /// others, all in turn. All take minutes.
 const SAMPLE: usize = 1;
 
+/// The worlds that commands are given.
+type Worlds = BTreeMap<Given, World>;
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Sample,
+    All,
+    /// Runs without a fault only.
+    None,
+}
+
 struct Case {
     command: &'static Command,
     at: usize,
     fault: Fault,
+    /// The world after a run without a fault.
+    expected: Arc<View>,
 }
 
 fn main() -> ExitCode {
     let begun = Instant::now();
+    if std::env::args().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
     let filters: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-    if std::env::args().any(|argument| argument == "--list") {
-        return ExitCode::SUCCESS;
+    let mode = match std::env::var("FAULTS").unwrap_or_default().as_str() {
+        "" => Mode::Sample,
+        "all" => Mode::All,
+        "none" => Mode::None,
+        other => {
+            println!("FAULTS is all, none or nothing, and not {other:?}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let commands = COMMANDS.iter().map(Command::name);
+    let names: Vec<String> = commands.chain(images::names()).chain(pairs::names()).chain(watches::names()).collect();
+    if let Some(filter) = filters.iter().find(|filter| !names.iter().any(|name| name.contains(filter.as_str()))) {
+        println!("no case has {filter:?} in its name; the names are\n{}", names.join("\n"));
+        return ExitCode::FAILURE;
     }
-    let mode = std::env::var("FAULTS").unwrap_or_default();
-    let everything = mode == "all";
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let worlds = made();
+    let (mut total, mut failures) = (0, Vec::new());
+    let parts: [&dyn Fn() -> (usize, Vec<String>); 4] = [
+        &|| try_commands(&worlds, &wanted, mode),
+        &|| pairs::try_all(&worlds, &wanted, mode),
+        &|| watches::try_all(&worlds, &wanted, mode),
+        &|| images::try_all(&wanted, mode),
+    ];
+    for part in parts {
+        let (more, mut bad) = part();
+        total += more;
+        failures.append(&mut bad);
+    }
+    for failure in failures.iter().take(40) {
+        println!("{failure}\n");
+    }
+    let outcome = if failures.is_empty() { "ok" } else { "FAILED" };
+    println!(
+        "test result: {outcome}. {} passed; {} failed; faults at every request of {} commands, two clients with {} pairs \
+         of commands; finished in {:.1}s",
+        total.saturating_sub(failures.len()),
+        failures.len(),
+        COMMANDS.len() + images::COMMANDS.len(),
+        pairs::PAIRS.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Tries the faults at each request of all commands whose name is `wanted`, and gives the number of cases and what failed.
+fn try_commands(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: Mode) -> (usize, Vec<String>) {
     let (failures, tried_plain, cases) = (Mutex::new(Vec::new()), AtomicUsize::new(0), Mutex::new(Vec::new()));
     let commands = COMMANDS
         .iter()
@@ -87,46 +155,28 @@ fn main() -> ExitCode {
         let world = Arc::new(Mutex::new(given.clone()));
         let plain = run(&world, command.arguments, 0, None);
         let (tried, mut bad) = hostile::try_command(command, given);
+        let expected = Arc::new(settled(&world, Depth::Outcome));
         until_done(command, &world, given);
         if let Err(text) = fault_free(command, &plain, &world.lock().unwrap(), given) {
             bad.push(format!("{}: {text}\n{}", command.name(), shown(&plain)));
         }
         tried_plain.fetch_add(tried + 1, Ordering::SeqCst);
         failures.lock().unwrap().append(&mut bad);
-        if mode != "none" {
-            let mut more = cases_of(command, turn, &plain, everything);
+        if mode != Mode::None {
+            let mut more = cases_of(command, turn, &plain, mode == Mode::All, &expected);
             cases.lock().unwrap().append(&mut more);
         }
     });
     let mut cases = cases.into_inner().unwrap();
     // The long ones come first.
     cases.sort_by_key(|case| (case.fault != Fault::Flood, case.command.then == Then::Unchanged));
-    let mut total = cases.len() + tried_plain.into_inner();
+    let total = cases.len() + tried_plain.into_inner();
     side_by_side(cases, |case| {
         if let Err(text) = try_case(&case, &worlds[&case.command.given]) {
             failures.lock().unwrap().push(text);
         }
     });
-    let mut failures = failures.into_inner().unwrap();
-    let (more, mut bad) = images::try_all(&wanted, &mode);
-    total += more;
-    failures.append(&mut bad);
-    for failure in failures.iter().take(40) {
-        println!("{failure}\n");
-    }
-    let outcome = if failures.is_empty() { "ok" } else { "FAILED" };
-    println!(
-        "test result: {outcome}. {} passed; {} failed; faults at every request of {} commands; finished in {:.1}s",
-        total.saturating_sub(failures.len()),
-        failures.len(),
-        COMMANDS.len() + images::COMMANDS.len(),
-        begun.elapsed().as_secs_f64()
-    );
-    if failures.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    (total, failures.into_inner().unwrap())
 }
 
 /// Does `work` with each of `items`, many at once, in their order.
@@ -145,8 +195,7 @@ fn side_by_side<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
     });
 }
 
-/// The worlds that commands are given.
-fn made() -> BTreeMap<Given, World> {
+fn made() -> Worlds {
     let worlds = Mutex::new(BTreeMap::new());
     side_by_side(GIVEN.to_vec(), |(given, steps)| {
         let world = make(steps);
@@ -156,8 +205,14 @@ fn made() -> BTreeMap<Given, World> {
 }
 
 /// The faults that are tried with a command, of which `plain` is a run without any.
-fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: bool) -> Vec<Case> {
+fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: bool, expected: &Arc<View>) -> Vec<Case> {
     let mut cases = Vec::new();
+    let case = |at, fault| Case {
+        command,
+        at,
+        fault,
+        expected: Arc::clone(expected),
+    };
     let last = match command.requests {
         Requests::Exactly(number) => number,
         Requests::Polls { most, .. } => plain.requests.len().min(most),
@@ -166,12 +221,11 @@ fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: boo
         // A log has no end that is known, and goes on to the output.
         let log = |request: &String| request.contains("/log?");
         let ends = plain.requests.iter().take(last).position(log).unwrap_or(last);
-        cases.extend((1..=ends).map(|at| Case {
-            command,
-            at,
-            fault: Fault::Flood,
-        }));
+        cases.extend((1..=ends).map(|at| case(at, Fault::Flood)));
     }
+    // A watch that is opened again shows what happened meanwhile in its new list only.
+    let watches = plain.requests.iter().zip(1..).filter(|(request, _)| request.contains("watch=true"));
+    cases.extend(watches.map(|(_, at)| case(at, Fault::Expired)));
     for at in 1..=last {
         // Where nothing is changed, there is no fault that matters more than others.
         let first = if command.then == Then::Unchanged { 0 } else { 2 };
@@ -183,7 +237,7 @@ fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: boo
                 (number - first + turn * SAMPLE) % (FAULTS.len() - first) < SAMPLE
             };
             if everything || tried {
-                cases.push(Case { command, at, fault });
+                cases.push(case(at, fault));
             }
         }
     }
@@ -226,7 +280,7 @@ fn fault_free(command: &Command, plain: &Run, world: &World, before: &World) -> 
 }
 
 fn try_case(case: &Case, given: &World) -> Result<(), String> {
-    let Case { command, at, fault } = case;
+    let Case { command, at, fault, .. } = case;
     let world = Arc::new(Mutex::new(given.clone()));
     let first = run(&world, command.arguments, *at, Some(*fault));
     let mut again = run(&world, command.arguments, 0, None);
@@ -235,6 +289,7 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
         again = run(&world, &["upgrade", "demo", "--continue"], 0, None);
     }
     until_done(command, &world, given);
+    let same = becomes(&world, Depth::Outcome, &[&case.expected]);
     let world = world.lock().unwrap();
     let judge = || {
         told(command.arguments[0], &first, *fault)?;
@@ -246,16 +301,23 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
             return Err(violation.clone());
         }
         if command.then != Then::Purged {
-            let remembered = world.remembered();
-            let lost = |path: &String| !remembered.iter().any(|known| path.ends_with(known.as_str()));
-            if let Some(lost) = world.disk.iter().find(|written| lost(&written.path)) {
-                return Err(format!("the savepoint {} is lost", lost.path));
-            }
+            keeps_savepoints(&world)?;
         }
         deleted_only_what_was_shown(&world, command)?;
-        beside(&world, given)
+        beside(&world, given)?;
+        same.map_err(|text| format!("the world is another one than after a run without a fault: {text}"))
     };
     judge().map_err(|text| failed_case(&command.name(), *at, *fault, &text, [&first, &again]))
+}
+
+/// Each savepoint that was written is in the history, or can be asked for.
+fn keeps_savepoints(world: &World) -> Result<(), String> {
+    let remembered = world.remembered();
+    let lost = |path: &String| !remembered.iter().any(|known| path.ends_with(known.as_str()));
+    match world.disk.iter().find(|written| lost(&written.path)) {
+        Some(lost) => Err(format!("the savepoint {} is lost", lost.path)),
+        None => Ok(()),
+    }
 }
 
 /// What there is to see of a case that failed: the run that the fault met, and its repetition.
