@@ -68,6 +68,7 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, r
         }
     };
     ended(cluster, standing).await?;
+    hold::close(standing, None).await?;
     Ok(path)
 }
 

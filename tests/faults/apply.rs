@@ -28,7 +28,12 @@ impl Applied {
     /// Remembers what `manager` has applied.
     pub fn remember(&mut self, path: &str, manager: &str, new: &Value) {
         let managers = self.0.entry(path.to_owned()).or_default();
-        managers.insert(manager.to_owned(), new.clone());
+        let mut new = new.clone();
+        if let Some(metadata) = new["metadata"].as_object_mut() {
+            // Its uid is a condition, and no field that the manager has.
+            metadata.remove("uid");
+        }
+        managers.insert(manager.to_owned(), new);
     }
 
     /// The object is gone, and its managers with it.

@@ -244,7 +244,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     command(
         Given::Changed,
-        &["rollback", "demo"],
+        &["rollback", "demo", "--to-revision", "1"],
         Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),

@@ -37,7 +37,8 @@ impl World {
             if object["kind"] == "Pod" {
                 let labels = &metadata["labels"];
                 let of = format!("Pods of {} {}", labels["app"], labels["component"]);
-                if !metadata["deletionTimestamp"].is_string() {
+                let counts = depth == Depth::All || object["status"]["phase"] == "Running";
+                if counts && !metadata["deletionTimestamp"].is_string() {
                     pods.entry(of).or_default().push(object["status"]["phase"].clone());
                 }
             } else if object["data"]["format"].is_string() {
@@ -137,6 +138,10 @@ fn stripped(object: &Value, depth: Depth) -> Value {
         metadata.retain(|key, _| matches!(key.as_str(), "labels" | "annotations" | "name" | "ownerReferences" | "finalizers"));
     }
     if depth == Depth::Outcome {
+        let conditions = &object["status"]["conditions"];
+        if object["kind"] == "Job" && (conditions.is_array() || object["spec"]["suspend"] == true) {
+            ended(&mut object);
+        }
         for at in ["/metadata/annotations", "/spec/template/metadata/annotations"] {
             if let Some(revision) = object.pointer_mut(at).and_then(|all| all.get_mut("kubectl-flink/revision")) {
                 *revision = json!("<number>");
@@ -144,6 +149,16 @@ fn stripped(object: &Value, depth: Depth) -> Value {
         }
     }
     object
+}
+
+/// A Job whose JobManager did not end after its job in good time is suspended, which is as good an end.
+fn ended(job: &mut Value) {
+    job["status"] = json!("ended");
+    for (part, field) in [("/spec", "suspend"), ("/metadata/annotations", "kubectl-flink/job-ended")] {
+        if let Some(fields) = job.pointer_mut(part).and_then(Value::as_object_mut) {
+            fields.remove(field);
+        }
+    }
 }
 
 /// What a history says.

@@ -26,6 +26,7 @@ mod call;
 mod commands;
 mod compare;
 mod controllers;
+mod denied;
 mod fault;
 mod flink;
 mod gate;
@@ -77,6 +78,9 @@ enum Mode {
     None,
 }
 
+/// Failures that are shown as a whole.
+const SHOWN: usize = 40;
+
 struct Case {
     command: &'static Command,
     at: usize,
@@ -123,9 +127,13 @@ fn main() -> ExitCode {
         total += more;
         failures.append(&mut bad);
     }
-    for failure in failures.iter().take(40) {
-        println!("{failure}\n");
+    for (number, failure) in failures.iter().enumerate() {
+        match failure.split_once('\n') {
+            Some((first, _)) if number >= SHOWN => println!("{first}"),
+            _ => println!("{failure}\n"),
+        }
     }
+    if std::env::var_os("CPU").is_some() { println!("{}", std::fs::read_to_string("/proc/self/stat").unwrap()); } // TEMP
     let outcome = if failures.is_empty() { "ok" } else { "FAILED" };
     println!(
         "test result: {outcome}. {} passed; {} failed; faults at every request of {} commands, two clients with {} pairs \
@@ -146,6 +154,7 @@ fn main() -> ExitCode {
 /// Tries the faults at each request of all commands whose name is `wanted`, and gives the number of cases and what failed.
 fn try_commands(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: Mode) -> (usize, Vec<String>) {
     let (failures, tried_plain, cases) = (Mutex::new(Vec::new()), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let denied = Mutex::new(Vec::new());
     let commands = COMMANDS
         .iter()
         .enumerate()
@@ -165,17 +174,18 @@ fn try_commands(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: M
         if mode != Mode::None {
             let mut more = cases_of(command, turn, &plain, mode == Mode::All, &expected);
             cases.lock().unwrap().append(&mut more);
+            let mut more = denied::cases_of(command, turn, &plain, mode, &expected);
+            denied.lock().unwrap().append(&mut more);
         }
     });
     let mut cases = cases.into_inner().unwrap();
     // The long ones come first.
     cases.sort_by_key(|case| (case.fault != Fault::Flood, case.command.then == Then::Unchanged));
-    let total = cases.len() + tried_plain.into_inner();
-    side_by_side(cases, |case| {
-        if let Err(text) = try_case(&case, &worlds[&case.command.given]) {
-            failures.lock().unwrap().push(text);
-        }
-    });
+    let denied = denied.into_inner().unwrap();
+    let total = cases.len() + denied.len() + tried_plain.into_inner();
+    let judge = |outcome: Result<(), String>| failures.lock().unwrap().extend(outcome.err());
+    side_by_side(cases, |case| judge(try_case(&case, &worlds[&case.command.given])));
+    side_by_side(denied, |case| judge(denied::try_case(&case, &worlds[&case.command.given])));
     (total, failures.into_inner().unwrap())
 }
 
@@ -321,12 +331,12 @@ fn keeps_savepoints(world: &World) -> Result<(), String> {
 }
 
 /// What there is to see of a case that failed: the run that the fault met, and its repetition.
-fn failed_case(name: &str, at: usize, fault: Fault, text: &str, [first, again]: [&Run; 2]) -> String {
-    format!(
-        "{name} / request {at} / {fault:?}: {text}\n{}--- again\n{}",
-        shown(first),
-        shown(again)
-    )
+fn failed_case(name: &str, at: usize, fault: Fault, text: &str, runs: [&Run; 2]) -> String {
+    failed(&format!("{name} / request {at} / {fault:?}: {text}"), runs)
+}
+
+fn failed(text: &str, [first, again]: [&Run; 2]) -> String {
+    format!("{text}\n{}--- again\n{}", shown(first), shown(again))
 }
 
 /// Kubernetes ends by itself what was deleted, and a JobManager goes a moment after its job.

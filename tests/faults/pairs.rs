@@ -128,15 +128,12 @@ pub fn try_all(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: Mo
 /// Runs the commands of a pair alone and one after the other; gives both orders.
 fn measure(pair: &Pair, given: &World) -> (Order, Order) {
     let [a, b] = pair.commands;
-    let sequence = |words: &[Arguments]| {
+    let sequence = |words: [Arguments; 2]| {
         let world = Arc::new(Mutex::new(given.clone()));
-        let runs: Vec<Run> = words.iter().map(|words| run(&world, words, 0, None)).collect();
-        (runs, settled(&world, Depth::All))
+        words.map(|words| (run(&world, words, 0, None), settled(&world, Depth::All)))
     };
-    let (a_alone, a_view) = sequence(&[a]);
-    let (b_alone, b_view) = sequence(&[b]);
-    let (ab, ab_view) = sequence(&[a, b]);
-    let (ba, ba_view) = sequence(&[b, a]);
+    let [(a_alone, a_view), (b_after, ab_view)] = sequence([a, b]);
+    let [(b_alone, b_view), (a_after, ba_view)] = sequence([b, a]);
     let outcome = |codes, view: &View| Outcome {
         codes,
         view: view.clone(),
@@ -145,12 +142,12 @@ fn measure(pair: &Pair, given: &World) -> (Order, Order) {
     let order = Order {
         given: pair.given,
         commands: [a, b],
-        requests: [requests(pair.given, a, &a_alone[0]), requests(pair.given, b, &b_alone[0])],
+        requests: [requests(pair.given, a, &a_alone), requests(pair.given, b, &b_alone)],
         outcomes: [
-            outcome([a_alone[0].code, refused], &a_view),
-            outcome([refused, b_alone[0].code], &b_view),
-            outcome([ab[0].code, ab[1].code], &ab_view),
-            outcome([ba[1].code, ba[0].code], &ba_view),
+            outcome([a_alone.code, refused], &a_view),
+            outcome([refused, b_alone.code], &b_view),
+            outcome([a_alone.code, b_after.code], &ab_view),
+            outcome([a_after.code, b_alone.code], &ba_view),
         ],
     };
     let turned = Order {

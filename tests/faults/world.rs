@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::apply::{Applied, merge};
 use crate::call::Request;
+use crate::denied;
 use crate::flink::{Flink, Written};
 use crate::numbers::Numbers;
 use crate::reply::{Reply, Watch};
@@ -89,6 +90,12 @@ impl World {
                 return Reply::status(201, json!({"status": {"allowed": !self.denied.contains(&asked(request))}}));
             }
             _ => {}
+        }
+        if !self.denied.is_empty() && request.path.starts_with("/api") {
+            let right = denied::named(&request.to_string());
+            if self.denied.contains(&right) {
+                return Reply::fault(403, "Forbidden", &format!("User \"u\" cannot {right} in the namespace \"default\""));
+            }
         }
         let Some(place) = Place::of(&request.path) else {
             return Reply::fault(404, "NotFound", "the server could not find the requested resource");
