@@ -16,7 +16,11 @@ impl Applied {
     pub fn apply(&self, path: &str, manager: &str, old: Option<&Value>, new: &Value) -> Value {
         let mut object = old.cloned().unwrap_or_else(|| json!({}));
         if let Some(managers) = self.0.get(path) {
-            let others: Vec<&Value> = managers.iter().filter(|(name, _)| *name != manager).map(|(_, all)| all).collect();
+            let others: Vec<&Value> = managers
+                .iter()
+                .filter(|(name, _)| *name != manager)
+                .map(|(_, all)| all)
+                .collect();
             if let Some(before) = managers.get(manager) {
                 give_up(&mut object, before, new, &others);
             }

@@ -48,10 +48,16 @@ impl World {
             }
         }
         for (pod, flink) in &self.flinks {
-            let terminates = self.objects.get(pod).is_none_or(|pod| pod["metadata"]["deletionTimestamp"].is_string());
+            let terminates = self
+                .objects
+                .get(pod)
+                .is_none_or(|pod| pod["metadata"]["deletionTimestamp"].is_string());
             if !terminates {
                 let app = &self.objects[pod]["metadata"]["labels"]["app"];
-                view.insert(format!("job of {app}"), json!({"state": flink.state, "tasks": flink.tasks}));
+                view.insert(
+                    format!("job of {app}"),
+                    json!({"state": flink.state, "tasks": flink.tasks}),
+                );
             }
         }
         view.extend(pods.into_iter().map(|(of, phases)| (of, Value::Array(phases))));
@@ -84,7 +90,11 @@ pub fn becomes(world: &Mutex<World>, depth: Depth, expected: &[&View]) -> Result
     };
     until(world, looks).map_err(|nearest| {
         let more = nearest.len().saturating_sub(8);
-        let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!("\n  and {more} more")
+        } else {
+            String::new()
+        };
         format!("{}{more}", nearest.into_iter().take(8).collect::<String>())
     })
 }
@@ -104,7 +114,10 @@ fn until<E>(world: &Mutex<World>, holds: impl Fn(&World) -> Result<(), E>) -> Re
 impl View {
     /// A line for each field in which `other` is not like this one.
     pub fn difference(&self, other: &Self) -> Vec<String> {
-        let paths = self.0.keys().chain(other.0.keys().filter(|path| !self.0.contains_key(*path)));
+        let paths = self
+            .0
+            .keys()
+            .chain(other.0.keys().filter(|path| !self.0.contains_key(*path)));
         let mut lines = Vec::new();
         for path in paths {
             let side = |view: &Self| view.0.get(path).cloned().unwrap_or_default();
@@ -135,7 +148,12 @@ fn fields(path: &str, left: &Value, right: &Value, lines: &mut Vec<String>) {
 fn stripped(object: &Value, depth: Depth) -> Value {
     let mut object = object.clone();
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.retain(|key, _| matches!(key.as_str(), "labels" | "annotations" | "name" | "ownerReferences" | "finalizers"));
+        metadata.retain(|key, _| {
+            matches!(
+                key.as_str(),
+                "labels" | "annotations" | "name" | "ownerReferences" | "finalizers"
+            )
+        });
     }
     if depth == Depth::Outcome {
         let conditions = &object["status"]["conditions"];
@@ -143,7 +161,10 @@ fn stripped(object: &Value, depth: Depth) -> Value {
             ended(&mut object);
         }
         for at in ["/metadata/annotations", "/spec/template/metadata/annotations"] {
-            if let Some(revision) = object.pointer_mut(at).and_then(|all| all.get_mut("kubectl-flink/revision")) {
+            if let Some(revision) = object
+                .pointer_mut(at)
+                .and_then(|all| all.get_mut("kubectl-flink/revision"))
+            {
                 *revision = json!("<number>");
             }
         }
@@ -154,7 +175,10 @@ fn stripped(object: &Value, depth: Depth) -> Value {
 /// A Job whose JobManager did not end after its job in good time is suspended, which is as good an end.
 fn ended(job: &mut Value) {
     job["status"] = json!("ended");
-    for (part, field) in [("/spec", "suspend"), ("/metadata/annotations", "kubectl-flink/job-ended")] {
+    for (part, field) in [
+        ("/spec", "suspend"),
+        ("/metadata/annotations", "kubectl-flink/job-ended"),
+    ] {
         if let Some(fields) = job.pointer_mut(part).and_then(Value::as_object_mut) {
             fields.remove(field);
         }

@@ -22,7 +22,12 @@ pub struct Case {
 /// The rights that are taken from a command, of which `plain` is a run with all of them.
 pub fn cases_of(command: &'static Command, turn: usize, plain: &Run, mode: Mode, expected: &Arc<View>) -> Vec<Case> {
     let of_kubernetes = |request: &&String| request.contains(" /api");
-    let rights: BTreeSet<String> = plain.requests.iter().filter(of_kubernetes).map(|request| named(request)).collect();
+    let rights: BTreeSet<String> = plain
+        .requests
+        .iter()
+        .filter(of_kubernetes)
+        .map(|request| named(request))
+        .collect();
     let count = match mode {
         Mode::All => rights.len(),
         Mode::None => 0,
@@ -53,7 +58,11 @@ pub fn try_case(case: &Case, given: &World) -> Result<(), String> {
     let again = run(&world, command.arguments, 0, None);
     // Without its history a command does what it can, and says what is missing. The next one does not know.
     let has_history = !case.right.ends_with("configmaps");
-    let same = if has_history { becomes(&world, Depth::Outcome, &[&case.expected]) } else { Ok(()) };
+    let same = if has_history {
+        becomes(&world, Depth::Outcome, &[&case.expected])
+    } else {
+        Ok(())
+    };
     let world = world.lock().unwrap();
     let judge = || {
         told(command.arguments[0], &first, Fault::Status(403))?;
@@ -77,5 +86,10 @@ pub fn try_case(case: &Case, given: &World) -> Result<(), String> {
         beside(&world, given)?;
         same.map_err(|text| format!("the world is another one than with the right: {text}"))
     };
-    judge().map_err(|text| failed(&format!("{} / without {}: {text}", command.name(), case.right), [&first, &again]))
+    judge().map_err(|text| {
+        failed(
+            &format!("{} / without {}: {text}", command.name(), case.right),
+            [&first, &again],
+        )
+    })
 }

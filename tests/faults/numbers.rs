@@ -61,9 +61,17 @@ impl Numbers {
         let operation = operation(new);
         let known = self.revisions.entry(path.to_owned()).or_default();
         for (number, revision) in revisions {
-            let says = |revision: &Value| (revision["createdAt"].clone(), revision["command"].clone(), revision["spec"].clone());
+            let says = |revision: &Value| {
+                (
+                    revision["createdAt"].clone(),
+                    revision["command"].clone(),
+                    revision["spec"].clone(),
+                )
+            };
             // The operation that makes it adds from where it starts, once that is known.
-            let (by, first) = known.entry(number).or_insert_with(|| (operation.clone(), revision.clone()));
+            let (by, first) = known
+                .entry(number)
+                .or_insert_with(|| (operation.clone(), revision.clone()));
             if says(first) == says(&revision) {
                 continue;
             }

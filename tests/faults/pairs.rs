@@ -16,7 +16,7 @@ use crate::world::World;
 use crate::{Mode, Worlds, beside, keeps_savepoints, shown, side_by_side, told};
 
 /// Pairs of requests that are tried with two commands in one order.
-const SAMPLE: usize = 4;
+const SAMPLE: usize = 3;
 /// How long one client is held for the other: one that waits for what the first has still to do must not wait for ever.
 const HELD: Duration = Duration::from_secs(3);
 /// Exit code of a command that is refused since another one changes the cluster, or has changed it.
@@ -53,17 +53,33 @@ pub const PAIRS: &[Pair] = &[
     pair(Given::Adaptive, UPGRADE, &["scale", "demo", "-p", "3"]),
     pair(Given::Changed, &["rollback", "demo"], UPGRADE),
     pair(Given::Running, UPGRADE, &["delete", "demo", "--yes", "--savepoint"]),
-    pair(Given::Running, UPGRADE, &["delete", "demo", "--yes", "--cancel", "--purge"]),
+    pair(
+        Given::Running,
+        UPGRADE,
+        &["delete", "demo", "--yes", "--cancel", "--purge"],
+    ),
     pair(Given::Running, RESUME, RESUME),
     pair(Given::Running, RESUME, &["delete", "demo", "--yes", "--savepoint"]),
     pair(Given::Stopped, RESUME, RESUME),
     pair(Given::Stopped, RESUME, &["delete", "demo", "--yes"]),
     pair(Given::Stopped, RESUME, &["prune", "--yes"]),
-    pair(Given::Suspended, &["resume", "demo", "--no-wait"], &["resume", "demo", "--no-wait"]),
+    pair(
+        Given::Suspended,
+        &["resume", "demo", "--no-wait"],
+        &["resume", "demo", "--no-wait"],
+    ),
     pair(Given::Running, &["stop", "demo"], &["stop", "demo"]),
-    pair(Given::Running, &["stop", "demo"], &["delete", "demo", "--yes", "--cancel"]),
+    pair(
+        Given::Running,
+        &["stop", "demo"],
+        &["delete", "demo", "--yes", "--cancel"],
+    ),
     pair(Given::Nothing, CREATE, CREATE),
-    pair(Given::Nothing, CREATE, &["create", "demo", "--image", "flink:2.3.0", "--no-wait", "-p", "2"]),
+    pair(
+        Given::Nothing,
+        CREATE,
+        &["create", "demo", "--image", "flink:2.3.0", "--no-wait", "-p", "2"],
+    ),
     pair(Given::Deleted, RESUME, CREATE),
 ];
 
@@ -115,7 +131,10 @@ pub fn try_all(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: Mo
         orders.push((turn, order));
     });
     let orders = orders.into_inner().unwrap();
-    let cases: Vec<Case> = orders.iter().flat_map(|(turn, order)| cases_of(order, *turn, mode)).collect();
+    let cases: Vec<Case> = orders
+        .iter()
+        .flat_map(|(turn, order)| cases_of(order, *turn, mode))
+        .collect();
     let total = cases.len();
     side_by_side(cases, |case| {
         if let Err(text) = try_case(&case, &worlds[&case.order.given]) {
@@ -164,7 +183,9 @@ fn measure(pair: &Pair, given: &World) -> (Order, Order) {
 
 /// Requests at which a command is held: not those that only repeat while it waits.
 fn requests(given: Given, words: Arguments, alone: &Run) -> usize {
-    let known = COMMANDS.iter().find(|command| command.given == given && command.arguments == words);
+    let known = COMMANDS
+        .iter()
+        .find(|command| command.given == given && command.arguments == words);
     match known.map(|command| command.requests) {
         Some(Requests::Polls { most, .. }) => most.min(alone.requests.len()),
         _ => alone.requests.len().min(42),
@@ -213,8 +234,18 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
         Ok(())
     };
     let outcome = judge().and_then(|()| match codes {
-        [Some(0), Some(REFUSED)] => repeat(&world, order.commands[1], order.outcomes[2].codes[1], &order.outcomes[2]),
-        [Some(REFUSED), Some(0)] => repeat(&world, order.commands[0], order.outcomes[3].codes[0], &order.outcomes[3]),
+        [Some(0), Some(REFUSED)] => repeat(
+            &world,
+            order.commands[1],
+            order.outcomes[2].codes[1],
+            &order.outcomes[2],
+        ),
+        [Some(REFUSED), Some(0)] => repeat(
+            &world,
+            order.commands[0],
+            order.outcomes[3].codes[0],
+            &order.outcomes[3],
+        ),
         _ => Ok(()),
     });
     outcome.and_then(|()| violations(&world, case, given)).map_err(|text| {
@@ -277,8 +308,15 @@ fn violations(world: &Mutex<World>, case: &Case, given: &World) -> Result<(), St
 fn repeat(world: &Arc<Mutex<World>>, words: Arguments, code: Option<i32>, expected: &Outcome) -> Result<(), String> {
     let again = run(world, words, 0, None);
     if again.code != code {
-        return Err(format!("the repetition of what was refused ends otherwise:\n{}", shown(&again)));
+        return Err(format!(
+            "the repetition of what was refused ends otherwise:\n{}",
+            shown(&again)
+        ));
     }
-    becomes(world, Depth::All, &[&expected.view])
-        .map_err(|text| format!("the repetition of what was refused makes another world: {text}\n{}", shown(&again)))
+    becomes(world, Depth::All, &[&expected.view]).map_err(|text| {
+        format!(
+            "the repetition of what was refused makes another world: {text}\n{}",
+            shown(&again)
+        )
+    })
 }

@@ -28,7 +28,11 @@ pub fn right(request: &str) -> (String, String, String) {
     } else {
         (parts[1], &parts[3..])
     };
-    let rest = if rest[0] == "namespaces" && rest.len() > 2 { &rest[2..] } else { rest };
+    let rest = if rest[0] == "namespaces" && rest.len() > 2 {
+        &rest[2..]
+    } else {
+        rest
+    };
     let resource = match rest.get(2) {
         Some(sub) => format!("{}/{sub}", rest[0]),
         None => rest[0].to_owned(),

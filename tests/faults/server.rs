@@ -151,7 +151,11 @@ impl Shared {
                 after = after.max(event.version);
                 if event.collection == watch.collection && watch.selector.fits(&event.object) {
                     if self.plan.expires(number, event.kind) {
-                        return write!(writer, "{}0\r\n\r\n", chunk(&json!({"type": "ERROR", "object": expired()})));
+                        return write!(
+                            writer,
+                            "{}0\r\n\r\n",
+                            chunk(&json!({"type": "ERROR", "object": expired()}))
+                        );
                     }
                     write!(writer, "{}", chunk(&watch.event(&event)))?;
                 }

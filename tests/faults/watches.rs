@@ -56,22 +56,92 @@ const fn wait(given: Given, arguments: &'static [&'static str], meanwhile: Meanw
 const DELETE: Meanwhile = Meanwhile::Runs(&["delete", "demo", "--yes", "--cancel"]);
 
 const WAITS: &[Wait] = &[
-    wait(Given::Running, &["wait", "demo", "--for", "deleted"], DELETE, End::Code(0)),
-    wait(Given::Running, &["wait", "demo", "--for", "stopped"], DELETE, End::Code(0)),
-    wait(Given::Running, &["wait", "demo", "--for", "finished"], DELETE, End::Fails),
-    wait(Given::Running, &["wait", "demo", "--for", "suspended"], DELETE, End::Fails),
-    wait(Given::Running, &["wait", "demo", "--for", "finished"], Meanwhile::Runs(&["stop", "demo"]), End::Code(0)),
-    wait(Given::Nothing, &["run", "demo", "--image", "flink:2.3.0"], DELETE, End::Fails),
-    wait(Given::Nothing, &["run", "demo", "--image", "batch:2.3.0"], Meanwhile::Nothing, End::Code(0)),
-    wait(Given::Nothing, &["create", "demo", "--image", "flink:2.3.0"], Meanwhile::Nothing, End::Code(0)),
-    wait(Given::Nothing, &["create", "demo", "--image", "flink:2.3.0"], Meanwhile::IsDeleted, End::Fails),
-    wait(Given::Suspended, &["wait", "demo", "--for", "running"], Meanwhile::IsDeleted, End::Fails),
-    wait(Given::Running, &["upgrade", "demo", "--env", "A=2"], Meanwhile::Nothing, End::Code(0)),
-    wait(Given::Running, &["savepoint-resume", "demo"], Meanwhile::Nothing, End::Code(0)),
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "deleted"],
+        DELETE,
+        End::Code(0),
+    ),
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "stopped"],
+        DELETE,
+        End::Code(0),
+    ),
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "finished"],
+        DELETE,
+        End::Fails,
+    ),
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "suspended"],
+        DELETE,
+        End::Fails,
+    ),
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "finished"],
+        Meanwhile::Runs(&["stop", "demo"]),
+        End::Code(0),
+    ),
+    wait(
+        Given::Nothing,
+        &["run", "demo", "--image", "flink:2.3.0"],
+        DELETE,
+        End::Fails,
+    ),
+    wait(
+        Given::Nothing,
+        &["run", "demo", "--image", "batch:2.3.0"],
+        Meanwhile::Nothing,
+        End::Code(0),
+    ),
+    wait(
+        Given::Nothing,
+        &["create", "demo", "--image", "flink:2.3.0"],
+        Meanwhile::Nothing,
+        End::Code(0),
+    ),
+    wait(
+        Given::Nothing,
+        &["create", "demo", "--image", "flink:2.3.0"],
+        Meanwhile::IsDeleted,
+        End::Fails,
+    ),
+    wait(
+        Given::Suspended,
+        &["wait", "demo", "--for", "running"],
+        Meanwhile::IsDeleted,
+        End::Fails,
+    ),
+    wait(
+        Given::Running,
+        &["upgrade", "demo", "--env", "A=2"],
+        Meanwhile::Nothing,
+        End::Code(0),
+    ),
+    wait(
+        Given::Running,
+        &["savepoint-resume", "demo"],
+        Meanwhile::Nothing,
+        End::Code(0),
+    ),
     wait(Given::Running, &["stop", "demo"], Meanwhile::Nothing, End::Code(0)),
     wait(Given::Running, &["suspend", "demo"], Meanwhile::Nothing, End::Code(0)),
-    wait(Given::Running, &["delete", "demo", "--yes", "--savepoint"], Meanwhile::Nothing, End::Code(0)),
-    wait(Given::Running, &["delete", "demo", "--yes", "--cancel"], Meanwhile::Nothing, End::Code(0)),
+    wait(
+        Given::Running,
+        &["delete", "demo", "--yes", "--savepoint"],
+        Meanwhile::Nothing,
+        End::Code(0),
+    ),
+    wait(
+        Given::Running,
+        &["delete", "demo", "--yes", "--cancel"],
+        Meanwhile::Nothing,
+        End::Code(0),
+    ),
     wait(Given::Running, &["list", "--watch"], DELETE, End::Prints("Deleted")),
 ];
 
@@ -92,7 +162,10 @@ pub fn names() -> impl Iterator<Item = String> {
 
 /// Tries all waits whose name is `wanted`, and gives the number of cases and what failed.
 pub fn try_all(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: Mode) -> (usize, Vec<String>) {
-    let waits: Vec<&Wait> = WAITS.iter().filter(|wait| mode != Mode::None && wanted(&wait.name())).collect();
+    let waits: Vec<&Wait> = WAITS
+        .iter()
+        .filter(|wait| mode != Mode::None && wanted(&wait.name()))
+        .collect();
     let (total, failures) = (waits.len(), Mutex::new(Vec::new()));
     side_by_side(waits, |wait| {
         let run = try_wait(wait, &worlds[&wait.given]);
@@ -127,7 +200,10 @@ fn try_wait(wait: &Wait, given: &World) -> Run {
             Meanwhile::Runs(words) => drop(run(&world, words, 0, None)),
             Meanwhile::IsDeleted => {
                 let mut world = world.lock().unwrap();
-                let objects = world.objects.keys().filter(|path| path.contains("/demo-") && !path.contains("-history"));
+                let objects = world
+                    .objects
+                    .keys()
+                    .filter(|path| path.contains("/demo-") && !path.contains("-history"));
                 let objects: Vec<String> = objects.cloned().collect();
                 objects.iter().for_each(|path| world.remove(path));
             }

@@ -87,14 +87,21 @@ impl World {
             }
             "/api/v1/namespaces/default" => return Reply::ok(json!({"kind": "Namespace", "metadata": {}})),
             path if path.ends_with("/selfsubjectaccessreviews") => {
-                return Reply::status(201, json!({"status": {"allowed": !self.denied.contains(&asked(request))}}));
+                return Reply::status(
+                    201,
+                    json!({"status": {"allowed": !self.denied.contains(&asked(request))}}),
+                );
             }
             _ => {}
         }
         if !self.denied.is_empty() && request.path.starts_with("/api") {
             let right = denied::named(&request.to_string());
             if self.denied.contains(&right) {
-                return Reply::fault(403, "Forbidden", &format!("User \"u\" cannot {right} in the namespace \"default\""));
+                return Reply::fault(
+                    403,
+                    "Forbidden",
+                    &format!("User \"u\" cannot {right} in the namespace \"default\""),
+                );
             }
         }
         let Some(place) = Place::of(&request.path) else {
