@@ -145,11 +145,25 @@ fn odd(registry: &Registry, layer: &[u8], size: &Value) -> String {
 #[test]
 fn no_more_of_a_blob_is_read_than_its_manifest_says() {
     let (sandbox, registry) = place(0);
-    let layer = crate::pack::archive("opt/flink/usrlib/a.jar", &vec![b'x'; 200_000]);
+    let noise: Vec<u8> = (0..200_000_u32)
+        .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3])
+        .collect();
+    let layer = crate::pack::gzip(&crate::pack::archive("opt/flink/usrlib/a.jar", &noise));
     let base = odd(&registry, &layer, &json!(2000));
     let inspect = ["image", "inspect", base.as_str(), "--all-layers"];
     fails(&sandbox.run(&inspect), 1, &["sends more", "2000 bytes"]);
-    let write = ["image", "build", "--base", &base, "--jar", "app.jar", "--tag", "team/app:1", "--output", "app.tar"];
+    let write = [
+        "image",
+        "build",
+        "--base",
+        &base,
+        "--jar",
+        "app.jar",
+        "--tag",
+        "team/app:1",
+        "--output",
+        "app.tar",
+    ];
     fails(&sandbox.run(&write), 1, &["is not what was sent for it"]);
     assert!(!sandbox.home().join("app.tar").exists());
     for size in [json!(u64::MAX), json!(-1)] {

@@ -52,9 +52,15 @@ fn certificate() -> &'static (Vec<u8>, Vec<u8>) {
                 &der(2, &[&[1]]),
                 &ecdsa_with_sha256,
                 &name,
-                &der(0x30, &[&der(0x17, &[b"200101000000Z"]), &der(0x17, &[b"491231235959Z"])]),
+                &der(
+                    0x30,
+                    &[&der(0x17, &[b"200101000000Z"]), &der(0x17, &[b"491231235959Z"])],
+                ),
                 &name,
-                &der(0x30, &[&der(0x30, &[&curve]), &der(3, &[&[0], pair.public_key().as_ref()])]),
+                &der(
+                    0x30,
+                    &[&der(0x30, &[&curve]), &der(3, &[&[0], pair.public_key().as_ref()])],
+                ),
                 &der(0xa3, &[&der(0x30, &[&extension])]),
             ],
         );
@@ -122,7 +128,10 @@ impl Front {
         let (inner, upload, realm) = (registry.host(), upload.to_owned(), realm.to_owned());
         let blob = blob.map(ToOwned::to_owned);
         Self::start(move |method, path, login, body, own| {
-            if let Some(blob) = blob.as_ref().filter(|_| method == "GET" && path.contains("/blobs/sha256:")) {
+            if let Some(blob) = blob
+                .as_ref()
+                .filter(|_| method == "GET" && path.contains("/blobs/sha256:"))
+            {
                 let to = ("location".to_owned(), format!("{blob}{path}?signature=x"));
                 return Answer {
                     status: 307,
@@ -223,7 +232,10 @@ fn forward(inner: &str, method: &str, path: &str, login: &str, body: &[u8]) -> A
     } else {
         String::new()
     };
-    let head = format!("{method} {path} HTTP/1.1\r\n{login}{kind}content-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\n{login}{kind}content-length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(body).unwrap();
     let mut reader = BufReader::new(stream);
@@ -278,8 +290,18 @@ fn build(sandbox: &Sandbox, front: &Front) -> Outcome {
         format!("{}/team/app:1", front.address),
     );
     sandbox.run(&[
-        "image", "build", "--base", &base, "--jar", "app.jar", "--push", &push, "--registry-ca", "ca.pem",
-        "--registry-config", "logins.json",
+        "image",
+        "build",
+        "--base",
+        &base,
+        "--jar",
+        "app.jar",
+        "--push",
+        &push,
+        "--registry-ca",
+        "ca.pem",
+        "--registry-config",
+        "logins.json",
     ])
 }
 
@@ -289,7 +311,9 @@ const REALM: &str = "https://OWN/token";
 #[track_caller]
 fn no_credentials(front: &Front) {
     let log = front.log();
-    let with = log.iter().filter(|line| line.contains("Basic") || line.contains("Bearer"));
+    let with = log
+        .iter()
+        .filter(|line| line.contains("Basic") || line.contains("Bearer"));
     assert_eq!(with.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
@@ -301,7 +325,10 @@ fn a_registry_behind_a_proxy_that_ends_tls_is_spoken_to_with_tls_all_the_same() 
         works(&build(&sandbox, &front));
         whole(&registry, "team/app", "1");
         let log = front.log();
-        assert!(log.iter().any(|line| line.starts_with("https PATCH /v2/team/app/blobs/uploads/")));
+        assert!(
+            log.iter()
+                .any(|line| line.starts_with("https PATCH /v2/team/app/blobs/uploads/"))
+        );
         assert!(log.iter().all(|line| line.starts_with("https ")), "{log:#?}");
     }
 }
@@ -318,7 +345,11 @@ fn an_upload_does_not_go_on_without_tls_and_takes_no_token_to_another_host() {
     fails(&build(&sandbox, &front), 1, &["blob unknown to registry"]);
     let log = other.log();
     assert!(log.iter().any(|line| line.starts_with("https PATCH ")), "{log:#?}");
-    assert!(log.iter().all(|line| line.starts_with("https ") && !line.contains("Bearer")), "{log:#?}");
+    assert!(
+        log.iter()
+            .all(|line| line.starts_with("https ") && !line.contains("Bearer")),
+        "{log:#?}"
+    );
 }
 
 #[test]
@@ -329,7 +360,11 @@ fn a_login_that_another_host_asks_for_is_not_given() {
     let to = format!("https://{}", other.address);
     // By a redirect of a blob, and of an upload.
     let front = Front::of(&registry, "", Some(&to), REALM);
-    fails(&build(&sandbox, &front), 4, &[&other.address, "redirects", "refuses it"]);
+    fails(
+        &build(&sandbox, &front),
+        4,
+        &[&other.address, "redirects", "refuses it"],
+    );
     assert!(!other.log.lock().unwrap().is_empty());
     no_credentials(&other);
     let front = Front::of(&registry, &to, None, REALM);
@@ -355,11 +390,18 @@ fn a_realm_without_tls_gets_no_password() {
     let (sandbox, registry) = trusted();
     let realm = Front::greedy();
     let front = Front::of(&registry, "", None, &format!("http://{}/token", realm.address));
-    fails(&build(&sandbox, &front), 4, &[&realm.address, "credentials are not sent there"]);
+    fails(
+        &build(&sandbox, &front),
+        4,
+        &[&realm.address, "credentials are not sent there"],
+    );
     assert_eq!(realm.log(), Vec::<String>::new());
     // One with TLS does, wherever it is: that is how registries are logged in to.
     let front = Front::of(&registry, "", None, &format!("https://{}/token", realm.address));
     works(&build(&sandbox, &front));
     let log = realm.log();
-    assert!(log[0].starts_with("https GET /token?") && log[0].ends_with("Basic dGVzdGVyOnMzY3JldA=="), "{log:#?}");
+    assert!(
+        log[0].starts_with("https GET /token?") && log[0].ends_with("Basic dGVzdGVyOnMzY3JldA=="),
+        "{log:#?}"
+    );
 }
