@@ -293,7 +293,7 @@ async fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// Ends at Ctrl-C or SIGTERM. Nothing has to be undone then: whatever was begun, a repetition of the command goes on.
+/// Ends at Ctrl-C, SIGTERM or SIGHUP. Nothing has to be undone then: whatever was begun, a repetition of the command goes on.
 /// Only what can be read once is read to its end and written down.
 async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -> Result<()> {
     let interrupted = || {
@@ -301,34 +301,65 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
             return Error::new(Kind::Interrupted, "");
         }
         let at = ui::last_step().map_or_else(String::new, |step| format!(" at: {step}"));
-        Error::new(
+        let error = Error::new(
             Kind::Interrupted,
             format!("interrupted{at}; what was begun goes on in the cluster"),
         )
-        .hint("the same command goes on where this one stopped")
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
+        .hint("the same command goes on where this one stopped");
+        match interruption::kept() {
+            Some(file) => error.hint(format!("what you wrote is in {}", file.display())),
+            None => error,
         }
     };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
     tokio::pin!(command);
     tokio::select! {
         outcome = &mut command => return outcome,
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+        () = interruption::ctrl_c() => {}
+        () = terminated() => {}
     }
     tokio::select! {
         biased;
         () = interruption::allowed() => Err(interrupted()),
         outcome = &mut command => outcome,
         // Whoever says it twice means it.
-        _ = tokio::signal::ctrl_c() => Err(interrupted()),
+        () = interruption::ctrl_c() => Err(interrupted()),
     }
+}
+
+/// Waits for SIGTERM, or SIGHUP, which comes when the terminal is closed. One that is ignored, as below nohup, stays so.
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    async fn next(kind: SignalKind) {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    }
+    let hangup = async {
+        if is_hangup_ignored() {
+            return std::future::pending().await;
+        }
+        next(SignalKind::hangup()).await;
+    };
+    tokio::select! {
+        () = next(SignalKind::terminate()) => {}
+        () = hangup => {}
+    }
+}
+
+/// Whether this process ignores SIGHUP. Source: proc(5), `SigIgn` in /proc/self/status is a mask, SIGHUP its first bit.
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }
 
 fn trace(verbose: u8) {

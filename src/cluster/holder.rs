@@ -1,5 +1,6 @@
 //! Who is at an operation: this process, and whether another one still lives.
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::core::transaction::Holder;
@@ -31,15 +32,32 @@ pub fn lives(holder: &Holder) -> Option<bool> {
     let process = holder.process.as_deref()?;
     let mut parts = process.rsplitn(3, '/');
     let (_, pid, machine) = (parts.next()?, parts.next()?, parts.next()?);
-    (machine == this_machine()?).then(|| identity(pid.parse().unwrap_or(0)).as_deref() == Some(process))
+    if machine != this_machine()? {
+        return None;
+    }
+    match start(pid.parse().ok()?) {
+        Ok(start) => Some(process == format!("{machine}/{pid}/{start}")),
+        // Where those of other users are hidden (mount option hidepid), a process that is not seen may live.
+        Err(error) if error.kind() == ErrorKind::NotFound && start(1).is_ok() => Some(false),
+        // What cannot be read is not dead.
+        Err(_) => None,
+    }
 }
 
 /// Machine, number and start of a process: numbers are used again, this is not. Only Linux tells them in files.
 fn identity(pid: u32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(format!("{}/{pid}/{}", this_machine()?, start(pid).ok()?))
+}
+
+/// When a process started, in a unit of the machine's.
+fn start(pid: u32) -> io::Result<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name of the program, in parentheses, may have spaces. Source: proc(5), field 22 is the start.
-    let start = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.to_owned();
-    Some(format!("{}/{pid}/{start}", this_machine()?))
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+    let start = fields.and_then(|fields| fields.split_whitespace().nth(19));
+    start
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
 /// The boot of the machine, and the namespace in which process numbers mean something: containers have their own.

@@ -3,7 +3,10 @@
 use http::StatusCode;
 use serde_json::Value;
 
+use std::time::SystemTime;
+
 use super::api::{Cluster, Mode};
+use super::basis::{self, Basis};
 use super::lock::{self, Beats, Heartbeat};
 use super::resource::{CONFIG_MAPS, Target};
 use crate::core::history::{History, Limits};
@@ -15,6 +18,19 @@ use crate::ui;
 /// Times that a write is tried when others write too.
 const ATTEMPTS: usize = 8;
 
+/// What an operation begins with.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    /// What its plan was made from.
+    pub basis: &'a Basis,
+    /// Who begins it.
+    pub holder: &'a Holder,
+    /// The operation that another command left behind, and that this one goes on with or takes the place of.
+    pub left: Option<&'a Journal>,
+    /// Bytes of what it will write beside what stands in its journal.
+    pub room: usize,
+}
+
 /// The history of one cluster, as the API server has it.
 ///
 /// Where ConfigMaps are forbidden it says so once, and remembers for the length of the command only.
@@ -22,6 +38,8 @@ pub struct Ledger {
     cluster: Cluster,
     name: ClusterName,
     history: History,
+    /// The history from which plans are made: as it was read first, and as this process has changed it since.
+    ground: History,
     /// The object as it was read last; `None`: it does not exist.
     stored: Option<Value>,
     /// Whether it is not written: it may not be, or is deleted unread.
@@ -37,6 +55,7 @@ impl Ledger {
     pub async fn open(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let mut ledger = Self::unread(cluster, name);
         ledger.read_if_allowed().await?;
+        ledger.ground = ledger.history.clone();
         Ok(ledger)
     }
 
@@ -53,6 +72,7 @@ impl Ledger {
             ui::warn(&format!("{}; it is deleted unread", error.message));
             ledger.forbidden = true;
         }
+        ledger.ground = ledger.history.clone();
         Ok(ledger)
     }
 
@@ -71,6 +91,7 @@ impl Ledger {
             cluster: cluster.clone(),
             name: name.clone(),
             history: History::default(),
+            ground: History::default(),
             stored: None,
             forbidden: false,
             token: None,
@@ -98,14 +119,33 @@ impl Ledger {
     /// Conflict when this process held the operation in progress, and somebody took it over.
     pub async fn update(&mut self, change: impl Fn(&mut History)) -> Result<()> {
         let token = self.token.clone();
+        let beats = self.beats.clone();
+        let held = |history: &History| {
+            let by = |token: &String| {
+                history
+                    .journal
+                    .as_ref()
+                    .is_some_and(|journal| journal.is_held_by(token))
+            };
+            token.as_ref().is_none_or(by)
+        };
         self.try_update(|history| {
-            match (&token, &history.journal) {
-                (Some(token), Some(journal)) if !journal.is_held_by(token) => return Err(lock::taken_over(journal)),
-                _ => change(history),
+            if !held(history) {
+                return Err(lock::taken_over(history.journal.as_ref()));
+            }
+            change(history);
+            if !held(history) {
+                // This process ends it: what its heartbeat reads from now on is no loss.
+                beats.end();
             }
             Ok(())
         })
-        .await
+        .await?;
+        change(&mut self.ground);
+        if !held(&self.history) {
+            self.released();
+        }
+        Ok(())
     }
 
     /// Changes the history here, to be written with the next update: something that is nice to have, and may be lost.
@@ -113,32 +153,33 @@ impl Ledger {
         change(&mut self.history);
     }
 
-    /// Begins or takes over an operation: `change` puts a journal into the history that `holder` holds. `seen` is the open
-    /// one that was found before, at which nobody is any more.
+    /// Begins or takes over an operation, as `entry` says: `change` puts a journal into the history that its holder holds.
+    /// This is the one way to change a cluster: nothing that was read before is relied on without being read again here.
     ///
     /// # Errors
-    /// Conflict when somebody else was faster.
-    pub async fn enter(
-        &mut self,
-        holder: &Holder,
-        seen: Option<&Journal>,
-        change: impl Fn(&mut History),
-    ) -> Result<Heartbeat> {
+    /// Conflict when another process is at the cluster, or has changed it since the plan was made; failure when the history
+    /// has no room for the operation.
+    pub async fn enter(&mut self, entry: &Entry<'_>, change: impl Fn(&mut History)) -> Result<Heartbeat> {
         let name = self.name.clone();
-        self.try_update(|history| match history.open_journal() {
-            other if other == seen => {
+        let holder = entry.holder;
+        entry.basis.check(&self.cluster, &name).await?;
+        let ground = self.ground.clone();
+        let room = std::cell::Cell::new(0);
+        let enter = |history: &mut History| {
+            if !basis::is_entered(&name, entry, &ground, history)? {
                 change(history);
-                Ok(())
+                room.set(history.room_until_end(entry.room));
             }
-            Some(journal) => Err(lock::busy(&name, journal)),
-            None => Err(Error::new(
-                Kind::Conflict,
-                format!("somebody else has just ended the operation on {name}"),
-            )),
-        })
-        .await?;
+            Ok(())
+        };
+        let known = SystemTime::now();
+        self.write_until(enter, || room.get()).await?;
+        self.ground = self.history.clone();
         self.token = Some(holder.token.clone());
         let target = (!self.forbidden).then(|| self.target("patch"));
+        if target.is_some() {
+            self.cluster.fence().raise(self.target("get"), &holder.token, known);
+        }
         Ok(Heartbeat::new(&self.cluster, target, &holder.token, &self.beats))
     }
 
@@ -157,7 +198,7 @@ impl Ledger {
         if let Err(error) = gone {
             tracing::debug!(%error, "the operation is not let go of");
         }
-        self.token = None;
+        self.released();
     }
 
     /// Whether this process holds the operation in progress.
@@ -173,10 +214,25 @@ impl Ledger {
 
     /// Holds nothing any more: the operation is over.
     pub fn leave(&mut self) {
+        self.released();
+    }
+
+    fn released(&mut self) {
         self.token = None;
+        self.beats.end();
+        self.cluster.fence().lower();
     }
 
     async fn try_update(&mut self, change: impl Fn(&mut History) -> Result<()>) -> Result<()> {
+        self.write_until(change, || 0).await
+    }
+
+    /// Changes the history and stores it, with `room` left free.
+    async fn write_until(
+        &mut self,
+        change: impl Fn(&mut History) -> Result<()>,
+        room: impl Fn() -> usize,
+    ) -> Result<()> {
         if let Some(object) = self.beats.take() {
             self.history = History::from_config_map(&object)?;
             self.stored = Some(object);
@@ -186,7 +242,7 @@ impl Ledger {
             return Ok(());
         }
         for _ in 0..ATTEMPTS {
-            match self.write().await {
+            match self.write(room()).await {
                 Err(error) if error.kind == Kind::Conflict => {
                     self.read().await?;
                     change(&mut self.history)?;
@@ -226,12 +282,13 @@ impl Ledger {
         Ok(())
     }
 
-    async fn write(&mut self) -> Result<()> {
+    async fn write(&mut self, room: usize) -> Result<()> {
         if let Some(limits) = self.limits {
             self.history.limits = limits;
         }
         let namespace = self.cluster.namespace();
-        let mut object = self.history.to_config_map(&self.name, namespace)?;
+        let mut object = self.history.to_config_map_with_room(&self.name, namespace, room)?;
+        let known = SystemTime::now();
         let written = match &self.stored {
             None => {
                 let target = Target::collection("create", CONFIG_MAPS, Some(namespace));
@@ -249,6 +306,7 @@ impl Ledger {
             }
         };
         self.stored = Some(written);
+        self.cluster.fence().confirm(known);
         // What a heartbeat brought meanwhile is older than this.
         self.beats.take();
         Ok(())

@@ -5,8 +5,9 @@
 //! change it is gone. A holder that was only asleep, as in a laptop that was shut, finds out by its next write: each is
 //! bound to the version that was read before, and to the holder that stands in it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -28,18 +29,32 @@ const STALE: Duration = Duration::from_secs(30);
 /// Time between two looks at it.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// The history as the last heartbeat brought it back.
+/// The history as the last heartbeat brought it back, and whether this process has ended its operation.
 #[derive(Clone, Default)]
-pub struct Beats(Arc<Mutex<Option<Value>>>);
+pub struct Beats(Arc<(Mutex<Option<Value>>, AtomicBool)>);
 
 impl Beats {
     /// Takes it, if there is any that was not taken.
     pub fn take(&self) -> Option<Value> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn put(&self, object: Value) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(object);
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(object);
+    }
+
+    /// This process does not hold its operation any more.
+    pub fn end(&self) {
+        self.0.1.store(true, Ordering::Relaxed);
+    }
+
+    /// This process holds an operation from now on.
+    pub fn begin(&self) {
+        self.0.1.store(false, Ordering::Relaxed);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.0.1.load(Ordering::Relaxed)
     }
 }
 
@@ -55,6 +70,7 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// A heartbeat of the holder with this token.
     pub(super) fn new(cluster: &Cluster, target: Option<Target>, token: &str, beats: &Beats) -> Self {
+        beats.begin();
         Self {
             cluster: cluster.clone(),
             target,
@@ -84,12 +100,16 @@ impl Heartbeat {
             tokio::time::sleep(BEAT).await;
             count += 1;
             let beat = json!({ "data": { HEARTBEAT: format!("{}-{count}", self.token) } });
+            let known = SystemTime::now();
             match self.cluster.merge(target, &beat).await {
+                Ok(_) if self.beats.has_ended() => return std::future::pending().await,
                 Ok(object) => match History::from_config_map(&object).map(|history| history.journal) {
-                    Ok(Some(journal)) if journal.is_open() && !journal.is_held_by(&self.token) => {
-                        return taken_over(&journal);
+                    Ok(Some(journal)) if journal.is_held_by(&self.token) => {
+                        self.cluster.fence().confirm(known);
+                        self.beats.put(object);
                     }
-                    _ => self.beats.put(object),
+                    Ok(other) => return taken_over(other.as_ref()),
+                    Err(error) => tracing::debug!(%error, "the history is not understood"),
                 },
                 Err(error) if error.kind == Kind::Forbidden => {
                     ui::warn(&format!(
@@ -160,11 +180,15 @@ pub fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
     journal.ways_on(name).into_iter().fold(error, Error::hint)
 }
 
-/// The error for an operation that was taken away from this process.
+/// The error for an operation that was taken away from this process; `journal` is that of the history now.
 #[must_use]
-pub fn taken_over(journal: &Journal) -> Error {
+pub fn taken_over(journal: Option<&Journal>) -> Error {
+    let now = journal.map_or_else(
+        || "its history was deleted".to_owned(),
+        |journal| format!("{journal}; {}", journal.stand()),
+    );
     Error::new(
         Kind::Conflict,
-        format!("somebody took the operation over: {journal}; {}", journal.stand()),
+        format!("another process took the operation over: {now}"),
     )
 }

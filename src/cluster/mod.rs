@@ -3,6 +3,7 @@
 //! Nothing here interprets what it fetches; that is [`crate::core`]'s.
 
 pub mod api;
+pub mod basis;
 pub mod changes;
 pub mod checkup;
 pub mod clock;
@@ -11,6 +12,7 @@ pub mod deleted;
 pub mod deploy;
 pub mod events;
 pub mod fault;
+mod fence;
 pub mod flink;
 pub mod flink_metrics;
 pub mod holder;

@@ -19,6 +19,8 @@ pub struct Resource {
 
 /// Asks for a list of the metadata of objects alone.
 pub const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
+/// Asks for the metadata of one object alone.
+pub const METADATA_OF_ONE: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json";
 /// Services (v1).
 pub const SERVICES: Resource = core("Service", "services");
 /// Pods (v1).

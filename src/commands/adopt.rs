@@ -1,12 +1,13 @@
 //! `adopt`: a cluster that others made becomes one of the plugin's.
 
 use super::adopt_flinkdeployment;
+use super::hold::{self, Launch};
 use super::launch::LaunchArgs;
 use super::spec_args::SpecArgs;
 use super::standing::Standing;
 use crate::cluster::api::{Cluster, Mode};
+use crate::cluster::basis::Basis;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::lock;
 use crate::cluster::takeover::take_over;
 use crate::core::adopt;
 use crate::core::flink_deployment;
@@ -63,9 +64,7 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs) -> Result<()> {
 
 async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArgs) -> Result<()> {
     let mut standing = Standing::existing(cluster, name).await?;
-    if let Some(journal) = standing.ledger.history().open_journal() {
-        return Err(lock::unfinished(name, journal));
-    }
+    let left = hold::check_new(&mut standing.ledger, name).await?;
     let live = standing.live.clone();
     let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
         return Err(Error::new(
@@ -112,20 +111,29 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
         parallelism: spec.parallelism,
         flink_version: spec.flink_version,
     };
-    if known.is_none() && !launch.is_dry_run() {
-        let revision = super::launch::revision(&spec, &templates, true, number, "adopt");
-        standing
-            .ledger
-            .update(move |history| history.revise(revision.clone()))
-            .await?;
-    }
+    let revision = super::launch::revision(&spec, &templates, true, number, "adopt");
     let mode = if launch.is_dry_run() { Mode::DryRun } else { Mode::Real };
     let objects = [
         marked(service, name, MASTER, marks),
         marked(job, name, MASTER, marks),
         marked(deployment, name, TASK_MANAGER, marks),
     ];
-    let taken = futures::future::try_join_all(objects.iter().map(|object| take_over(cluster, object, mode))).await?;
+    let taking = futures::future::try_join_all(objects.iter().map(|object| take_over(cluster, object, mode)));
+    let taken = if launch.is_dry_run() {
+        taking.await?
+    } else {
+        let begun = Launch {
+            basis: &Basis::of(&live),
+            left: left.as_ref(),
+            command: "adopt",
+            number,
+            revision: known.is_none().then_some(&revision),
+        };
+        let heartbeat = hold::launching(&mut standing.ledger, &begun).await?;
+        let taken = heartbeat.beside(taking).await;
+        hold::end(&mut standing, &taken).await;
+        taken?
+    };
     let mut former: Vec<String> = taken.into_iter().flatten().collect();
     former.sort();
     former.dedup();

@@ -59,11 +59,17 @@ pub async fn run(connection: &ConnectionArgs, args: CancelArgs) -> Result<()> {
         job.jid, job.state
     ));
     ui::confirm(&format!("cancel the job of {name}?"), args.yes)?;
-    let step = ui::Step::new(&format!("{name}: canceling the job"));
-    let ended = savepoint::cancel(&standing.flink, &job.jid).await?;
-    drop(step);
-    halt::ended(&cluster, &mut standing).await?;
-    match ended {
+    let heartbeat = hold::canceling(&mut standing, "cancel", &job.jid).await?;
+    let canceling = async {
+        let step = ui::Step::new(&format!("{name}: canceling the job"));
+        let ended = savepoint::cancel(&standing.flink, &job.jid).await?;
+        drop(step);
+        halt::ended(&cluster, &mut standing).await?;
+        Ok(ended)
+    };
+    let canceled = heartbeat.beside(Box::pin(canceling)).await;
+    hold::end(&mut standing, &canceled).await;
+    match canceled? {
         Ended::As(JobState::Canceled) | Ended::Unseen => ui::data(&format!("cluster/{name} canceled\n")),
         // It was faster.
         Ended::As(JobState::Finished) => {

@@ -13,8 +13,10 @@ use super::transaction::{self, Drive};
 use super::wanted::Wanted;
 use super::writing::{SavepointFormat, all_run};
 use crate::cluster::api::Cluster;
+use crate::cluster::basis::Basis;
 use crate::cluster::clock;
 use crate::cluster::holder::this_process;
+use crate::cluster::ledger::Entry;
 use crate::cluster::{deploy, lock};
 use crate::core::history::Limits;
 use crate::core::transaction::{Ending, Journal, Kind};
@@ -150,7 +152,7 @@ pub async fn unless_left_behind(
     let Some(journal) = lock::unattended(&mut standing.ledger, &name, how.take_over).await? else {
         return Ok(Some(standing));
     };
-    if journal.kind == Kind::Scale {
+    if journal.yields() {
         ui::note(&format!("{name}: {journal} was left behind; {}", journal.stand()));
         standing.left_behind = Some(journal);
         return Ok(Some(standing));
@@ -227,9 +229,15 @@ pub async fn carry_out(
     let requested = plan.requested(&standing, command, &now);
     standing.ledger.keep(how.keep.limits());
     let left = standing.left_behind.take();
+    let entry = Entry {
+        basis: &Basis::of(&standing.live),
+        holder: &holder,
+        left: left.as_ref(),
+        room: 0,
+    };
     let heartbeat = standing
         .ledger
-        .enter(&holder, left.as_ref(), |history| {
+        .enter(&entry, |history| {
             if let Some(old) = &old {
                 history.revise(old.clone());
             }

@@ -2,17 +2,22 @@
 
 use super::change::{ChangeArgs, change};
 use super::create_one::How;
+use super::hold::Launch;
 use super::job_image::JobImage;
 use super::launch::{self, LaunchArgs};
 use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
-use crate::cluster::deploy::{self, Live};
+use crate::cluster::basis::Basis;
+use crate::cluster::deploy::Live;
 use crate::cluster::ledger::Ledger;
+use crate::core::flink_deployment;
+use crate::core::history::Revision;
 use crate::core::layer::Layer;
 use crate::core::manifests::{self, REVISION};
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
+use crate::core::transaction::Journal;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -44,20 +49,36 @@ pub async fn replace(
     change(cluster, standing, wanted, &ChangeArgs::replacing(how.launch), "create").await
 }
 
+/// What there is of a cluster that is to be created.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    /// Its objects.
+    pub live: &'a Live,
+    /// The creation that another command left behind.
+    pub left: Option<&'a Journal>,
+}
+
 /// A cluster of that name exists: fine if it is the same, as after an interruption. What is missing of it is made.
 pub async fn existing(
     cluster: &Cluster,
     ledger: &mut Ledger,
     spec: &Spec,
     (templates, own): (&Templates, bool),
-    live: &Live,
+    found: &Found<'_>,
     launch: &LaunchArgs,
 ) -> Result<()> {
+    let Found { live, left } = *found;
     let annotated = [&live.job, &live.deployment].into_iter().flatten();
-    let generation = annotated
+    let annotated = annotated
         .filter_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok())
-        .max()
-        .unwrap_or(1);
+        .max();
+    let history = ledger.history();
+    let is_this = |revision: &&Revision| revision.spec == flink_deployment::write(&spec.layer);
+    let begun = left
+        .and_then(|left| history.revision(left.new_revision?))
+        .filter(is_this);
+    let begun = begun.map(|revision| revision.number);
+    let generation = annotated.or(begun).unwrap_or_else(|| history.next_revision());
     let wanted = manifests::build(spec, templates, cluster.namespace(), generation)?;
     if live.differences(&wanted).is_empty() {
         if launch.is_dry_run() {
@@ -74,12 +95,18 @@ pub async fn existing(
         if live.job.is_none() {
             tell_savepoint(ledger, spec);
         }
-        let revisions = &ledger.history().revisions;
-        if revisions.iter().any(|known| known.number == generation) {
-            deploy::apply_all(cluster, &wanted).await?;
-        } else {
-            // An interrupted command made the objects, but did not write them down.
-            launch::launch(cluster, ledger, spec, templates, own, generation, "create").await?;
+        let known = ledger.history().revision(generation).is_some();
+        if !known || left.is_some() || !missing.is_empty() || spec.creates_rbac() {
+            let revision = launch::revision(spec, templates, own, generation, "create");
+            let begun = Launch {
+                basis: &Basis::of(live),
+                left,
+                command: "create",
+                number: generation,
+                // An interrupted command made the objects, but did not write them down.
+                revision: (!known).then_some(&revision),
+            };
+            launch::create(cluster, ledger, &begun, &wanted).await?;
         }
         let done = if missing.is_empty() { "unchanged" } else { "created" };
         return launch.report(cluster, spec, done, &wanted).await;

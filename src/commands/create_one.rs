@@ -1,15 +1,16 @@
 //! Creates one cluster, from its spec.
 
-use super::create_existing::{existing, replace, tell_savepoint};
+use super::create_existing::{Found, existing, replace, tell_savepoint};
+use super::hold::{self, Launch};
 use super::image_look::{self, Look};
 use super::job_image::{self, JobImage};
 use super::launch::{self, LaunchArgs};
 use super::spec_args::SpecArgs;
 use crate::cluster::api::Cluster;
+use crate::cluster::basis::Basis;
 use crate::cluster::connect;
 use crate::cluster::deploy;
 use crate::cluster::ledger::Ledger;
-use crate::cluster::lock;
 use crate::core::manifests;
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
@@ -61,16 +62,18 @@ pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: b
     };
     let (preflight, mut ledger) = image_look::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
     ledger.keep(launch.keep.limits());
-    if let Some(journal) = lock::unattended(&mut ledger, &spec.name, false).await? {
-        return Err(lock::unfinished(&spec.name, &journal));
-    }
+    let left = hold::check_new(&mut ledger, &spec.name).await?;
     preflight.warnings.iter().for_each(|warning| ui::warn(warning));
     if preflight.exists {
         if how.replace {
             return replace(cluster, spec, own.then(|| templates.clone()), image, how).await;
         }
         let live = deploy::read(cluster, &spec.name).await?;
-        return existing(cluster, &mut ledger, &spec, (templates, own), &live, launch).await;
+        let found = Found {
+            live: &live,
+            left: left.as_ref(),
+        };
+        return existing(cluster, &mut ledger, &spec, (templates, own), &found, launch).await;
     }
     if launch.is_dry_run() {
         return launch.show_dry_run(&draft);
@@ -80,7 +83,16 @@ pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: b
         image.push().await?;
     }
     let generation = ledger.history().next_revision();
-    launch::launch(cluster, &mut ledger, &spec, templates, own, generation, command).await?;
+    let revision = launch::revision(&spec, templates, own, generation, command);
+    let begun = Launch {
+        basis: &Basis::nothing(),
+        left: left.as_ref(),
+        command,
+        number: generation,
+        revision: Some(&revision),
+    };
+    let objects = manifests::build(&spec, templates, cluster.namespace(), generation)?;
+    launch::create(cluster, &mut ledger, &begun, &objects).await?;
     if spec.layer.ha.is_none() {
         ui::note(
             "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",

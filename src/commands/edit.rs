@@ -12,8 +12,8 @@ use crate::core::flink_deployment;
 use crate::core::layer::Layer;
 use crate::core::names::ClusterName;
 use crate::core::spec::Spec;
-use crate::core::transaction::Kind;
 use crate::error::{Error, Result};
+use crate::interruption;
 use crate::render::{self, Format};
 use crate::ui;
 
@@ -42,18 +42,25 @@ pub async fn run(connection: &ConnectionArgs, args: EditArgs) -> Result<()> {
     let mut standing = Standing::known(&cluster, &name).await?;
     // In the midst of a change there is no version to edit, and what is written would be refused.
     match lock::unattended(&mut standing.ledger, &name, args.change.take_over).await? {
-        Some(journal) if journal.kind != Kind::Scale => return Err(lock::unfinished(&name, &journal)),
+        Some(journal) if !journal.yields() => return Err(lock::unfinished(&name, &journal)),
         _ => {}
     }
     let present = Wanted::changed(&standing, Layer::default(), None)?.layer;
     let file = scratch(&name)?;
-    let Some(edited) = edit(&file, &name, &present)? else {
-        // It is of no use to anybody.
-        let _ = std::fs::remove_file(&file);
-        ui::note(&format!("{name} is left as it is: nothing was changed"));
-        return ui::data(&format!("cluster/{name} unchanged\n"));
+    interruption::keep(Some(file.clone()));
+    let spec = render::document(Format::Yaml, &flink_deployment::write(&present))?;
+    let edited = match edit(&file, &name, &present, &spec).await {
+        Ok(Some(edited)) => edited,
+        Ok(None) => {
+            // Nothing was written that is not in the cluster.
+            remove(&file);
+            ui::note(&format!("{name} is left as it is: nothing was changed"));
+            return ui::data(&format!("cluster/{name} unchanged\n"));
+        }
+        Err(error) => return Err(kept(&file, &spec, error)),
     };
-    let kept = |error: Error| error.hint(format!("what you wrote is in {}", file.display()));
+    let kept = |error: Error| kept(&file, &spec, error);
+    let dry_run = args.change.dry_run;
     let flags = Layer {
         name: Some(name.to_string()),
         ..Layer::default()
@@ -64,27 +71,57 @@ pub async fn run(connection: &ConnectionArgs, args: EditArgs) -> Result<()> {
     change(&cluster, standing, wanted, &args.change, "edit")
         .await
         .map_err(kept)?;
-    let _ = std::fs::remove_file(&file);
+    if dry_run {
+        ui::note(&format!("what you wrote is in {}", file.display()));
+    } else {
+        remove(&file);
+    }
     Ok(())
 }
 
+fn remove(file: &Path) {
+    let _ = std::fs::remove_file(file);
+    interruption::keep(None);
+}
+
+/// The error of an edit that is not used: names its file, which nobody else can read, unless nothing was written.
+fn kept(file: &Path, spec: &str, error: Error) -> Error {
+    hide(file);
+    let written = std::fs::read_to_string(file).is_ok_and(|text| said(&text) != spec);
+    if written {
+        return error.hint(format!("what you wrote is in {}", file.display()));
+    }
+    remove(file);
+    error
+}
+
+/// An editor may have put a new file in the place of the old one.
+fn hide(file: &Path) {
+    #[cfg(unix)]
+    if let Err(error) = std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)) {
+        tracing::debug!(%error, "the mode of the edited file is not set");
+    }
+}
+
+/// The text without comments.
+fn said(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// What is made of `present` in the editor; `None`: nothing.
-fn edit(file: &Path, name: &ClusterName, present: &Layer) -> Result<Option<Layer>> {
-    let spec = render::document(Format::Yaml, &flink_deployment::write(present))?;
+async fn edit(file: &Path, name: &ClusterName, present: &Layer, spec: &str) -> Result<Option<Layer>> {
     let mut text = format!(
         "{}{spec}",
         comment(&[format!("Cluster {name}. Lines that begin with # are left out.")])
     );
     loop {
         write(file, &text)?;
-        open_editor(file)?;
+        open_editor(file).await?;
+        hide(file);
         let saved = std::fs::read_to_string(file)
             .map_err(|e| Error::failure(format!("cannot read {}: {e}", file.display())))?;
-        let said: String = saved
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let said = said(&saved);
         if said.trim().is_empty() || said == spec {
             return Ok(None);
         }
@@ -93,7 +130,7 @@ fn edit(file: &Path, name: &ClusterName, present: &Layer) -> Result<Option<Layer
             Ok(layer) => return Ok(Some(layer)),
             Err(error) if saved == text => {
                 // Saved as it was shown: there will be no better one.
-                return Err(error.hint(format!("what you wrote is in {}", file.display())));
+                return Err(error);
             }
             Err(error) => {
                 let mut lines = vec!["This cannot be:".to_owned()];
@@ -146,8 +183,9 @@ fn write(file: &Path, text: &str) -> Result<()> {
     std::fs::write(file, text).map_err(|e| Error::failure(format!("cannot write {}: {e}", file.display())))
 }
 
-/// Runs the editor as kubectl does: its name may have arguments.
-fn open_editor(file: &Path) -> Result<()> {
+/// Runs the editor as kubectl does: its name may have arguments. Ctrl-C is for the editor alone: the shell around it does not
+/// end by it, and neither does this program.
+async fn open_editor(file: &Path) -> Result<()> {
     let named = ["KUBE_EDITOR", "EDITOR"]
         .into_iter()
         .filter_map(|variable| std::env::var(variable).ok())
@@ -161,12 +199,15 @@ fn open_editor(file: &Path) -> Result<()> {
         let mut command = Command::new("sh");
         command
             .arg("-c")
-            .arg(format!("{editor} \"$1\""))
+            .arg(format!("trap : INT; {editor} \"$1\""))
             .arg("editor")
             .arg(file);
         command
     };
-    match command.status() {
+    // Another thread waits for it, so that a signal to end is heard meanwhile.
+    let running = tokio::task::spawn_blocking(move || command.status());
+    let ended = interruption::in_foreground(running).await;
+    match ended.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Error::failure(format!(
             "the editor {editor:?} ended with {status}; nothing was changed"

@@ -32,13 +32,33 @@ pub struct HaltArgs {
     savepoint_format: SavepointFormat,
 }
 
+/// What becomes of the TaskManagers of a job that is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// They stay.
+    Stop,
+    /// They end too.
+    Suspend,
+}
+
+impl Halt {
+    /// The command.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Suspend => "suspend",
+        }
+    }
+}
+
 /// Commands that leave a job stopped with a savepoint.
 pub(super) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-resume"];
 
 /// Stops the job of a cluster with a savepoint, waits until its JobManager has ended, and gives the savepoint's path.
 ///
 /// A job that a command before stopped with a savepoint is as good: the command may be its repetition.
-pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, reason: &str) -> Result<String> {
+pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, what: Halt) -> Result<String> {
+    let reason = what.as_str();
     let name = standing.name.clone();
     hold::check(standing).await?;
     let open = standing.ledger.history().open_savepoints().next().is_some();
@@ -51,7 +71,7 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, r
             let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
             let asked = Asked::of(standing, job, request, reason).await?;
             let heartbeat = hold::begin(standing, reason, Some(&asked)).await?;
-            let stopping = Box::pin(stop(cluster, standing, &asked));
+            let stopping = Box::pin(stop(cluster, standing, &asked, what));
             let stopped = heartbeat.beside(stopping).await;
             hold::end(standing, &stopped).await;
             return stopped;
@@ -67,16 +87,39 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, r
             );
         }
     };
-    ended(cluster, standing).await?;
-    hold::close(standing, None).await?;
-    Ok(path)
+    if what == Halt::Stop || standing.replicas() == 0 {
+        ended(cluster, standing).await?;
+        return Ok(path);
+    }
+    let heartbeat = hold::begin(standing, reason, None).await?;
+    let suspending = async {
+        ended(cluster, standing).await?;
+        task_managers_end(cluster, standing).await
+    };
+    let suspended = heartbeat.beside(Box::pin(suspending)).await;
+    hold::end(standing, &suspended).await;
+    suspended.map(|()| path)
 }
 
-async fn stop(cluster: &Cluster, standing: &mut Standing, asked: &Asked) -> Result<String> {
+async fn task_managers_end(cluster: &Cluster, standing: &Standing) -> Result<()> {
+    if standing.replicas() == 0 {
+        return Ok(());
+    }
+    let name = &standing.name;
+    let step = ui::Step::new(&format!("{name}: the TaskManagers end"));
+    deploy::scale_to_zero(cluster, name, standing.replicas()).await?;
+    step.done(&format!("{name}: the TaskManagers have ended"));
+    Ok(())
+}
+
+async fn stop(cluster: &Cluster, standing: &mut Standing, asked: &Asked, what: Halt) -> Result<String> {
     let mut step = WritingStep::new();
     let path = asked.take(standing, &mut step).await?;
     step.done(&format!("{}: stopped with savepoint {path}", standing.name));
     ended(cluster, standing).await?;
+    if what == Halt::Suspend {
+        task_managers_end(cluster, standing).await?;
+    }
     Ok(path)
 }
 

@@ -3,10 +3,13 @@
 
 use super::standing::Standing;
 use super::writing::Asked;
+use crate::cluster::basis::Basis;
 use crate::cluster::clock;
 use crate::cluster::holder::this_process;
+use crate::cluster::ledger::{Entry, Ledger};
 use crate::cluster::lock::{self, Heartbeat};
-use crate::core::history::{History, Savepoint};
+use crate::core::history::{History, Outcome, OutcomeState, Revision, Savepoint};
+use crate::core::names::ClusterName;
 use crate::core::transaction::{Ending, Holder, Journal, Kind, Step};
 use crate::error::{Error, Kind as Fault, Result};
 
@@ -28,17 +31,106 @@ pub async fn check(standing: &mut Standing) -> Result<()> {
     }
 }
 
+/// Finds out whether a cluster is free that is to be created. The creation that another command left behind is no obstacle.
+///
+/// # Errors
+/// Conflict when another process is at it, or a change is unfinished.
+pub async fn check_new(ledger: &mut Ledger, name: &ClusterName) -> Result<Option<Journal>> {
+    let watch = ledger.history().open_journal().is_some_and(Journal::is_launch);
+    match lock::unattended(ledger, name, watch).await? {
+        Some(journal) if !journal.is_launch() => Err(lock::unfinished(name, &journal)),
+        left => Ok(left),
+    }
+}
+
 /// Holds the cluster from now on, for `command`, which ends its job. A savepoint that will be asked for is written down with it.
+///
+/// # Errors
+/// Conflict when another process is at the cluster, or has changed it since it was read.
 pub async fn begin(standing: &mut Standing, command: &str, asked: Option<&Asked>) -> Result<Heartbeat> {
+    begin_with_room(standing, command, asked, 0).await
+}
+
+/// The same for a command that will write `room` bytes more into the history: a revision.
+pub async fn begin_with_room(
+    standing: &mut Standing,
+    command: &str,
+    asked: Option<&Asked>,
+    room: usize,
+) -> Result<Heartbeat> {
+    let ending = asked.map_or(Ending::Nothing, |asked| asked.request.as_ending(&asked.job.jid));
+    ending_with(standing, command, ending, asked, room).await
+}
+
+/// Holds the cluster from now on, for `command`, which cancels the job `job_id`.
+pub async fn canceling(standing: &mut Standing, command: &str, job_id: &str) -> Result<Heartbeat> {
+    let ending = Ending::Cancel {
+        job_id: job_id.to_owned(),
+    };
+    ending_with(standing, command, ending, None, 0).await
+}
+
+async fn ending_with(
+    standing: &mut Standing,
+    command: &str,
+    ending: Ending,
+    asked: Option<&Asked>,
+    room: usize,
+) -> Result<Heartbeat> {
     let holder = this_process();
     let now = clock::now().to_string();
-    let ending = asked.map_or(Ending::Nothing, |asked| asked.request.as_ending(&asked.job.jid));
     let journal = Journal {
         old_revision: standing.live_revision(),
         step: Step::Stopping,
         ..Journal::begin(Kind::Halt, command, holder.clone(), &now, ending)
     };
-    enter(standing, &holder, &journal, asked.map(Asked::record)).await
+    enter(standing, &holder, &journal, asked.map(Asked::record), room).await
+}
+
+/// A cluster that is created, or whose objects become the plugin's.
+pub struct Launch<'a> {
+    /// What its plan was made from.
+    pub basis: &'a Basis,
+    /// The creation that another command left behind.
+    pub left: Option<&'a Journal>,
+    /// The command.
+    pub command: &'a str,
+    /// Number of its revision.
+    pub number: u64,
+    /// The revision, where the history does not have it.
+    pub revision: Option<&'a Revision>,
+}
+
+/// Holds the cluster from now on, for a command that creates it. Its revision is written down with it.
+///
+/// # Errors
+/// Conflict when another process is at the cluster, or has created it.
+pub async fn launching(ledger: &mut Ledger, launch: &Launch<'_>) -> Result<Heartbeat> {
+    let holder = this_process();
+    let now = clock::now().to_string();
+    let journal = Journal {
+        new_revision: Some(launch.number),
+        ..Journal::begin(Kind::Halt, launch.command, holder.clone(), &now, Ending::Nothing)
+    };
+    let left = launch.left.and_then(|left| left.new_revision);
+    let dropped = left.filter(|left| *left != launch.number);
+    let change = |history: &mut History| {
+        if let Some(dropped) = dropped {
+            let why = Some("it was interrupted");
+            history.conclude(dropped, Outcome::new(OutcomeState::Dropped, &now, why));
+        }
+        if let Some(revision) = launch.revision {
+            history.revise(revision.clone());
+        }
+        history.journal = Some(journal.clone());
+    };
+    let entry = Entry {
+        basis: launch.basis,
+        holder: &holder,
+        left: launch.left,
+        room: 0,
+    };
+    ledger.enter(&entry, change).await
 }
 
 /// Holds the cluster from now on, for `command`, which brings its job to another parallelism where it stays.
@@ -51,7 +143,7 @@ pub async fn scaling(standing: &mut Standing, command: &str, parallelism: u32) -
         step: Step::Waiting,
         ..Journal::begin(Kind::Scale, command, holder.clone(), &now, Ending::Nothing)
     };
-    enter(standing, &holder, &journal, None).await
+    enter(standing, &holder, &journal, None, 0).await
 }
 
 async fn enter(
@@ -59,26 +151,32 @@ async fn enter(
     holder: &Holder,
     journal: &Journal,
     savepoint: Option<Savepoint>,
+    room: usize,
 ) -> Result<Heartbeat> {
-    // What was left behind may have come further since: this command itself looked its savepoint up.
-    let seen = standing.left_behind.take().map(|left| {
-        let now = standing.ledger.history().open_journal();
-        now.filter(|now| now.holder == left.holder && now.started_at == left.started_at)
-            .cloned()
-            .unwrap_or(left)
-    });
+    let left = standing.left_behind.take();
+    let basis = Basis::of(&standing.live);
     let change = |history: &mut History| {
         if let Some(savepoint) = &savepoint {
             history.record(savepoint.clone());
         }
         history.journal = Some(journal.clone());
     };
-    standing.ledger.enter(holder, seen.as_ref(), change).await
+    let entry = Entry {
+        basis: &basis,
+        holder,
+        left: left.as_ref(),
+        room,
+    };
+    standing.ledger.enter(&entry, change).await
 }
 
 /// Holds it no more. After a fault that may pass the operation stays open, for its repetition.
 pub async fn end<T>(standing: &mut Standing, outcome: &Result<T>) {
-    let ledger = &mut standing.ledger;
+    end_of(&mut standing.ledger, outcome).await;
+}
+
+/// The same of a cluster that is created.
+pub async fn end_of<T>(ledger: &mut Ledger, outcome: &Result<T>) {
     if !ledger.holds() {
         return;
     }
@@ -93,22 +191,6 @@ pub async fn end<T>(standing: &mut Standing, outcome: &Result<T>) {
         tracing::debug!(%error, "the end is not in the history");
     }
     ledger.leave();
-}
-
-/// Closes the operation that an interrupted command left behind, now that what it was for is reached. One that began since
-/// stays.
-pub async fn close(standing: &mut Standing, failure: Option<&str>) -> Result<()> {
-    let Some(left) = standing.left_behind.take() else {
-        return Ok(());
-    };
-    let now = clock::now().to_string();
-    let close = |history: &mut History| {
-        let same = |journal: &Journal| journal.holder == left.holder && journal.started_at == left.started_at;
-        if history.open_journal().is_some_and(same) {
-            over(history, failure, &now);
-        }
-    };
-    standing.ledger.update(close).await
 }
 
 /// Writes down that the operation in progress is over.

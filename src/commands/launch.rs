@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::change::KeepArgs;
-use super::hold;
+use super::hold::{self, Launch};
 use super::made::OutputArgs;
 use crate::cluster::api::Cluster;
 use crate::cluster::clock;
@@ -141,7 +141,7 @@ impl LaunchArgs {
     }
 }
 
-/// Writes the revision to the history and makes the objects.
+/// Writes the revision to the history and makes the objects, of a cluster that is held.
 pub async fn launch(
     cluster: &Cluster,
     ledger: &mut Ledger,
@@ -153,28 +153,18 @@ pub async fn launch(
 ) -> Result<Manifests> {
     let manifests = manifests::build(spec, templates, cluster.namespace(), generation)?;
     let revision = revision(spec, templates, own_templates, generation, command);
-    let now = revision.created_at.clone();
-    let holds = ledger.holds();
-    let recorded = ledger.update(move |history| {
-        history.revise(revision.clone());
-        if holds {
-            // What is left is to wait.
-            hold::over(history, None, &now);
-        }
-    });
-    let applied = deploy::apply_all(cluster, &manifests);
-    if command == "create" {
-        // It is repeated with all that it was given, so that nothing depends on the history.
-        let (recorded, applied) = futures::join!(recorded, applied);
-        applied?;
-        recorded?;
-    } else {
-        // What is made by halves is made whole from its revision.
-        recorded.await?;
-        applied.await?;
-    }
-    ledger.leave();
+    // What is made by halves is made whole from its revision.
+    ledger.update(|history| history.revise(revision.clone())).await?;
+    deploy::apply_all(cluster, &manifests).await?;
     Ok(manifests)
+}
+
+/// Creates a cluster: holds it, and makes its objects, so that no other command of that name makes any meanwhile.
+pub async fn create(cluster: &Cluster, ledger: &mut Ledger, launch: &Launch<'_>, manifests: &Manifests) -> Result<()> {
+    let heartbeat = hold::launching(ledger, launch).await?;
+    let made = heartbeat.beside(deploy::apply_all(cluster, manifests)).await;
+    hold::end_of(ledger, &made).await;
+    made
 }
 
 /// A cluster that is being made, as an entry of its history.

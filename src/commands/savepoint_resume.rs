@@ -157,7 +157,8 @@ pub async fn resume(
         }
         _ => None,
     };
-    let heartbeat = hold::begin(&mut standing, command, asked.as_ref()).await?;
+    let room = launch::revision(&draft_spec, &templates, own, generation, command).bytes();
+    let heartbeat = hold::begin_with_room(&mut standing, command, asked.as_ref(), room).await?;
     let replacing = async {
         let path = end_job(asked.as_ref(), &situation, &mut standing, &choice).await?;
         let highly_available = draft_spec.layer.ha.is_some() || standing.is_highly_available();

@@ -1,6 +1,6 @@
 //! `stop`: the job ends with a savepoint.
 
-use super::halt::{self, HaltArgs};
+use super::halt::{self, Halt, HaltArgs};
 use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::core::names::ClusterName;
@@ -24,7 +24,7 @@ pub async fn run(connection: &ConnectionArgs, args: StopArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::existing(&cluster, &name).await?;
-    let path = halt::halt(&cluster, &mut standing, &args.halt, "stop").await?;
+    let path = halt::halt(&cluster, &mut standing, &args.halt, Halt::Stop).await?;
     if standing.replicas() > 0 {
         ui::note(&format!(
             "{name}: its TaskManagers are still there; `kubectl flink suspend {name}` sends them away, `kubectl flink delete {name}` deletes all"

@@ -1,9 +1,8 @@
 //! `suspend`: the job ends with a savepoint, and its TaskManagers go.
 
-use super::halt::{self, HaltArgs};
+use super::halt::{self, Halt, HaltArgs};
 use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy;
 use crate::core::names::ClusterName;
 use crate::error::Result;
 use crate::ui;
@@ -24,12 +23,7 @@ pub async fn run(connection: &ConnectionArgs, args: SuspendArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::existing(&cluster, &name).await?;
-    let path = halt::halt(&cluster, &mut standing, &args.halt, "suspend").await?;
-    if standing.replicas() > 0 {
-        let step = ui::Step::new(&format!("{name}: the TaskManagers end"));
-        deploy::scale_to_zero(&cluster, &name, standing.replicas()).await?;
-        step.done(&format!("{name}: the TaskManagers have ended"));
-    }
+    let path = halt::halt(&cluster, &mut standing, &args.halt, Halt::Suspend).await?;
     ui::note(&format!(
         "{name} is suspended: `kubectl flink resume {name}` goes on from {path}"
     ));

@@ -11,9 +11,11 @@ use super::transaction_end as end;
 use super::transaction_version::Version;
 use super::wanted::Wanted;
 use crate::cluster::api::{Cluster, Mode};
+use crate::cluster::basis::Basis;
 use crate::cluster::clock;
 use crate::cluster::deploy::{self, Live};
 use crate::cluster::holder::{this_process, who};
+use crate::cluster::ledger::Entry;
 use crate::cluster::lock::Heartbeat;
 use crate::cluster::{savepoint, wait};
 use crate::core::diagnosis::JobOverview;
@@ -85,7 +87,13 @@ async fn take(
     let change = |history: &mut crate::core::history::History| {
         history.journal = Some(taken.clone());
     };
-    let heartbeat = standing.ledger.enter(&holder, Some(journal), change).await?;
+    let entry = Entry {
+        basis: &Basis::of(&standing.live),
+        holder: &holder,
+        left: Some(journal),
+        room: 0,
+    };
+    let heartbeat = standing.ledger.enter(&entry, change).await?;
     standing.release_left(journal).await;
     Drive::new(cluster, standing, how).finish(&heartbeat).await
 }
@@ -255,8 +263,9 @@ impl Drive {
             }
             Ok(())
         };
-        let (written, gone, beside) = futures::join!(written, gone, beside);
-        written?;
+        // Nothing is sent before the step is written down: another process may have taken the operation over.
+        written.await?;
+        let (gone, beside) = futures::join!(gone, beside);
         gone?;
         self.phases.gone();
         step.update(&format!("{name}: the JobManager has ended"));

@@ -193,6 +193,13 @@ impl Request {
         self.path.ends_with("/configmaps") && query.any(|(_, value)| value == "kubectl-flink/operation=open")
     }
 
+    /// Whether it asks for the metadata of one object, as every begin does of the Job that its plan was made from.
+    #[allow(dead_code)]
+    pub fn asks_for_metadata(&self) -> bool {
+        self.header("accept")
+            .is_some_and(|accept| accept.contains("as=PartialObjectMetadata;"))
+    }
+
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

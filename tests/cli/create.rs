@@ -6,7 +6,7 @@ use serde_json::{Value, json as tree};
 
 use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Answer, cut, get, json, patch, post, status, text};
+use crate::server::{Answer, cut, get, json, patch, post, put, status, text};
 use crate::snapshot;
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -260,9 +260,10 @@ fn created(object: &Value) -> Answer {
     text(201, &object.to_string())
 }
 
-/// Dry runs and the history side by side, then the objects and the history side by side: two round trips deep.
+/// Dry runs and the history side by side, then the name is taken in the history, then the objects side by side: nothing of
+/// another command of that name comes between.
 #[test]
-fn a_cluster_is_created_in_two_round_trips() {
+fn a_cluster_is_created_side_by_side_once_its_name_is_taken() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     for path in [SERVICE, JOB, DEPLOYMENT] {
@@ -280,17 +281,28 @@ fn a_cluster_is_created_in_two_round_trips() {
     server
         .expect(post(CONFIG_MAPS))
         .answer(created(&tree!({"metadata": {"resourceVersion": "1"}})));
+    server
+        .expect(put(HISTORY))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "2"}})));
     for path in [SERVICE, JOB, DEPLOYMENT] {
         server.expect(patch(path)).answer(created(&tree!({})));
     }
     let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--no-wait"]);
-    assert_eq!(outcome.requests.len(), 8, "{outcome}");
+    assert_eq!(outcome.requests.len(), 9, "{outcome}");
     assert!(
         outcome.requests[..4]
             .iter()
             .all(|request| request.contains("dryRun=All") || request.starts_with("GET")),
         "{outcome}"
     );
+    assert!(outcome.requests[4].starts_with("POST"), "{outcome}");
+    assert!(
+        outcome.requests[5..8]
+            .iter()
+            .all(|request| request.starts_with("PATCH")),
+        "{outcome}"
+    );
+    assert!(outcome.requests[8].starts_with("PUT"), "{outcome}");
     snapshot!(outcome);
 }
 
@@ -379,6 +391,9 @@ fn what_is_missing_of_an_existing_cluster_is_made_anew() {
     server
         .expect(post(CONFIG_MAPS).body(tree!({"metadata": {"name": "demo-history"}})))
         .answer(created(&tree!({"metadata": {"resourceVersion": "1"}})));
+    server
+        .expect(put(HISTORY))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "2"}})));
     let outcome = sandbox.run(&[&flags[..], &["--no-wait"]].concat());
     assert_eq!(outcome.code, Some(0), "{outcome}");
     snapshot!(outcome);

@@ -31,6 +31,9 @@ fn recorded(server: &Server) {
     server
         .expect(post(&maps))
         .answer(json(&tree!({"metadata": {"resourceVersion": "1"}})));
+    server
+        .expect(put(HISTORY))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "2"}})));
 }
 
 #[test]
@@ -205,7 +208,7 @@ fn a_resume_takes_the_objects_from_the_old_job_before_it_is_deleted_and_gives_th
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
     server
         .expect(put(HISTORY))
-        .times(2)
+        .times(3)
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     server
         .expect(patch(JOB).no_query("dryRun"))

@@ -7,7 +7,7 @@ use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
 use crate::image_place::{fails, place, whole, works};
 use crate::registry::Registry;
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Answer, get, patch, post, status, text};
+use crate::server::{Answer, get, patch, post, put, status, text};
 
 fn create(sandbox: &Sandbox, registry: &Registry, more: &[&str]) -> Outcome {
     let (base, push) = (registry.image("flink:2.3.0"), registry.image("team/app"));
@@ -46,6 +46,10 @@ fn a_cluster_gets_the_image_with_its_jar_by_its_digest() {
         .server
         .expect(post("/api/v1/namespaces/default/configmaps"))
         .answer(text(201, r#"{"metadata": {"resourceVersion": "1"}}"#));
+    sandbox
+        .server
+        .expect(put(HISTORY))
+        .answer(text(200, r#"{"metadata": {"resourceVersion": "2"}}"#));
     let outcome = create(&sandbox, &registry, &["--no-wait"]);
     works(&outcome);
     let manifest = whole(&registry, "team/app", &registry.tags("team/app")[0]);

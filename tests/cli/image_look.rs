@@ -11,7 +11,7 @@ use crate::image_place::{jar, place, works};
 use crate::pack::{archive, gzip};
 use crate::registry::{Fault, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Registry};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{patch, post, status, text};
+use crate::server::{patch, post, put, status, text};
 
 const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
 
@@ -64,6 +64,9 @@ fn expect_create(sandbox: &Sandbox) {
     server
         .expect(post("/api/v1/namespaces/default/configmaps"))
         .answer(text(201, r#"{"metadata": {"resourceVersion": "1"}}"#));
+    server
+        .expect(put(HISTORY))
+        .answer(text(200, r#"{"metadata": {"resourceVersion": "2"}}"#));
 }
 
 fn create(sandbox: &Sandbox, image: &str, more: &[&str]) -> Outcome {

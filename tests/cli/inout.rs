@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::change::{DEPLOYMENT, FLINK, HISTORY, JOB, JOBS, Made, PODS, SERVICE, made, reads};
 use crate::objects::{deployment_table, job_row, job_table};
 use crate::sandbox::Sandbox;
-use crate::server::{Server, get, json, patch, post, status};
+use crate::server::{Server, get, json, patch, post, put, status};
 use crate::snapshot;
 
 /// `job.state: suspended` in its file.
@@ -27,6 +27,10 @@ fn a_cluster_that_was_created_suspended_is_started_as_it_is() {
         .expect(get(PODS))
         .times(2)
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+    server
+        .expect(put(HISTORY))
+        .times(2)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     let job = patch(JOB).body(tree!({"spec": {"suspend": false}}));
     server.expect(job).answer(json(&made.job));
     let deployment = patch(DEPLOYMENT).body(tree!({"spec": {"replicas": 3}}));

@@ -64,31 +64,33 @@ fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
 /// A JobManager whose job has ended is let go before the command ends: else it would fail five minutes later.
 #[test]
 fn an_interruption_waits_for_a_path_that_is_on_its_way() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    reads(server, &made(&tree!([])));
-    runs(server);
-    let written = json(&tree!({"metadata": {"resourceVersion": "6"}}));
-    server.expect(put(HISTORY)).often().answer(written);
-    latches(server);
-    // Not one that must have come before the signal is sent.
-    server.expect(release()).often().answer(released());
-    server
-        .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
-        .answer(text(202, "{}"));
-    server
-        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
-        .answer(json(&completed()).after(Duration::from_millis(700)));
-    // The size is nice to have.
-    server
-        .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
-        .often()
-        .answer(json(&tree!({})));
-    let outcome = sandbox.run_and_interrupt(&["stop", "demo"], "");
-    assert_eq!(outcome.code, Some(130), "{outcome}");
-    let savepoints = entry(&body_of_last_put(&sandbox), "savepoints");
-    assert_eq!(savepoints[0]["progress"], "completed", "{outcome}");
-    assert_eq!(savepoints[0]["path"], completed()["operation"]["location"], "{outcome}");
-    let release = format!("GET {FLINK}/jobs/{}/savepoints/", "f".repeat(32));
-    position(&outcome, &release);
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        reads(server, &made(&tree!([])));
+        runs(server);
+        let written = json(&tree!({"metadata": {"resourceVersion": "6"}}));
+        server.expect(put(HISTORY)).often().answer(written);
+        latches(server);
+        // Not one that must have come before the signal is sent.
+        server.expect(release()).often().answer(released());
+        server
+            .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
+            .answer(text(202, "{}"));
+        server
+            .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+            .answer(json(&completed()).after(Duration::from_millis(700)));
+        // The size is nice to have.
+        server
+            .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
+            .often()
+            .answer(json(&tree!({})));
+        let outcome = sandbox.run_and_signal(&["stop", "demo"], "", signal);
+        assert_eq!(outcome.code, Some(130), "{signal}: {outcome}");
+        let savepoints = entry(&body_of_last_put(&sandbox), "savepoints");
+        assert_eq!(savepoints[0]["progress"], "completed", "{outcome}");
+        assert_eq!(savepoints[0]["path"], completed()["operation"]["location"], "{outcome}");
+        let release = format!("GET {FLINK}/jobs/{}/savepoints/", "f".repeat(32));
+        position(&outcome, &release);
+    }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod answer;
+mod basis;
 mod call;
 mod causes;
 mod change;
@@ -30,7 +31,6 @@ mod image_job;
 mod image_login;
 mod image_look;
 mod image_place;
-mod image_trust;
 mod inout;
 mod interrupt;
 mod krew;

@@ -119,6 +119,11 @@ impl Sandbox {
     /// Runs it until all expected requests have come and `text` is on its stdout, then presses Ctrl-C.
     #[cfg(unix)]
     pub fn run_and_interrupt(&self, arguments: &[&str], text: &str) -> Outcome {
+        self.run_and_signal(arguments, text, "-INT")
+    }
+
+    /// The same with another signal.
+    pub fn run_and_signal(&self, arguments: &[&str], text: &str, signal: &str) -> Outcome {
         let before = self.server.requests().len();
         let mut child = self
             .command(arguments)
@@ -143,7 +148,7 @@ impl Sandbox {
         while !there() && begun.elapsed() < LIMIT && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        let signal = if begun.elapsed() < LIMIT { "-INT" } else { "-KILL" };
+        let signal = if begun.elapsed() < LIMIT { signal } else { "-KILL" };
         // It may have ended by itself, which the outcome tells.
         let _ = std::process::Command::new("kill")
             .args([signal, &child.id().to_string()])

@@ -41,7 +41,7 @@ pub const GIVEN: [(Given, &[&[&str]]); 8] = [
 ];
 
 /// All that starts with `hidden-` is a secret, as the token of the kubeconfig is.
-pub const CREATE: &[&str] = &[
+const CREATE: &[&str] = &[
     "create",
     "demo",
     "--image",
@@ -126,30 +126,30 @@ const fn command(given: Given, arguments: &'static [&'static str], requests: Req
 }
 
 pub const COMMANDS: &[Command] = &[
-    command(Given::Nothing, CREATE, Exactly(8), Then::Runs),
-    command(Given::Running, CREATE, Exactly(10), Then::Runs),
+    command(Given::Nothing, CREATE, Exactly(10), Then::Runs),
+    command(Given::Running, CREATE, Exactly(7), Then::Runs),
     command(
         Given::Nothing,
         &["create", "demo", "--image", "flink:2.3.0"],
-        Polls { fixed: 8, most: 22 },
+        Polls { fixed: 10, most: 22 },
         Then::Runs,
     ),
     command(
         Given::Running,
         &["savepoint-resume", "demo", "-p", "2", "--no-wait"],
-        Polls { fixed: 16, most: 24 },
+        Polls { fixed: 18, most: 24 },
         Then::Runs,
     ),
     command(
         Given::Stopped,
         &["savepoint-resume", "demo", "--no-wait"],
-        Polls { fixed: 13, most: 16 },
+        Polls { fixed: 15, most: 16 },
         Then::Runs,
     ),
     command(
         Given::Deleted,
         &["savepoint-resume", "demo", "--no-wait"],
-        Polls { fixed: 13, most: 16 },
+        Polls { fixed: 15, most: 16 },
         Then::Runs,
     ),
     command(
@@ -167,25 +167,25 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["stop", "demo"],
-        Polls { fixed: 9, most: 18 },
+        Polls { fixed: 10, most: 18 },
         Then::Stopped,
     ),
     command(
         Given::Running,
         &["suspend", "demo"],
-        Polls { fixed: 10, most: 20 },
+        Polls { fixed: 11, most: 20 },
         Then::Suspended,
     ),
     command(
         Given::Suspended,
         &["resume", "demo", "--no-wait"],
-        Polls { fixed: 13, most: 16 },
+        Polls { fixed: 15, most: 16 },
         Then::Runs,
     ),
     command(
         Given::Running,
         &["cancel", "demo", "--yes"],
-        Polls { fixed: 5, most: 12 },
+        Polls { fixed: 8, most: 12 },
         Then::Stopped,
     ),
     command(
@@ -197,7 +197,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["delete", "demo", "--yes", "--savepoint"],
-        Polls { fixed: 12, most: 19 },
+        Polls { fixed: 13, most: 19 },
         Then::Deleted,
     ),
     command(
@@ -215,43 +215,43 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["upgrade", "demo", "--env", "A=2"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 19, most: 42 },
         Then::Runs,
     ),
     command(
         Given::Running,
         &["restart", "demo"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 19, most: 42 },
         Then::Runs,
     ),
     command(
         Given::Adaptive,
         &["scale", "demo", "-p", "3"],
-        Polls { fixed: 11, most: 28 },
+        Polls { fixed: 12, most: 28 },
         Then::Scaled,
     ),
     command(
         Given::Reactive,
         &["scale", "demo", "-p", "3"],
-        Polls { fixed: 10, most: 24 },
+        Polls { fixed: 11, most: 24 },
         Then::Scaled,
     ),
     command(
         Given::Running,
         &["scale", "demo", "-p", "2"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 19, most: 42 },
         Then::Runs,
     ),
     command(
         Given::Changed,
-        &["rollback", "demo", "--to-revision", "1"],
-        Polls { fixed: 18, most: 42 },
+        &["rollback", "demo"],
+        Polls { fixed: 19, most: 42 },
         Then::Runs,
     ),
     command(
         Given::Running,
         &["clone", "demo", "copy", "--no-wait"],
-        Polls { fixed: 18, most: 24 },
+        Polls { fixed: 20, most: 24 },
         Then::Cloned,
     ),
     command(
@@ -263,7 +263,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Nothing,
         &["run", "demo", "--image", "batch:2.3.0"],
-        Polls { fixed: 8, most: 22 },
+        Polls { fixed: 10, most: 22 },
         Then::Stopped,
     ),
     command(
@@ -275,14 +275,14 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["set", "parallelism", "demo", "2"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 19, most: 42 },
         Then::Runs,
     ),
     // What the editor does to the file: see [`crate::run`].
     command(
         Given::Running,
         &["edit", "demo"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 19, most: 42 },
         Then::Runs,
     ),
     command(

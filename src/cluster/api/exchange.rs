@@ -92,6 +92,9 @@ impl Cluster {
     }
 
     pub(super) async fn call_once(&self, target: &Target, sent: Sent<'_>, sink: Option<Sink<'_>>) -> Result<Answer> {
+        if sent.method != Method::GET {
+            self.fence.pass(self, &target.path()).await?;
+        }
         let uri = if sent.query.is_empty() {
             target.path()
         } else {

@@ -15,8 +15,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fault::{self, Whereabouts};
+use super::fence::Fence;
 use super::flink::access::{Access, Ways};
-use super::resource::{METADATA, Target};
+use super::resource::{METADATA, METADATA_OF_ONE, Target};
 use crate::core::names::FIELD_MANAGER;
 use crate::error::{Error, Result};
 use exchange::{Answer, Sent, Sink, unsendable};
@@ -32,6 +33,7 @@ pub struct Cluster {
     at: Whereabouts,
     timeout: Option<Duration>,
     ways: Ways,
+    fence: Fence,
 }
 
 /// Answer to a server-side apply.
@@ -73,6 +75,7 @@ impl Cluster {
             at,
             timeout,
             ways: Ways::default(),
+            fence: Fence::default(),
         }
     }
 
@@ -88,6 +91,11 @@ impl Cluster {
     /// The ways to Flink's REST that this command has found.
     pub(super) fn ways(&self) -> &Ways {
         &self.ways
+    }
+
+    /// What keeps requests back when an operation was taken over.
+    pub(super) fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// Limit of one request; `None`: there is none.
@@ -309,6 +317,17 @@ impl Cluster {
         let mut list: Value = self.parse(target, &body)?;
         let items = list["items"].as_array_mut().into_iter().flatten();
         Ok(items.map(|item| item["metadata"].take()).collect())
+    }
+
+    /// The metadata alone of one object; `None` when it does not exist.
+    pub async fn metadata(&self, target: &Target) -> Result<Option<Value>> {
+        let headers = [(ACCEPT.as_str(), METADATA_OF_ONE)];
+        let answer = self.call(target, Method::GET, "", &headers, Vec::new()).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let mut object: Value = self.parse(target, &self.succeeded(target, answer)?.body)?;
+        Ok(Some(object["metadata"].take()))
     }
 
     /// The error for an answer that is not what was asked for.

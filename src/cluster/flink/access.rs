@@ -57,6 +57,9 @@ impl Ways {
 
 /// Sends one request on the way that is open.
 pub(super) async fn exchange(cluster: &Cluster, name: &ClusterName, question: &Question<'_>) -> Result<Exchange> {
+    if question.method != http::Method::GET {
+        cluster.fence().pass(cluster, question.path).await?;
+    }
     let ways = cluster.ways();
     let by_forward = async || forward::exchange(cluster, name, &ways.slot(cluster, name), question).await;
     if ways.access == Access::PortForward || ways.found.proxy_is_closed.load(Ordering::Relaxed) {

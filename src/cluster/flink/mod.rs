@@ -2,7 +2,6 @@
 
 pub mod access;
 pub mod forward;
-mod local_proxy;
 mod proxy;
 pub mod ui;
 

@@ -3,7 +3,9 @@
 //! It lives in the ConfigMap `NAME-history`, outlives `delete`, and is the only place from which a savepoint is taken up
 //! again: never a listing of a folder, whose newest entry may belong to another job or be incomplete.
 
+mod bounds;
 mod entries;
+mod ground;
 mod rescaled;
 mod stored;
 
@@ -19,8 +21,6 @@ pub use stored::{HEARTBEAT, HISTORY, OPEN, OPERATION};
 pub const FORMAT: u32 = 1;
 /// Savepoints that are kept for each revision that is.
 const SAVEPOINTS_PER_REVISION: usize = 5;
-/// Bytes that revisions may take in all; the API server allows a ConfigMap 1 MiB. The newest one is always kept.
-const MAX_BYTES: usize = 600 << 10;
 
 /// The history of one cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +35,8 @@ pub struct History {
     pub heartbeat: Option<String>,
     /// How much is kept.
     pub limits: Limits,
+    /// The highest number that a revision has had, where no revision of that number is kept.
+    pub given: u64,
 }
 
 /// How much of a history is kept.
@@ -65,10 +67,11 @@ impl Default for Limits {
 }
 
 impl History {
-    /// Number for the next revision.
+    /// Number for the next revision. None is given twice, whatever became of the revision that had it.
     #[must_use]
     pub fn next_revision(&self) -> u64 {
-        self.revisions.last().map_or(1, |revision| revision.number + 1)
+        let last = self.revisions.last().map_or(0, |revision| revision.number);
+        last.max(self.given) + 1
     }
 
     /// The newest savepoint that is completed and was not disposed of.
@@ -188,45 +191,6 @@ impl History {
     pub fn revise(&mut self, revision: Revision) {
         self.revisions.retain(|known| known.number != revision.number);
         self.revisions.push(revision);
-    }
-
-    /// Drops what is too old or too much, and nothing that the operation in progress needs.
-    pub(super) fn trim(&mut self) {
-        let open = self.open_journal();
-        let needed: Vec<u64> = open
-            .into_iter()
-            .flat_map(|journal| [journal.old_revision, journal.new_revision, journal.back_revision])
-            .flatten()
-            .chain(self.last_wanted().map(|revision| revision.number))
-            .chain(self.revisions.last().map(|revision| revision.number))
-            .collect();
-        let size = |revision: &Revision| serde_json::to_string(revision).map_or(0, |text| text.len());
-        let limit = self.limits.revisions.max(1);
-        while self.revisions.len() > limit || self.revisions.iter().map(size).sum::<usize>() > MAX_BYTES {
-            let oldest = self
-                .revisions
-                .iter()
-                .position(|revision| !needed.contains(&revision.number));
-            let Some(oldest) = oldest else { break };
-            self.revisions.remove(oldest);
-        }
-        // The last completed one is what a resume needs: failures and interruptions never push it out.
-        let keep = self.last_savepoint().map(|savepoint| savepoint.trigger_id.clone());
-        let open = self.open_journal().cloned();
-        let needed = |savepoint: &Savepoint| {
-            let path = savepoint.path.as_ref();
-            Some(&savepoint.trigger_id) == keep.as_ref()
-                || open.as_ref().is_some_and(|journal| {
-                    journal.ending.trigger_id() == Some(&savepoint.trigger_id)
-                        || (path.is_some() && (path == journal.saved.as_ref() || path == journal.start.as_ref()))
-                })
-        };
-        while self.savepoints.len() > self.limits.savepoints.max(1) {
-            let Some(oldest) = self.savepoints.iter().position(|savepoint| !needed(savepoint)) else {
-                break;
-            };
-            self.savepoints.remove(oldest);
-        }
     }
 }
 

@@ -13,6 +13,8 @@ pub const HISTORY: &str = "history";
 const REVISION_KEY: &str = "revision.";
 const JOURNAL: &str = "journal";
 const LIMITS: &str = "limits";
+/// Key of the highest number that a revision has had, where that revision is not kept.
+const GIVEN: &str = "lastRevision";
 /// Key of the heartbeat, which is written by itself while an operation waits.
 pub const HEARTBEAT: &str = "heartbeat";
 
@@ -31,10 +33,17 @@ impl History {
     /// Writes the ConfigMap, trimmed to its bounds.
     ///
     /// # Errors
-    /// Never in practice: when the history cannot be written as JSON.
+    /// When what is needed does not fit into a ConfigMap.
     pub fn to_config_map(&self, name: &ClusterName, namespace: &str) -> Result<Value> {
-        let mut trimmed = self.clone();
-        trimmed.trim();
+        self.to_config_map_with_room(name, namespace, 0)
+    }
+
+    /// The same with so many bytes left free.
+    ///
+    /// # Errors
+    /// When what is needed does not fit.
+    pub fn to_config_map_with_room(&self, name: &ClusterName, namespace: &str, room: usize) -> Result<Value> {
+        let trimmed = self.trimmed(name, room)?;
         let mut data = serde_json::Map::new();
         data.insert("format".to_owned(), json!(FORMAT.to_string()));
         data.insert("savepoints".to_owned(), json!(to_text(&trimmed.savepoints)?));
@@ -43,6 +52,9 @@ impl History {
         }
         if let Some(journal) = &trimmed.journal {
             data.insert(JOURNAL.to_owned(), json!(to_text(journal)?));
+        }
+        if trimmed.given > trimmed.revisions.last().map_or(0, |revision| revision.number) {
+            data.insert(GIVEN.to_owned(), json!(trimmed.given.to_string()));
         }
         if let Some(beat) = &trimmed.heartbeat {
             data.insert(HEARTBEAT.to_owned(), json!(beat));
@@ -133,6 +145,10 @@ impl History {
             limits: match data[LIMITS].as_str() {
                 Some(text) => serde_json::from_str(text).map_err(|e| broken(format!("limits: {e}")))?,
                 None => Limits::default(),
+            },
+            given: match data[GIVEN].as_str() {
+                Some(text) => text.parse().map_err(|e| broken(format!("{GIVEN}: {e}")))?,
+                None => 0,
             },
         })
     }

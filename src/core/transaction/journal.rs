@@ -218,6 +218,24 @@ impl Journal {
         self.holder.as_ref().is_some_and(|holder| holder.token == token)
     }
 
+    /// Whether it creates a cluster: no job is ended for it.
+    #[must_use]
+    pub fn is_launch(&self) -> bool {
+        self.kind == Kind::Halt && self.ending == Ending::Nothing && self.new_revision.is_some()
+    }
+
+    /// Whether any other change may take its place when it was left behind: what it has made so far runs, or can.
+    #[must_use]
+    pub fn yields(&self) -> bool {
+        self.kind == Kind::Scale || self.is_launch()
+    }
+
+    /// Whether it is the same operation, left by the same process: it may have come further.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.holder == other.holder && self.started_at == other.started_at && self.command == other.command
+    }
+
     /// Who is or was at it.
     #[must_use]
     pub fn who(&self) -> &str {
@@ -249,6 +267,7 @@ impl Journal {
                 let wanted = self.parallelism.unwrap_or_default();
                 format!("the job is brought to parallelism {wanted} while its JobManager stays")
             }
+            Step::Saved if self.is_launch() => format!("the objects of revision{new} are being created"),
             Step::Saved if self.kind == Kind::Halt => format!("the job has ended, {saved}"),
             Step::Saved => format!("the job has ended, {saved}; revision{new} is not made yet"),
             Step::Replacing => format!("the JobManager is being replaced by that of revision{new}, {saved}"),
@@ -265,6 +284,12 @@ impl Journal {
     #[must_use]
     pub fn ways_on(&self, name: &ClusterName) -> Vec<String> {
         match self.kind {
+            Kind::Halt if self.is_launch() => {
+                return vec![format!(
+                    "repeat the `kubectl flink {}` to finish it; any other change takes its place",
+                    self.command
+                )];
+            }
             Kind::Halt => return vec![format!("repeat `kubectl flink {} {name}` to end it", self.command)],
             Kind::Scale => {
                 return vec![format!(
