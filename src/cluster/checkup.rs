@@ -11,7 +11,7 @@ use super::api::{Cluster, Mode};
 use super::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode};
 use super::tables::{Wanted, list};
 use crate::core::doctor::AccountCheck;
-use crate::core::doctor::rights::{HIGH_AVAILABILITY, RIGHTS, Right};
+use crate::core::doctor::rights::{HIGH_AVAILABILITY, HIGH_AVAILABILITY_OWN, RIGHTS, Right};
 use crate::core::history::HISTORY;
 use crate::core::listing::Inventory;
 use crate::core::names::{COMPONENT_LABEL, ClusterName};
@@ -154,17 +154,18 @@ pub async fn roles(cluster: &Cluster, name: &ClusterName) -> Result<(Option<Job>
 }
 
 /// Checks the service account that Flink's high availability works as.
-pub async fn account(cluster: &Cluster, account: &str) -> AccountCheck {
+pub async fn account(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
     let namespace = cluster.namespace();
     let target = Target::object("get", SERVICE_ACCOUNTS, namespace, account);
     if let Ok(None) = cluster.get::<Value>(&target).await {
         return AccountCheck::Missing;
     }
-    account_rights(cluster, account).await
+    account_rights(cluster, account, map).await
 }
 
-/// The same without a look at whether the account exists: one round trip deep.
-pub async fn account_rights(cluster: &Cluster, account: &str) -> AccountCheck {
+/// The same without a look at whether the account exists: one round trip deep. `map` is a ConfigMap of the cluster's high
+/// availability: the right to write may be bound to its name.
+pub async fn account_rights(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
     let namespace = cluster.namespace();
     let ask = |verb: &'static str| async move {
         let target = Target::collection("create", LOCAL_ACCESS_REVIEWS, Some(namespace));
@@ -173,9 +174,13 @@ pub async fn account_rights(cluster: &Cluster, account: &str) -> AccountCheck {
             "system:serviceaccounts".to_owned(),
             format!("system:serviceaccounts:{namespace}"),
         ];
+        let mut attributes = attributes(namespace, "", "configmaps", verb);
+        if let Some(map) = map.filter(|_| HIGH_AVAILABILITY_OWN.contains(&verb)) {
+            attributes["name"] = json!(map);
+        }
         let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": LOCAL_ACCESS_REVIEWS.kind,
             "metadata": {"namespace": namespace}, "spec": {"user": user, "groups": groups,
-            "resourceAttributes": attributes(namespace, "", "configmaps", verb)}});
+            "resourceAttributes": attributes}});
         let answer = cluster.create(&target, &review, Mode::Real).await?;
         Ok((verb, answer.object["status"]["allowed"] == true))
     };

@@ -8,7 +8,8 @@ use futures::stream::{self, StreamExt};
 use http::Method;
 use serde::de::DeserializeOwned;
 
-use super::flink::{Flink, Reply};
+use super::flink::{Flink, Reply, of_job};
+use crate::core::job_id::FlinkId;
 use crate::core::live::{
     Checkpoints, Exceptions, JobDetail, Metric, RATES, Rates, Reach, Snapshot, TaskManagers, Vertex, whole,
 };
@@ -69,7 +70,7 @@ impl Flink {
         if let Ok(Some(Reply::Answer(overview))) = overview {
             snapshot.overview = Some(overview);
         }
-        let Some(job) = snapshot.job.as_ref().map(|job| format!("jobs/{}", job.jid)) else {
+        let Some(job) = snapshot.job.as_ref().and_then(|job| of_job(&job.jid, "").ok()) else {
             if depth == Depth::All {
                 snapshot.task_managers = self.task_managers().await;
             }
@@ -114,8 +115,10 @@ impl Flink {
 
     async fn with_rates(&self, job: &str, vertices: Vec<Vertex>) -> Vec<Vertex> {
         let ask = |(place, mut vertex): (usize, Vertex)| async move {
-            if place < VERTICES {
-                let path = format!("{job}/vertices/{}/subtasks/metrics?get={RATES}&agg=sum,max", vertex.id);
+            if let Ok(id) = FlinkId::new(&vertex.id)
+                && place < VERTICES
+            {
+                let path = format!("{job}/vertices/{id}/subtasks/metrics?get={RATES}&agg=sum,max");
                 vertex.rates = Rates::of(&self.told::<Vec<Metric>>(&path).await.unwrap_or_default());
             }
             vertex
@@ -128,12 +131,13 @@ impl Flink {
 
     /// Fills in how many records wait before each source, where its connector tells.
     pub async fn read_pending(&self, snapshot: &mut Snapshot) {
-        let Some(job) = snapshot.job.as_ref().map(|job| format!("jobs/{}", job.jid)) else {
+        let Some(job) = snapshot.job.as_ref().and_then(|job| of_job(&job.jid, "").ok()) else {
             return;
         };
         let ask = |mut vertex: Vertex| {
-            let path = format!("{job}/vertices/{}/subtasks/metrics", vertex.id);
+            let path = FlinkId::new(&vertex.id).map(|id| format!("{job}/vertices/{id}/subtasks/metrics"));
             async move {
+                let Ok(path) = path else { return vertex };
                 if !vertex.name.contains("Source") {
                     return vertex;
                 }

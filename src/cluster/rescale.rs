@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::Cluster;
-use super::flink::{Flink, Reply};
+use super::flink::{Flink, Reply, of_job};
 use super::ledger::Ledger;
 use super::resource::{DEPLOYMENTS, JOBS, PODS, Target, encode};
 use crate::core::manifests::PARALLELISM;
@@ -29,19 +29,19 @@ const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 impl Flink {
     /// `GET /jobs/:id`, with the vertices' limits.
     pub async fn job(&self, job_id: &str) -> Result<Reply<Job>> {
-        self.get(&format!("jobs/{job_id}")).await
+        self.get(&of_job(job_id, "")?).await
     }
 
     /// `GET /jobs/:id/resource-requirements` (Flink 1.18+); empty where the scheduler knows none.
     pub async fn requirements(&self, job_id: &str) -> Result<Requirements> {
-        match self.get(&format!("jobs/{job_id}/resource-requirements")).await? {
+        match self.get(&of_job(job_id, "/resource-requirements")?).await? {
             Reply::Answer(requirements) => Ok(requirements),
             Reply::Refused(..) | Reply::Away => Ok(Requirements::new()),
         }
     }
 
     async fn require(&self, job_id: &str, requirements: &Value) -> Result<()> {
-        let path = format!("jobs/{job_id}/resource-requirements");
+        let path = of_job(job_id, "/resource-requirements")?;
         match self.ask::<Value>(Method::PUT, &path, Some(requirements)).await? {
             Reply::Answer(_) => Ok(()),
             Reply::Refused(_, said) => Err(self.refused(&said)),

@@ -7,6 +7,8 @@ use super::configuration_keys;
 use super::image_look::{self, Look};
 use super::launch::LaunchArgs;
 use super::made::OutputArgs;
+use super::recover;
+use super::revision;
 use super::situation::Situation;
 use super::standing::Standing;
 use super::transaction::{self, Drive};
@@ -130,7 +132,18 @@ pub async fn change(
         let Some(mut standing) = unless_left_behind(cluster, standing, &wanted, how, command).await? else {
             return Ok(());
         };
-        let situation = standing.situation().await?;
+        let situation = match standing.situation().await? {
+            Situation::Silent(why) if how.strategy != Strategy::Stateless && standing.recovers() => {
+                let name = &standing.name;
+                if how.dry_run {
+                    return ui::data(&format!(
+                        "{command} of {name} waits until its JobManager runs again: {why}\n"
+                    ));
+                }
+                recover::wait(cluster, &mut standing, &why, how.limit()).await?
+            }
+            situation => situation,
+        };
         Box::pin(carry_out(cluster, standing, situation, wanted, how, command)).await
     })
     .await
@@ -213,6 +226,7 @@ pub async fn carry_out(
     if let Some(image) = wanted.image.take() {
         image.push().await?;
     }
+    wanted.layer.nonce = revision::nonce(&wanted.layer);
     let holder = this_process();
     let now = clock::now().to_string();
     let journal = Journal {

@@ -60,7 +60,6 @@ impl Plan {
         how: &ChangeArgs,
     ) -> Result<Result<Self, Reason>> {
         let namespace = cluster.namespace();
-        let name = &standing.name;
         let running = !matches!(situation, Situation::Ended);
         let old = if running { Some(standing.current()?) } else { None };
         let last = standing.ledger.history().last_savepoint();
@@ -70,7 +69,7 @@ impl Plan {
             .max(old.as_ref().map_or(0, |(number, _)| number + 1));
         let mut differences = Vec::new();
         if let Some((number, old)) = &old {
-            let new = wanted.build(None, namespace, *number)?;
+            let new = wanted.build_as(old, namespace, *number)?;
             let before = old.build(None, namespace, *number)?;
             let same = new == before && !standing.drifted(&new);
             if same && wanted.start.is_none() && !wanted.force {
@@ -105,7 +104,7 @@ impl Plan {
                 let lost = given_up(last.as_deref(), wanted);
                 (Ending::Nothing, wanted.start.clone(), last, Some(lost))
             }
-            (Situation::Silent(why), _) => return Err(silent(name, &why, last.as_deref())),
+            (Situation::Silent(why), _) => return Err(silent(standing, &why, last.as_deref())),
             (Situation::Ended, Strategy::Stateless) => (Ending::Nothing, wanted.start.clone(), None, None),
             (Situation::Ended, _) => {
                 let start = match wanted.start.clone() {

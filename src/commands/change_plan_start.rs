@@ -7,7 +7,6 @@ use crate::cluster::deploy;
 use crate::cluster::flink::Reply;
 use crate::core::diagnosis::JobOverview;
 use crate::core::history::OutcomeState;
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 
 /// The newest checkpoint of a job that keeps them when it is canceled.
@@ -44,10 +43,10 @@ pub fn given_up(last: Option<&str>, wanted: &Wanted) -> String {
     }
 }
 
-pub fn silent(name: &ClusterName, why: &str, last: Option<&str>) -> Error {
-    let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"))
-        .hint("wait until it runs, so that its newest state is kept")
-        .hint(format!("`kubectl flink why {name}` tells what keeps it"));
+pub fn silent(standing: &Standing, why: &str, last: Option<&str>) -> Error {
+    let name = &standing.name;
+    let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
+    let error = standing.way_on(error);
     match last {
         Some(path) => error.hint(format!(
             "--strategy stateless --from-savepoint {path} gives up what it did since its last savepoint"

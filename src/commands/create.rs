@@ -9,7 +9,6 @@ use super::preferences;
 use super::spec_args::SpecArgs;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy::removal::Extras;
 use crate::core::layer::Layer;
 use crate::core::manifests;
 use crate::core::names::ClusterName;
@@ -66,8 +65,8 @@ pub struct Begun {
     pub cluster: Cluster,
     /// Its name.
     pub name: ClusterName,
-    /// What it has beside its three objects.
-    pub extras: Extras,
+    /// Whether rights are made with it.
+    pub rights: bool,
 }
 
 /// Creates `most` clusters or fewer, and adds each to `begun` before its first object is made.
@@ -124,10 +123,7 @@ pub async fn create_all(
         begun.push(Begun {
             cluster: cluster.clone(),
             name: spec.name.clone(),
-            extras: Extras {
-                high_availability: spec.ha_by_kubernetes(),
-                rights: spec.creates_rbac(),
-            },
+            rights: spec.creates_rbac(),
         });
         let how = How {
             spec: &args.spec,

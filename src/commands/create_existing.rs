@@ -5,6 +5,7 @@ use super::create_one::How;
 use super::hold::Launch;
 use super::job_image::JobImage;
 use super::launch::{self, LaunchArgs};
+use super::revision;
 use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
@@ -14,7 +15,7 @@ use crate::cluster::ledger::Ledger;
 use crate::core::flink_deployment;
 use crate::core::history::Revision;
 use crate::core::layer::Layer;
-use crate::core::manifests::{self, REVISION};
+use crate::core::manifests::{self, IDENTITY, REVISION};
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
 use crate::core::transaction::Journal;
@@ -69,16 +70,35 @@ pub async fn existing(
 ) -> Result<()> {
     let Found { live, left } = *found;
     let annotated = [&live.job, &live.deployment].into_iter().flatten();
+    let nonce = annotated.clone().next().map(|object| {
+        let nonce = object["metadata"]["annotations"][IDENTITY].as_str();
+        nonce.map(ToOwned::to_owned)
+    });
     let annotated = annotated
         .filter_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok())
         .max();
     let history = ledger.history();
-    let is_this = |revision: &&Revision| revision.spec == flink_deployment::write(&spec.layer);
+    let nonce_of = |revision: &Revision| revision::layer(revision).ok()?.nonce;
+    let is_this = |revision: &&Revision| {
+        let nonce = nonce_of(revision);
+        revision.spec
+            == flink_deployment::write(&Layer {
+                nonce,
+                ..spec.layer.clone()
+            })
+    };
     let begun = left
         .and_then(|left| history.revision(left.new_revision?))
         .filter(is_this);
     let begun = begun.map(|revision| revision.number);
     let generation = annotated.or(begun).unwrap_or_else(|| history.next_revision());
+    // What is there, or was begun, has its nonce already.
+    let known = history.revision(generation).map(nonce_of);
+    let mut spec = spec.clone();
+    if let Some(nonce) = nonce.or(known) {
+        spec.layer.nonce = nonce;
+    }
+    let spec = &spec;
     let wanted = manifests::build(spec, templates, cluster.namespace(), generation)?;
     if live.differences(&wanted).is_empty() {
         if launch.is_dry_run() {

@@ -5,6 +5,7 @@ use super::hold::{self, Launch};
 use super::image_look::{self, Look};
 use super::job_image::{self, JobImage};
 use super::launch::{self, LaunchArgs};
+use super::revision;
 use super::spec_args::SpecArgs;
 use crate::cluster::api::Cluster;
 use crate::cluster::basis::Basis;
@@ -41,7 +42,8 @@ pub struct How<'a> {
 pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, how: &How<'_>) -> Result<()> {
     connect::check_namespace(cluster.namespace())?;
     let (launch, command) = (how.launch, how.command);
-    let (spec, image) = with_image(how.spec, spec).await?;
+    let (mut spec, image) = with_image(how.spec, spec).await?;
+    spec.layer.nonce = revision::nonce(&spec.layer);
     let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
     let look = Look::new(
         &how.spec.registry,
@@ -63,6 +65,9 @@ pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: b
     let (preflight, mut ledger) = image_look::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
     ledger.keep(launch.keep.limits());
     let left = hold::check_new(&mut ledger, &spec.name).await?;
+    if !preflight.exists {
+        deploy::leaders::check(cluster, &draft, true).await?;
+    }
     preflight.warnings.iter().for_each(|warning| ui::warn(warning));
     if preflight.exists {
         if how.replace {

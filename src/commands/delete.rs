@@ -176,7 +176,8 @@ async fn held(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<(
 async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args: &DeleteArgs) -> Result<()> {
     let name = plan.standing.name.clone();
     if plan.standing.live.is_empty() {
-        // Nothing but the history is left of it.
+        // Nothing but the history is left of it, and what only the history names.
+        removal::remove_extras(cluster, &name, &plan.extras).await?;
         plan.standing.ledger.purge().await?;
         return ui::data(&format!("cluster/{name} deleted\n"));
     }
@@ -210,7 +211,7 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args:
     if !args.no_wait {
         deploy::pods_gone(cluster, &format!("{APP_LABEL}={name}"), Gone::Deleted, limit).await?;
     }
-    removal::remove_extras(cluster, &name, plan.extras).await?;
+    removal::remove_extras(cluster, &name, &plan.extras).await?;
     if args.purge {
         plan.standing.ledger.purge().await?;
     } else if plan.left.is_some() && !plan.standing.ledger.holds() {

@@ -61,11 +61,13 @@ impl Plan {
             Situation::Ended => (None, None),
         };
         if let (Fate::Savepoint, Some(why)) = (fate, &silent) {
-            return Err(Error::failure(format!(
+            let error = Error::failure(format!(
                 "the JobManager of {} cannot take a savepoint, so it stays: {why}",
                 standing.name
-            ))
-            .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
+            ));
+            return Err(standing
+                .way_on(error)
+                .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
         }
         Ok(Self {
             extras: standing.extras(),
@@ -87,7 +89,7 @@ impl Plan {
             (live.deployment.is_some(), format!("Deployment {}", name.task_manager())),
             (live.service.is_some(), format!("Service {}", name.master())),
             (
-                self.extras.high_availability,
+                !self.extras.leaders.is_empty(),
                 "the ConfigMaps of its high availability".to_owned(),
             ),
             (

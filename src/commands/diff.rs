@@ -178,6 +178,7 @@ impl Wish {
                 .as_ref()
                 .map_or(base.allow_non_restored_state, |layer| layer.allow_non_restored_state),
             task_managers: base.task_managers.filter(|_| !rescaled),
+            nonce: begun.as_ref().and_then(|layer| layer.nonce.clone()),
             ..base
         });
         manifests::build(&Spec::resolve(layer)?, &templates, namespace, running.unwrap_or(1))

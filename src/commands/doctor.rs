@@ -10,7 +10,7 @@ use crate::core::diagnosis::Severity;
 use crate::core::doctor::{self, Finding, rights};
 use crate::core::manifests::FLINK_VERSION;
 use crate::core::names::ClusterName;
-use crate::core::settings::{HighAvailability, Settings};
+use crate::core::settings::{HighAvailability, Settings, leader_map};
 use crate::error::{Error, Kind, Result};
 use crate::registry::RegistryArgs;
 use crate::render::{Format, document, findings, list};
@@ -135,8 +135,12 @@ async fn of_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryAr
     else {
         return Ok(found);
     };
+    let id = Settings::of(&job).kubernetes_cluster_id().map(leader_map);
     let user = job.spec.as_ref().and_then(|spec| spec.service_account_name.clone());
     let user = user.unwrap_or_else(|| "default".to_owned());
-    found.push(doctor::high_availability(&user, &account(cluster, &user).await));
+    found.push(doctor::high_availability(
+        &user,
+        &account(cluster, &user, id.as_deref()).await,
+    ));
     Ok(found)
 }

@@ -45,7 +45,10 @@ pub async fn run(connection: &ConnectionArgs, args: EditArgs) -> Result<()> {
         Some(journal) if !journal.yields() => return Err(lock::unfinished(&name, &journal)),
         _ => {}
     }
-    let present = Wanted::changed(&standing, Layer::default(), None)?.layer;
+    let present = Layer {
+        nonce: None,
+        ..Wanted::changed(&standing, Layer::default(), None)?.layer
+    };
     let file = scratch(&name)?;
     interruption::keep(Some(file.clone()));
     let spec = render::document(Format::Yaml, &flink_deployment::write(&present))?;

@@ -120,6 +120,8 @@ pub(super) fn exported(standing: &Standing) -> Result<Layer> {
     };
     // The operator demands it, and the image's tag often tells it.
     layer.flink_version = Spec::resolve(layer.clone())?.flink_version;
+    // It is this revision's own.
+    layer.nonce = None;
     Ok(layer)
 }
 

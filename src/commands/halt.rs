@@ -11,7 +11,6 @@ use crate::cluster::flink::{SavepointRequest, Then};
 use crate::cluster::savepoint::{self, JobEnd, JobManagerEnd, Patience};
 use crate::core::history::{Progress, Savepoint};
 use crate::core::manifests::REVISION;
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -78,18 +77,14 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, w
         }
         Situation::Ended => already(standing)?,
         Situation::Silent(why) => {
-            return Err(
-                Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"))
-                    .hint(format!("wait until it runs: `kubectl flink wait {name} --for running`"))
-                    .hint(format!(
-                        "`kubectl flink delete {name}` ends it without: what it did since its last savepoint is lost"
-                    )),
-            );
+            let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
+            return Err(standing.way_on(error).hint(format!(
+                "`kubectl flink delete {name}` ends it without: what it did since its last savepoint is lost"
+            )));
         }
     };
     if what == Halt::Stop || standing.replicas() == 0 {
         ended(cluster, standing).await?;
-        hold::close(standing, None).await?;
         return Ok(path);
     }
     let heartbeat = hold::begin(standing, reason, None).await?;
@@ -191,8 +186,9 @@ fn already(standing: &Standing) -> Result<String> {
 
 /// Deletes the ConfigMaps in which high availability keeps who leads and what runs, and tells of it: the next generation
 /// must not find what the last one left.
-pub async fn forget_leaders(cluster: &Cluster, name: &ClusterName) -> Result<()> {
-    let deleted = deploy::delete_high_availability(cluster, name).await?;
+pub async fn forget_leaders(cluster: &Cluster, standing: &Standing) -> Result<()> {
+    let name = &standing.name;
+    let deleted = deploy::leaders::forget(cluster, &standing.leaders()).await?;
     if deleted > 0 {
         let s = if deleted == 1 { "" } else { "s" };
         ui::note(&format!(

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::standing::by_kubernetes;
 use crate::cluster::api::Cluster;
 use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
@@ -15,7 +14,6 @@ use crate::core::age::age;
 use crate::core::listing::{Key, Status};
 use crate::core::names::ClusterName;
 use crate::core::prune;
-use crate::core::settings::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -175,13 +173,12 @@ async fn remove(one: Ended, args: &PruneArgs) -> Result<()> {
     }
     let step = ui::Step::new(&format!("{name}: deleting"));
     let files = deploy::configuration_files(&cluster, &live).await?;
-    let settings = live.job.as_ref().map(|job| Settings::of_object(job, &files));
     let extras = Extras {
-        high_availability: settings.is_some_and(|settings| by_kubernetes(&settings)),
+        leaders: deploy::leaders::of_live(&live, &files),
         rights: deploy::access::created_with(&live),
     };
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    removal::remove_ended(&cluster, &name, extras, limit).await?;
+    removal::remove_ended(&cluster, &name, &extras, limit).await?;
     drop(step);
     ui::data(&format!("cluster/{name} pruned\n"))
 }

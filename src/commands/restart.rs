@@ -1,6 +1,7 @@
 //! `restart`: the same version anew.
 
 use super::change::{ChangeArgs, change};
+use super::recover;
 use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
@@ -17,6 +18,10 @@ pub struct RestartArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
+    /// Start the same revision again from what high availability keeps of it, where its Job has failed or is gone: the job
+    /// goes on from its last checkpoint, under the same job ID
+    #[arg(long)]
+    recover: bool,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -27,6 +32,9 @@ pub async fn run(connection: &ConnectionArgs, args: RestartArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let standing = Standing::known(&cluster, &name).await?;
+    if args.recover {
+        return Box::pin(recover::recover(&cluster, standing, &args.change)).await;
+    }
     let wanted = Wanted {
         force: true,
         ..Wanted::changed(&standing, Layer::default(), None)?

@@ -8,7 +8,7 @@ use super::standing::Standing;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy;
 use crate::core::names::ClusterName;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Resume a suspended cluster from its last savepoint, or start one that was created suspended
 ///
@@ -35,7 +35,16 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
     if !args.launch.is_dry_run() {
         standing.make_whole().await?;
     }
-    if let Situation::Running(_) | Situation::Silent(_) = standing.situation().await? {
+    let situation = standing.situation().await?;
+    if let Situation::Silent(why) = &situation
+        && (standing.live.job.is_none() || standing.job_end().is_some())
+    {
+        let error = Error::failure(format!("{name} is not suspended: {why}"));
+        return Err(standing.way_on(error).hint(format!(
+            "`kubectl flink savepoint-resume {name} --cancel` gives that up and starts from its last savepoint"
+        )));
+    }
+    if let Situation::Running(_) | Situation::Silent(_) = situation {
         return args
             .launch
             .wait_unchanged(&cluster, &name, standing.parallelism())

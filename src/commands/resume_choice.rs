@@ -71,12 +71,11 @@ pub(super) fn choose(
             stop: !args.cancel,
             cancel: args.cancel,
         }),
-        Situation::Silent(why) if !args.cancel => Err(Error::new(
-            Kind::Failure,
-            format!("{name} has a JobManager that cannot take a savepoint: {why}"),
-        )
-        .hint("wait until it runs, so that its newest state is kept")
-        .hint("--cancel gives that up and starts from the last savepoint, or from --from-savepoint PATH")),
+        Situation::Silent(why) if !args.cancel => Err(standing
+            .way_on(Error::failure(format!(
+                "{name} has a JobManager that cannot take a savepoint: {why}"
+            )))
+            .hint("--cancel gives that up and starts from the last savepoint, or from --from-savepoint PATH")),
         Situation::Ended if given.is_none() && !args.cancel && standing.ledger.history().lost_savepoint().is_some() => {
             Err(lost(name, standing))
         }

@@ -4,8 +4,10 @@ use serde_json::Value;
 
 use crate::core::flink_deployment;
 use crate::core::history::{History, Revision};
+use crate::core::job_id;
 use crate::core::layer::Layer;
 use crate::core::names::ClusterName;
+use crate::core::spec::Spec;
 use crate::core::template::Templates;
 use crate::error::{Error, Kind, Result};
 
@@ -41,6 +43,19 @@ pub fn templates(revision: &Revision) -> Result<(Templates, bool)> {
         )),
         None => Ok((Templates::built_in()?, false)),
     }
+}
+
+/// The nonce of a revision that is about to be made of `layer`: one that was never used.
+pub fn nonce(layer: &Layer) -> Option<String> {
+    let nonce = || job_id::nonce(&uuid::Uuid::new_v4().to_string());
+    layer.ha.is_some().then(nonce)
+}
+
+/// ID under which a revision keeps data of high availability in ConfigMaps, and its nonce; `None`: it does not.
+pub fn leader(revision: &Revision) -> Option<(String, Option<String>)> {
+    let spec = Spec::resolve(layer(revision).ok()?).ok()?;
+    let id = spec.cluster_id(revision.number);
+    spec.ha_by_kubernetes().then_some((id, spec.layer.nonce))
 }
 
 /// What a revision says of its cluster.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::create::{self, Begun, CreateArgs};
+use super::standing::Standing;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::ConnectionArgs;
-use crate::cluster::deploy::removal;
+use crate::cluster::deploy::removal::{self, Extras};
 use crate::cluster::wait::{self, End};
 use crate::core::diagnosis::{Note, Stage};
 use crate::core::names::ClusterName;
@@ -99,7 +100,11 @@ async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) 
 async fn remove(begun: &Begun) -> Result<()> {
     let Begun { cluster, name, .. } = begun;
     let step = ui::Step::new(&format!("{name}: deleting"));
-    removal::remove(cluster, name, begun.extras, None).await?;
+    let extras = Extras {
+        leaders: Standing::read(cluster, name).await?.extras().leaders,
+        rights: begun.rights,
+    };
+    removal::remove(cluster, name, &extras, None).await?;
     step.done(&format!("{name}: deleted"));
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::image_look::{self, Look};
 use super::job_image;
 use super::launch::{self, LaunchArgs};
 use super::resume_choice::{Choice, choose};
+use super::revision;
 use super::situation::Situation;
 use super::spec_args::SpecArgs;
 use super::standing::Standing;
@@ -111,6 +112,7 @@ pub async fn resume(
         job_id: base.job_id.clone().filter(|_| base.ha.is_none()),
         ..base
     });
+    layer.nonce = revision::nonce(&layer);
     let image = job_image::prepare(&args.spec, &flags, &mut layer).await?;
     // The path is not known before the job is stopped, but everything else can be checked while it still runs.
     let stand_in = choice
@@ -171,7 +173,7 @@ pub async fn resume(
         deploy::delete_job(cluster, &name, args.launch.limit()).await?;
         if highly_available {
             // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
-            halt::forget_leaders(cluster, &name).await?;
+            halt::forget_leaders(cluster, &standing).await?;
         }
         let spec = with_savepoint(path)?;
         let ledger = &mut standing.ledger;

@@ -3,7 +3,6 @@
 use http::StatusCode;
 
 use super::standing::Standing;
-use crate::cluster::deploy;
 use crate::cluster::flink::Reply;
 use crate::cluster::savepoint::{self, Patience};
 use crate::core::diagnosis::{JobOverview, JobsOverview};
@@ -40,7 +39,7 @@ impl Standing {
     /// The same; with [`Patience::Look`] it does not wait for savepoints that are being written.
     pub async fn situation_with(&mut self, patience: Patience) -> Result<Situation> {
         if self.live.job.is_none() {
-            return Ok(Situation::Ended);
+            return self.without_job().await;
         }
         if let Some(left) = self.ledger.history().open_journal() {
             self.release_left(left).await;
@@ -56,15 +55,14 @@ impl Standing {
             return Ok(Situation::Ended);
         }
         Ok(match reply {
-            _ if self.job_end().is_some() => Situation::Ended,
+            _ if self.job_end().is_some() => self.after_job(self.job_end().unwrap_or_default()).await?,
             Reply::Answer(jobs) => match jobs.main_job() {
                 Some(job) if job.state.is_terminal() => Situation::Ended,
                 Some(job) => Situation::Running(job.clone()),
                 None => Situation::Silent("it has not created its job yet".to_owned()),
             },
             Reply::Refused(_, said) => Situation::Silent(said),
-            Reply::Away if deploy::runs_none(&self.cluster, &self.name).await? => Situation::Ended,
-            Reply::Away => Situation::Silent("it does not answer".to_owned()),
+            Reply::Away => self.not_answering().await?,
         })
     }
 
@@ -86,10 +84,10 @@ impl Standing {
         let name = self.name.clone();
         match self.situation_with(Patience::Look).await? {
             Situation::Running(job) => Ok(job),
-            Situation::Silent(why) => Err(Error::failure(format!(
-                "{name} has a JobManager that cannot take a {what}: {why}"
-            ))
-            .hint(format!("wait until it runs: `kubectl flink wait {name} --for running`"))),
+            Situation::Silent(why) => {
+                let error = Error::failure(format!("{name} has a JobManager that cannot take a {what}: {why}"));
+                Err(self.way_on(error))
+            }
             Situation::Ended => Err(Error::new(
                 Kind::Conflict,
                 format!("the job of {name} does not run, so no {what} can be taken of it"),

@@ -16,10 +16,11 @@ use crate::core::adopt::adopt;
 use crate::core::container;
 use crate::core::history::Revision;
 use crate::core::layer::Layer;
+use crate::core::leaders::Ids;
 use crate::core::manifests;
 use crate::core::manifests::{FLINK_VERSION, Manifests, PARALLELISM, REVISION};
 use crate::core::names::ClusterName;
-use crate::core::settings::{ConfigMaps, HighAvailability, Settings};
+use crate::core::settings::{ConfigMaps, Settings};
 use crate::core::spec::Spec;
 use crate::core::template::Templates;
 use crate::core::transaction::Journal;
@@ -225,6 +226,11 @@ impl Standing {
         told.and_then(|text| text.parse().ok()).unwrap_or(1)
     }
 
+    /// The namespace that it is in.
+    pub fn namespace(&self) -> &str {
+        self.cluster.namespace()
+    }
+
     /// Whether the JobManager is told to stay up after its job.
     pub fn jobmanager_stays(&self) -> bool {
         let stays = |settings: Settings| {
@@ -245,9 +251,26 @@ impl Standing {
     /// What the cluster has beside its three objects.
     pub fn extras(&self) -> Extras {
         Extras {
-            high_availability: self.settings().is_some_and(|settings| by_kubernetes(&settings)),
+            leaders: self.leaders(),
             rights: deploy::access::created_with(&self.live),
         }
+    }
+
+    /// ID under which the objects that there are keep data of high availability in ConfigMaps.
+    pub fn live_leader(&self) -> Option<String> {
+        self.settings()?.kubernetes_cluster_id().map(ToOwned::to_owned)
+    }
+
+    /// IDs under which the cluster keeps, or kept, data of high availability in ConfigMaps: those that its objects name,
+    /// and those of the revisions in its history.
+    pub fn leaders(&self) -> Ids {
+        let mut ids = deploy::leaders::of_live(&self.live, &self.files);
+        for revision in &self.ledger.history().revisions {
+            if let Some((id, nonce)) = revision::leader(revision) {
+                ids.add(&id, nonce.as_deref());
+            }
+        }
+        ids
     }
 
     /// What outlives a highly available cluster whose job does not end by itself: only Flink can take it away.
@@ -368,9 +391,4 @@ impl Standing {
             revision: annotation(manifests::REVISION).and_then(|number| number.parse().ok()),
         }
     }
-}
-
-/// Whether the data of high availability lies in ConfigMaps.
-pub(super) fn by_kubernetes(settings: &Settings) -> bool {
-    settings.high_availability() == Some(HighAvailability::Kubernetes)
 }

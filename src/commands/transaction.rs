@@ -48,7 +48,7 @@ pub fn is_same(standing: &Standing, journal: &Journal, wanted: &Wanted, command:
     journal.kind == Kind::Change
         && journal.command == command
         && !journal.back
-        && known.is_some_and(|known| known.layer == wanted.layer && known.templates == wanted.templates)
+        && known.is_some_and(|known| known.is_same(wanted))
 }
 
 /// Goes on with an operation at which nobody is any more.
@@ -271,7 +271,7 @@ impl Drive {
         step.update(&format!("{name}: the JobManager has ended"));
         if highly_available {
             // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
-            halt::forget_leaders(&self.cluster, &name).await?;
+            halt::forget_leaders(&self.cluster, &self.standing).await?;
         }
         self.seen = Seen { job: None, alone: true };
         match beside {

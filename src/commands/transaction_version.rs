@@ -5,6 +5,7 @@ use super::standing::Standing;
 use super::wanted::Wanted;
 use crate::cluster::clock;
 use crate::core::history::{Outcome, OutcomeState, Revision};
+use crate::core::job_id;
 use crate::core::manifests::Manifests;
 use crate::core::spec::Spec;
 use crate::core::transaction::Journal;
@@ -53,6 +54,10 @@ impl Version {
             let said = revision::layer(revision)?;
             wanted.layer.allow_non_restored_state = said.allow_non_restored_state;
             wanted.layer.job_id = said.job_id;
+        }
+        if side == Side::Old && wanted.layer.ha.is_some() {
+            // It is a revision of its own, and the same whoever goes on with the operation.
+            wanted.layer.nonce = Some(job_id::nonce(&format!("{}/{number}", journal.started_at)));
         }
         let spec = wanted.spec(start.as_deref())?;
         let namespace = standing.cluster.namespace();

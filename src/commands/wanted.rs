@@ -93,6 +93,24 @@ impl Wanted {
         }
     }
 
+    /// The objects as if they were of the same revision as `old`.
+    pub fn build_as(&self, old: &Self, namespace: &str, generation: u64) -> Result<Manifests> {
+        let layer = Layer {
+            nonce: old.layer.nonce.clone(),
+            ..self.layer.clone()
+        };
+        manifests::build(&Spec::resolve(layer)?, &self.templates, namespace, generation)
+    }
+
+    /// Whether both are the same version: each revision has a nonce of its own.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let plain = |layer: &Layer| Layer {
+            nonce: None,
+            ..layer.clone()
+        };
+        plain(&self.layer) == plain(&other.layer) && self.templates == other.templates
+    }
+
     /// The whole spec, starting from `path`.
     pub fn spec(&self, path: Option<&str>) -> Result<Spec> {
         Spec::resolve(Layer {

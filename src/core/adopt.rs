@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::arguments::JobManagerArguments;
 use super::container;
 use super::layer::{JobId, Layer};
-use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
+use super::manifests::{FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
 use super::names::ClusterName;
 use super::plain::{JOB_LABELS, SERVICE_CHOICES};
 use super::pod_template::unescape_dollar;
@@ -19,12 +19,13 @@ use crate::error::{Error, Result};
 /// Metadata that a user wrote; all else is the API server's.
 const OWN_METADATA: [&str; 3] = ["name", "labels", "annotations"];
 /// Annotations that controllers, kubectl and this plugin write.
-const FOREIGN_ANNOTATIONS: [&str; 8] = [
+const FOREIGN_ANNOTATIONS: [&str; 9] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     "kubectl.kubernetes.io/restartedAt",
     "deployment.kubernetes.io/revision",
     "batch.kubernetes.io/job-tracking",
     REVISION,
+    IDENTITY,
     PARALLELISM,
     FLINK_VERSION,
     SUSPENDED_REPLICAS,

@@ -17,6 +17,7 @@ pub fn layer(source: Layer, name: &ClusterName) -> Layer {
         job_id: None,
         node_port: None,
         from_savepoint: None,
+        nonce: None,
         suspended: false,
         ..source
     }

@@ -1,4 +1,6 @@
-//! Flink job IDs: 32 hexadecimal digits.
+//! Flink's IDs, of jobs, triggers and vertices: 32 hexadecimal digits.
+
+use std::fmt;
 
 use sha2::{Digest, Sha256};
 
@@ -17,6 +19,15 @@ pub fn from_seed(seed: &str) -> String {
         .collect()
 }
 
+/// Characters of a nonce.
+const NONCE: usize = 8;
+
+/// A nonce that the seed decides: lower-case letters and digits, which all names in Kubernetes take.
+#[must_use]
+pub fn nonce(seed: &str) -> String {
+    from_seed(seed).chars().take(NONCE).collect()
+}
+
 /// Checks a job ID and gives it in lower case, as Flink prints it.
 ///
 /// # Errors
@@ -28,6 +39,32 @@ pub fn parse(id: &str) -> Result<String> {
         Err(Error::usage(format!(
             "invalid job ID {id:?}: it must be 32 hexadecimal digits"
         )))
+    }
+}
+
+/// An ID that Flink or a history told, fit for a path of Flink's REST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlinkId<'a>(&'a str);
+
+impl<'a> FlinkId<'a> {
+    /// Checks it.
+    ///
+    /// # Errors
+    /// Failure when it is not 32 hexadecimal digits: it would lead to another place of the REST, or of the API server.
+    pub fn new(id: &'a str) -> Result<Self> {
+        if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(Self(id));
+        }
+        let shown: String = id.chars().take(40).collect();
+        Err(Error::failure(format!(
+            "{shown:?} is no ID of Flink: it must be 32 hexadecimal digits"
+        )))
+    }
+}
+
+impl fmt::Display for FlinkId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
     }
 }
 
@@ -43,6 +80,12 @@ mod tests {
     }
 
     #[test]
+    fn an_id_in_a_path_is_as_flink_wrote_it() {
+        let id = "00000000002EFDE30000000000000000";
+        assert_eq!(FlinkId::new(id).unwrap().to_string(), id);
+    }
+
+    #[test]
     fn job_ids_are_32_hexadecimal_digits() {
         assert_eq!(
             parse("000000000000000000000000000000AB").unwrap(),
@@ -54,8 +97,10 @@ mod tests {
             "0000000000000000000000000000000g",
             "00000000-0000-0000-0000-000000000000",
             &"0".repeat(33),
+            "../../../api/v1/namespaces/ns/se",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
+            assert!(FlinkId::new(bad).is_err(), "{bad}");
         }
     }
 }

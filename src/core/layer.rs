@@ -221,6 +221,9 @@ pub struct Layer {
     pub annotations: BTreeMap<String, String>,
     /// Logging configuration files of Flink's conf folder, name to content.
     pub log_configuration: BTreeMap<String, String>,
+    /// What makes the IDs of high availability those of this revision and of no other, whatever its cluster is called and
+    /// however often it is created. Each revision is given one of its own as it is made; absent: an older plugin made it.
+    pub nonce: Option<String>,
     /// Created without Pods, to be resumed later. It is a wish for a create, not part of what the cluster is: no revision
     /// has it.
     pub suspended: bool,
@@ -297,6 +300,7 @@ impl Layer {
             labels: map(lower.labels, self.labels),
             annotations: map(lower.annotations, self.annotations),
             log_configuration: map(lower.log_configuration, self.log_configuration),
+            nonce: self.nonce.or(lower.nonce),
             suspended: self.suspended || lower.suspended,
         }
     }

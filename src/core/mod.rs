@@ -24,6 +24,7 @@ pub mod history;
 pub mod image;
 pub mod job_id;
 pub mod layer;
+pub mod leaders;
 pub mod listing;
 pub mod live;
 pub mod logs;

@@ -209,6 +209,12 @@ impl Settings {
     }
 }
 
+/// Name of the ConfigMap in which the leader of the cluster `id` announces itself.
+#[must_use]
+pub fn leader_map(id: &str) -> String {
+    format!("{id}-cluster-config-map")
+}
+
 /// Names of the ConfigMaps that have configuration files of Flink's container.
 #[must_use]
 pub fn config_maps(object: &Value) -> Vec<String> {

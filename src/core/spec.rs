@@ -5,7 +5,7 @@ use super::flink::FlinkVersion;
 use super::job_id;
 use super::layer::{Entrypoint, JobId, Layer};
 use super::memory_model;
-use super::names::ClusterName;
+use super::names::{ClusterName, MAX_LENGTH};
 use crate::error::{Error, Result};
 
 /// Largest parallelism that Flink takes: 2^15. Source: Flink's `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
@@ -141,10 +141,33 @@ impl Spec {
             Some(JobId::Fixed(id)) => Some(id.to_ascii_lowercase()),
             Some(JobId::Seed(seed)) => Some(job_id::from_seed(seed)),
             None if self.layer.ha.is_some() => {
-                Some(job_id::from_seed(&format!("{namespace}/{}/{generation}", self.name)))
+                let identity = self.identity(generation, '/');
+                Some(job_id::from_seed(&format!("{namespace}/{}/{identity}", self.name)))
             }
             None => None,
         }
+    }
+
+    /// What tells the `generation`-th Kubernetes Job from all others of this name.
+    #[must_use]
+    pub fn identity(&self, generation: u64, separator: char) -> String {
+        match &self.layer.nonce {
+            Some(nonce) => format!("{generation}{separator}{nonce}"),
+            None => generation.to_string(),
+        }
+    }
+
+    /// `kubernetes.cluster-id` of the `generation`-th Kubernetes Job, under which Flink keeps its ConfigMaps: at most 45
+    /// characters, `[a-z]([-a-z0-9]*[a-z0-9])?`. Before revisions had a nonce it was the cluster's name.
+    #[must_use]
+    pub fn cluster_id(&self, generation: u64) -> String {
+        let name = self.name.as_str();
+        if self.layer.nonce.is_none() {
+            return name.to_owned();
+        }
+        let identity = self.identity(generation, '-');
+        let room = MAX_LENGTH.saturating_sub(identity.len() + 1).min(name.len());
+        format!("{}-{identity}", name[..room].trim_end_matches('-'))
     }
 }
 
@@ -417,6 +440,40 @@ mod tests {
             },
             "\"a=b\"",
         );
+    }
+
+    #[test]
+    fn each_revision_has_ids_of_its_own() {
+        let spec = |name: &str, nonce: Option<&str>| {
+            Spec::resolve(Layer {
+                name: Some(name.to_owned()),
+                ha: Some("s3://b/ha".into()),
+                nonce: nonce.map(ToOwned::to_owned),
+                ..layer()
+            })
+            .unwrap()
+        };
+        let demo = spec("demo", Some("k3x9a0b1"));
+        assert_eq!(demo.cluster_id(7), "demo-7-k3x9a0b1");
+        assert_eq!(spec("demo", None).cluster_id(7), "demo");
+        let long = "a".repeat(30) + "-b-" + &"c".repeat(12);
+        for number in [1, 99, u64::MAX] {
+            let id = spec(&long, Some("k3x9a0b1")).cluster_id(number);
+            assert!(id.len() <= 45 && id.starts_with("aaaa"), "{id}");
+            assert!(
+                id.ends_with(&format!("a-{number}-k3x9a0b1")) || id.ends_with(&format!("-{number}-k3x9a0b1")),
+                "{id}"
+            );
+            assert!(!id.contains("--"), "{id}");
+        }
+        let ids = [
+            demo.job_id("ns", 1),
+            demo.job_id("ns", 2),
+            spec("demo", Some("other")).job_id("ns", 1),
+            spec("demo", None).job_id("ns", 1),
+        ];
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len(), "{ids:?}");
     }
 
     #[test]

@@ -553,7 +553,7 @@ fn of_flink() -> Vec<(&'static str, Scene)> {
             "backpressured-checkpoints",
             flink(
                 &json!({"checkpoints": failed_checkpoint("Checkpoint expired before completing."),
-                "vertices/v1/subtasks/metrics": held, "vertices/v2/subtasks/metrics": busy}),
+                "vertices/11111111111111111111111111111111/subtasks/metrics": held, "vertices/22222222222222222222222222222222/subtasks/metrics": busy}),
             ),
         ),
         (
@@ -570,7 +570,9 @@ fn of_flink() -> Vec<(&'static str, Scene)> {
         ),
         (
             "backpressure",
-            flink(&json!({"vertices/v1/subtasks/metrics": held, "vertices/v2/subtasks/metrics": busy})),
+            flink(
+                &json!({"vertices/11111111111111111111111111111111/subtasks/metrics": held, "vertices/22222222222222222222222222222222/subtasks/metrics": busy}),
+            ),
         ),
         (
             "no-checkpoints",

@@ -28,15 +28,18 @@ fn a_cluster_that_does_not_answer_holds_up_no_other() {
         .expect(get("/apis/apps/v1/namespaces/default/deployments"))
         .answer(answer(&deployment_table(&[fast_tasks, slow_tasks])));
     let flink = |app: &str, path: &str| get(&format!("{CORE}/services/{app}-master:8081/proxy/{path}"));
-    let jobs = json!({"jobs": [{"jid": "j", "name": "n", "state": "RUNNING", "start-time": 1, "tasks": {"total": 4, "running": 3}}]});
+    let jobs = json!({"jobs": [{"jid": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "name": "n", "state": "RUNNING", "start-time": 1, "tasks": {"total": 4, "running": 3}}]});
     server.expect(flink("fast", "jobs/overview")).answer(answer(&jobs));
     server
-        .expect(flink("fast", "jobs/j/metrics"))
+        .expect(flink("fast", "jobs/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/metrics"))
         .answer(answer(&json!([{"id": "numRestarts", "value": "7"}])));
     // Flink 1.13 to 2.3 have it; what refuses is a dash.
     server
-        .expect(flink("fast", "jobs/j/checkpoints"))
-        .answer(text(404, r#"{"errors":["Not found: /jobs/j/checkpoints"]}"#));
+        .expect(flink("fast", "jobs/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/checkpoints"))
+        .answer(text(
+            404,
+            r#"{"errors":["Not found: /jobs/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/checkpoints"]}"#,
+        ));
     server
         .expect(flink("slow", "jobs/overview"))
         .answer(answer(&jobs).after(Duration::from_secs(20)));

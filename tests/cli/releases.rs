@@ -188,9 +188,11 @@ fn a_checkpoint_on_demand_needs_1_17() {
         } else {
             server
                 .expect(post(&checkpoints).body(json!({"checkpointType": "CONFIGURED"})))
-                .answer(answer(&json!({"request-id": "t"})));
+                .answer(answer(&json!({"request-id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})));
             let done = json!({"status": {"id": "COMPLETED"}, "operation": {"checkpointId": 6, "failureCause": null}});
-            server.expect(get(&format!("{checkpoints}/t"))).answer(answer(&done));
+            server
+                .expect(get(&format!("{checkpoints}/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")))
+                .answer(answer(&done));
             // Flink keeps its statistics for seconds: it does not know its newest checkpoint yet.
             let unknown = r#"{"errors":["Could not find checkpointing statistics for checkpoint 6."]}"#;
             let details = format!("{checkpoints}/details/6");

@@ -106,9 +106,9 @@ impl Scene {
             "checkpoints/config": {"mode": "exactly_once", "interval": 60000, "timeout": 600_000},
             "exceptions": {"exceptionHistory": {"entries": []}},
             "": {"jid": JOB, "name": "orders", "state": "RUNNING", "timestamps": {"RUNNING": millis_ago(19 * 60)},
-                "vertices": [{"id": "v1", "name": "Source", "parallelism": 2}, {"id": "v2", "name": "Sink", "parallelism": 2}]},
-            "vertices/v1/subtasks/metrics": [],
-            "vertices/v2/subtasks/metrics": [],
+                "vertices": [{"id": "11111111111111111111111111111111", "name": "Source", "parallelism": 2}, {"id": "22222222222222222222222222222222", "name": "Sink", "parallelism": 2}]},
+            "vertices/11111111111111111111111111111111/subtasks/metrics": [],
+            "vertices/22222222222222222222222222222222/subtasks/metrics": [],
             "taskmanagers": {"taskmanagers": [{"id": "10.0.0.2:6122-a", "slotsNumber": 2}]},
         });
         put_over(&mut all, replies);

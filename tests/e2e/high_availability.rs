@@ -29,7 +29,7 @@ fn completed_checkpoints(place: &Place, job: &str) -> Option<u64> {
 }
 
 fn leader_maps(place: &Place) -> Vec<String> {
-    let selector = "app=demo,type=flink-native-kubernetes";
+    let selector = "type=flink-native-kubernetes";
     let maps = place.kubectl(&["get", "configmaps", "-l", selector, "-o", "name"]);
     maps.lines().map(ToOwned::to_owned).collect()
 }
@@ -92,4 +92,85 @@ fn a_killed_jobmanager_comes_back_from_its_checkpoint() {
         "rolebinding.rbac.authorization.k8s.io/flink",
         "serviceaccount/flink",
     ]);
+}
+
+/// The job is restored after its JobManager was killed.
+fn killed(place: &Place, job: &str) {
+    let before = place.counted("demo", 100);
+    let known = completed_checkpoints(place, job).expect("Flink answers");
+    soon("two more checkpoints", || {
+        completed_checkpoints(place, job).filter(|completed| *completed >= known + 2)
+    });
+    let pod = place.kubectl(&["get", "pods", "-l", "app=demo,component=master", "-o", "name"]);
+    place.kubectl(&["delete", pod.trim(), "--force", "--grace-period=0"]);
+    soon("the job is restored", || {
+        let log = place.try_kubectl(&["logs", "-l", "app=demo,component=task-manager", "--tail=-1"]);
+        let restored = |line: &str| line.strip_prefix("RESTORED ")?.trim().parse::<u64>().ok();
+        log.stdout
+            .lines()
+            .rev()
+            .find_map(restored)
+            .filter(|restored| *restored >= before)
+    });
+}
+
+#[test]
+fn each_revision_has_ids_and_rights_of_its_own_and_nothing_is_left_of_them() {
+    let place = Place::with_storage("ha-ids");
+    let flags = [
+        "--ha=file:///storage/ha",
+        "--ha-create-rbac",
+        "-D",
+        "execution.checkpointing.interval=1s",
+        "--",
+        "--rate",
+        "50",
+    ];
+    let create = || place.create("demo", &[&STORAGE[..], &flags].concat()).ok();
+    create();
+    let first = place.job_id("demo");
+    let of_first = leader_maps(&place);
+    assert!(
+        of_first.iter().all(|map| map.starts_with("configmap/demo-1-")),
+        "{of_first:?}"
+    );
+    assert!(of_first.len() >= 2, "{of_first:?}");
+
+    // With rights that are bound to names all is as it was.
+    killed(&place, &first);
+    assert_eq!(place.job_id("demo"), first);
+
+    let before = place.count("demo");
+    place.flink(&["upgrade", "demo", "--env", "A=1", "--yes"]).ok();
+    place.went_on("demo", before);
+    let second = place.job_id("demo");
+    assert_ne!(second, first);
+    let of_second = leader_maps(&place);
+    assert!(
+        of_second.iter().all(|map| map.starts_with("configmap/demo-2-")),
+        "{of_second:?}"
+    );
+    killed(&place, &second);
+
+    // A Job that is gone was not given up: its last checkpoint is in the ConfigMaps.
+    let before = place.count("demo");
+    place.kubectl(&["delete", "job", "demo-master"]);
+    place
+        .flink(&["savepoint-resume", "demo"])
+        .exits(1)
+        .tells(&["kubectl flink restart demo --recover"]);
+    place.flink(&["restart", "demo", "--recover"]).ok();
+    place.went_on("demo", before);
+    assert_eq!(place.job_id("demo"), second);
+
+    place.flink(&["delete", "demo", "--yes", "--purge"]).ok();
+    place.left_with(&[]);
+    create();
+    assert_ne!(place.job_id("demo"), first);
+    assert!(
+        place.count("demo") < before,
+        "it began with what the first one of its name had"
+    );
+    place.flink(&["delete", "demo", "--yes", "--purge"]).ok();
+    place.left_with(&[]);
 }

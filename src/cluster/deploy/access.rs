@@ -10,6 +10,7 @@ use crate::cluster::resource::{ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS};
 use crate::core::doctor::AccountCheck;
 use crate::core::manifests::{CREATED_RBAC, Manifests};
 use crate::core::names::ClusterName;
+use crate::core::settings::{ConfigMaps, Settings, leader_map};
 use crate::core::spec::Spec;
 use crate::error::{Error, Kind, Result};
 
@@ -63,9 +64,11 @@ pub async fn check(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Res
     if !spec.ha_by_kubernetes() || spec.creates_rbac() {
         return Ok(());
     }
+    let settings = Settings::of_object(&manifests.job, &ConfigMaps::new());
+    let map = settings.kubernetes_cluster_id().map(leader_map);
     let account = manifests.job["spec"]["template"]["spec"]["serviceAccountName"].as_str();
     let account = account.unwrap_or("default");
-    let AccountCheck::Lacks(verbs) = checkup::account_rights(cluster, account).await else {
+    let AccountCheck::Lacks(verbs) = checkup::account_rights(cluster, account, map.as_deref()).await else {
         return Ok(());
     };
     let namespace = cluster.namespace();

@@ -4,6 +4,7 @@
 
 pub mod access;
 mod gone;
+pub mod leaders;
 mod lingering;
 pub mod owners;
 pub mod removal;
@@ -190,14 +191,16 @@ pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Prefl
 /// # Errors
 /// The first refusal, in the order Service, Job, Deployment.
 pub async fn preflight_resume(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Result<Vec<String>> {
-    let (applied, access, allowed) = futures::join!(
+    let (applied, access, allowed, apart) = futures::join!(
         dry_run(cluster, manifests),
         access::preflight(cluster, manifests),
-        access::check(cluster, spec, manifests)
+        access::check(cluster, spec, manifests),
+        leaders::check(cluster, manifests, false)
     );
     access?;
     let applied = applied?;
     allowed?;
+    apart?;
     let mut warnings: Vec<String> = applied.into_iter().flat_map(|applied| applied.warnings).collect();
     warnings.sort();
     warnings.dedup();
@@ -233,19 +236,15 @@ pub async fn dry_run(cluster: &Cluster, manifests: &Manifests) -> Result<[Applie
 
 /// Whether no JobManager of the cluster's Job ever ran: it has no Pods, or they wait for their image or a node.
 pub async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
-    all_masters(cluster, name, waits).await
+    Ok(masters(cluster, name).await?.iter().all(waits))
 }
 
-/// Whether no JobManager runs, nor will: none ever ran, or they have ended well, so that the Job is complete in a moment.
-pub async fn runs_none(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
-    all_masters(cluster, name, |pod| waits(pod) || phase(pod) == Some("Succeeded")).await
-}
-
-async fn all_masters(cluster: &Cluster, name: &ClusterName, judge: impl Fn(&Pod) -> bool) -> Result<bool> {
+/// The Pods of the cluster's JobManagers.
+pub async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
     let pods: Option<gone::PodList> = cluster.get_with(&target, &query).await?;
-    Ok(pods.is_none_or(|pods| pods.items.iter().all(judge)))
+    Ok(pods.map(|pods| pods.items).unwrap_or_default())
 }
 
 fn phase(pod: &Pod) -> Option<&str> {
@@ -253,7 +252,8 @@ fn phase(pod: &Pod) -> Option<&str> {
 }
 
 /// Whether a Pod waits for its image or a node, and its container never ran.
-fn waits(pod: &Pod) -> bool {
+#[must_use]
+pub fn waits(pod: &Pod) -> bool {
     let statuses = pod
         .status
         .as_ref()
@@ -403,21 +403,4 @@ pub async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterName) -> 
     let target = Target::object("get", PODS, cluster.namespace(), pod_name).subresource("log");
     let query = format!("container={}&limitBytes=262144", container.unwrap_or_default());
     cluster.text(&target, &query).await.map(Some)
-}
-
-/// Deletes the ConfigMaps that Flink's Kubernetes high availability leaves, and gives their number. They have no owner, so
-/// nothing else does.
-///
-/// Source of the labels: Flink's `KubernetesUtils.getConfigMapLabels`.
-pub async fn delete_high_availability(cluster: &Cluster, name: &ClusterName) -> Result<usize> {
-    let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
-    let query = format!("labelSelector={APP_LABEL}%3D{name}%2Ctype%3Dflink-native-kubernetes");
-    let found: Option<Value> = cluster.get_with(&target, &query).await?;
-    let items = found.as_ref().and_then(|list| list["items"].as_array());
-    let names = items
-        .into_iter()
-        .flatten()
-        .filter_map(|item| item["metadata"]["name"].as_str());
-    let deleted = try_join_all(names.map(|map| delete(cluster, CONFIG_MAPS, map))).await?;
-    Ok(deleted.len())
 }

@@ -2,23 +2,24 @@
 
 use std::time::Duration;
 
-use super::{Gone, access, delete, delete_high_availability, delete_job, pods_gone};
+use super::{Gone, access, delete, delete_job, leaders, pods_gone};
 use crate::cluster::api::Cluster;
 use crate::cluster::resource::{DEPLOYMENTS, SERVICES};
+use crate::core::leaders::Ids;
 use crate::core::names::{APP_LABEL, ClusterName};
 use crate::error::Result;
 
 /// What a cluster has beside its three objects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
-    /// ConfigMaps of Flink's Kubernetes high availability.
-    pub high_availability: bool,
+    /// IDs of the ConfigMaps of Flink's Kubernetes high availability.
+    pub leaders: Ids,
     /// Rights that were made with it.
     pub rights: bool,
 }
 
 /// Deletes everything but the history: the JobManager first and gone, the rights that it works with last.
-pub async fn remove(cluster: &Cluster, name: &ClusterName, extras: Extras, limit: Option<Duration>) -> Result<()> {
+pub async fn remove(cluster: &Cluster, name: &ClusterName, extras: &Extras, limit: Option<Duration>) -> Result<()> {
     delete_job(cluster, name, limit).await?;
     delete(cluster, DEPLOYMENTS, &name.task_manager()).await?;
     delete(cluster, SERVICES, &name.master()).await?;
@@ -31,7 +32,7 @@ pub async fn remove(cluster: &Cluster, name: &ClusterName, extras: Extras, limit
 pub async fn remove_ended(
     cluster: &Cluster,
     name: &ClusterName,
-    extras: Extras,
+    extras: &Extras,
     limit: Option<Duration>,
 ) -> Result<()> {
     delete(cluster, DEPLOYMENTS, &name.task_manager()).await?;
@@ -42,10 +43,8 @@ pub async fn remove_ended(
 }
 
 /// The end of [`remove`].
-pub async fn remove_extras(cluster: &Cluster, name: &ClusterName, extras: Extras) -> Result<()> {
-    if extras.high_availability {
-        delete_high_availability(cluster, name).await?;
-    }
+pub async fn remove_extras(cluster: &Cluster, name: &ClusterName, extras: &Extras) -> Result<()> {
+    leaders::forget(cluster, &extras.leaders).await?;
     if extras.rights {
         access::delete(cluster, name).await?;
     }

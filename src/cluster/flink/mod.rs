@@ -2,7 +2,6 @@
 
 pub mod access;
 pub mod forward;
-mod local_proxy;
 mod proxy;
 pub mod ui;
 
@@ -21,6 +20,7 @@ use crate::core::flink_rest::Errors;
 use crate::core::flink_rest::checkpoints::{Checkpoint, Checkpoints};
 use crate::core::flink_rest::exceptions::Exceptions;
 use crate::core::flink_rest::operation::{OperationReply, Triggered};
+use crate::core::job_id::FlinkId;
 use crate::core::live::CheckpointConfig;
 use crate::core::names::ClusterName;
 use crate::core::transaction::Ending;
@@ -82,6 +82,11 @@ struct Question<'a> {
     path: &'a str,
     query: &'a str,
     body: Option<&'a Value>,
+}
+
+/// A path of the REST below a job.
+pub(super) fn of_job(job_id: &str, rest: &str) -> Result<String> {
+    Ok(format!("jobs/{}{rest}", FlinkId::new(job_id)?))
 }
 
 /// A request for a savepoint.
@@ -194,24 +199,24 @@ impl Flink {
 
     /// `GET /jobs/:id/checkpoints`.
     pub async fn checkpoints(&self, job_id: &str) -> Result<Reply<Checkpoints>> {
-        self.get(&format!("jobs/{job_id}/checkpoints")).await
+        self.get(&of_job(job_id, "/checkpoints")?).await
     }
 
     /// `GET /jobs/:id/checkpoints/config`.
     pub async fn checkpoint_config(&self, job_id: &str) -> Result<Reply<CheckpointConfig>> {
-        self.get(&format!("jobs/{job_id}/checkpoints/config")).await
+        self.get(&of_job(job_id, "/checkpoints/config")?).await
     }
 
     /// `POST /jobs/:id/savepoints` or `…/stop`. May be repeated with the same trigger ID (Flink 1.15+).
     pub async fn trigger_savepoint(&self, job_id: &str, request: &SavepointRequest) -> Result<Reply<Triggered>> {
         let (path, body) = request.parts();
-        self.post(&format!("jobs/{job_id}/{path}"), &body).await
+        self.post(&of_job(job_id, &format!("/{path}"))?, &body).await
     }
 
     /// `GET /jobs/:id/savepoints/:trigger`. The JobManager of a job that was stopped ends soon after its answer: one that
     /// did not arrive as it was sent is asked for again at once.
     pub async fn savepoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<SavepointStatus>> {
-        let path = format!("jobs/{job_id}/savepoints/{trigger_id}");
+        let path = of_job(job_id, &format!("/savepoints/{}", FlinkId::new(trigger_id)?))?;
         let mut asked = 1;
         loop {
             let reply: Result<Reply<OperationReply>> = self.get(&path).await;
@@ -228,29 +233,27 @@ impl Flink {
 
     /// `GET /jobs/:id/checkpoints/details/:checkpoint`.
     pub async fn checkpoint(&self, job_id: &str, checkpoint: u64) -> Result<Reply<Checkpoint>> {
-        self.get(&format!("jobs/{job_id}/checkpoints/details/{checkpoint}"))
+        self.get(&of_job(job_id, &format!("/checkpoints/details/{checkpoint}"))?)
             .await
     }
 
     /// `POST /jobs/:id/checkpoints` (Flink 1.17+).
     pub async fn trigger_checkpoint(&self, job_id: &str, kind: &str) -> Result<Reply<Triggered>> {
-        self.post(
-            &format!("jobs/{job_id}/checkpoints"),
-            &json!({ "checkpointType": kind }),
-        )
-        .await
+        self.post(&of_job(job_id, "/checkpoints")?, &json!({ "checkpointType": kind }))
+            .await
     }
 
     /// `GET /jobs/:id/checkpoints/:trigger` (Flink 1.17+).
     pub async fn triggered_checkpoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<OperationStatus>> {
-        let path = format!("jobs/{job_id}/checkpoints/{trigger_id}");
+        let path = of_job(job_id, &format!("/checkpoints/{}", FlinkId::new(trigger_id)?))?;
         let reply: Reply<OperationReply> = self.get(&path).await?;
         Ok(reply.map(OperationReply::status))
     }
 
     /// `GET /jobs/:id/exceptions`.
     pub async fn exceptions(&self, job_id: &str, max: u32) -> Result<Reply<Exceptions>> {
-        self.get(&format!("jobs/{job_id}/exceptions?maxExceptions={max}")).await
+        self.get(&of_job(job_id, &format!("/exceptions?maxExceptions={max}"))?)
+            .await
     }
 
     /// `GET /jobmanager/config`.
@@ -266,14 +269,15 @@ impl Flink {
 
     /// `GET /savepoint-disposal/:trigger`.
     pub async fn disposal(&self, trigger_id: &str) -> Result<Reply<OperationStatus>> {
-        let reply: Reply<OperationReply> = self.get(&format!("savepoint-disposal/{trigger_id}")).await?;
+        let reply: Reply<OperationReply> = self
+            .get(&format!("savepoint-disposal/{}", FlinkId::new(trigger_id)?))
+            .await?;
         Ok(reply.map(OperationReply::status))
     }
 
     /// `PATCH /jobs/:id?mode=cancel`.
     pub async fn cancel(&self, job_id: &str) -> Result<Reply<Value>> {
-        self.ask(Method::PATCH, &format!("jobs/{job_id}?mode=cancel"), None)
-            .await
+        self.ask(Method::PATCH, &of_job(job_id, "?mode=cancel")?, None).await
     }
 
     /// The error for a reply that is none.

@@ -45,7 +45,7 @@ pub use flink::{FlinkView, JobOverview, JobState, JobsOverview, Overview, Tasks}
 pub use health::{is_wrong, problems, unseen_job};
 pub use log::{LogCause, first_line, last_line, root_cause, tells_of_job};
 pub use observed::{ObjectKey, Observed, Role, first_seen, last_seen, times_seen};
-pub use pods::main_container;
+pub use pods::{main_container, why_it_waits};
 pub use stage::{Stage, stage};
 pub use verdict::verdict;
 

@@ -68,6 +68,17 @@ pub(super) fn main_status(pod: &Pod) -> Option<&ContainerStatus> {
     statuses.iter().find(|status| status.name == main)
 }
 
+/// Why a Pod waits, in Kubernetes' words: the scheduler's, or the kubelet's for Flink's container.
+#[must_use]
+pub fn why_it_waits(pod: &Pod) -> Option<String> {
+    let scheduled = condition(pod, "PodScheduled").filter(|condition| condition.status == "False");
+    if let Some(scheduled) = scheduled {
+        return Some(join(scheduled.reason.as_deref()?, scheduled.message.as_deref()));
+    }
+    let waiting = main_status(pod)?.state.as_ref()?.waiting.as_ref()?;
+    Some(join(waiting.reason.as_deref()?, waiting.message.as_deref()))
+}
+
 /// Whether the Pod will not run again.
 pub(super) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());

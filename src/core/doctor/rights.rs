@@ -150,6 +150,10 @@ pub fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String> {
 
 /// Rights on ConfigMaps that Flink's Kubernetes high availability needs of the Pods' service account.
 pub const HIGH_AVAILABILITY: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
+/// Those of them that are given for all ConfigMaps: leaders are watched by their labels, and what is created has no name yet.
+pub const HIGH_AVAILABILITY_ANY: [&str; 4] = ["get", "list", "watch", "create"];
+/// Those that are given for the ConfigMaps of one revision, by their names.
+pub const HIGH_AVAILABILITY_OWN: [&str; 3] = ["update", "patch", "delete"];
 
 #[cfg(test)]
 mod tests {

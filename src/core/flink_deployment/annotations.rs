@@ -8,6 +8,7 @@
 //! | `entrypoint`, `restart`, `job-id`, `job-id-seed`, `node-port` | as on the command line |
 //! | `ha-create-rbac` | `true` or `false` |
 //! | `ttl-after-finished` | seconds |
+//! | `identity` | in histories: see [`Layer::nonce`] |
 //!
 //! The operator leaves annotations alone, so that a file with them still is a valid FlinkDeployment.
 
@@ -28,6 +29,7 @@ pub(super) const JARS: &str = "kubectl-flink/jars";
 const ENTRYPOINT: &str = "kubectl-flink/entrypoint";
 const ENV: &str = "kubectl-flink/env";
 const HA_CREATE_RBAC: &str = "kubectl-flink/ha-create-rbac";
+const IDENTITY: &str = "kubectl-flink/identity";
 const JOB_ID: &str = "kubectl-flink/job-id";
 const JOB_ID_SEED: &str = "kubectl-flink/job-id-seed";
 const MOUNTS: &str = "kubectl-flink/mounts";
@@ -40,6 +42,7 @@ const KNOWN: &[&str] = &[
     ENTRYPOINT,
     ENV,
     HA_CREATE_RBAC,
+    IDENTITY,
     JARS,
     JOB_ID,
     JOB_ID_SEED,
@@ -73,6 +76,7 @@ pub(super) fn take(layer: &mut Layer, faults: &mut Faults) {
             }
             JOB_ID => layer.job_id = Some(JobId::Fixed(value)),
             JOB_ID_SEED => layer.job_id = Some(JobId::Seed(value)),
+            IDENTITY => layer.nonce = faults.check(&path, identity(value)),
             NODE_PORT => {
                 let port = value.parse().ok().filter(|port| *port > 0);
                 let port = port.ok_or_else(|| Error::usage(format!("{value:?} is no port")));
@@ -117,6 +121,7 @@ pub(super) fn of(layer: &Layer, jars: Option<&Vec<String>>) -> BTreeMap<String, 
     say(RESTART, layer.restart.map(|word| word.as_str().to_owned()));
     say(NODE_PORT, layer.node_port.map(|port| port.to_string()));
     say(HA_CREATE_RBAC, layer.ha_create_rbac.map(|wanted| wanted.to_string()));
+    say(IDENTITY, layer.nonce.clone());
     say(TTL, layer.ttl_after_finished.map(|seconds| seconds.to_string()));
     say(ENV, (!layer.env.is_empty()).then(|| json!(layer.env).to_string()));
     say(MOUNTS, (!mounts.is_empty()).then(|| json!(mounts).to_string()));
@@ -129,6 +134,16 @@ pub(super) fn of(layer: &Layer, jars: Option<&Vec<String>>) -> BTreeMap<String, 
         None => {}
     }
     found
+}
+
+/// It becomes part of names in Kubernetes.
+fn identity(text: String) -> Result<String> {
+    let fits = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if fits {
+        Ok(text)
+    } else {
+        Err(Error::usage(format!("{text:?} is no identity")))
+    }
 }
 
 /// A word of the command line.

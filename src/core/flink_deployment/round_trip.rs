@@ -145,7 +145,7 @@ prop_compose! {
         savepoint_dir in option::of(text()),
         checkpoint_dir in option::of(text()),
         ha in option::of((text(), option::of((text(), option::of(text()))), option::of(any::<bool>()))),
-        others in (option::of(1..u32::MAX), option::of(any::<u32>())),
+        others in (option::of(1..u32::MAX), option::of(any::<u32>()), option::of("[a-z0-9]{1,16}")),
     ) -> Layer {
         // A ZooKeeper without high availability is no valid layer, and has no place in the format.
         let (ha, zookeeper, ha_create_rbac) = match ha {
@@ -156,7 +156,7 @@ prop_compose! {
         Layer {
             name, namespace, image, job_class, jars, from_savepoint, arguments, service_account, image_pull_secrets,
             savepoint_dir, checkpoint_dir, ha, zookeeper, zookeeper_root, ha_create_rbac,
-            job_managers: others.0, ttl_after_finished: others.1, ..Layer::default()
+            job_managers: others.0, ttl_after_finished: others.1, nonce: others.2, ..Layer::default()
         }
     }
 }

@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use super::{Manifests, list, main_container, map, selector};
-use crate::core::doctor::rights;
+use crate::core::doctor::rights::{HIGH_AVAILABILITY_ANY, HIGH_AVAILABILITY_OWN};
 use crate::core::flink::{self, FlinkVersion};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, FIELD_MANAGER, HIGH_AVAILABILITY, MASTER};
+use crate::core::settings::leader_map;
 use crate::core::spec::Spec;
 use crate::error::Result;
 
@@ -55,10 +56,10 @@ pub(super) fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Ve
     // killed as its job ends must not meet the next one, and clusters of one name in two namespaces must not meet at all.
     push(
         "high-availability.cluster-id",
-        &format!("{namespace}/{name}/{generation}"),
+        &format!("{namespace}/{name}/{}", spec.identity(generation, '-')),
     );
     if layer.zookeeper.is_none() {
-        push("kubernetes.cluster-id", name);
+        push("kubernetes.cluster-id", &spec.cluster_id(generation));
         push("kubernetes.namespace", namespace);
     }
     if spec.job_managers() > 1 {
@@ -139,7 +140,10 @@ pub(super) fn job(job: &mut Value, spec: &Spec) -> Result<()> {
 }
 
 /// Makes the rights, and lets the Pods have them.
-pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str) -> Result<()> {
+///
+/// Objects that are there cannot be written but the ConfigMaps of this revision: a Pod must not write the history, nor
+/// the ConfigMaps of others. What is created has no name yet for Kubernetes, so that this right cannot be bound.
+pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str, generation: u64) -> Result<()> {
     if !spec.creates_rbac() {
         return Ok(());
     }
@@ -170,7 +174,7 @@ pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str) ->
     }
     manifests.access.push(json!({
         "apiVersion": version, "kind": "Role", "metadata": metadata,
-        "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": rights::HIGH_AVAILABILITY }],
+        "rules": rules(spec, namespace, generation),
     }));
     manifests.access.push(json!({
         "apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
@@ -178,4 +182,25 @@ pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str) ->
         "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": namespace }],
     }));
     Ok(())
+}
+
+/// What the Role allows.
+fn rules(spec: &Spec, namespace: &str, generation: u64) -> Value {
+    let id = spec.cluster_id(generation);
+    let job = spec.job_id(namespace, generation).unwrap_or_default();
+    // Source: `KubernetesUtils`, `KubernetesMultipleComponentLeaderElectionHaServices` and, up to 1.14 and for those that
+    // choose it later, `KubernetesHaServices`.
+    let old = spec
+        .flink_version
+        .is_none_or(|version| version < FlinkVersion::new(1, 17));
+    let mut names = vec![leader_map(&id), format!("{id}-{job}-config-map")];
+    if old {
+        let components = ["dispatcher", "resourcemanager", "restserver"];
+        names.extend(components.map(|component| format!("{id}-{component}-leader")));
+        names.push(format!("{id}-{job}-jobmanager-leader"));
+    }
+    json!([
+        { "apiGroups": [""], "resources": ["configmaps"], "verbs": HIGH_AVAILABILITY_ANY },
+        { "apiGroups": [""], "resources": ["configmaps"], "verbs": HIGH_AVAILABILITY_OWN, "resourceNames": names },
+    ])
 }

@@ -14,6 +14,7 @@ use super::job_id;
 use super::layer::{Entrypoint, Mount, Restart, RoleLayer};
 use super::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
 use super::pod_template;
+use super::settings::{ConfigMaps, HighAvailability, Settings};
 use super::spec::Spec;
 use super::template::{self, Templates, Variables};
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub use high_availability::CREATED_RBAC;
 
 /// Annotation with the number of the revision in the history that an object belongs to.
 pub const REVISION: &str = "kubectl-flink/revision";
+/// Annotation with the nonce of the revision, see [`super::layer::Layer::nonce`].
+pub const IDENTITY: &str = "kubectl-flink/identity";
 /// Annotation with the job's parallelism, so that a list need not read arguments.
 pub const PARALLELISM: &str = "kubectl-flink/parallelism";
 /// Annotation with Flink's version.
@@ -37,7 +40,9 @@ pub const JOB_ENDED: &str = "kubectl-flink/job-ended";
 const BACKOFF_LIMIT: u32 = 1000;
 /// Exit codes of the JobManager after which a new start would end the same way: 1, a command line, jar or class that is
 /// wrong, and 163, a job that Flink calls failed for good. Source: tried with 1.20.5 and 2.3.0.
-const FINAL_EXIT_CODES: [u32; 2] = [1, 163];
+const FINAL_EXIT_CODES: [u32; 2] = [1, FAILED_FOR_GOOD];
+/// Exit code of a JobManager whose job Flink calls failed for good.
+const FAILED_FOR_GOOD: u32 = 163;
 
 /// The three objects of a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +74,23 @@ impl Manifests {
 #[must_use]
 pub fn replicas(deployment: &Value) -> u64 {
     deployment["spec"]["replicas"].as_u64().unwrap_or(1)
+}
+
+/// Whether a Kubernetes Job has failed because Flink called its own job failed for good.
+///
+/// Source of the words: `getPodFailureMessage` in kubernetes/pkg/controller/job/pod_failure_policy.go.
+#[must_use]
+pub fn failed_for_good(job: &Value) -> bool {
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    let words = format!("failed with exit code {FAILED_FOR_GOOD} ");
+    conditions
+        .filter(|condition| condition["type"] == "Failed" && condition["status"] == "True")
+        .any(|condition| {
+            condition["reason"] == "PodFailurePolicy"
+                && condition["message"]
+                    .as_str()
+                    .is_some_and(|message| message.contains(&words))
+        })
 }
 
 /// Renders the objects of `spec` for `namespace`; `generation` numbers the Kubernetes Jobs that the cluster has had.
@@ -135,7 +157,7 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
     service(&mut manifests.service, spec)?;
     job(&mut manifests.job, spec, generation)?;
     deployment(&mut manifests.deployment, spec, namespace, generation)?;
-    high_availability::rights(&mut manifests, spec, namespace)?;
+    high_availability::rights(&mut manifests, spec, namespace, generation)?;
     if let Some(old) = service_in_template.filter(|old| *old != spec.name.master()) {
         for object in [&mut manifests.job, &mut manifests.deployment] {
             let from = format!("-Djobmanager.rpc.address={old}");
@@ -414,6 +436,9 @@ fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: 
 fn annotate(object: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     let annotations = map(object, &["metadata", "annotations"])?;
     annotations.insert(REVISION.to_owned(), json!(generation.to_string()));
+    if let Some(nonce) = &spec.layer.nonce {
+        annotations.insert(IDENTITY.to_owned(), json!(nonce));
+    }
     annotations.insert(PARALLELISM.to_owned(), json!(spec.parallelism.to_string()));
     if let Some(version) = spec.flink_version {
         annotations.insert(FLINK_VERSION.to_owned(), json!(version.to_string()));
@@ -440,9 +465,20 @@ fn role(object: &mut Value, spec: &Spec, role: &RoleLayer, words: [&str; 2]) -> 
         pod_template::add_mount(template, &container, &Mount::clone(mount))?;
     }
     pod_template::add_log_configuration(template, &container, &layer.log_configuration)?;
+    let by_kubernetes = spec.ha_by_kubernetes()
+        || Settings::of_object(object, &ConfigMaps::new()).high_availability() == Some(HighAvailability::Kubernetes);
     let pod = map(object, &["spec", "template", "spec"])?;
     if let Some(account) = &layer.service_account {
         pod.insert("serviceAccountName".to_owned(), json!(account));
+    }
+    // Pods that need no rights have no token. Whoever names an account wants it.
+    let needs_token = by_kubernetes || pod.get("serviceAccountName").is_some_and(Value::is_string);
+    let said = [&layer.pod_template, &role.pod_template].into_iter().flatten();
+    let said = said
+        .filter_map(|patch| patch["spec"].get("automountServiceAccountToken"))
+        .next();
+    if needs_token && said.is_none() {
+        pod.remove("automountServiceAccountToken");
     }
     if let Some(secrets) = &layer.image_pull_secrets {
         let references: Vec<_> = secrets.iter().map(|name| json!({ "name": name })).collect();

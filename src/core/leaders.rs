@@ -1,0 +1,104 @@
+//! What the ConfigMaps of Flink's Kubernetes high availability say.
+
+use serde_json::Value;
+
+/// Beginning of the keys under which completed checkpoints stand. Source: Flink's `Constants.CHECKPOINT_ID_KEY_PREFIX`.
+const CHECKPOINT: &str = "checkpointID-";
+
+/// IDs under which a cluster keeps the data of its high availability.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// All of them.
+    pub own: Vec<String>,
+    /// Those of them that other clusters can have as well: they are a name, and have no nonce in them.
+    pub shared: Vec<String>,
+}
+
+impl Ids {
+    /// Adds one. With the `nonce` of a revision in it, it is that revision's alone.
+    pub fn add(&mut self, id: &str, nonce: Option<&str>) {
+        let unique = nonce.is_some_and(|nonce| !nonce.is_empty() && id.ends_with(&format!("-{nonce}")));
+        for (list, wanted) in [(&mut self.own, true), (&mut self.shared, !unique)] {
+            if wanted && !list.iter().any(|known| known == id) {
+                list.push(id.to_owned());
+            }
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty()
+    }
+}
+
+/// Whether Flink takes `id` for a cluster's: it stands in names and labels of Kubernetes.
+#[must_use]
+pub fn is_id(id: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    (1..=63).contains(&id.len()) && id.bytes().all(plain) && id.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+/// Whether a ConfigMap with Flink's labels is one of high availability: native clusters have others, of their
+/// configuration, which their Deployment owns.
+#[must_use]
+pub fn is_of_high_availability(map: &Value) -> bool {
+    let metadata = &map["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let owned = metadata["ownerReferences"]
+        .as_array()
+        .is_some_and(|owners| !owners.is_empty());
+    !owned && (name.ends_with("-config-map") || name.ends_with("-leader"))
+}
+
+/// Whether there is a completed checkpoint that Flink would restore.
+#[must_use]
+pub fn have_checkpoint(maps: &[Value]) -> bool {
+    let keys = |map: &Value| match &map["data"] {
+        Value::Object(data) => data.keys().any(|key| key.starts_with(CHECKPOINT)),
+        _ => false,
+    };
+    maps.iter().any(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_the_maps_of_high_availability_are_meant() {
+        for (name, owned, want) in [
+            ("demo-1-ab-cluster-config-map", false, true),
+            ("demo-1-ab-00000000002efde30000000000000000-config-map", false, true),
+            ("demo-dispatcher-leader", false, true),
+            ("flink-config-demo", true, false),
+            ("pod-template-demo", true, false),
+            ("demo-cluster-config-map", true, false),
+        ] {
+            let mut map = json!({"metadata": {"name": name}});
+            if owned {
+                map["metadata"]["ownerReferences"] = json!([{"kind": "Deployment", "name": "demo"}]);
+            }
+            assert_eq!(is_of_high_availability(&map), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_is_known_by_its_key() {
+        let leader = json!({"data": {"org.apache.flink.k8s.leader.dispatcher": "x"}});
+        let job = json!({"data": {"checkpointID-0000000000000000007": "x", "counter": "8"}});
+        assert!(!have_checkpoint(&[]));
+        assert!(!have_checkpoint(&[leader.clone(), json!({})]));
+        assert!(have_checkpoint(&[leader, job]));
+    }
+
+    #[test]
+    fn what_is_no_id_is_never_asked_for() {
+        assert!(is_id("demo") && is_id("demo-1-k3x9a0b1"));
+        for bad in ["", "Demo", "a,b", "a b", "a)", "1a", "$(ID)", &"a".repeat(64)] {
+            assert!(!is_id(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A job whose Flink does not answer has not ended: its state is not given up without a word.
+
+use serde_json::{Value, json as tree};
+
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, JOB, Made, PODS, SERVICE, revision};
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{Server, get, json, status};
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// A highly available cluster, with an older savepoint in its history.
+fn made() -> Made {
+    let flags = ["create", "demo", "--image", "flink:2.3.0", "--ha", "s3://b/ha"];
+    let flags = [&flags[..], &["--dry-run=client", "-o", "json"]].concat();
+    let list: Value = serde_json::from_str(&Sandbox::bare().run(&flags).stdout).unwrap();
+    let mut first = revision(1, "flink:2.3.0", 1);
+    first["spec"]["spec"]["flinkConfiguration"] =
+        tree!({"high-availability.type": "kubernetes", "high-availability.storageDir": "s3://b/ha"});
+    let savepoints = tree!([{"triggerId": "1".repeat(32), "jobId": "2".repeat(32), "progress": "completed", "revision": 1,
+        "path": "s3://b/old", "format": "CANONICAL", "reason": "savepoint", "requestedAt": "2026-01-01T00:00:00Z"}]);
+    Made {
+        service: list["items"][0].clone(),
+        job: list["items"][1].clone(),
+        deployment: list["items"][2].clone(),
+        history: tree!({
+            "metadata": {"name": "demo-history", "resourceVersion": "5"},
+            "data": {"format": "1", "revision.1": first.to_string(), "savepoints": savepoints.to_string()},
+        }),
+    }
+}
+
+/// What is known of it: `pods`, and whether high availability keeps a checkpoint.
+fn known(server: &Server, made: &Made, pods: &Value, checkpoint: bool) {
+    for (path, object) in [
+        (SERVICE, &made.service),
+        (JOB, &made.job),
+        (DEPLOYMENT, &made.deployment),
+        (HISTORY, &made.history),
+    ] {
+        let answer = if object.is_null() {
+            status(404, "NotFound", "not found")
+        } else {
+            json(object)
+        };
+        server.expect(get(path)).often().answer(answer);
+    }
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .often()
+        .answer(away);
+    let pods = tree!({"metadata": {"resourceVersion": "9"}, "items": pods});
+    server.expect(get(PODS)).often().answer(json(&pods));
+    let data = if checkpoint {
+        tree!({"checkpointID-0000000000000000007": "x"})
+    } else {
+        tree!({})
+    };
+    let map = tree!({"metadata": {"name": "demo-00000000000000000000000000000001-config-map",
+        "labels": {"app": "demo", "type": "flink-native-kubernetes"}}, "data": data});
+    server
+        .expect(get(MAPS))
+        .often()
+        .answer(json(&tree!({"metadata": {}, "items": [map]})));
+}
+
+/// Takes the place of one that was drained.
+fn pending() -> Value {
+    tree!([{"metadata": {"name": "demo-master-x", "creationTimestamp": "2026-01-02T00:00:00Z",
+        "labels": {"app": "demo", "component": "master"}, "ownerReferences":
+            [{"apiVersion": "batch/v1", "kind": "Job", "name": "demo-master", "uid": "u-1", "controller": true}]},
+        "spec": {"containers": [{"name": "flink-master"}]},
+        "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+            "reason": "Unschedulable", "message": "0/1 nodes are available"}]}}])
+}
+
+/// Nothing was changed, and what is said helps.
+fn refused(outcome: &Outcome, words: &[&str]) {
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    for word in words {
+        assert!(outcome.stderr.contains(word), "{word:?} is not in {outcome}");
+    }
+    let changes = outcome.requests.iter().filter(|request| !request.starts_with("GET "));
+    assert_eq!(changes.count(), 0, "{:#?}", outcome.requests);
+}
+
+#[test]
+fn while_its_jobmanager_is_pending_no_command_takes_the_job_for_ended() {
+    let mut made = made();
+    made.job["metadata"]["uid"] = tree!("u-1");
+    made.job["metadata"]["creationTimestamp"] = tree!("2026-01-01T00:00:00Z");
+    for command in [
+        &["upgrade", "demo", "--env", "A=1", "--yes", "--timeout", "1s"][..],
+        &["restart", "demo", "--yes", "--timeout", "1s"],
+        &["scale", "demo", "2", "--yes", "--timeout", "1s"],
+        &["savepoint-resume", "demo"],
+        &["stop", "demo"],
+        &["suspend", "demo"],
+        &["delete", "demo", "--savepoint", "--yes"],
+    ] {
+        for pods in [pending(), tree!([])] {
+            let sandbox = Sandbox::new();
+            known(&sandbox.server, &made, &pods, true);
+            refused(&sandbox.run(command), &["kubectl flink wait demo --for running"]);
+        }
+    }
+}
+
+#[test]
+fn a_failure_that_flink_did_not_call_final_leaves_what_can_be_restored() {
+    let failed = |message: &str| {
+        let mut made = made();
+        made.job["metadata"]["uid"] = tree!("u-1");
+        made.job["status"] = tree!({"conditions": [{"type": "Failed", "status": "True", "reason": "PodFailurePolicy",
+            "message": format!("Container flink-master for pod default/demo-master-x {message} matching FailJob rule at index 0")}]});
+        made
+    };
+    let sandbox = Sandbox::new();
+    known(&sandbox.server, &failed("failed with exit code 1"), &tree!([]), true);
+    let words = ["kubectl flink restart demo --recover", "--cancel gives that up"];
+    refused(&sandbox.run(&["savepoint-resume", "demo"]), &words);
+    // Flink's own word, and a job that has no checkpoint.
+    for (message, checkpoint) in [("failed with exit code 163", true), ("failed with exit code 1", false)] {
+        let sandbox = Sandbox::new();
+        known(&sandbox.server, &failed(message), &tree!([]), checkpoint);
+        let outcome = sandbox.run(&["stop", "demo"]);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(outcome.stderr.contains("has failed"), "{outcome}");
+    }
+}
+
+#[test]
+fn a_job_that_is_gone_was_not_given_up_while_its_data_is_there() {
+    let mut made = made();
+    made.job = Value::Null;
+    let sandbox = Sandbox::new();
+    known(&sandbox.server, &made, &tree!([]), true);
+    refused(
+        &sandbox.run(&["savepoint-resume", "demo", "--dry-run=server"]),
+        &["its Job is gone", "kubectl flink restart demo --recover"],
+    );
+}
+
+#[test]
+fn a_job_or_trigger_id_of_a_history_is_no_way_into_another_path() {
+    let mut made = made();
+    let savepoints = tree!([{"triggerId": "../../../../default/secrets/x", "jobId": "2".repeat(32), "progress": "requested",
+        "format": "CANONICAL", "reason": "savepoint", "requestedAt": "2026-01-01T00:00:00Z"}]);
+    made.history["data"]["savepoints"] = tree!(savepoints.to_string());
+    let sandbox = Sandbox::new();
+    known(&sandbox.server, &made, &tree!([]), true);
+    let outcome = sandbox.run(&["stop", "demo"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("32 hexadecimal digits"), "{outcome}");
+    assert!(
+        !outcome.requests.iter().any(|request| request.contains("secrets")),
+        "{:#?}",
+        outcome.requests
+    );
+}
