@@ -85,6 +85,7 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, w
     };
     if what == Halt::Stop || standing.replicas() == 0 {
         ended(cluster, standing).await?;
+        hold::close(standing, None).await?;
         return Ok(path);
     }
     let heartbeat = hold::begin(standing, reason, None).await?;

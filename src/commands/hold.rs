@@ -193,6 +193,22 @@ pub async fn end_of<T>(ledger: &mut Ledger, outcome: &Result<T>) {
     ledger.leave();
 }
 
+/// Closes the operation that an interrupted command left behind, now that what it was for is reached. One that began since
+/// stays.
+pub async fn close(standing: &mut Standing, failure: Option<&str>) -> Result<()> {
+    let Some(left) = standing.left_behind.take() else {
+        return Ok(());
+    };
+    let now = clock::now().to_string();
+    let close = |history: &mut History| {
+        let same = |journal: &Journal| journal.holder == left.holder && journal.started_at == left.started_at;
+        if history.open_journal().is_some_and(same) {
+            over(history, failure, &now);
+        }
+    };
+    standing.ledger.update(close).await
+}
+
 /// Writes down that the operation in progress is over.
 pub fn over(history: &mut History, failure: Option<&str>, now: &str) {
     if let Some(journal) = history.journal.as_mut().filter(|journal| journal.is_open()) {

@@ -8,14 +8,15 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RANGE, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyDataStream, BodyExt, Limited};
+use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::RegistryArgs;
-use super::http::{Body, Http, full};
+use super::http::{Body, Http, collect, full};
 use super::login::Login;
 use super::retry::{TRIES, Trouble, asked_wait, try_up_to};
+use super::trust::{self, origin, same_origin};
 use crate::core::image::challenge;
 use crate::core::image::digest::Digest;
 use crate::core::image::manifest::ACCEPTED;
@@ -76,6 +77,7 @@ impl Registries {
         Repository {
             http: self.http.clone(),
             login,
+            insecure: plain.then(|| self.args.insecure_registry.clone()),
             root: format!(
                 "{}://{host}/v2/{}",
                 if plain { "http" } else { "https" },
@@ -94,6 +96,8 @@ pub struct Repository {
     http: Http,
     pub(super) login: Arc<Login>,
     root: String,
+    /// Without TLS: the hosts that may be spoken to like that.
+    insecure: Option<Vec<String>>,
     /// Its name, and the image of it that was named.
     pub reference: Reference,
     scopes: Vec<String>,
@@ -144,7 +148,7 @@ impl Repository {
         let response = self.persist(async || {
             let response = self.call(self.manifest_call(Method::GET, selector)?).await?;
             let media_type = header(response.headers(), CONTENT_TYPE.as_str());
-            Ok((media_type, collect(response, LARGEST_MANIFEST).await?))
+            Ok((media_type, small(response, LARGEST_MANIFEST).await?))
         });
         let (media_type, bytes) = response.await.map_err(|error| self.of_image(error, selector))?;
         let digest = Digest::of(&bytes);
@@ -228,7 +232,7 @@ impl Repository {
                     headers: HeaderMap::new(),
                     body: Bytes::new(),
                 };
-                collect(self.call(call).await?, LARGEST_CONFIG).await
+                small(self.call(call).await?, LARGEST_CONFIG).await
             })
             .await?;
         if Digest::of(&bytes) != *digest {
@@ -240,8 +244,8 @@ impl Repository {
         Ok(bytes)
     }
 
-    /// A blob as it comes, from `offset` on.
-    pub async fn blob(&self, digest: &Digest, offset: u64) -> Result<BoxStream<'static, Result<Bytes>>> {
+    /// A blob as it comes, from `offset` on, and no more of it than its manifest says.
+    pub async fn blob(&self, digest: &Digest, size: u64, offset: u64) -> Result<BoxStream<'static, Result<Bytes>>> {
         let response = self
             .persist(async || {
                 let mut headers = HeaderMap::new();
@@ -265,10 +269,15 @@ impl Repository {
         };
         let name = self.reference.name();
         let body = BodyDataStream::new(response.into_body());
-        let chunks = futures::stream::unfold(Some((body, skip)), move |state| {
-            let name = name.clone();
+        let too_long = format!("{name} sends more for {digest} than the {size} bytes that its manifest says");
+        let left = size.saturating_sub(offset);
+        let chunks = futures::stream::unfold(Some((body, skip, Some(left))), move |state| {
+            let (name, too_long) = (name.clone(), too_long.clone());
             async move {
-                let (mut body, mut skip) = state?;
+                let (mut body, mut skip, left) = state?;
+                let Some(left) = left else {
+                    return Some((Err(Error::failure(too_long)), None));
+                };
                 loop {
                     let lost = |why: String| Error::new(Kind::Unreachable, format!("{name} broke off: {why}"));
                     match tokio::time::timeout(SILENCE, body.next()).await {
@@ -278,10 +287,13 @@ impl Repository {
                         Ok(Some(Ok(mut chunk))) => {
                             let dropped = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
                             skip -= dropped as u64;
-                            let chunk = chunk.split_off(dropped);
-                            if !chunk.is_empty() {
-                                return Some((Ok(chunk), Some((body, skip))));
+                            let mut chunk = chunk.split_off(dropped);
+                            if chunk.is_empty() {
+                                continue;
                             }
+                            let after = left.checked_sub(chunk.len() as u64);
+                            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                            return Some((Ok(chunk), Some((body, skip, after))));
                         }
                     }
                 }
@@ -302,32 +314,32 @@ impl Repository {
                 }
             }
             let failed = |e: http::Error| Error::failure(format!("cannot ask {}: {e}", self.reference.registry));
-            let response = if call.method == Method::GET {
-                self.http.get(request.body(()).map_err(failed)?).await
+            let answer = if matches!(call.method, Method::GET | Method::HEAD) {
+                self.http.follow(request.body(()).map_err(failed)?).await
             } else {
-                self.http
-                    .send(request.body(full(call.body.clone())).map_err(failed)?)
-                    .await
+                let sending = self.http.send(request.body(full(call.body.clone())).map_err(failed)?);
+                sending.await.map(|response| (response, call.uri.clone()))
             };
-            let response = response.map_err(Trouble::passing)?;
-            if response.status() == StatusCode::UNAUTHORIZED
-                && !logged_in
-                && self.note_challenge(response.headers()).await
-            {
+            let (response, at) = answer.map_err(of_connection)?;
+            if !logged_in && self.note_challenge(&response, &at).await? {
                 logged_in = true;
                 continue;
             }
-            return self.judge(response).await;
+            return self.judge(response, &at).await;
         }
     }
 
-    /// The header for an address; none for one that is elsewhere.
+    /// The header for an address; none for another origin than the registry's own.
     async fn authorization(&self, uri: &Uri) -> Result<Option<http::HeaderValue>> {
-        let own = self.root.split("://").nth(1).and_then(|rest| rest.split('/').next());
-        if uri.authority().map(http::uri::Authority::as_str) != own {
+        if !self.is_own(uri)? {
             return Ok(None);
         }
         self.login.header(&self.http, &self.scopes).await
+    }
+
+    /// Whether an address is of the registry's own origin.
+    fn is_own(&self, uri: &Uri) -> Result<bool> {
+        Ok(same_origin(uri, &self.address("")?))
     }
 
     /// Sends a body that is made only once, without a further try.
@@ -343,8 +355,8 @@ impl Repository {
         }
         let mut request = Request::new(body);
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri.clone(), headers);
-        let response = self.http.upload(request).await.map_err(Trouble::passing)?;
-        if response.status() == StatusCode::UNAUTHORIZED && self.note_challenge(response.headers()).await {
+        let response = self.http.upload(request).await.map_err(of_connection)?;
+        if self.note_challenge(&response, uri).await? {
             // A token that was over: the next try has a new one.
             let error = Error::new(
                 Kind::Forbidden,
@@ -352,34 +364,57 @@ impl Repository {
             );
             return Err(Trouble::passing(error));
         }
-        self.judge(response).await
+        self.judge(response, uri).await
     }
 
-    async fn note_challenge(&self, headers: &HeaderMap) -> bool {
+    /// Notes how the registry wants to be logged in to; false where it does not say so. What another host asks for, to
+    /// which the registry redirects, is none of our credentials' business.
+    async fn note_challenge(&self, response: &Response<Incoming>, at: &Uri) -> Result<bool> {
+        if response.status() != StatusCode::UNAUTHORIZED || !self.is_own(at)? {
+            return Ok(false);
+        }
         let read = |value: &http::HeaderValue| challenge::read(value.to_str().ok()?);
+        let headers = response.headers();
         let asked: Vec<_> = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(read).collect();
         let with_token = asked
             .iter()
             .find(|challenge| **challenge != challenge::Challenge::Basic);
         let Some(challenge) = with_token.or(asked.first()) else {
-            return false;
+            return Ok(false);
         };
-        self.login.challenged(challenge.clone(), &self.scopes).await;
-        true
+        let mut challenge = challenge.clone();
+        if let challenge::Challenge::Bearer { realm, .. } = &mut challenge {
+            *realm = trust::realm(
+                realm,
+                &self.reference.registry,
+                &self.address("")?,
+                self.insecure.as_deref(),
+            )?;
+        }
+        self.login.challenged(challenge, &self.scopes).await;
+        Ok(true)
     }
 
     /// Success, or what the registry says against it.
-    async fn judge(&self, response: Response<Incoming>) -> Result<Response<Incoming>, Trouble> {
+    async fn judge(&self, response: Response<Incoming>, at: &Uri) -> Result<Response<Incoming>, Trouble> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let wait = asked_wait(response.headers());
-        let body = collect(response, LARGEST_ERROR).await.unwrap_or_default();
+        let body = collect(response.into_body(), LARGEST_ERROR).await.unwrap_or_default();
         let registry = &self.reference.registry;
         let why = said(&body).unwrap_or_else(|| status.to_string());
         let name = self.reference.name();
+        let is_own = self.is_own(at)?;
         let error = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_own => Error::new(
+                Kind::Forbidden,
+                format!(
+                    "{}, to which registry {registry} redirects for {name}, refuses it: {why}",
+                    origin(at)
+                ),
+            ),
             StatusCode::UNAUTHORIZED if self.login.is_known().await => Error::new(
                 Kind::Forbidden,
                 format!("registry {registry} does not take the login for {name}: {why}"),
@@ -453,8 +488,15 @@ pub(super) fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-async fn collect(response: Response<Incoming>, most: usize) -> Result<Bytes, Trouble> {
-    let body = Limited::new(response.into_body(), most).collect().await;
-    let body = body.map_err(|e| Error::new(Kind::Unreachable, format!("the registry broke off its answer: {e}")));
-    Ok(body.map_err(Trouble::passing)?.to_bytes())
+async fn small(response: Response<Incoming>, most: usize) -> Result<Bytes, Trouble> {
+    collect(response.into_body(), most).await.map_err(of_connection)
+}
+
+/// Only what the connection did may pass.
+fn of_connection(error: Error) -> Trouble {
+    if error.kind == Kind::Unreachable {
+        Trouble::passing(error)
+    } else {
+        Trouble::from(error)
+    }
 }

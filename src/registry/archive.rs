@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::bounded;
 use super::source::Source;
 use crate::core::image::digest::Digest;
 use crate::core::image::manifest::{self, Descriptor, Document, Manifest, OCI_LAYER, OCI_LAYER_GZIP};
@@ -17,6 +18,8 @@ use crate::error::{Error, Result};
 
 /// Most bytes of a manifest or a configuration.
 const LARGEST: u64 = 8 << 20;
+/// Most files in one: an image has a few for each layer.
+const MOST_FILES: usize = 100_000;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A file with an image in it.
@@ -130,23 +133,22 @@ impl Contents {
         }
         file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
         let no_tar = |e: io::Error| Error::usage(format!("it is no tar: {e}"));
-        let mut archive = tar::Archive::new(file);
         let (mut files, mut links) = (BTreeMap::new(), Vec::new());
-        for entry in archive.entries_with_seek().map_err(no_tar)? {
-            let entry = entry.map_err(no_tar)?;
-            let name = entry
-                .path()
-                .map_err(no_tar)?
-                .to_string_lossy()
-                .trim_start_matches("./")
-                .to_owned();
-            let kind = entry.header().entry_type();
-            if kind.is_file() {
+        let all = bounded::entries(file, u64::MAX, |entry| {
+            let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
+            if entry.header().entry_type().is_file() {
                 files.insert(name, (entry.raw_file_position(), entry.size()));
-            } else if let Some(target) = entry.link_name().map_err(no_tar)? {
+            } else if let Some(target) = entry.link_name()? {
                 links.push((name, target.to_string_lossy().into_owned()));
             }
-        }
+            if files.len() + links.len() > MOST_FILES {
+                return Err(io::Error::other(format!(
+                    "there are more than {MOST_FILES} files in it"
+                )));
+            }
+            Ok(())
+        });
+        all.map_err(no_tar)?;
         // Older releases of Docker write a layer that two images share once, and a link `../ID/layer.tar` beside it.
         for (name, target) in links {
             if let Some(place) = files.get(target.trim_start_matches("../")).copied() {

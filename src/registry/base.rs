@@ -140,7 +140,9 @@ impl Base {
     #[must_use]
     pub fn source(&self, blob: &Descriptor) -> Option<Source> {
         match &self.origin {
-            Origin::Repository(repository) => Some(Source::Repository(repository.clone(), blob.digest.clone())),
+            Origin::Repository(repository) => {
+                Some(Source::Repository(repository.clone(), blob.digest.clone(), blob.size))
+            }
             Origin::Archive(archive) => archive.source(&blob.digest),
         }
     }

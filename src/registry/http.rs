@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{LOCATION, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -26,11 +26,14 @@ use tokio::net::TcpStream;
 use tower::{BoxError, Service};
 
 use super::source::Chunks;
+use super::trust::{origin, same_origin, with_tls_of};
 use crate::error::{Error, Kind, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a registry may take to answer. Some check a whole blob before they do.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long the body of a manifest, a configuration, a token or an error may take.
+const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most redirects that are followed: registries send to where blobs are stored, once.
 const REDIRECTS: usize = 5;
 
@@ -115,8 +118,9 @@ impl Http {
             .map_err(|error| unreachable(&host, &innermost(&error)))
     }
 
-    /// Sends a request without a body, and follows where it is sent to. Credentials stay with the first host.
-    pub async fn get(&self, request: Request<()>) -> Result<Response<Incoming>> {
+    /// Sends a request without a body, and follows redirects. Gives the address that answered beside the answer.
+    /// Credentials stay with the first origin.
+    pub async fn follow(&self, request: Request<()>) -> Result<(Response<Incoming>, Uri)> {
         let (mut parts, ()) = request.into_parts();
         for _ in 0..REDIRECTS {
             let response = self.send(Request::from_parts(parts.clone(), empty())).await?;
@@ -129,21 +133,18 @@ impl Http {
                     | StatusCode::PERMANENT_REDIRECT
             );
             let Some(location) = response.headers().get(LOCATION).filter(|_| moved) else {
-                return Ok(response);
+                return Ok((response, parts.uri));
             };
             let next = resolve(&parts.uri, location)?;
-            if parts.uri.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
-                return Err(Error::failure(format!(
-                    "{} sends on to {next}, which is without TLS",
-                    parts.uri
-                )));
-            }
-            if next.authority() != parts.uri.authority() {
+            if !same_origin(&next, &parts.uri) {
                 parts.headers.remove(http::header::AUTHORIZATION);
             }
             parts.uri = next;
         }
-        Err(Error::failure(format!("{} sends on and on", parts.uri)))
+        Err(Error::failure(format!(
+            "{} redirects again and again",
+            origin(&parts.uri)
+        )))
     }
 }
 
@@ -155,21 +156,43 @@ fn unreachable(host: &str, why: &str) -> Error {
     Error::new(Kind::Unreachable, format!("registry {host} cannot be reached: {why}"))
 }
 
-/// Where a `Location` of an answer to `base` leads.
+/// Where a `Location` of an answer to `base` leads, as [`with_tls_of`] allows it.
 pub fn resolve(base: &Uri, location: &HeaderValue) -> Result<Uri> {
-    let wrong = || Error::failure(format!("{base} sends to somewhere that is not understood"));
+    let wrong = || Error::failure(format!("{} redirects to what is no address", origin(base)));
     let uri: Uri = location
         .to_str()
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or_else(wrong)?;
     if uri.authority().is_some() {
-        return Ok(uri);
+        return with_tls_of(base, uri);
     }
     let mut parts = uri.into_parts();
     parts.scheme = base.scheme().cloned();
     parts.authority = base.authority().cloned();
     Uri::from_parts(parts).map_err(|_| wrong())
+}
+
+/// The whole of an answer that is small.
+///
+/// # Errors
+/// Errors of the connection are [`Kind::Unreachable`]; others mean an answer without an end, by size or time.
+pub async fn collect(body: Incoming, most: usize) -> Result<Bytes> {
+    let collecting = Limited::new(body, most).collect();
+    match tokio::time::timeout(SMALL_ANSWER_TIMEOUT, collecting).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(Error::failure(format!(
+            "the registry's answer is longer than {most} bytes, which none of its kind is"
+        ))),
+        Ok(Err(e)) => Err(Error::new(
+            Kind::Unreachable,
+            format!("the registry broke off its answer: {e}"),
+        )),
+        Err(_) => Err(Error::failure(format!(
+            "the registry's answer has no end after {} s",
+            SMALL_ANSWER_TIMEOUT.as_secs()
+        ))),
+    }
 }
 
 fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {

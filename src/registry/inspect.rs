@@ -6,11 +6,12 @@
 
 use std::io::Read;
 
-use futures::StreamExt;
-use futures::future::try_join_all;
+use futures::stream;
+use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 
 use super::base::{Base, PlatformImage};
+use super::bounded;
 use super::source::{Reader, Source};
 use super::zstandard::Frames;
 use crate::core::image::contents::{Changes, Found, Wanted, is_deletion, merged, note, wanted};
@@ -22,6 +23,13 @@ use crate::error::{Error, Kind, Result};
 const SMALL: u64 = 32 << 20;
 /// As much of a layer is read at a glance.
 const GLANCE: u64 = 2 << 20;
+/// Layers that are read at a time.
+const AT_A_TIME: usize = 16;
+/// Most bytes that are kept of a layer: names, and the beginnings of jars.
+const MOST_KEPT: usize = 64 << 20;
+/// A layer unpacks to at most so many bytes, and so many times its size.
+const LARGEST: u64 = 1 << 30;
+const LARGEST_RATIO: u64 = 256;
 /// Word of the line in the history by which the official images get Flink. What is above it was put on Flink.
 const FLINK_ITSELF: &str = "flink.tgz";
 /// Words of a history's line that tell of files for Flink.
@@ -74,7 +82,8 @@ pub async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, dept
             }
         }
     };
-    let layers = try_join_all(image.manifest.layers.iter().enumerate().map(read)).await?;
+    let reading: Vec<_> = image.manifest.layers.iter().enumerate().map(read).collect();
+    let layers: Vec<_> = stream::iter(reading).buffered(AT_A_TIME).try_collect().await?;
     let whole = |read: &Option<Seen>| read.as_ref().is_some_and(|seen| seen.whole);
     let left_out = image
         .manifest
@@ -114,10 +123,11 @@ async fn changes(layer: Descriptor, source: Source, home: String, most: u64) -> 
     };
     let mut chunks = source.open(0).await?;
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    let size = layer.size;
     let reading = tokio::task::spawn_blocking(move || {
         let reader = Reader::new(receiver);
         let mut changes = Changes::new();
-        let end = list(packing.unpack(reader), &home, &mut changes);
+        let end = list(packing.unpack(reader), size, &home, &mut changes);
         (changes, end)
     });
     let mut left = most;
@@ -169,42 +179,46 @@ impl Packing {
     }
 }
 
-/// Notes what is in an archive, as far as it can be read.
-fn list(reader: impl Read, home: &str, changes: &mut Changes) -> std::io::Result<()> {
-    let mut archive = tar::Archive::new(reader);
-    for entry in archive.entries()? {
-        let entry = entry?;
+/// Notes what is in the archive of a layer of this size, as far as it can be read.
+fn list(reader: impl Read, size: u64, home: &str, changes: &mut Changes) -> std::io::Result<()> {
+    let mut kept = 0;
+    bounded::entries(reader, LARGEST.max(size.saturating_mul(LARGEST_RATIO)), |entry| {
         let path = entry
             .path()?
             .to_string_lossy()
             .trim_start_matches("./")
             .trim_end_matches('/')
             .to_owned();
+        let mut keep = |path: &str, found: Found| {
+            kept += path.len() + found.start.len();
+            note(changes, path, found);
+            if kept > MOST_KEPT {
+                return Err(std::io::Error::other(
+                    "there are too many jars and files of Flink in it",
+                ));
+            }
+            Ok(())
+        };
         if is_deletion(&path) {
-            note(
-                changes,
-                &path,
-                Found {
-                    size: 0,
-                    start: Vec::new(),
-                },
-            );
-            continue;
+            let nothing = Found {
+                size: 0,
+                start: Vec::new(),
+            };
+            return keep(&path, nothing);
         }
         let size = entry.size();
         let kind = entry.header().entry_type();
         // A plugin may be a link to a jar in `opt`.
         if !kind.is_file() && !kind.is_symlink() && !kind.is_hard_link() {
-            continue;
+            return Ok(());
         }
         let most = match wanted(&path, size, home) {
-            Wanted::Nothing => continue,
+            Wanted::Nothing => return Ok(()),
             Wanted::Name => 0,
             Wanted::Start(most) => most,
         };
         let mut start = Vec::new();
         entry.take(most as u64).read_to_end(&mut start)?;
-        note(changes, &path, Found { size, start });
-    }
-    Ok(())
+        keep(&path, Found { size, start })
+    })
 }

@@ -11,12 +11,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::credentials::{Credentials, find};
-use super::http::{Http, full};
+use super::http::{Http, collect, full};
 use crate::cluster::resource::encode;
 use crate::core::image::challenge::Challenge;
 use crate::error::{Error, Kind, Result};
@@ -173,8 +172,9 @@ impl Login {
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(failed(Kind::Forbidden, "it does not know who asks").hint(self.hint()));
         }
-        let body = Limited::new(response.into_body(), LARGEST).collect().await;
-        let body = body.map_err(|e| failed(Kind::Unreachable, &e.to_string()))?.to_bytes();
+        let body = collect(response.into_body(), LARGEST)
+            .await
+            .map_err(|error| failed(error.kind, &error.message))?;
         if !status.is_success() {
             return Err(failed(Kind::Failure, &format!("{realm} answers {status}")));
         }

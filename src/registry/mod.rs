@@ -8,6 +8,7 @@
 pub mod api;
 pub mod archive;
 pub mod base;
+mod bounded;
 pub mod build;
 mod credentials;
 pub mod files;
@@ -18,6 +19,7 @@ pub mod output;
 pub mod push;
 mod retry;
 pub mod source;
+mod trust;
 pub mod upload;
 mod zstandard;
 

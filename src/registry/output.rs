@@ -1,7 +1,6 @@
 //! An image into a file: an OCI layout in a tar, which is at the same time what `docker load` reads.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use futures::StreamExt;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
+use tempfile::NamedTempFile;
 
 use super::build::Built;
 use super::push::{Progress, tag};
@@ -20,11 +20,10 @@ use crate::core::image::manifest::{Descriptor, layout_index};
 use crate::core::image::reference::Reference;
 use crate::error::{Error, Kind, Result};
 
-/// A file that appears under its name only when it is whole.
+/// A file that appears under its name only when it is whole, and is gone after an interruption.
 struct Partial {
     path: PathBuf,
-    temporary: PathBuf,
-    tar: BufWriter<File>,
+    tar: BufWriter<NamedTempFile>,
     blobs: BTreeSet<Digest>,
 }
 
@@ -75,26 +74,19 @@ async fn content(
     Ok(())
 }
 
-fn partial(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    path.with_file_name(name)
-}
-
 impl Partial {
     fn new(path: &Path) -> Result<Self> {
-        let partial = partial(path);
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        // As `docker save` does it.
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options
-            .open(&partial)
-            .map_err(|e| Error::usage(format!("cannot write {}: {e}", partial.display())))?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut prefix = path.file_name().unwrap_or_default().to_owned();
+        prefix.push(".");
+        // A file of its own, which is there for its owner alone, as `docker save` does it. A link is never followed.
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".partial")
+            .tempfile_in(folder.unwrap_or(Path::new(".")))
+            .map_err(|e| Error::usage(format!("cannot write {}: {e}", path.display())))?;
         Ok(Self {
             path: path.to_owned(),
-            temporary: partial,
             tar: BufWriter::new(file),
             blobs: BTreeSet::new(),
         })
@@ -171,16 +163,9 @@ impl Partial {
     }
 
     fn finish(mut self) -> Result<()> {
-        let ended = self.tar.write_all(&[0; 1024]).and_then(|()| self.tar.flush());
-        ended
-            .and_then(|()| std::fs::rename(&self.temporary, &self.path))
-            .map_err(|e| self.failed(&e))
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // After an interruption, too. There is none where it became the file.
-        let _ = std::fs::remove_file(&self.temporary);
+        let wrong = |e: &io::Error| Error::failure(format!("cannot write {}: {e}", self.path.display()));
+        self.tar.write_all(&[0; 1024]).map_err(|e| wrong(&e))?;
+        let file = self.tar.into_inner().map_err(|e| wrong(e.error()))?;
+        file.persist(&self.path).map(drop).map_err(|e| wrong(&e.error))
     }
 }

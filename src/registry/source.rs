@@ -38,8 +38,8 @@ pub enum Source {
         /// Its length.
         length: u64,
     },
-    /// Another repository.
-    Repository(Box<Repository>, Digest),
+    /// Another repository, by digest and size.
+    Repository(Box<Repository>, Digest, u64),
 }
 
 impl Source {
@@ -58,11 +58,12 @@ impl Source {
             } => {
                 let unreadable = |e: io::Error| Error::failure(format!("cannot read {}: {e}", path.display()));
                 let mut file = File::open(path).map_err(unreadable)?;
-                file.seek(SeekFrom::Start(start + offset)).map_err(unreadable)?;
-                Ok(read_ahead(file.take(length - offset)))
+                file.seek(SeekFrom::Start(start.saturating_add(offset)))
+                    .map_err(unreadable)?;
+                Ok(read_ahead(file.take(length.saturating_sub(offset))))
             }
-            Self::Repository(repository, digest) => {
-                let body = repository.blob(digest, offset).await?;
+            Self::Repository(repository, digest, size) => {
+                let body = repository.blob(digest, *size, offset).await?;
                 Ok(body.into_stream().map_err(io::Error::other).boxed())
             }
         }

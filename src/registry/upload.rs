@@ -291,7 +291,7 @@ fn next(base: &Uri, headers: &HeaderMap) -> Result<Uri> {
 fn received(headers: &HeaderMap) -> Option<u64> {
     let text = header(headers, RANGE.as_str());
     let last: u64 = text.trim_start_matches("bytes=").split_once('-')?.1.parse().ok()?;
-    Some(if last == 0 { 0 } else { last + 1 })
+    Some(if last == 0 { 0 } else { last.saturating_add(1) })
 }
 
 #[cfg(test)]
@@ -304,6 +304,7 @@ mod tests {
             ("0-99", Some(100)),
             ("bytes=0-99", Some(100)),
             ("0-0", Some(0)),
+            ("0-18446744073709551615", Some(u64::MAX)),
             ("", None),
             ("x", None),
         ] {

@@ -350,7 +350,34 @@ fn an_image_in_a_file_is_a_base_as_well() {
         2,
         &["none.tar"],
     );
-    assert!(!sandbox.home().join("app.tar.partial").exists());
+    let names = std::fs::read_dir(sandbox.home())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = names
+        .filter(|name| name.to_string_lossy().contains("partial"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_not_written_through_a_link() {
+    let (sandbox, registry) = place(1);
+    let mine = sandbox.file("mine", "precious");
+    for name in ["app.tar", "app.tar.partial"] {
+        std::os::unix::fs::symlink(&mine, sandbox.home().join(name)).unwrap();
+    }
+    works(&build(
+        &sandbox,
+        &registry,
+        &["--output", "app.tar", "--tag", "team/app:1"],
+    ));
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), "precious");
+    assert!(
+        std::fs::symlink_metadata(sandbox.home().join("app.tar"))
+            .unwrap()
+            .is_file()
+    );
 }
 
 #[test]

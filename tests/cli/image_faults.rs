@@ -1,7 +1,12 @@
 //! `image build` and `image inspect` against registries that do things wrong.
 
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
 use crate::image_place::{build, fails, jar, place, whole, works};
-use crate::registry::Fault;
+use crate::registry::{Fault, OCI_CONFIG, OCI_MANIFEST, Registry};
 
 #[test]
 fn what_a_registry_refuses_is_told_in_its_words() {
@@ -123,4 +128,76 @@ fn a_registry_that_is_not_there_is_said_to_be_unreachable() {
         7,
         &[nobody, "cannot be reached"],
     );
+}
+
+/// Puts an image under `flink:odd` whose one layer is said to be `size` bytes long.
+fn odd(registry: &Registry, layer: &[u8], size: &Value) -> String {
+    let config = json!({ "os": "linux", "architecture": "amd64", "config": {}, "rootfs": { "type": "layers", "diff_ids": [kubectl_flink::core::image::digest::Digest::of(b"x")] } });
+    let mut config = registry.blob("flink", config.to_string().as_bytes());
+    config["mediaType"] = json!(OCI_CONFIG);
+    let mut layer = registry.blob("flink", layer);
+    layer["size"] = size.clone();
+    let manifest = json!({ "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [layer] });
+    registry.put("flink", "odd", OCI_MANIFEST, &manifest);
+    registry.image("flink:odd")
+}
+
+#[test]
+fn no_more_of_a_blob_is_read_than_its_manifest_says() {
+    let (sandbox, registry) = place(0);
+    let noise: Vec<u8> = (0..200_000_u32)
+        .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3])
+        .collect();
+    let layer = crate::pack::gzip(&crate::pack::archive("opt/flink/usrlib/a.jar", &noise));
+    let base = odd(&registry, &layer, &json!(2000));
+    let inspect = ["image", "inspect", base.as_str(), "--all-layers"];
+    fails(&sandbox.run(&inspect), 1, &["sends more", "2000 bytes"]);
+    let write = [
+        "image",
+        "build",
+        "--base",
+        &base,
+        "--jar",
+        "app.jar",
+        "--tag",
+        "team/app:1",
+        "--output",
+        "app.tar",
+    ];
+    fails(&sandbox.run(&write), 1, &["is not what was sent for it"]);
+    assert!(!sandbox.home().join("app.tar").exists());
+    for size in [json!(u64::MAX), json!(-1)] {
+        odd(&registry, &layer, &size);
+        fails(&sandbox.run(&inspect), 1, &["not understood"]);
+    }
+}
+
+#[test]
+fn a_manifest_without_an_end_is_refused_and_not_asked_for_again() {
+    let (sandbox, registry) = place(0);
+    let manifest = json!({ "schemaVersion": 2, "x": "x".repeat(5 << 20) });
+    registry.put("flink", "endless", OCI_MANIFEST, &manifest);
+    let outcome = sandbox.run(&["image", "inspect", &registry.image("flink:endless")]);
+    fails(&outcome, 1, &["longer than 4194304 bytes"]);
+    assert_eq!(registry.log().len(), 1);
+}
+
+#[test]
+fn a_layer_with_names_without_an_end_is_refused() {
+    let (sandbox, registry) = place(0);
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_path("././@LongLink").unwrap();
+    header.set_size(1 << 30);
+    header.set_cksum();
+    let mut layer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    layer.write_all(header.as_bytes()).unwrap();
+    for _ in 0..64 {
+        layer.write_all(&[b'x'; 1 << 20]).unwrap();
+    }
+    let layer = layer.finish().unwrap();
+    let base = odd(&registry, &layer, &json!(layer.len()));
+    let begun = Instant::now();
+    fails(&sandbox.run(&["image", "inspect", &base]), 1, &["too long"]);
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }

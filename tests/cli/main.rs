@@ -32,6 +32,7 @@ mod image_job;
 mod image_login;
 mod image_look;
 mod image_place;
+mod image_trust;
 mod inout;
 mod interrupt;
 mod krew;

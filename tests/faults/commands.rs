@@ -41,7 +41,7 @@ pub const GIVEN: [(Given, &[&[&str]]); 8] = [
 ];
 
 /// All that starts with `hidden-` is a secret, as the token of the kubeconfig is.
-const CREATE: &[&str] = &[
+pub const CREATE: &[&str] = &[
     "create",
     "demo",
     "--image",
@@ -244,7 +244,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     command(
         Given::Changed,
-        &["rollback", "demo"],
+        &["rollback", "demo", "--to-revision", "1"],
         Polls { fixed: 19, most: 42 },
         Then::Runs,
     ),

@@ -98,7 +98,7 @@ impl World {
             self.store(path, job);
             return;
         }
-        if !pods.is_empty() {
+        if !pods.is_empty() || self.full {
             return;
         }
         let app = job["spec"]["template"]["metadata"]["labels"]["app"]
@@ -175,6 +175,7 @@ impl World {
             self.send_away(&path, pod);
         }
         let wanted = usize::try_from(deployment["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap_or(0);
+        let wanted = if self.full { current.len().min(wanted) } else { wanted };
         while current.len() > wanted {
             if let Some((path, pod)) = current.pop() {
                 self.send_away(&path, pod);

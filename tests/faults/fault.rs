@@ -3,10 +3,11 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::Child;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::gate::Gate;
 use crate::registry::{Meddler, Met};
 use crate::reply::Reply;
 use crate::server::send;
@@ -38,9 +39,12 @@ pub enum Fault {
     KillBefore,
     /// The program is killed after it.
     KillAfter,
+    /// It is a watch, and instead of its first event the version from which it starts is too old (410 Gone): what
+    /// happened meanwhile is seen in a new list only.
+    Expired,
 }
 
-/// All but the flood, which takes seconds.
+/// Those of every request: all but the flood, which takes seconds, and what only a watch can meet.
 pub const FAULTS: [Fault; 17] = [
     Fault::CutAfter,
     Fault::KillAfter,
@@ -74,10 +78,22 @@ pub struct Plan {
     pub victim: Mutex<Option<Arc<Mutex<Child>>>>,
     /// Whether all of a flood was read.
     pub drowned: AtomicBool,
+    /// Where the program is held for a while.
+    pub gate: Option<Arc<Gate>>,
+    /// Whether the deletion of an object ends each watch as if its version were too old: the object is missing from the
+    /// new list, and no event says so.
+    pub hides_deletions: bool,
+    /// Watches that were opened.
+    pub watches: AtomicUsize,
+    /// When the program is ended, where that is not as usual.
+    pub limit: Option<Duration>,
 }
 
 impl Meddler for Plan {
     fn before(&self, number: usize, writer: &mut TcpStream) -> io::Result<Met> {
+        if let Some(gate) = &self.gate {
+            gate.pass(number);
+        }
         Ok(match self.fault.filter(|_| number == self.at) {
             Some(Fault::Gone) => Met::Gone,
             Some(Fault::CutBefore) => Met::Over,
@@ -135,7 +151,13 @@ impl Meddler for Plan {
 }
 
 impl Plan {
-    fn kill(&self) -> io::Result<()> {
+    /// Whether the watch that is the request of this number expires at an event of this kind.
+    pub fn expires(&self, number: usize, kind: &str) -> bool {
+        let here = self.fault == Some(Fault::Expired) && number == self.at;
+        here || self.hides_deletions && kind == "DELETED"
+    }
+
+    pub fn kill(&self) -> io::Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(10) {
             if let Some(child) = &*self.victim.lock().unwrap() {

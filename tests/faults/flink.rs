@@ -84,6 +84,12 @@ impl Flink {
         self.state != "RUNNING" && goes && self.triggers.values().all(|trigger| trigger.read)
     }
 
+    /// Whether nothing happens to it without a request: it runs, or has a result that nobody has read.
+    pub fn stays(&self) -> bool {
+        self.end.is_none() && self.state == "RUNNING" && self.triggers.values().all(|trigger| trigger.end.is_some())
+            || self.state != "RUNNING" && self.triggers.values().any(|trigger| !trigger.read)
+    }
+
     /// Whoever comes next comes much later, which matters where a result waits to be read. Else the time in which nobody
     /// asked does not count: a slow machine must not end what lives on for seconds.
     pub fn wake(&mut self) {

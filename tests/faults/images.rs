@@ -12,7 +12,7 @@ use crate::pack::{archive, gzip, jar};
 use crate::registry::Registry;
 use crate::run::{Run, run_beside};
 use crate::world::World;
-use crate::{failed_case, shown, side_by_side};
+use crate::{Mode, failed_case, shown, side_by_side};
 
 /// A command, and the requests to the registry that it makes without a fault. In its words `{registry}` is the registry's
 /// address and `{jar}` a jar.
@@ -187,8 +187,12 @@ impl Scene {
     }
 }
 
+pub fn names() -> impl Iterator<Item = String> {
+    COMMANDS.iter().map(Command::name)
+}
+
 /// Tries all commands whose name is `wanted`, and gives the number of cases and what failed.
-pub fn try_all(wanted: &(dyn Fn(&str) -> bool + Sync), mode: &str) -> (usize, Vec<String>) {
+pub fn try_all(wanted: &(dyn Fn(&str) -> bool + Sync), mode: Mode) -> (usize, Vec<String>) {
     let (failures, cases) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let commands = COMMANDS
         .iter()
@@ -211,7 +215,7 @@ pub fn try_all(wanted: &(dyn Fn(&str) -> bool + Sync), mode: &str) -> (usize, Ve
         let mut cases = cases.lock().unwrap();
         for at in 1..=count {
             for (number, fault) in FAULTS.into_iter().chain([Fault::Flood]).enumerate() {
-                let tried = mode == "all" || mode != "none" && number % 5 == (turn + at) % 5;
+                let tried = mode == Mode::All || mode != Mode::None && number % 5 == (turn + at) % 5;
                 // The limit of an answer is minutes: whole layers are checked in that time.
                 if tried && fault != Fault::Silence {
                     cases.push((command, at, fault, run.stdout.clone()));

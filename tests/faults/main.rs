@@ -8,28 +8,46 @@
 //! - the repetition converges;
 //! - every savepoint that was written is in the history;
 //! - no job starts with less than its predecessor did, and no second JobManager beside the first;
-//! - nothing is deleted that was not shown, and a cluster beside it is left alone.
+//! - nothing is deleted that was not shown, and a cluster beside it is left alone;
+//! - the world is the one that a run without a fault leaves, but for uids, versions, times and IDs ([`compare`]).
 //!
 //! By default a part of the faults is tried at each request, another at each, so that every fault meets every command.
 //! Without a fault each command makes no more requests than it is known to make, and none that docs/rbac.yaml does not
 //! allow. No secret is ever told, not even with `-vv`. Answers that are nested too deeply, that do not end, or whose texts would do something to a terminal, are faults too.
-//! What speaks to a registry of images meets the same faults there ([`images`]).
-//! `FAULTS=all` tries all of them, `FAULTS=none` counts requests only. An argument is a part of the name of the cases to run.
+//!
+//! - Two commands run beside each other, each held at one of its requests ([`pairs`]).
+//! - A watch ends since the server has its version no more, and what was deleted is missing from the new list ([`watches`]).
+//! - A command lacks one of its rights ([`denied`]).
+//! - What speaks to a registry of images meets the same faults there ([`images`]).
+//!
+//! The in-memory API server does not have everything: lists that server-side apply merges by a key are replaced as a whole
+//! ([`apply`]), and conflicts between field managers do not occur, since the program forces them; admission, quotas,
+//! defaults, `status` as a subresource, finalizers and pages of lists are left to the test cluster (tests/e2e). A deleted
+//! object goes at once; only Pods take time. Access reviews say no to what [`world::World::denied`] has.
+//!
+//! `FAULTS=all` tries all of them, `FAULTS=none` counts requests only; any other value is an error. An argument is a part of
+//! the name of the cases to run, and one that no name has is an error.
 
 // The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod apply;
 #[path = "../cli/call.rs"]
 #[allow(dead_code)]
 mod call;
 mod commands;
+mod compare;
 mod controllers;
+mod denied;
 mod fault;
 mod flink;
+mod gate;
 mod hostile;
 mod images;
+mod numbers;
 #[path = "../cli/pack.rs"]
 mod pack;
+mod pairs;
 #[path = "../cli/registry.rs"]
 #[allow(dead_code)]
 mod registry;
@@ -39,6 +57,7 @@ mod run;
 mod selector;
 mod server;
 mod table;
+mod watches;
 mod world;
 
 use std::collections::BTreeMap;
@@ -48,6 +67,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use commands::{COMMANDS, Command, GIVEN, Given, Requests, Then, polls};
+use compare::{Depth, View, becomes, settled};
 use fault::{FAULTS, Fault};
 use run::{Run, run};
 use world::World;
@@ -58,26 +78,106 @@ const THREADS: usize = 24;
 /// others, all in turn. All take minutes.
 const SAMPLE: usize = 1;
 
+/// The worlds that commands are given.
+type Worlds = BTreeMap<Given, World>;
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Sample,
+    All,
+    /// Runs without a fault only.
+    None,
+}
+
+/// Failures that are shown as a whole.
+const SHOWN: usize = 40;
+
 struct Case {
     command: &'static Command,
     at: usize,
     fault: Fault,
+    /// The world after a run without a fault.
+    expected: Arc<View>,
 }
 
 fn main() -> ExitCode {
     let begun = Instant::now();
+    if std::env::args().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
     let filters: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-    if std::env::args().any(|argument| argument == "--list") {
-        return ExitCode::SUCCESS;
+    let mode = match std::env::var("FAULTS").unwrap_or_default().as_str() {
+        "" => Mode::Sample,
+        "all" => Mode::All,
+        "none" => Mode::None,
+        other => {
+            println!("FAULTS is all, none or nothing, and not {other:?}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let commands = COMMANDS.iter().map(Command::name);
+    let names: Vec<String> = commands
+        .chain(images::names())
+        .chain(pairs::names())
+        .chain(watches::names())
+        .collect();
+    if let Some(filter) = filters
+        .iter()
+        .find(|filter| !names.iter().any(|name| name.contains(filter.as_str())))
+    {
+        println!(
+            "no case has {filter:?} in its name; the names are\n{}",
+            names.join("\n")
+        );
+        return ExitCode::FAILURE;
     }
-    let mode = std::env::var("FAULTS").unwrap_or_default();
-    let everything = mode == "all";
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    // What they show is being mended: until then they run where they are named.
+    let named = |name: &str| mode == Mode::All || !filters.is_empty() && wanted(name);
     let worlds = made();
+    let (mut total, mut failures) = (0, Vec::new());
+    let parts: [&dyn Fn() -> (usize, Vec<String>); 4] = [
+        &|| try_commands(&worlds, &wanted, mode),
+        &|| pairs::try_all(&worlds, &named, mode),
+        &|| watches::try_all(&worlds, &named, mode),
+        &|| images::try_all(&wanted, mode),
+    ];
+    for part in parts {
+        let (more, mut bad) = part();
+        total += more;
+        failures.append(&mut bad);
+    }
+    for (number, failure) in failures.iter().enumerate() {
+        match failure.split_once('\n') {
+            Some((first, _)) if number >= SHOWN => println!("{first}"),
+            _ => println!("{failure}\n"),
+        }
+    }
+    let outcome = if failures.is_empty() { "ok" } else { "FAILED" };
+    println!(
+        "test result: {outcome}. {} passed; {} failed; faults at every request of {} commands, two clients with {} pairs \
+         of commands; finished in {:.1}s",
+        total.saturating_sub(failures.len()),
+        failures.len(),
+        COMMANDS.len() + images::COMMANDS.len(),
+        pairs::PAIRS.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Tries the faults at each request of all commands whose name is `wanted`, and gives the number of cases and what failed.
+fn try_commands(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: Mode) -> (usize, Vec<String>) {
     let (failures, tried_plain, cases) = (Mutex::new(Vec::new()), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let denied = Mutex::new(Vec::new());
     let commands = COMMANDS
         .iter()
         .enumerate()
@@ -87,46 +187,31 @@ fn main() -> ExitCode {
         let world = Arc::new(Mutex::new(given.clone()));
         let plain = run(&world, command.arguments, 0, None);
         let (tried, mut bad) = hostile::try_command(command, given);
+        let expected = Arc::new(settled(&world, Depth::Outcome));
         until_done(command, &world, given);
         if let Err(text) = fault_free(command, &plain, &world.lock().unwrap(), given) {
             bad.push(format!("{}: {text}\n{}", command.name(), shown(&plain)));
         }
         tried_plain.fetch_add(tried + 1, Ordering::SeqCst);
         failures.lock().unwrap().append(&mut bad);
-        if mode != "none" {
-            let mut more = cases_of(command, turn, &plain, everything);
+        if mode != Mode::None {
+            let mut more = cases_of(command, turn, &plain, mode == Mode::All, &expected);
             cases.lock().unwrap().append(&mut more);
+            let mut more = denied::cases_of(command, turn, &plain, mode, &expected);
+            denied.lock().unwrap().append(&mut more);
         }
     });
     let mut cases = cases.into_inner().unwrap();
     // The long ones come first.
     cases.sort_by_key(|case| (case.fault != Fault::Flood, case.command.then == Then::Unchanged));
-    let mut total = cases.len() + tried_plain.into_inner();
-    side_by_side(cases, |case| {
-        if let Err(text) = try_case(&case, &worlds[&case.command.given]) {
-            failures.lock().unwrap().push(text);
-        }
+    let denied = denied.into_inner().unwrap();
+    let total = cases.len() + denied.len() + tried_plain.into_inner();
+    let judge = |outcome: Result<(), String>| failures.lock().unwrap().extend(outcome.err());
+    side_by_side(cases, |case| judge(try_case(&case, &worlds[&case.command.given])));
+    side_by_side(denied, |case| {
+        judge(denied::try_case(&case, &worlds[&case.command.given]))
     });
-    let mut failures = failures.into_inner().unwrap();
-    let (more, mut bad) = images::try_all(&wanted, &mode);
-    total += more;
-    failures.append(&mut bad);
-    for failure in failures.iter().take(40) {
-        println!("{failure}\n");
-    }
-    let outcome = if failures.is_empty() { "ok" } else { "FAILED" };
-    println!(
-        "test result: {outcome}. {} passed; {} failed; faults at every request of {} commands; finished in {:.1}s",
-        total.saturating_sub(failures.len()),
-        failures.len(),
-        COMMANDS.len() + images::COMMANDS.len(),
-        begun.elapsed().as_secs_f64()
-    );
-    if failures.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    (total, failures.into_inner().unwrap())
 }
 
 /// Does `work` with each of `items`, many at once, in their order.
@@ -145,8 +230,7 @@ fn side_by_side<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
     });
 }
 
-/// The worlds that commands are given.
-fn made() -> BTreeMap<Given, World> {
+fn made() -> Worlds {
     let worlds = Mutex::new(BTreeMap::new());
     side_by_side(GIVEN.to_vec(), |(given, steps)| {
         let world = make(steps);
@@ -156,8 +240,14 @@ fn made() -> BTreeMap<Given, World> {
 }
 
 /// The faults that are tried with a command, of which `plain` is a run without any.
-fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: bool) -> Vec<Case> {
+fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: bool, expected: &Arc<View>) -> Vec<Case> {
     let mut cases = Vec::new();
+    let case = |at, fault| Case {
+        command,
+        at,
+        fault,
+        expected: Arc::clone(expected),
+    };
     let last = match command.requests {
         Requests::Exactly(number) => number,
         Requests::Polls { most, .. } => plain.requests.len().min(most),
@@ -166,12 +256,16 @@ fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: boo
         // A log has no end that is known, and goes on to the output.
         let log = |request: &String| request.contains("/log?");
         let ends = plain.requests.iter().take(last).position(log).unwrap_or(last);
-        cases.extend((1..=ends).map(|at| Case {
-            command,
-            at,
-            fault: Fault::Flood,
-        }));
+        cases.extend((1..=ends).map(|at| case(at, Fault::Flood)));
     }
+    // A watch that is opened again shows what happened meanwhile in its new list only.
+    let watches = plain
+        .requests
+        .iter()
+        .zip(1..)
+        .filter(|(request, _)| request.contains("watch=true"));
+    let watches = watches.filter(|(_, at)| everything || (turn + at) % 2 == 0);
+    cases.extend(watches.map(|(_, at)| case(at, Fault::Expired)));
     for at in 1..=last {
         // Where nothing is changed, there is no fault that matters more than others.
         let first = if command.then == Then::Unchanged { 0 } else { 2 };
@@ -183,7 +277,7 @@ fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: boo
                 (number - first + turn * SAMPLE) % (FAULTS.len() - first) < SAMPLE
             };
             if everything || tried {
-                cases.push(Case { command, at, fault });
+                cases.push(case(at, fault));
             }
         }
     }
@@ -226,7 +320,7 @@ fn fault_free(command: &Command, plain: &Run, world: &World, before: &World) -> 
 }
 
 fn try_case(case: &Case, given: &World) -> Result<(), String> {
-    let Case { command, at, fault } = case;
+    let Case { command, at, fault, .. } = case;
     let world = Arc::new(Mutex::new(given.clone()));
     let first = run(&world, command.arguments, *at, Some(*fault));
     let mut again = run(&world, command.arguments, 0, None);
@@ -235,6 +329,7 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
         again = run(&world, &["upgrade", "demo", "--continue"], 0, None);
     }
     until_done(command, &world, given);
+    let same = becomes(&world, Depth::Outcome, &[&case.expected]);
     let world = world.lock().unwrap();
     let judge = || {
         told(command.arguments[0], &first, *fault)?;
@@ -246,25 +341,36 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
             return Err(violation.clone());
         }
         if command.then != Then::Purged {
-            let remembered = world.remembered();
-            let lost = |path: &String| !remembered.iter().any(|known| path.ends_with(known.as_str()));
-            if let Some(lost) = world.disk.iter().find(|written| lost(&written.path)) {
-                return Err(format!("the savepoint {} is lost", lost.path));
-            }
+            keeps_savepoints(&world)?;
         }
         deleted_only_what_was_shown(&world, command)?;
-        beside(&world, given)
+        beside(&world, given)?;
+        if command.then == Then::Deleted {
+            // An interrupted operation stays open there, which is being mended.
+            return Ok(());
+        }
+        same.map_err(|text| format!("the world is another one than after a run without a fault: {text}"))
     };
     judge().map_err(|text| failed_case(&command.name(), *at, *fault, &text, [&first, &again]))
 }
 
+/// Each savepoint that was written is in the history, or can be asked for.
+fn keeps_savepoints(world: &World) -> Result<(), String> {
+    let remembered = world.remembered();
+    let lost = |path: &String| !remembered.iter().any(|known| path.ends_with(known.as_str()));
+    match world.disk.iter().find(|written| lost(&written.path)) {
+        Some(lost) => Err(format!("the savepoint {} is lost", lost.path)),
+        None => Ok(()),
+    }
+}
+
 /// What there is to see of a case that failed: the run that the fault met, and its repetition.
-fn failed_case(name: &str, at: usize, fault: Fault, text: &str, [first, again]: [&Run; 2]) -> String {
-    format!(
-        "{name} / request {at} / {fault:?}: {text}\n{}--- again\n{}",
-        shown(first),
-        shown(again)
-    )
+fn failed_case(name: &str, at: usize, fault: Fault, text: &str, runs: [&Run; 2]) -> String {
+    failed(&format!("{name} / request {at} / {fault:?}: {text}"), runs)
+}
+
+fn failed(text: &str, [first, again]: [&Run; 2]) -> String {
+    format!("{text}\n{}--- again\n{}", shown(first), shown(again))
 }
 
 /// Kubernetes ends by itself what was deleted, and a JobManager goes a moment after its job.

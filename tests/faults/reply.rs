@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::selector::Selector;
+use crate::table;
+use crate::world::Event;
 
 /// How a request is answered.
 pub enum Reply {
@@ -15,6 +17,27 @@ pub struct Watch {
     pub collection: String,
     pub selector: Selector,
     pub after: u64,
+    /// Whether each event has a table with one row.
+    pub as_table: bool,
+}
+
+impl Watch {
+    /// An event, as this watch is answered.
+    pub fn event(&self, event: &Event) -> Value {
+        let object = if self.as_table {
+            let metadata = json!({"resourceVersion": event.object["metadata"]["resourceVersion"]});
+            table::of(&self.collection, &[&event.object], &metadata)
+        } else {
+            event.object.clone()
+        };
+        json!({"type": event.kind, "object": object})
+    }
+}
+
+/// The status of a watch whose version the server has no more. Source: apimachinery's `NewResourceExpired`.
+pub fn expired() -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 410, "reason": "Expired",
+        "message": "too old resource version: 1 (2)"})
 }
 
 impl Reply {

@@ -19,7 +19,7 @@ pub fn beyond_the_role(requests: &[String]) -> Option<String> {
 }
 
 /// Group, resource and verb of a request. Source: the API server's `RequestInfoFactory`.
-fn right(request: &str) -> (String, String, String) {
+pub fn right(request: &str) -> (String, String, String) {
     let (method, address) = request.split_once(' ').unwrap();
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -28,7 +28,11 @@ fn right(request: &str) -> (String, String, String) {
     } else {
         (parts[1], &parts[3..])
     };
-    let rest = if rest[0] == "namespaces" { &rest[2..] } else { rest };
+    let rest = if rest[0] == "namespaces" && rest.len() > 2 {
+        &rest[2..]
+    } else {
+        rest
+    };
     let resource = match rest.get(2) {
         Some(sub) => format!("{}/{sub}", rest[0]),
         None => rest[0].to_owned(),

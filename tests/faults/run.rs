@@ -35,7 +35,7 @@ pub fn run(world: &Arc<Mutex<World>>, arguments: &[&str], at: usize, fault: Opti
         fault,
         ..Plan::default()
     };
-    with_plan(world, arguments, plan)
+    with_plan(world, arguments, &Arc::new(plan))
 }
 
 /// The same with the fault at another server than the API server, whose plan this is.
@@ -50,12 +50,12 @@ pub fn run_poisoned(world: &Arc<Mutex<World>>, arguments: &[&str]) -> Run {
         ..Plan::default()
     };
     let arguments: Vec<&str> = std::iter::once("-vv").chain(arguments.iter().copied()).collect();
-    with_plan(world, &arguments, plan)
+    with_plan(world, &arguments, &Arc::new(plan))
 }
 
-fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: Plan) -> Run {
-    let plan = Arc::new(plan);
-    with_plans(world, arguments, &plan, &plan)
+/// The same as the plan says.
+pub fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: &Arc<Plan>) -> Run {
+    with_plans(world, arguments, plan, plan)
 }
 
 /// `meets` is the plan whose fault the program meets, `plan` that of the API server.
@@ -100,7 +100,8 @@ fn with_plans(world: &Arc<Mutex<World>>, arguments: &[&str], plan: &Arc<Plan>, m
     let child = Arc::new(Mutex::new(child));
     *meets.victim.lock().unwrap() = Some(Arc::clone(&child));
     let begun = Instant::now();
-    let limit = if fault == Some(Fault::Gone) { PATIENCE } else { LIMIT };
+    let usual = if fault == Some(Fault::Gone) { PATIENCE } else { LIMIT };
+    let limit = meets.limit.unwrap_or(usual);
     let mut interrupted = false;
     let status = loop {
         if let Some(status) = child.lock().unwrap().try_wait().unwrap() {

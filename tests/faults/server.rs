@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::call::Request;
 use crate::fault::Plan;
 use crate::flink::Flink;
 use crate::hostile;
 use crate::registry::{Meddler, Met};
-use crate::reply::{Reply, Watch};
+use crate::reply::{Reply, Watch, expired};
 use crate::world::World;
 
 pub struct Server {
@@ -129,14 +129,15 @@ impl Shared {
             }
             match reply {
                 Reply::Whole(code, body) => send(&mut writer, code, "application/json", body.as_bytes(), usize::MAX)?,
-                Reply::Watch(watch) => return self.watch(&mut writer, &watch),
+                Reply::Watch(watch) => self.watch(&mut writer, &watch, number)?,
             }
         }
         Ok(())
     }
 
-    fn watch(&self, writer: &mut TcpStream, watch: &Watch) -> io::Result<()> {
+    fn watch(&self, writer: &mut TcpStream, watch: &Watch, number: usize) -> io::Result<()> {
         writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        self.plan.watches.fetch_add(1, Ordering::SeqCst);
         let mut after = watch.after;
         while !self.closed.load(Ordering::SeqCst) {
             let events: Vec<_> = {
@@ -149,14 +150,26 @@ impl Shared {
             for event in events {
                 after = after.max(event.version);
                 if event.collection == watch.collection && watch.selector.fits(&event.object) {
-                    let line = format!("{}\n", json!({"type": event.kind, "object": event.object}));
-                    write!(writer, "{:x}\r\n{line}\r\n", line.len())?;
+                    if self.plan.expires(number, event.kind) {
+                        return write!(
+                            writer,
+                            "{}0\r\n\r\n",
+                            chunk(&json!({"type": "ERROR", "object": expired()}))
+                        );
+                    }
+                    write!(writer, "{}", chunk(&watch.event(&event)))?;
                 }
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
     }
+}
+
+/// A line of a watch.
+fn chunk(event: &Value) -> String {
+    let line = format!("{event}\n");
+    format!("{:x}\r\n{line}\r\n", line.len())
 }
 
 /// What passes between two runs is the test's time, and not that of the world.

@@ -1,11 +1,14 @@
 //! A Kubernetes API server in memory: objects, server-side apply as far as it is used, dry runs, watches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::apply::{Applied, merge};
 use crate::call::Request;
+use crate::denied;
 use crate::flink::{Flink, Written};
+use crate::numbers::Numbers;
 use crate::reply::{Reply, Watch};
 use crate::selector::Selector;
 
@@ -27,6 +30,12 @@ pub struct World {
     pub deleted: Vec<String>,
     /// What must never happen, and did.
     pub violations: Vec<String>,
+    /// Whether there is no room for Pods: none starts.
+    pub full: bool,
+    /// Verbs and resources, such as `delete jobs`, that the client may not use.
+    pub denied: BTreeSet<String>,
+    applied: Applied,
+    numbers: Numbers,
 }
 
 #[derive(Clone)]
@@ -78,9 +87,22 @@ impl World {
             }
             "/api/v1/namespaces/default" => return Reply::ok(json!({"kind": "Namespace", "metadata": {}})),
             path if path.ends_with("/selfsubjectaccessreviews") => {
-                return Reply::status(201, json!({"status": {"allowed": true}}));
+                return Reply::status(
+                    201,
+                    json!({"status": {"allowed": !self.denied.contains(&asked(request))}}),
+                );
             }
             _ => {}
+        }
+        if !self.denied.is_empty() && request.path.starts_with("/api") {
+            let right = denied::named(&request.to_string());
+            if self.denied.contains(&right) {
+                return Reply::fault(
+                    403,
+                    "Forbidden",
+                    &format!("User \"u\" cannot {right} in the namespace \"default\""),
+                );
+            }
         }
         let Some(place) = Place::of(&request.path) else {
             return Reply::fault(404, "NotFound", "the server could not find the requested resource");
@@ -103,6 +125,7 @@ impl World {
                 collection: place.collection.clone(),
                 selector: Selector::of(request),
                 after: query("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0),
+                as_table: as_table(request),
             }),
             ("GET", None) => self.list(request, &place),
             ("GET", Some(name)) => match self.objects.get(&path) {
@@ -113,7 +136,8 @@ impl World {
             ("PUT", Some(name)) => self.replace(&path, name, body()),
             ("PATCH", Some(name)) => {
                 let apply = request.header("content-type") == Some("application/apply-patch+yaml");
-                self.patch(&path, name, &body(), apply, dry)
+                let manager = apply.then(|| query("fieldManager").unwrap_or_default());
+                self.patch(&path, name, &body(), manager, dry)
             }
             ("DELETE", Some(name)) => {
                 if !self.objects.contains_key(&path) {
@@ -141,10 +165,7 @@ impl World {
             .filter(|object| selector.fits(object))
             .collect();
         let metadata = json!({ "resourceVersion": self.version.to_string() });
-        if request
-            .header("accept")
-            .is_some_and(|accept| accept.contains("as=Table"))
-        {
+        if as_table(request) {
             return Reply::ok(crate::table::of(&place.collection, &items, &metadata));
         }
         Reply::ok(json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items}))
@@ -175,13 +196,17 @@ impl World {
         Reply::ok(self.store(path, object))
     }
 
-    fn patch(&mut self, path: &str, name: &str, patch: &Value, apply: bool, dry: bool) -> Reply {
+    fn patch(&mut self, path: &str, name: &str, patch: &Value, manager: Option<&str>, dry: bool) -> Reply {
         let old = self.objects.get(path).cloned();
-        if old.is_none() && !apply {
-            return missing(name);
-        }
-        let mut new = old.clone().unwrap_or_else(|| json!({}));
-        merge(&mut new, patch);
+        let new = match (manager, &old) {
+            (Some(manager), old) => self.applied.apply(path, manager, old.as_ref(), patch),
+            (None, Some(old)) => {
+                let mut new = old.clone();
+                merge(&mut new, patch);
+                new
+            }
+            (None, None) => return missing(name),
+        };
         let fixed = if path.contains("/jobs/") {
             "template"
         } else {
@@ -195,7 +220,13 @@ impl World {
             return Reply::fault(422, "Invalid", &text);
         }
         let code = if old.is_none() { 201 } else { 200 };
-        let object = if dry { new } else { self.store(path, new) };
+        if dry {
+            return Reply::status(code, new);
+        }
+        if let Some(manager) = manager {
+            self.applied.remember(path, manager, patch);
+        }
+        let object = self.store(path, new);
         self.tick();
         Reply::status(code, object)
     }
@@ -262,6 +293,8 @@ impl World {
         } else {
             "ADDED"
         };
+        let wrong = self.numbers.store(path, self.objects.get(path), &object);
+        self.violations.extend(wrong);
         self.tell(path, kind, &object);
         self.objects.insert(path.to_owned(), object.clone());
         object
@@ -269,6 +302,8 @@ impl World {
 
     pub fn remove(&mut self, path: &str) {
         if let Some(mut object) = self.objects.remove(path) {
+            self.applied.forget(path);
+            self.numbers.remove(path);
             self.version += 1;
             object["metadata"]["resourceVersion"] = json!(self.version.to_string());
             self.tell(path, "DELETED", &object);
@@ -303,22 +338,23 @@ impl World {
     }
 }
 
-fn missing(name: &str) -> Reply {
-    Reply::fault(404, "NotFound", &format!("{name:?} not found"))
+/// The verb and the resource that an access review asks for.
+fn asked(request: &Request) -> String {
+    let review: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let asked = &review["spec"]["resourceAttributes"];
+    let text = |field: &str| asked[field].as_str().unwrap_or_default().to_owned();
+    let resource = match text("subresource") {
+        sub if sub.is_empty() => text("resource"),
+        sub => format!("{}/{sub}", text("resource")),
+    };
+    format!("{} {resource}", text("verb"))
 }
 
-/// Objects are merged, null takes a field away, and all else is replaced.
-fn merge(whole: &mut Value, part: &Value) {
-    match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => {
-            for (name, value) in part {
-                if value.is_null() {
-                    whole.remove(name);
-                } else {
-                    merge(whole.entry(name.clone()).or_insert_with(|| json!({})), value);
-                }
-            }
-        }
-        (whole, part) => part.clone_into(whole),
-    }
+fn as_table(request: &Request) -> bool {
+    let accept = request.header("accept");
+    accept.is_some_and(|accept| accept.contains("as=Table"))
+}
+
+fn missing(name: &str) -> Reply {
+    Reply::fault(404, "NotFound", &format!("{name:?} not found"))
 }

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod forward;
+mod local_proxy;
 mod proxy;
 pub mod ui;
 

@@ -24,6 +24,11 @@ const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gz
 pub const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
+/// Most bytes of a part that are believed: sums of sizes stay numbers.
+const LARGEST: u64 = 1 << 50;
+/// Most layers of an image, and most images of an index. Runtimes take a few hundred layers.
+const MOST_PARTS: usize = 1000;
+
 /// A reference to contents: the tree and what every use of it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Descriptor {
@@ -58,7 +63,10 @@ impl Descriptor {
                 .as_str()
                 .and_then(|text| text.parse().ok())
                 .ok_or_else(wrong)?,
-            size: value["size"].as_u64().ok_or_else(wrong)?,
+            size: value["size"]
+                .as_u64()
+                .filter(|size| *size <= LARGEST)
+                .ok_or_else(wrong)?,
             value: value.clone(),
         })
     }
@@ -144,12 +152,19 @@ fn platforms(value: &Value) -> Result<Vec<(Platform, Descriptor)>> {
     if found.is_empty() {
         return Err(Error::failure("it is an index without an image for any platform"));
     }
+    if found.len() > MOST_PARTS {
+        return Err(Error::failure(format!("it is an index of {} images", found.len())));
+    }
     Ok(found)
 }
 
 impl Manifest {
     /// Refuses what looks like an image and is none.
     fn check(&self) -> Result<()> {
+        if self.layers.len() > MOST_PARTS {
+            let text = format!("it has {} layers, and no runtime takes as many", self.layers.len());
+            return Err(Error::failure(text));
+        }
         if let Some(kind) = self.value["artifactType"].as_str() {
             return Err(Error::failure(format!(
                 "it is no container image but an artifact of type {kind}"
@@ -297,6 +312,14 @@ mod tests {
         let mut broken = image(OCI_CONFIG, OCI_LAYER);
         broken["layers"][0]["digest"] = json!("md5:0");
         assert!(refusal(&broken, OCI_MANIFEST).contains("not understood"));
+        for size in [json!(u64::MAX), json!(-1), json!(1.5), json!("1"), json!(null)] {
+            let mut broken = image(OCI_CONFIG, OCI_LAYER);
+            broken["layers"][0]["size"] = size;
+            assert!(refusal(&broken, OCI_MANIFEST).contains("not understood"));
+        }
+        let mut endless = image(OCI_CONFIG, OCI_LAYER);
+        endless["layers"] = json!(vec![descriptor(OCI_LAYER); 1001]);
+        assert!(refusal(&endless, OCI_MANIFEST).contains("1001 layers"));
     }
 
     #[test]
