@@ -1,6 +1,7 @@
 //! The command line as a whole: global flags, the commands, and the way from `main` to one of them.
 
 mod narrow;
+mod optional_value;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -218,6 +219,7 @@ fn parse(argv: &[OsString], dress: impl Fn(clap::Command) -> clap::Command) -> R
     let attempt = |command: clap::Command| {
         let mut command = dress(command);
         let matches = command.try_get_matches_from_mut(argv)?;
+        optional_value::check(&mut command, argv)?;
         Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     };
     let outcome = narrow::command(argv).map(attempt);

@@ -118,7 +118,11 @@ pub fn connect(args: &ConnectionArgs) -> Result<Cluster> {
         .as_ref()
         .and_then(|exec| exec.install_hint.clone());
     warn_of_plain_text(&config.cluster_url);
-    let client = build(config).map_err(|error| no_client(&at, &error, hint))?;
+    if let Some(provider) = &config.auth_info.auth_provider {
+        refuse_removed(&provider.name).map_err(|error| error.context(format!("no credentials for {at}")))?;
+    }
+    let program = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+    let client = build(config).map_err(|error| no_client(&at, &error, program.as_deref(), hint))?;
     let timeout = match args.request_timeout {
         Some(Duration::ZERO) => None,
         given => Some(given.unwrap_or(REQUEST_TIMEOUT)),
@@ -184,8 +188,31 @@ fn connector() -> HttpConnector {
     http
 }
 
+/// Refuses the ways to log in that kubectl has no more, in its words. Source: client-go's `plugin/pkg/client/auth`.
+fn refuse_removed(provider: &str) -> Result<()> {
+    let (instead, about) = match provider {
+        "gcp" => (
+            "\"gke-gcloud-auth-plugin\"",
+            "https://cloud.google.com/blog/products/containers-kubernetes/kubectl-auth-changes-in-gke",
+        ),
+        "azure" => (
+            "https://github.com/Azure/kubelogin",
+            "https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins",
+        ),
+        _ => return Ok(()),
+    };
+    Err(Error::new(
+        Kind::Unauthorized,
+        format!("The {provider} auth plugin has been removed."),
+    )
+    .hint(format!(
+        "Please use the {instead} kubectl/client-go credential plugin instead."
+    ))
+    .hint(format!("See {about} for further details")))
+}
+
 /// Why there is no client: most often a program that should have given credentials.
-fn no_client(at: &Whereabouts, error: &kube::Error, install_hint: Option<String>) -> Error {
+fn no_client(at: &Whereabouts, error: &kube::Error, program: Option<&str>, install_hint: Option<String>) -> Error {
     let credentials = |why: &str| Error::new(Kind::Unauthorized, format!("no credentials for {at}: {why}"));
     match error {
         kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
@@ -202,10 +229,22 @@ fn no_client(at: &Whereabouts, error: &kube::Error, install_hint: Option<String>
             .hint("log in again as you do for kubectl, then `kubectl auth whoami` shows who you are")
         }
         kube::Error::Auth(AuthError::AuthExecStart(e)) => {
-            let error = credentials(&format!("the kubeconfig's login program cannot be started: {e}"));
+            let program = program.unwrap_or_default();
+            let missing = e.kind() == std::io::ErrorKind::NotFound;
+            // As kubectl says it.
+            let error = if missing {
+                credentials(&format!("exec: executable {program} not found")).hint(
+                    "it looks like a client-go credential plugin that is not installed; see \
+                     https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins",
+                )
+            } else {
+                credentials(&format!(
+                    "the kubeconfig's login program {program} cannot be started: {e}"
+                ))
+            };
             match install_hint {
                 Some(hint) => error.hint(hint.trim()),
-                None => error.hint("`kubectl config view --minify` shows its name"),
+                None => error,
             }
         }
         kube::Error::Auth(other) => credentials(&other.to_string()),

@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use futures::FutureExt;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use kube::Config;
 use kube::config::{
-    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
+    AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use super::connect::ConnectionArgs;
+use super::no_proxy;
 use crate::core::nearest::nearest;
 use crate::error::{Error, Kind, Result};
 
@@ -60,18 +64,59 @@ pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionArgs) -> Resul
                 .hint("--context NAME chooses one, `kubectl config use-context NAME` sets it"));
         }
     };
-    let options = KubeConfigOptions {
-        context: Some(context_name.clone()),
-        cluster: args.cluster.clone(),
-        user: args.user.clone(),
-    };
     apply_flags(&mut kubeconfig, &context_name, args)?;
-    // The future waits for nothing: kube made it async for callers' convenience.
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .now_or_never()
-        .ok_or_else(|| Error::failure("the kubeconfig could not be read at once"))?
-        .map_err(|e| Error::usage(format!("cannot use the kubeconfig's context {context_name:?}: {e}")))?;
+    let config = config_of(&kubeconfig, &context_name, args)
+        .map_err(|error| error.context(format!("cannot use the kubeconfig's context {context_name:?}")))?;
     Ok((config, context))
+}
+
+/// What a context says. kube's own `Config::from_custom_kubeconfig` does the same, but for the proxy: see [`no_proxy`].
+fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionArgs) -> Result<Config> {
+    let found = kubeconfig.contexts.iter().find(|named| named.name == context);
+    let context = found.and_then(|named| named.context.clone()).unwrap_or_default();
+    let name = args.cluster.as_ref().unwrap_or(&context.cluster);
+    let found = kubeconfig.clusters.iter().find(|named| named.name == *name);
+    let cluster = found.and_then(|named| named.cluster.clone()).unwrap_or_default();
+    let server = cluster.server.clone().unwrap_or_default();
+    let server: http::Uri = server
+        .parse()
+        .map_err(|e| Error::usage(format!("failed to parse cluster url: {e}")))?;
+    let user = args.user.as_ref().or(context.user.as_ref());
+    let found = kubeconfig.auth_infos.iter().find(|named| Some(&named.name) == user);
+    let mut user = found.and_then(|named| named.auth_info.clone()).unwrap_or_default();
+    if let Some(exec) = user.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
+        let about = ExecAuthCluster::try_from(&cluster);
+        exec.cluster = Some(about.map_err(|e| Error::usage(e.to_string()))?);
+    }
+    let mut config = Config::new(server);
+    config.proxy_url = match cluster.proxy_url.as_deref().filter(|proxy| !proxy.is_empty()) {
+        Some(proxy) => {
+            let wrong = |e| Error::usage(format!("its proxy-url {proxy:?} is no address: {e}"));
+            Some(proxy.parse().map_err(wrong)?)
+        }
+        None => no_proxy::proxy(&config.cluster_url, |name| std::env::var(name).ok())?,
+    };
+    config.root_cert = authorities(&cluster)?;
+    config.default_namespace = context.namespace.unwrap_or(config.default_namespace);
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    config.disable_compression = cluster.disable_compression.unwrap_or(false);
+    config.tls_server_name = cluster.tls_server_name;
+    config.auth_info = user;
+    Ok(config)
+}
+
+/// The certificates of the API server's authority.
+fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>> {
+    let wrong = |why: &dyn std::fmt::Display| Error::usage(format!("failed to load certificate authority: {why}"));
+    let pem = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
+        (Some(data), _) => STANDARD.decode(data).map_err(|e| wrong(&e))?,
+        (None, Some(file)) => std::fs::read(file).map_err(|e| wrong(&format!("{file}: {e}")))?,
+        (None, None) => return Ok(None),
+    };
+    let read = CertificateDer::pem_slice_iter(&pem).map(|one| one.map(|one| one.as_ref().to_vec()));
+    read.collect::<std::result::Result<_, _>>()
+        .map(Some)
+        .map_err(|e| wrong(&e))
 }
 
 /// Name of the context, cluster and user that stand for flags where the kubeconfig has none.

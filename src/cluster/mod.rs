@@ -22,6 +22,7 @@ mod lines;
 pub mod live;
 pub mod lock;
 pub mod logs;
+mod no_proxy;
 pub mod operation;
 pub mod operations;
 pub mod rescale;

@@ -9,6 +9,7 @@ use super::preferences;
 use super::spec_args::SpecArgs;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::core::flink_deployment;
 use crate::core::layer::Layer;
 use crate::core::manifests;
 use crate::core::names::ClusterName;
@@ -142,9 +143,9 @@ fn resolve(connection: &ConnectionArgs, args: &CreateArgs) -> Result<Vec<Spec>> 
         name: args.name.clone(),
         ..args.spec.layer()?
     };
-    let mut files = args.files.read()?;
+    let mut files = args.files.read_each()?;
     if files.is_empty() {
-        files.push(Layer::default());
+        files.push((Layer::default(), String::new()));
     }
     if files.len() > 1 && args.name.is_some() {
         return Err(Error::usage(format!(
@@ -154,12 +155,19 @@ fn resolve(connection: &ConnectionArgs, args: &CreateArgs) -> Result<Vec<Spec>> 
     }
     let environment = environment()?;
     let mut specs: Vec<Spec> = Vec::new();
-    for file in files {
+    for (file, source) in &files {
         let defaults = preferences::layer(connection, file.namespace.as_deref())?;
-        let spec = Spec::resolve(flags.clone().over(file).over(environment.clone()).over(defaults))?;
+        let attempt = |file: Layer| {
+            let below = file.over(environment.clone()).over(defaults.clone());
+            Spec::resolve(flags.clone().over(below))
+        };
+        let spec = attempt(file.clone()).map_err(|error| flink_deployment::located(error, file, source, attempt))?;
         let same = |other: &Spec| other.name == spec.name && other.layer.namespace == spec.layer.namespace;
-        if specs.iter().any(same) {
-            return Err(Error::usage(format!("cluster {} is there twice", spec.name)));
+        if let Some(first) = specs.iter().position(same) {
+            return Err(Error::usage(format!(
+                "cluster {} is there twice: {} and {source}",
+                spec.name, files[first].1
+            )));
         }
         specs.push(spec);
     }

@@ -64,12 +64,13 @@ pub struct DeleteArgs {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = crate::cli::duration)]
     timeout: Duration,
     /// Show what would be deleted, and delete nothing
-    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_parser = ["client", "server"])]
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_parser = ["none", "client", "server"])]
     dry_run: Option<String>,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: DeleteArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()> {
+    args.dry_run = args.dry_run.filter(|place| place != "none");
     let given = args
         .names
         .iter()

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::files::FileArgs;
+use super::files::{self, FileArgs};
 use super::revision;
 use super::spec_args::SpecArgs;
 use super::standing::Standing;
@@ -60,19 +60,26 @@ pub async fn run(connection: &ConnectionArgs, args: DiffArgs) -> Result<()> {
 /// Whether anything differs.
 async fn compare(connection: &ConnectionArgs, args: DiffArgs) -> Result<bool> {
     let flags = args.spec.layer()?;
-    let mut files = args.files.read()?;
+    let mut files = args.files.read_each()?;
     if args.name.is_some() && files.len() > 1 {
-        files.retain(|file| file.name == args.name);
+        files.retain(|(file, _)| file.name == args.name);
         if files.len() != 1 {
             return Err(Error::usage("the files have no cluster of this name"));
         }
+    }
+    for (file, source) in &files {
+        let flags = Layer {
+            name: args.name.clone(),
+            ..flags.clone()
+        };
+        files::check(file, source, &flags)?;
     }
     let cluster = connect(connection)?;
     let mut differs = false;
     let wishes = if files.is_empty() {
         vec![None]
     } else {
-        files.into_iter().map(Some).collect()
+        files.into_iter().map(|(file, _)| Some(file)).collect()
     };
     for file in wishes {
         let named = args.name.as_deref().or_else(|| file.as_ref()?.name.as_deref());

@@ -1,9 +1,12 @@
 //! `-f`: FlinkDeployments from files, folders and standard input.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::core::file_text;
 use crate::core::flink_deployment::{self, Documents};
 use crate::core::layer::Layer;
+use crate::core::spec::Spec;
 use crate::error::{Error, Result};
 use crate::ui;
 
@@ -19,22 +22,24 @@ pub struct FileArgs {
 }
 
 impl FileArgs {
-    /// Reads them all.
+    /// Reads them all, each with its file and document.
     ///
     /// # Errors
     /// As [`read`].
-    pub fn read(&self) -> Result<Vec<Layer>> {
+    pub fn read_each(&self) -> Result<Vec<(Layer, String)>> {
         read(&self.files, self.recursive)
     }
 }
 
-/// Reads the FlinkDeployments of files and folders; `-` is standard input. What is left out or passed over is told.
+/// Reads the FlinkDeployments of files and folders, each with its file and document; `-` is standard input. What is left out
+/// or passed over is said.
 ///
 /// # Errors
 /// Usage error for what cannot be read or done, and for a file without any FlinkDeployment.
-pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<Layer>> {
+pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Layer, String)>> {
     let mut layers = Vec::new();
     for file in files {
+        refuse_address(file)?;
         let found = if file.is_dir() {
             read_folder(file, recursive)?
         } else {
@@ -47,9 +52,36 @@ pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<Layer>> {
         for object in &found.passed_over {
             ui::note(&format!("{object} is passed over: kubectl apply takes it"));
         }
-        layers.extend(found.layers);
+        layers.extend(found.layers.into_iter().zip(found.sources));
     }
     Ok(layers)
+}
+
+/// Checks what a file says together with `flags`, before anything is asked.
+///
+/// # Errors
+/// Usage error that names the file and the path, where the file is at fault.
+pub fn check(file: &Layer, source: &str, flags: &Layer) -> Result<()> {
+    let attempt = |file: Layer| Spec::resolve(flags.clone().over(file));
+    let outcome = attempt(file.clone());
+    outcome
+        .map(drop)
+        .map_err(|error| flink_deployment::located(error, file, source, attempt))
+}
+
+/// kubectl fetches addresses; here the command that fetches is named.
+fn refuse_address(file: &Path) -> Result<()> {
+    let text = file.to_string_lossy();
+    match text.split_once("://") {
+        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) && !file.exists() => {
+            let error = Error::usage(format!("-f {text}: it is an address, and only files are read"));
+            Err(match scheme {
+                "http" | "https" => error.hint(format!("`curl -fsSL {text} | kubectl flink create -f -` reads it")),
+                _ => error.hint("fetch it first; -f - reads standard input"),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn said(path: &Path) -> String {
@@ -65,12 +97,14 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
 }
 
 fn read_file(path: &Path) -> Result<Documents> {
-    let text = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
     } else {
-        std::fs::read_to_string(path)
+        std::fs::read(path)
     };
-    flink_deployment::read_all(&text.map_err(|e| unreadable(path, &e))?, &said(path))
+    let text = file_text::decode(bytes.map_err(|e| unreadable(path, &e))?, &said(path))?;
+    flink_deployment::read_all(&text, &said(path))
 }
 
 /// The files of a folder that kubectl would read, in the order of their names.
@@ -97,6 +131,7 @@ fn read_folder(folder: &Path, recursive: bool) -> Result<Documents> {
             continue;
         };
         all.layers.extend(found.layers);
+        all.sources.extend(found.sources);
         all.warnings.extend(found.warnings);
         all.passed_over.extend(found.passed_over);
     }

@@ -29,7 +29,7 @@ pub struct LaunchArgs {
     /// How long to wait; 0: as long as it takes
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
     timeout: Duration,
-    /// Show what would be done, and do nothing: by this program alone, or checked by the API server
+    /// Show what would be done, and do nothing: by this program alone, or checked by the API server; none: do it
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
     dry_run: Option<DryRun>,
     #[command(flatten)]
@@ -38,16 +38,28 @@ pub struct LaunchArgs {
     pub(super) keep: KeepArgs,
 }
 
+/// Where a command is tried that changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum DryRun {
+pub(super) enum DryRun {
+    /// Nowhere: it is carried out
+    None,
+    /// In this program
     Client,
+    /// In the API server
     Server,
+}
+
+impl DryRun {
+    /// Whether a command is only tried.
+    pub(super) fn is_on(given: Option<Self>) -> bool {
+        given.is_some_and(|given| given != Self::None)
+    }
 }
 
 impl LaunchArgs {
     /// Whether nothing is to be changed.
     pub fn is_dry_run(&self) -> bool {
-        self.dry_run.is_some()
+        DryRun::is_on(self.dry_run)
     }
 
     /// Whether the command ends before the job runs.

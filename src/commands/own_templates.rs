@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::core::file_text;
 use crate::core::template::Templates;
 use crate::error::{Error, Result};
 
@@ -21,7 +22,10 @@ pub fn read_templates(folder: &Path) -> Result<Templates> {
         if [".yaml", ".yml", ".json"].iter().any(|ending| plain.ends_with(ending)) {
             files.push((
                 path.display().to_string(),
-                std::fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?,
+                file_text::decode(
+                    std::fs::read(&path).map_err(|e| unreadable(&path, e))?,
+                    &path.display().to_string(),
+                )?,
             ));
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::launch::DryRun;
 use crate::cluster::api::Cluster;
 use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
@@ -36,8 +37,8 @@ pub struct PruneArgs {
     #[arg(short = 'l', long, value_name = "LABELS")]
     selector: Option<String>,
     /// Show what would be deleted, and delete nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
+    dry_run: Option<DryRun>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -70,7 +71,7 @@ pub async fn run(connection: &ConnectionArgs, args: PruneArgs) -> Result<()> {
     for one in &found {
         ui::note(&line(one, now));
     }
-    if !args.dry_run {
+    if !DryRun::is_on(args.dry_run) {
         let question = match found.as_slice() {
             [one] => format!("delete cluster {}?", one.name),
             all => format!("delete these {} clusters?", all.len()),
@@ -80,7 +81,7 @@ pub async fn run(connection: &ConnectionArgs, args: PruneArgs) -> Result<()> {
     let mut failure: Option<Error> = None;
     for one in found {
         let name = one.name.clone();
-        let outcome = if args.dry_run {
+        let outcome = if DryRun::is_on(args.dry_run) {
             ui::data(&format!("cluster/{name} pruned (dry run)\n"))
         } else {
             remove(one, &args)

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::change::{ChangeArgs, change};
+use super::files;
 use super::job_image;
 use super::spec_args::SpecArgs;
 use super::standing::Standing;
@@ -54,6 +55,13 @@ pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
     };
     let name = name_of(args.name.as_deref(), file.as_ref())?;
     let flags = args.spec.layer()?;
+    if let (Some(file), Some(path)) = (&file, &args.file) {
+        let flags = Layer {
+            name: Some(name.to_string()),
+            ..flags.clone()
+        };
+        files::check(file, &path.display().to_string(), &flags)?;
+    }
     let own = args.spec.templates()?;
     if (args.go_on || args.abort) && flags != Layer::default() {
         return Err(

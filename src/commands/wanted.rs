@@ -151,7 +151,8 @@ impl Wanted {
 
 /// The one FlinkDeployment of a file that is meant: that of this name, or the only one.
 pub fn read_one(path: &Path, name: Option<&str>) -> Result<Layer> {
-    let mut layers = files::read(&[path.to_owned()], false)?;
+    let read = files::read(&[path.to_owned()], false)?;
+    let mut layers: Vec<Layer> = read.into_iter().map(|(layer, _)| layer).collect();
     if let Some(name) = name
         && layers.len() > 1
     {

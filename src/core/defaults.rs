@@ -18,6 +18,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::file_text;
 use super::layer::Layer;
 use super::nearest::nearest;
 use crate::error::{Error, Result};
@@ -179,8 +180,8 @@ impl Defaults {
         let options = serde_yaml::options! { strict_booleans: true };
         let tree: Value = serde_yaml::from_str_with_options(text, options).map_err(|error| {
             let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
-            let error = error.without_snippet();
-            Error::usage(format!("{source}{}: invalid YAML: {error}", place.unwrap_or_default()))
+            let why = file_text::yaml_fault(&error);
+            Error::usage(format!("{source}{}: invalid YAML: {why}", place.unwrap_or_default()))
         })?;
         Self::of_tree(tree).map_err(|error| error.context(source))
     }

@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod effective;
 pub mod events;
 pub mod export;
+pub mod file_text;
 pub mod flink;
 pub mod flink_deployment;
 pub mod flink_keys;

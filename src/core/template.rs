@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::file_text;
 use crate::error::{Error, Result};
 
 /// Names of the variables, as in the seed's README.
@@ -112,8 +113,14 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
             "{source}: the characters U+E000 and U+E001 cannot stand in a template"
         )));
     }
-    let documents: Vec<Value> = serde_yaml::from_multiple(&mark(text))
-        .map_err(|e| Error::usage(format!("{source}: {}", first_line(&e.to_string()))))?;
+    let documents: Vec<Value> = serde_yaml::from_multiple(&mark(text)).map_err(|e| {
+        let place = e.location().map(|at| format!(":{}:{}", at.line(), at.column()));
+        Error::usage(format!(
+            "{source}{}: {}",
+            place.unwrap_or_default(),
+            file_text::yaml_fault(&e)
+        ))
+    })?;
     Ok(documents.into_iter().filter(|tree| !tree.is_null()).collect())
 }
 

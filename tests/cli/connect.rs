@@ -397,6 +397,62 @@ fn a_program_that_is_missing() {
 }
 
 #[test]
+fn ways_to_log_in_that_kubectl_has_removed() {
+    for (provider, instead) in [("gcp", "gke-gcloud-auth-plugin"), ("azure", "kubelogin")] {
+        let sandbox = Sandbox::bare();
+        let user = format!("auth-provider: {{name: {provider}, config: {{}}}}");
+        sandbox.file(
+            ".kube/config",
+            &sandbox.kubeconfig("test").replace("token: s3cret", &user),
+        );
+        let outcome = sandbox.run(&["list"]);
+        assert_eq!(outcome.code, Some(4), "{outcome}");
+        let said = format!("The {provider} auth plugin has been removed.");
+        assert!(
+            outcome.stderr.contains(&said) && outcome.stderr.contains(instead),
+            "{outcome}"
+        );
+        // A token on the command line displaces it.
+        lists(&sandbox, "default", bearer("t0ken"));
+        works(&sandbox, &["--token", "t0ken"]);
+    }
+}
+
+#[test]
+fn a_proxy_is_asked_as_kubectl_asks_it() {
+    // Nothing listens there: what goes there fails.
+    let proxied = |variables: &[(&str, &str)], server: &str| {
+        let mut sandbox = Sandbox::bare();
+        for (name, value) in variables {
+            sandbox = sandbox.variable(name, value);
+        }
+        sandbox.run(&["list", "--request-timeout=5s", "--server", server])
+    };
+    let far = "http://api.invalid";
+    let outcome = proxied(&[("HTTP_PROXY", "http://127.0.0.1:9")], far);
+    assert!(
+        outcome.code == Some(7) && outcome.stderr.contains("refused"),
+        "{outcome}"
+    );
+    for except in ["api.invalid", "api.invalid,", ".invalid, ,", "*"] {
+        let outcome = proxied(&[("HTTP_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", except)], far);
+        assert!(
+            outcome.code == Some(7) && !outcome.stderr.contains("refused"),
+            "{except}: {outcome}"
+        );
+    }
+    // This machine is reached directly, and the proxy's own name in NO_PROXY means nothing.
+    let sandbox = Sandbox::new()
+        .variable("HTTP_PROXY", "http://127.0.0.1:9")
+        .variable("HTTPS_PROXY", "http://127.0.0.1:9")
+        .variable("NO_PROXY", "elsewhere,");
+    lists(&sandbox, "default", bearer("s3cret"));
+    works(&sandbox, &[]);
+    let outcome = proxied(&[("HTTP_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", "127.0.0.1")], far);
+    assert!(outcome.stderr.contains("refused"), "{outcome}");
+}
+
+#[test]
 fn a_request_timeout() {
     let sandbox = Sandbox::new();
     let late = |table| json(&table).after(Duration::from_secs(20));

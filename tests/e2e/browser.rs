@@ -1,5 +1,6 @@
 //! Flink's own page in a browser, through `ui`.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
@@ -41,6 +42,30 @@ fn shows(place: &Place, port: &str, job: &str) {
     }
 }
 
+/// Serves a page of another origin that reads and drives Flink, as far as it can, and writes what came of it into itself.
+fn foreign(port: &str, job: &str) -> String {
+    let page = format!(
+        r#"<body><img src="http://127.0.0.1:{port}/jobs/{job}/yarn-cancel"><pre id="told"></pre><script>
+        const tries = [["get", "jobs/overview", {{}}], ["blind", "jobs/{job}/yarn-cancel", {{mode: "no-cors"}}],
+            ["post", "jobs/{job}/savepoints", {{method: "POST", headers: {{"Content-Type": "text/plain"}}, body: "{{}}"}}]];
+        Promise.all(tries.map(([name, path, how]) => fetch("http://127.0.0.1:{port}/" + path, how)
+            .then(answer => name + ":" + answer.type + answer.status, () => name + ":failed")))
+            .then(all => document.getElementById("told").textContent = all.join(" ") + " done");
+        </script></body>"#
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let _ = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).count();
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close";
+            let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{page}", page.len());
+        }
+    });
+    format!("http://{address}/")
+}
+
 #[test]
 fn flinks_own_page_shows_the_job_also_after_the_jobmanager_was_replaced() {
     let chromium = Command::new("chromium").arg("--version").output();
@@ -56,6 +81,17 @@ fn flinks_own_page_shows_the_job_also_after_the_jobmanager_was_replaced() {
     let mut ui = place.start(&["ui", "demo", "--no-browser", "--port", &free]);
     let first = place.job_id("demo");
     shows(&place, &free, &first);
+
+    // A page from elsewhere in the same browser gets nothing and does nothing.
+    let told = page(&place, &foreign(&free, &first));
+    assert!(told.contains("get:failed blind:opaque0 post:failed done"), "{told}");
+    std::thread::sleep(Duration::from_secs(5));
+    let jobs = place.rest("demo", "jobs/overview").unwrap();
+    let job = &jobs["jobs"][0];
+    assert_eq!(
+        (&job["jid"], &job["state"]),
+        (&first.as_str().into(), &"RUNNING".into())
+    );
 
     // Without high availability its job begins anew, under another ID.
     place.kubectl(&["delete", "pod", "-l", "app=demo,component=master", "--grace-period=1"]);

@@ -104,6 +104,11 @@ impl Section {
         }
     }
 
+    /// What has not been taken.
+    pub(super) fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
     /// Full path of a field.
     pub(super) fn path(&self, key: &str) -> String {
         if self.path.is_empty() {

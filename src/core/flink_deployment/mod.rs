@@ -10,6 +10,8 @@
 mod annotations;
 mod configuration;
 mod fields;
+mod json;
+mod places;
 mod read;
 #[cfg(test)]
 mod refusals;
@@ -18,6 +20,7 @@ mod resources;
 mod round_trip;
 #[cfg(test)]
 mod tests;
+mod unfilled;
 mod write;
 
 use std::collections::BTreeMap;
@@ -25,10 +28,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use self::fields::{Faults, Section};
+use super::file_text;
 use super::layer::Layer;
 use super::nearest::nearest;
 use crate::error::{Error, Result};
 
+pub use self::places::located;
 pub use self::write::write;
 
 /// Where to look for FlinkDeployments: the only version there is.
@@ -43,6 +48,8 @@ const USRLIB: &str = "local:///opt/flink/usrlib/";
 pub struct Documents {
     /// Its FlinkDeployments.
     pub layers: Vec<Layer>,
+    /// Where each of these stands: file and document.
+    pub sources: Vec<String>,
     /// What of them is left out, each with its place and the reason.
     pub warnings: Vec<String>,
     /// Objects of other kinds, each with its place.
@@ -125,22 +132,26 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents: Vec<Value> = match serde_yaml::from_multiple_with_options(text, options) {
         Ok(documents) => documents,
-        Err(error) => {
-            let place = error.location();
-            let error = error.without_snippet();
-            // JSON allows a few characters in texts that YAML does not. But it would not notice a repeated key.
-            let repeated = matches!(error, serde_yaml::Error::DuplicateMappingKey { .. });
-            match serde_json::from_str(text) {
-                Ok(document) if !repeated => vec![document],
-                _ => {
-                    let place = place.map(|at| format!(":{}:{}", at.line(), at.column()));
-                    let place = place.unwrap_or_default();
-                    return Err(Error::usage(format!("{source}{place}: invalid YAML: {error}")));
-                }
-            }
-        }
+        Err(error) => match json::documents(text) {
+            Some(documents) => documents.map_err(|error| error.context(source))?,
+            None => return Err(not_yaml(text, source, &error)),
+        },
     };
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+/// The error for a text that is no YAML.
+fn not_yaml(text: &str, source: &str, error: &serde_yaml::Error) -> Error {
+    if let Some(expression) = file_text::helm_expression(text) {
+        let line = text[..text.find(expression).unwrap_or_default()].matches('\n').count() + 1;
+        return Error::usage(format!(
+            "{source}:{line}: it is a template of Helm: {expression} has not been filled in"
+        ))
+        .hint("`helm template RELEASE CHART | kubectl flink create -f -` fills it in");
+    }
+    let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
+    let why = file_text::yaml_fault(error);
+    Error::usage(format!("{source}{}: invalid YAML: {why}", place.unwrap_or_default()))
 }
 
 fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut Documents) {
@@ -160,7 +171,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
         return;
     }
     match kind.as_deref() {
-        Some(KIND) => {}
+        Some(KIND) => unfilled::check(root.fields(), faults),
         Some(other) => {
             // Its fields mean something else: to list them as unknown would only hide the reason.
             match foreign_kind(other) {
@@ -184,6 +195,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
         None if faults.has("apiVersion") => {}
         None => faults.refuse("apiVersion", format!("it is missing; it must be {API_VERSION}")),
     }
+    found.sources.push(source.to_owned());
     found.layers.push(read::layer(root, faults));
 }
 

@@ -1,0 +1,209 @@
+//! Files as people have them: in other encodings, one after the other, not filled in, with faults that show late.
+
+use crate::sandbox::{Outcome, Sandbox};
+
+fn deployment(name: &str, more: &str) -> String {
+    format!(
+        "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata:\n  name: {name}\nspec:\n  image: flink:1.20\n  \
+         flinkVersion: v1_20\n  job:\n    jarURI: local:///opt/flink/usrlib/a.jar\n{more}"
+    )
+}
+
+fn create(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
+    sandbox.run(&[&["create", "--dry-run=client"], arguments].concat())
+}
+
+/// The names of the objects that a file would make.
+#[track_caller]
+fn names(bytes: &[u8]) -> String {
+    let sandbox = Sandbox::bare();
+    std::fs::write(sandbox.home().join("a.yaml"), bytes).unwrap();
+    let outcome = create(&sandbox, &["-f", "a.yaml", "-o", "name"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    outcome.stdout
+}
+
+/// What is said of a file that is refused.
+#[track_caller]
+fn refused(text: &str) -> String {
+    let sandbox = Sandbox::bare();
+    sandbox.file("a.yaml", text);
+    let outcome = create(&sandbox, &["-f", "a.yaml"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome}");
+    outcome.stderr
+}
+
+#[test]
+fn files_in_utf_16_and_with_byte_order_marks_are_read() {
+    let text = deployment("x", "");
+    let le: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let be: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let plain = names(text.as_bytes());
+    assert!(plain.contains("x-master"), "{plain}");
+    for (mark, bytes) in [
+        (&b"\xef\xbb\xbf"[..], text.as_bytes()),
+        (b"\xff\xfe", &le),
+        (b"\xfe\xff", &be),
+        (b"", &le),
+    ] {
+        assert_eq!(names(&[mark, bytes].concat()), plain);
+    }
+}
+
+#[test]
+fn json_one_after_the_other_is_read() {
+    let one = |name: &str| {
+        format!(
+            "{{\"apiVersion\":\"flink.apache.org/v1beta1\",\"kind\":\"FlinkDeployment\",\"metadata\":{{\"name\":\"{name}\"}},\
+             \"spec\":{{\"image\":\"flink:1.20\",\"job\":{{\"jarURI\":\"local:///opt/flink/usrlib/a.jar\"}}}}}}"
+        )
+    };
+    for between in ["\n", "", "\n\n  "] {
+        let found = names(format!("{}{between}{}", one("x"), one("y")).as_bytes());
+        assert!(found.contains("x-master") && found.contains("y-master"), "{found}");
+    }
+    let twice = one("y").replace("\"image\":\"flink:1.20\"", "\"image\":\"a\",\"image\":\"b\"");
+    let said = refused(&format!("{}\n{twice}", one("x")));
+    assert!(
+        said.contains("a.yaml: document 2: ") && said.contains("the key image is there twice"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_told_without_the_librarys_options() {
+    let said = refused(&deployment("x", "    parallelism: 2\n    parallelism: 4\n"));
+    assert!(
+        said.contains("a.yaml:11:") && said.contains("the key parallelism is there twice"),
+        "{said}"
+    );
+    assert!(!said.contains("Options") && !said.contains("Policy"), "{said}");
+}
+
+#[test]
+fn an_address_is_refused_with_the_command_that_reads_it() {
+    let sandbox = Sandbox::bare();
+    for address in ["https://example.com/a.yaml", "http://127.0.0.1:1/a.yaml"] {
+        let outcome = create(&sandbox, &["-f", address]);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        let hint = format!("curl -fsSL {address} | kubectl flink create -f -");
+        assert!(outcome.stderr.contains(&hint), "{outcome}");
+    }
+    let outcome = create(&sandbox, &["-f", "s3://bucket/a.yaml"]);
+    assert!(
+        outcome.code == Some(2) && outcome.stderr.contains("only files are read"),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn a_template_that_is_not_filled_in_is_told_as_one() {
+    let text = deployment("x", "").replace("image: flink:1.20", "image: {{ .Values.image }}");
+    let said = refused(&text);
+    assert!(
+        said.contains("a.yaml:6: ") && said.contains("template of Helm") && said.contains("helm template"),
+        "{said}"
+    );
+    let text = deployment("x", "{{- if .Values.ha }}\n    parallelism: 2\n{{- end }}\n");
+    assert!(refused(&text).contains("template of Helm"));
+    let text = deployment("x", "").replace("image: flink:1.20", "image: \"{{ .Values.image }}\"");
+    assert!(refused(&text).contains("a.yaml: spec.image: {{ .Values.image }} has not been filled in"));
+    let text = deployment("x", "").replace("flink:1.20", "flink:${TAG}");
+    let said = refused(&text);
+    assert!(
+        said.contains("a.yaml: spec.image: ${TAG} has not been filled in") && said.contains("envsubst"),
+        "{said}"
+    );
+    let said = refused(&deployment("${NAME}", ""));
+    assert!(said.contains("a.yaml: metadata.name: ${NAME}"), "{said}");
+    // Arguments are the program's own, which may mean them.
+    let sandbox = Sandbox::bare();
+    sandbox.file("a.yaml", &deployment("x", "    args: [\"--topic\", \"${TOPIC}\"]\n"));
+    let outcome = create(&sandbox, &["-f", "a.yaml", "-o", "name"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(
+        outcome.stderr.contains("spec.job.args[1]: nothing fills in ${TOPIC}"),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn a_fault_that_shows_late_names_file_document_and_path() {
+    let small = format!(
+        "{}---\n{}",
+        deployment("x", ""),
+        deployment("y", "  jobManager:\n    resource: {memory: 1m, cpu: 1}\n")
+    );
+    let said = refused(&small);
+    assert!(
+        said.contains("a.yaml: document 2: ") && said.contains("spec.jobManager.resource.memory"),
+        "{said}"
+    );
+    assert!(!said.contains("--jobmanager-memory"), "{said}");
+    let said = refused(&deployment("X_y", ""));
+    assert!(said.contains("a.yaml: metadata.name: "), "{said}");
+    let twice = format!("{}---\n{}", deployment("x", ""), deployment("x", ""));
+    let said = refused(&twice);
+    assert!(said.contains("a.yaml: document 1 and a.yaml: document 2"), "{said}");
+    // What the command line says is not the file's fault.
+    let sandbox = Sandbox::bare();
+    sandbox.file("a.yaml", &deployment("x", ""));
+    let outcome = create(&sandbox, &["-f", "a.yaml", "--jobmanager-memory", "1m"]);
+    assert!(
+        outcome.stderr.contains("--jobmanager-memory") && !outcome.stderr.contains("a.yaml"),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn scalars_are_what_yaml_1_2_makes_of_them() {
+    let sandbox = Sandbox::bare();
+    let more = "  flinkConfiguration:\n    a.exp: 1e3\n    a.octal: 0755\n    a.yes: yes\n";
+    sandbox.file("a.yaml", &deployment("x", more));
+    let outcome = create(&sandbox, &["-f", "a.yaml", "-o", "yaml"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    for word in ["a.exp=1000", "a.octal=0755", "a.yes=yes"] {
+        assert!(outcome.stdout.contains(word), "{word}: {outcome}");
+    }
+}
+
+#[test]
+fn a_value_behind_a_flag_with_an_optional_one_is_not_taken_as_a_name() {
+    let sandbox = Sandbox::bare();
+    sandbox.file("a.yaml", &deployment("x", ""));
+    for (arguments, meant) in [
+        (
+            &["create", "-f", "a.yaml", "--dry-run", "client", "-o", "name"][..],
+            "--dry-run=client",
+        ),
+        (&["create", "-f", "a.yaml", "--dry-run", "none"], "--dry-run=none"),
+        (&["run", "--dry-run", "server", "--image", "flink"], "--dry-run=server"),
+        (&["delete", "demo", "--dry-run", "client"], "--dry-run=client"),
+        (&["prune", "--dry-run", "server"], "--dry-run=server"),
+        (
+            &["create", "--image", "flink", "--node-port", "30082"],
+            "--node-port=30082",
+        ),
+        (
+            &["list", "--insecure-skip-tls-verify", "false"],
+            "--insecure-skip-tls-verify=false",
+        ),
+        (
+            &["--insecure-skip-tls-verify", "true", "delete", "demo"],
+            "--insecure-skip-tls-verify=true",
+        ),
+    ] {
+        let outcome = sandbox.run(arguments);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome}");
+        assert!(outcome.stderr.contains(meant), "{outcome}");
+    }
+    // A name stands before the flag, or is none of its values.
+    for arguments in [
+        &["create", "demo", "--image", "flink", "--dry-run", "-o", "name"][..],
+        &["create", "--dry-run", "demo", "--image", "flink", "-o", "name"],
+        &["create", "client", "--image", "flink", "--dry-run=client", "-o", "name"],
+    ] {
+        let outcome = sandbox.run(arguments);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+    }
+}
