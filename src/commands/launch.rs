@@ -41,11 +41,8 @@ pub struct LaunchArgs {
 /// Where a command is tried that changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum DryRun {
-    /// Nowhere: it is carried out
     None,
-    /// In this program
     Client,
-    /// In the API server
     Server,
 }
 
