@@ -92,7 +92,7 @@ fn while_its_jobmanager_is_pending_no_command_takes_the_job_for_ended() {
     for command in [
         &["upgrade", "demo", "--env", "A=1", "--yes", "--timeout", "1s"][..],
         &["restart", "demo", "--yes", "--timeout", "1s"],
-        &["scale", "demo", "2", "--yes", "--timeout", "1s"],
+        &["scale", "demo", "-p", "2", "--yes", "--timeout", "1s"],
         &["savepoint-resume", "demo"],
         &["stop", "demo"],
         &["suspend", "demo"],
