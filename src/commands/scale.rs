@@ -79,7 +79,7 @@ pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &Chan
     let situation = standing.situation().await?;
     let job_id = match &situation {
         Situation::Running(job) => job.jid.clone(),
-        _ if command == "scale" => return Err(not_running(&name, goal, &situation)),
+        _ if command == "scale" => return Err(not_running(&standing, goal, &situation)),
         _ => return Box::pin(change::carry_out(cluster, standing, situation, wanted, how, command)).await,
     };
     let known = look(&standing, &job_id, goal).await?;

@@ -73,12 +73,17 @@ pub fn told(name: &ClusterName, known: &Known, plan: &Plan, replicas: u32) -> St
 }
 
 /// There is nothing that could be scaled.
-pub fn not_running(name: &ClusterName, goal: Goal, situation: &Situation) -> Error {
-    let why = match situation {
-        Situation::Silent(why) => format!("its JobManager cannot be asked: {why}"),
-        _ => "it does not run".to_owned(),
-    };
-    Error::new(Kind::Conflict, format!("the job of {name} cannot be scaled: {why}")).hint(format!(
+pub fn not_running(standing: &Standing, goal: Goal, situation: &Situation) -> Error {
+    let name = &standing.name;
+    if let Situation::Silent(why) = situation {
+        let error = format!("the job of {name} cannot be scaled: its JobManager cannot be asked: {why}");
+        return standing.way_on(Error::new(Kind::Conflict, error));
+    }
+    Error::new(
+        Kind::Conflict,
+        format!("the job of {name} cannot be scaled: it does not run"),
+    )
+    .hint(format!(
         "`kubectl flink savepoint-resume {name} -p {}` starts it with that parallelism from its last savepoint",
         goal.parallelism
     ))
