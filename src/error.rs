@@ -106,6 +106,19 @@ impl Error {
         self
     }
 
+    /// Whether it may be gone at the next attempt: a connection that was cut, a server that is busy, or that did not
+    /// answer in time.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self.kind, Kind::Unreachable | Kind::TimedOut)
+    }
+
+    /// Whether the API server refused who asks, or what they may do. No repetition changes that.
+    #[must_use]
+    pub const fn is_denied(&self) -> bool {
+        matches!(self.kind, Kind::Forbidden | Kind::Unauthorized)
+    }
+
     /// Puts what was being done before the message.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {

@@ -1,26 +1,19 @@
-//! Watches of clusters: what changes after a list, for as long as somebody looks.
-//!
-//! One watch for Jobs and one for Deployments. The server ends each of them every half hour or hour: then the watch
-//! goes on where it was. When the server does not know that place any more (410 Gone) the list is read anew.
+//! What changes of clusters after a list of them: one watch for Jobs and one for Deployments.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use kube::api::WatchEvent;
 use serde_json::Value;
 
 use super::api::Cluster;
+use super::resource::Target;
 use super::tables::{Position, Side, Wanted, list_side, part_of_event};
+use super::watch::{Event, Source, Watch};
 use crate::core::listing::{Change, Key, Part};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 
-/// Attempts in a row at a server that cannot be reached.
-const ATTEMPTS: u32 = 6;
-/// Longest wait between two attempts.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-type Events = Pin<Box<dyn Stream<Item = Result<WatchEvent<Value>>>>>;
+/// How long nothing may succeed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All changes after `positions`, which are those of [`super::tables::list`]. Ends with the first error only.
 pub fn changes(
@@ -41,119 +34,60 @@ fn changes_of(
     side: Side,
     at: Position,
 ) -> impl Stream<Item = Result<Change>> + use<> {
-    let watch = Watch {
-        cluster: cluster.clone(),
-        wanted: wanted.clone(),
-        side,
-        at,
-        events: None,
-        failures: 0,
+    let version = at.version.clone();
+    let wanted = wanted.clone();
+    let watch = Watch::new(cluster, Table { wanted, side, at })
+        .after(version)
+        .give_up_after(PATIENCE);
+    let change = move |event| match event {
+        Event::Listed(parts) => match side {
+            Side::Jobs => Change::AllJobs(parts),
+            Side::Deployments => Change::AllDeployments(parts),
+        },
+        Event::Applied((key, part)) => Change::Now(key, part),
+        Event::Deleted((key, part)) => Change::Gone(key, part),
     };
-    futures::stream::unfold(Some(watch), |watch| async {
-        let mut watch = watch?;
-        match watch.next().await {
-            Ok(change) => Some((Ok(change), Some(watch))),
-            Err(error) => Some((Err(error), None)),
-        }
-    })
+    watch.stream().map(move |event| event.map(change)).boxed_local()
 }
 
-struct Watch {
-    cluster: Cluster,
+/// One side of clusters as a Table.
+struct Table {
     wanted: Wanted,
     side: Side,
     at: Position,
-    events: Option<Events>,
-    /// Watches in a row that brought nothing.
-    failures: u32,
 }
 
-impl Watch {
-    async fn next(&mut self) -> Result<Change> {
-        loop {
-            let Some(events) = &mut self.events else {
-                self.open().await?;
-                continue;
-            };
-            let (object, gone) = match events.next().await {
-                None => {
-                    self.again().await;
-                    continue;
-                }
-                Some(Err(error)) if error.kind == Kind::Unreachable && self.failures < ATTEMPTS => {
-                    tracing::debug!(%error, "a watch broke");
-                    self.again().await;
-                    continue;
-                }
-                Some(Err(error)) => return Err(error),
-                Some(Ok(WatchEvent::Error(status))) if status.code == 410 => return self.relist().await,
-                Some(Ok(WatchEvent::Error(status))) => {
-                    let code = http::StatusCode::from_u16(status.code).unwrap_or_default();
-                    let body = serde_json::to_vec(&status).unwrap_or_default();
-                    let target = self.side.target("watch", &self.wanted);
-                    return Err(self.cluster.status_error(&target, code, &body));
-                }
-                Some(Ok(WatchEvent::Bookmark(bookmark))) => {
-                    self.failures = 0;
-                    self.at.version = bookmark.metadata.resource_version;
-                    continue;
-                }
-                Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => (object, false),
-                Some(Ok(WatchEvent::Deleted(object))) => (object, true),
-            };
-            self.failures = 0;
-            if let Some(version) = object.pointer("/metadata/resourceVersion").and_then(Value::as_str) {
-                version.clone_into(&mut self.at.version);
-            }
-            if let Some((key, part)) = part_of_event(object, self.side, &mut self.at.columns, self.wanted.labels) {
-                return Ok(if gone {
-                    Change::Gone(key, part)
-                } else {
-                    Change::Now(key, part)
-                });
-            }
-        }
+impl Source for Table {
+    type Object = Value;
+    type Item = (Key, Part);
+
+    fn target(&self, verb: &'static str) -> Target {
+        self.side.target(verb, &self.wanted)
     }
 
-    async fn open(&mut self) -> Result<()> {
-        let target = self.side.target("watch", &self.wanted);
-        let query = format!(
-            "{}&resourceVersion={}&allowWatchBookmarks=true",
-            self.side.query(&self.wanted),
-            self.at.version
-        );
-        match self.cluster.watch::<Value>(&target, &query, Some(self.at.accept)).await {
-            Ok(events) => self.events = Some(Box::pin(events)),
-            Err(error) if error.kind == Kind::Unreachable && self.failures < ATTEMPTS => {
-                tracing::debug!(%error, "a watch cannot be opened");
-                self.again().await;
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
+    fn query(&self) -> String {
+        self.side.query(&self.wanted)
     }
 
-    /// Waits before the next attempt: not at all after a watch that brought something, then longer each time.
-    async fn again(&mut self) {
-        self.events = None;
-        if self.failures > 0 {
-            let wait = Duration::from_millis(500) * 2_u32.saturating_pow(self.failures);
-            tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
-        }
-        self.failures += 1;
+    fn accept(&self) -> Option<&'static str> {
+        Some(self.at.accept)
     }
 
-    async fn relist(&mut self) -> Result<Change> {
-        self.again().await;
-        let mut parts: Vec<(Key, Part)> = Vec::new();
+    async fn list(&mut self, cluster: &Cluster) -> Result<(Vec<Self::Item>, String)> {
+        let mut parts = Vec::new();
         let mut sink = |told| match told {
             Some(part) => parts.push(part),
             None => parts.clear(),
         };
-        self.at = list_side(&self.cluster, &self.wanted, self.side, &mut sink).await?;
-        Ok(match self.side {
-            Side::Jobs => Change::AllJobs(parts),
-            Side::Deployments => Change::AllDeployments(parts),
-        })
+        self.at = list_side(cluster, &self.wanted, self.side, &mut sink).await?;
+        Ok((parts, self.at.version.clone()))
+    }
+
+    fn item(&mut self, object: Value) -> Option<Self::Item> {
+        part_of_event(object, self.side, &mut self.at.columns, self.wanted.labels)
+    }
+
+    fn version(object: &Value) -> Option<&str> {
+        object.pointer("/metadata/resourceVersion").and_then(Value::as_str)
     }
 }

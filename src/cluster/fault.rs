@@ -3,6 +3,7 @@
 //! Here, at the boundary, and nowhere else: kube's own messages repeat themselves and name no object.
 
 use http::StatusCode;
+use hyper_util::client::legacy;
 use serde::Deserialize;
 
 use super::resource::Target;
@@ -36,6 +37,15 @@ impl std::fmt::Display for Whereabouts {
     }
 }
 
+impl Status {
+    /// Whether a body says that there is no such object. Anything else with 404 comes from something in between, such as
+    /// a proxy, and says nothing of the object.
+    #[must_use]
+    pub fn is_not_found(body: &[u8]) -> bool {
+        serde_json::from_slice::<Self>(body).is_ok_and(|status| status.reason == "NotFound")
+    }
+}
+
 /// Hint where the answers are not those of Kubernetes.
 pub(super) const NO_SERVER: &str = "check that the address is that of a Kubernetes API server";
 
@@ -46,6 +56,7 @@ pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8
         message: String::from_utf8_lossy(&body[..body.len().min(500)]).trim().to_owned(),
         reason: String::new(),
     });
+    let not_found = status.reason == "NotFound";
     let said = if status.message.is_empty() {
         code.to_string()
     } else {
@@ -67,7 +78,8 @@ pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8
         StatusCode::FORBIDDEN if status.reason == "Forbidden" && said.contains("cannot") => forbidden(target, &said),
         // Quota, Pod Security, webhooks: a refusal of what was asked for, not of who asks.
         StatusCode::FORBIDDEN => Error::failure(format!("{one} was refused: {said}")),
-        StatusCode::NOT_FOUND if target.name.is_none() => Error::failure(format!(
+        // Of a list, or not by Kubernetes: the object may exist.
+        StatusCode::NOT_FOUND if target.name.is_none() || !not_found => Error::failure(format!(
             "{at} does not know {target} ({}): {said}",
             target.resource.api_version()
         ))
@@ -80,7 +92,10 @@ pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
             Error::failure(format!("{one} is not valid for the API server: {said}"))
         }
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Error::new(
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Error::new(
             Kind::Unreachable,
             format!("{at} cannot {} {target} now: {said}", target.verb),
         )
@@ -158,11 +173,25 @@ pub fn of_transport(target: &Target, at: &Whereabouts, error: &(dyn std::error::
         )
         .hint(hint);
     }
-    Error::new(
+    let error = Error::new(
         Kind::Unreachable,
         format!("cannot reach {at} to {} {target}: {deepest}", target.verb),
-    )
+    );
+    Error {
+        unanswered: was_sent(&chain),
+        ..error
+    }
     .hint("check the address, the network and the context: `kubectl config current-context`, --context")
+}
+
+/// Whether there was a connection, over which the request may have come to the server.
+fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
+    let client = |error: &&&(dyn std::error::Error + 'static)| error.is::<legacy::Error>();
+    let failed = chain
+        .iter()
+        .find(client)
+        .and_then(|error| error.downcast_ref::<legacy::Error>());
+    failed.is_some_and(|error| !error.is_connect())
 }
 
 /// No answer in time.

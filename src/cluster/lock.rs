@@ -117,6 +117,8 @@ impl Heartbeat {
                     ));
                     return std::future::pending().await;
                 }
+                // Nobody would hear of it any more, and nothing could be written down.
+                Err(error) if error.is_denied() => return error,
                 Err(error) => tracing::debug!(%error, "no heartbeat"),
             }
         }

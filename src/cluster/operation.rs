@@ -6,6 +6,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::cluster::flink::{Flink, OperationStatus, Reply};
+use crate::cluster::retry::Pauses;
 use crate::core::flink::FlinkVersion;
 use crate::core::flink_rest::checkpoints::Checkpoint;
 use crate::error::{Error, Kind, Result};
@@ -101,7 +102,7 @@ where
 {
     let begun = Instant::now();
     let mut last_answer = begun;
-    let mut wait = MIN_POLL;
+    let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     let mut unknown = 0;
     loop {
         match ask().await {
@@ -110,20 +111,17 @@ where
             Ok(Reply::Answer(OperationStatus::InProgress)) => last_answer = Instant::now(),
             Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) if unknown < elsewhere => {
                 unknown += 1;
-                wait = MIN_POLL;
+                pauses.reset();
             }
             Ok(Reply::Refused(_, said)) => return Err(flink.refused(&said)),
             Ok(Reply::Away) => {}
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
-                return Err(error);
-            }
+            Err(error) if !error.is_transient() => return Err(error),
             Err(error) => tracing::debug!(%error, "an operation's status got no answer"),
         }
         if last_answer.elapsed() > AWAY {
             return Err(flink.away().context("the outcome is not known"));
         }
         told(begun.elapsed());
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(MAX_POLL);
+        pauses.pause().await;
     }
 }

@@ -98,7 +98,7 @@ impl Change<'_> {
         self.reached(begun, &mut told).await?;
         if wanted < self.replicas {
             told("TaskManagers that are not needed any more end");
-            self.free_go_first(self.replicas - wanted).await;
+            self.free_go_first(self.replicas - wanted).await?;
             self.replicas(wanted).await?;
             self.reached(begun, &mut told).await?;
         }
@@ -147,7 +147,7 @@ impl Change<'_> {
             let have = match self.flink.overview().await {
                 Ok(Reply::Answer(overview)) if overview.slots_total >= self.plan.slots => return Ok(()),
                 Ok(Reply::Answer(overview)) => overview.slots_total,
-                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+                Err(error) if !error.is_transient() => return Err(error),
                 Ok(_) | Err(_) => 0,
             };
             told(&format!(
@@ -180,7 +180,7 @@ impl Change<'_> {
                     ));
                 }
                 Ok(_) => {}
-                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Failure) => return Err(error),
+                Err(error) if !error.is_transient() => return Err(error),
                 Err(error) => tracing::debug!(%error, "the job's state got no answer"),
             }
             told(&format!("tasks running: {progress}"));
@@ -212,8 +212,8 @@ impl Change<'_> {
 
     /// Marks TaskManagers without a task, so that they are those that go: another one's tasks would have to restart.
     ///
-    /// What hinders this costs such a restart, and nothing else.
-    async fn free_go_first(&self, surplus: u32) {
+    /// What hinders this costs such a restart, and nothing else; a refusal ends it.
+    async fn free_go_first(&self, surplus: u32) -> Result<()> {
         #[derive(Deserialize)]
         struct Pods {
             items: Vec<Pod>,
@@ -221,7 +221,7 @@ impl Change<'_> {
         let begun = Instant::now();
         let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
         let free = loop {
-            let free = self.free().await;
+            let free = self.free().await?;
             if free.len() >= surplus || begun.elapsed() > FREE {
                 break free;
             }
@@ -231,7 +231,7 @@ impl Change<'_> {
         let selector = encode(&format!("{APP_LABEL}={},{COMPONENT_LABEL}={TASK_MANAGER}", self.name));
         let query = format!("labelSelector={selector}");
         let Ok(Some(pods)) = self.cluster.get_with::<Pods>(&list, &query).await else {
-            return;
+            return Ok(());
         };
         let is_free = |pod: &&Pod| {
             let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref());
@@ -248,10 +248,11 @@ impl Change<'_> {
         for error in join_all(marks).await.into_iter().filter_map(Result::err) {
             tracing::debug!(%error, "a TaskManager is not marked as free");
         }
+        Ok(())
     }
 
     /// Addresses of TaskManagers without a task. Their IDs begin with them: `10.244.0.5:6122-1a2b3c`.
-    async fn free(&self) -> Vec<String> {
+    async fn free(&self) -> Result<Vec<String>> {
         #[derive(Deserialize)]
         struct Reported {
             taskmanagers: Vec<TaskManager>,
@@ -263,12 +264,15 @@ impl Change<'_> {
             slots_number: u32,
             free_slots: u32,
         }
-        let Ok(Reply::Answer(reply)) = self.flink.get::<Reported>("taskmanagers").await else {
-            return Vec::new();
+        let reply = match self.flink.get::<Reported>("taskmanagers").await {
+            Ok(Reply::Answer(reply)) => reply,
+            Err(error) if error.is_denied() => return Err(error),
+            Ok(_) | Err(_) => return Ok(Vec::new()),
         };
         let free = reply.taskmanagers.into_iter();
-        free.filter(|of| of.free_slots == of.slots_number)
+        let free = free.filter(|of| of.free_slots == of.slots_number);
+        Ok(free
             .filter_map(|of| Some(of.id.rsplit_once(':')?.0.to_owned()))
-            .collect()
+            .collect())
     }
 }

@@ -84,7 +84,7 @@ pub async fn run(connection: &ConnectionArgs, args: &StatusArgs) -> Result<()> {
                 }
             }
             // A watch goes on where it is reached again; it ends with the cluster.
-            Err(error) if args.watch && seen && error.kind == Kind::Unreachable => ui::warn(&error.message),
+            Err(error) if args.watch && seen && error.is_transient() => ui::warn(&error.message),
             Err(error) => return Err(ended(error, seen)),
         }
         if !args.watch {

@@ -158,9 +158,8 @@ async fn look_up(
 /// What Flink says of a savepoint, as soon as it answers; `None`: it has not heard of it, or its JobManager has ended.
 async fn status_of(standing: &Standing, savepoint: &Savepoint) -> Result<Option<SavepointStatus>> {
     let ask = || deferred(standing.flink.savepoint(&savepoint.job_id, &savepoint.trigger_id));
-    let passes = |error: &Error| matches!(error.kind, Kind::Unreachable | Kind::TimedOut);
     let status = match ask().await {
-        Err(error) if !passes(&error) => return Err(error),
+        Err(error) if !error.is_transient() => return Err(error),
         Ok(Reply::Away) | Err(_) if standing.jobs_or_end().await?.is_none() => return Ok(None),
         Ok(Reply::Away) | Err(_) => ask().await?,
         status => status?,

@@ -111,8 +111,8 @@ pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
             "suspended"
         }
         Goal::Deleted => {
-            let gone = |seen: &Observed| seen.job.is_none() && seen.deployment.is_none();
-            wait::until_objects(&cluster, &name, limit, "deleted", gone).await?;
+            let mut first = Deleted::default();
+            wait::until_objects(&cluster, &name, limit, "deleted", |seen| first.is_gone(seen)).await?;
             "deleted"
         }
         Goal::Savepoint => {
@@ -132,6 +132,30 @@ pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
     };
     drop(step);
     ui::data(&format!("cluster/{name} {word}\n"))
+}
+
+/// The Job and the Deployment that there were at first, by their uids: others of the same names are another cluster's.
+#[derive(Default)]
+struct Deleted {
+    job: Option<String>,
+    deployment: Option<String>,
+}
+
+impl Deleted {
+    fn is_gone(&mut self, seen: &Observed) -> bool {
+        let job = seen.job.as_ref().and_then(|job| job.metadata.uid.as_ref());
+        let deployment = seen.deployment.as_ref().and_then(|it| it.metadata.uid.as_ref());
+        let is_gone = |first: &mut Option<String>, now: Option<&String>| match (&*first, now) {
+            (_, None) => true,
+            (Some(first), Some(now)) => first != now,
+            (None, Some(now)) => {
+                *first = Some(now.clone());
+                false
+            }
+        };
+        let (job, deployment) = (is_gone(&mut self.job, job), is_gone(&mut self.deployment, deployment));
+        job && deployment
+    }
 }
 
 /// One that was asked for and is not known to be written, else the next one.

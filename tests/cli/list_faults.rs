@@ -292,16 +292,42 @@ fn an_etcd_that_changes_its_leader() {
 }
 
 #[test]
-fn a_connection_cut_before_the_answer() {
-    snapshot!(with_jobs(cut(), &[]));
+fn a_connection_cut_before_every_answer() {
+    let sandbox = Sandbox::new();
+    sandbox.server.expect(jobs()).times(7).answer(cut());
+    sandbox
+        .server
+        .expect(deployments())
+        .answer(answer(&deployment_table(&[])));
+    snapshot!(sandbox.run(&["list"]));
+}
+
+/// Before the answer, and in the midst of a Table whose first rows were read.
+#[test]
+fn a_connection_that_is_cut_once_is_no_failure() {
+    let sandbox = Sandbox::new();
+    sandbox.server.expect(jobs()).answer(cut());
+    let table = answer(&job_table(&[job_row("default", "gone", "Running")]));
+    sandbox.server.expect(jobs()).answer(table.cut_at(700));
+    two(&sandbox);
+    let outcome = sandbox.run(&["list", "-oname"]);
+    assert_eq!(
+        (outcome.stdout.as_str(), outcome.code),
+        ("cart\nshop\n", Some(0)),
+        "{outcome}"
+    );
 }
 
 #[test]
-fn a_connection_cut_within_the_answer() {
-    snapshot!(with_jobs(
-        answer(&job_table(&[job_row("default", "shop", "Running")])).cut_at(300),
-        &[]
-    ));
+fn a_connection_cut_within_every_answer() {
+    let sandbox = Sandbox::new();
+    let table = answer(&job_table(&[job_row("default", "shop", "Running")]));
+    sandbox.server.expect(jobs()).often().answer(table.cut_at(300));
+    sandbox
+        .server
+        .expect(deployments())
+        .answer(answer(&deployment_table(&[])));
+    snapshot!(sandbox.run(&["list"]));
 }
 
 #[test]

@@ -59,6 +59,7 @@ mod server;
 mod session;
 mod suggest;
 mod transaction;
+mod watching;
 mod wild_files;
 
 /// A file that is not a module is not compiled, and its tests pass unseen.

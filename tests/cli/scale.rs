@@ -449,3 +449,26 @@ fn a_cluster_that_does_not_run_is_not_scaled() {
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(outcome.stderr.contains("savepoint-resume demo -p 3"), "{outcome}");
 }
+
+/// Asked again it would be refused again: the wait ends, and says so.
+#[test]
+fn credentials_that_have_expired_end_a_scale() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, ADAPTIVE);
+    server
+        .expect(patch(DEPLOYMENT).body(tree!({"spec": {"replicas": 3}})))
+        .answer(json(&tree!({})));
+    server
+        .expect(put(HISTORY))
+        .often()
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    server
+        .expect(get(&format!("{FLINK}/overview")))
+        .often()
+        .answer(status(401, "Unauthorized", "Unauthorized"));
+    let outcome = sandbox.run(&["scale", "demo", "-p", "3", "--yes", "--timeout", "20s"]);
+    assert_eq!(outcome.code, Some(4), "{outcome}");
+    let asked = outcome.requests.iter().filter(|request| request.ends_with("/overview"));
+    assert!(asked.count() <= 3, "{outcome}");
+}

@@ -249,7 +249,7 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
         comes_up(server, &left);
         let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
         assert_eq!(outcome.code, Some(6), "{step}: {outcome}");
-        let waits = format!("GET {PODS}?labelSelector=app=demo,component=task-manager&resourceVersion=9&watch");
+        let waits = format!("GET {PODS}?labelSelector=app=demo,component=task-manager&resourceVersion=9");
         let (deployment, job) = (format!("PATCH {DEPLOYMENT}?"), format!("PATCH {JOB}?"));
         let places = [&deployment, &waits, &job].map(|start| position(&outcome, start));
         assert!(places.is_sorted(), "{step}: {:#?}", outcome.requests);

@@ -5,6 +5,7 @@
 //! or after it. Then the command is repeated without a fault. It must hold that
 //!
 //! - the faulty run ends by itself, and succeeds or tells one error with an exit code of its own;
+//! - a connection that is cut once ends nothing that may be repeated;
 //! - the repetition converges;
 //! - every savepoint that was written is in the history;
 //! - no job starts with less than its predecessor did, and no second JobManager beside the first;
@@ -333,6 +334,9 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
     let world = world.lock().unwrap();
     let judge = || {
         told(command.arguments[0], &first, *fault)?;
+        if is_cut(*fault) && is_repeated(first.requests.get(at - 1)) && first.code != Some(0) {
+            return Err("it ends where a connection is cut once".to_owned());
+        }
         if !command.converged(&again, &world) {
             return Err("the repetition does not converge".to_owned());
         }
@@ -362,6 +366,18 @@ fn keeps_savepoints(world: &World) -> Result<(), String> {
         Some(lost) => Err(format!("the savepoint {} is lost", lost.path)),
         None => Ok(()),
     }
+}
+
+/// Whether a connection is cut once, and nothing else is wrong.
+fn is_cut(fault: Fault) -> bool {
+    matches!(fault, Fault::CutBefore | Fault::CutAfter | Fault::Truncate)
+}
+
+/// Whether a request is sent again when its connection was cut. What Flink is asked to begin is not, unless it has an ID of
+/// the client's own.
+fn is_repeated(request: Option<&String>) -> bool {
+    let begins = |request: &String| request.contains("/savepoint-disposal") || request.contains("/checkpoints");
+    request.is_some_and(|request| !(request.starts_with("POST ") && begins(request) || request.starts_with("DELETE ")))
 }
 
 /// What there is to see of a case that failed: the run that the fault met, and its repetition.

@@ -14,8 +14,9 @@ use crate::world::World;
 
 /// The longest run, on a machine that has other things to do.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Where the server does not come back, some commands wait for it on purpose. The test presses Ctrl-C then.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Where the server does not come back, some commands wait for it on purpose. The test presses Ctrl-C then, but not before
+/// the time is over in which each request is repeated.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What `edit` does to a spec.
 const EDITOR: &str = "sed -i 's/flink:2.3.0$/flink:2.3.0-java17/'";

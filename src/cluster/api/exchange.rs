@@ -1,5 +1,6 @@
 //! One request to the API server and its answer: tried again where the server is too busy, limited in time and size.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,12 +10,10 @@ use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 
 use super::{Cluster, MAX_ANSWER};
-use crate::cluster::fault;
 use crate::cluster::resource::Target;
+use crate::cluster::{fault, retry};
 use crate::error::{Error, Kind, Result};
 
-/// Attempts at a request that the server is too busy for.
-const ATTEMPTS: u32 = 5;
 /// Longest wait that a server's Retry-After can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
@@ -36,10 +35,33 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<Duration>,
     pub(super) body: Bytes,
     pub(super) warnings: Vec<String>,
+    /// Whether the answer to an earlier attempt got lost: what this one finds done may be its own work.
+    pub(super) was_cut: bool,
+}
+
+impl Sent<'_> {
+    /// Whether it may be sent again when it is not known whether it was carried out: it reads or changes nothing, or what
+    /// it makes is the same twice, or it is bound to one object by its uid. A POST or a PUT is not: its second answer
+    /// would be a conflict with the first.
+    fn may_be_repeated(&self, target: &Target) -> bool {
+        match self.method {
+            Method::GET | Method::PATCH => true,
+            _ if self.query.contains("dryRun=All") || target.resource.kind.ends_with("AccessReview") => true,
+            Method::DELETE => is_bound(self.body),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the body of a DELETE names the uid of what it deletes.
+fn is_bound(body: &[u8]) -> bool {
+    let options: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    options["preconditions"]["uid"].is_string()
 }
 
 impl Cluster {
-    /// One request, tried again when the server says that it is too busy: everything sent here may be repeated.
+    /// One request, tried again when the server says that it is too busy, and when the connection is cut and it may be
+    /// repeated.
     pub(super) async fn call(
         &self,
         target: &Target,
@@ -51,7 +73,7 @@ impl Cluster {
         self.call_into(target, method, query, headers, body, None).await
     }
 
-    /// The same; the body of a success goes to `sink` if there is one.
+    /// The same; the body of a success goes to `sink` if there is one. One that was given a part of a body gets no other.
     pub(super) async fn call_into(
         &self,
         target: &Target,
@@ -61,11 +83,19 @@ impl Cluster {
         body: Vec<u8>,
         mut sink: Option<Sink<'_>>,
     ) -> Result<Answer> {
-        let mut wait = Duration::from_millis(200);
-        let mut attempt = 1;
+        let (mut busy, mut cut) = (retry::busy(), retry::cut());
+        let mut was_cut = false;
         loop {
-            let sink: Option<Sink<'_>> = match &mut sink {
-                Some(sink) => Some(&mut **sink),
+            let mut fed = false;
+            let mut feed;
+            let piece: Option<Sink<'_>> = match &mut sink {
+                Some(sink) => {
+                    feed = |bytes: &[u8]| {
+                        fed = true;
+                        sink(bytes);
+                    };
+                    Some(&mut feed)
+                }
                 None => None,
             };
             let sent = Sent {
@@ -75,20 +105,38 @@ impl Cluster {
                 body: &body,
                 limit: MAX_ANSWER,
             };
-            let answer = self.call_once(target, sent, sink).await?;
-            let busy = match answer.status {
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => true,
-                StatusCode::INTERNAL_SERVER_ERROR => fault::of_etcd(&String::from_utf8_lossy(&answer.body)),
-                _ => false,
+            let may_be_repeated = sent.may_be_repeated(target);
+            let pause = match self.call_once(target, sent, piece).await {
+                Ok(answer) if is_busy(&answer) => {
+                    let Some(pause) = busy.next() else { return Ok(answer) };
+                    tracing::debug!(status = %answer.status, "the API server is busy");
+                    answer.retry_after.unwrap_or(pause).min(MAX_RETRY_AFTER)
+                }
+                Ok(answer) => return Ok(Answer { was_cut, ..answer }),
+                Err(error) if may_be_repeated && !fed && self.was_cut(&error) => {
+                    let Some(pause) = cut.next() else {
+                        self.lost();
+                        return Err(error);
+                    };
+                    tracing::debug!(%error, "the connection was cut");
+                    was_cut = true;
+                    pause
+                }
+                Err(error) => return Err(error),
             };
-            if !busy || attempt == ATTEMPTS {
-                return Ok(answer);
-            }
-            tracing::debug!(status = %answer.status, attempt, "the API server is busy");
-            tokio::time::sleep(answer.retry_after.unwrap_or(wait).min(MAX_RETRY_AFTER)).await;
-            wait *= 2;
-            attempt += 1;
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Whether a request failed only because its connection was cut, or because a server cannot be reached that could be
+    /// just before: it may be there again at once. A server that never answered is waited for by nobody.
+    pub(in crate::cluster) fn was_cut(&self, error: &Error) -> bool {
+        error.kind == Kind::Unreachable && (error.unanswered || self.reached.load(Ordering::Relaxed))
+    }
+
+    /// The server did not come back: it counts as reached when it answers again, and further requests fail at once.
+    pub(in crate::cluster) fn lost(&self) {
+        self.reached.store(false, Ordering::Relaxed);
     }
 
     pub(super) async fn call_once(&self, target: &Target, sent: Sent<'_>, sink: Option<Sink<'_>>) -> Result<Answer> {
@@ -113,6 +161,7 @@ impl Cluster {
                 .send(request)
                 .await
                 .map_err(|error| self.kube_error(target, &error))?;
+            self.reached.store(true, Ordering::Relaxed);
             self.collect(target, response, sent.limit, sink).await
         };
         match self.timeout {
@@ -131,10 +180,14 @@ impl Cluster {
             ));
         }
         let cause = fault::chain(error).last().map_or_else(String::new, ToString::to_string);
-        Error::new(
+        let error = Error::new(
             Kind::Unreachable,
             format!("{} broke off its answer to {} {target}: {cause}", self.at, target.verb),
-        )
+        );
+        Error {
+            unanswered: true,
+            ..error
+        }
         .hint("try again in a while: every command can be repeated")
     }
 
@@ -174,7 +227,20 @@ impl Cluster {
                 .map(Duration::from_secs),
             body: bytes.into(),
             warnings,
+            was_cut: false,
         })
+    }
+}
+
+/// Whether the server says that it cannot answer just now.
+fn is_busy(answer: &Answer) -> bool {
+    match answer.status {
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => true,
+        StatusCode::INTERNAL_SERVER_ERROR => fault::of_etcd(&String::from_utf8_lossy(&answer.body)),
+        _ => false,
     }
 }
 

@@ -3,25 +3,32 @@
 //! Paths are made from [`Target`], so that an error can say what was being done to which object.
 
 mod exchange;
+mod once;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::fault::{self, Whereabouts};
+use super::clock;
+use super::fault::{self, Status, Whereabouts};
 use super::fence::Fence;
 use super::flink::access::{Access, Ways};
-use super::resource::{METADATA, METADATA_OF_ONE, Target};
+use super::resource::{FLINK_DEPLOYMENTS, METADATA, METADATA_OF_ONE, Target};
 use crate::core::names::FIELD_MANAGER;
 use crate::error::{Error, Result};
 use exchange::{Answer, Sent, Sink, unsendable};
 
+/// Seconds that two clocks may differ: see [`clock`].
+const CLOCKS: i64 = 5;
 /// Longest answer that is read. Objects in etcd have at most 1.5 MiB; a page of 500 of them is far below this.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
 
@@ -34,6 +41,8 @@ pub struct Cluster {
     timeout: Option<Duration>,
     ways: Ways,
     fence: Fence,
+    /// Whether any request of this process got an answer.
+    reached: Arc<AtomicBool>,
 }
 
 /// Answer to a server-side apply.
@@ -76,6 +85,7 @@ impl Cluster {
             timeout,
             ways: Ways::default(),
             fence: Fence::default(),
+            reached: Arc::default(),
         }
     }
 
@@ -129,18 +139,41 @@ impl Cluster {
         }
     }
 
-    /// Reads one object; `None` when it does not exist.
+    /// Reads one object; `None` when the API server says that it does not exist.
     pub async fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<Option<T>> {
         self.get_with(target, "").await
     }
 
-    /// Reads one object or a list with a query string such as `labelSelector=…` (already encoded).
+    /// Reads one object or a list with a query string such as `labelSelector=…` (already encoded). A list is never
+    /// `None`.
     pub async fn get_with<T: DeserializeOwned>(&self, target: &Target, query: &str) -> Result<Option<T>> {
         let answer = self.call(target, Method::GET, query, &[], Vec::new()).await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        if does_not_exist(target, &answer) {
             return Ok(None);
         }
         self.parse(target, &self.succeeded(target, answer)?.body).map(Some)
+    }
+
+    /// Reads a page of a list; `None`: the server does not know any more what it continues (410 Gone).
+    pub async fn page<T: DeserializeOwned>(&self, target: &Target, query: &str) -> Result<Option<T>> {
+        let answer = self.call(target, Method::GET, query, &[], Vec::new()).await?;
+        if answer.status == StatusCode::GONE {
+            return Ok(None);
+        }
+        self.parse(target, &self.succeeded(target, answer)?.body).map(Some)
+    }
+
+    /// The error for a list that cannot be read to its end.
+    #[must_use]
+    pub fn forgotten(&self, target: &Target) -> Error {
+        Error::failure(format!("{} forgot the list of {target} while it was read", self.at))
+            .hint("try again in a while: every command can be repeated")
+    }
+
+    /// Reads a list with a query string (already encoded).
+    pub async fn list<T: DeserializeOwned>(&self, target: &Target, query: &str) -> Result<T> {
+        let answer = self.call(target, Method::GET, query, &[], Vec::new()).await?;
+        self.parse(target, &self.succeeded(target, answer)?.body)
     }
 
     /// Reads with an `Accept` header of the caller's choice, such as the one for Tables, and gives the answer to `sink`
@@ -162,28 +195,28 @@ impl Cluster {
         let query = format!("fieldManager={FIELD_MANAGER}&force=true{}", dry(mode));
         let body = serialize(object)?;
         let headers = [(CONTENT_TYPE.as_str(), "application/apply-patch+yaml")];
+        let begun = clock::now();
         let answer = self.call(target, Method::PATCH, &query, &headers, body).await?;
         let created = answer.status == StatusCode::CREATED;
         let answer = self.succeeded(target, answer)?;
+        let object = self.parse(target, &answer.body)?;
         Ok(Applied {
-            created,
-            object: self.parse(target, &answer.body)?,
+            // The answer got lost that said so.
+            created: created || answer.was_cut && is_made_since(begun, &object),
+            object,
             warnings: answer.warnings,
         })
     }
 
-    /// Creates an object in a collection; its existence is an error.
+    /// Creates an object in a collection; its existence is an error, unless this request made it and its answer got lost.
     pub async fn create(&self, target: &Target, object: &Value, mode: Mode) -> Result<Applied> {
         let query = format!("fieldManager={FIELD_MANAGER}{}", dry(mode));
         let headers = [(CONTENT_TYPE.as_str(), "application/json")];
-        let answer = self
-            .call(target, Method::POST, &query, &headers, serialize(object)?)
-            .await?;
-        let answer = self.succeeded(target, answer)?;
+        let (answer, object) = self.write_once(target, Method::POST, &query, &headers, object).await?;
         Ok(Applied {
             created: true,
-            object: self.parse(target, &answer.body)?,
-            warnings: answer.warnings,
+            object,
+            warnings: answer.map(|answer| answer.warnings).unwrap_or_default(),
         })
     }
 
@@ -191,10 +224,8 @@ impl Cluster {
     pub async fn replace(&self, target: &Target, object: &Value) -> Result<Value> {
         let query = format!("fieldManager={FIELD_MANAGER}");
         let headers = [(CONTENT_TYPE.as_str(), "application/json")];
-        let answer = self
-            .call(target, Method::PUT, &query, &headers, serialize(object)?)
-            .await?;
-        self.parse(target, &self.succeeded(target, answer)?.body)
+        let written = self.write_once(target, Method::PUT, &query, &headers, object).await?;
+        Ok(written.1)
     }
 
     /// Merges `patch` into an object (JSON merge patch).
@@ -215,8 +246,8 @@ impl Cluster {
         };
         let query = format!("{query}&propagationPolicy={policy}{}", dry(mode));
         let answer = self.call(target, Method::DELETE, &query, &[], Vec::new()).await?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Ok(false);
+        if does_not_exist(target, &answer) {
+            return Ok(answer.was_cut);
         }
         self.succeeded(target, answer).map(|_| true)
     }
@@ -311,10 +342,9 @@ impl Cluster {
 
     /// The metadata alone of the objects of a list.
     pub async fn list_metadata(&self, target: &Target, query: &str) -> Result<Vec<Value>> {
-        let mut body = Vec::new();
-        let mut sink = |piece: &[u8]| body.extend_from_slice(piece);
-        self.stream(target, query, METADATA, &mut sink).await?;
-        let mut list: Value = self.parse(target, &body)?;
+        let headers = [(ACCEPT.as_str(), METADATA)];
+        let answer = self.call(target, Method::GET, query, &headers, Vec::new()).await?;
+        let mut list: Value = self.parse(target, &self.succeeded(target, answer)?.body)?;
         let items = list["items"].as_array_mut().into_iter().flatten();
         Ok(items.map(|item| item["metadata"].take()).collect())
     }
@@ -323,7 +353,7 @@ impl Cluster {
     pub async fn metadata(&self, target: &Target) -> Result<Option<Value>> {
         let headers = [(ACCEPT.as_str(), METADATA_OF_ONE)];
         let answer = self.call(target, Method::GET, "", &headers, Vec::new()).await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        if does_not_exist(target, &answer) {
             return Ok(None);
         }
         let mut object: Value = self.parse(target, &self.succeeded(target, answer)?.body)?;
@@ -351,6 +381,20 @@ impl Cluster {
             Err(self.status_error(target, answer.status, &answer.body))
         }
     }
+}
+
+/// Whether the API server says that the object does not exist. Kinds that it does not know it answers without a Status.
+fn does_not_exist(target: &Target, answer: &Answer) -> bool {
+    answer.status == StatusCode::NOT_FOUND
+        && target.name.is_some()
+        && (Status::is_not_found(&answer.body) || target.resource == FLINK_DEPLOYMENTS)
+}
+
+/// Whether an object was made since then, by the API server's clock.
+fn is_made_since(then: Timestamp, object: &Value) -> bool {
+    let made = object["metadata"]["creationTimestamp"].as_str();
+    let made = made.and_then(|made| made.parse::<Timestamp>().ok());
+    made.is_some_and(|made| made.as_second() + CLOCKS >= then.as_second())
 }
 
 fn dry(mode: Mode) -> &'static str {

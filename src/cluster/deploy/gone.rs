@@ -5,30 +5,22 @@ use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::WatchEvent;
 use serde::Deserialize;
 
 use super::lingering::{Lingering, has_ended};
 use crate::cluster::api::{Cluster, Mode, Propagation};
 use crate::cluster::resource::{PODS, Target};
+use crate::cluster::watch::{Event, Objects, Watch};
 use crate::error::{Error, Kind, Result};
 
-/// Time before a watch is opened again that could not be.
-const RETRY: Duration = Duration::from_millis(200);
 /// Seconds that a Pod has to end which nobody needs any more.
 const GRACE: i64 = 3;
 
 /// A list of Pods, as far as it is needed.
 #[derive(Deserialize)]
 pub(super) struct PodList {
-    metadata: ListMeta,
+    #[serde(default)]
     pub(super) items: Vec<Pod>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListMeta {
-    resource_version: String,
 }
 
 /// When a Pod counts as gone.
@@ -87,49 +79,18 @@ async fn wait(
         let name = pod.metadata.name.clone().filter(|_| lingers)?;
         known.insert(name.clone()).then_some(name)
     };
-    let selector = format!("labelSelector={}", selector.replace('=', "%3D").replace(',', "%2C"));
-    let list = Target::collection("list", PODS, Some(cluster.namespace()));
-    let watch = Target::collection("watch", PODS, Some(cluster.namespace()));
     let running = |pod: &Pod| gone == Gone::Deleted || !has_ended(pod);
     let mut lingering = Lingering::default();
     let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
+    let mut left: Vec<String> = Vec::new();
     loop {
-        let Some(pods) = cluster.get_with::<PodList>(&list, &selector).await? else {
-            return Ok(());
-        };
-        if gone == Gone::Deleted {
-            pods.items.iter().for_each(|pod| lingering.see(pod));
-            lingering.settle(cluster, &pods.items).await;
-        }
-        let there = || {
-            let meant = pods.items.iter().filter(|pod| running(pod) && meant(pod));
-            meant.filter(|pod| lingering.matters(pod))
-        };
-        for name in there().filter_map(&mut may_linger) {
-            hurry(cluster, &name).await;
-        }
-        let names = there().filter_map(|pod| pod.metadata.name.clone());
-        let mut left: Vec<String> = names.collect();
-        if left.is_empty() {
-            return Ok(());
-        }
-        let query = format!("{selector}&resourceVersion={}", pods.metadata.resource_version);
-        let events = match cluster.watch::<Pod>(&watch, &query, None).await {
-            // Listed again, which tells whether it passes.
-            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Failure) => {
-                tracing::debug!(%error, "watch of Pods");
-                tokio::time::sleep(RETRY).await;
-                if deadline.is_some_and(|at| tokio::time::Instant::now() >= at) {
-                    return Err(still_there(&left, timeout));
-                }
-                continue;
-            }
-            events => events?,
-        };
+        let pods = Objects::<Pod>::with_labels(cluster, PODS, selector).in_one_piece();
+        let events = Watch::new(cluster, pods).stream();
         pin_mut!(events);
+        let mut listed = false;
         loop {
-            // At the deadline, and before it where something has ended that nobody deletes.
-            let until = deadline.into_iter().chain(lingering.due()).min();
+            // At the deadline, and before it where something has ended that nobody deletes, as far as it is known.
+            let until = deadline.into_iter().chain(lingering.due().filter(|_| listed)).min();
             let next = match until {
                 None => events.next().await,
                 Some(at) => match tokio::time::timeout_at(at, events.next()).await {
@@ -138,28 +99,40 @@ async fn wait(
                     Err(_) => break,
                 },
             };
-            let pod = match next {
-                Some(Ok(WatchEvent::Deleted(pod))) => pod,
-                Some(Ok(WatchEvent::Modified(pod))) if !running(&pod) => pod,
-                // Its controller made one more before it heard that it shall not, or ends one now.
-                Some(Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)))
-                    if hurried != Hurry::Nobody && meant(&pod) && running(&pod) =>
-                {
-                    if let Some(name) = may_linger(&pod) {
+            match next {
+                Some(Ok(Event::Listed(pods))) => {
+                    listed = true;
+                    if gone == Gone::Deleted {
+                        pods.iter().for_each(|pod| lingering.see(pod));
+                        lingering.settle(cluster, &pods).await;
+                    }
+                    let there = || {
+                        let meant = pods.iter().filter(|pod| running(pod) && meant(pod));
+                        meant.filter(|pod| lingering.matters(pod))
+                    };
+                    for name in there().filter_map(&mut may_linger) {
                         hurry(cluster, &name).await;
                     }
-                    left.extend(pod.metadata.name.filter(|name| !left.contains(name)));
+                    left = there().filter_map(|pod| pod.metadata.name.clone()).collect();
+                }
+                Some(Ok(Event::Applied(pod))) if running(&pod) => {
+                    // Its controller made one more before it heard that it shall not, or ends one now.
+                    if hurried != Hurry::Nobody && meant(&pod) {
+                        if let Some(name) = may_linger(&pod) {
+                            hurry(cluster, &name).await;
+                        }
+                        left.extend(pod.metadata.name.filter(|name| !left.contains(name)));
+                    } else {
+                        lingering.see(&pod);
+                    }
                     continue;
                 }
-                Some(Ok(WatchEvent::Modified(pod))) => {
-                    lingering.see(&pod);
-                    continue;
+                Some(Ok(Event::Applied(pod) | Event::Deleted(pod))) => {
+                    left.retain(|name| Some(name) != pod.metadata.name.as_ref());
                 }
-                Some(Ok(_)) => continue,
-                // Listed again: the watch was cut, or its version is gone.
-                Some(Err(_)) | None => break,
-            };
-            left.retain(|name| Some(name) != pod.metadata.name.as_ref());
+                Some(Err(error)) => return Err(error),
+                None => break,
+            }
             if left.is_empty() {
                 return Ok(());
             }
@@ -169,13 +142,19 @@ async fn wait(
 
 fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
     let seconds = timeout.unwrap_or_default().as_secs();
+    let Some(first) = left.first() else {
+        return Error::new(
+            Kind::TimedOut,
+            format!("the API server did not list Pods within {seconds} s"),
+        )
+        .hint("repeat the command to go on");
+    };
     Error::new(
         Kind::TimedOut,
         format!("after {seconds} s there is still {}", left.join(", ")),
     )
     .hint(format!(
-        "`kubectl describe pod {}` tells why; repeat the command to go on",
-        left[0]
+        "`kubectl describe pod {first}` tells why; repeat the command to go on"
     ))
 }
 

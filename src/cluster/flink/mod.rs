@@ -6,14 +6,13 @@ mod local_proxy;
 mod proxy;
 pub mod ui;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::api::Cluster;
+use super::retry;
 use crate::core::diagnosis::{FlinkView, JobsOverview, Overview};
 use crate::core::effective::Pair;
 use crate::core::flink::FlinkVersion;
@@ -33,9 +32,8 @@ pub use crate::core::flink_rest::operation::{OperationStatus, SavepointStatus};
 const REST_PORT: u16 = 8081;
 /// Longest answer of Flink that is read. The details of a job with thousands of tasks have a few megabytes.
 const MAX_ANSWER: usize = 32 << 20;
-/// Times that an answer which nobody gives again is asked for, and the pause between them.
-const TRIES: u32 = 3;
-const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+/// Times that an answer which nobody gives again is asked for.
+const TRIES: usize = 3;
 
 /// The REST interface of one cluster's JobManager.
 #[derive(Clone)]
@@ -218,18 +216,10 @@ impl Flink {
     /// did not arrive as it was sent is asked for again at once.
     pub async fn savepoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<SavepointStatus>> {
         let path = of_job(job_id, &format!("/savepoints/{}", FlinkId::new(trigger_id)?))?;
-        let mut asked = 1;
-        loop {
-            let reply: Result<Reply<OperationReply>> = self.get(&path).await;
-            match reply {
-                Err(error) if asked < TRIES && matches!(error.kind, Kind::Unreachable | Kind::Failure) => {
-                    tracing::debug!(%error, "the savepoint is asked for again");
-                    tokio::time::sleep(BETWEEN_TRIES).await;
-                    asked += 1;
-                }
-                reply => return Ok(reply?.map(OperationReply::savepoint)),
-            }
-        }
+        let ask = || self.get::<OperationReply>(&path);
+        let is_lost = |error: &Error| matches!(error.kind, Kind::Unreachable | Kind::Failure);
+        let reply = retry::repeat(retry::again(TRIES), ask, is_lost).await?;
+        Ok(reply.map(OperationReply::savepoint))
     }
 
     /// `GET /jobs/:id/checkpoints/details/:checkpoint`.
@@ -337,7 +327,15 @@ impl Flink {
             query,
             body,
         };
-        let (status, answer) = match Box::pin(access::exchange(&self.cluster, &self.name, &question)).await? {
+        // A POST is repeated by those who know what it began.
+        let may_be_repeated = question.method != Method::POST;
+        let exchange = || Box::pin(access::exchange(&self.cluster, &self.name, &question));
+        let was_cut = |error: &Error| may_be_repeated && self.cluster.was_cut(error);
+        let outcome = retry::repeat(retry::cut(), exchange, was_cut).await;
+        if outcome.as_ref().is_err_and(was_cut) {
+            self.cluster.lost();
+        }
+        let (status, answer) = match outcome? {
             Exchange::Answer(status, answer) => (status, answer),
             Exchange::Away | Exchange::Blocked(_) => return Ok(Reply::Away),
         };

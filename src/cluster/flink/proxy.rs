@@ -60,10 +60,9 @@ fn fault(status: StatusCode, answer: &Bytes) -> Option<Exchange> {
     match status {
         // Somebody deleted it, and the JobManager may be up all the same.
         StatusCode::NOT_FOUND if told.message.starts_with("services ") => Some(Exchange::Blocked(told.message)),
-        StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::NOT_FOUND
-        | StatusCode::BAD_GATEWAY
-        | StatusCode::GATEWAY_TIMEOUT => Some(Exchange::Away),
+        // Of another kind of object, such as the namespace. Without a Status it is of something before the API server.
+        StatusCode::NOT_FOUND if told.reason == "NotFound" => Some(Exchange::Away),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Some(Exchange::Away),
         StatusCode::INTERNAL_SERVER_ERROR if has(&["error trying to reach service"]) => Some(Exchange::Away),
         _ => None,
     }
@@ -94,7 +93,13 @@ mod tests {
                 r#"{"kind": "Status", "message": "services \"demo-master\" not found", "reason": "NotFound"}"#,
                 "blocked",
             ),
-            (404, "not found", "away"),
+            (
+                404,
+                r#"{"kind": "Status", "message": "namespaces \"a\" not found", "reason": "NotFound"}"#,
+                "away",
+            ),
+            (404, "not found", "error"),
+            (404, "<html><body>default backend - 404</body></html>", "error"),
             (
                 503,
                 "error trying to reach service: dial tcp 10.1.2.3:8081: i/o timeout",

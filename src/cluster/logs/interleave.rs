@@ -29,8 +29,8 @@ pub struct Interleaved {
     /// Containers that come later; none: there will be none.
     fresh: Option<mpsc::UnboundedReceiver<Source>>,
     watched: Option<JoinHandle<Result<()>>>,
-    /// The readers end with this.
-    _tasks: JoinSet<()>,
+    /// The readers, where no watch has them. They end with this.
+    tasks: JoinSet<Result<()>>,
 }
 
 struct Head {
@@ -45,14 +45,14 @@ struct Head {
 
 impl Interleaved {
     /// Logs as they are: each line waits until no earlier one can come.
-    pub(super) fn once(sources: Vec<Source>, tasks: JoinSet<()>) -> Self {
+    pub(super) fn once(sources: Vec<Source>, tasks: JoinSet<Result<()>>) -> Self {
         let mut lines = Self {
             heads: Vec::new(),
             count: 0,
             begun: Instant::now(),
             fresh: None,
             watched: None,
-            _tasks: tasks,
+            tasks,
         };
         for source in sources {
             lines.add(source);
@@ -89,7 +89,7 @@ impl Interleaved {
     /// will be no more.
     ///
     /// # Errors
-    /// When Pods cannot be watched. What was told before stands.
+    /// When Pods cannot be watched, or the API server does not accept the credentials any more. What was told before stands.
     pub async fn next(&mut self, tell: &mut dyn FnMut(Told<'_>)) -> Result<bool> {
         let mut told = 0;
         loop {
@@ -113,7 +113,12 @@ impl Interleaved {
                     continue;
                 }
                 _ if told > 0 => return Ok(true),
-                None if self.heads.is_empty() && !following => return Ok(false),
+                None if self.heads.is_empty() && !following => {
+                    while let Some(read) = self.tasks.join_next().await {
+                        read.unwrap_or(Ok(()))?;
+                    }
+                    return Ok(false);
+                }
                 _ => {}
             }
             let change = poll_fn(|context| self.poll_change(context));

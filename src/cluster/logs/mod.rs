@@ -12,9 +12,6 @@ use std::collections::BTreeSet;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::SignedDuration;
-use kube::Api;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -24,6 +21,7 @@ pub use interleave::Interleaved;
 use self::batch::Batch;
 use super::api::Cluster;
 use super::resource::{JOBS, PODS, Target, encode};
+use super::watch::{Event, Objects, Watch};
 use crate::core::diagnosis::Role;
 use crate::core::logs::{Line, label};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
@@ -145,7 +143,7 @@ struct Readers {
     cluster: Cluster,
     wanted: Wanted,
     known: BTreeSet<(String, String)>,
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Result<()>>,
     fresh: Vec<Source>,
 }
 
@@ -238,21 +236,27 @@ async fn watch(
     mut readers: Readers,
     send: mpsc::UnboundedSender<Source>,
 ) -> Result<()> {
-    let api: Api<Pod> = Api::namespaced(cluster.client(), cluster.namespace());
-    let mut events = watcher(api, watcher::Config::default().labels(&selector))
-        .default_backoff()
-        .boxed();
+    let pods = Objects::<Pod>::with_labels(&cluster, PODS, &selector);
+    let mut events = Watch::new(&cluster, pods).stream().boxed_local();
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(Ok(Event::Apply(pod) | Event::InitApply(pod))) => readers.add(&pod, false),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => fatal(&cluster, &error)?,
+                Some(Ok(Event::Listed(pods))) => pods.iter().for_each(|pod| readers.add(pod, false)),
+                Some(Ok(Event::Applied(pod))) => readers.add(&pod, false),
+                Some(Ok(Event::Deleted(_))) => {}
+                Some(Err(error)) => return Err(error),
                 None => return Ok(()),
             },
-            Some(_) = readers.tasks.join_next(), if !readers.tasks.is_empty() => {
-                if readers.tasks.is_empty() && job_is_over(&cluster, &name).await.unwrap_or(false) {
-                    return Ok(());
+            Some(read) = readers.tasks.join_next(), if !readers.tasks.is_empty() => {
+                // A reader that the API server refuses for who asks: it would refuse all others.
+                read.unwrap_or(Ok(()))?;
+                if readers.tasks.is_empty() {
+                    match job_is_over(&cluster, &name).await {
+                        Ok(true) => return Ok(()),
+                        Ok(false) => {}
+                        Err(error) if error.is_denied() => return Err(error),
+                        Err(error) => tracing::debug!(%error, "the Job is not read"),
+                    }
                 }
             }
         }
@@ -262,20 +266,4 @@ async fn watch(
             }
         }
     }
-}
-
-/// The error to end with; what passes, the watcher tries again.
-fn fatal(cluster: &Cluster, error: &watcher::Error) -> Result<()> {
-    tracing::debug!(%error, "watch of Pods");
-    let target = Target::collection("watch", PODS, Some(cluster.namespace()));
-    let error = match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => cluster.kube_error(&target, error),
-        _ => return Ok(()),
-    };
-    if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) {
-        return Err(error);
-    }
-    Ok(())
 }

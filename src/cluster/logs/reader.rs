@@ -9,12 +9,13 @@ use tokio::sync::mpsc::Sender;
 
 use super::super::api::Cluster;
 use super::super::resource::{PODS, Target, encode};
+use super::super::retry::Pauses;
 use super::Wanted;
 use super::batch::Batch;
 use super::lines::Lines;
 use crate::cluster::clock;
 use crate::core::logs::Place;
-use crate::error::Kind;
+use crate::error::{Error, Kind, Result};
 use crate::ui;
 
 /// First and longest wait before another attempt.
@@ -48,6 +49,8 @@ pub(super) struct Reader {
     place: Place,
     /// The container's restarts when its log was opened.
     restarts: Option<i32>,
+    /// The API server does not accept the credentials any more.
+    denied: Option<Error>,
 }
 
 impl Reader {
@@ -69,25 +72,36 @@ impl Reader {
             first,
             place: Place::default(),
             restarts,
+            denied: None,
         }
     }
 
-    pub(super) async fn run(mut self, send: Sender<Batch>) {
+    /// Reads to the end.
+    ///
+    /// # Errors
+    /// When the API server does not accept the credentials any more: no other attempt would be of use.
+    pub(super) async fn run(mut self, send: Sender<Batch>) -> Result<()> {
         if self.wanted.follow {
             self.follow(&send).await;
-            return;
+        } else {
+            self.read_once(&send).await;
         }
+        self.denied.map_or(Ok(()), Err)
+    }
+
+    async fn read_once(&mut self, send: &Sender<Batch>) {
+        let mut pauses = Pauses::new(WAITS.0, WAITS.0);
         for _ in 0..ATTEMPTS {
-            if self.read(self.previous, false, &send).await != End::Broken {
+            if self.read(self.previous, false, send).await != End::Broken {
                 return;
             }
-            tokio::time::sleep(WAITS.0).await;
+            pauses.pause().await;
         }
         ui::warn(&format!("the log of Pod {} broke off and is not whole", self.pod));
     }
 
     async fn follow(&mut self, send: &Sender<Batch>) {
-        let mut wait = WAITS.0;
+        let mut pauses = Pauses::new(WAITS.0, WAITS.1);
         loop {
             let before = self.place.last();
             let end = self.read(false, true, send).await;
@@ -95,7 +109,7 @@ impl Reader {
                 return;
             }
             if self.place.last() != before {
-                wait = WAITS.0;
+                pauses.reset();
             }
             match self.status().await {
                 Ok(None) => return,
@@ -117,13 +131,12 @@ impl Reader {
                 }
                 Err(()) => {}
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(WAITS.1);
+            pauses.pause().await;
         }
     }
 
     /// The container's status, and whether it will not run again; `None`: the Pod is gone.
-    async fn status(&self) -> Result<Option<(bool, Option<ContainerStatus>)>, ()> {
+    async fn status(&mut self) -> Result<Option<(bool, Option<ContainerStatus>)>, ()> {
         let target = Target::object("get", PODS, self.cluster.namespace(), &self.pod);
         match self.cluster.get::<Pod>(&target).await {
             Ok(None) => Ok(None),
@@ -137,6 +150,10 @@ impl Reader {
             }
             // Where Pods may not be read one by one, the log itself tells when it is gone.
             Err(error) if error.kind == Kind::Forbidden => Ok(Some((false, None))),
+            Err(error) if error.is_denied() => {
+                self.denied = Some(error);
+                Ok(None)
+            }
             Err(_) => Err(()),
         }
     }
@@ -199,9 +216,13 @@ impl Reader {
         }
     }
 
-    fn refused(&self, target: &Target, status: Box<kube::core::Status>) -> End {
+    fn refused(&mut self, target: &Target, status: Box<kube::core::Status>) -> End {
         match status.code {
-            404 => End::Gone,
+            404 if status.reason == "NotFound" => End::Gone,
+            401 => {
+                self.denied = Some(self.cluster.kube_error(target, &kube::Error::Api(status)));
+                End::Gone
+            }
             // The kubelet's "container … is waiting to start", or no previous run.
             400 => End::NotStarted,
             403 => {

@@ -57,9 +57,7 @@ pub async fn cancel_after_checkpoint(
                 }
             }
             Ok(Reply::Refused(_, said)) => tracing::debug!(said, "the jobs are not told"),
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
-                return Err(error);
-            }
+            Err(error) if !error.is_transient() => return Err(error),
             Err(error) if begun.elapsed() > AWAY => return Err(error),
             Err(error) => tracing::debug!(%error, "the job's state got no answer"),
         }

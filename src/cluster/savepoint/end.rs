@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
-use kube::api::WatchEvent;
-use serde_json::{Value, json};
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{AWAY, MAX_POLL, MIN_POLL};
@@ -12,6 +12,8 @@ use crate::cluster::api::Cluster;
 use crate::cluster::deploy::{Gone, end_of_job, pods_gone};
 use crate::cluster::flink::{Flink, Reply};
 use crate::cluster::resource::{JOBS, Target};
+use crate::cluster::retry::Pauses;
+use crate::cluster::watch::{Event, Objects, Watch};
 use crate::core::diagnosis::{JobState, JobsOverview};
 use crate::core::manifests::JOB_ENDED;
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
@@ -62,7 +64,7 @@ pub async fn cancel(flink: &Flink, job_id: &str) -> Result<Ended> {
         Reply::Away => return Err(flink.away()),
     }
     let mut last_answer = Instant::now();
-    let mut wait = MIN_POLL;
+    let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     loop {
         match flink.jobs().await {
             Ok(Reply::Answer(jobs)) => match jobs.jobs.iter().find(|job| job.jid == job_id) {
@@ -71,14 +73,10 @@ pub async fn cancel(flink: &Flink, job_id: &str) -> Result<Ended> {
                 None => return Ok(Ended::Unseen),
             },
             Ok(Reply::Away | Reply::Refused(..)) => return Ok(Ended::Unseen),
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
-                return Err(error);
-            }
-            Err(error) if last_answer.elapsed() > AWAY => return Err(error),
+            Err(error) if !error.is_transient() || last_answer.elapsed() > AWAY => return Err(error),
             Err(error) => tracing::debug!(%error, "the job's state got no answer"),
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(MAX_POLL);
+        pauses.pause().await;
     }
 }
 
@@ -116,20 +114,17 @@ pub async fn until_jobmanager_ends(cluster: &Cluster, name: &ClusterName, flink:
 /// Unreachable, when neither is known after [`AWAY`].
 pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> Result<Option<JobsOverview>> {
     let answers = async {
-        let mut wait = MIN_POLL;
+        let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
         loop {
             match flink.jobs().await {
                 Ok(Reply::Answer(jobs)) if !jobs.jobs.is_empty() => return Ok(jobs),
                 // One that was started again has no job at first.
                 Ok(Reply::Answer(_) | Reply::Away) => {}
                 Ok(Reply::Refused(_, said)) => tracing::debug!(said, "the jobs are not told"),
-                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
-                    return Err(error);
-                }
+                Err(error) if !error.is_transient() => return Err(error),
                 Err(error) => tracing::debug!(%error, "the jobs got no answer"),
             }
-            sleep(wait).await;
-            wait = (wait * 2).min(MAX_POLL);
+            pauses.pause().await;
         }
     };
     let ends = async {
@@ -149,53 +144,34 @@ pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -
 
 /// Waits until the Kubernetes Job is complete, failed or gone.
 async fn job_ends(cluster: &Cluster, name: &ClusterName, limit: Duration) -> Result<JobEnd> {
-    let namespace = cluster.namespace();
-    let query = format!("fieldSelector=metadata.name%3D{}", name.master());
     let deadline = Instant::now() + limit;
-    loop {
-        let list = Target::collection("list", JOBS, Some(namespace));
-        let found: Value = cluster.get_with(&list, &query).await?.unwrap_or_default();
-        match found["items"].get(0) {
-            None => return Ok(JobEnd::Gone),
-            Some(job) => {
-                if let Some(end) = JobEnd::of(job) {
-                    return Ok(end);
-                }
-            }
-        }
-        let version = found["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-        let watch = Target::collection("watch", JOBS, Some(namespace));
-        let query = format!("{query}&resourceVersion={version}");
-        let late = |_| Error::new(Kind::TimedOut, format!("the JobManager of {name} has not ended"));
-        let events = match cluster.watch::<Value>(&watch, &query, None).await {
-            // Listed again, which tells whether it passes.
-            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Failure) => {
-                tracing::debug!(%error, "watch of the Job");
-                timeout_at(deadline, sleep(MIN_POLL)).await.map_err(late)?;
-                continue;
-            }
-            events => events?,
+    let late = |_| Error::new(Kind::TimedOut, format!("the JobManager of {name} has not ended"));
+    let source = Objects::<Job>::with_fields(cluster, JOBS, &format!("metadata.name={}", name.master()));
+    let events = Watch::new(cluster, source.in_one_piece()).stream();
+    pin_mut!(events);
+    let mut known = None;
+    while let Some(event) = timeout_at(deadline, events.next()).await.map_err(late)? {
+        let job = match event? {
+            Event::Listed(jobs) => jobs.into_iter().next(),
+            Event::Applied(job) => Some(job),
+            Event::Deleted(_) => None,
         };
-        pin_mut!(events);
-        loop {
-            match timeout_at(deadline, events.next()).await.map_err(late)? {
-                Some(Ok(WatchEvent::Deleted(_))) => return Ok(JobEnd::Gone),
-                Some(Ok(WatchEvent::Added(job) | WatchEvent::Modified(job))) => {
-                    if let Some(end) = JobEnd::of(&job) {
-                        return Ok(end);
-                    }
-                }
-                Some(Ok(_)) => {}
-                // Listed again: the watch was cut, or its version is gone.
-                Some(Err(_)) | None => break,
-            }
+        let Some(job) = job else { return Ok(JobEnd::Gone) };
+        // Another one of that name: the one that was asked for is gone.
+        if known.get_or_insert_with(|| job.metadata.uid.clone()) != &job.metadata.uid {
+            return Ok(JobEnd::Gone);
+        }
+        if let Some(end) = JobEnd::of(&job) {
+            return Ok(end);
         }
     }
+    Err(Error::failure(format!("the watch of the Job of {name} ended")))
 }
 
 impl JobEnd {
-    fn of(job: &Value) -> Option<Self> {
-        match end_of_job(job)? {
+    fn of(job: &Job) -> Option<Self> {
+        let job = serde_json::to_value(job).unwrap_or_default();
+        match end_of_job(&job)? {
             "Failed" => Some(Self::Failed),
             _ => Some(Self::Complete),
         }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::flink::{Flink, Reply, SavepointRequest, SavepointStatus, Then};
 use super::ledger::Ledger;
+use super::retry::Pauses;
 use crate::cluster::clock;
 use crate::core::diagnosis::{JobOverview, JobState};
 use crate::core::history::{History, Savepoint};
@@ -143,7 +144,7 @@ pub async fn trigger(
         }
     };
     let begun = Instant::now();
-    let mut wait = MIN_POLL;
+    let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     let mut latch = (request.then != Then::GoOn).then(|| latch::set(flink, &request.trigger_id));
     loop {
         let asked = flink.trigger_savepoint(job_id, request);
@@ -162,7 +163,7 @@ pub async fn trigger(
                 let error = refusal(flink, &said, request);
                 return refused(flink, ledger, savepoint, error).await;
             }
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) => {
+            Err(error) if error.is_denied() => {
                 return refused(flink, ledger, savepoint, error).await;
             }
             // The answer got lost, or Flink knows the trigger already: its status tells.
@@ -186,8 +187,7 @@ pub async fn trigger(
         if begun.elapsed() > AWAY {
             return Err(unknown(flink));
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(MAX_POLL);
+        pauses.pause().await;
     }
 }
 

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::cluster::clock;
 use crate::cluster::ledger::Ledger;
+use crate::cluster::retry::Pauses;
 use crate::core::history::{Progress, Savepoint};
 use crate::error::{Error, Kind, Result};
 use crate::ui;
@@ -23,32 +24,29 @@ pub async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str)
     savepoint.path = Some(path.to_owned());
     savepoint.completed_at = Some(clock::now().to_string());
     let begun = Instant::now();
-    let mut wait = FIRST_WAIT;
+    let mut pauses = Pauses::new(FIRST_WAIT, MAX_WAIT);
+    let mut warned = false;
     loop {
         let error = match ledger.update(|history| history.record(savepoint.clone())).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
         // Its JobManager ends now that the result was read, and nobody can ask for the path again.
-        let passes = matches!(
-            error.kind,
-            Kind::Unreachable | Kind::TimedOut | Kind::Failure | Kind::Unauthorized
-        );
+        let passes = error.is_transient() || matches!(error.kind, Kind::Failure | Kind::Unauthorized);
         if !passes || begun.elapsed() > PATIENCE {
             // The path must never be lost with the error.
             return Err(error
                 .context(format!("the savepoint {path} is written, but the history is not"))
                 .hint(format!("--from-savepoint {path} starts from it")));
         }
-        if wait == FIRST_WAIT {
+        if !std::mem::replace(&mut warned, true) {
             // Who interrupts it now has to know it.
             ui::warn(&format!(
                 "the savepoint {path} is written, but the history is not yet: {error}"
             ));
         }
         tracing::debug!(%error, "the history is not written yet");
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(MAX_WAIT);
+        pauses.pause().await;
     }
 }
 

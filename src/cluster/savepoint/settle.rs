@@ -9,6 +9,7 @@ use super::{AWAY, MAX_POLL, MAX_STATISTICS, MIN_POLL, STATISTICS, Writing, after
 use crate::cluster::flink::{Flink, Reply, SavepointStatus};
 use crate::cluster::ledger::Ledger;
 use crate::cluster::operation::{BETWEEN_LOOKS, CACHED};
+use crate::cluster::retry::Pauses;
 use crate::core::history::Savepoint;
 use crate::error::{Error, Kind, Result};
 use crate::interruption::deferred;
@@ -96,7 +97,7 @@ async fn look(
         Ok(Reply::Answer(SavepointStatus::InProgress)) => Look::Writing,
         Ok(Reply::Refused(status, said)) => Look::Refused(status, said),
         Ok(Reply::Away) => Look::Silent(None),
-        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => return Err(error),
+        Err(error) if !error.is_transient() => return Err(error),
         Err(error) => Look::Silent(Some(error)),
     };
     if matches!(seen, Look::Written(..) | Look::Failed(_)) {
@@ -118,7 +119,7 @@ pub(super) async fn outcome(
     let mut next_statistics = begun + STATISTICS;
     let mut pause = STATISTICS;
     let mut writing = Writing::default();
-    let mut wait = MIN_POLL;
+    let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     loop {
         match deferred(Box::pin(look(flink, ledger, &savepoint, known.take()))).await? {
             Look::Written(path, stop) => {
@@ -157,8 +158,7 @@ pub(super) async fn outcome(
         }
         writing.elapsed = begun.elapsed();
         told(writing);
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(MAX_POLL);
+        pauses.pause().await;
     }
 }
 
@@ -184,7 +184,7 @@ async fn settle_one(
     savepoint: Savepoint,
     patience: Patience,
 ) -> Result<Option<String>> {
-    let mut wait = Duration::from_millis(100);
+    let mut pauses = Pauses::new(Duration::from_millis(100), MAX_POLL);
     loop {
         let cause = match deferred(Box::pin(look(flink, ledger, &savepoint, None))).await? {
             Look::Written(path, _) => {
@@ -192,8 +192,7 @@ async fn settle_one(
                 return Ok(Some(path));
             }
             Look::Writing if patience == Patience::Wait => {
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(MAX_POLL);
+                pauses.pause().await;
                 continue;
             }
             Look::Writing | Look::Silent(None) => return Ok(None),

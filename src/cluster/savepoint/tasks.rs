@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{AWAY, MIN_POLL, Writing};
 use crate::cluster::flink::{Flink, Reply};
+use crate::cluster::retry::Pauses;
 use crate::core::diagnosis::JobOverview;
 use crate::error::{Error, Kind, Result};
 
@@ -22,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMut(Writing)) -> Result<JobOverview> {
     let begun = Instant::now();
     let mut last_answer = begun;
-    let mut wait = MIN_POLL;
+    let mut pauses = Pauses::new(MIN_POLL, LOOK);
     let mut job = job.clone();
     loop {
         if job.state.is_terminal() {
@@ -52,8 +53,7 @@ pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMu
             missing: Some((tasks.running, tasks.total)),
             ..Writing::default()
         });
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LOOK);
+        pauses.pause().await;
         match flink.jobs().await {
             Ok(Reply::Answer(jobs)) => {
                 last_answer = Instant::now();
@@ -69,9 +69,7 @@ pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMu
             }
             Ok(Reply::Refused(_, said)) => tracing::debug!(said, "Flink does not tell its jobs"),
             Ok(Reply::Away) => {}
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
-                return Err(error);
-            }
+            Err(error) if !error.is_transient() => return Err(error),
             Err(error) => tracing::debug!(%error, "the job's tasks got no answer"),
         }
         if last_answer.elapsed() > AWAY {

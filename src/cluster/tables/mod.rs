@@ -15,6 +15,7 @@ use self::page::{PageReader, TableColumns};
 use super::api::Cluster;
 use super::fault::NO_SERVER;
 use super::resource::{DEPLOYMENTS, JOBS, Resource, Target, encode};
+use super::retry;
 use crate::core::listing::{Inventory, Key, Part, Parts};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
 use crate::error::{Error, Kind, Result};
@@ -181,6 +182,7 @@ pub(super) async fn list_side(
     let target = side.target("list", wanted);
     let query = format!("{}&limit={PAGE}", side.query(wanted));
     let (mut accept, mut next, mut restarts) = (TABLE, String::new(), 0);
+    let mut cut = retry::cut();
     loop {
         let address = if next.is_empty() {
             query.clone()
@@ -189,9 +191,26 @@ pub(super) async fn list_side(
         };
         let mut each = |key, part| sink(Some((key, part)));
         let mut page = PageReader::new(side, wanted.labels, &mut each);
-        let known = cluster
-            .stream(&target, &address, accept, &mut |bytes| page.feed(bytes))
-            .await?;
+        let mut fed = false;
+        let mut feed = |bytes: &[u8]| {
+            fed = true;
+            page.feed(bytes);
+        };
+        let known = match cluster.stream(&target, &address, accept, &mut feed).await {
+            // What came of the page is of no use: the list begins again.
+            Err(error) if fed && cluster.was_cut(&error) => {
+                let Some(pause) = cut.next() else {
+                    cluster.lost();
+                    return Err(error);
+                };
+                tracing::debug!(%error, "a list was cut");
+                tokio::time::sleep(pause).await;
+                sink(None);
+                next.clear();
+                continue;
+            }
+            known => known?,
+        };
         if !known {
             restarts += 1;
             if next.is_empty() || restarts > RESTARTS {

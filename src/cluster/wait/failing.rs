@@ -64,8 +64,10 @@ impl Failures {
         loop {
             tokio::time::sleep(POLL).await;
             let Some(id) = self.suspected() else { continue };
-            let Ok(Reply::Answer(exceptions)) = flink.exceptions(&id, 20).await else {
-                continue;
+            let exceptions = match flink.exceptions(&id, 20).await {
+                Ok(Reply::Answer(exceptions)) => exceptions,
+                Err(error) if error.is_denied() => return error,
+                Ok(_) | Err(_) => continue,
             };
             let failures = exceptions.newest_first();
             let known = before.get_or_insert_with(|| failures.iter().map(|failure| failure.time).collect());

@@ -58,9 +58,7 @@ pub async fn until_sign(
                     check_job(cluster, name).await?;
                 }
             }
-            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => {
-                return Err(error);
-            }
+            Err(error) if !error.is_transient() => return Err(error),
             Err(error) => tracing::debug!(%error, "Flink could not be asked"),
         }
         if timeout.is_some_and(|limit| begun.elapsed() >= limit) {
@@ -129,7 +127,11 @@ fn place(checkpoint: &Checkpoint) -> String {
 /// When there is no Job, or it has ended.
 async fn check_job(cluster: &Cluster, name: &ClusterName) -> Result<()> {
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
-    let Some(job) = cluster.get::<Value>(&target).await? else {
+    let job = match cluster.get::<Value>(&target).await {
+        Err(error) if error.is_transient() => return Ok(()),
+        job => job?,
+    };
+    let Some(job) = job else {
         return Err(Error::new(
             Kind::NotFound,
             format!("there is no cluster {name} in namespace {}", cluster.namespace()),

@@ -97,6 +97,7 @@ async fn first_checkpoint(
 ) -> Result<Option<Instant>> {
     match flink.checkpoint_config(job_id).await {
         Ok(Reply::Answer(config)) if config.every().is_some() => {}
+        Err(error) if error.is_denied() => return Err(error),
         // Flink refuses the question where checkpointing is off. Source: AbstractCheckpointHandler.
         _ => return Ok(None),
     }
@@ -116,10 +117,10 @@ async fn completed(flink: &Flink, name: &ClusterName, job_id: &str) -> Result<In
     // Of which tasks checkpoints failed, and how many. Those of a job that is restarted tell nothing of checkpoints.
     let mut failed = (None, 0);
     loop {
-        if let Ok(Reply::Answer(statistics)) = flink.checkpoints(job_id).await
-            && statistics.latest.completed.is_some()
-        {
-            return Ok(Instant::now());
+        match flink.checkpoints(job_id).await {
+            Ok(Reply::Answer(statistics)) if statistics.latest.completed.is_some() => return Ok(Instant::now()),
+            Err(error) if error.is_denied() => return Err(error),
+            _ => {}
         }
         match operation::checkpoint(flink, job_id, "CONFIGURED", |_| {}).await {
             Ok(_) => return Ok(Instant::now()),
@@ -134,6 +135,7 @@ async fn completed(flink: &Flink, name: &ClusterName, job_id: &str) -> Result<In
                     return Err(error.context(format!("the job of {name} runs, but completes no checkpoint")));
                 }
             }
+            Err(error) if error.is_denied() => return Err(error),
             // Before 1.17 none can be asked for, and one that is away may be back.
             Err(error) => tracing::debug!(%error, "no checkpoint was asked for"),
         }

@@ -3,22 +3,21 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, LocalBoxStream, StreamExt};
 use k8s_openapi::Metadata;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event as KubeEvent, Pod};
-use kube::Api;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
 
 use crate::cluster::api::Cluster;
-use crate::cluster::fault;
 use crate::cluster::flink::Flink;
-use crate::cluster::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Resource, Target};
+use crate::cluster::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Resource};
+use crate::cluster::watch::{Event, Objects, Watch};
 use crate::core::diagnosis::{FlinkView, Observed, Role};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// Time after which things are thought over without news: the graces run by the clock.
 const TICK: Duration = Duration::from_secs(1);
@@ -29,11 +28,19 @@ const FAR: Duration = Duration::from_millis(300);
 const OVERVIEW: Duration = Duration::from_secs(1);
 
 enum Change {
-    Job(Event<Job>),
-    Deployment(Event<Deployment>),
+    /// `None`: it is gone.
+    Job(Option<Job>),
+    Deployment(Option<Deployment>),
     Pod(Event<Pod>),
     KubeEvent(Event<KubeEvent>),
-    Failed(Error),
+}
+
+/// What was listed so far.
+#[derive(Default)]
+struct Listed {
+    job: bool,
+    deployment: bool,
+    pods: bool,
 }
 
 /// What is waited for, and how it is looked at.
@@ -64,7 +71,11 @@ impl Watching<'_> {
         let mut changes = changes(self.cluster, self.name, self.poll.is_some());
         let mut observed = Observed::default();
         observed.parallelism = self.parallelism;
-        let mut listing = if self.poll.is_some() { 3 } else { 2 };
+        // Without polls Pods are not looked at.
+        let mut listed = Listed {
+            pods: self.poll.is_none(),
+            ..Listed::default()
+        };
         let mut poll: Pin<Box<dyn Future<Output = Result<FlinkView>>>> = Box::pin(futures::future::pending());
         let mut polling = false;
         let mut overview_at: Option<Instant> = None;
@@ -76,19 +87,11 @@ impl Watching<'_> {
             }
         };
         tokio::pin!(deadline);
-        // Watches may be silent for as long as they like, but lists have the limit of a request.
-        let listed = async {
-            match self.cluster.timeout() {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => futures::future::pending().await,
-            }
-        };
-        tokio::pin!(listed);
         loop {
             tokio::select! {
                 change = changes.next() => match change {
-                    Some(Change::Failed(error)) => return Err(error),
-                    Some(change) => take(&mut observed, change, &mut listing),
+                    Some(Err(error)) => return Err(error),
+                    Some(Ok(change)) => take(&mut observed, change, &mut listed),
                     None => return Err(Error::failure(format!("the watches of cluster {} ended", self.name))),
                 },
                 view = &mut poll => {
@@ -96,7 +99,7 @@ impl Watching<'_> {
                     poll = Box::pin(futures::future::pending());
                     match view {
                         Ok(view) => observed.poll(view),
-                        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized | Kind::Failure) => return Err(error),
+                        Err(error) if !error.is_transient() => return Err(error),
                         // A network that fails for a moment must not end a wait of hours.
                         Err(error) => {
                             tracing::debug!(%error, "Flink could not be asked");
@@ -106,13 +109,8 @@ impl Watching<'_> {
                 }
                 _ = ticks.tick() => {}
                 () = &mut deadline => return Err(late(&observed)),
-                () = &mut listed, if listing > 0 => {
-                    let target = Target::collection("list", if self.poll.is_some() { PODS } else { JOBS }, Some(self.cluster.namespace()));
-                    let seconds = self.cluster.timeout().unwrap_or_default().as_secs_f64();
-                    return Err(fault::timed_out(&target, self.cluster.at(), seconds));
-                }
             }
-            if listing > 0 {
+            if !(listed.job && listed.deployment && listed.pods) {
                 continue;
             }
             if let Some(pause) = self.poll.filter(|_| !polling && master_runs(&observed)) {
@@ -148,92 +146,83 @@ fn master_runs(observed: &Observed) -> bool {
         .any(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running"))
 }
 
-fn changes(cluster: &Cluster, name: &ClusterName, all: bool) -> BoxStream<'static, Change> {
-    let config = watcher::Config::default;
-    let pods = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})");
-    let field = |object: String| format!("metadata.name={object}");
+fn changes(cluster: &Cluster, name: &ClusterName, all: bool) -> LocalBoxStream<'static, Result<Change>> {
     let mut watches = vec![
-        watch(cluster, JOBS, config().fields(&field(name.master())), Change::Job),
-        watch(
-            cluster,
-            DEPLOYMENTS,
-            config().fields(&field(name.task_manager())),
-            Change::Deployment,
-        ),
+        one(cluster, JOBS, &name.master(), Change::Job),
+        one(cluster, DEPLOYMENTS, &name.task_manager(), Change::Deployment),
     ];
     if all {
-        watches.push(watch(cluster, PODS, config().labels(&pods), Change::Pod));
+        let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})");
+        let pods = Watch::new(cluster, Objects::with_labels(cluster, PODS, &selector)).stream();
+        watches.push(pods.map(|event| event.map(Change::Pod)).boxed_local());
         // Of the many events of a namespace only these are of use: faults, and a node that is on its way.
         for selector in ["type=Warning", "reason=TriggeredScaleUp"] {
-            watches.push(watch(cluster, EVENTS, config().fields(selector), Change::KubeEvent));
+            let events = Watch::new(cluster, Objects::with_fields(cluster, EVENTS, selector)).as_help();
+            // They are a help only: that they cannot be read ends nothing.
+            let events = events
+                .stream()
+                .filter_map(async |event| event.ok().map(Change::KubeEvent).map(Ok));
+            watches.push(events.boxed_local());
         }
     }
-    stream::select_all(watches).boxed()
+    stream::select_all(watches).boxed_local()
 }
 
-fn watch<K>(
+/// A watch of one object by its name. One that takes the place of another of that name comes after `None`, also where the
+/// end of that fell into a gap of the watch.
+fn one<K>(
     cluster: &Cluster,
     resource: Resource,
-    config: watcher::Config,
-    wrap: fn(Event<K>) -> Change,
-) -> BoxStream<'static, Change>
+    name: &str,
+    wrap: fn(Option<K>) -> Change,
+) -> LocalBoxStream<'static, Result<Change>>
 where
-    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned
-        + Send
-        + 'static,
+    K: Metadata<Ty = ObjectMeta> + Clone + DeserializeOwned + 'static,
 {
-    let api: Api<K> = Api::namespaced(cluster.client(), cluster.namespace());
-    let cluster = cluster.clone();
-    watcher(api, config)
-        .default_backoff()
-        .filter_map(move |event| {
-            let change = match event {
-                Ok(event) => Some(wrap(event)),
-                Err(error) => fatal(&cluster, resource, &error).map(Change::Failed),
-            };
-            std::future::ready(change)
-        })
-        .boxed()
-}
-
-/// The error to end with; `None` for what passes, which the watcher tries again, and for events, which are a help only.
-fn fatal(cluster: &Cluster, resource: Resource, error: &watcher::Error) -> Option<Error> {
-    tracing::debug!(%error, resource = resource.plural, "watch");
-    let target = |verb| Target::collection(verb, resource, Some(cluster.namespace()));
-    let error = match error {
-        watcher::Error::InitialListFailed(error) => cluster.kube_error(&target("list"), error),
-        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-            cluster.kube_error(&target("watch"), error)
-        }
-        _ => return None,
+    let source = Objects::with_fields(cluster, resource, &format!("metadata.name={name}"));
+    let mut known: Option<String> = None;
+    let seen = move |event: Result<Event<K>>| {
+        let now = match event {
+            Ok(Event::Listed(all)) => all.into_iter().next(),
+            Ok(Event::Applied(object)) => Some(object),
+            Ok(Event::Deleted(_)) => None,
+            Err(error) => return vec![Err(error)],
+        };
+        let uid = now.as_ref().and_then(|object| object.metadata().uid.clone());
+        let before = std::mem::replace(&mut known, uid);
+        let is_another = before.is_some() && now.is_some() && before != known;
+        let gone = is_another.then_some(None);
+        gone.into_iter().chain([now]).map(wrap).map(Ok).collect()
     };
-    (matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) && resource != EVENTS).then_some(error)
+    let seen = Watch::new(cluster, source).stream().map(seen);
+    seen.flat_map(stream::iter).boxed_local()
 }
 
-fn take(observed: &mut Observed, change: Change, listing: &mut i32) {
+fn take(observed: &mut Observed, change: Change, listed: &mut Listed) {
     match change {
-        Change::Job(event) => match event {
-            Event::Apply(job) | Event::InitApply(job) => observed.upsert_job(job),
-            Event::Delete(_) => observed.delete_job(),
-            Event::Init => {}
-            Event::InitDone => *listing -= 1,
-        },
-        Change::Deployment(event) => match event {
-            Event::Apply(deployment) | Event::InitApply(deployment) => observed.upsert_deployment(deployment),
-            Event::Delete(_) => observed.delete_deployment(),
-            Event::Init => {}
-            Event::InitDone => *listing -= 1,
-        },
-        Change::Pod(event) => match event {
-            Event::Apply(pod) | Event::InitApply(pod) => observed.upsert_pod(pod),
-            Event::Delete(pod) => observed.delete_pod(pod.metadata().name.as_deref().unwrap_or_default()),
-            Event::Init => observed.pods.clear(),
-            Event::InitDone => *listing -= 1,
-        },
-        Change::KubeEvent(Event::Apply(event) | Event::InitApply(event)) => observed.upsert_event(event),
-        Change::KubeEvent(_) | Change::Failed(_) => {}
+        Change::Job(job) => {
+            listed.job = true;
+            match job {
+                Some(job) => observed.upsert_job(job),
+                None => observed.delete_job(),
+            }
+        }
+        Change::Deployment(deployment) => {
+            listed.deployment = true;
+            match deployment {
+                Some(deployment) => observed.upsert_deployment(deployment),
+                None => observed.delete_deployment(),
+            }
+        }
+        Change::Pod(Event::Listed(pods)) => {
+            listed.pods = true;
+            observed.pods.clear();
+            pods.into_iter().for_each(|pod| observed.upsert_pod(pod));
+        }
+        Change::Pod(Event::Applied(pod)) => observed.upsert_pod(pod),
+        Change::Pod(Event::Deleted(pod)) => observed.delete_pod(pod.metadata.name.as_deref().unwrap_or_default()),
+        Change::KubeEvent(Event::Listed(events)) => events.into_iter().for_each(|event| observed.upsert_event(event)),
+        Change::KubeEvent(Event::Applied(event)) => observed.upsert_event(event),
+        Change::KubeEvent(Event::Deleted(_)) => {}
     }
 }

@@ -1,0 +1,118 @@
+//! Writes that are not sent twice: a POST or a PUT whose answer got lost is looked up.
+
+use http::Method;
+use serde_json::Value;
+
+use super::exchange::Answer;
+use super::{Cluster, serialize};
+use crate::cluster::resource::Target;
+use crate::cluster::retry;
+use crate::error::{Error, Kind, Result};
+
+impl Cluster {
+    /// A POST or a PUT: sent again after its connection was cut only where it is seen that it was not carried out. Where it
+    /// was, the object is what is there now.
+    pub(super) async fn write_once(
+        &self,
+        target: &Target,
+        method: Method,
+        query: &str,
+        headers: &[(&str, &str)],
+        object: &Value,
+    ) -> Result<(Option<Answer>, Value)> {
+        let mut cut = retry::cut();
+        loop {
+            let sent = self.call(target, method.clone(), query, headers, serialize(object)?);
+            let error = match sent.await {
+                Ok(answer) => {
+                    let answer = self.succeeded(target, answer)?;
+                    let object = self.parse(target, &answer.body)?;
+                    return Ok((Some(answer), object));
+                }
+                Err(error) => error,
+            };
+            let unclear = !query.contains("dryRun=") && self.was_cut(&error);
+            let (Some(name), true) = (object["metadata"]["name"].as_str(), unclear) else {
+                return Err(error);
+            };
+            let Some(pause) = cut.next() else {
+                self.lost();
+                return Err(error);
+            };
+            tracing::debug!(%error, "a write got no answer");
+            tokio::time::sleep(pause).await;
+            let one = Target {
+                name: Some(name.to_owned()),
+                ..target.clone()
+            };
+            let now = self.get::<Value>(&one).await?;
+            match written(object, now.as_ref()) {
+                Written::Yes => return Ok((None, now.unwrap_or_default())),
+                Written::No => {}
+                Written::Other => {
+                    let said = "it was changed while the connection was cut";
+                    return Err(Error::new(
+                        Kind::Conflict,
+                        format!("{one} could not be written: {said}"),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a write was carried out whose answer got lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Yes,
+    No,
+    /// Another one was.
+    Other,
+}
+
+/// `now` is the object as it is there now.
+fn written(sent: &Value, now: Option<&Value>) -> Written {
+    let version = &sent["metadata"]["resourceVersion"];
+    match now {
+        // One that was to be replaced is gone.
+        None if version.is_string() => Written::Other,
+        None => Written::No,
+        Some(now) if version.is_string() && *version == now["metadata"]["resourceVersion"] => Written::No,
+        Some(now) if is_in(sent, now) => Written::Yes,
+        Some(_) => Written::Other,
+    }
+}
+
+/// Whether `whole` has all that `part` has, but for its version: the API server adds defaults.
+fn is_in(part: &Value, whole: &Value) -> bool {
+    match (part, whole) {
+        (Value::Object(part), Value::Object(whole)) => part.iter().all(|(key, value)| {
+            key == "resourceVersion" || value.is_null() || whole.get(key).is_some_and(|whole| is_in(value, whole))
+        }),
+        (Value::Array(part), Value::Array(whole)) => {
+            part.len() == whole.len() && part.iter().zip(whole).all(|(part, whole)| is_in(part, whole))
+        }
+        _ => part == whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_write_whose_answer_got_lost_is_told_by_what_is_there() {
+        let sent = json!({"metadata": {"name": "a", "resourceVersion": "7"}, "data": {"x": "1"}});
+        let there = |version: &str, data: Value| json!({"metadata": {"name": "a", "resourceVersion": version, "uid": "u"}, "data": data});
+        assert_eq!(written(&sent, Some(&there("7", json!({"x": "0"})))), Written::No);
+        assert_eq!(written(&sent, Some(&there("8", json!({"x": "1"})))), Written::Yes);
+        assert_eq!(written(&sent, Some(&there("8", json!({"x": "2"})))), Written::Other);
+        assert_eq!(written(&sent, None), Written::Other);
+        let new = json!({"metadata": {"name": "a"}, "data": {"x": "1"}});
+        assert_eq!(written(&new, None), Written::No);
+        assert_eq!(written(&new, Some(&there("1", json!({"x": "1"})))), Written::Yes);
+        assert_eq!(written(&new, Some(&there("1", json!({"x": "2"})))), Written::Other);
+    }
+}
