@@ -100,6 +100,11 @@ impl Ledger {
         }
     }
 
+    /// Writes nothing from now on: it is for a dry run.
+    pub fn only_look(&mut self) {
+        self.forbidden = true;
+    }
+
     /// What is remembered.
     #[must_use]
     pub fn history(&self) -> &History {

@@ -161,6 +161,7 @@ pub async fn unless_left_behind(
     how: &ChangeArgs,
     command: &str,
 ) -> Result<Option<Standing>> {
+    standing.dry_run(how.dry_run);
     let name = standing.name.clone();
     let Some(journal) = lock::unattended(&mut standing.ledger, &name, how.take_over).await? else {
         return Ok(Some(standing));

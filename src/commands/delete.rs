@@ -103,7 +103,10 @@ pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()
     });
     for (standing, name) in futures::future::join_all(standings).await.into_iter().zip(&names) {
         let plan = match standing {
-            Ok(standing) => Plan::make(standing, fate, args.purge).await,
+            Ok(mut standing) => {
+                standing.dry_run(args.dry_run.is_some());
+                Plan::make(standing, fate, args.purge).await
+            }
             Err(error) => Err(error.context(format!("cluster {name}"))),
         };
         match plan {

@@ -104,9 +104,15 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
             None => "No resources found".to_owned(),
         });
     }
+    let open = match operations.filter(|_| !inventory.is_empty()) {
+        Some(operations) => operations.told().await,
+        None => Vec::new(),
+    };
+    // In the midst of an operation they wait for the next JobManager.
+    let changed = |key: &Key| open.iter().any(|(changed, _)| changed == key);
     let idle: Vec<&str> = inventory
         .iter()
-        .filter(|(_, parts)| parts.idle(now) > 0)
+        .filter(|(key, parts)| parts.idle(now) > 0 && !changed(key))
         .map(|(key, _)| key.name.as_str())
         .collect();
     if !idle.is_empty() && for_people {
@@ -115,11 +121,9 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
             listing::some_of(&idle)
         ));
     }
-    if let Some(operations) = operations.filter(|_| !inventory.is_empty()) {
-        for (key, text) in operations.told().await {
-            if inventory.contains_key(&key) {
-                tell_operation(&key, &text, args.all_namespaces);
-            }
+    for (key, text) in &open {
+        if inventory.contains_key(key) {
+            tell_operation(key, text, args.all_namespaces);
         }
     }
     if !args.watch {

@@ -82,7 +82,7 @@ async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) 
         let text = format!("{name}: {stage}");
         step.update(&note.map_or(text.clone(), |note| format!("{text} ({})", note.text)));
     };
-    let end = wait::until_ended(cluster, name, limit, told).await?;
+    let end = wait::until_over(cluster, name, limit, told).await?;
     let seconds = begun.elapsed().as_secs_f64();
     let failed = |how: &str| Err(Error::new(Kind::JobFailed, format!("the job of {name} {how}")));
     match end {

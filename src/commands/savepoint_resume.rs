@@ -78,6 +78,7 @@ pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::known(&cluster, &name).await?;
+    standing.dry_run(args.launch.is_dry_run());
     hold::check(&mut standing).await?;
     if !args.launch.is_dry_run() {
         standing.make_whole().await?;

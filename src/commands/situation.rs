@@ -41,6 +41,10 @@ impl Standing {
         if self.live.job.is_none() {
             return self.without_job().await;
         }
+        if self.only_looks {
+            // What can be read only once is left to the command that writes it down.
+            return self.look().await;
+        }
         if let Some(left) = self.ledger.history().open_journal() {
             self.release_left(left).await;
         }
@@ -54,6 +58,20 @@ impl Standing {
         if stops && settled.is_some() && self.job_end().is_none() && savepoint::ends(&self.flink).await? {
             return Ok(Situation::Ended);
         }
+        self.judge(reply).await
+    }
+
+    /// The same for a dry run: nothing is settled, and nothing written down.
+    async fn look(&self) -> Result<Situation> {
+        let reply = match self.flink.jobs().await {
+            Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
+            reply => reply?,
+        };
+        self.judge(reply).await
+    }
+
+    /// What Flink's answer means.
+    async fn judge(&self, reply: Reply<JobsOverview>) -> Result<Situation> {
         Ok(match reply {
             _ if self.job_end().is_some() => self.after_job(self.job_end().unwrap_or_default()).await?,
             Reply::Answer(jobs) => match jobs.main_job() {

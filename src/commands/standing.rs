@@ -39,6 +39,8 @@ pub struct Standing {
     pub flink: Flink,
     /// An operation that another command left behind, and that this one goes on with.
     pub left_behind: Option<Journal>,
+    /// Whether this is a dry run, which writes nothing.
+    pub(super) only_looks: bool,
     pub(super) cluster: Cluster,
     /// ConfigMaps with configuration files of its Pods.
     files: ConfigMaps,
@@ -66,8 +68,17 @@ impl Standing {
             ledger,
             flink: Flink::new(cluster, name),
             left_behind: None,
+            only_looks: false,
             cluster: cluster.clone(),
         })
+    }
+
+    /// Writes nothing from now on where this is a dry run.
+    pub fn dry_run(&mut self, is_dry_run: bool) {
+        self.only_looks |= is_dry_run;
+        if self.only_looks {
+            self.ledger.only_look();
+        }
     }
 
     /// Reads a cluster that must exist, or have existed, to show something of it: says where an operation on it stands.

@@ -103,7 +103,7 @@ pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
             }
         }
         Goal::Finished | Goal::Failed | Goal::Stopped => {
-            let end = wait::until_ended(&cluster, &name, limit, &mut told).await?;
+            let end = wait::until_over(&cluster, &name, limit, &mut told).await?;
             of_end(&cluster, &name, args.goal, end)?
         }
         Goal::Suspended => {

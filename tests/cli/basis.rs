@@ -262,3 +262,94 @@ fn an_edit_that_is_not_used_is_kept_for_its_author_alone() {
         }
     }
 }
+
+/// What can be read only once is left to the command that writes it down.
+#[test]
+fn a_dry_run_settles_nothing() {
+    let asked = tree!([{"triggerId": "1".repeat(32), "jobId": ID, "progress": "requested", "path": null, "format": "CANONICAL",
+        "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"}]);
+    let commands: [&[&str]; 3] = [
+        &["upgrade", "demo", "--image", "flink:2.3.2", "--dry-run"],
+        &["savepoint-resume", "demo", "-p", "2", "--dry-run=server"],
+        &["delete", "demo", "--savepoint", "--dry-run"],
+    ];
+    for command in commands {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        reads(server, &made(1, &asked));
+        runs(server);
+        if command[0] != "delete" {
+            dry_runs(server);
+        }
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+    }
+}
+
+/// The Job is gone and comes back: another process upgrades the cluster.
+#[test]
+fn an_upgrade_by_another_process_is_no_end() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let made = made(1, &tree!([]));
+    let journal = |step: &str, holder: &Value| {
+        let mut history = made.history.clone();
+        let journal = tree!({
+            "version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z", "step": step,
+            "ending": {"by": "nothing"}, "oldRevision": 1, "newRevision": 2, "holder": holder,
+        });
+        history["data"]["journal"] = tree!(journal.to_string());
+        history
+    };
+    let elsewhere = tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"});
+    let mut job = made.job.clone();
+    job["metadata"]["uid"] = tree!("u-2");
+    job["status"] =
+        tree!({"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "x"}]});
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    let list = |items: &Value| json(&tree!({"metadata": {"resourceVersion": "9"}, "items": items}));
+    // There is none at first, then the new one, which fails.
+    server.expect(get(JOB)).answer(status(404, "NotFound", "not found"));
+    server.expect(get(jobs).query("limit", "500")).answer(list(&tree!([])));
+    server
+        .expect(get(HISTORY))
+        .answer(json(&journal("replacing", &elsewhere)));
+    server
+        .expect(get(HISTORY))
+        .often()
+        .answer(json(&journal("done", &Value::Null)));
+    server.expect(get(JOB)).often().answer(json(&job));
+    server
+        .expect(get(jobs).query("limit", "500"))
+        .often()
+        .answer(list(&tree!([job])));
+    for path in [
+        "/apis/apps/v1/namespaces/default/deployments",
+        crate::demo::PODS,
+        "/api/v1/namespaces/default/events",
+    ] {
+        server
+            .expect(get(path).query("limit", "500"))
+            .often()
+            .answer(list(&tree!([])));
+    }
+    for path in [
+        jobs,
+        "/apis/apps/v1/namespaces/default/deployments",
+        crate::demo::PODS,
+        "/api/v1/namespaces/default/events",
+    ] {
+        server
+            .expect(get(path).query("watch", "true"))
+            .often()
+            .answer(text(200, "").held());
+    }
+    server.expect(get(crate::demo::PODS)).often().answer(list(&tree!([])));
+    server
+        .expect(get(&format!("{FLINK}/*")))
+        .often()
+        .answer(text(503, "no endpoints available"));
+    let outcome = sandbox.run(&["wait", "demo", "--for", "failed", "--timeout", "20s"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo failed\n");
+}

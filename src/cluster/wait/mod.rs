@@ -5,6 +5,7 @@
 
 mod failing;
 mod rest;
+mod returning;
 mod up;
 mod watching;
 
@@ -24,6 +25,7 @@ use crate::error::{Error, Kind, Result};
 
 pub use failing::Failures;
 pub use rest::{Sign, until_sign};
+pub use returning::until_over;
 pub use up::{Up, until_up};
 use watching::Watching;
 

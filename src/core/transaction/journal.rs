@@ -230,6 +230,13 @@ impl Journal {
         self.kind == Kind::Scale || self.is_launch()
     }
 
+    /// Whether another job takes the place of the one that it ends.
+    #[must_use]
+    pub fn replaces_job(&self) -> bool {
+        self.kind == Kind::Change
+            || (self.kind == Kind::Halt && ["savepoint-resume", "resume"].contains(&self.command.as_str()))
+    }
+
     /// Whether it is the same operation, left by the same process: it may have come further.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
