@@ -263,7 +263,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Nothing,
         &["run", "demo", "--image", "batch:2.3.0"],
-        Polls { fixed: 10, most: 22 },
+        Polls { fixed: 13, most: 22 },
         Then::Stopped,
     ),
     command(
