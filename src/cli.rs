@@ -276,7 +276,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Checkpoint(args) => commands::checkpoint::run(&connection, args.whole()).await,
         Command::Scale(args) => Box::pin(commands::scale::run(&connection, args.whole())).await,
         Command::Prune(args) => commands::prune::run(&connection, args.whole()).await,
-        Command::Delete(args) => commands::delete::run(&connection, args.whole()).await,
+        Command::Delete(args) => Box::pin(commands::delete::run(&connection, args.whole())).await,
         Command::Create(args) => Box::pin(commands::create::run(&connection, args.whole())).await,
         Command::Image(args) => commands::image::run(args.whole()).await,
         Command::Manifests(args) => commands::manifests::run(&args),

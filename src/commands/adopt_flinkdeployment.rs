@@ -78,7 +78,7 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> 
         command: "adopt",
         replace: false,
     };
-    create(&cluster, spec, &templates, kept, &how).await?;
+    Box::pin(create(&cluster, spec, &templates, kept, &how)).await?;
     ui::note(&format!(
         "FlinkDeployment {source} stays suspended: delete it when the cluster is as it shall be, and leave its savepoints"
     ));

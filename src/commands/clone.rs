@@ -118,7 +118,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         command: "clone",
         replace: false,
     };
-    create(&target, with_path(&path)?, &templates, kept, &how).await
+    Box::pin(create(&target, with_path(&path)?, &templates, kept, &how)).await
 }
 
 /// The savepoint from which a clone starts of which an interrupted command made only a part; `None`: any will do.

@@ -132,7 +132,7 @@ pub async fn create_all(
             command: "create",
             replace: args.replace,
         };
-        create(&cluster, spec, &templates, own.is_some(), &how).await?;
+        Box::pin(create(&cluster, spec, &templates, own.is_some(), &how)).await?;
     }
     Ok(())
 }
