@@ -45,6 +45,11 @@ fn objects() -> [(&'static str, Value); 2] {
 
 /// Pods and Events, of which there are none.
 fn nothing_else(server: &Server) {
+    // No operation of another process brings the cluster up again.
+    server
+        .expect(get("/api/v1/namespaces/default/configmaps/demo-history"))
+        .often()
+        .answer(status(404, "NotFound", "configmaps \"demo-history\" not found"));
     for path in [PODS, EVENTS] {
         server.expect(lists(path)).often().answer(list_of(&[]));
         server.expect(watches(path)).often().answer(quiet());
