@@ -8,9 +8,10 @@ use std::time::SystemTime;
 use super::api::{Cluster, Mode};
 use super::basis::{self, Basis};
 use super::lock::{self, Beats, Heartbeat};
-use super::resource::{CONFIG_MAPS, Target};
-use crate::core::history::{History, Limits};
+use super::resource::{CONFIG_MAPS, Identity, Target};
+use crate::core::history::{HISTORY, History, Limits};
 use crate::core::names::ClusterName;
+use crate::core::ownership::{is_part, whose};
 use crate::core::transaction::{Holder, Journal};
 use crate::error::{Error, Kind, Result};
 use crate::ui;
@@ -66,8 +67,10 @@ impl Ledger {
     pub async fn open_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let mut ledger = Self::unread(cluster, name);
         if let Err(error) = ledger.read_if_allowed().await {
-            if ledger.stored.as_ref().is_none_or(History::is_newer) {
-                return Err(error);
+            match &ledger.stored {
+                Some(stored) if !is_part(stored, name, HISTORY) => return Err(ledger.foreign(stored)),
+                Some(stored) if !History::is_newer(stored) => {}
+                _ => return Err(error),
             }
             ui::warn(&format!("{}; it is deleted unread", error.message));
             ledger.forbidden = true;
@@ -265,12 +268,35 @@ impl Ledger {
         ))
     }
 
-    /// Deletes the ConfigMap. Whether there was one is the answer.
-    pub async fn purge(&self) -> Result<bool> {
-        let target = self.target("delete");
-        self.cluster
-            .delete(&target, "", super::api::Propagation::Background, Mode::Real)
-            .await
+    /// Deletes the ConfigMap that was read. Whether there was one is the answer.
+    ///
+    /// # Errors
+    /// Conflict when it is not a history of the cluster, or another one by now.
+    pub async fn purge(&mut self) -> Result<bool> {
+        let Some(stored) = self.stored.take() else {
+            if self.forbidden {
+                let text = format!("the history of {} cannot be read, so it is not deleted", self.name);
+                return Err(Error::new(Kind::Forbidden, text));
+            }
+            return Ok(false);
+        };
+        if !is_part(&stored, &self.name, HISTORY) {
+            return Err(self.foreign(&stored));
+        }
+        self.cluster.delete(&Identity::of(CONFIG_MAPS, &stored)?, None).await
+    }
+
+    /// The error for a ConfigMap that only has the name of the history.
+    fn foreign(&self, object: &Value) -> Error {
+        Error::new(
+            Kind::Conflict,
+            format!(
+                "ConfigMap {} is not the history of a Flink cluster: {}",
+                self.name.history(),
+                whose(object)
+            ),
+        )
+        .hint("another name for the cluster leaves it alone")
     }
 
     fn target(&self, verb: &'static str) -> Target {
@@ -281,7 +307,13 @@ impl Ledger {
     pub async fn read(&mut self) -> Result<()> {
         self.stored = self.cluster.get(&self.target("get")).await?;
         self.history = match &self.stored {
-            Some(object) => History::from_config_map(object)?,
+            Some(object) => History::from_config_map(object).map_err(|error| {
+                if is_part(object, &self.name, HISTORY) {
+                    error
+                } else {
+                    self.foreign(object)
+                }
+            })?,
             None => History::default(),
         };
         Ok(())

@@ -4,6 +4,11 @@
 
 use std::fmt;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+
 /// A kind of object in the Kubernetes API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -185,6 +190,102 @@ impl fmt::Display for Target {
             Some(name) => write!(f, "{} {name}", self.resource.kind),
             None => f.write_str(self.resource.plural),
         }
+    }
+}
+
+/// One object that was read, or that this process made: its name and its uid, which no other object of that name has.
+///
+/// Requests that delete or replace take this and no name, so that they meet this object or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    resource: Resource,
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+impl Identity {
+    /// That of an object of kind `resource`, as the API server gave it.
+    ///
+    /// # Errors
+    /// When it has no uid, which the API server gives to each object that it stores.
+    pub fn of(resource: Resource, object: &Value) -> Result<Self> {
+        Self::of_metadata(resource, &object["metadata"])
+    }
+
+    /// The same from its metadata alone.
+    ///
+    /// # Errors
+    /// Those of [`Self::of`].
+    pub fn of_metadata(resource: Resource, metadata: &Value) -> Result<Self> {
+        let text = |key: &str| metadata[key].as_str().map(ToOwned::to_owned);
+        Self::new(resource, text("namespace"), text("name"), text("uid"))
+    }
+
+    /// The same of a typed object.
+    ///
+    /// # Errors
+    /// Those of [`Self::of`].
+    pub fn of_typed(resource: Resource, metadata: &ObjectMeta) -> Result<Self> {
+        let ObjectMeta {
+            namespace, name, uid, ..
+        } = metadata.clone();
+        Self::new(resource, namespace, name, uid)
+    }
+
+    fn new(resource: Resource, namespace: Option<String>, name: Option<String>, uid: Option<String>) -> Result<Self> {
+        match (namespace, name, uid) {
+            (Some(namespace), Some(name), Some(uid)) => Ok(Self {
+                resource,
+                namespace,
+                name,
+                uid,
+            }),
+            (_, name, _) => Err(Error::failure(format!(
+                "the API server gave {} {} without its namespace or uid, so it is left alone",
+                resource.kind,
+                name.unwrap_or_default()
+            ))),
+        }
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn resource(&self) -> Resource {
+        self.resource
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its uid.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// The target of a request for `verb`.
+    #[must_use]
+    pub fn target(&self, verb: &'static str) -> Target {
+        Target::object(verb, self.resource, &self.namespace, &self.name)
+    }
+
+    /// `object` or patch as one that the API server carries out on this object alone.
+    #[must_use]
+    pub fn bound(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        object["metadata"]["uid"] = json!(self.uid);
+        object
+    }
+}
+
+impl fmt::Display for Identity {
+    /// For messages: `Job demo-master`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.resource.kind, self.name)
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::api::{Cluster, Mode};
 use super::deploy;
-use super::resource::{DEPLOYMENTS, JOBS, SERVICES, Target};
+use super::resource::Identity;
 use crate::core::takeover::{former_owners, without_former_owners};
 use crate::error::{Error, Kind, Result};
 
@@ -15,35 +15,27 @@ const ATTEMPTS: usize = 8;
 /// whose names are the answer.
 ///
 /// Without the second step a field that a later version leaves out would stay: its former owner still wants it.
-pub async fn take_over(cluster: &Cluster, object: &Value, mode: Mode) -> Result<Vec<String>> {
-    let mut live = deploy::apply(cluster, object, mode).await?.object;
+pub async fn take_over(cluster: &Cluster, object: &Value, onto: &Identity, mode: Mode) -> Result<Vec<String>> {
+    let mut live = deploy::apply(cluster, object, Some(onto), mode).await?.object;
     let former = former_owners(&live);
     if mode == Mode::DryRun || former.is_empty() {
         return Ok(former);
     }
-    let kind = object["kind"].as_str().unwrap_or_default();
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let resource = [SERVICES, JOBS, DEPLOYMENTS]
-        .into_iter()
-        .find(|resource| resource.kind == kind);
-    let resource = resource.ok_or_else(|| Error::failure(format!("{kind} is no part of a cluster")))?;
     for _ in 0..ATTEMPTS {
         let patch = json!({"metadata": {
             "managedFields": without_former_owners(&live),
             "resourceVersion": live["metadata"]["resourceVersion"],
         }});
-        let target = Target::object("patch", resource, cluster.namespace(), name);
-        match cluster.merge(&target, &patch).await {
+        match cluster.merge_into(onto, &patch).await {
             Ok(_) => return Ok(former),
             Err(error) if error.kind == Kind::Conflict => {
-                let target = Target::object("get", resource, cluster.namespace(), name);
-                live = cluster.get(&target).await?.unwrap_or(Value::Null);
+                live = cluster.get(&onto.target("get")).await?.unwrap_or(Value::Null);
             }
             Err(error) => return Err(error),
         }
     }
     Err(Error::new(
         Kind::Conflict,
-        format!("{kind} {name} is being written by others all the time"),
+        format!("{onto} is being written by others all the time"),
     ))
 }

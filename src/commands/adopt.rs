@@ -8,6 +8,7 @@ use super::standing::Standing;
 use crate::cluster::api::{Cluster, Mode};
 use crate::cluster::basis::Basis;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::cluster::takeover::take_over;
 use crate::core::adopt;
 use crate::core::flink_deployment;
@@ -37,6 +38,9 @@ pub struct AdoptArgs {
     /// FlinkDeployment to make the cluster from
     #[arg(long, value_name = "NAME")]
     pub(super) from_flinkdeployment: Option<String>,
+    /// Do not ask, where an object of that name is labelled as another's
+    #[arg(long, short, conflicts_with = "from_flinkdeployment")]
+    yes: bool,
     #[command(flatten)]
     pub(super) launch: LaunchArgs,
     #[command(flatten)]
@@ -57,13 +61,17 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs) -> Result<()> {
             .refuse_client_dry_run("what is taken over is in the API server")?;
         let cluster = connect(connection)?;
         connect::check_namespace(cluster.namespace())?;
-        return adopt_objects(&cluster, &name, &args.launch).await;
+        return adopt_objects(&cluster, &name, &args.launch, args.yes).await;
     };
     Box::pin(adopt_flinkdeployment::run(connection, args, &source)).await
 }
 
-async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArgs) -> Result<()> {
-    let mut standing = Standing::existing(cluster, name).await?;
+async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArgs, yes: bool) -> Result<()> {
+    let mut standing = Standing::read(cluster, name).await?;
+    let foreign = standing.live.take_foreign();
+    if standing.live.is_empty() {
+        return Err(standing.absent(&Standing::remembered(name)));
+    }
     let left = hold::check_new(&mut standing.ledger, name).await?;
     let live = standing.live.clone();
     let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
@@ -79,6 +87,12 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
     };
     for object in [service, job, deployment] {
         check_owner(object)?;
+    }
+    if !foreign.is_empty() {
+        foreign.iter().for_each(|said| ui::warn(said));
+        if !launch.is_dry_run() {
+            ui::confirm(&format!("make them the plugin's, as cluster {name}?"), yes)?;
+        }
     }
     let revisions = &standing.ledger.history().revisions;
     let owners = [service, job, deployment].into_iter().flat_map(former_owners);
@@ -113,12 +127,16 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
     };
     let revision = super::launch::revision(&spec, &templates, true, number, "adopt");
     let mode = if launch.is_dry_run() { Mode::DryRun } else { Mode::Real };
-    let objects = [
-        marked(service, name, MASTER, marks),
-        marked(job, name, MASTER, marks),
-        marked(deployment, name, TASK_MANAGER, marks),
+    let parts = [
+        (SERVICES, service, MASTER),
+        (JOBS, job, MASTER),
+        (DEPLOYMENTS, deployment, TASK_MANAGER),
     ];
-    let taking = futures::future::try_join_all(objects.iter().map(|object| take_over(cluster, object, mode)));
+    let taking = parts.map(|(resource, object, component)| async move {
+        let onto = Identity::of(resource, object)?;
+        take_over(cluster, &marked(object, name, component, marks), &onto, mode).await
+    });
+    let taking = futures::future::try_join_all(taking);
     let taken = if launch.is_dry_run() {
         taking.await?
     } else {

@@ -6,6 +6,7 @@ use super::adopt::AdoptArgs;
 use super::create_one::{How, create};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::deploy::Live;
 use crate::cluster::resource::{CONFIG_MAPS, DEPLOYMENTS, FLINK_DEPLOYMENTS, Target};
 use crate::core::layer::Layer;
 use crate::core::names::APP_LABEL;
@@ -78,7 +79,7 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> 
         command: "adopt",
         replace: false,
     };
-    Box::pin(create(&cluster, spec, &templates, kept, &how)).await?;
+    Box::pin(create(&cluster, spec, &templates, kept, &how, &mut Live::default())).await?;
     ui::note(&format!(
         "FlinkDeployment {source} stays suspended: delete it when the cluster is as it shall be, and leave its savepoints"
     ));

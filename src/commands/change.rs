@@ -200,11 +200,12 @@ pub async fn carry_out(
     let look = registry
         .as_ref()
         .and_then(|registry| Look::new(registry, true, &plan.draft, image, before));
-    let checks = deploy::preflight_resume(cluster, &plan.spec, &plan.draft);
-    let warnings = image_look::beside(cluster, look, checks, |_| true).await?;
-    for warning in &warnings {
+    let checks = deploy::preflight_resume(cluster, &plan.spec, &plan.draft, &standing.live);
+    let checked = image_look::beside(cluster, look, checks, |_| true).await?;
+    for warning in &checked.warnings {
         ui::warn(warning);
     }
+    standing.live.rights = checked.rights;
     configuration_keys::warn_of_keys(&plan.spec);
     if how.dry_run {
         let told = plan.told(&name, command, how);

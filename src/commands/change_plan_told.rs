@@ -60,6 +60,7 @@ pub fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
         service: Some(before.service),
         job: Some(before.job),
         deployment: Some(before.deployment),
+        ..Live::default()
     };
     let short = |value: &Value| {
         let text = value.to_string();

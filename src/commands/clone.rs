@@ -10,8 +10,9 @@ use super::standing::Standing;
 use super::writing::{SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::deploy::{self, Live};
 use crate::cluster::flink::{SavepointRequest, Then};
-use crate::cluster::{deploy, savepoint};
+use crate::cluster::savepoint;
 use crate::core::clone;
 use crate::core::layer::Layer;
 use crate::core::manifests;
@@ -100,7 +101,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         })
     };
     let draft = manifests::build(&with_path("file:///to-be-written")?, &templates, target.namespace(), 1)?;
-    let begun = if deploy::preflight(&target, &draft).await?.exists {
+    let begun = if deploy::preflight(&target, &new, &draft).await?.exists {
         begun_before(&target, &new).await?
     } else {
         None
@@ -118,7 +119,8 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         command: "clone",
         replace: false,
     };
-    Box::pin(create(&target, with_path(&path)?, &templates, kept, &how)).await
+    let spec = with_path(&path)?;
+    Box::pin(create(&target, spec, &templates, kept, &how, &mut Live::default())).await
 }
 
 /// The savepoint from which a clone starts of which an interrupted command made only a part; `None`: any will do.
@@ -127,6 +129,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
 /// Conflict when the cluster is whole.
 async fn begun_before(target: &Cluster, new: &ClusterName) -> Result<Option<String>> {
     let there = Standing::read(target, new).await?;
+    there.live.refuse_foreign(new)?;
     if there.live.missing(new).is_empty() {
         let namespace = target.namespace();
         return Err(Error::new(

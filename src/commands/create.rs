@@ -9,6 +9,7 @@ use super::preferences;
 use super::spec_args::SpecArgs;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
+use crate::cluster::deploy::Live;
 use crate::core::flink_deployment;
 use crate::core::layer::Layer;
 use crate::core::manifests;
@@ -66,8 +67,8 @@ pub struct Begun {
     pub cluster: Cluster,
     /// Its name.
     pub name: ClusterName,
-    /// Whether rights are made with it.
-    pub rights: bool,
+    /// What there was of it, and what of it this command made.
+    pub live: Live,
 }
 
 /// Creates `most` clusters or fewer, and adds each to `begun` before its first object is made.
@@ -124,7 +125,7 @@ pub async fn create_all(
         begun.push(Begun {
             cluster: cluster.clone(),
             name: spec.name.clone(),
-            rights: spec.creates_rbac(),
+            live: Live::default(),
         });
         let how = How {
             spec: &args.spec,
@@ -132,7 +133,12 @@ pub async fn create_all(
             command: "create",
             replace: args.replace,
         };
-        Box::pin(create(&cluster, spec, &templates, own.is_some(), &how)).await?;
+        let mut live = Live::default();
+        let created = Box::pin(create(&cluster, spec, &templates, own.is_some(), &how, &mut live)).await;
+        if let Some(begun) = begun.last_mut() {
+            begun.live = live;
+        }
+        created?;
     }
     Ok(())
 }

@@ -42,6 +42,7 @@ pub async fn replace(
     how: &How<'_>,
 ) -> Result<()> {
     let standing = Standing::read(cluster, &spec.name).await?;
+    standing.live.refuse_foreign(&spec.name)?;
     let mut wanted = Wanted::file(&standing, spec.layer, Layer::default(), own)?;
     wanted.start.clone_from(&how.spec.from_savepoint);
     wanted.image = image;
@@ -51,10 +52,9 @@ pub async fn replace(
 }
 
 /// What there is of a cluster that is to be created.
-#[derive(Clone, Copy)]
 pub struct Found<'a> {
     /// Its objects.
-    pub live: &'a Live,
+    pub live: &'a mut Live,
     /// The creation that another command left behind.
     pub left: Option<&'a Journal>,
 }
@@ -65,10 +65,10 @@ pub async fn existing(
     ledger: &mut Ledger,
     spec: &Spec,
     (templates, own): (&Templates, bool),
-    found: &Found<'_>,
+    found: Found<'_>,
     launch: &LaunchArgs,
 ) -> Result<()> {
-    let Found { live, left } = *found;
+    let Found { live, left } = found;
     let annotated = [&live.job, &live.deployment].into_iter().flatten();
     let nonce = annotated.clone().next().map(|object| {
         let nonce = object["metadata"]["annotations"][IDENTITY].as_str();
@@ -118,15 +118,16 @@ pub async fn existing(
         let known = ledger.history().revision(generation).is_some();
         if !known || left.is_some() || !missing.is_empty() || spec.creates_rbac() {
             let revision = launch::revision(spec, templates, own, generation, "create");
+            let basis = Basis::of(live);
             let begun = Launch {
-                basis: &Basis::of(live),
+                basis: &basis,
                 left,
                 command: "create",
                 number: generation,
                 // An interrupted command made the objects, but did not write them down.
                 revision: (!known).then_some(&revision),
             };
-            launch::create(cluster, ledger, &begun, &wanted).await?;
+            launch::create(cluster, ledger, live, &spec.name, &begun, &wanted).await?;
         }
         let done = if missing.is_empty() { "unchanged" } else { "created" };
         return launch.report(cluster, spec, done, &wanted).await;

@@ -10,7 +10,7 @@ use super::spec_args::SpecArgs;
 use crate::cluster::api::Cluster;
 use crate::cluster::basis::Basis;
 use crate::cluster::connect;
-use crate::cluster::deploy;
+use crate::cluster::deploy::{self, Live};
 use crate::cluster::ledger::Ledger;
 use crate::core::manifests;
 use crate::core::spec::Spec;
@@ -39,7 +39,16 @@ pub struct How<'a> {
 }
 
 /// Creates one cluster.
-pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: bool, how: &How<'_>) -> Result<()> {
+///
+/// What there was of it, and what of it was made, is in `live` afterwards, however it ends.
+pub async fn create(
+    cluster: &Cluster,
+    spec: Spec,
+    templates: &Templates,
+    own: bool,
+    how: &How<'_>,
+    live: &mut Live,
+) -> Result<()> {
     connect::check_namespace(cluster.namespace())?;
     let (launch, command) = (how.launch, how.command);
     let (mut spec, image) = with_image(how.spec, spec).await?;
@@ -54,7 +63,7 @@ pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: b
     );
     let checks = async {
         let (preflight, allowed, ledger) = futures::join!(
-            deploy::preflight(cluster, &draft),
+            deploy::preflight(cluster, &spec.name, &draft),
             deploy::access::check(cluster, &spec, &draft),
             Ledger::open(cluster, &spec.name)
         );
@@ -69,16 +78,21 @@ pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: b
         deploy::leaders::check(cluster, &draft, true).await?;
     }
     preflight.warnings.iter().for_each(|warning| ui::warn(warning));
+    live.rights = preflight.rights;
     if preflight.exists {
         if how.replace {
             return replace(cluster, spec, own.then(|| templates.clone()), image, how).await;
         }
-        let live = deploy::read(cluster, &spec.name).await?;
+        *live = Live {
+            rights: live.rights.take(),
+            ..deploy::read(cluster, &spec.name).await?
+        };
+        live.refuse_foreign(&spec.name)?;
         let found = Found {
-            live: &live,
+            live,
             left: left.as_ref(),
         };
-        return existing(cluster, &mut ledger, &spec, (templates, own), &found, launch).await;
+        return existing(cluster, &mut ledger, &spec, (templates, own), found, launch).await;
     }
     if launch.is_dry_run() {
         return launch.show_dry_run(&draft);
@@ -97,7 +111,7 @@ pub async fn create(cluster: &Cluster, spec: Spec, templates: &Templates, own: b
         revision: Some(&revision),
     };
     let objects = manifests::build(&spec, templates, cluster.namespace(), generation)?;
-    launch::create(cluster, &mut ledger, &begun, &objects).await?;
+    launch::create(cluster, &mut ledger, live, &spec.name, &begun, &objects).await?;
     if spec.layer.ha.is_none() {
         ui::note(
             "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",

@@ -7,16 +7,13 @@ use super::hold;
 use super::standing::Standing;
 use super::writing::{Asked, SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
-use crate::cluster::clock;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::Gone;
-use crate::cluster::deploy::removal;
 use crate::cluster::flink::{SavepointRequest, Then};
-use crate::cluster::resource::{DEPLOYMENTS, JOBS, SERVICES};
 use crate::cluster::suggest;
 use crate::cluster::tables::{self, Wanted};
 use crate::cluster::{deploy, savepoint};
-use crate::core::names::{APP_LABEL, ClusterName};
+use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -31,7 +28,7 @@ pub struct DeleteArgs {
     #[arg(value_name = "NAME", group = "which")]
     names: Vec<String>,
     /// Delete the clusters with these labels, such as team=a
-    #[arg(long, short = 'l', value_name = "LABELS", group = "which")]
+    #[arg(long, short = 'l', value_name = "LABELS", group = "which", value_parser = crate::cli::selector)]
     selector: Option<String>,
     /// Delete all clusters of the namespace
     #[arg(long, group = "which")]
@@ -78,29 +75,23 @@ pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()
         .collect::<Result<Vec<_>>>()?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
+    let mut failure: Option<Error> = None;
     let names = if given.is_empty() {
-        selected(&cluster, &args).await?
+        selected(&cluster, &args, &mut failure).await?
     } else {
         given
     };
-    if names.is_empty() {
+    if names.is_empty() && failure.is_none() {
         ui::note(&format!("No resources found in {} namespace.", cluster.namespace()));
         return Ok(());
     }
-    let mut failure: Option<Error> = None;
     let mut plans = Vec::new();
     let fate = match (args.savepoint, args.cancel) {
         (true, _) => Fate::Savepoint,
         (_, true) => Fate::Cancel,
         _ => Fate::Lose,
     };
-    let standings = names.iter().map(|name| async {
-        if args.purge {
-            Standing::read_to_purge(&cluster, name).await
-        } else {
-            Standing::read(&cluster, name).await
-        }
-    });
+    let standings = names.iter().map(|name| read(&cluster, name, &args));
     for (standing, name) in futures::future::join_all(standings).await.into_iter().zip(&names) {
         let plan = match standing {
             Ok(mut standing) => {
@@ -149,42 +140,64 @@ fn told(failure: &mut Option<Error>, error: Error) {
     failure.get_or_insert(error);
 }
 
-async fn selected(cluster: &Cluster, args: &DeleteArgs) -> Result<Vec<ClusterName>> {
+async fn read(cluster: &Cluster, name: &ClusterName, args: &DeleteArgs) -> Result<Standing> {
+    if args.purge {
+        Standing::read_to_purge(cluster, name).await
+    } else {
+        Standing::read(cluster, name).await
+    }
+}
+
+/// The clusters that are meant. Those whose names none of ours can have are told, and left out.
+async fn selected(cluster: &Cluster, args: &DeleteArgs, failure: &mut Option<Error>) -> Result<Vec<ClusterName>> {
     let wanted = Wanted {
         namespace: Some(cluster.namespace().to_owned()),
         selector: args.selector.clone(),
         ..Wanted::default()
     };
     let (inventory, _) = tables::list(cluster, &wanted).await?;
-    inventory.into_keys().map(|key| ClusterName::new(&key.name)).collect()
+    let mut names = Vec::new();
+    for key in inventory.into_keys() {
+        match ClusterName::new(&key.name) {
+            Ok(name) => names.push(name),
+            Err(error) => {
+                let app = &key.name;
+                let error = Error::failure(format!("cluster {app} is skipped: {}", error.message)).hint(format!(
+                    "`kubectl delete job,deployment,service -l app={app} -n {}` deletes it",
+                    key.namespace
+                ));
+                told(failure, error);
+            }
+        }
+    }
+    Ok(names)
 }
 
-/// Holds the cluster where its job is stopped first; else what has ended by then does not come back.
+/// Holds the cluster while it is deleted. What was shown before a prompt is looked at again after it.
 async fn held(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<()> {
-    let Some(job) = plan.job.clone().filter(|_| plan.fate == Fate::Savepoint) else {
-        return Box::pin(delete(cluster, plan, None, args)).await;
-    };
-    let then = Then::Stop { drain: false };
-    let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
-    let asked = Asked::of(&plan.standing, job, request, "delete").await?;
-    let heartbeat = hold::begin(&mut plan.standing, "delete", Some(&asked)).await?;
-    let deleting = Box::pin(delete(cluster, plan, Some(&asked), args));
-    let deleted = heartbeat.beside(deleting).await;
-    if deleted.is_ok() && args.purge {
-        plan.standing.ledger.leave();
+    if !args.yes {
+        let standing = read(cluster, &plan.standing.name, args).await?;
+        let now = Plan::make(standing, plan.fate, args.purge).await?;
+        plan.still(&now)?;
+        *plan = now;
     }
+    let asked = match plan.job.clone().filter(|_| plan.fate == Fate::Savepoint) {
+        Some(job) => {
+            let then = Then::Stop { drain: false };
+            let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
+            Some(Asked::of(&plan.standing, job, request, "delete").await?)
+        }
+        None => None,
+    };
+    let heartbeat = hold::begin(&mut plan.standing, "delete", asked.as_ref()).await?;
+    let deleting = Box::pin(delete(cluster, plan, asked.as_ref(), args));
+    let deleted = heartbeat.beside(deleting).await;
     hold::end(&mut plan.standing, &deleted).await;
     deleted
 }
 
 async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args: &DeleteArgs) -> Result<()> {
     let name = plan.standing.name.clone();
-    if plan.standing.live.is_empty() {
-        // Nothing but the history is left of it, and what only the history names.
-        removal::remove_extras(cluster, &name, &plan.extras).await?;
-        plan.standing.ledger.purge().await?;
-        return ui::data(&format!("cluster/{name} deleted\n"));
-    }
     let limit = (!args.timeout.is_zero() && !args.no_wait).then_some(args.timeout);
     let mut step = ui::Step::new(&format!("{name}: deleting"));
     if let Some(job) = plan.job.clone() {
@@ -203,28 +216,23 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args:
             savepoint::until_jobmanager_ends(cluster, &name, &plan.standing.flink).await?;
         }
     }
-    step.update(&format!("{name}: the JobManager ends"));
-    if args.no_wait {
-        deploy::delete(cluster, JOBS, &name.master()).await?;
-    } else {
-        deploy::delete_job(cluster, &name, limit).await?;
+    let removal = &plan.removal;
+    if !removal.is_empty() {
+        step.update(&format!("{name}: the JobManager ends"));
+        if args.no_wait {
+            deploy::delete(cluster, removal.job.as_ref()).await?;
+        } else {
+            deploy::delete_job(cluster, &name, removal.job.as_ref(), limit).await?;
+        }
+        step.update(&format!("{name}: the TaskManagers end"));
+        deploy::delete(cluster, removal.deployment.as_ref()).await?;
+        deploy::delete(cluster, removal.service.as_ref()).await?;
+        if !args.no_wait {
+            deploy::pods_gone(cluster, &name, None, Gone::Deleted, limit).await?;
+        }
+        removal.extras(cluster).await?;
     }
-    step.update(&format!("{name}: the TaskManagers end"));
-    deploy::delete(cluster, DEPLOYMENTS, &name.task_manager()).await?;
-    deploy::delete(cluster, SERVICES, &name.master()).await?;
-    if !args.no_wait {
-        deploy::pods_gone(cluster, &format!("{APP_LABEL}={name}"), Gone::Deleted, limit).await?;
-    }
-    removal::remove_extras(cluster, &name, &plan.extras).await?;
-    if args.purge {
-        plan.standing.ledger.purge().await?;
-    } else if plan.left.is_some() && !plan.standing.ledger.holds() {
-        let now = clock::now().to_string();
-        let ledger = &mut plan.standing.ledger;
-        ledger
-            .update(|history| hold::over(history, Some("the cluster was deleted"), &now))
-            .await?;
-    }
+    hold::forget(&mut plan.standing, args.purge).await?;
     drop(step);
     ui::data(&format!("cluster/{name} deleted\n"))
 }

@@ -5,11 +5,11 @@ use std::fmt;
 use super::resume_choice::lost;
 use super::situation::Situation;
 use super::standing::Standing;
-use crate::cluster::deploy::removal::Extras;
+use crate::cluster::deploy::removal::Removal;
 use crate::cluster::lock;
 use crate::core::diagnosis::JobOverview;
 use crate::core::transaction::{Journal, Kind};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as Fault, Result};
 
 /// What becomes of the state of a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub struct Plan {
     pub job: Option<JobOverview>,
     /// What becomes of the job's state.
     pub fate: Fate,
-    /// What it has beside its three objects.
-    pub extras: Extras,
+    /// What is deleted.
+    pub removal: Removal,
     purge: bool,
     /// An operation that is not over, at which nobody is.
     pub left: Option<Journal>,
@@ -44,14 +44,15 @@ impl Plan {
     /// # Errors
     /// Not found, and a job that shall be saved but cannot.
     pub async fn make(mut standing: Standing, fate: Fate, purge: bool) -> Result<Self> {
-        let name = &standing.name;
-        if standing.live.is_empty() && !(purge && standing.ledger.exists()) {
+        let name = standing.name.clone();
+        let left = lock::unattended(&mut standing.ledger, &name, false).await?;
+        standing.left_behind.clone_from(&left);
+        let removal = standing.removal().await?;
+        if removal.is_empty() && left.is_none() && !(purge && standing.ledger.exists()) {
             return Err(standing.absent(&format!(
                 "only its history is left: `kubectl flink delete {name} --purge` deletes that too"
             )));
         }
-        let left = lock::unattended(&mut standing.ledger, &standing.name.clone(), false).await?;
-        standing.left_behind.clone_from(&left);
         let (job, silent) = match standing.situation().await? {
             Situation::Running(job) => (Some(job), None),
             Situation::Silent(why) => (None, Some(why)),
@@ -70,7 +71,7 @@ impl Plan {
                 .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
         }
         Ok(Self {
-            extras: standing.extras(),
+            removal,
             standing,
             left,
             job,
@@ -81,19 +82,26 @@ impl Plan {
     }
 
     fn objects(&self) -> String {
-        let live = &self.standing.live;
+        let removal = &self.removal;
         let name = &self.standing.name;
         let mut objects = Vec::new();
         let parts = [
-            (live.job.is_some(), format!("Job {}", name.master())),
-            (live.deployment.is_some(), format!("Deployment {}", name.task_manager())),
-            (live.service.is_some(), format!("Service {}", name.master())),
+            (removal.job.is_some(), format!("Job {}", name.master())),
             (
-                !self.extras.leaders.is_empty(),
+                removal.deployment.is_some(),
+                format!("Deployment {}", name.task_manager()),
+            ),
+            (removal.service.is_some(), format!("Service {}", name.master())),
+            (
+                !removal.pods.is_empty(),
+                format!("the Pods {}", removal.pods.join(", ")),
+            ),
+            (
+                !removal.leaders.is_empty(),
                 "the ConfigMaps of its high availability".to_owned(),
             ),
             (
-                self.extras.rights,
+                !removal.rights.is_empty(),
                 format!("the service account and rights {}", name.high_availability()),
             ),
             (
@@ -102,7 +110,45 @@ impl Plan {
             ),
         ];
         objects.extend(parts.into_iter().filter(|(there, _)| *there).map(|(_, text)| text));
+        if objects.is_empty() {
+            return "nothing is left of it but its history".to_owned();
+        }
         objects.join(", ")
+    }
+
+    /// Finds out whether it is still what was shown: the same objects, the same job, and no operation on it.
+    ///
+    /// # Errors
+    /// Conflict that says what it is now.
+    pub fn still(&self, now: &Self) -> Result<()> {
+        let identities = |plan: &Self| {
+            let Removal {
+                job,
+                deployment,
+                service,
+                ..
+            } = plan.removal.clone();
+            (job, deployment, service)
+        };
+        let job = |plan: &Self| plan.job.as_ref().map(|job| job.jid.clone());
+        let left = |plan: &Self| {
+            plan.left
+                .as_ref()
+                .map(|left| (left.command.clone(), left.started_at.clone()))
+        };
+        if identities(self) == identities(now)
+            && job(self) == job(now)
+            && left(self) == left(now)
+            && self.silent.is_some() == now.silent.is_some()
+        {
+            return Ok(());
+        }
+        let name = &self.standing.name;
+        Err(Error::new(
+            Fault::Conflict,
+            format!("{name} is not what was shown any more, and stays; now it is {now}"),
+        )
+        .hint(format!("repeat `kubectl flink delete {name}` to decide again")))
     }
 
     fn state(&self) -> String {
@@ -145,9 +191,10 @@ impl fmt::Display for Plan {
             None => Ok(()),
         }?;
         let killed = self.silent.is_some() || (self.job.is_some() && self.fate == Fate::Lose);
-        match self.standing.left_behind().filter(|_| killed) {
-            Some(left) => write!(f, "\n  {left}"),
-            None => Ok(()),
+        if let Some(left) = self.standing.left_behind().filter(|_| killed) {
+            write!(f, "\n  {left}")?;
         }
+        let mut foreign = self.standing.live.foreign.iter();
+        foreign.try_for_each(|foreign| write!(f, "\n  {foreign}; it stays"))
     }
 }

@@ -100,7 +100,7 @@ async fn compare(connection: &ConnectionArgs, args: DiffArgs) -> Result<bool> {
             revision: args.revision,
         };
         let made = wanted.build(&standing, &args.spec, cluster.namespace())?;
-        let applied = deploy::dry_run(&cluster, &made).await?;
+        let applied = deploy::dry_run(&cluster, &made, &standing.live).await?;
         let live = [&standing.live.service, &standing.live.job, &standing.live.deployment];
         let mut text = String::new();
         for (live, applied) in live.into_iter().zip(applied) {

@@ -104,7 +104,7 @@ async fn task_managers_end(cluster: &Cluster, standing: &Standing) -> Result<()>
     }
     let name = &standing.name;
     let step = ui::Step::new(&format!("{name}: the TaskManagers end"));
-    deploy::scale_to_zero(cluster, name, standing.replicas()).await?;
+    deploy::scale_to_zero(cluster, name, &standing.live, standing.replicas()).await?;
     step.done(&format!("{name}: the TaskManagers have ended"));
     Ok(())
 }

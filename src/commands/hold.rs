@@ -209,6 +209,18 @@ pub async fn close(standing: &mut Standing, failure: Option<&str>) -> Result<()>
     standing.ledger.update(close).await
 }
 
+/// Deletes the history of a cluster of which nothing else is left, when that is wanted or nothing but this operation is in
+/// it. Then it is not held any more.
+pub async fn forget(standing: &mut Standing, purge: bool) -> Result<()> {
+    let ledger = &mut standing.ledger;
+    let history = ledger.history();
+    if purge || (history.revisions.is_empty() && history.savepoints.is_empty()) {
+        ledger.purge().await?;
+        ledger.leave();
+    }
+    Ok(())
+}
+
 /// Writes down that the operation in progress is over.
 pub fn over(history: &mut History, failure: Option<&str>, now: &str) {
     if let Some(journal) = history.journal.as_mut().filter(|journal| journal.is_open()) {

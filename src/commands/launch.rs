@@ -7,10 +7,11 @@ use super::hold::{self, Launch};
 use super::made::OutputArgs;
 use crate::cluster::api::Cluster;
 use crate::cluster::clock;
+use crate::cluster::deploy::{self, Live};
 use crate::cluster::holder::who;
 use crate::cluster::ledger::Ledger;
+use crate::cluster::wait;
 use crate::cluster::wait::Failures;
-use crate::cluster::{deploy, wait};
 use crate::core::flink_deployment;
 use crate::core::history::Revision;
 use crate::core::manifests::{self, Manifests};
@@ -150,13 +151,13 @@ impl LaunchArgs {
     }
 }
 
-/// Writes the revision to the history and makes the objects, of a cluster that is held.
+/// Writes the revision to the history and makes the objects, of a cluster that is held; `live` is what there is of them.
 pub async fn launch(
     cluster: &Cluster,
     ledger: &mut Ledger,
+    live: &mut Live,
     spec: &Spec,
-    templates: &Templates,
-    own_templates: bool,
+    (templates, own_templates): (&Templates, bool),
     generation: u64,
     command: &str,
 ) -> Result<Manifests> {
@@ -164,14 +165,23 @@ pub async fn launch(
     let revision = revision(spec, templates, own_templates, generation, command);
     // What is made by halves is made whole from its revision.
     ledger.update(|history| history.revise(revision.clone())).await?;
-    deploy::apply_all(cluster, &manifests).await?;
+    deploy::apply_all(cluster, &spec.name, &manifests, live).await?;
     Ok(manifests)
 }
 
 /// Creates a cluster: holds it, and makes its objects, so that no other command of that name makes any meanwhile.
-pub async fn create(cluster: &Cluster, ledger: &mut Ledger, launch: &Launch<'_>, manifests: &Manifests) -> Result<()> {
+pub async fn create(
+    cluster: &Cluster,
+    ledger: &mut Ledger,
+    live: &mut Live,
+    name: &ClusterName,
+    launch: &Launch<'_>,
+    manifests: &Manifests,
+) -> Result<()> {
     let heartbeat = hold::launching(ledger, launch).await?;
-    let made = heartbeat.beside(deploy::apply_all(cluster, manifests)).await;
+    let made = heartbeat
+        .beside(deploy::apply_all(cluster, name, manifests, live))
+        .await;
     hold::end_of(ledger, &made).await;
     made
 }

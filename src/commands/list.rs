@@ -32,7 +32,7 @@ pub struct ListArgs {
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// List clusters whose Job or Deployment has these labels, such as team=a,stage!=test
-    #[arg(short = 'l', long, value_name = "LABELS")]
+    #[arg(short = 'l', long, value_name = "LABELS", value_parser = crate::cli::selector)]
     selector: Option<String>,
     /// Format of the output
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
@@ -69,7 +69,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     }
     let wanted = Wanted {
         namespace: (!args.all_namespaces).then(|| cluster.namespace().to_owned()),
-        selector: args.selector.clone().filter(|selector| !selector.trim().is_empty()),
+        selector: args.selector.clone(),
         names: args.names.clone(),
         labels: matches!(args.output, Format::Json | Format::Yaml),
     };

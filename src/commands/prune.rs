@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::hold;
 use super::launch::DryRun;
+use super::standing::Standing;
 use crate::cluster::api::Cluster;
 use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::cluster::deploy::removal::{self, Extras};
+use crate::cluster::deploy::removal::Removal;
 use crate::cluster::deploy::{self, Live};
+use crate::cluster::lock;
 use crate::cluster::tables::{self, Wanted};
 use crate::core::age::age;
 use crate::core::listing::{Key, Status};
 use crate::core::names::ClusterName;
 use crate::core::prune;
+use crate::core::transaction::Kind as Operation;
 use crate::error::{Error, Kind, Result};
 use crate::ui;
 
@@ -34,7 +38,7 @@ pub struct PruneArgs {
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// Only clusters with these labels, such as team=a
-    #[arg(short = 'l', long, value_name = "LABELS")]
+    #[arg(short = 'l', long, value_name = "LABELS", value_parser = crate::cli::selector)]
     selector: Option<String>,
     /// Show what would be deleted, and delete nothing
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
@@ -50,8 +54,8 @@ pub struct PruneArgs {
 /// A cluster that has ended.
 struct Ended {
     cluster: Cluster,
-    name: ClusterName,
-    live: Live,
+    standing: Standing,
+    removal: Removal,
 }
 
 /// Runs the command.
@@ -73,14 +77,14 @@ pub async fn run(connection: &ConnectionArgs, args: PruneArgs) -> Result<()> {
     }
     if !DryRun::is_on(args.dry_run) {
         let question = match found.as_slice() {
-            [one] => format!("delete cluster {}?", one.name),
+            [one] => format!("delete cluster {}?", one.standing.name),
             all => format!("delete these {} clusters?", all.len()),
         };
         ui::confirm(&question, args.yes)?;
     }
     let mut failure: Option<Error> = None;
     for one in found {
-        let name = one.name.clone();
+        let name = one.standing.name.clone();
         let outcome = if DryRun::is_on(args.dry_run) {
             ui::data(&format!("cluster/{name} pruned (dry run)\n"))
         } else {
@@ -108,7 +112,7 @@ fn since(args: &PruneArgs) -> String {
 async fn ended(cluster: &Cluster, args: &PruneArgs) -> Result<Vec<Ended>> {
     let wanted = Wanted {
         namespace: (!args.all_namespaces).then(|| cluster.namespace().to_owned()),
-        selector: args.selector.clone().filter(|selector| !selector.trim().is_empty()),
+        selector: args.selector.clone(),
         ..Wanted::default()
     };
     let (inventory, _) = tables::list(cluster, &wanted).await?;
@@ -119,7 +123,7 @@ async fn ended(cluster: &Cluster, args: &PruneArgs) -> Result<Vec<Ended>> {
     let reads = over.map(|(key, _)| read(cluster, key));
     let found = futures::future::join_all(reads).await.into_iter();
     let found = found.collect::<Result<Vec<_>>>()?.into_iter().flatten();
-    Ok(found.filter(|one| is_due(&one.live, args, now)).collect())
+    Ok(found.filter(|one| is_due(&one.standing.live, args, now)).collect())
 }
 
 async fn read(cluster: &Cluster, key: Key) -> Result<Option<Ended>> {
@@ -128,8 +132,31 @@ async fn read(cluster: &Cluster, key: Key) -> Result<Option<Ended>> {
         return Ok(None);
     };
     let cluster = cluster.in_namespace(key.namespace);
-    let live = deploy::read(&cluster, &name).await?;
-    Ok(Some(Ended { cluster, name, live }))
+    look(&cluster, &name).await
+}
+
+/// Reads a cluster. One that is being changed has not ended, whatever its Job says, and is told of.
+async fn look(cluster: &Cluster, name: &ClusterName) -> Result<Option<Ended>> {
+    let mut standing = Standing::read(cluster, name).await?;
+    let left = match lock::unattended(&mut standing.ledger, name, false).await {
+        Ok(left) => left,
+        Err(error) if error.kind == Kind::Conflict => {
+            ui::note(&format!("{}, so it stays", error.message));
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    if let Some(change) = left.as_ref().filter(|left| left.kind == Operation::Change) {
+        ui::note(&format!("{}, so it stays", lock::unfinished(name, change).message));
+        return Ok(None);
+    }
+    standing.left_behind = left;
+    let removal = standing.removal().await?;
+    Ok(Some(Ended {
+        cluster: cluster.clone(),
+        standing,
+        removal,
+    }))
 }
 
 fn is_due(live: &Live, args: &PruneArgs, now: Timestamp) -> bool {
@@ -143,14 +170,14 @@ fn is_due(live: &Live, args: &PruneArgs, now: Timestamp) -> bool {
 }
 
 fn line(one: &Ended, now: Timestamp) -> String {
-    let job = one.live.job.as_ref();
+    let job = one.standing.live.job.as_ref();
     let how = match job.and_then(deploy::end_of_job) {
         Some("Failed") => "failed",
         _ => "ended",
     };
     let at = job.and_then(prune::ended_at);
     let ago = at.map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
-    let idle = one.live.deployment.as_ref();
+    let idle = one.standing.live.deployment.as_ref();
     let idle = idle.map_or(0, |deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(1));
     let task_managers = match idle {
         0 => "no TaskManager is left".to_owned(),
@@ -159,27 +186,31 @@ fn line(one: &Ended, now: Timestamp) -> String {
     };
     format!(
         "cluster {} of {} {how}{ago}, {task_managers}",
-        one.name,
+        one.standing.name,
         one.cluster.namespace()
     )
 }
 
-/// Deletes one, if it still is the one that was shown: it may have been resumed while somebody thought about the answer.
+/// Deletes one, if it still is the one that was shown, which holding it finds out: it may have been resumed before the
+/// answer to the question, or while others were deleted.
 async fn remove(one: Ended, args: &PruneArgs) -> Result<()> {
-    let Ended { cluster, name, live } = one;
-    let now = deploy::read(&cluster, &name).await?;
-    let id = |live: &Live| live.job.as_ref().map(|job| job["metadata"]["uid"].clone());
-    if now.job.is_some() && (id(&now) != id(&live) || now.job.as_ref().and_then(deploy::end_of_job).is_none()) {
-        return Err(Error::new(Kind::Conflict, "it was changed meanwhile, and stays"));
-    }
+    let Ended {
+        cluster,
+        mut standing,
+        removal,
+    } = one;
+    let name = standing.name.clone();
     let step = ui::Step::new(&format!("{name}: deleting"));
-    let files = deploy::configuration_files(&cluster, &live).await?;
-    let extras = Extras {
-        leaders: deploy::leaders::of_live(&live, &files),
-        rights: deploy::access::created_with(&live),
-    };
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    removal::remove_ended(&cluster, &name, &extras, limit).await?;
+    // Its repetition is one of `delete` as well.
+    let heartbeat = hold::begin(&mut standing, "delete", None).await?;
+    let removing = Box::pin(removal.carry_out_ended(&cluster, &name, limit));
+    let removed = match heartbeat.beside(removing).await {
+        Ok(()) => hold::forget(&mut standing, false).await,
+        failed => failed,
+    };
+    hold::end(&mut standing, &removed).await;
+    removed?;
     drop(step);
     ui::data(&format!("cluster/{name} pruned\n"))
 }

@@ -10,6 +10,7 @@ use super::revision;
 use super::situation::Situation;
 use super::standing::Standing;
 use crate::cluster::api::Cluster;
+use crate::cluster::resource::JOBS;
 use crate::cluster::{deploy, wait};
 use crate::core::manifests::{self, Manifests};
 use crate::core::spec::Spec;
@@ -80,11 +81,17 @@ pub async fn recover(cluster: &Cluster, mut standing: Standing, how: &ChangeArgs
     if how.dry_run {
         return how.output.print(made.all(), "");
     }
+    standing.live.refuse_foreign(&name)?;
+    if !made.access.is_empty() {
+        standing.live.rights = Some(deploy::access::read(cluster, &name).await?);
+    }
     let heartbeat = hold::begin(&mut standing, "restart", None).await?;
     let starting = async {
         deploy::owners::disown(cluster, &name, &standing.live).await?;
-        deploy::delete_job(cluster, &name, how.limit()).await?;
-        deploy::apply_all(cluster, &made).await
+        let job = standing.live.identity(JOBS)?;
+        deploy::delete_job(cluster, &name, job.as_ref(), how.limit()).await?;
+        standing.live.job = None;
+        deploy::apply_all(cluster, &name, &made, &mut standing.live).await
     };
     let started = heartbeat.beside(Box::pin(starting)).await;
     hold::end(&mut standing, &started).await;

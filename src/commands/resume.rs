@@ -54,7 +54,7 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
     if standing.was_created_suspended().await? {
         if !args.launch.is_dry_run() {
             let heartbeat = hold::begin(&mut standing, "resume", None).await?;
-            let starting = deploy::unsuspend(&cluster, &name, standing.replicas_before());
+            let starting = deploy::unsuspend(&cluster, &standing.live, standing.replicas_before());
             let started = heartbeat.beside(starting).await;
             hold::end(&mut standing, &started).await;
             started?;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::create::{self, Begun, CreateArgs};
+use super::hold;
 use super::standing::Standing;
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::ConnectionArgs;
-use crate::cluster::deploy::removal::{self, Extras};
+use crate::cluster::deploy::removal::Removal;
 use crate::cluster::wait::{self, End};
 use crate::core::diagnosis::{Note, Stage};
 use crate::core::names::ClusterName;
@@ -59,15 +60,16 @@ pub async fn run(connection: &ConnectionArgs, args: RunArgs) -> Result<()> {
         }
         Err(error) => Err(error),
     };
-    // What failed before anything was made leaves nothing to delete; a cluster of the same name is not ours.
-    let ours = !matches!(&outcome, Err(error) if matches!(error.kind, Kind::Conflict | Kind::Usage | Kind::Forbidden | Kind::Unauthorized));
-    if args.rm && ours {
+    let made = &begun_cluster.live.created;
+    if args.rm && !made.is_empty() {
         if let Err(error) = remove(begun_cluster).await {
             ui::warn(&format!("{name} is not deleted: {error}"));
         }
     } else if args.rm {
-        ui::warn(&format!("{name} is left as it was"));
-    } else {
+        ui::warn(&format!(
+            "{name} is left as it is: nothing of it is known to be made by this command"
+        ));
+    } else if !made.is_empty() {
         ui::note(&format!(
             "{name}: `kubectl flink delete {name}` deletes what is left of it"
         ));
@@ -97,14 +99,22 @@ async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) 
     }
 }
 
+/// Deletes what this command made, and nothing that it found or that somebody else put in its place.
 async fn remove(begun: &Begun) -> Result<()> {
-    let Begun { cluster, name, .. } = begun;
+    let Begun {
+        cluster, name, live, ..
+    } = begun;
     let step = ui::Step::new(&format!("{name}: deleting"));
-    let extras = Extras {
-        leaders: Standing::read(cluster, name).await?.extras().leaders,
-        rights: begun.rights,
-    };
-    removal::remove(cluster, name, &extras, None).await?;
+    let mut standing = Standing::read(cluster, name).await?;
+    hold::check(&mut standing).await?;
+    let mut removal = Removal::of_created(&live.created);
+    if removal.job.is_some() {
+        removal.leaders = standing.leaders();
+    }
+    let heartbeat = hold::begin(&mut standing, "delete", None).await?;
+    let removed = heartbeat.beside(Box::pin(removal.carry_out(cluster, name, None))).await;
+    hold::end(&mut standing, &removed).await;
+    removed?;
     step.done(&format!("{name}: deleted"));
     Ok(())
 }

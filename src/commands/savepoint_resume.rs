@@ -15,6 +15,7 @@ use super::writing::{Asked, SavepointFormat, WritingStep};
 use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::flink::{SavepointRequest, Then};
+use crate::cluster::resource::JOBS;
 use crate::cluster::{deploy, savepoint};
 use crate::core::layer::Layer;
 use crate::core::manifests;
@@ -138,11 +139,12 @@ pub async fn resume(
         image.as_ref(),
         before,
     );
-    let checks = deploy::preflight_resume(cluster, &draft_spec, &draft);
-    let warnings = image_look::beside(cluster, look, checks, |_| true).await?;
-    for warning in &warnings {
+    let checks = deploy::preflight_resume(cluster, &draft_spec, &draft, &standing.live);
+    let checked = image_look::beside(cluster, look, checks, |_| true).await?;
+    for warning in &checked.warnings {
         ui::warn(warning);
     }
+    standing.live.rights = checked.rights;
     ui::note(&choice.told(&name));
     if args.launch.is_dry_run() {
         return args.launch.show_dry_run(&draft);
@@ -171,14 +173,16 @@ pub async fn resume(
             savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
         }
         deploy::owners::disown(cluster, &name, &standing.live).await?;
-        deploy::delete_job(cluster, &name, args.launch.limit()).await?;
+        let job = standing.live.identity(JOBS)?;
+        deploy::delete_job(cluster, &name, job.as_ref(), args.launch.limit()).await?;
         if highly_available {
             // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
             halt::forget_leaders(cluster, &standing).await?;
         }
+        standing.live.job = None;
         let spec = with_savepoint(path)?;
-        let ledger = &mut standing.ledger;
-        let made = launch::launch(cluster, ledger, &spec, &templates, own, generation, command).await?;
+        let Standing { ledger, live, .. } = &mut standing;
+        let made = launch::launch(cluster, ledger, live, &spec, (&templates, own), generation, command).await?;
         Ok((spec, made))
     };
     let replaced = heartbeat.beside(Box::pin(replacing)).await;

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::revision;
 use super::wanted::Wanted;
-use crate::cluster::api::{Cluster, Mode};
+use crate::cluster::api::Cluster;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy::removal::Extras;
+use crate::cluster::deploy::removal::{self, Removal};
 use crate::cluster::deploy::{self, Live};
 use crate::cluster::flink::Flink;
 use crate::cluster::holder;
@@ -140,11 +140,14 @@ impl Standing {
     pub async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let standing = Self::read(cluster, name).await?;
         if standing.live.is_empty() {
-            return Err(standing.absent(&format!(
-                "it has a history: `kubectl flink savepoint-resume {name}` brings it back"
-            )));
+            return Err(standing.absent(&Self::remembered(name)));
         }
         Ok(standing)
+    }
+
+    /// The hint for a cluster of which only the history is left.
+    pub fn remembered(name: &ClusterName) -> String {
+        format!("it has a history: `kubectl flink savepoint-resume {name}` brings it back")
     }
 
     /// The error that there is no object of it; `remembered` is the hint where it has a history.
@@ -155,6 +158,8 @@ impl Standing {
             format!("there is no cluster {name} in namespace {}", self.cluster.namespace()),
         )
         .absent(name);
+        let foreign = self.live.foreign.iter();
+        let error = foreign.fold(error, |error, foreign| error.hint(foreign.to_string()));
         error.hint(if self.ledger.exists() {
             remembered
         } else {
@@ -178,15 +183,10 @@ impl Standing {
         let (templates, layer, _) = self.base(&Layer::default(), None)?;
         let generation = self.ledger.history().next_revision() - 1;
         let whole = manifests::build(&Spec::resolve(layer)?, &templates, self.cluster.namespace(), generation)?;
-        for (live, wanted) in [
-            (&mut self.live.service, &whole.service),
-            (&mut self.live.deployment, &whole.deployment),
-        ] {
-            if live.is_none() {
-                *live = Some(deploy::apply(&self.cluster, wanted, Mode::Real).await?.object);
-            }
-        }
-        Ok(())
+        let missing = [(&live.service, &whole.service), (&live.deployment, &whole.deployment)];
+        let missing = missing.into_iter().filter(|(live, _)| live.is_none());
+        let missing: Vec<&Value> = missing.map(|(_, wanted)| wanted).collect();
+        deploy::apply_each(&self.cluster, &missing, &mut self.live).await
     }
 
     /// Whether there is neither an object nor a history.
@@ -259,12 +259,44 @@ impl Standing {
             .is_some_and(|settings| settings.high_availability().is_some())
     }
 
-    /// What the cluster has beside its three objects.
-    pub fn extras(&self) -> Extras {
-        Extras {
-            leaders: self.leaders(),
-            rights: deploy::access::created_with(&self.live),
+    /// What a delete takes: the cluster's objects, and without its Job what a delete before may have left.
+    pub async fn removal(&self) -> Result<Removal> {
+        let (cluster, name) = (&self.cluster, &self.name);
+        let mut removal = Removal::of(&self.live)?;
+        if self.live.job.is_some() {
+            removal.leaders = self.leaders();
+            if deploy::access::created_with(&self.live) {
+                removal.rights = deploy::access::known(cluster, name, &self.live).await?;
+            }
+            return Ok(removal);
         }
+        let revisions = &self.ledger.history().revisions;
+        let layers: Vec<Layer> = revisions
+            .iter()
+            .filter_map(|known| revision::layer(known).ok())
+            .collect();
+        let highly_available = |layer: &Layer| layer.ha.is_some() && layer.zookeeper.is_none();
+        let with_rights = |layer: &Layer| highly_available(layer) && layer.ha_create_rbac == Some(true);
+        let rights = async {
+            // Of a cluster that has no history nobody knows.
+            if !revisions.is_empty() && !layers.iter().any(with_rights) {
+                return Ok(Vec::new());
+            }
+            match deploy::access::read(cluster, name).await {
+                // Whoever may not see them has not made them, and what is not the cluster's stays.
+                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Conflict) => Ok(Vec::new()),
+                rights => rights,
+            }
+        };
+        let ids = self.leaders();
+        let maps = deploy::leaders::read(cluster, &ids.own);
+        let (rights, pods, maps) = futures::join!(rights, removal::pods(cluster, name), maps);
+        removal.rights = rights?;
+        removal.pods = pods?;
+        if !maps?.is_empty() {
+            removal.leaders = ids;
+        }
+        Ok(removal)
     }
 
     /// ID under which the objects that there are keep data of high availability in ConfigMaps.
@@ -325,6 +357,7 @@ impl Standing {
             service: Some(service),
             job: Some(job),
             deployment: Some(deployment),
+            ..
         } = &self.live
         else {
             return Err(Error::new(

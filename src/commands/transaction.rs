@@ -10,13 +10,14 @@ use super::standing::Standing;
 use super::transaction_end as end;
 use super::transaction_version::Version;
 use super::wanted::Wanted;
-use crate::cluster::api::{Cluster, Mode};
+use crate::cluster::api::Cluster;
 use crate::cluster::basis::Basis;
 use crate::cluster::clock;
-use crate::cluster::deploy::{self, Live};
+use crate::cluster::deploy;
 use crate::cluster::holder::{this_process, who};
 use crate::cluster::ledger::Entry;
 use crate::cluster::lock::Heartbeat;
+use crate::cluster::resource::JOBS;
 use crate::cluster::{savepoint, wait};
 use crate::core::diagnosis::JobOverview;
 use crate::core::transaction::machine::{Action, Event, Seen, Side, after, next};
@@ -240,25 +241,23 @@ impl Drive {
             && version.manifests.access.is_empty()
             && !deploy::owners::job_owns(&version.manifests);
         let given_up = side == Side::Old && self.seen.job.is_some() && self.seen.job == Some(journal.new_revision);
-        let live = &self.standing.live;
+        let before = self.standing.live.clone();
+        let job = before.identity(JOBS)?;
         let gone = async {
-            deploy::owners::disown(cluster, &name, live).await?;
+            deploy::owners::disown(cluster, &name, &before).await?;
             if given_up {
-                return deploy::delete_given_up_job(cluster, &name, self.limit).await;
+                return deploy::delete_given_up_job(cluster, &name, job.as_ref(), self.limit).await;
             }
-            deploy::delete_job(cluster, &name, self.limit).await.map(drop)
+            deploy::delete_job(cluster, &name, job.as_ref(), self.limit).await
         };
+        let live = &mut self.standing.live;
         let beside = async {
             if !early {
                 return Ok(());
             }
-            let made = futures::future::join(
-                deploy::apply(cluster, &version.manifests.service, Mode::Real),
-                deploy::apply(cluster, &version.manifests.deployment, Mode::Real),
-            );
-            let (service, deployment) = made.await;
-            service.and(deployment)?;
-            if deploy::makes_strangers(live.deployment.as_ref(), &version.manifests.deployment) {
+            let objects = [&version.manifests.service, &version.manifests.deployment];
+            deploy::apply_each(cluster, &objects, live).await?;
+            if deploy::makes_strangers(before.deployment.as_ref(), &version.manifests.deployment) {
                 deploy::strangers_end(cluster, &name, version.number).await?;
             }
             Ok(())
@@ -273,6 +272,7 @@ impl Drive {
             // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
             halt::forget_leaders(&self.cluster, &self.standing).await?;
         }
+        self.standing.live.job = None;
         self.seen = Seen { job: None, alone: true };
         match beside {
             Ok(()) if early => self.prepared = Some(side),
@@ -288,7 +288,7 @@ impl Drive {
         let objects = &version.manifests;
         let cluster = self.cluster.clone();
         let made = if self.prepared == Some(side) {
-            deploy::apply(&cluster, &objects.job, Mode::Real).await.map(|_| ())
+            deploy::apply_each(&cluster, &[&objects.job], &mut self.standing.live).await
         } else {
             let known = self.seen.job.is_none();
             if known {
@@ -298,27 +298,20 @@ impl Drive {
                     .update(|history| history.revise(revision.clone()))
                     .await?;
             }
+            let live = &mut self.standing.live;
             match side {
-                Side::New if !deploy::makes_strangers(self.standing.live.deployment.as_ref(), &objects.deployment) => {
-                    deploy::apply_all(&cluster, objects).await
+                Side::New if !deploy::makes_strangers(live.deployment.as_ref(), &objects.deployment) => {
+                    deploy::apply_all(&cluster, &name, objects, live).await
                 }
-                Side::New | Side::Old => deploy::apply_after_strangers(&cluster, &name, objects, version.number).await,
+                Side::New | Side::Old => {
+                    deploy::apply_after_strangers(&cluster, &name, objects, version.number, live).await
+                }
             }
         };
         match made {
             Ok(()) => {
                 self.phases.made();
                 self.seen.job = Some(Some(version.number));
-                // Who owns what is known to the API server alone.
-                self.standing.live = if deploy::owners::job_owns(objects) {
-                    deploy::read(&cluster, &self.standing.name).await?
-                } else {
-                    Live {
-                        service: Some(objects.service.clone()),
-                        job: Some(objects.job.clone()),
-                        deployment: Some(objects.deployment.clone()),
-                    }
-                };
                 self.happened(Event::Made).await
             }
             Err(error) => self.down(error).await,

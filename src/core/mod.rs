@@ -35,6 +35,7 @@ pub mod names;
 pub mod nearest;
 pub mod operator;
 pub mod outcome;
+pub mod ownership;
 pub mod plain;
 pub mod pod_template;
 pub mod prune;

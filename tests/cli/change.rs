@@ -4,7 +4,7 @@ use serde_json::{Value, json as tree};
 
 pub use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, Made, PODS, SERVICE, reads};
 use crate::demo::{latches, releases};
-use crate::objects::has_no_other_cluster;
+use crate::objects::{has_no_other_cluster, has_nothing_left};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, cut, delete, get, json, patch, post, put, status, text};
 use crate::snapshot;
@@ -250,7 +250,6 @@ fn a_deleted_cluster_comes_back_from_its_history() {
     }
     server.expect(get(HISTORY)).answer(json(&made.history));
     dry_runs(server);
-    server.expect(delete(JOB)).answer(status(404, "NotFound", "not found"));
     server
         .expect(get(PODS))
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
@@ -281,6 +280,9 @@ fn a_cluster_that_never_was() {
                 .server
                 .expect(get(path))
                 .answer(status(404, "NotFound", "not found"));
+        }
+        if command[0] == "delete" {
+            has_nothing_left(&sandbox.server, "demo");
         }
         has_no_other_cluster(&sandbox.server);
         let outcome = sandbox.run(command);
@@ -319,13 +321,22 @@ fn a_dry_run_deletes_nothing() {
     snapshot!(sandbox.run(&["delete", "demo", "--dry-run", "--purge"]));
 }
 
+/// The cluster is held while it is deleted.
+fn is_held(server: &Server) {
+    server
+        .expect(put(HISTORY))
+        .times(2)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+}
+
 /// Answers a deletion.
 fn deletes(server: &Server) {
     reads(server, &made(&tree!([])));
     runs(server);
+    is_held(server);
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server
-            .expect(delete(path).query("propagationPolicy", "Background"))
+            .expect(delete(path).body(tree!({"propagationPolicy": "Background"})))
             .answer(json(&tree!({})));
     }
     server
@@ -370,6 +381,7 @@ fn of_several_the_missing_one_is_told_and_the_others_are_deleted() {
         "ServiceUnavailable",
         "no endpoints available",
     ));
+    has_nothing_left(server, "other");
     server
         .expect(get(PODS))
         .times(3)
@@ -378,6 +390,7 @@ fn of_several_the_missing_one_is_told_and_the_others_are_deleted() {
         let other = path.replace("/demo-", "/other-");
         server.expect(get(&other)).answer(status(404, "NotFound", "not found"));
     }
+    is_held(server);
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server.expect(delete(path)).answer(json(&tree!({})));
     }

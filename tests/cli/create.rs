@@ -401,7 +401,10 @@ fn what_is_missing_of_an_existing_cluster_is_made_anew() {
 
 /// What the dry run of the Job is answered, and how the command ends. Nothing is created in any case.
 fn refused(answer: Answer, times: usize) -> Outcome {
-    let sandbox = Sandbox::new();
+    refused_in(&Sandbox::new(), answer, times)
+}
+
+fn refused_in(sandbox: &Sandbox, answer: Answer, times: usize) -> Outcome {
     let server = &sandbox.server;
     server
         .expect(patch(SERVICE).query("dryRun", "All"))
@@ -451,16 +454,16 @@ fn a_missing_namespace() {
     snapshot!(refused(status(404, "NotFound", "namespaces \"default\" not found"), 1));
 }
 
+/// What is refused might be a change of an object of somebody else, so it is looked whether there is one.
 #[test]
 fn an_invalid_object() {
-    snapshot!(refused(
-        status(
-            422,
-            "Invalid",
-            "Job.batch \"demo-master\" is invalid: metadata.labels: Invalid value: \"a b\""
-        ),
-        1
-    ));
+    let sandbox = Sandbox::new();
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        let missing = status(404, "NotFound", "not found");
+        sandbox.server.expect(get(path)).answer(missing);
+    }
+    let said = "Job.batch \"demo-master\" is invalid: metadata.labels: Invalid value: \"a b\"";
+    snapshot!(refused_in(&sandbox, status(422, "Invalid", said), 1));
 }
 
 #[test]

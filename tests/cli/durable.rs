@@ -93,6 +93,7 @@ fn rights_are_there_before_the_pods_that_need_them() {
     }
     recorded(server);
     for path in [&account, &role, &binding] {
+        server.expect(get(path)).answer(status(404, "NotFound", "not found"));
         server.expect(patch(path).no_query("dryRun")).answer(text(201, "{}"));
     }
     for path in [SERVICE, JOB, DEPLOYMENT] {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, JOB, PODS, SERVICE, made, reads};
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, JOB, PODS, SERVICE, made, reads};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Server, delete, get, json, status, text, watch};
+use crate::server::{Server, delete, get, json, patch, put, status, text, watch};
 
 const POD: &str = "/api/v1/namespaces/default/pods/demo-master-x";
 
@@ -23,8 +23,19 @@ fn none() -> Value {
 /// Answers all but the question for the Pods that are left.
 fn deletes(server: &Server) {
     reads(server, &made(1, &tree!([])));
+    // Read again as the cluster is held.
+    server.expect(get(JOB)).answer(json(&made(1, &tree!([])).job));
     let away = status(503, "ServiceUnavailable", "no endpoints available");
     server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away);
+    server
+        .expect(put(HISTORY))
+        .times(2)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    // A heartbeat, where it takes that long, which may fail.
+    server
+        .expect(patch(HISTORY))
+        .often()
+        .answer(status(500, "InternalError", "not now"));
     server
         .expect(get(PODS).no_query("watch"))
         .times(2)

@@ -26,6 +26,7 @@ mod failed_savepoint;
 mod flinkdeployments;
 mod fuzz;
 mod help;
+mod identity;
 mod image;
 mod image_faults;
 mod image_job;
@@ -60,6 +61,7 @@ mod session;
 mod suggest;
 mod transaction;
 mod watching;
+mod whole;
 mod wild_files;
 
 /// A file that is not a module is not compiled, and its tests pass unseen.

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, DEPLOYMENTS, JOB, JOBS, Made, PODS, SERVICE, made};
+use crate::demo::{DEPLOYMENT, DEPLOYMENTS, HISTORY, JOB, JOBS, Made, PODS, SERVICE, made};
 use crate::objects::{deployment_row, deployment_table, job_row, job_table};
 use crate::sandbox::Sandbox;
-use crate::server::{Server, delete, get, json};
+use crate::server::{Server, delete, get, json, put};
 
 /// Lists two clusters, one of which has ended, and reads that one.
 fn one_has_ended(server: &Server, reads: usize) -> Made {
@@ -36,14 +36,24 @@ fn one_ended_at(server: &Server, reads: usize, at: &str, date: Option<&str>) -> 
     for (path, object) in [SERVICE, JOB, DEPLOYMENT].into_iter().zip(objects) {
         server.expect(get(path)).times(reads).answer(json(object));
     }
+    server.expect(get(HISTORY)).answer(json(&made.history));
     made
+}
+
+/// The cluster is held while it is pruned.
+fn is_held(server: &Server) {
+    server
+        .expect(put(HISTORY))
+        .times(2)
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
 }
 
 #[test]
 fn only_what_has_ended_is_pruned_and_its_history_stays() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    one_has_ended(server, 2);
+    one_has_ended(server, 1);
+    is_held(server);
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server.expect(delete(path)).answer(json(&tree!({})));
     }
@@ -103,10 +113,7 @@ fn what_was_resumed_meanwhile_is_not_pruned() {
     let mut made = one_has_ended(server, 1);
     made.job["metadata"]["uid"] = tree!("u-2");
     made.job["status"] = tree!({});
-    let objects = [&made.service, &made.job, &made.deployment];
-    for (path, object) in [SERVICE, JOB, DEPLOYMENT].into_iter().zip(objects) {
-        server.expect(get(path)).answer(json(object));
-    }
+    server.expect(get(JOB)).answer(json(&made.job));
     let outcome = sandbox.run(&["prune", "--yes"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");
 }

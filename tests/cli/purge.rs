@@ -3,21 +3,26 @@
 use serde_json::{Value, json as tree};
 
 use crate::demo::{DEPLOYMENT, FLINK, HISTORY, JOB, Made, PODS, SERVICE, made, reads};
+use crate::objects::has_no_pods;
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{delete, get, json, status};
+use crate::server::{delete, get, json, put, status};
 
 fn purge(sandbox: &Sandbox) -> Outcome {
     sandbox.run(&["delete", "demo", "--purge", "--yes"])
 }
 
 #[test]
-fn of_a_history_alone_nothing_else_is_asked_for_or_told() {
+fn of_a_history_alone_no_job_is_asked_for_or_told() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     for path in [SERVICE, JOB, DEPLOYMENT] {
         server.expect(get(path)).answer(status(404, "NotFound", "not found"));
     }
     server.expect(get(HISTORY)).answer(json(&made(1, &tree!([])).history));
+    has_no_pods(server, "demo");
+    server
+        .expect(put(HISTORY))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     server.expect(delete(HISTORY)).answer(json(&tree!({})));
     let outcome = purge(&sandbox);
     assert_eq!(outcome.code, Some(0), "{outcome}");

@@ -10,7 +10,7 @@
 //!     let server = &sandbox.server;
 //!     server.expect(get("/apis/batch/v1/namespaces/default/jobs/demo-master")).answer(json(&job));
 //!     server
-//!         .expect(delete("/apis/batch/v1/namespaces/default/jobs/demo-master").query("propagationPolicy", "Foreground"))
+//!         .expect(delete("/apis/batch/v1/namespaces/default/jobs/demo-master").body(json!({"preconditions": {"uid": "u"}})))
 //!         .answer(status(409, "Conflict", "it was changed").after(Duration::from_millis(50)));
 //!     server
 //!         .expect(patch("/api/v1/namespaces/default/services/demo-master").body(json!({"kind": "Service"})))
@@ -171,14 +171,14 @@ impl Script {
         };
         let answer = if let Some((_, answer, left)) = found {
             *left -= 1;
-            answer.clone()
+            answer.completed(&request)
         } else if let Some(again) = request
             .asks_for_metadata()
             .then(|| self.expected.iter().rfind(|(call, _, _)| call.fits(&request)))
             .flatten()
         {
             // What every begin reads again: it is as it was, where a test does not say otherwise.
-            return again.1.clone();
+            return again.1.completed(&request);
         } else if request.asks_for_metadata() {
             return status(404, "NotFound", "jobs.batch \"demo-master\" not found");
         } else if request.asks_for_operations() {

@@ -243,7 +243,7 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
             ("MODIFIED", young("Failed", Some(3))),
         ]));
         server
-            .expect(delete(&format!("{PODS}/demo-task-manager-x")).query("gracePeriodSeconds", "3"))
+            .expect(delete(&format!("{PODS}/demo-task-manager-x")).body(tree!({"gracePeriodSeconds": 3})))
             .answer(json(&tree!({})));
         left.reads(server);
         comes_up(server, &left);
@@ -299,7 +299,7 @@ fn taskmanagers_that_kubernetes_makes_of_the_old_version_do_not_meet_the_new_job
     ]));
     for name in ["old", "young"] {
         server
-            .expect(delete(&format!("{PODS}/{name}")).query("gracePeriodSeconds", "3"))
+            .expect(delete(&format!("{PODS}/{name}")).body(tree!({"gracePeriodSeconds": 3})))
             .answer(json(&tree!({})));
     }
     left.reads(server);

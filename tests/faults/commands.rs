@@ -149,7 +149,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Deleted,
         &["savepoint-resume", "demo", "--no-wait"],
-        Polls { fixed: 15, most: 16 },
+        Polls { fixed: 14, most: 15 },
         Then::Runs,
     ),
     command(
@@ -191,7 +191,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["delete", "demo", "--yes"],
-        Polls { fixed: 7, most: 14 },
+        Polls { fixed: 10, most: 17 },
         Then::Deleted,
     ),
     command(
@@ -203,7 +203,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["delete", "demo", "--yes", "--cancel", "--purge"],
-        Polls { fixed: 9, most: 16 },
+        Polls { fixed: 11, most: 18 },
         Then::Purged,
     ),
     command(
@@ -322,11 +322,11 @@ pub const COMMANDS: &[Command] = &[
         Polls { fixed: 2, most: 6 },
         Then::Unchanged,
     ),
-    command(Given::Stopped, &["prune", "--dry-run"], Exactly(5), Then::Unchanged),
+    command(Given::Stopped, &["prune", "--dry-run"], Exactly(6), Then::Unchanged),
     command(
         Given::Stopped,
         &["prune", "--yes"],
-        Polls { fixed: 11, most: 16 },
+        Polls { fixed: 12, most: 17 },
         Then::Deleted,
     ),
     command(Given::Running, &["list", "--live"], Exactly(9), Then::Unchanged),

@@ -200,12 +200,16 @@ impl World {
             self.events.len()
         );
         let container = &template["spec"]["containers"][0]["name"];
+        let mut owner_name = owner["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        if kind == "ReplicaSet" {
+            owner_name.push_str("-7d9c5b8f6");
+        }
         let now = k8s_openapi::jiff::Timestamp::now().to_string();
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "test-template": template.to_string(),
             "metadata": {"name": name, "namespace": "default", "labels": template["metadata"]["labels"],
                 "annotations": template["metadata"]["annotations"],
-                "ownerReferences": [{"apiVersion": "v1", "kind": kind, "name": owner["metadata"]["name"],
+                "ownerReferences": [{"apiVersion": "v1", "kind": kind, "name": owner_name,
                     "uid": owner["metadata"]["uid"], "controller": true}]},
             "spec": template["spec"],
             "status": {"phase": "Running", "podIP": "10.0.0.1", "startTime": now,

@@ -140,8 +140,20 @@ impl World {
                 self.patch(&path, name, &body(), manager, dry)
             }
             ("DELETE", Some(name)) => {
-                if !self.objects.contains_key(&path) {
+                let Some(object) = self.objects.get(&path) else {
                     return missing(name);
+                };
+                let wanted = &body()["preconditions"]["uid"];
+                let uid = &object["metadata"]["uid"];
+                if !wanted.is_string() {
+                    let text = format!("{path} is deleted without a uid");
+                    self.violations.push(text);
+                } else if wanted != uid {
+                    let text = format!(
+                        "Operation cannot be fulfilled on {name:?}: the UID in the precondition ({wanted}) does not \
+                         match the UID in record ({uid}). The object might have been deleted and then recreated"
+                    );
+                    return Reply::fault(409, "Conflict", &text);
                 }
                 if !dry {
                     self.deleted.push(path.clone());
@@ -185,19 +197,44 @@ impl World {
         let Some(old) = self.objects.get(path) else {
             return missing(name);
         };
-        let version = &object["metadata"]["resourceVersion"];
-        if version.is_string() && *version != old["metadata"]["resourceVersion"] {
-            return Reply::fault(
-                409,
-                "Conflict",
-                "the object has been modified; please apply your changes to it",
-            );
+        let mut object = object;
+        for key in ["resourceVersion", "uid"] {
+            let value = &object["metadata"][key];
+            if value.is_string() && *value != old["metadata"][key] {
+                return Reply::fault(
+                    409,
+                    "Conflict",
+                    "the object has been modified; please apply your changes to it",
+                );
+            }
+        }
+        // The same object has the same uid, whether or not it is said.
+        for key in ["uid", "creationTimestamp"] {
+            object["metadata"][key] = old["metadata"][key].clone();
         }
         Reply::ok(self.store(path, object))
     }
 
     fn patch(&mut self, path: &str, name: &str, patch: &Value, manager: Option<&str>, dry: bool) -> Reply {
         let old = self.objects.get(path).cloned();
+        // Seen with Kubernetes 1.34.
+        let uid = &patch["metadata"]["uid"];
+        match &old {
+            None if uid.is_string() => {
+                let text =
+                    format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+                return Reply::fault(409, "Conflict", &text);
+            }
+            Some(old) if uid.is_string() && *uid != old["metadata"]["uid"] => {
+                let text = format!("{name:?} is invalid: metadata.uid: Invalid value: {uid}: field is immutable");
+                return Reply::fault(422, "Invalid", &text);
+            }
+            Some(_) if manager.is_some() && !dry && !uid.is_string() => {
+                let text = format!("{path} is replaced without a uid");
+                self.violations.push(text);
+            }
+            _ => {}
+        }
         let new = match (manager, &old) {
             (Some(manager), old) => self.applied.apply(path, manager, old.as_ref(), patch),
             (None, Some(old)) => {

@@ -16,15 +16,15 @@ use http::{Method, Request, StatusCode};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::clock;
 use super::fault::{self, Status, Whereabouts};
 use super::fence::Fence;
 use super::flink::access::{Access, Ways};
-use super::resource::{FLINK_DEPLOYMENTS, METADATA, METADATA_OF_ONE, Target};
+use super::resource::{FLINK_DEPLOYMENTS, Identity, METADATA, METADATA_OF_ONE, Target};
 use crate::core::names::FIELD_MANAGER;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use exchange::{Answer, Sent, Sink, unsendable};
 
 /// Seconds that two clocks may differ: see [`clock`].
@@ -63,15 +63,6 @@ pub enum Mode {
     Real,
     /// Nothing: the server does everything but store it.
     DryRun,
-}
-
-/// How the Pods of a Job go when it is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Propagation {
-    /// The object stays until its dependents are gone.
-    Foreground,
-    /// The object goes at once, its dependents after it.
-    Background,
 }
 
 impl Cluster {
@@ -190,14 +181,25 @@ impl Cluster {
         self.succeeded(target, answer).map(|_| true)
     }
 
-    /// Server-side apply as field manager `kubectl-flink`: creates the object, or makes it so.
-    pub async fn apply(&self, target: &Target, object: &Value, mode: Mode) -> Result<Applied> {
+    /// Server-side apply as field manager `kubectl-flink`: creates the object, or makes `onto` so.
+    ///
+    /// `onto` is the object of that name that was read; `None`: there was none.
+    ///
+    /// # Errors
+    /// Conflict when `onto` does not exist any more, or another object has its name.
+    pub async fn apply(&self, target: &Target, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Applied> {
         let query = format!("fieldManager={FIELD_MANAGER}&force=true{}", dry(mode));
-        let body = serialize(object)?;
+        let body = match onto {
+            Some(onto) => serialize(&onto.bound(object))?,
+            None => serialize(object)?,
+        };
         let headers = [(CONTENT_TYPE.as_str(), "application/apply-patch+yaml")];
         let begun = clock::now();
         let answer = self.call(target, Method::PATCH, &query, &headers, body).await?;
         let created = answer.status == StatusCode::CREATED;
+        if let Some(onto) = onto {
+            unreplaced(onto, &answer)?;
+        }
         let answer = self.succeeded(target, answer)?;
         let object = self.parse(target, &answer.body)?;
         Ok(Applied {
@@ -238,18 +240,44 @@ impl Cluster {
         self.parse(target, &self.succeeded(target, answer)?.body)
     }
 
-    /// Deletes an object, or with `query` a selected collection. Whether there was anything is the answer.
-    pub async fn delete(&self, target: &Target, query: &str, how: Propagation, mode: Mode) -> Result<bool> {
-        let policy = match how {
-            Propagation::Foreground => "Foreground",
-            Propagation::Background => "Background",
-        };
-        let query = format!("{query}&propagationPolicy={policy}{}", dry(mode));
-        let answer = self.call(target, Method::DELETE, &query, &[], Vec::new()).await?;
-        if does_not_exist(target, &answer) {
+    /// Merges `patch` into this very object (JSON merge patch).
+    ///
+    /// # Errors
+    /// Conflict when another object has its name.
+    pub async fn merge_into(&self, object: &Identity, patch: &Value) -> Result<Value> {
+        let target = object.target("patch");
+        let query = format!("fieldManager={FIELD_MANAGER}");
+        let headers = [(CONTENT_TYPE.as_str(), "application/merge-patch+json")];
+        let body = serialize(&object.bound(patch))?;
+        let answer = self.call(&target, Method::PATCH, &query, &headers, body).await?;
+        unreplaced(object, &answer)?;
+        self.parse(&target, &self.succeeded(&target, answer)?.body)
+    }
+
+    /// Deletes this very object, its dependents after it; `grace` is how many seconds a Pod has to end. Whether it was
+    /// there is the answer.
+    ///
+    /// # Errors
+    /// Conflict when another object has its name: that one stays.
+    pub async fn delete(&self, object: &Identity, grace: Option<i64>) -> Result<bool> {
+        let target = object.target("delete");
+        let mut options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": { "uid": object.uid() },
+            "propagationPolicy": "Background",
+        });
+        if let Some(grace) = grace {
+            options["gracePeriodSeconds"] = json!(grace);
+        }
+        let headers = [(CONTENT_TYPE.as_str(), "application/json")];
+        let body = serialize(&options)?;
+        let answer = self.call(&target, Method::DELETE, "", &headers, body).await?;
+        if does_not_exist(&target, &answer) {
             return Ok(answer.was_cut);
         }
-        self.succeeded(target, answer).map(|_| true)
+        unreplaced(object, &answer)?;
+        self.succeeded(&target, answer).map(|_| true)
     }
 
     /// Any request whose answer's status the caller wants to see: Flink's REST through the service proxy. An answer of
@@ -395,6 +423,29 @@ fn is_made_since(then: Timestamp, object: &Value) -> bool {
     let made = object["metadata"]["creationTimestamp"].as_str();
     let made = made.and_then(|made| made.parse::<Timestamp>().ok());
     made.is_some_and(|made| made.as_second() + CLOCKS >= then.as_second())
+}
+
+/// The error for an answer that says that another object has the name of `object`.
+///
+/// A delete and an apply to what is gone are refused with 409, another apply or patch with 422, since the uid of an object
+/// does not change. Source: kubernetes/staging/src/k8s.io/apiserver, `pkg/registry/generic/registry/store.go`,
+/// `pkg/endpoints/handlers/patch.go` and `ValidateObjectMetaAccessorUpdate`.
+fn unreplaced(object: &Identity, answer: &Answer) -> Result<()> {
+    let status: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let said = status["message"].as_str().unwrap_or_default();
+    let replaced = match answer.status {
+        StatusCode::CONFLICT => said.to_lowercase().contains("uid"),
+        StatusCode::UNPROCESSABLE_ENTITY => said.contains("metadata.uid"),
+        _ => false,
+    };
+    if !replaced {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Conflict,
+        format!("{object} was deleted or replaced meanwhile, so it is left alone"),
+    )
+    .hint("repeat the command: it reads again what is there"))
 }
 
 fn dry(mode: Mode) -> &'static str {

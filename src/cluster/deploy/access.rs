@@ -1,36 +1,80 @@
 //! The rights that Kubernetes high availability needs: made with a cluster, or looked at before it is made.
 
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use serde_json::Value;
 
-use super::{Live, apply as apply_one};
+use super::{Foreign, Live, apply as apply_one, apply_each};
 use crate::cluster::api::{Cluster, Mode};
 use crate::cluster::checkup;
-use crate::cluster::resource::{ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS};
+use crate::cluster::resource::{Identity, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Target};
 use crate::core::doctor::AccountCheck;
 use crate::core::manifests::{CREATED_RBAC, Manifests};
-use crate::core::names::ClusterName;
+use crate::core::names::{ClusterName, HIGH_AVAILABILITY};
+use crate::core::ownership::is_part;
 use crate::core::settings::{ConfigMaps, Settings, leader_map};
 use crate::core::spec::Spec;
 use crate::error::{Error, Kind, Result};
 
-/// Sends the rights as dry runs, side by side.
+/// Sends the rights as dry runs, side by side, and reads which of them exist; `None`: the cluster is made without.
 ///
 /// Not the binding: the API server looks for the Role that it names, and that does not exist yet.
-pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<()> {
+///
+/// # Errors
+/// The first refusal; conflict when one of that name is not the cluster's.
+pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Option<Vec<Identity>>> {
+    if manifests.access.is_empty() {
+        return Ok(None);
+    }
     let objects = manifests.access.iter().filter(|object| !binds(object));
-    let checks = objects.map(|object| apply_one(cluster, object, Mode::DryRun));
-    join_all(checks).await.into_iter().try_for_each(|done| done.map(drop))
+    let checks = objects.map(|object| apply_one(cluster, object, None, Mode::DryRun));
+    let (known, checks) = futures::join!(read(cluster, name), join_all(checks));
+    let known = known?;
+    checks.into_iter().try_for_each(|done| done.map(drop))?;
+    Ok(Some(known))
 }
 
 /// Makes the rights: the binding last, since it names the Role.
-pub async fn apply(cluster: &Cluster, manifests: &Manifests) -> Result<()> {
+pub async fn apply(cluster: &Cluster, name: &ClusterName, manifests: &Manifests, live: &mut Live) -> Result<()> {
+    if manifests.access.is_empty() {
+        return Ok(());
+    }
+    if live.rights.is_none() {
+        live.rights = Some(read(cluster, name).await?);
+    }
     let (bindings, others): (Vec<_>, Vec<_>) = manifests.access.iter().partition(|object| binds(object));
     for objects in [others, bindings] {
-        let all = objects.iter().map(|object| apply_one(cluster, object, Mode::Real));
-        join_all(all).await.into_iter().try_for_each(|done| done.map(drop))?;
+        apply_each(cluster, &objects, live).await?;
     }
     Ok(())
+}
+
+/// The account, the Role and the binding of the cluster that exist.
+///
+/// # Errors
+/// Conflict when one of that name is not the cluster's.
+pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>> {
+    let reads = [SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS].map(|resource| async move {
+        let target = Target::object("get", resource, cluster.namespace(), &name.high_availability());
+        match cluster.get::<Value>(&target).await? {
+            Some(object) if is_part(&object, name, HIGH_AVAILABILITY) => Identity::of(resource, &object).map(Some),
+            Some(object) => Err(Error::new(Kind::Conflict, Foreign { resource, object }.to_string())
+                .hint("another name for the cluster leaves it alone")),
+            None => Ok(None),
+        }
+    });
+    let found = join_all(reads).await.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The same of a cluster that was read; they are read now where that was left out.
+///
+/// # Errors
+/// Those of [`read`].
+pub async fn known(cluster: &Cluster, name: &ClusterName, live: &Live) -> Result<Vec<Identity>> {
+    match &live.rights {
+        Some(known) => Ok(known.clone()),
+        None => read(cluster, name).await,
+    }
 }
 
 fn binds(object: &Value) -> bool {
@@ -44,14 +88,6 @@ pub fn created_with(live: &Live) -> bool {
     objects
         .into_iter()
         .any(|object| object["metadata"]["annotations"][CREATED_RBAC] == "true")
-}
-
-/// Deletes the rights that were made with the cluster. Which of them there are does not matter.
-pub async fn delete(cluster: &Cluster, name: &ClusterName) -> Result<()> {
-    let name = name.high_availability();
-    let kinds = [ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS];
-    try_join_all(kinds.map(|kind| super::delete(cluster, kind, &name))).await?;
-    Ok(())
 }
 
 /// Checks the rights of the service account that the Pods will have, where they need any and the user may ask for that.

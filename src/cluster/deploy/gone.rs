@@ -8,9 +8,11 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
 use super::lingering::{Lingering, has_ended};
-use crate::cluster::api::{Cluster, Mode, Propagation};
-use crate::cluster::resource::{PODS, Target};
+use crate::cluster::api::Cluster;
+use crate::cluster::resource::{Identity, PODS, Target, encode};
 use crate::cluster::watch::{Event, Objects, Watch};
+use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
+use crate::core::ownership::is_pod_of;
 use crate::error::{Error, Kind, Result};
 
 /// Seconds that a Pod has to end which nobody needs any more.
@@ -42,23 +44,48 @@ pub(super) enum Hurry {
     Everybody,
 }
 
-/// Waits until all selected Pods are gone.
+/// Waits until all Pods of a cluster are gone, or those of one `component`.
 ///
 /// # Errors
 /// Timed out after `timeout`, naming the Pods that are left.
-pub async fn pods_gone(cluster: &Cluster, selector: &str, gone: Gone, timeout: Option<Duration>) -> Result<()> {
-    wait(cluster, selector, |_| true, gone, Hurry::Nobody, timeout).await
+pub async fn pods_gone(
+    cluster: &Cluster,
+    name: &ClusterName,
+    component: Option<&str>,
+    gone: Gone,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    let meant = |pod: &Pod| is_pod_of(pod, name);
+    wait(cluster, &selector(name, component), meant, gone, Hurry::Nobody, timeout).await
 }
 
-/// Waits until those of the selected Pods have ended that are `meant`, which are of a version that was given up.
+/// Waits until those of its Pods have ended that are `meant`, which are of a version that was given up.
 pub(super) async fn given_up(
     cluster: &Cluster,
-    selector: &str,
+    name: &ClusterName,
+    component: &str,
     meant: impl Fn(&Pod) -> bool,
     hurry: Hurry,
     timeout: Option<Duration>,
 ) -> Result<()> {
-    wait(cluster, selector, meant, Gone::Ended, hurry, timeout).await
+    let meant = |pod: &Pod| is_pod_of(pod, name) && meant(pod);
+    let selector = selector(name, Some(component));
+    wait(cluster, &selector, meant, Gone::Ended, hurry, timeout).await
+}
+
+/// The Pods of the cluster that exist.
+pub(super) async fn pods_of(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
+    let list = Target::collection("list", PODS, Some(cluster.namespace()));
+    let query = format!("labelSelector={}", encode(&selector(name, None)));
+    let pods = cluster.get_with::<PodList>(&list, &query).await?;
+    let pods = pods.into_iter().flat_map(|pods| pods.items);
+    Ok(pods.filter(|pod| is_pod_of(pod, name)).collect())
+}
+
+/// Selects the Pods with the labels of the cluster. Whether they are its own their owners tell.
+fn selector(name: &ClusterName, component: Option<&str>) -> String {
+    let component = component.map_or_else(String::new, |component| format!(",{COMPONENT_LABEL}={component}"));
+    format!("{APP_LABEL}={name}{component}")
 }
 
 async fn wait(
@@ -76,8 +103,8 @@ async fn wait(
             (Hurry::Everybody, None) => true,
             (_, Some(grace)) => grace > GRACE,
         };
-        let name = pod.metadata.name.clone().filter(|_| lingers)?;
-        known.insert(name.clone()).then_some(name)
+        let pod = Identity::of_typed(PODS, &pod.metadata).ok().filter(|_| lingers)?;
+        known.insert(pod.uid().to_owned()).then_some(pod)
     };
     let running = |pod: &Pod| gone == Gone::Deleted || !has_ended(pod);
     let mut lingering = Lingering::default();
@@ -102,27 +129,28 @@ async fn wait(
             match next {
                 Some(Ok(Event::Listed(pods))) => {
                     listed = true;
+                    let pods: Vec<Pod> = pods.into_iter().filter(&meant).collect();
                     if gone == Gone::Deleted {
                         pods.iter().for_each(|pod| lingering.see(pod));
                         lingering.settle(cluster, &pods).await;
                     }
                     let there = || {
-                        let meant = pods.iter().filter(|pod| running(pod) && meant(pod));
-                        meant.filter(|pod| lingering.matters(pod))
+                        let running = pods.iter().filter(|pod| running(pod));
+                        running.filter(|pod| lingering.matters(pod))
                     };
-                    for name in there().filter_map(&mut may_linger) {
-                        hurry(cluster, &name).await;
+                    for pod in there().filter_map(&mut may_linger) {
+                        hurry(cluster, &pod).await;
                     }
                     left = there().filter_map(|pod| pod.metadata.name.clone()).collect();
                 }
                 Some(Ok(Event::Applied(pod))) if running(&pod) => {
                     // Its controller made one more before it heard that it shall not, or ends one now.
                     if hurried != Hurry::Nobody && meant(&pod) {
-                        if let Some(name) = may_linger(&pod) {
-                            hurry(cluster, &name).await;
+                        if let Some(pod) = may_linger(&pod) {
+                            hurry(cluster, &pod).await;
                         }
                         left.extend(pod.metadata.name.filter(|name| !left.contains(name)));
-                    } else {
+                    } else if meant(&pod) {
                         lingering.see(&pod);
                     }
                     continue;
@@ -159,13 +187,8 @@ fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
 }
 
 /// Gives a Pod that is ending less time for it.
-async fn hurry(cluster: &Cluster, name: &str) {
-    let target = Target::object("delete", PODS, cluster.namespace(), name);
-    let query = format!("&gracePeriodSeconds={GRACE}");
-    let hurried = cluster
-        .delete(&target, &query, Propagation::Background, Mode::Real)
-        .await;
-    if let Err(error) = hurried {
+async fn hurry(cluster: &Cluster, pod: &Identity) {
+    if let Err(error) = cluster.delete(pod, Some(GRACE)).await {
         tracing::debug!(%error, "a Pod takes its time");
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Live, delete};
 use crate::cluster::api::Cluster;
-use crate::cluster::resource::{CONFIG_MAPS, DEPLOYMENTS, Target};
+use crate::cluster::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, Target};
 use crate::core::leaders::{self, Ids, is_id};
 use crate::core::manifests::{IDENTITY, Manifests};
 use crate::core::settings::{ConfigMaps, Settings};
@@ -59,8 +59,9 @@ pub async fn forget(cluster: &Cluster, ids: &Ids) -> Result<usize> {
             "the ConfigMaps of high availability of {id} stay: there is a native cluster or one of the operator that is called so"
         ));
     }
-    let names = go.iter().filter_map(|map| map["metadata"]["name"].as_str());
-    let deleted = try_join_all(names.map(|name| delete(cluster, CONFIG_MAPS, name))).await?;
+    let maps = go.into_iter().map(|map| Identity::of(CONFIG_MAPS, map));
+    let maps = maps.collect::<Result<Vec<_>>>()?;
+    let deleted = try_join_all(maps.iter().map(|map| delete(cluster, Some(map)))).await?;
     Ok(deleted.len())
 }
 

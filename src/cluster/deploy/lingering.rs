@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::api::{Cluster, Mode, Propagation};
-use crate::cluster::resource::{JOBS, PODS, Target};
+use crate::cluster::api::Cluster;
+use crate::cluster::resource::{Identity, JOBS, PODS, Target};
 use crate::error::Result;
 use crate::ui;
 
@@ -77,7 +77,7 @@ impl Lingering {
                 Wait::ForOthers(until) if until <= now => {
                     let deleted = match pod.metadata.deletion_timestamp {
                         Some(_) => Ok(true),
-                        None => delete(cluster, pod, name).await,
+                        None => delete(cluster, pod).await,
                     };
                     match deleted {
                         Ok(true) => {
@@ -100,7 +100,7 @@ impl Lingering {
 }
 
 /// Deletes a Pod that a deleted Job has left behind; `false`: it is not such a Pod.
-async fn delete(cluster: &Cluster, pod: &Pod, name: &str) -> Result<bool> {
+async fn delete(cluster: &Cluster, pod: &Pod) -> Result<bool> {
     let owners = pod.metadata.owner_references.iter().flatten();
     let Some(owner) = owners.into_iter().find(|owner| owner.kind == "Job") else {
         return Ok(false);
@@ -112,9 +112,6 @@ async fn delete(cluster: &Cluster, pod: &Pod, name: &str) -> Result<bool> {
     }) {
         return Ok(false);
     }
-    let target = Target::object("delete", PODS, cluster.namespace(), name);
-    cluster
-        .delete(&target, "", Propagation::Background, Mode::Real)
-        .await
-        .map(|_| true)
+    let pod = Identity::of_typed(PODS, &pod.metadata)?;
+    cluster.delete(&pod, None).await.map(|_| true)
 }

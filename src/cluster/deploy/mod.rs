@@ -6,6 +6,7 @@ pub mod access;
 mod gone;
 pub mod leaders;
 mod lingering;
+mod live;
 pub mod owners;
 pub mod removal;
 mod strangers;
@@ -17,102 +18,21 @@ use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-use super::api::{Applied, Cluster, Mode, Propagation};
+use super::api::{Applied, Cluster, Mode};
 use super::resource::{
-    CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
+    CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, PODS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
 };
 use crate::core::container;
-use crate::core::difference::{Difference, differences};
 use crate::core::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
-use crate::core::secrets::hide;
+use crate::core::ownership::is_pod_of;
 use crate::core::settings::{self, ConfigMaps};
 use crate::core::spec::Spec;
 use crate::error::{Error, Kind, Result};
 
 pub use gone::{Gone, pods_gone};
+pub use live::{Foreign, Live};
 pub use strangers::{apply_after_strangers, makes_strangers, strangers_end};
-
-/// The three objects as the API server has them; `None`: it does not exist.
-#[derive(Clone, Debug, Default)]
-pub struct Live {
-    /// `NAME-master`.
-    pub service: Option<Value>,
-    /// `NAME-master`.
-    pub job: Option<Value>,
-    /// `NAME-task-manager`.
-    pub deployment: Option<Value>,
-}
-
-impl Live {
-    /// Whether none of the three exists.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.service.is_none() && self.job.is_none() && self.deployment.is_none()
-    }
-
-    /// Those of the three that do not exist, with their kinds.
-    #[must_use]
-    pub fn missing(&self, name: &ClusterName) -> Vec<String> {
-        [
-            (&self.service, format!("Service {}", name.master())),
-            (&self.job, format!("Job {}", name.master())),
-            (&self.deployment, format!("Deployment {}", name.task_manager())),
-        ]
-        .into_iter()
-        .filter(|(there, _)| there.is_none())
-        .map(|(_, text)| text)
-        .collect()
-    }
-
-    /// What `wanted` would change of the objects that exist, each path behind its kind.
-    #[must_use]
-    pub fn differences(&self, wanted: &Manifests) -> Vec<Difference> {
-        let pairs = [
-            (&self.service, &wanted.service),
-            (&self.job, &wanted.job),
-            (&self.deployment, &wanted.deployment),
-        ];
-        let mut found = Vec::new();
-        for (live, wanted) in pairs {
-            let kind = wanted["kind"].as_str().unwrap_or_default();
-            for mut difference in live.iter().flat_map(|live| differences(wanted, live)) {
-                difference.path = format!("{kind} {}", difference.path);
-                found.push(difference);
-            }
-        }
-        found
-    }
-}
-
-impl Live {
-    /// [`Self::differences`] for people: what is secret in them is hidden.
-    #[must_use]
-    pub fn told_differences(&self, wanted: &Manifests) -> Vec<Difference> {
-        let (mut live, mut wanted) = (self.clone(), wanted.clone());
-        for (live, wanted) in [
-            (&mut live.service, &mut wanted.service),
-            (&mut live.job, &mut wanted.job),
-            (&mut live.deployment, &mut wanted.deployment),
-        ] {
-            if let Some(live) = live {
-                hide(live, wanted);
-            }
-        }
-        live.differences(&wanted)
-    }
-
-    /// Whether an object is missing or differs from `made` in anything but from where its job starts.
-    #[must_use]
-    pub fn drifted(&self, made: &Manifests) -> bool {
-        let mut made = made.clone();
-        let start = self.job.as_ref().and_then(|job| Some(&container::of(job)?["args"]));
-        if let (Some(args), Some(main)) = (start, container::of_mut(&mut made.job)) {
-            main["args"] = args.clone();
-        }
-        self.service.is_none() || self.deployment.is_none() || !self.differences(&made).is_empty()
-    }
-}
 
 /// Reads the three objects side by side.
 pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Live> {
@@ -124,13 +44,14 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Live> {
     ];
     // All are awaited, so that the error told is always that of the first.
     let found = join_all(targets.iter().map(|target| cluster.get(target))).await;
-    let mut found = found.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
-    let mut next = || found.next().flatten();
-    Ok(Live {
-        service: next(),
-        job: next(),
-        deployment: next(),
-    })
+    let found: Vec<Option<Value>> = found.into_iter().collect::<Result<_>>()?;
+    let mut live = Live::default();
+    for (target, object) in targets.into_iter().zip(found) {
+        if let Some(object) = object {
+            live.see(target.resource, object, name);
+        }
+    }
+    Ok(live)
 }
 
 /// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, and then nothing is asked.
@@ -153,6 +74,8 @@ pub struct Preflight {
     pub exists: bool,
     /// The server's warnings, each once.
     pub warnings: Vec<String>,
+    /// The rights that exist already; `None`: the cluster is made without.
+    pub rights: Option<Vec<Identity>>,
 }
 
 /// Sends the three objects as server-side dry runs, side by side: a quota, an admission webhook or a right that is
@@ -160,11 +83,13 @@ pub struct Preflight {
 ///
 /// # Errors
 /// The first refusal, in the order Service, Job, Deployment.
-pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Preflight> {
-    let checks = manifests.in_order().map(|object| apply(cluster, object, Mode::DryRun));
+pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Preflight> {
+    let checks = manifests
+        .in_order()
+        .map(|object| apply(cluster, object, None, Mode::DryRun));
     let mut outcome = Preflight::default();
-    let (checked, access) = futures::join!(join_all(checks), access::preflight(cluster, manifests));
-    access?;
+    let (checked, access) = futures::join!(join_all(checks), access::preflight(cluster, name, manifests));
+    outcome.rights = access?;
     for (result, object) in checked.into_iter().zip(manifests.in_order()) {
         match result {
             Ok(applied) => {
@@ -177,7 +102,13 @@ pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Prefl
             }
             // A Job's Pod template and a Deployment's selector cannot be changed: there is one, and it differs.
             Err(error) if error.message.contains("field is immutable") => outcome.exists = true,
-            Err(error) => return Err(in_create(error, object)),
+            Err(error) => {
+                // What is refused may be a change of an object of somebody else.
+                if error.message.contains("is not valid") {
+                    read(cluster, name).await?.refuse_foreign(name)?;
+                }
+                return Err(in_create(error, object));
+            }
         }
     }
     Ok(outcome)
@@ -190,37 +121,45 @@ pub async fn preflight(cluster: &Cluster, manifests: &Manifests) -> Result<Prefl
 ///
 /// # Errors
 /// The first refusal, in the order Service, Job, Deployment.
-pub async fn preflight_resume(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Result<Vec<String>> {
+pub async fn preflight_resume(cluster: &Cluster, spec: &Spec, manifests: &Manifests, live: &Live) -> Result<Preflight> {
     let (applied, access, allowed, apart) = futures::join!(
-        dry_run(cluster, manifests),
-        access::preflight(cluster, manifests),
+        dry_run(cluster, manifests, live),
+        access::preflight(cluster, &spec.name, manifests),
         access::check(cluster, spec, manifests),
         leaders::check(cluster, manifests, false)
     );
-    access?;
+    let rights = access?;
     let applied = applied?;
     allowed?;
     apart?;
     let mut warnings: Vec<String> = applied.into_iter().flat_map(|applied| applied.warnings).collect();
     warnings.sort();
     warnings.dedup();
-    Ok(warnings)
+    Ok(Preflight {
+        exists: !live.is_empty(),
+        warnings,
+        rights,
+    })
 }
 
 /// What the server would make of the three objects if the Job were made anew: its name is another one in the answer.
 ///
 /// # Errors
-/// The first refusal, in the order Service, Job, Deployment.
-pub async fn dry_run(cluster: &Cluster, manifests: &Manifests) -> Result<[Applied; 3]> {
+/// The first refusal, in the order Service, Job, Deployment; conflict when one of that name is not the cluster's.
+pub async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &Live) -> Result<[Applied; 3]> {
     let mut job = manifests.job.clone();
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let stand_in = format!("{}x", &name[..name.len().saturating_sub(1)]);
     job["metadata"]["name"] = json!(stand_in);
     let target = Target::collection("create", JOBS, Some(cluster.namespace()));
+    let onto = manifests.in_order().map(|object| live.onto(object));
+    let [service, made, deployment] = onto;
+    let (service, deployment) = (service?, deployment?);
+    made?;
     let (service, job, deployment) = futures::join!(
-        apply(cluster, &manifests.service, Mode::DryRun),
+        apply(cluster, &manifests.service, service.as_ref(), Mode::DryRun),
         cluster.create(&target, &job, Mode::DryRun),
-        apply(cluster, &manifests.deployment, Mode::DryRun),
+        apply(cluster, &manifests.deployment, deployment.as_ref(), Mode::DryRun),
     );
     // Nobody knows the other name.
     let job = job.map_err(|error| Error {
@@ -244,7 +183,8 @@ pub async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> 
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
     let pods: Option<gone::PodList> = cluster.get_with(&target, &query).await?;
-    Ok(pods.map(|pods| pods.items).unwrap_or_default())
+    let pods = pods.into_iter().flat_map(|pods| pods.items);
+    Ok(pods.filter(|pod| is_pod_of(pod, name)).collect())
 }
 
 fn phase(pod: &Pod) -> Option<&str> {
@@ -265,38 +205,55 @@ pub fn waits(pod: &Pod) -> bool {
     phase(pod) == Some("Pending") && !restarted
 }
 
-/// Makes the three objects, side by side, and before them the rights that their Pods need. Can be repeated.
+/// Makes the three objects, side by side, and before them the rights that their Pods need. Can be repeated. `live` is what
+/// there is of them, and what of it was made.
 ///
 /// A Job that Kubernetes deletes by itself some time after its end comes first: it owns all others, so that they go with
 /// it.
-pub async fn apply_all(cluster: &Cluster, manifests: &Manifests) -> Result<()> {
-    access::apply(cluster, manifests).await?;
+pub async fn apply_all(cluster: &Cluster, name: &ClusterName, manifests: &Manifests, live: &mut Live) -> Result<()> {
+    access::apply(cluster, name, manifests, live).await?;
     if !owners::job_owns(manifests) {
-        return apply_each(cluster, &manifests.in_order()).await;
+        return apply_each(cluster, &manifests.in_order(), live).await;
     }
-    let made = apply(cluster, &manifests.job, Mode::Real).await;
-    let job = made.map_err(|error| in_create(error, &manifests.job))?.object;
-    let owned = owners::owned(manifests, &job);
-    apply_each(cluster, &owned.iter().collect::<Vec<_>>()).await
+    apply_each(cluster, &[&manifests.job], live).await?;
+    let owned = owners::owned(manifests, live.job.as_ref().unwrap_or(&Value::Null));
+    apply_each(cluster, &owned.iter().collect::<Vec<_>>(), live).await
 }
 
-async fn apply_each(cluster: &Cluster, objects: &[&Value]) -> Result<()> {
-    let all = objects.iter().map(|object| apply(cluster, object, Mode::Real));
+/// Makes some of the objects side by side, and notes in `live` what became of them.
+pub async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut Live) -> Result<()> {
+    let onto = objects.iter().map(|object| live.onto(object));
+    let onto = onto.collect::<Result<Vec<_>>>()?;
+    let all = objects
+        .iter()
+        .zip(&onto)
+        .map(|(object, onto)| apply(cluster, object, onto.as_ref(), Mode::Real));
     // All are awaited before the first error is told: nothing of this command goes on behind its back.
-    let mut done = join_all(all).await.into_iter().zip(objects);
-    done.try_for_each(|(result, object)| result.map(drop).map_err(|error| in_create(error, object)))
+    let done = join_all(all).await;
+    let mut outcome = Ok(());
+    for (result, object) in done.into_iter().zip(objects) {
+        match result {
+            Ok(applied) => live.applied(resource_of(object)?, applied),
+            Err(error) => outcome = outcome.and(Err(in_create(error, object))),
+        }
+    }
+    outcome
 }
 
-/// Makes one object of a cluster.
-pub async fn apply(cluster: &Cluster, object: &Value, mode: Mode) -> Result<Applied> {
-    let kind = object["kind"].as_str().unwrap_or_default();
+/// Makes one object of a cluster; `onto` is the one of that name that was read.
+pub async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Applied> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let resource = [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
+    let target = Target::object("patch", resource_of(object)?, cluster.namespace(), name);
+    cluster.apply(&target, object, onto, mode).await
+}
+
+/// The kind of an object that a cluster is made of.
+fn resource_of(object: &Value) -> Result<Resource> {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
         .into_iter()
         .find(|resource| resource.kind == kind)
-        .ok_or_else(|| Error::failure(format!("{kind} is no part of a cluster")))?;
-    let target = Target::object("patch", resource, cluster.namespace(), name);
-    cluster.apply(&target, object, mode).await
+        .ok_or_else(|| Error::failure(format!("{kind} is no part of a cluster")))
 }
 
 /// A refused object, or a namespace that is not there.
@@ -318,30 +275,37 @@ fn in_create(error: Error, object: &Value) -> Error {
 }
 
 /// Deletes the Job and waits until none of its Pods runs: no second JobManager may ever run beside the first.
-///
-/// Whether there was one is the answer.
-pub async fn delete_job(cluster: &Cluster, name: &ClusterName, timeout: Option<Duration>) -> Result<bool> {
-    let existed = delete(cluster, JOBS, &name.master()).await?;
-    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
-    pods_gone(cluster, &selector, Gone::Ended, timeout)
-        .await
-        .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))?;
-    Ok(existed)
-}
-
-/// The same where its JobManager was given up: one that was just made does not hear that it shall end.
-pub async fn delete_given_up_job(cluster: &Cluster, name: &ClusterName, timeout: Option<Duration>) -> Result<()> {
-    delete(cluster, JOBS, &name.master()).await?;
-    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
-    gone::given_up(cluster, &selector, |_| true, gone::Hurry::Everybody, timeout)
+pub async fn delete_job(
+    cluster: &Cluster,
+    name: &ClusterName,
+    job: Option<&Identity>,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    delete(cluster, job).await?;
+    pods_gone(cluster, name, Some(MASTER), Gone::Ended, timeout)
         .await
         .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))
 }
 
-/// Deletes an object, its dependents after it. Whether there was one is the answer.
-pub async fn delete(cluster: &Cluster, resource: Resource, name: &str) -> Result<bool> {
-    let target = Target::object("delete", resource, cluster.namespace(), name);
-    cluster.delete(&target, "", Propagation::Background, Mode::Real).await
+/// The same where its JobManager was given up: one that was just made does not hear that it shall end.
+pub async fn delete_given_up_job(
+    cluster: &Cluster,
+    name: &ClusterName,
+    job: Option<&Identity>,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    delete(cluster, job).await?;
+    gone::given_up(cluster, name, MASTER, |_| true, gone::Hurry::Everybody, timeout)
+        .await
+        .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))
+}
+
+/// Deletes an object that was read, its dependents after it. Whether it was there is the answer.
+pub async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Result<bool> {
+    match object {
+        Some(object) => cluster.delete(object, None).await,
+        None => Ok(false),
+    }
 }
 
 /// How a Job ended: its condition `Complete` or `Failed`. `None`: it goes on.
@@ -365,26 +329,30 @@ pub fn end_of_job(job: &Value) -> Option<&'static str> {
 }
 
 /// Sends all TaskManagers away and waits until they have ended. How many there were is noted at the Deployment.
-pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, replicas: u64) -> Result<()> {
-    let target = Target::object("patch", DEPLOYMENTS, cluster.namespace(), &name.task_manager());
+pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, live: &Live, replicas: u64) -> Result<()> {
+    let Some(deployment) = live.identity(DEPLOYMENTS)? else {
+        return Ok(());
+    };
     let patch = json!({
         "metadata": {"annotations": {SUSPENDED_REPLICAS: replicas.to_string()}},
         "spec": {"replicas": 0},
     });
-    cluster.merge(&target, &patch).await?;
-    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={TASK_MANAGER}");
-    pods_gone(cluster, &selector, Gone::Ended, None).await
+    cluster.merge_into(&deployment, &patch).await?;
+    pods_gone(cluster, name, Some(TASK_MANAGER), Gone::Ended, None).await
 }
 
 /// Lets a suspended Job start its Pods, and brings the TaskManagers back.
-pub async fn unsuspend(cluster: &Cluster, name: &ClusterName, replicas: u64) -> Result<()> {
-    let job = Target::object("patch", JOBS, cluster.namespace(), &name.master());
-    let deployment = Target::object("patch", DEPLOYMENTS, cluster.namespace(), &name.task_manager());
+pub async fn unsuspend(cluster: &Cluster, live: &Live, replicas: u64) -> Result<()> {
     let (suspend, scale) = (
         json!({"spec": {"suspend": false}}),
         json!({"spec": {"replicas": replicas}}),
     );
-    futures::try_join!(cluster.merge(&job, &suspend), cluster.merge(&deployment, &scale)).map(|_| ())
+    let (job, deployment) = (live.identity(JOBS)?, live.identity(DEPLOYMENTS)?);
+    let merge = async |object: Option<Identity>, patch: &Value| match object {
+        Some(object) => cluster.merge_into(&object, patch).await.map(drop),
+        None => Ok(()),
+    };
+    futures::try_join!(merge(job, &suspend), merge(deployment, &scale)).map(|_| ())
 }
 
 /// The beginning of the log of a TaskManager that runs; `None`: none does.

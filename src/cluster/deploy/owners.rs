@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Live, access};
 use crate::cluster::api::Cluster;
-use crate::cluster::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES, Target};
+use crate::cluster::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::core::manifests::Manifests;
 use crate::core::names::ClusterName;
 use crate::error::{Kind, Result};
@@ -47,16 +47,16 @@ pub async fn disown(cluster: &Cluster, name: &ClusterName, live: &Live) -> Resul
     if !owned(&live.service) && !owned(&live.deployment) {
         return Ok(());
     }
-    let mut objects = vec![(SERVICES, name.master()), (DEPLOYMENTS, name.task_manager())];
+    let mut objects: Vec<Identity> = [SERVICES, DEPLOYMENTS]
+        .into_iter()
+        .filter_map(|kind| live.identity(kind).transpose())
+        .collect::<Result<_>>()?;
     if access::created_with(live) {
-        objects.extend([SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS].map(|kind| (kind, name.high_availability())));
+        objects.extend(access::known(cluster, name, live).await?);
     }
-    let free = objects.into_iter().map(|(kind, object)| async move {
-        let target = Target::object("patch", kind, cluster.namespace(), &object);
-        match cluster
-            .merge(&target, &json!({"metadata": {"ownerReferences": null}}))
-            .await
-        {
+    let free = objects.iter().map(|object| async {
+        let patch = json!({"metadata": {"ownerReferences": null}});
+        match cluster.merge_into(object, &patch).await {
             Err(error) if error.kind != Kind::NotFound => Err(error),
             _ => Ok(()),
         }

@@ -2,51 +2,104 @@
 
 use std::time::Duration;
 
-use super::{Gone, access, delete, delete_job, leaders, pods_gone};
+use futures::future::try_join_all;
+
+use super::{Gone, Live, delete, delete_job, gone, leaders, pods_gone};
 use crate::cluster::api::Cluster;
-use crate::cluster::resource::{DEPLOYMENTS, SERVICES};
+use crate::cluster::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::core::leaders::Ids;
-use crate::core::names::{APP_LABEL, ClusterName};
+use crate::core::names::ClusterName;
 use crate::error::Result;
 
-/// What a cluster has beside its three objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Extras {
+/// What is deleted of a cluster: objects that were read, or made by this process.
+#[derive(Clone, Debug, Default)]
+pub struct Removal {
+    /// `NAME-master`.
+    pub job: Option<Identity>,
+    /// `NAME-task-manager`.
+    pub deployment: Option<Identity>,
+    /// `NAME-master`.
+    pub service: Option<Identity>,
+    /// The service account, the Role and the binding.
+    pub rights: Vec<Identity>,
     /// IDs of the ConfigMaps of Flink's Kubernetes high availability.
     pub leaders: Ids,
-    /// Rights that were made with it.
-    pub rights: bool,
+    /// Pods that are still there, of a Job or a Deployment that is gone.
+    pub pods: Vec<String>,
 }
 
-/// Deletes everything but the history: the JobManager first and gone, the rights that it works with last.
-pub async fn remove(cluster: &Cluster, name: &ClusterName, extras: &Extras, limit: Option<Duration>) -> Result<()> {
-    delete_job(cluster, name, limit).await?;
-    delete(cluster, DEPLOYMENTS, &name.task_manager()).await?;
-    delete(cluster, SERVICES, &name.master()).await?;
-    pods_gone(cluster, &format!("{APP_LABEL}={name}"), Gone::Deleted, limit).await?;
-    remove_extras(cluster, name, extras).await
-}
-
-/// Deletes everything but the history of a cluster whose job has ended: the Job last, since it is what tells of the end,
-/// so that a repetition finds the rest.
-pub async fn remove_ended(
-    cluster: &Cluster,
-    name: &ClusterName,
-    extras: &Extras,
-    limit: Option<Duration>,
-) -> Result<()> {
-    delete(cluster, DEPLOYMENTS, &name.task_manager()).await?;
-    delete(cluster, SERVICES, &name.master()).await?;
-    remove_extras(cluster, name, extras).await?;
-    delete_job(cluster, name, limit).await?;
-    pods_gone(cluster, &format!("{APP_LABEL}={name}"), Gone::Deleted, limit).await
-}
-
-/// The end of [`remove`].
-pub async fn remove_extras(cluster: &Cluster, name: &ClusterName, extras: &Extras) -> Result<()> {
-    leaders::forget(cluster, &extras.leaders).await?;
-    if extras.rights {
-        access::delete(cluster, name).await?;
+impl Removal {
+    /// The three objects that there are.
+    ///
+    /// # Errors
+    /// Those of [`Identity::of`].
+    pub fn of(live: &Live) -> Result<Self> {
+        Ok(Self {
+            job: live.identity(JOBS)?,
+            deployment: live.identity(DEPLOYMENTS)?,
+            service: live.identity(SERVICES)?,
+            ..Self::default()
+        })
     }
-    Ok(())
+
+    /// What this process created, and nothing else.
+    #[must_use]
+    pub fn of_created(created: &[Identity]) -> Self {
+        let mut removal = Self::default();
+        for object in created.iter().cloned() {
+            match object.resource() {
+                JOBS => removal.job = Some(object),
+                DEPLOYMENTS => removal.deployment = Some(object),
+                SERVICES => removal.service = Some(object),
+                _ => removal.rights.push(object),
+            }
+        }
+        removal
+    }
+
+    /// Whether there is nothing to delete.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.job.is_none()
+            && self.deployment.is_none()
+            && self.service.is_none()
+            && self.rights.is_empty()
+            && self.pods.is_empty()
+            && self.leaders.is_empty()
+    }
+
+    /// Deletes everything: the JobManager first and gone, the rights that it works with last.
+    pub async fn carry_out(&self, cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
+        delete_job(cluster, name, self.job.as_ref(), limit).await?;
+        delete(cluster, self.deployment.as_ref()).await?;
+        delete(cluster, self.service.as_ref()).await?;
+        pods_gone(cluster, name, None, Gone::Deleted, limit).await?;
+        self.extras(cluster).await
+    }
+
+    /// The same of a cluster whose job has ended: the Job last, since it is what tells of the end, so that a repetition
+    /// finds the rest.
+    pub async fn carry_out_ended(&self, cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
+        delete(cluster, self.deployment.as_ref()).await?;
+        delete(cluster, self.service.as_ref()).await?;
+        self.extras(cluster).await?;
+        delete_job(cluster, name, self.job.as_ref(), limit).await?;
+        pods_gone(cluster, name, None, Gone::Deleted, limit).await
+    }
+
+    /// The end of [`Self::carry_out`].
+    pub async fn extras(&self, cluster: &Cluster) -> Result<()> {
+        leaders::forget(cluster, &self.leaders).await?;
+        try_join_all(self.rights.iter().map(|object| delete(cluster, Some(object)))).await?;
+        Ok(())
+    }
+}
+
+/// The Pods of a cluster that exist, by their names.
+///
+/// # Errors
+/// Those of listing Pods.
+pub async fn pods(cluster: &Cluster, name: &ClusterName) -> Result<Vec<String>> {
+    let pods = gone::pods_of(cluster, name).await?;
+    Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())
 }

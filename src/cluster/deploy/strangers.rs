@@ -5,10 +5,10 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::{access, apply_all, apply_each, gone, owners};
+use super::{Live, access, apply_all, apply_each, gone, owners};
 use crate::cluster::api::Cluster;
 use crate::core::manifests::{Manifests, REVISION, replicas};
-use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, TASK_MANAGER};
+use crate::core::names::{ClusterName, TASK_MANAGER};
 use crate::error::{Kind, Result};
 
 /// How long they are waited for: a little longer than Kubernetes lets a Pod take to end. On a node that is gone it never
@@ -21,15 +21,16 @@ pub async fn apply_after_strangers(
     name: &ClusterName,
     manifests: &Manifests,
     number: u64,
+    live: &mut Live,
 ) -> Result<()> {
-    access::apply(cluster, manifests).await?;
-    apply_each(cluster, &[&manifests.service, &manifests.deployment]).await?;
+    access::apply(cluster, name, manifests, live).await?;
+    apply_each(cluster, &[&manifests.service, &manifests.deployment], live).await?;
     strangers_end(cluster, name, number).await?;
     if owners::job_owns(manifests) {
         // They become the Job's as soon as there is one.
-        return apply_all(cluster, manifests).await;
+        return apply_all(cluster, name, manifests, live).await;
     }
-    apply_each(cluster, &[&manifests.job]).await
+    apply_each(cluster, &[&manifests.job], live).await
 }
 
 /// Whether a Deployment that is changed to more TaskManagers gets some of its old version first, which are to end at once.
@@ -49,13 +50,21 @@ pub fn makes_strangers(live: Option<&Value>, wanted: &Value) -> bool {
 /// # Errors
 /// Those of reading Pods. One that does not end is no error.
 pub async fn strangers_end(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
-    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={TASK_MANAGER}");
     let number = number.to_string();
     let strange = |pod: &Pod| {
         let annotations = pod.metadata.annotations.as_ref();
         annotations.and_then(|all| all.get(REVISION)) != Some(&number)
     };
-    match gone::given_up(cluster, &selector, strange, gone::Hurry::Ending, Some(PATIENCE)).await {
+    match gone::given_up(
+        cluster,
+        name,
+        TASK_MANAGER,
+        strange,
+        gone::Hurry::Ending,
+        Some(PATIENCE),
+    )
+    .await
+    {
         // Whatever they do now is the lesser evil.
         Err(error) if error.kind == Kind::TimedOut => {
             tracing::debug!(%error, "TaskManagers of another version");

@@ -16,7 +16,7 @@ use crate::cluster::retry::Pauses;
 use crate::cluster::watch::{Event, Objects, Watch};
 use crate::core::diagnosis::{JobState, JobsOverview};
 use crate::core::manifests::JOB_ENDED;
-use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
+use crate::core::names::{ClusterName, MASTER};
 use crate::error::{Error, Kind, Result};
 
 /// How long a JobManager may take to end after its job. Two or three seconds are usual; it becomes five minutes when
@@ -101,8 +101,7 @@ pub async fn until_jobmanager_ends(cluster: &Cluster, name: &ClusterName, flink:
         Err(error) if error.kind == Kind::NotFound => return Ok(JobManagerEnd::ByItself(JobEnd::Gone)),
         other => other?,
     };
-    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}");
-    pods_gone(cluster, &selector, Gone::Ended, Some(KILL)).await?;
+    pods_gone(cluster, name, Some(MASTER), Gone::Ended, Some(KILL)).await?;
     Ok(JobManagerEnd::Suspended)
 }
 

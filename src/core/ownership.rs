@@ -1,0 +1,147 @@
+//! Which objects are a cluster's, and whose the others are that only have a name of one.
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use super::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, FIELD_MANAGER};
+
+/// Whether an object with a name of the cluster is its `component`: its labels say so, as Flink's templates label it.
+#[must_use]
+pub fn is_part(object: &Value, name: &ClusterName, component: &str) -> bool {
+    let labels = &object["metadata"]["labels"];
+    labels[APP_LABEL] == name.as_str() && labels[COMPONENT_LABEL] == component
+}
+
+/// Whether a Pod is the cluster's: controlled by its Job, or by a ReplicaSet of its Deployment.
+#[must_use]
+pub fn is_pod_of(pod: &Pod, name: &ClusterName) -> bool {
+    let of_deployment = |replica_set: &str| {
+        let hash = replica_set.strip_prefix(name.task_manager().as_str());
+        hash.and_then(|hash| hash.strip_prefix('-'))
+            .is_some_and(|hash| !hash.contains('-'))
+    };
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    owners.any(|owner| {
+        owner.controller == Some(true)
+            && match owner.kind.as_str() {
+                "Job" => owner.name == name.master(),
+                "ReplicaSet" => of_deployment(&owner.name),
+                _ => false,
+            }
+    })
+}
+
+/// Whose an object is, as its owners, its labels and those who wrote it say: `it is managed by Helm (release cache)`.
+#[must_use]
+pub fn whose(object: &Value) -> String {
+    let metadata = &object["metadata"];
+    let label = |key: &str| metadata["labels"][key].as_str();
+    let owners = metadata["ownerReferences"].as_array();
+    if let Some(owner) = owners.into_iter().flatten().find(|owner| owner["controller"] == true) {
+        let text = |key: &str| owner[key].as_str().unwrap_or_default();
+        return format!("it is controlled by {} {}", text("kind"), text("name"));
+    }
+    if let Some(manager) = label("app.kubernetes.io/managed-by").filter(|manager| *manager != FIELD_MANAGER) {
+        let release = metadata["annotations"]["meta.helm.sh/release-name"].as_str();
+        let release = release.or_else(|| label("app.kubernetes.io/instance"));
+        let release = release.map_or_else(String::new, |release| format!(" (release {release})"));
+        return format!("it is managed by {manager}{release}");
+    }
+    let labels = metadata["labels"].as_object();
+    let labels: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    let labels = match labels.as_slice() {
+        [] => "it has no labels".to_owned(),
+        labels => format!("its labels are {}", labels.join(",")),
+    };
+    let entries = metadata["managedFields"].as_array();
+    let mut writers: Vec<&str> = entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry["subresource"].as_str().unwrap_or_default().is_empty())
+        .filter_map(|entry| entry["manager"].as_str())
+        .collect();
+    writers.dedup();
+    match writers.as_slice() {
+        [] => labels,
+        writers => format!("{labels}, and it was written by {}", writers.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn demo() -> ClusterName {
+        ClusterName::new("demo").unwrap()
+    }
+
+    #[test]
+    fn labels_and_not_the_name_make_an_object_the_clusters() {
+        let is = |labels: Value| {
+            is_part(
+                &json!({"metadata": {"name": "demo-master", "labels": labels}}),
+                &demo(),
+                "master",
+            )
+        };
+        assert!(is(json!({"app": "demo", "component": "master"})));
+        for labels in [
+            json!({}),
+            json!({"app": "demo"}),
+            json!({"app": "demo", "component": "task-manager"}),
+            json!({"app": "redis", "component": "master"}),
+            json!({"app.kubernetes.io/instance": "demo", "app.kubernetes.io/component": "master"}),
+        ] {
+            assert!(!is(labels.clone()), "{labels}");
+        }
+        assert!(!is_part(
+            &json!({"metadata": {"name": "demo-master"}}),
+            &demo(),
+            "master"
+        ));
+    }
+
+    #[test]
+    fn a_pod_is_the_clusters_by_its_owner_and_not_by_its_labels() {
+        let is = |owners: Value| {
+            let labels = json!({"app": "demo", "component": "master"});
+            let pod = json!({"metadata": {"name": "p", "labels": labels, "ownerReferences": owners}});
+            is_pod_of(&serde_json::from_value(pod).unwrap(), &demo())
+        };
+        let owner = |kind: &str, name: &str| json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": true}]);
+        assert!(is(owner("Job", "demo-master")));
+        assert!(is(owner("ReplicaSet", "demo-task-manager-5d4f7c8b9")));
+        for owners in [
+            json!([]),
+            owner("Job", "demo"),
+            owner("Job", "other-master"),
+            owner("ReplicaSet", "demo-task-manager"),
+            owner("ReplicaSet", "demo-task-manager-x-5d4f7c8b9"),
+            owner("StatefulSet", "demo-master"),
+            json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "demo-master", "uid": "u"}]),
+        ] {
+            assert!(!is(owners.clone()), "{owners}");
+        }
+    }
+
+    #[test]
+    fn it_is_said_whose_an_object_is() {
+        let of = |metadata: Value| whose(&json!({ "metadata": metadata }));
+        let helm = json!({"labels": {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "cache"}});
+        assert_eq!(of(helm), "it is managed by Helm (release cache)");
+        let operator = json!({"ownerReferences": [{"kind": "Redis", "name": "cache", "controller": true}]});
+        assert_eq!(of(operator), "it is controlled by Redis cache");
+        let hand = json!({"labels": {"app": "redis"}, "managedFields": [{"manager": "kubectl-create"},
+            {"manager": "kube-controller-manager", "subresource": "status"}]});
+        assert_eq!(
+            of(hand),
+            "its labels are app=redis, and it was written by kubectl-create"
+        );
+        assert_eq!(of(json!({})), "it has no labels");
+    }
+}
