@@ -112,7 +112,7 @@ impl Standing {
             let why = "its Job has no Pod that runs, nor one that waits";
             return Ok(JobManager::Missing(why.to_owned()));
         };
-        if pods.iter().all(|pod| deploy::waits(pod)) && !self.has_run() && self.is_first(pod) {
+        if pods.iter().all(deploy::waits) && !self.has_run() && self.is_first(pod) {
             return Ok(JobManager::NeverRan);
         }
         let name = pod.metadata.name.as_deref().unwrap_or_default();

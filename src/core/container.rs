@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    fn name(containers: Value) -> Option<String> {
+    fn name(containers: &Value) -> Option<String> {
         let mut object = json!({"spec": {"template": {"spec": {"containers": containers}}}});
         let found = of(&object).map(|one| one["name"].as_str().unwrap_or_default().to_owned());
         let template: PodTemplateSpec = serde_json::from_value(object["spec"]["template"].clone()).unwrap();
@@ -138,7 +138,7 @@ mod tests {
             (json!([{"name": "a"}, {"name": "b"}]), Some("a")),
             (json!([]), None),
         ] {
-            assert_eq!(name(containers.clone()).as_deref(), want, "{containers}");
+            assert_eq!(name(&containers).as_deref(), want, "{containers}");
         }
     }
 

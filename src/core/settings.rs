@@ -382,7 +382,7 @@ mod tests {
         assert_eq!(Settings::of(&PodTemplateSpec::default()), Settings::default());
     }
 
-    fn by(container: Value, maps: &ConfigMaps) -> Option<String> {
+    fn by(container: &Value, maps: &ConfigMaps) -> Option<String> {
         let object = json!({"spec": {"template": {"spec": {"containers": [container], "volumes": [
             {"name": "conf", "configMap": {"name": "my-conf"}}]}}}});
         let settings = Settings::of_object(&object, maps);
@@ -393,7 +393,7 @@ mod tests {
     fn high_availability_is_what_flink_reads() {
         let arguments = |arguments: &[&str]| {
             let arguments = [&["standalone-job"], arguments].concat();
-            by(json!({"name": "flink-master", "args": arguments}), &ConfigMaps::new())
+            by(&json!({"name": "flink-master", "args": arguments}), &ConfigMaps::new())
         };
         let class = "-Dhigh-availability=org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";
         for (said, want) in [
@@ -417,7 +417,7 @@ mod tests {
         }
         let properties = json!({"name": "flink-master", "args": ["standalone-job"],
             "env": [{"name": "FLINK_PROPERTIES", "value": "a: b\nhigh-availability.type: kubernetes # yes\n"}]});
-        assert_eq!(by(properties, &ConfigMaps::new()).as_deref(), Some("kubernetes"));
+        assert_eq!(by(&properties, &ConfigMaps::new()).as_deref(), Some("kubernetes"));
     }
 
     #[test]
@@ -437,19 +437,19 @@ mod tests {
             "high-availability:\n  type: kubernetes\nkubernetes:\n  cluster-id: x\n",
         );
         let whole = at("/opt/flink/conf", None, &[]);
-        assert_eq!(by(whole.clone(), &old).as_deref(), Some("zookeeper"));
-        assert_eq!(by(whole.clone(), &new).as_deref(), Some("kubernetes"));
-        assert_eq!(by(whole, &ConfigMaps::new()), None);
+        assert_eq!(by(&whole, &old).as_deref(), Some("zookeeper"));
+        assert_eq!(by(&whole, &new).as_deref(), Some("kubernetes"));
+        assert_eq!(by(&whole, &ConfigMaps::new()), None);
         let file = at("/opt/flink/conf/config.yaml", Some("config.yaml"), &[]);
-        assert_eq!(by(file, &new).as_deref(), Some("kubernetes"));
-        assert_eq!(by(at("/elsewhere", None, &[]), &new), None);
+        assert_eq!(by(&file, &new).as_deref(), Some("kubernetes"));
+        assert_eq!(by(&at("/elsewhere", None, &[]), &new), None);
         assert_eq!(
-            by(at("/my", None, &["--configDir", "/my"]), &new).as_deref(),
+            by(&at("/my", None, &["--configDir", "/my"]), &new).as_deref(),
             Some("kubernetes")
         );
         // What is on the command line is stronger.
         assert_eq!(
-            by(at("/opt/flink/conf", None, &["-Dhigh-availability.type=NONE"]), &new),
+            by(&at("/opt/flink/conf", None, &["-Dhigh-availability.type=NONE"]), &new),
             None
         );
     }

@@ -474,10 +474,8 @@ fn role(object: &mut Value, spec: &Spec, role: &RoleLayer, words: [&str; 2]) -> 
     // Pods that need no rights have no token. Whoever names an account wants it.
     let needs_token = by_kubernetes || pod.get("serviceAccountName").is_some_and(Value::is_string);
     let said = [&layer.pod_template, &role.pod_template].into_iter().flatten();
-    let said = said
-        .filter_map(|patch| patch["spec"].get("automountServiceAccountToken"))
-        .next();
-    if needs_token && said.is_none() {
+    let mut said = said.filter_map(|patch| patch["spec"].get("automountServiceAccountToken"));
+    if needs_token && said.next().is_none() {
         pod.remove("automountServiceAccountToken");
     }
     if let Some(secrets) = &layer.image_pull_secrets {
