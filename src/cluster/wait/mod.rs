@@ -85,6 +85,7 @@ async fn running(
     };
     let mut runs: Option<(i64, Instant)> = None;
     let mut unseen = None;
+    let mut untold = None;
     let judge = |observed: &Observed| {
         let job = observed.flink_now().job();
         job.inspect(|job| failures.look(job));
@@ -105,6 +106,8 @@ async fn running(
             }
             end => {
                 unseen = unseen_job(observed, clock::now());
+                let told = observed.last_job().is_some_and(|job| job.state == JobState::Finished);
+                untold = master_pod(observed).filter(|_| !told);
                 Some(end)
             }
         }
@@ -127,6 +130,15 @@ async fn running(
                 && let Some(cause) = without_job(cluster, cause).await
             {
                 return Err(cause.into_error().context(format!("cluster {name} does not run")));
+            }
+            // The JobManager ends with 0 for a canceled job too.
+            if let Some(pod) = untold
+                && end_of_log(cluster, &pod, None).await == End::Canceled
+            {
+                return Err(Error::new(
+                    Kind::JobFailed,
+                    format!("cluster {name} does not run: its job was canceled"),
+                ));
             }
             told(&Stage::Finished, note.as_ref());
             Ok(Outcome::Finished)

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::failing::{self, Failures};
-use super::{Outcome, SETTLED, running};
+use super::{End, Outcome, SETTLED, running, until_ended};
 use crate::cluster::api::Cluster;
 use crate::cluster::clock;
 use crate::cluster::flink::{Flink, Reply};
@@ -15,6 +15,8 @@ use crate::error::{Error, Kind, Result};
 
 /// Checkpoints that may fail, while the same tasks run, before it is believed that none will succeed.
 const ATTEMPTS: u32 = 3;
+/// How long it is watched whether a JobManager that does not answer has ended.
+const END: Duration = Duration::from_secs(10);
 /// Longer than any wait.
 const LONG: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Time between two questions for a checkpoint that Flink takes by itself.
@@ -78,7 +80,7 @@ pub async fn until_up(
             told("waiting for a first checkpoint");
             // Nobody polls the job from here on.
             failures.suspect(job_id, timeout.unwrap_or(LONG));
-            up.checkpoint_at = first_checkpoint(&flink, name, job_id, left).await?;
+            up.checkpoint_at = first_checkpoint(cluster, &flink, name, job_id, left).await?;
         }
         Ok(up)
     };
@@ -90,6 +92,7 @@ pub async fn until_up(
 
 /// Waits for the first checkpoint. `None`: the job takes none.
 async fn first_checkpoint(
+    cluster: &Cluster,
     flink: &Flink,
     name: &ClusterName,
     job_id: &str,
@@ -102,10 +105,10 @@ async fn first_checkpoint(
         _ => return Ok(None),
     }
     let Some(limit) = limit else {
-        return completed(flink, name, job_id).await.map(Some);
+        return completed(cluster, flink, name, job_id).await;
     };
-    match tokio::time::timeout(limit, completed(flink, name, job_id)).await {
-        Ok(at) => at.map(Some),
+    match tokio::time::timeout(limit, completed(cluster, flink, name, job_id)).await {
+        Ok(at) => at,
         Err(_) => Err(Error::new(
             Kind::TimedOut,
             format!("the job of {name} runs, but no checkpoint of it was completed in time"),
@@ -113,17 +116,18 @@ async fn first_checkpoint(
     }
 }
 
-async fn completed(flink: &Flink, name: &ClusterName, job_id: &str) -> Result<Instant> {
+/// `None`: the job has finished before.
+async fn completed(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<Option<Instant>> {
     // Of which tasks checkpoints failed, and how many. Those of a job that is restarted tell nothing of checkpoints.
     let mut failed = (None, 0);
     loop {
         match flink.checkpoints(job_id).await {
-            Ok(Reply::Answer(statistics)) if statistics.latest.completed.is_some() => return Ok(Instant::now()),
+            Ok(Reply::Answer(statistics)) if statistics.latest.completed.is_some() => return Ok(Some(Instant::now())),
             Err(error) if error.is_denied() => return Err(error),
             _ => {}
         }
         match operation::checkpoint(flink, job_id, "CONFIGURED", |_| {}).await {
-            Ok(_) => return Ok(Instant::now()),
+            Ok(_) => return Ok(Some(Instant::now())),
             Err(error) if error.kind == Kind::JobFailed => {
                 let run = healthy_since(flink).await;
                 failed = match (run, failed) {
@@ -139,8 +143,36 @@ async fn completed(flink: &Flink, name: &ClusterName, job_id: &str) -> Result<In
             // Before 1.17 none can be asked for, and one that is away may be back.
             Err(error) => tracing::debug!(%error, "no checkpoint was asked for"),
         }
+        if has_ended(flink, job_id).await {
+            match until_ended(cluster, name, Some(END), |_, _| {}).await {
+                Ok(End::Finished) => return Ok(None),
+                Ok(End::Failed(cause)) => return Err(cause.into_error()),
+                Ok(End::Canceled) => return Err(ended(name, "was canceled")),
+                Ok(End::Suspended) => return Err(ended(name, "was suspended")),
+                Ok(End::Gone | End::Missing) => return Err(ended(name, "was deleted")),
+                // It was away for a moment only.
+                Err(error) if error.kind == Kind::TimedOut => {}
+                Err(error) => return Err(error),
+            }
+        }
         tokio::time::sleep(CHECKPOINT_POLL).await;
     }
+}
+
+/// Whether the job has ended, or its JobManager has gone, which it does after that.
+async fn has_ended(flink: &Flink, job_id: &str) -> bool {
+    match flink.jobs().await {
+        Ok(Reply::Answer(jobs)) => jobs.jobs.iter().any(|job| job.jid == job_id && job.state.is_terminal()),
+        Ok(Reply::Away) => true,
+        _ => false,
+    }
+}
+
+fn ended(name: &ClusterName, how: &str) -> Error {
+    Error::new(
+        Kind::JobFailed,
+        format!("the job of {name} {how} before its first checkpoint was completed"),
+    )
 }
 
 /// When the tasks began to run that run now; `None`: not all of them do.
