@@ -284,6 +284,33 @@ fn remove_settings(list: &mut Vec<Value>, displaced: impl Fn(&str) -> bool) {
 /// Stands for a job ID that is computed from the value, in a list of arguments.
 const SEED: &str = "kubectl-flink/seed";
 
+/// Takes out of the main container's arguments those defaults that the variable `FLINK_PROPERTIES` sets, which they would
+/// override.
+fn drop_set_by_properties(job: &mut Value) -> Result<()> {
+    let container = main_container(job)?;
+    let variables = container.get("env").and_then(Value::as_array).into_iter().flatten();
+    let properties: String = variables
+        .filter(|variable| variable["name"] == "FLINK_PROPERTIES")
+        .filter_map(|variable| variable["value"].as_str())
+        .flat_map(|text| [text, "\n"])
+        .collect();
+    let set = |key: &str| {
+        let named = |line: &str| line.split_once(':').is_some_and(|(name, _)| name.trim() == key);
+        properties.lines().any(named)
+    };
+    if set(STORE_DURATION) {
+        main_arguments(job)?.retain(|argument| {
+            let pair = argument.as_str().and_then(|text| text.strip_prefix("-D"));
+            let key = pair.and_then(|pair| pair.split_once('=')).map(|(key, _)| key);
+            key != Some(STORE_DURATION)
+        });
+    }
+    Ok(())
+}
+
+/// How long Flink keeps results that were not read.
+const STORE_DURATION: &str = "rest.async.store-duration";
+
 /// Makes the object one of this cluster: name, namespace, API version, and labels that select it.
 fn identify(
     object: &mut Value,
@@ -363,6 +390,7 @@ fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     if let Some(policy) = spec.layer.restart {
         restart(job, policy)?;
     }
+    drop_set_by_properties(job)?;
     high_availability::spare_the_leader(job, spec)
 }
 

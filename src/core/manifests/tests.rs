@@ -96,6 +96,7 @@ fn flinks_options_come_first_and_the_programs_arguments_last() {
             "-Dparallelism.default=4",
             "-Dqueryable-state.server.ports=6125",
             "-Djobmanager.memory.process.size=1600m",
+            "-Drest.async.store-duration=1d",
             "--job-classname",
             "a.B",
             "--job-id",
