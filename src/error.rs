@@ -68,6 +68,8 @@ pub struct Error {
     pub absent: Option<String>,
     /// Whether the request may have been carried out all the same: its answer was not understood, or did not come.
     pub unanswered: bool,
+    /// Whether a job could not start because the state that it was to start from is not where it should be.
+    pub state_missing: bool,
 }
 
 impl Error {
@@ -79,6 +81,7 @@ impl Error {
             hints: Vec::new(),
             absent: None,
             unanswered: false,
+            state_missing: false,
         }
     }
 

@@ -156,6 +156,25 @@ impl Ledger {
         Ok(())
     }
 
+    /// Changes the history and tries once to store it: for what is found out beside another question, of which nothing is
+    /// said where it may not be written.
+    ///
+    /// # Errors
+    /// Those of writing, and conflict where it was written since it was read.
+    pub async fn offer(&mut self, change: impl FnOnce(&mut History)) -> Result<()> {
+        let before = self.history.clone();
+        change(&mut self.history);
+        let written = if self.forbidden {
+            Err(Error::new(Kind::Forbidden, "the history cannot be read"))
+        } else {
+            self.write(0).await
+        };
+        if written.is_err() {
+            self.history = before;
+        }
+        written
+    }
+
     /// Changes the history here, to be written with the next update: something that is nice to have, and may be lost.
     pub fn amend(&mut self, change: impl FnOnce(&mut History)) {
         change(&mut self.history);

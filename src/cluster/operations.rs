@@ -12,7 +12,7 @@ use futures::future::LocalBoxFuture;
 use super::api::Cluster;
 use super::resource::{CONFIG_MAPS, Target, encode};
 use super::tables::Wanted;
-use crate::core::history::{OPEN, OPERATION};
+use crate::core::history::{OPEN, OPERATION, STOPPING};
 use crate::core::listing::Key;
 
 /// How much longer than all else the answer may take.
@@ -20,8 +20,19 @@ const LATE: Duration = Duration::from_secs(1);
 /// Operations that are asked for. More are not told.
 const MOST: usize = 100;
 
-/// The clusters with an operation that is not over, and what their histories say of it.
-type Open = Vec<(Key, String)>;
+/// How long the answer is waited for before the list is printed.
+const SOON: Duration = Duration::from_millis(100);
+
+/// An operation that is not over.
+pub struct Operation {
+    /// What the history says of it.
+    pub text: String,
+    /// Whether it stops the job with a savepoint whose path is not in the history yet.
+    pub stops: bool,
+}
+
+/// The clusters with an operation that is not over.
+type Open = Vec<(Key, Operation)>;
 
 /// The question for them, and the answer when it has come.
 pub struct Operations<'a> {
@@ -50,6 +61,17 @@ impl<'a> Operations<'a> {
         work.await
     }
 
+    /// The clusters whose jobs are being stopped, as far as the answer is there [`SOON`].
+    pub async fn stopping(&mut self) -> Vec<Key> {
+        if self.told.is_none() {
+            self.told = tokio::time::timeout(SOON, &mut self.asked).await.ok();
+        }
+        let told = self.told.iter().flatten();
+        told.filter(|(_, operation)| operation.stops)
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
     /// The answer, if there is one [`LATE`] from now.
     pub async fn told(self) -> Open {
         match self.told {
@@ -69,7 +91,10 @@ async fn open(cluster: &Cluster, wanted: &Wanted) -> Open {
     let told = found.iter().filter_map(|metadata| {
         Some((
             Key::of_metadata(metadata)?,
-            metadata["annotations"][OPERATION].as_str()?.to_owned(),
+            Operation {
+                text: metadata["annotations"][OPERATION].as_str()?.to_owned(),
+                stops: metadata["annotations"][STOPPING].is_string(),
+            },
         ))
     });
     told.collect()

@@ -14,9 +14,10 @@ use super::flink::Flink;
 use super::flink_metrics::Depth;
 use super::ledger::Ledger;
 use super::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
+use super::savepoint;
 use crate::core::diagnosis::{Cause, CauseKind, LogCause, Observed, PodContainer, last_line, root_cause};
 use crate::core::history::History;
-use crate::core::live::Snapshot;
+use crate::core::live::{Reach, Snapshot};
 use crate::core::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::core::status;
 use crate::error::{Error, Kind, Result};
@@ -74,7 +75,12 @@ pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
     let mut remarks = Vec::new();
     let mut note = |what: &str, error: &Error| remarks.push(format!("{what} cannot be read: {error}"));
     let history = match ledger {
-        Ok(ledger) => ledger.history().clone(),
+        Ok(mut ledger) => {
+            if snapshot.reach == Reach::Answered {
+                savepoint::collect(&flink, &mut ledger).await;
+            }
+            ledger.history().clone()
+        }
         Err(error) => {
             note("the history", &error);
             History::default()

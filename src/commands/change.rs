@@ -174,7 +174,7 @@ pub async fn unless_left_behind(
     if !transaction::is_same(&standing, &journal, wanted, command) {
         return Err(lock::unfinished(&name, &journal));
     }
-    transaction::go_on(cluster, standing, &journal, how).await?;
+    transaction::go_on(cluster, standing, &journal, how, None).await?;
     Ok(None)
 }
 

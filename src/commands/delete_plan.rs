@@ -70,6 +70,8 @@ impl Plan {
                 .way_on(error)
                 .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
         }
+        // Where its job ended may have been found out by now.
+        let left = left.map(|left| standing.ledger.history().open_journal().cloned().unwrap_or(left));
         Ok(Self {
             removal,
             standing,

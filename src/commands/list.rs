@@ -12,8 +12,10 @@ use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
 use crate::cluster::live::{LiveJobs, live_jobs};
 use crate::cluster::operations::Operations;
+use crate::cluster::savepoint;
 use crate::cluster::tables::{Wanted, list};
 use crate::core::listing::{self, Columns, Inventory, Key, LiveJob, Parts, SortKey, View};
+use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
 use crate::render::{Format, Item, Printer};
 use crate::ui;
@@ -91,11 +93,19 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     } else {
         LiveJobs::new()
     };
+    let stopping = match &mut operations {
+        Some(operations) => operations.stopping().await,
+        None => Vec::new(),
+    };
     let now = clock::now();
     let clusters = ordered(&args, &inventory, now);
-    let lines = clusters
-        .iter()
-        .map(|(key, parts)| Line::new(key, parts, live.get(key), columns, now));
+    let lines = clusters.iter().map(|(key, parts)| {
+        let mut line = Line::new(key, parts, live.get(key), columns, now);
+        if stopping.contains(key) {
+            line.view.status = line.view.status.stopping();
+        }
+        line
+    });
     printer.list(lines, args.watch, ui::data)?;
     all_found(&args.names, &inventory, cluster.namespace())?;
     if inventory.is_empty() && for_people {
@@ -121,10 +131,20 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
             listing::some_of(&idle)
         ));
     }
-    for (key, text) in &open {
+    for (key, operation) in &open {
         if inventory.contains_key(key) {
-            tell_operation(key, text, args.all_namespaces);
+            tell_operation(key, &operation.text, args.all_namespaces);
         }
+    }
+    if columns.live {
+        // Their JobManagers were asked just now.
+        let waits = stopping.iter().filter(|key| live.contains_key(key));
+        let collecting = waits.filter_map(|key| {
+            let name = ClusterName::new(&key.name).ok()?;
+            let cluster = cluster.in_namespace(&key.namespace);
+            Some(async move { savepoint::collect_of(&cluster, &name).await })
+        });
+        futures::future::join_all(collecting).await;
     }
     if !args.watch {
         return Ok(());

@@ -1,13 +1,15 @@
 //! What can become of the state of a job that is to be changed or ended.
 
 use http::StatusCode;
+use tokio::time::Instant;
 
 use super::standing::Standing;
 use crate::cluster::flink::Reply;
-use crate::cluster::savepoint::{self, Patience};
+use crate::cluster::savepoint::{self, Held, Patience};
 use crate::core::diagnosis::{JobOverview, JobsOverview};
-use crate::core::history::{Progress, Savepoint};
-use crate::core::transaction::{Journal, Step};
+use crate::core::history::{History, Progress, Savepoint};
+use crate::core::transaction::machine::{Event, after};
+use crate::core::transaction::{Ending, Journal, Step};
 use crate::error::{Error, Kind, Result};
 
 /// What can become of the job's state.
@@ -27,8 +29,8 @@ impl Standing {
     }
 
     /// See [`savepoint::cancel_after_checkpoint`].
-    pub async fn cancel_after_checkpoint(&self, job_id: &str) -> Result<Option<String>> {
-        savepoint::cancel_after_checkpoint(&self.cluster, &self.name, &self.flink, job_id).await
+    pub async fn cancel_after_checkpoint(&self, job_id: &str, again: bool) -> Result<Option<String>> {
+        savepoint::cancel_after_checkpoint(&self.cluster, &self.name, &self.flink, job_id, again).await
     }
 
     /// Whether there is a job whose state can be saved; settles what interrupted commands left open.
@@ -53,6 +55,9 @@ impl Standing {
             Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
             reply => reply?,
         };
+        if let Reply::Answer(jobs) = &reply {
+            self.collect_checkpoint(jobs).await?;
+        }
         let stops = self.ledger.history().open_savepoints().any(Savepoint::ends_job);
         let settled = savepoint::settle(&self.flink, &mut self.ledger, patience).await?;
         if stops && settled.is_some() && self.job_end().is_none() && savepoint::ends(&self.flink).await? {
@@ -84,10 +89,42 @@ impl Standing {
         })
     }
 
+    /// Writes down which checkpoint is left of a job that an interrupted command canceled, and lets its JobManager go.
+    async fn collect_checkpoint(&mut self, jobs: &JobsOverview) -> Result<()> {
+        let Some(left) = self.ledger.history().open_journal().cloned() else {
+            return Ok(());
+        };
+        let Ending::Checkpoint { job_id } = &left.ending else {
+            return Ok(());
+        };
+        let ended = |job: &&JobOverview| job.jid == *job_id && job.state.is_terminal();
+        if left.step != Step::Stopping || !jobs.jobs.iter().any(|job| ended(&job)) {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let path = savepoint::kept(&self.cluster, &self.name, &self.flink, job_id, now, Held::Yes).await?;
+        if let Some(path) = path {
+            let record = |history: &mut History| {
+                if let Some(journal) = history.open_journal().filter(|journal| **journal == left) {
+                    history.journal = Some(after(journal, Event::Ended(Some(&path))));
+                }
+            };
+            self.ledger.update(record).await?;
+        }
+        savepoint::release_job(&self.flink, job_id).await;
+        Ok(())
+    }
+
     /// Lets a JobManager go whose savepoint's path an interrupted command wrote down, and no more. `journal` is that
     /// command's.
     pub async fn release_left(&self, journal: &Journal) {
         let before_the_end = matches!(journal.step, Step::Stopping | Step::Saved | Step::Replacing);
+        if let Ending::Checkpoint { job_id } = &journal.ending
+            && before_the_end
+            && journal.step != Step::Stopping
+        {
+            savepoint::release_job(&self.flink, job_id).await;
+        }
         let savepoints = &self.ledger.history().savepoints;
         if let Some(trigger_id) = journal.ending.trigger_id().filter(|_| before_the_end)
             && let Some(savepoint) = savepoints.iter().find(|known| known.trigger_id == trigger_id)

@@ -20,6 +20,7 @@ use crate::cluster::lock::Heartbeat;
 use crate::cluster::resource::JOBS;
 use crate::cluster::{savepoint, wait};
 use crate::core::diagnosis::JobOverview;
+use crate::core::history::History;
 use crate::core::transaction::machine::{Action, Event, Seen, Side, after, next};
 use crate::core::transaction::{Ending, Journal, Kind, Step};
 use crate::error::{Error, Kind as Fault, Result};
@@ -53,14 +54,28 @@ pub fn is_same(standing: &Standing, journal: &Journal, wanted: &Wanted, command:
 }
 
 /// Goes on with an operation at which nobody is any more.
-pub async fn go_on(cluster: &Cluster, standing: Standing, journal: &Journal, how: &ChangeArgs) -> Result<()> {
-    Box::pin(take(cluster, standing, journal, how, None)).await
+///
+/// `named`: the state that the user says it starts from.
+pub async fn go_on(
+    cluster: &Cluster,
+    standing: Standing,
+    journal: &Journal,
+    how: &ChangeArgs,
+    named: Option<&str>,
+) -> Result<()> {
+    Box::pin(take(cluster, standing, journal, how, None, named)).await
 }
 
 /// Goes back to the version before the operation, at which nobody is any more.
-pub async fn abort(cluster: &Cluster, standing: Standing, journal: &Journal, how: &ChangeArgs) -> Result<()> {
+pub async fn abort(
+    cluster: &Cluster,
+    standing: Standing,
+    journal: &Journal,
+    how: &ChangeArgs,
+    named: Option<&str>,
+) -> Result<()> {
     let why = format!("{} gave it up", who());
-    Box::pin(take(cluster, standing, journal, how, Some(&why))).await
+    Box::pin(take(cluster, standing, journal, how, Some(&why), named)).await
 }
 
 async fn take(
@@ -69,12 +84,14 @@ async fn take(
     journal: &Journal,
     how: &ChangeArgs,
     abort: Option<&str>,
+    named: Option<&str>,
 ) -> Result<()> {
     let name = standing.name.clone();
     ui::note(&format!("{name}: {journal}; {}", journal.stand()));
     if how.dry_run {
         let goal = if abort.is_some() || journal.back { "back" } else { "on" };
-        return ui::data(&format!("{} of {name} would go {goal} from there\n", journal.command));
+        let place = named.unwrap_or("there");
+        return ui::data(&format!("{} of {name} would go {goal} from {place}\n", journal.command));
     }
     let holder = this_process();
     let mut taken = Journal {
@@ -84,8 +101,16 @@ async fn take(
     if let Some(why) = abort {
         taken = after(&taken, Event::Abort(why));
     }
+    if let Some(path) = named {
+        let number = standing
+            .next_generation()
+            .max(journal.back_revision.unwrap_or_default() + 1);
+        taken = after(&taken, Event::Named(path, number));
+    }
     standing.ledger.keep(how.keep.limits());
-    let change = |history: &mut crate::core::history::History| {
+    let now = clock::now().to_string();
+    let change = |history: &mut History| {
+        end::renumber(history, journal, &taken, &now);
         history.journal = Some(taken.clone());
     };
     let entry = Entry {
@@ -192,11 +217,12 @@ impl Drive {
         self.phases.stopping();
         match end::end_job(&mut self.standing, journal, self.job.take()).await? {
             end::Ended::Known => {}
-            end::Ended::At(path) => self.happened(Event::Ended(path.as_deref())).await?,
+            end::Ended::At(path) => self.ended_at(journal, path.as_deref()).await?,
             end::Ended::Not(error) => {
                 self.happened(Event::NotEnded(&error.message)).await?;
                 self.fault = Some(error);
             }
+            end::Ended::Lost(place, error) => return self.lost(&place, error).await,
         }
         self.phases.ended(match journal.ending {
             Ending::Savepoint { .. } => "savepoint",
@@ -208,9 +234,25 @@ impl Drive {
     async fn find_out(&mut self, journal: &Journal) -> Result<()> {
         match end::find_out(&mut self.standing, journal).await? {
             end::Ended::Known => Ok(()),
-            end::Ended::At(path) => self.happened(Event::Ended(path.as_deref())).await,
+            end::Ended::At(path) => self.ended_at(journal, path.as_deref()).await,
             end::Ended::Not(error) => self.happened(Event::NotEnded(&error.message)).await,
+            end::Ended::Lost(place, error) => self.lost(&place, error).await,
         }
+    }
+
+    /// The job has ended. Its JobManager is held until the path of its last checkpoint is written down.
+    async fn ended_at(&mut self, journal: &Journal, path: Option<&str>) -> Result<()> {
+        self.happened(Event::Ended(path)).await?;
+        if let Ending::Checkpoint { job_id } = &journal.ending {
+            savepoint::release_job(&self.standing.flink, job_id).await;
+        }
+        Ok(())
+    }
+
+    /// The state is not where it should be: without it there is no way on.
+    async fn lost(&mut self, place: &str, error: Error) -> Result<()> {
+        self.happened(Event::Lost(place)).await?;
+        Err(error)
     }
 
     /// The old JobManager goes; what can be made beside it is made beside it.
@@ -219,7 +261,8 @@ impl Drive {
         let version = Version::of(&self.standing, journal, side)?;
         let mut step = ui::Step::new(&format!("{name}: the JobManager ends"));
         let highly_available = version.spec.layer.ha.is_some() || self.standing.is_highly_available();
-        if highly_available && journal.ending.trigger_id().is_some() && side == Side::New {
+        let ended_by_us = matches!(journal.ending, Ending::Savepoint { .. } | Ending::Checkpoint { .. });
+        if highly_available && ended_by_us && side == Side::New {
             // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the
             // next JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
             savepoint::until_jobmanager_ends(&self.cluster, &name, &self.standing.flink).await?;
@@ -354,7 +397,7 @@ impl Drive {
         let journal = self.journal()?;
         // What keeps this process from asking tells nothing of the version, and would keep it from going back as well.
         let unknown = match journal.step {
-            Step::Waiting => !matches!(error.kind, Fault::JobFailed | Fault::TimedOut),
+            Step::Waiting | Step::Returning => !matches!(error.kind, Fault::JobFailed | Fault::TimedOut),
             // Where there was no answer that is understood the new version may run, and going back would lose what it has
             // done.
             _ => {
@@ -363,8 +406,14 @@ impl Drive {
             }
         };
         if unknown || matches!(journal.step, Step::RollingBack | Step::Returning) {
-            let both = self.fault.take().map(|first| first.message);
-            return Err(match both {
+            if error.state_missing && !unknown {
+                let place = end::place(&self.standing, &journal);
+                self.happened(Event::Lost(&place)).await?;
+            }
+            return Err(match self.fault.take().map(|first| first.message) {
+                Some(first) if unknown => {
+                    error.context(format!("{first}; it is not known whether the version before comes up"))
+                }
                 Some(first) => error.context(format!("{first}; and the version before does not come up either")),
                 None => error,
             });

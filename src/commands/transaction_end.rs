@@ -5,7 +5,7 @@ use super::writing::WritingStep;
 use crate::cluster::flink::{Reply, SavepointRequest, SavepointStatus, Then};
 use crate::cluster::savepoint::{self, Patience};
 use crate::core::diagnosis::JobOverview;
-use crate::core::history::{History, Outcome, OutcomeState, Progress, Savepoint};
+use crate::core::history::{History, Outcome, OutcomeState, Progress, Revision, Savepoint};
 use crate::core::names::ClusterName;
 use crate::core::transaction::{Ending, Journal, Step};
 use crate::error::{Error, Kind, Result};
@@ -20,6 +20,8 @@ pub enum Ended {
     At(Option<String>),
     /// It has not, and goes on.
     Not(Error),
+    /// It has, and its last state is not where it should be: where to look for it, and the error.
+    Lost(String, Error),
 }
 
 /// Ends the job as the journal says. `job` is it, if it was seen just now; what another process may have asked of Flink
@@ -54,19 +56,19 @@ pub async fn end_job(standing: &mut Standing, journal: &Journal, job: Option<Job
                 }
                 // Flink said no. Whatever else there is, the outcome is not known.
                 Err(error) if failed(standing) => Ok(Ended::Not(error)),
+                Err(error) if error.state_missing => Ok(lost(standing, journal, error)),
                 Err(error) => Err(error),
             }
         }
         Ending::Checkpoint { job_id } => {
             let step = ui::Step::new(&format!("{}: canceling the job", standing.name));
-            let path = standing.cancel_after_checkpoint(job_id).await?;
-            let path = path.or_else(|| journal.saved.clone());
-            step.done(&format!(
-                "{}: canceled, its last checkpoint is {}",
-                standing.name,
-                path.as_deref().unwrap_or("not known")
-            ));
-            Ok(Ended::At(path))
+            match standing.cancel_after_checkpoint(job_id, job.is_none()).await? {
+                Some(path) => {
+                    step.done(&format!("{}: canceled, its last checkpoint is {path}", standing.name));
+                    Ok(Ended::At(Some(path)))
+                }
+                None => Ok(lost(standing, journal, unknown_checkpoint(standing, job_id))),
+            }
         }
         Ending::Cancel { job_id } => {
             let step = ui::Step::new(&format!("{}: canceling the job", standing.name));
@@ -145,14 +147,63 @@ async fn look_up(
     if let Some(job) = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == job_id)) {
         return take(standing, &job, request, command, step).await;
     }
-    Err(Error::new(
+    let text = format!(
+        "the JobManager of {name} that was asked for a savepoint of job {job_id} has ended, and the path was not read"
+    );
+    Err(Error {
+        state_missing: true,
+        ..Error::new(Kind::Conflict, text)
+    })
+}
+
+fn unknown_checkpoint(standing: &Standing, job_id: &str) -> Error {
+    Error::new(
         Kind::Conflict,
-        format!("the JobManager of {name} that was asked for a savepoint of job {job_id} has ended, and nobody read the path"),
+        format!(
+            "job {job_id} of {} has ended, and Flink does not say which checkpoint it kept",
+            standing.name
+        ),
     )
-    .hint("if it was written, it is the newest folder that the job left among its savepoints")
-    .hint(format!(
-        "`kubectl flink upgrade {name} --abort` leaves what runs alone, `kubectl flink savepoint-resume {name} --from-savepoint PATH --cancel` starts from there"
-    )))
+}
+
+/// The last state of a job that has ended is not known: the user may have named it.
+fn lost(standing: &Standing, journal: &Journal, error: Error) -> Ended {
+    match &journal.named {
+        Some(path) => Ended::At(Some(path.clone())),
+        None => Ended::Lost(place(standing, journal), error),
+    }
+}
+
+/// Where the last state of the job of a transaction should be, as far as that is known.
+pub fn place(standing: &Standing, journal: &Journal) -> String {
+    let above = |path: &str| {
+        path.trim_end_matches('/')
+            .rsplit_once('/')
+            .map(|(folder, _)| folder.to_owned())
+    };
+    let known = journal.saved.as_deref().and_then(above);
+    match &journal.ending {
+        Ending::Savepoint { directory, job_id, .. } => {
+            let old = journal
+                .old_revision
+                .and_then(|old| standing.ledger.history().revision(old));
+            let configured = old.and_then(|old| super::revision::layer(old).ok()?.savepoint_dir);
+            match known.or_else(|| directory.clone()).or(configured) {
+                Some(folder) => format!("the newest savepoint of job {job_id} in {folder} that has a file _metadata"),
+                None => {
+                    format!("the newest savepoint of job {job_id} in its savepoint folder that has a file _metadata")
+                }
+            }
+        }
+        Ending::Checkpoint { job_id } => match known {
+            Some(folder) => format!("the newest folder chk-N in {folder} that has a file _metadata"),
+            None => format!("the newest folder chk-N of job {job_id} that has a file _metadata"),
+        },
+        Ending::Cancel { .. } | Ending::Nothing => match known {
+            Some(folder) => format!("in {folder}, or in another savepoint or checkpoint"),
+            None => "a savepoint or checkpoint of the job".to_owned(),
+        },
+    }
 }
 
 /// What Flink says of a savepoint, as soon as it answers; `None`: it has not heard of it, or its JobManager has ended.
@@ -201,6 +252,8 @@ pub async fn find_out(standing: &mut Standing, journal: &Journal) -> Result<Ende
             }
             Ok(match known(standing, trigger_id) {
                 Some(ended @ Ended::At(_)) => ended,
+                // Its JobManager has ended, and the job may have ended with the savepoint before.
+                None if open(standing) && journal.named.is_some() => Ended::At(journal.named.clone()),
                 _ => Ended::Not(not()),
             })
         }
@@ -209,14 +262,38 @@ pub async fn find_out(standing: &mut Standing, journal: &Journal) -> Result<Ende
             let job = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == *job_id));
             match job {
                 Some(job) if !job.state.is_terminal() => Ok(Ended::Not(not())),
-                // Ended just now: Flink tells its last checkpoint for a moment yet.
-                Some(_) if matches!(journal.ending, Ending::Checkpoint { .. }) => {
-                    standing.cancel_after_checkpoint(job_id).await.map(Ended::At)
+                job if matches!(journal.ending, Ending::Checkpoint { .. }) => {
+                    let path = match job {
+                        Some(_) => standing.cancel_after_checkpoint(job_id, true).await?,
+                        None => None,
+                    };
+                    Ok(match path {
+                        Some(path) => Ended::At(Some(path)),
+                        None => lost(standing, journal, unknown_checkpoint(standing, job_id)),
+                    })
                 }
                 _ => Ok(Ended::At(None)),
             }
         }
         Ending::Nothing => Ok(Ended::At(None)),
+    }
+}
+
+/// Gives the versions that are made once more, from another state, the numbers that `now_is` has for them.
+pub fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &str) {
+    let given_up = |state| Outcome::new(state, now, Some("its state was not where it should be"));
+    if was.new_revision != now_is.new_revision
+        && let Some(old) = was.new_revision
+        && let Some(number) = now_is.new_revision
+        && let Some(revision) = history.revision(old).cloned()
+    {
+        history.conclude(old, given_up(OutcomeState::Dropped));
+        history.revise(Revision { number, ..revision });
+    }
+    if was.back_revision != now_is.back_revision
+        && let Some(old) = was.back_revision
+    {
+        history.conclude(old, given_up(OutcomeState::RolledBack));
     }
 }
 
@@ -227,7 +304,7 @@ pub fn conclude(history: &mut History, mut journal: Journal, now: &str) {
     if let Some(new) = journal.new_revision {
         match journal.step {
             Step::Done => history.conclude(new, Outcome::new(OutcomeState::Running, now, None)),
-            Step::Failed if journal.saved.is_none() && journal.old_revision.is_some() => {
+            Step::Failed if journal.unchanged => {
                 history.conclude(new, outcome(OutcomeState::Dropped));
             }
             Step::Failed => history.conclude(new, outcome(OutcomeState::Failed)),
@@ -269,14 +346,17 @@ pub fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>) -> Err
                 ..fault
             }
         }
-        _ if saved.is_none() && journal.old_revision.is_some() => {
-            fault.context(format!("the {} of {name} changed nothing", journal.command))
-        }
+        _ if journal.unchanged => fault.context(format!("the {} of {name} changed nothing", journal.command)),
         _ => {
             let error = Error {
                 kind: Kind::JobFailed,
                 ..fault.context(format!(
-                    "revision {new} of {name} did not come up, and is left as it is"
+                    "revision {new} of {name} did not come up, and is left as it is{}",
+                    match (&journal.ending, saved) {
+                        (Ending::Cancel { .. }, None) => "; the job before it was canceled, and its state is lost",
+                        (Ending::Cancel { .. }, Some(_)) => "; the job before it was canceled",
+                        _ => "",
+                    }
                 ))
             };
             match (journal.old_revision, saved) {
@@ -286,5 +366,55 @@ pub fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>) -> Err
                 _ => error,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::transaction::Holder;
+    use crate::core::transaction::machine::{Event, after};
+
+    /// A change without the job's state whose new version does not come up and is left as it is.
+    #[test]
+    fn a_job_that_was_canceled_is_a_change() {
+        let holder = Holder {
+            who: "ann@laptop".into(),
+            token: "t".into(),
+            process: None,
+        };
+        let ending = Ending::Cancel { job_id: "1".into() };
+        let begun = Journal {
+            old_revision: Some(1),
+            new_revision: Some(2),
+            ..Journal::begin(
+                crate::core::transaction::Kind::Change,
+                "upgrade",
+                holder,
+                "2026-01-01T00:00:00Z",
+                ending,
+            )
+        };
+        let name = ClusterName::new("demo").unwrap();
+        let told = |journal: &Journal| error(&name, journal, None).message;
+        let not = after(&begun, Event::NotEnded("it was given up"));
+        assert!(told(&not).contains("changed nothing"), "{}", told(&not));
+        let mut journal = after(&begun, Event::Ended(None));
+        for event in [Event::Begun, Event::Made, Event::Down("main() throws")] {
+            journal = after(&journal, event);
+        }
+        assert_eq!(journal.step, Step::Failed);
+        assert!(!told(&journal).contains("changed nothing"), "{}", told(&journal));
+        assert!(
+            told(&journal).contains("was canceled, and its state is lost"),
+            "{}",
+            told(&journal)
+        );
+        let mut history = History::default();
+        let revision = |number| serde_json::json!({"number": number, "createdAt": "", "command": "", "spec": {}});
+        history.revise(serde_json::from_value(revision(2)).unwrap());
+        conclude(&mut history, journal, "2026-01-01T00:00:01Z");
+        let outcome = history.revision(2).and_then(|revision| revision.outcome.clone());
+        assert_eq!(outcome.map(|outcome| outcome.state), Some(OutcomeState::Failed));
     }
 }

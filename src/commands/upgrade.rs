@@ -27,7 +27,8 @@ use crate::error::{Error, Kind as Fault, Result};
     kubectl flink upgrade demo --image registry/my-job:1.1\n  \
     kubectl flink upgrade -f flinkdeployment.yaml --timeout 5m\n  \
     kubectl flink upgrade demo -p 8 --dry-run\n  \
-    kubectl flink upgrade demo --continue")]
+    kubectl flink upgrade demo --continue\n  \
+    kubectl flink upgrade demo --abort --from-savepoint s3://bucket/checkpoints/chk-16")]
 pub struct UpgradeArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
@@ -35,10 +36,10 @@ pub struct UpgradeArgs {
     /// FlinkDeployment that the cluster shall be; - is standard input
     #[arg(long = "file", short, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Go on with an upgrade that was interrupted
+    /// Continue an upgrade that was interrupted; with --from-savepoint from there, where its state is not where it should be
     #[arg(long = "continue", conflicts_with_all = ["abort", "file"])]
     go_on: bool,
-    /// Go back to the version before an upgrade that was interrupted
+    /// Go back to the version before an upgrade that was interrupted; with --from-savepoint from there
     #[arg(long, conflicts_with = "file")]
     abort: bool,
     #[command(flatten)]
@@ -63,7 +64,12 @@ pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
         files::check(file, &path.display().to_string(), &flags)?;
     }
     let own = args.spec.templates()?;
-    if (args.go_on || args.abort) && flags != Layer::default() {
+    let named = flags.from_savepoint.clone();
+    let others = Layer {
+        from_savepoint: None,
+        ..flags.clone()
+    };
+    if (args.go_on || args.abort) && others != Layer::default() {
         return Err(
             Error::usage("what shall run was said when the operation was begun, and is in the history").hint(format!(
                 "`kubectl flink upgrade {name} --abort` first, to begin another one"
@@ -77,9 +83,9 @@ pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
         let open = lock::unattended(&mut standing.ledger, &name, args.change.take_over).await?;
         let journal = open_change(&standing, open)?;
         return if args.abort {
-            transaction::abort(&cluster, standing, &journal, &args.change).await
+            transaction::abort(&cluster, standing, &journal, &args.change, named.as_deref()).await
         } else {
-            transaction::go_on(&cluster, standing, &journal, &args.change).await
+            transaction::go_on(&cluster, standing, &journal, &args.change, named.as_deref()).await
         };
     }
     let flags = Layer {

@@ -52,6 +52,11 @@ impl Wanted {
             Some(templates) => (templates, true),
             None => standing.kept_templates()?,
         };
+        // Said for the start that comes next, as with the flag.
+        let flags = Layer {
+            allow_non_restored_state: flags.allow_non_restored_state.or(file.allow_non_restored_state),
+            ..flags
+        };
         Ok(Self::of(flags, file, templates, own_templates))
     }
 
@@ -93,10 +98,12 @@ impl Wanted {
         }
     }
 
-    /// The objects as if they were of the same revision as `old`.
+    /// The objects as if they were of the same revision as `old`, and without what is said for the next start alone: neither
+    /// is a difference between versions.
     pub fn build_as(&self, old: &Self, namespace: &str, generation: u64) -> Result<Manifests> {
         let layer = Layer {
             nonce: old.layer.nonce.clone(),
+            allow_non_restored_state: None,
             ..self.layer.clone()
         };
         manifests::build(&Spec::resolve(layer)?, &self.templates, namespace, generation)

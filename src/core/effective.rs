@@ -66,6 +66,18 @@ pub struct Pair {
     value: serde_json::Value,
 }
 
+impl Pair {
+    /// The key and its value as text.
+    #[must_use]
+    pub fn of(&self) -> (&str, String) {
+        let value = match &self.value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        (&self.key, value)
+    }
+}
+
 /// The settings of both roles by key, with secrets hidden.
 #[must_use]
 pub fn settings(job_manager: &[Pair], task_manager: &BTreeMap<String, String>) -> Vec<Setting> {

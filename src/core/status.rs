@@ -291,7 +291,7 @@ impl ClusterStatus {
             namespace: namespace.to_owned(),
             name: name.to_string(),
             observed_at: now,
-            cluster: cluster(observed, snapshot, now),
+            cluster: cluster(observed, snapshot, history, now),
             job: job(snapshot),
             vertices: vertices(snapshot),
             checkpoints: checkpoints(snapshot),
@@ -309,8 +309,12 @@ impl ClusterStatus {
     }
 }
 
-fn cluster(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> ClusterPart {
+fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Timestamp) -> ClusterPart {
     let parts = parts(observed);
+    let stops = history
+        .open_journal()
+        .is_some_and(|journal| journal.awaited_savepoint().is_some());
+    let phase = parts.status(now);
     let job = observed.job.as_ref();
     let deployment = observed.deployment.as_ref();
     let meta = job.map(|job| &job.metadata).or(deployment.map(|it| &it.metadata));
@@ -334,7 +338,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> ClusterP
     let in_place = observed.pods_of(Role::JobManager).map(restarts).max().unwrap_or(0);
     let failed = job.and_then(|job| job.status.as_ref()?.failed).unwrap_or(0);
     ClusterPart {
-        phase: parts.status(now),
+        phase: if stops { phase.stopping() } else { phase },
         revision: meta.and_then(|meta| annotation(meta, REVISION)?.parse().ok()),
         created_at: parts.created(),
         flink_version: told

@@ -188,6 +188,29 @@ fn operations_that_are_not_over_are_told_below_it() {
     assert_eq!(outcome.stdout.lines().count(), 3, "{outcome}");
 }
 
+/// The path of its savepoint waits with its JobManager.
+#[test]
+fn a_cluster_whose_job_is_being_stopped_is_shown_so() {
+    let said = "stop by bob@home since 2026-01-01T00:00:00Z; the job is being stopped with savepoint trigger 1";
+    let history = json!({"metadata": {"name": "cart-history", "namespace": "default", "labels": {"app": "cart"},
+        "annotations": {"kubectl-flink/operation": said, "kubectl-flink/stopping": "1"}}});
+    let sandbox = Sandbox::new();
+    two(&sandbox);
+    let path = "/api/v1/namespaces/default/configmaps";
+    let list = json!({"metadata": {}, "items": [history]});
+    sandbox.server.expect(operations(path)).answer(answer(&list));
+    let outcome = sandbox.run(&["list"]);
+    let stopping = |line: &&str| line.contains("Stopping");
+    assert_eq!(outcome.stdout.lines().filter(stopping).count(), 1, "{outcome}");
+    assert!(
+        outcome
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("cart ") && stopping(&line)),
+        "{outcome}"
+    );
+}
+
 #[test]
 fn a_list_does_without_operations_that_it_may_not_see_or_that_come_too_late() {
     let refused = status(403, "Forbidden", "configmaps is forbidden");

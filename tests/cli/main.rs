@@ -58,6 +58,7 @@ mod scene;
 mod schema;
 mod server;
 mod session;
+mod state;
 mod suggest;
 mod transaction;
 mod watching;

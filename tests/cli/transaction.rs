@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::demo::{
     DEPLOYMENT, DEPLOYMENTS, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, made, position, releases, revision,
 };
+use crate::demo::{latches, release, released};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, delete, get, json, patch, post, put, text, watch};
 
@@ -13,17 +14,17 @@ const EVENTS: &str = "/api/v1/namespaces/default/events";
 const SAVED: &str = "s3://b/sp-1";
 
 /// A cluster of revision 1 that is being upgraded to revision 2, which has another image.
-struct Left {
-    service: Value,
-    job: Value,
-    deployment: Value,
-    revisions: [Value; 2],
-    savepoints: Value,
-    journal: Value,
+pub struct Left {
+    pub service: Value,
+    pub job: Value,
+    pub deployment: Value,
+    pub revisions: [Value; 2],
+    pub savepoints: Value,
+    pub journal: Value,
 }
 
 /// Left at `step`, by nobody unless `holder` says whom.
-fn left(step: &str, holder: &Value) -> Left {
+pub fn left(step: &str, holder: &Value) -> Left {
     let saved = (step != "stopping").then_some(SAVED);
     let progress = if step == "stopping" { "requested" } else { "completed" };
     let mut journal = tree!({
@@ -51,7 +52,7 @@ fn left(step: &str, holder: &Value) -> Left {
 }
 
 impl Left {
-    fn history(&self) -> Value {
+    pub fn history(&self) -> Value {
         tree!({
             "metadata": {"name": "demo-history", "resourceVersion": "5"},
             "data": {"format": "1", "revision.1": self.revisions[0].to_string(),
@@ -61,7 +62,7 @@ impl Left {
     }
 
     /// Answers the reads with which every change begins.
-    fn reads(&self, server: &Server) {
+    pub fn reads(&self, server: &Server) {
         server.expect(get(SERVICE)).answer(json(&self.service));
         server.expect(get(JOB)).answer(json(&self.job));
         server.expect(get(DEPLOYMENT)).answer(json(&self.deployment));
@@ -69,13 +70,13 @@ impl Left {
     }
 }
 
-fn running_job() -> Value {
+pub fn running_job() -> Value {
     tree!({"jid": ID, "name": "j", "state": "RUNNING", "start-time": 1, "end-time": -1,
         "tasks": {"total": 1, "running": 1}})
 }
 
 /// The history is written, as often as it is.
-fn takes_notes(server: &Server) {
+pub fn takes_notes(server: &Server) {
     server
         .expect(put(HISTORY))
         .often()
@@ -83,7 +84,7 @@ fn takes_notes(server: &Server) {
 }
 
 /// The old JobManager goes, and the objects of revision `number` are made.
-fn replaces(server: &Server, number: u64) {
+pub fn replaces(server: &Server, number: u64) {
     takes_notes(server);
     server.expect(delete(JOB)).answer(json(&tree!({})));
     server
@@ -114,7 +115,7 @@ fn task_managers() -> Call {
 }
 
 /// The job comes up: all its tasks run, and it takes no checkpoints.
-fn comes_up(server: &Server, left: &Left) {
+pub fn comes_up(server: &Server, left: &Left) {
     let pod = tree!({"metadata": {"name": "demo-master-x", "labels": {"app": "demo", "component": "master"}},
         "spec": {"containers": [{"name": "flink-master"}]},
         "status": {"phase": "Running", "containerStatuses": [{"name": "flink-master", "image": "flink:2.3.1",
@@ -449,10 +450,15 @@ fn a_job_that_was_to_be_canceled_is_not_taken_for_ended_while_flink_is_away() {
     let overview = format!("{FLINK}/jobs/overview");
     // Waited for, and asked again.
     server.expect(get(&overview)).times(2).answer(jobs("RUNNING"));
+    latches(server);
     server
         .expect(patch(&format!("{FLINK}/jobs/{ID}")).query("mode", "cancel"))
         .answer(text(202, ""));
-    server.expect(get(&overview)).times(2).answer(jobs("CANCELED"));
+    server.expect(get(&overview)).answer(jobs("CANCELED"));
+    server
+        .expect(get(&format!("{FLINK}/jobmanager/config")))
+        .answer(json(&tree!([{"key": "web.refresh-interval", "value": "100"}])));
+    server.expect(release()).times(2).answer(released());
     replaces(server, 2);
     comes_up(server, &left);
     let outcome = sandbox.run(&["upgrade", "demo", "--continue"]);

@@ -27,9 +27,18 @@ pub enum Given {
     Adaptive,
     /// It runs in reactive mode.
     Reactive,
+    /// A change of it was killed when the job was canceled: its JobManager waits for somebody to read where its state is.
+    Canceled,
+    /// The same, and the JobManager has ended.
+    Lost,
 }
 
-pub const GIVEN: [(Given, &[&[&str]]); 8] = [
+/// A change that is interrupted.
+pub const LAST_CHECKPOINT: &[&str] = &["upgrade", "demo", "--env", "A=2", "--strategy", "last-checkpoint"];
+/// The checkpoint that Flink kept of the job that it canceled.
+pub const KEPT: &str = "file:/checkpoints/chk-3";
+
+pub const GIVEN: [(Given, &[&[&str]]); 10] = [
     (Given::Nothing, &[]),
     (Given::Running, &[CREATE, &["savepoint", "demo"]]),
     (Given::Stopped, &[CREATE, &["stop", "demo"]]),
@@ -38,6 +47,8 @@ pub const GIVEN: [(Given, &[&[&str]]); 8] = [
     (Given::Changed, &[CREATE, &["upgrade", "demo", "--env", "A=1"]]),
     (Given::Adaptive, &[ADAPTIVE]),
     (Given::Reactive, &[REACTIVE]),
+    (Given::Canceled, &[CREATE, &["savepoint", "demo"]]),
+    (Given::Lost, &[CREATE, &["savepoint", "demo"]]),
 ];
 
 /// All that starts with `hidden-` is a secret, as the token of the kubeconfig is.
@@ -216,6 +227,57 @@ pub const COMMANDS: &[Command] = &[
         Given::Running,
         &["upgrade", "demo", "--env", "A=2"],
         Polls { fixed: 19, most: 42 },
+        Then::Runs,
+    ),
+    command(
+        Given::Running,
+        LAST_CHECKPOINT,
+        Polls { fixed: 19, most: 46 },
+        Then::Runs,
+    ),
+    command(
+        Given::Canceled,
+        &["upgrade", "demo", "--continue"],
+        Polls { fixed: 14, most: 40 },
+        Then::Runs,
+    ),
+    command(
+        Given::Canceled,
+        &["upgrade", "demo", "--abort"],
+        Polls { fixed: 15, most: 40 },
+        Then::Runs,
+    ),
+    command(
+        Given::Canceled,
+        &["delete", "demo", "--yes"],
+        Polls { fixed: 9, most: 20 },
+        Then::Deleted,
+    ),
+    command(
+        Given::Lost,
+        &["upgrade", "demo", "--continue", "--from-savepoint", KEPT],
+        Polls { fixed: 14, most: 40 },
+        Then::Runs,
+    ),
+    command(
+        Given::Lost,
+        &["upgrade", "demo", "--abort", "--from-savepoint", KEPT],
+        Polls { fixed: 15, most: 40 },
+        Then::Runs,
+    ),
+    command(
+        Given::Running,
+        &[
+            "create",
+            "demo",
+            "--image",
+            "flink:2.3.0",
+            "--env",
+            "A=2",
+            "--replace",
+            "--allow-non-restored-state",
+        ],
+        Polls { fixed: 23, most: 46 },
         Then::Runs,
     ),
     command(
@@ -455,6 +517,18 @@ impl Command {
         }
     }
 
+    /// The exit code of a run without a fault: a version that was given up did not come up.
+    pub fn success(&self) -> i32 {
+        if self.arguments.contains(&"--abort") { 6 } else { 0 }
+    }
+
+    /// Whether it takes up an operation that was left behind, which it can do once.
+    pub fn goes_on(&self) -> bool {
+        self.arguments
+            .iter()
+            .any(|said| ["--continue", "--abort"].contains(said))
+    }
+
     /// Whether the repetition found, or made, everything as it should be.
     pub fn converged(&self, again: &Run, world: &World) -> bool {
         let gone = matches!(self.then, Then::Deleted | Then::Purged) && again.code == Some(3);
@@ -462,6 +536,8 @@ impl Command {
         let cloned = self.then == Then::Cloned
             && again.stderr.contains("there is a cluster copy")
             && !world.pods("copy", "master").is_empty();
-        again.code == Some(0) || gone || cloned
+        // What was gone on with is over.
+        let over = self.goes_on() && again.code == Some(3) && again.stderr.contains("no operation on demo is open");
+        again.code == Some(self.success()) || gone || cloned || over
     }
 }

@@ -57,6 +57,17 @@ impl World {
         }
     }
 
+    /// The JobManager of `demo` ends well, and with it what it alone knew.
+    pub fn lose_jobmanager(&mut self) {
+        for (pod, flink) in &mut self.flinks {
+            if pod.contains("/demo-") {
+                flink.forget();
+            }
+        }
+        self.tick();
+        self.tick();
+    }
+
     fn end_pods(&mut self) {
         let now = k8s_openapi::jiff::Timestamp::now().as_millisecond();
         let gone: Vec<String> = self

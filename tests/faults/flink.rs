@@ -32,6 +32,10 @@ pub struct Flink {
     lingers: bool,
     /// When the job finishes by itself.
     end: Option<Instant>,
+    /// The work at the last checkpoint, by which it is named.
+    checkpoint: u64,
+    /// The statistics of checkpoints as they were read last, and when.
+    copy: Option<(Instant, Value)>,
 }
 
 /// How the job comes to its parallelism.
@@ -52,6 +56,12 @@ struct Trigger {
     end: Option<Result<String, &'static str>>,
     read: bool,
 }
+
+/// What the paths of checkpoints begin with.
+pub const CHECKPOINTS: &str = "file:/checkpoints/chk-";
+
+/// How old answers with statistics may be, as the configuration says: Flink answers from a copy.
+const REFRESH: Duration = Duration::from_millis(300);
 
 const NO_JOB: &str = "org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job";
 
@@ -75,6 +85,8 @@ impl Flink {
             last: Instant::now(),
             lingers: false,
             end: batch.then(|| Instant::now() + BATCH),
+            checkpoint: work,
+            copy: None,
         }
     }
 
@@ -95,6 +107,12 @@ impl Flink {
     pub fn wake(&mut self) {
         self.last = Instant::now();
         self.lingers = self.triggers.values().any(|trigger| !trigger.read);
+    }
+
+    /// Goes at once, whatever was not read.
+    pub fn forget(&mut self) {
+        self.triggers.clear();
+        self.lingers = true;
     }
 
     pub fn knows(&self, trigger: &str) -> bool {
@@ -129,7 +147,35 @@ impl Flink {
         }
     }
 
-    pub fn answer(&mut self, request: &Request, path: &str, task_managers: u64) -> Reply {
+    /// The statistics of checkpoints: a copy that may be from before the end of the job.
+    fn statistics(&mut self) -> Value {
+        if let Some((at, copy)) = &self.copy
+            && at.elapsed() < REFRESH
+        {
+            return copy.clone();
+        }
+        let last = json!({"id": self.checkpoint, "status": "COMPLETED", "is_savepoint": false, "discarded": false,
+            "external_path": checkpoint_path(self.checkpoint)});
+        let statistics = json!({"counts": {"completed": 1}, "latest": {"completed": last}});
+        self.copy = Some((Instant::now(), statistics.clone()));
+        statistics
+    }
+
+    /// The job is canceled. One more checkpoint was completed just before, for which the files of the one before went.
+    fn cancel(&mut self, disk: &mut Vec<Written>) {
+        if self.state == "RUNNING" {
+            self.work += 1;
+            self.checkpoint = self.work;
+            disk.push(Written {
+                path: checkpoint_path(self.checkpoint),
+                work: self.work,
+            });
+            self.state = "CANCELED";
+            self.last = Instant::now();
+        }
+    }
+
+    pub fn answer(&mut self, request: &Request, path: &str, task_managers: u64, disk: &mut Vec<Written>) -> Reply {
         let parts: Vec<&str> = path.split('/').collect();
         // A savepoint of a job that there is not begins like any other.
         let savepoint = matches!(parts[..], ["jobs", _, "savepoints", ..]);
@@ -170,9 +216,11 @@ impl Flink {
                 self.upper = upper;
                 Reply::ok(json!({}))
             }
-            ("GET", ["jobs", _, "checkpoints"]) => Reply::ok(json!({"counts": {"completed": 1}, "latest": {}})),
+            ("GET", ["jobs", _, "checkpoints"]) => Reply::ok(self.statistics()),
             ("GET", ["jobs", _, "exceptions"]) => Reply::ok(json!({"exceptionHistory": {"entries": []}})),
-            ("GET", ["jobs", _, "checkpoints", "config"]) => Reply::ok(json!({})),
+            ("GET", ["jobs", _, "checkpoints", "config"]) => {
+                Reply::ok(json!({"externalization": {"enabled": true, "delete_on_cancellation": false}}))
+            }
             ("GET", ["jobs", _, "checkpoints", "details", id]) => Reply::ok(json!({"id": id.parse::<u64>().ok(),
                 "status": "COMPLETED", "external_path": "file:/checkpoints/chk-1"})),
             ("POST", ["jobs", _, "checkpoints"]) => Reply::status(202, json!({"request-id": "c".repeat(32)})),
@@ -180,11 +228,15 @@ impl Flink {
                 Reply::ok(json!({"status": {"id": "COMPLETED"}, "operation": {"checkpointId": 1}}))
             }
             ("GET", ["taskmanagers"]) => Reply::ok(json!({"taskmanagers": []})),
-            ("GET", ["jobmanager", "config"]) => Reply::ok(match self.scheduler {
-                Scheduler::Default => json!([]),
-                Scheduler::Adaptive => json!([{"key": "jobmanager.scheduler", "value": "Adaptive"}]),
-                Scheduler::Reactive => json!([{"key": "scheduler-mode", "value": "REACTIVE"}]),
-            }),
+            ("GET", ["jobmanager", "config"]) => {
+                let (key, value) = match self.scheduler {
+                    Scheduler::Default => ("jobmanager.scheduler", "Default"),
+                    Scheduler::Adaptive => ("jobmanager.scheduler", "Adaptive"),
+                    Scheduler::Reactive => ("scheduler-mode", "REACTIVE"),
+                };
+                Reply::ok(json!([{"key": key, "value": value},
+                    {"key": "web.refresh-interval", "value": format!("{} ms", REFRESH.as_millis())}]))
+            }
             ("GET", [.., "metrics"]) => Reply::ok(json!([])),
             ("POST", ["jobs", job, "savepoints"]) => self.trigger(request, job, false),
             ("POST", ["jobs", job, "stop"]) => self.trigger(request, job, true),
@@ -192,8 +244,7 @@ impl Flink {
             ("POST", ["savepoint-disposal"]) => Reply::status(202, json!({"request-id": "d".repeat(32)})),
             ("GET", ["savepoint-disposal", _]) => Reply::ok(json!({"status": {"id": "COMPLETED"}, "operation": {}})),
             ("PATCH", ["jobs", _]) => {
-                self.state = "CANCELED";
-                self.last = Instant::now();
+                self.cancel(disk);
                 Reply::status(202, json!({}))
             }
             _ => error(404, "Not found."),
@@ -227,6 +278,9 @@ impl Flink {
                 read: false,
             };
             self.triggers.insert(key, trigger);
+        } else if let Some(trigger) = self.triggers.get_mut(&key).filter(|trigger| trigger.end.is_some()) {
+            // Which counts as if the result was read. Source: `CompletedOperationCache`.
+            trigger.read = true;
         }
         Reply::status(202, json!({ "request-id": id }))
     }
@@ -245,6 +299,10 @@ impl Flink {
         self.last = Instant::now();
         Reply::ok(json!({"status": {"id": "COMPLETED"}, "operation": operation}))
     }
+}
+
+fn checkpoint_path(work: u64) -> String {
+    format!("{CHECKPOINTS}{work}")
 }
 
 fn error(status: u16, text: &str) -> Reply {

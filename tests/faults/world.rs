@@ -285,7 +285,7 @@ impl World {
                 let text = format!("no endpoints available for service {name:?}");
                 return Reply::fault(503, "ServiceUnavailable", &text);
             };
-            let reply = flink.answer(request, path, task_managers);
+            let reply = flink.answer(request, path, task_managers, &mut self.disk);
             self.tick();
             return reply;
         }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::api::Cluster;
 use super::retry;
-use crate::core::diagnosis::{FlinkView, JobsOverview, Overview};
+use crate::core::diagnosis::{FlinkView, JobState, JobsOverview, Overview};
 use crate::core::effective::Pair;
 use crate::core::flink::FlinkVersion;
 use crate::core::flink_rest::Errors;
@@ -199,6 +199,12 @@ impl Flink {
     /// `GET /jobs/:id/checkpoints`.
     pub async fn checkpoints(&self, job_id: &str) -> Result<Reply<Checkpoints>> {
         self.get(&of_job(job_id, "/checkpoints")?).await
+    }
+
+    /// The state of a job as its details have it: `GET /jobs/:id`.
+    pub async fn job_state(&self, job_id: &str) -> Result<Reply<JobState>> {
+        let reply: Reply<Value> = self.get(&format!("jobs/{job_id}")).await?;
+        Ok(reply.map(|job| JobState::of(job["state"].as_str().unwrap_or_default())))
     }
 
     /// `GET /jobs/:id/checkpoints/config`.

@@ -5,6 +5,7 @@
 
 mod aftermath;
 mod checkpoint;
+mod collect;
 mod end;
 mod latch;
 mod record;
@@ -26,9 +27,10 @@ use crate::core::history::{History, Savepoint};
 use crate::error::{Error, Kind, Result};
 use crate::interruption::deferred;
 
-pub use checkpoint::cancel_after_checkpoint;
+pub use checkpoint::{cancel_after_checkpoint, kept};
+pub use collect::{collect, collect_of};
 pub use end::{Ended, JobEnd, JobManagerEnd, cancel, ends, jobs_or_end, until_jobmanager_ends};
-pub use latch::release;
+pub use latch::{Held, release, release_job};
 use settle::Outcome;
 pub use settle::{Patience, add_size, follow, settle};
 pub use tasks::until_all_run;

@@ -246,9 +246,14 @@ pub async fn add_size(flink: &Flink, ledger: &mut Ledger, path: &str) {
 /// The savepoint is whole, but its job was not stopped by it: an operation must not take it for ended.
 fn not_stopped(savepoint: Savepoint, cause: &str) -> Savepoint {
     Savepoint {
-        failure: Some(format!("the job failed when it was stopped after it: {cause}")),
+        failure: Some(stop_failure(cause)),
         ..savepoint
     }
+}
+
+/// What the history says of a savepoint whose job was not stopped by it.
+pub(super) fn stop_failure(cause: &str) -> String {
+    format!("the job failed when it was stopped after it: {cause}")
 }
 
 fn stop_failed(path: &str, cause: &str) -> Error {

@@ -279,9 +279,12 @@ impl Cause {
     /// The error to end a command with. The evidence is left out: it is for whoever prints more than one sentence.
     #[must_use]
     pub fn into_error(self) -> Error {
-        self.hints
+        let state_missing = self.kind == CauseKind::SavepointMissing;
+        let error = self
+            .hints
             .into_iter()
-            .fold(Error::new(Kind::JobFailed, self.title), Error::hint)
+            .fold(Error::new(Kind::JobFailed, self.title), Error::hint);
+        Error { state_missing, ..error }
     }
 }
 

@@ -1,8 +1,47 @@
 //! Checkpoint statistics: `GET /jobs/:id/checkpoints`.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::lenient;
+
+/// How old Flink's answers with statistics may be where nothing is configured: the default of `web.refresh-interval`.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
+
+/// How old statistics of checkpoints may be, with the JobManager's configuration, of which `get` gives values: Flink
+/// answers from a copy. Source: `WebMonitorEndpoint`, `RestHandlerConfiguration` (1.18+: a copy of its own).
+pub fn oldest_answer<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Duration {
+    [
+        "rest.cache.checkpoint-statistics.timeout",
+        "web.refresh-interval",
+        "jobmanager.web.refresh-interval",
+    ]
+    .into_iter()
+    .find_map(get)
+    .and_then(duration)
+    .unwrap_or(REFRESH_INTERVAL)
+}
+
+/// Reads a duration as Flink does: a number, and a unit that is milliseconds where none is named. Source: `TimeUtils`.
+fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..end].parse().ok()?;
+    let millis = match text[end..].trim().to_ascii_lowercase().as_str() {
+        "" | "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => 1,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1000,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000,
+        "h" | "hour" | "hours" => 3_600_000,
+        "d" | "day" | "days" => 86_400_000,
+        "us" | "µs" | "micro" | "micros" | "microsecond" | "microseconds" => {
+            return Some(Duration::from_micros(number));
+        }
+        "ns" | "nano" | "nanos" | "nanosecond" | "nanoseconds" => return Some(Duration::from_nanos(number)),
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(millis)?))
+}
 
 /// Reply of `GET /jobs/:id/checkpoints`. Source: Flink's `CheckpointingStatistics`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -94,6 +133,8 @@ pub struct Checkpoint {
     pub num_acknowledged_subtasks: Option<u64>,
     /// Where it lies, once it is written.
     pub external_path: Option<String>,
+    /// Whether Flink has deleted its files, because newer ones took their place.
+    pub discarded: bool,
     /// When it failed, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]
     pub failure_timestamp: Option<u64>,
@@ -108,6 +149,29 @@ impl Checkpoints {
         self.history
             .iter()
             .find(|entry| entry.is_savepoint && entry.status == "IN_PROGRESS")
+    }
+
+    /// Where the newest state lies that Flink keeps of a job that has ended: its last checkpoint whose files are there.
+    ///
+    /// Up to Flink 1.14 a savepoint takes the place of the checkpoint before it, whose files are deleted. A job that was
+    /// restored and has completed no checkpoint since has the state that it was restored from.
+    #[must_use]
+    pub fn kept(&self) -> Option<&str> {
+        let there = |savepoint: bool| {
+            let known = self
+                .latest
+                .completed
+                .iter()
+                .chain(&self.latest.savepoint)
+                .chain(&self.history);
+            known
+                .filter(|entry| entry.is_savepoint == savepoint && !entry.discarded)
+                .filter(|entry| entry.status.is_empty() || entry.status == "COMPLETED")
+                .filter_map(|entry| Some((entry.id, entry.external_path.as_deref()?)))
+                .max_by_key(|(id, _)| *id)
+        };
+        let newest = there(false).or_else(|| there(true)).map(|(_, path)| path);
+        newest.or_else(|| self.latest.restored.as_ref()?.external_path.as_deref())
     }
 
     /// The savepoint at `path`, if it is among the newest.
@@ -162,6 +226,48 @@ mod tests {
         assert_eq!((savepoint.state_size, savepoint.checkpointed_size), (Some(77), None));
         assert_eq!(new.savepoint_at("file:/s/savepoint-2"), None);
         assert!(new.latest.restored.unwrap().is_savepoint);
+    }
+
+    #[test]
+    fn what_flink_keeps_is_the_newest_that_was_not_discarded() {
+        let kept = |text: &str| {
+            serde_json::from_str::<Checkpoints>(text)
+                .unwrap()
+                .kept()
+                .map(ToOwned::to_owned)
+        };
+        let newest = r#"{"latest":{"completed":{"id":16,"status":"COMPLETED","external_path":"file:/c/chk-16","discarded":false},
+            "restored":{"id":9,"external_path":"file:/c/chk-9"}},
+            "history":[{"id":17,"status":"FAILED"},{"id":16,"status":"COMPLETED","external_path":"file:/c/chk-16"},
+            {"id":15,"status":"COMPLETED","external_path":"file:/c/chk-15","discarded":true}]}"#;
+        assert_eq!(kept(newest).as_deref(), Some("file:/c/chk-16"));
+        // 1.14: the savepoint took its place.
+        let saved = r#"{"latest":{"completed":{"id":15,"external_path":"file:/c/chk-15","discarded":true},
+            "savepoint":{"id":16,"is_savepoint":true,"status":"COMPLETED","external_path":"file:/s/sp-16"}}}"#;
+        assert_eq!(kept(saved).as_deref(), Some("file:/s/sp-16"));
+        // From 1.15 on it does not.
+        let beside = saved.replace(r#""discarded":true"#, r#""discarded":false"#);
+        assert_eq!(kept(&beside).as_deref(), Some("file:/c/chk-15"));
+        let restored = r#"{"latest":{"restored":{"id":9,"external_path":"file:/c/chk-9"}}}"#;
+        assert_eq!(kept(restored).as_deref(), Some("file:/c/chk-9"));
+        assert_eq!(kept("{}"), None);
+    }
+
+    #[test]
+    fn answers_are_as_old_as_is_configured() {
+        let with = |pairs: &[(&str, &'static str)]| {
+            let get = |key: &str| pairs.iter().find(|(known, _)| *known == key).map(|(_, value)| *value);
+            oldest_answer(get).as_millis()
+        };
+        assert_eq!(with(&[]), 3000);
+        assert_eq!(with(&[("web.refresh-interval", "500")]), 500);
+        assert_eq!(with(&[("web.refresh-interval", "5 s")]), 5000);
+        let both = [
+            ("web.refresh-interval", "5s"),
+            ("rest.cache.checkpoint-statistics.timeout", "1 min"),
+        ];
+        assert_eq!(with(&both), 60_000);
+        assert_eq!(with(&[("web.refresh-interval", "soon")]), 3000);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::transaction::machine::{Event, after};
 use super::transaction::{Ending, Journal};
 
 pub use entries::{Outcome, OutcomeState, Progress, Revision, Savepoint};
-pub use stored::{HEARTBEAT, HISTORY, OPEN, OPERATION};
+pub use stored::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
 
 /// Version of the format written here. A ConfigMap with a higher one is refused, never overwritten.
 pub const FORMAT: u32 = 1;

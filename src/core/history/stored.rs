@@ -23,6 +23,9 @@ pub const HEARTBEAT: &str = "heartbeat";
 pub const OPERATION: &str = "kubectl-flink/operation";
 /// Value of the label.
 pub const OPEN: &str = "open";
+/// Annotation of a history whose operation in progress stops the job with a savepoint, whose path is not in it yet: the
+/// trigger ID.
+pub const STOPPING: &str = "kubectl-flink/stopping";
 
 /// Pretty, so that `kubectl get configmap -o yaml` can be read.
 fn to_text<T: Serialize>(value: &T) -> Result<String> {
@@ -82,6 +85,9 @@ impl History {
         if let Some(journal) = trimmed.open_journal() {
             object["metadata"]["labels"][OPERATION] = json!(OPEN);
             object["metadata"]["annotations"] = json!({ OPERATION: format!("{journal}; {}", journal.stand()) });
+            if let Some(trigger_id) = journal.awaited_savepoint() {
+                object["metadata"]["annotations"][STOPPING] = json!(trigger_id);
+            }
         }
         Ok(object)
     }

@@ -162,6 +162,7 @@ pub type Inventory = BTreeMap<Key, Parts>;
 pub const STATES: &str = "\
 STATUS is what Kubernetes knows of a cluster:
   Running           the Job and all TaskManagers run
+  Stopping          the Flink job is being stopped with a savepoint whose path is not in the history yet
   Starting          not all TaskManagers are ready
   Degraded          the same, in a cluster older than ten minutes
   Finished          the Job is complete: the Flink job is finished or canceled
@@ -192,12 +193,25 @@ pub enum Status {
     Unknown,
     /// The Job has no Deployment, or one with zero replicas: nothing can be computed.
     NoTaskManagers,
+    /// Flink's job is being stopped with a savepoint, whose path is not in the history yet.
+    Stopping,
     /// The Job and all TaskManagers run.
     Running,
     /// Not all TaskManagers are ready, and the cluster is younger than ten minutes.
     Starting,
     /// Not all TaskManagers are ready, ten minutes after the cluster was made or later.
     Degraded,
+}
+
+impl Status {
+    /// The state of a cluster whose operation in progress stops its job with a savepoint.
+    #[must_use]
+    pub const fn stopping(self) -> Self {
+        match self {
+            Self::NoTaskManagers | Self::Running | Self::Starting | Self::Degraded => Self::Stopping,
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Status {
@@ -409,6 +423,7 @@ mod tests {
             Status::Suspended,
             Status::Unknown,
             Status::NoTaskManagers,
+            Status::Stopping,
             Status::Running,
             Status::Starting,
             Status::Degraded,

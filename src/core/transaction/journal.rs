@@ -52,6 +52,15 @@ pub struct Journal {
     /// Whether it goes back to the old version.
     #[serde(default)]
     pub back: bool,
+    /// The state that the user named, because the one that was kept is not where it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<String>,
+    /// Where to look for the state, since it is not where it should be; `None`: nothing is known to be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
+    /// Whether it ended before anything was changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
     /// Why it goes back, or ended without success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -201,6 +210,9 @@ impl Journal {
             parallelism: None,
             rolls_back: false,
             back: false,
+            named: None,
+            lost: None,
+            unchanged: false,
             failure: None,
             ended_at: None,
         }
@@ -243,6 +255,12 @@ impl Journal {
         self.holder == other.holder && self.started_at == other.started_at && self.command == other.command
     }
 
+    /// The trigger ID of the savepoint with which the job is being stopped, whose path is not known yet.
+    #[must_use]
+    pub fn awaited_savepoint(&self) -> Option<&str> {
+        self.ending.trigger_id().filter(|_| self.step == Step::Stopping)
+    }
+
     /// Who is or was at it.
     #[must_use]
     pub fn who(&self) -> &str {
@@ -253,6 +271,7 @@ impl Journal {
     #[must_use]
     pub fn stand(&self) -> String {
         let saved = match (&self.saved, &self.start) {
+            _ if self.lost.is_some() => "the state is not where it should be".to_owned(),
             (Some(path), _) => format!("the state is in {path}"),
             (None, Some(path)) => format!("it goes on from {path}"),
             (None, None) => "it begins empty".to_owned(),
@@ -264,6 +283,9 @@ impl Journal {
             .old_revision
             .map_or_else(String::new, |number| format!(" {number}"));
         match self.step {
+            Step::Stopping if self.lost.is_some() => {
+                "the job has ended, and where its last state lies is not known".to_owned()
+            }
             Step::Stopping => match &self.ending {
                 Ending::Savepoint { trigger_id, .. } => {
                     format!("the job is being stopped with savepoint trigger {trigger_id}")
@@ -305,6 +327,23 @@ impl Journal {
                 )];
             }
             Kind::Change => {}
+        }
+        if let Some(place) = &self.lost {
+            // The same again would end the same way.
+            let mut ways = vec![format!("look for the state: it should be {place}")];
+            let new = self.new_revision.filter(|_| !self.back);
+            if let Some(new) = new {
+                ways.push(format!(
+                    "`kubectl flink upgrade {name} --continue --from-savepoint PATH` starts revision {new} from it"
+                ));
+            }
+            if let Some(old) = self.old_revision {
+                let flag = if self.back { "continue" } else { "abort" };
+                ways.push(format!(
+                    "`kubectl flink upgrade {name} --{flag} --from-savepoint PATH` starts revision {old} again from it"
+                ));
+            }
+            return ways;
         }
         let mut ways = vec![format!("`kubectl flink upgrade {name} --continue` goes on with it")];
         if !self.back && self.old_revision.is_some() {

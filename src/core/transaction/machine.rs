@@ -54,6 +54,11 @@ pub enum Event<'a> {
     Down(&'a str),
     /// The user wants the old version back.
     Abort(&'a str),
+    /// The state is not where it should be: where to look for it.
+    Lost(&'a str),
+    /// The user says where the state is. What was made from another place is made once more, as the revision of this number
+    /// and, where it goes back, of this number or the next one.
+    Named(&'a str, u64),
 }
 
 /// Decides what to do.
@@ -86,6 +91,10 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
     match (journal.step, event) {
         (Step::Stopping, Event::Ended(path)) => {
             next.saved = path.map(ToOwned::to_owned).or(next.saved);
+            if let Some(named) = next.named.clone().filter(|_| next.back) {
+                next.saved = Some(named);
+            }
+            next.lost = None;
             if starts_from_its_end(&next.ending) {
                 next.start = next.start.or_else(|| next.saved.clone());
             }
@@ -94,6 +103,8 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
         (Step::Stopping, Event::NotEnded(why)) => {
             next.step = Step::Failed;
             next.failure.get_or_insert_with(|| why.to_owned());
+            next.unchanged = true;
+            next.lost = None;
             // The job goes on, and with it the checkpoint that was known before.
             next.saved = None;
         }
@@ -108,6 +119,12 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
             } else {
                 next.step = Step::Failed;
             }
+        }
+        (Step::Stopping | Step::RollingBack | Step::Returning, Event::Lost(place)) => {
+            next.lost = Some(place.to_owned());
+        }
+        (_, Event::Named(path, number)) if next.is_open() && next.kind == Kind::Change => {
+            named(&mut next, path, number)
         }
         (Step::RollingBack, Event::Made) => next.step = Step::Returning,
         (Step::Returning, Event::Up) => next.step = Step::RolledBack,
@@ -128,6 +145,33 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
         _ => {}
     }
     next
+}
+
+/// The version that is made next starts from `path`. One that was made from another place goes, as one of another number.
+fn named(journal: &mut Journal, path: &str, number: u64) {
+    journal.named = Some(path.to_owned());
+    let from = if journal.back { &journal.saved } else { &journal.start };
+    if journal.lost.take().is_none() && from.as_deref() == Some(path) && journal.step != Step::Stopping {
+        // That is where it starts from already.
+        return;
+    }
+    match journal.step {
+        Step::RollingBack | Step::Returning => {
+            journal.saved = journal.named.clone();
+            journal.step = Step::RollingBack;
+            journal.back_revision = Some(number);
+        }
+        // Whether the job was ended is found out first.
+        Step::Stopping if journal.back => {}
+        Step::Stopping | Step::Saved => journal.start = journal.named.clone(),
+        Step::Replacing | Step::Waiting => {
+            journal.start = journal.named.clone();
+            journal.step = Step::Replacing;
+            journal.new_revision = Some(number);
+            journal.back_revision = Some(number + 1);
+        }
+        Step::Done | Step::RolledBack | Step::Failed => {}
+    }
 }
 
 /// Whether the new version goes on from the state in which the job was ended.

@@ -30,6 +30,9 @@ enum Fault {
 enum Intent {
     GoOn,
     Abort,
+    /// The same with the place of the state, as the user found it in the storage.
+    GoOnFrom,
+    AbortFrom,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,10 @@ struct World {
     /// Whether the process knows that no other JobManager runs.
     alone: bool,
     stopped: bool,
+    /// Whether nobody but the storage knows any more where the state lies: its JobManager ended before that was read.
+    unread: bool,
+    /// The number for a version that is made once more.
+    next: u64,
 }
 
 impl World {
@@ -88,6 +95,25 @@ impl World {
             },
             alone: false,
             stopped: false,
+            unread: false,
+            next: BACK + 1,
+        }
+    }
+
+    fn new_revision(&self) -> u64 {
+        self.journal.new_revision.unwrap()
+    }
+
+    fn back_revision(&self) -> u64 {
+        self.journal.back_revision.unwrap()
+    }
+
+    /// The user finds the newest state in the storage.
+    fn name(&mut self) {
+        if let Some(count) = self.savepoint {
+            let number = self.next;
+            self.next += 2;
+            self.happened(Event::Named(&count.to_string(), number));
         }
     }
 
@@ -106,7 +132,9 @@ impl World {
     }
 
     fn happened(&mut self, event: Event<'_>) {
-        if let (Step::Stopping, Event::Ended(Some(path))) = (self.journal.step, event) {
+        if let (Step::Stopping, Event::Ended(Some(path))) = (self.journal.step, event)
+            && !self.unread
+        {
             self.history.push(path.parse().unwrap());
         }
         self.journal = after(&self.journal, event);
@@ -140,15 +168,14 @@ impl World {
                 if killed {
                     return false;
                 }
-                let path = self.savepoint.unwrap().to_string();
-                self.happened(Event::Ended(Some(&path)));
+                self.ended();
             }
             Action::FindOut => {
                 if killed {
                     return false;
                 }
                 match self.savepoint {
-                    Some(count) => self.happened(Event::Ended(Some(&count.to_string()))),
+                    Some(_) => self.ended(),
                     None => self.happened(Event::NotEnded("it was given up")),
                 }
             }
@@ -174,14 +201,18 @@ impl World {
                     }
                     return true;
                 }
-                self.make(if side == Side::New { NEW } else { BACK });
+                self.make(side);
                 if killed {
                     return false;
                 }
                 self.happened(Event::Made);
             }
             Action::Await(side) => {
-                let revision = if side == Side::New { NEW } else { BACK };
+                let revision = if side == Side::New {
+                    self.new_revision()
+                } else {
+                    self.back_revision()
+                };
                 assert_eq!(self.jobmanager.map(|(number, _)| number), Some(revision));
                 let up = side == Side::Old || self.works;
                 if killed {
@@ -203,13 +234,28 @@ impl World {
         self.journal.saved.as_ref().map(|path| path.parse().unwrap())
     }
 
-    fn make(&mut self, revision: u64) {
+    /// Where the state of the job lies is read, or named, or not known.
+    fn ended(&mut self) {
+        let path = self.savepoint.unwrap().to_string();
+        match self.journal.named.clone() {
+            _ if !self.unread => self.happened(Event::Ended(Some(&path))),
+            Some(named) => self.happened(Event::Ended(Some(&named))),
+            None => self.happened(Event::Lost("the newest of the folder")),
+        }
+    }
+
+    fn make(&mut self, side: Side) {
+        let revision = if side == Side::New {
+            self.new_revision()
+        } else {
+            self.back_revision()
+        };
         if self.job == Some(revision) {
             return;
         }
         assert_eq!(self.job, None, "a Job is made over another one");
         assert_eq!(self.jobmanager, None, "two JobManagers");
-        let start = if revision == NEW {
+        let start = if side == Side::New {
             &self.journal.start
         } else {
             &self.journal.saved
@@ -230,7 +276,12 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 fn intent() -> impl Strategy<Value = Intent> {
-    prop_oneof![2 => Just(Intent::GoOn), 1 => Just(Intent::Abort)]
+    prop_oneof![
+        4 => Just(Intent::GoOn),
+        2 => Just(Intent::Abort),
+        1 => Just(Intent::GoOnFrom),
+        1 => Just(Intent::AbortFrom),
+    ]
 }
 
 proptest! {
@@ -240,6 +291,8 @@ proptest! {
     fn it_ends_with_one_version_running_from_the_savepoint(
         works: bool,
         rolls_back: bool,
+        // Whether a JobManager goes when its process is killed, before the path was read.
+        forgets: bool,
         faults in proptest::collection::vec((fault(), intent()), 0..24),
     ) {
         let mut world = World::new(works, rolls_back);
@@ -253,9 +306,13 @@ proptest! {
             if !world.act(action, fault) {
                 // The next process knows only what it reads.
                 world.alone = false;
-                if matches!(intent, Intent::Abort) {
+                world.unread |= forgets && world.stopped && world.journal.step == Step::Stopping;
+                if matches!(intent, Intent::Abort | Intent::AbortFrom) {
                     aborted = true;
                     world.happened(Event::Abort("bob gave it up"));
+                }
+                if matches!(intent, Intent::GoOnFrom | Intent::AbortFrom) {
+                    world.name();
                 }
             }
         }
@@ -266,27 +323,35 @@ proptest! {
             }
             let action = next(&world.journal, world.seen());
             prop_assert!(world.act(action, Fault::None));
+            if world.journal.lost.is_some() {
+                // What it hints at.
+                world.name();
+            }
         }
         let journal = &world.journal;
         prop_assert!(!journal.is_open(), "it does not end: {journal:?}");
         let Some((running, state)) = world.jobmanager else {
             // Its objects were refused, and it was not to be rolled back.
             prop_assert!(!rolls_back && journal.step == Step::Failed);
-            prop_assert_eq!(&world.history, &vec![world.savepoint.unwrap()]);
+            let known = if world.unread { vec![] } else { vec![world.savepoint.unwrap()] };
+            prop_assert_eq!(&world.history, &known);
             return Ok(());
         };
         prop_assert_eq!(state, FlinkJob::Running);
         prop_assert_eq!(world.job, Some(running));
         match journal.step {
-            Step::Done => prop_assert!(running == NEW && works),
-            Step::RolledBack => prop_assert!(running == BACK && (aborted || rolls_back)),
+            Step::Done => prop_assert!(running == world.new_revision() && works),
+            Step::RolledBack => prop_assert!(running == world.back_revision() && (aborted || rolls_back)),
             // Nothing was changed, or it was not to be rolled back.
-            Step::Failed => prop_assert!(running == OLD || (running == NEW && !rolls_back)),
+            Step::Failed => prop_assert!(
+                (running == OLD && journal.unchanged) || (running == world.new_revision() && !rolls_back)
+            ),
             step => prop_assert!(false, "{step:?}"),
         }
         if let Some(saved) = world.savepoint {
             prop_assert!(saved >= begun_at);
-            prop_assert_eq!(&world.history, &vec![saved], "the history has each savepoint once");
+            let known = if world.unread { vec![] } else { vec![saved] };
+            prop_assert_eq!(&world.history, &known, "the history has each savepoint once");
             prop_assert_eq!(journal.saved.clone(), Some(saved.to_string()));
             prop_assert!(world.count >= saved, "state is lost");
             prop_assert!(running != OLD, "the old JobManager has ended its job");
@@ -303,6 +368,41 @@ fn what_was_seen_before_changes_nothing() {
     for event in [Event::Begun, Event::Made, Event::Up, Event::Down("x")] {
         assert_eq!(after(&world.journal, event), world.journal, "{event:?}");
     }
+}
+
+/// What `--continue` and `--abort` made from a place at which there is nothing is made once more, under another number: the
+/// Job of that number is another one.
+#[test]
+fn a_state_that_is_named_is_started_from_once_more() {
+    let mut world = World::new(true, true);
+    world.journal = after(&world.journal, Event::Ended(Some("15")));
+    world.journal = after(&world.journal, Event::Begun);
+    world.journal = after(&world.journal, Event::Made);
+    let forward = after(&world.journal, Event::Named("16", 7));
+    assert_eq!(
+        (
+            forward.step,
+            forward.start.as_deref(),
+            forward.new_revision,
+            forward.back_revision
+        ),
+        (Step::Replacing, Some("16"), Some(7), Some(8))
+    );
+    let mut back = after(&world.journal, Event::Down("FileNotFoundException"));
+    back = after(&back, Event::Made);
+    back = after(&back, Event::Lost("chk-N in file:/c"));
+    assert!(back.is_open() && back.lost.is_some());
+    let named = after(&back, Event::Named("16", 7));
+    assert_eq!(
+        (named.step, named.saved.as_deref(), named.back_revision, named.lost),
+        (Step::RollingBack, Some("16"), Some(7), None)
+    );
+    let seen = Seen {
+        job: Some(Some(BACK)),
+        alone: false,
+    };
+    let named = after(&back, Event::Named("16", 7));
+    assert_eq!(next(&named, seen), Action::EndJobManager(Side::Old));
 }
 
 #[test]

@@ -1,0 +1,367 @@
+//! The state that Flink kept is the state that is used, and where it is not known the user can name it.
+
+use serde_json::{Value, json as tree};
+
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, SERVICE, made, reads, release, released, releases};
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{Server, get, json, patch, post, put, status, text};
+use crate::transaction::{Left, body_of_last_put, comes_up, entry, left, replaces, running_job, takes_notes};
+
+/// A change from the last checkpoint that was killed when it was about to cancel the job.
+fn canceled() -> Left {
+    let mut left = left("stopping", &Value::Null);
+    left.journal["ending"] = tree!({"by": "checkpoint", "jobId": ID});
+    left.journal["saved"] = tree!("s3://b/job/chk-15");
+    left.savepoints = tree!([]);
+    left
+}
+
+/// Flink runs another job than the one that was canceled: its JobManager was started again.
+fn runs_another(server: &Server) {
+    let mut other = running_job();
+    other["jid"] = tree!("f".repeat(32));
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&tree!({ "jobs": [other] })));
+}
+
+/// The path that was known before the cancel is not used: its files may be gone.
+#[test]
+fn a_checkpoint_that_is_not_known_is_asked_for_and_the_same_hint_is_not_given_twice() {
+    for (flag, back) in [("--continue", false), ("--abort", true)] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        let mut left = canceled();
+        left.reads(server);
+        takes_notes(server);
+        runs_another(server);
+        let outcome = sandbox.run(&["upgrade", "demo", flag]);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(
+            !outcome.requests.iter().any(|request| request.starts_with("DELETE")),
+            "{outcome}"
+        );
+        let abort = if back { "--continue" } else { "--abort" };
+        for told in [
+            "Flink does not say which checkpoint it kept",
+            "the newest folder chk-N in s3://b/job that has a file _metadata",
+            &format!("`kubectl flink upgrade demo {abort} --from-savepoint PATH` starts revision 1 again from it"),
+        ] {
+            assert!(outcome.stderr.contains(told), "{told}: {outcome}");
+        }
+        let forward = "`kubectl flink upgrade demo --continue --from-savepoint PATH` starts revision 2 from it";
+        assert_eq!(outcome.stderr.contains(forward), !back, "{outcome}");
+        assert!(
+            !outcome.stderr.contains("--continue`"),
+            "a hint that cannot help: {outcome}"
+        );
+
+        // Others say the same.
+        left.journal = entry(&body_of_last_put(&sandbox), "journal");
+        let sandbox = Sandbox::new();
+        left.reads(&sandbox.server);
+        let outcome = sandbox.run(&["upgrade", "demo", "-p", "4"]);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(outcome.stderr.contains("--from-savepoint PATH"), "{outcome}");
+        assert!(!outcome.stderr.contains("--continue`"), "{outcome}");
+    }
+}
+
+#[test]
+fn a_change_goes_on_from_the_state_that_is_named() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let left = canceled();
+    left.reads(server);
+    runs_another(server);
+    server.expect(release()).times(2).answer(released());
+    replaces(server, 2);
+    comes_up(server, &left);
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--from-savepoint", "s3://b/job/chk-16"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let journal = entry(&body_of_last_put(&sandbox), "journal");
+    assert_eq!(
+        (&journal["start"], &journal["saved"]),
+        (&tree!("s3://b/job/chk-16"), &tree!("s3://b/job/chk-16"))
+    );
+    let made = sandbox.server.requests();
+    let job = made
+        .iter()
+        .find(|request| request.method == "PATCH" && request.path == JOB)
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&job.body).contains("s3://b/job/chk-16"),
+        "{outcome}"
+    );
+}
+
+/// Both versions were made from a path at which there is nothing. The Job that is there is made once more.
+#[test]
+fn a_version_that_was_made_from_nowhere_is_made_once_more() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut left = left("returning", &Value::Null);
+    left.journal["back"] = tree!(true);
+    left.journal["lost"] = tree!("the newest folder chk-N in s3://b/job");
+    left.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("3");
+    left.reads(server);
+    replaces(server, 4);
+    server
+        .expect(get(crate::demo::PODS).query("labelSelector", "app=demo,component=task-manager"))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+    comes_up(server, &left);
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort", "--from-savepoint", "s3://b/job/chk-16"]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    assert!(
+        outcome
+            .stderr
+            .contains("demo runs revision 1 again, from s3://b/job/chk-16"),
+        "{outcome}"
+    );
+    let history = body_of_last_put(&sandbox);
+    assert_eq!(entry(&history, "revision.4")["outcome"]["state"], "running");
+}
+
+/// A `stop` that was killed after its request.
+fn stopping(holder: &Value) -> Left {
+    let mut left = left("stopping", holder);
+    left.journal["kind"] = tree!("halt");
+    left.journal["command"] = tree!("stop");
+    left.savepoints[0]["reason"] = tree!("stop");
+    left
+}
+
+/// One look of `status` at it; its job has ended, and its JobManager is held.
+fn looks(sandbox: &Sandbox, left: &Left) -> Outcome {
+    let server = &sandbox.server;
+    left.reads(server);
+    let list = tree!({"metadata": {}, "items": []});
+    for path in [crate::demo::PODS, "/api/v1/namespaces/default/events"] {
+        server.expect(get(path)).answer(json(&list));
+    }
+    let mut job = running_job();
+    job["state"] = tree!("FINISHED");
+    let overview = tree!({"taskmanagers": 1, "slots-total": 1, "slots-available": 0, "flink-version": "2.3.0"});
+    server.expect(get(&format!("{FLINK}/overview"))).answer(json(&overview));
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&tree!({ "jobs": [job] })));
+    for path in ["taskmanagers".to_owned(), format!("jobs/{ID}*"), format!("jobs/{ID}/*")] {
+        server
+            .expect(get(&format!("{FLINK}/{path}")))
+            .often()
+            .answer(json(&tree!({})));
+    }
+    sandbox.run(&["status", "demo", "-ojson"])
+}
+
+fn written(server: &Server) {
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{}", "1".repeat(32))))
+        .answer(json(
+            &tree!({"status": {"id": "COMPLETED"}, "operation": {"location": "s3://b/sp-1"}}),
+        ));
+}
+
+#[test]
+fn status_collects_the_path_of_a_savepoint_that_waits_with_its_jobmanager() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    written(server);
+    takes_notes(server);
+    releases(server);
+    let outcome = looks(&sandbox, &stopping(&Value::Null));
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let history = body_of_last_put(&sandbox);
+    assert_eq!(entry(&history, "savepoints")[0]["path"], "s3://b/sp-1");
+    assert_eq!(entry(&history, "journal")["step"], "saved");
+    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(told["lastSavepoint"]["path"], "s3://b/sp-1", "{outcome}");
+}
+
+/// It is read, and the JobManager stays for who may write it down. Nothing is said of it: nothing was asked for.
+#[test]
+fn a_path_that_may_not_be_written_down_stays_with_its_jobmanager() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    written(server);
+    server
+        .expect(put(HISTORY))
+        .answer(status(403, "Forbidden", "configmaps is forbidden"));
+    let outcome = looks(&sandbox, &stopping(&Value::Null));
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(told["cluster"]["phase"], "Stopping", "{outcome}");
+    assert!(outcome.stderr.is_empty(), "{outcome}");
+}
+
+/// The command may live on another machine, and reads the path itself.
+#[test]
+fn a_jobmanager_is_not_let_go_before_a_command_that_may_live() {
+    let sandbox = Sandbox::new();
+    written(&sandbox.server);
+    takes_notes(&sandbox.server);
+    let elsewhere = tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"});
+    let outcome = looks(&sandbox, &stopping(&elsewhere));
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(
+        entry(&body_of_last_put(&sandbox), "savepoints")[0]["path"],
+        "s3://b/sp-1"
+    );
+}
+
+/// Arguments of the JobManager that `create demo` with `flags` makes.
+fn arguments(flags: &[&str]) -> Vec<String> {
+    let create = [
+        "create",
+        "demo",
+        "--image",
+        "flink:2.3.0",
+        "--dry-run=client",
+        "-o",
+        "json",
+    ];
+    let outcome = Sandbox::bare().run(&[&create, flags].concat());
+    let list: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let args = &list["items"][1]["spec"]["template"]["spec"]["containers"][0]["args"];
+    args.as_array()
+        .unwrap()
+        .iter()
+        .map(|argument| argument.as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn results_wait_for_a_day_unless_the_user_says_otherwise() {
+    let said = |flags: &[&str]| {
+        let all = arguments(flags);
+        let of_key = all
+            .iter()
+            .filter(|argument| argument.contains("rest.async.store-duration"));
+        of_key.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(said(&[]), ["-Drest.async.store-duration=1d"]);
+    assert_eq!(
+        said(&["-D", "rest.async.store-duration=1h"]),
+        ["-Drest.async.store-duration=1h"]
+    );
+    assert_eq!(
+        said(&["-Drest.async.store-duration=1h"]),
+        ["-Drest.async.store-duration=1h"]
+    );
+    assert!(said(&["--env", "FLINK_PROPERTIES=a: b\nrest.async.store-duration: 1h"]).is_empty());
+}
+
+/// Answers the reads and checks of a change that is only shown.
+fn shown(arguments: &[&str]) -> Outcome {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let made = made(1, &tree!([]));
+    if arguments[0] == "create" {
+        for path in [SERVICE, JOB, DEPLOYMENT] {
+            let object = tree!({"metadata": {"uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}});
+            server.expect(patch(path).query("dryRun", "All")).answer(json(&object));
+        }
+        server.expect(get(HISTORY)).answer(json(&made.history));
+    }
+    reads(server, &made);
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&tree!({ "jobs": [running_job()] })));
+    for path in [SERVICE, DEPLOYMENT] {
+        server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(json(&tree!({})));
+    }
+    server.expect(post(JOBS).query("dryRun", "All")).answer(text(201, "{}"));
+    sandbox.run(arguments)
+}
+
+#[test]
+fn state_that_may_be_left_out_is_left_out_however_that_is_said() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("demo.yaml");
+    let spec = tree!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "demo"},
+        "spec": {"image": "flink:2.3.1", "job": {"parallelism": 1, "allowNonRestoredState": true}}});
+    std::fs::write(&file, spec.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    for command in [
+        &["upgrade", "-f", file, "--dry-run", "-o", "yaml"][..],
+        &[
+            "upgrade",
+            "demo",
+            "--image",
+            "flink:2.3.1",
+            "--allow-non-restored-state",
+            "--dry-run",
+            "-o",
+            "yaml",
+        ],
+    ] {
+        let outcome = shown(command);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert!(outcome.stdout.contains("--allowNonRestoredState"), "{outcome}");
+    }
+}
+
+/// The new version's JobManager ended with 0: somebody canceled its job, as only its log says.
+fn ends_canceled(server: &Server, left: &Left) {
+    let pod = tree!({"metadata": {"name": "demo-master-x", "labels": {"app": "demo", "component": "master"},
+            "ownerReferences": [{"kind": "Job", "name": "demo-master", "uid": left.job["metadata"]["uid"]}]},
+        "spec": {"containers": [{"name": "flink-master"}]},
+        "status": {"phase": "Succeeded", "containerStatuses": [{"name": "flink-master", "image": "flink:2.3.1",
+            "imageID": "", "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 0}}}]}});
+    let mut job = left.job.clone();
+    job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True"}]});
+    let list = |items: Value| json(&tree!({"metadata": {"resourceVersion": "9"}, "items": items}));
+    for (path, items) in [(JOBS, tree!([job])), (crate::demo::PODS, tree!([pod]))] {
+        server.expect(get(path).query("limit", "500")).answer(list(items));
+    }
+    let log = "INFO  org.apache.flink.runtime.dispatcher.Dispatcher [] - Job 0 reached terminal state CANCELED.\n";
+    server
+        .expect(get(&format!("{}/demo-master-x/log", crate::demo::PODS)))
+        .often()
+        .answer(text(200, log));
+}
+
+#[test]
+fn a_new_version_whose_job_is_canceled_has_not_come_up_and_a_fault_on_the_way_back_tells_nothing_of_the_old_one() {
+    for rolls_back in [false, true] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        let mut left = left("waiting", &Value::Null);
+        left.journal["rollsBack"] = tree!(rolls_back);
+        left.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("2");
+        left.job["metadata"]["uid"] = tree!("u");
+        left.reads(server);
+        ends_canceled(server, &left);
+        if rolls_back {
+            replaces(server, 3);
+            let task_managers = get(crate::demo::PODS).query("labelSelector", "app=demo,component=task-manager");
+            server
+                .expect(task_managers)
+                .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+            server
+                .expect(get(JOBS).query("limit", "500"))
+                .often()
+                .answer(status(401, "Unauthorized", "Unauthorized"));
+        } else {
+            takes_notes(server);
+        }
+        comes_up(server, &left);
+        let outcome = sandbox.run(&["upgrade", "demo", "--continue"]);
+        assert!(outcome.stderr.contains("its job was canceled"), "{outcome}");
+        if rolls_back {
+            assert_eq!(outcome.code, Some(4), "{outcome}");
+            assert!(!outcome.stderr.contains("does not come up either"), "{outcome}");
+            assert!(
+                outcome
+                    .stderr
+                    .contains("it is not known whether the version before comes up"),
+                "{outcome}"
+            );
+        } else {
+            assert_eq!(outcome.code, Some(6), "{outcome}");
+        }
+    }
+}
