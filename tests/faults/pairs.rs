@@ -80,7 +80,7 @@ pub const PAIRS: &[Pair] = &[
         CREATE,
         &["create", "demo", "--image", "flink:2.3.0", "--no-wait", "-p", "2"],
     ),
-    pair(Given::Deleted, RESUME, CREATE),
+    pair(Given::Deleted, RESUME, RESUME),
 ];
 
 /// One order of two commands, and what each of them does without the other.

@@ -149,7 +149,8 @@ impl History {
     }
 
     /// Adds `savepoint`, or puts it in the place of the one with the same trigger ID. A savepoint that the operation in
-    /// progress waits for brings it forward in the same moment.
+    /// progress waits for brings it forward in the same moment. One that is completed stays so: another process may have
+    /// found no JobManager any more that knows it.
     pub fn record(&mut self, savepoint: Savepoint) {
         if let Some(journal) = &mut self.journal
             && savepoint.progress == Progress::Completed
@@ -163,6 +164,7 @@ impl History {
             .iter_mut()
             .find(|known| known.trigger_id == savepoint.trigger_id)
         {
+            Some(known) if known.progress == Progress::Completed && savepoint.progress != Progress::Completed => {}
             Some(known) => *known = savepoint,
             None => self.savepoints.push(savepoint),
         }

@@ -53,6 +53,17 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
+fn a_savepoint_that_is_completed_stays_so() {
+    let mut history = History::default();
+    history.record(savepoint(1, Progress::Requested));
+    history.record(savepoint(1, Progress::Completed));
+    for late in [Progress::Failed, Progress::Requested] {
+        history.record(savepoint(1, late));
+    }
+    assert_eq!(history.savepoints, [savepoint(1, Progress::Completed)]);
+}
+
+#[test]
 fn what_was_disposed_of_is_never_resumed_from() {
     let mut history = History::default();
     history.record(savepoint(1, Progress::Completed));
