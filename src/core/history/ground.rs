@@ -86,7 +86,7 @@ impl History {
         let (Some(before), Some(after)) = (self.revisions.last(), now.revisions.last()) else {
             return Vec::new();
         };
-        let (mut before, mut after) = (before.spec.clone(), after.spec.clone());
+        let (mut before, mut after) = (opened(&before.spec), opened(&after.spec));
         hide(&mut before, &mut after);
         let (before, after) = (leaves(&before), leaves(&after));
         let absent = || "absent".to_owned();
@@ -109,6 +109,20 @@ impl History {
         }
         lines
     }
+}
+
+/// A spec with the annotations as trees that are JSON, such as environment variables: so each has a name, and what is secret
+/// is hidden.
+fn opened(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    let annotations = spec.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+    for text in annotations.into_iter().flat_map(|all| all.values_mut()) {
+        let tree = text.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        if let Some(tree @ (Value::Object(_) | Value::Array(_))) = tree {
+            *text = tree;
+        }
+    }
+    spec
 }
 
 /// How the line of a revision begins that an operation made.
@@ -235,6 +249,25 @@ mod tests {
                 "  spec.flinkConfiguration.a: \"1\" became absent",
                 "  spec.flinkConfiguration.b: absent became \"2\"",
                 "  spec.flinkConfiguration.s3.secret-key: *** became ***",
+            ]
+        );
+    }
+
+    #[test]
+    fn environment_variables_are_told_by_name_and_secret_ones_hidden() {
+        let spec = |number: u64, env: &str| Revision {
+            spec: json!({"metadata": {"annotations": {"kubectl-flink/env": env}}}),
+            ..revision(number, "upgrade", &json!({}))
+        };
+        let mut before = History::default();
+        before.revise(spec(1, r#"{"DB_PASSWORD": "p1"}"#));
+        let mut now = before.clone();
+        now.revise(spec(2, r#"{"DB_PASSWORD": "p2", "A": "2"}"#));
+        assert_eq!(
+            before.since(&now)[1..],
+            [
+                "  metadata.annotations.kubectl-flink/env.A: absent became \"2\"",
+                "  metadata.annotations.kubectl-flink/env.DB_PASSWORD: *** became ***",
             ]
         );
     }
