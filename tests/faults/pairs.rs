@@ -118,6 +118,11 @@ pub fn names() -> impl Iterator<Item = String> {
     PAIRS.iter().map(Pair::name)
 }
 
+/// Whether a command of the pair does not hold the cluster yet while it deletes it.
+pub fn is_free(name: &str) -> bool {
+    name.contains("delete demo") || name.contains("prune")
+}
+
 /// Tries all pairs whose name is `wanted`, and gives the number of cases and what failed.
 pub fn try_all(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: Mode) -> (usize, Vec<String>) {
     let (failures, orders) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
@@ -217,6 +222,11 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
     let order = case.order;
     let [first, second] = beside_each_other(&world, case);
     let codes = [first.code, second.code];
+    // A cluster that is deleted while it is read looks like one without a JobManager: that is an error of its own.
+    let torn = order.commands.iter().any(|words| words[0] == "delete");
+    let same = |code: Option<i32>, expected: Option<i32>| {
+        code == expected || torn && code == Some(1) && expected == Some(REFUSED)
+    };
     let judge = || {
         told(order.commands[0][0], &first, Fault::Status(409))?;
         told(order.commands[1][0], &second, Fault::Status(409))?;
@@ -224,7 +234,7 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
         let expected: Vec<&View> = order
             .outcomes
             .iter()
-            .filter(|outcome| outcome.codes == codes)
+            .filter(|outcome| same(codes[0], outcome.codes[0]) && same(codes[1], outcome.codes[1]))
             .map(|outcome| &outcome.view)
             .collect();
         if expected.is_empty() {
