@@ -37,6 +37,7 @@ pub async fn run(connection: &ConnectionArgs, args: CancelArgs) -> Result<()> {
         Situation::Running(job) => job,
         Situation::Ended => {
             halt::ended(&cluster, &mut standing).await?;
+            hold::close(&mut standing, None).await?;
             ui::note(&format!("{name}: no job runs"));
             return ui::data(&format!("cluster/{name} unchanged\n"));
         }

@@ -1,5 +1,6 @@
 //! `clone`: the same job beside it.
 
+use super::hold;
 use super::create_one::{How, create};
 use super::export;
 use super::launch::LaunchArgs;
@@ -102,7 +103,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
     };
     let draft = manifests::build(&with_path("file:///to-be-written")?, &templates, target.namespace(), 1)?;
     let begun = if deploy::preflight(&target, &new, &draft).await?.exists {
-        begun_before(&target, &new).await?
+        begun_before(&target, &new, args.launch.is_dry_run()).await?
     } else {
         None
     };
@@ -127,10 +128,14 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
 ///
 /// # Errors
 /// Conflict when the cluster is whole.
-async fn begun_before(target: &Cluster, new: &ClusterName) -> Result<Option<String>> {
-    let there = Standing::read(target, new).await?;
+async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> Result<Option<String>> {
+    let mut there = Standing::read(target, new).await?;
     there.live.refuse_foreign(new)?;
     if there.live.missing(new).is_empty() {
+        // An interrupted clone may have made all of it, and not written down its end.
+        if !is_dry_run && hold::check(&mut there).await.is_ok() {
+            hold::close(&mut there, None).await?;
+        }
         let namespace = target.namespace();
         return Err(Error::new(
             Kind::Conflict,

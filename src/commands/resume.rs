@@ -46,6 +46,9 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
         )));
     }
     if let Situation::Running(_) | Situation::Silent(_) = situation {
+        if !args.launch.is_dry_run() {
+            hold::close(&mut standing, None).await?;
+        }
         return args
             .launch
             .wait_unchanged(&cluster, &name, standing.parallelism())
