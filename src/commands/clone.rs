@@ -1,8 +1,8 @@
 //! `clone`: the same job beside it.
 
-use super::hold;
 use super::create_one::{How, create};
 use super::export;
+use super::hold;
 use super::launch::LaunchArgs;
 use super::revision;
 use super::situation::Situation;

@@ -46,7 +46,8 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
         )));
     }
     if let Situation::Running(_) | Situation::Silent(_) = situation {
-        if !args.launch.is_dry_run() {
+        // Without TaskManagers the interrupted resume is not complete.
+        if !args.launch.is_dry_run() && standing.replicas() > 0 {
             hold::close(&mut standing, None).await?;
         }
         return args
