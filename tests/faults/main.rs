@@ -157,7 +157,7 @@ fn main() -> ExitCode {
                 mode,
             )
         },
-        &|| watches::try_all(&worlds, &named, mode),
+        &|| watches::try_all(&worlds, &wanted, mode),
         &|| images::try_all(&wanted, mode),
     ];
     for part in parts {
