@@ -138,25 +138,11 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-    // Where another mend is on its way, a case runs only if it is named.
-    let named = |name: &str| mode == Mode::All || !filters.is_empty() && wanted(name);
     let worlds = made();
     let (mut total, mut failures) = (0, Vec::new());
     let parts: [&dyn Fn() -> (usize, Vec<String>); 4] = [
         &|| try_commands(&worlds, &wanted, mode),
-        &|| {
-            pairs::try_all(
-                &worlds,
-                &|name| {
-                    if pairs::is_free(name) {
-                        named(name)
-                    } else {
-                        wanted(name)
-                    }
-                },
-                mode,
-            )
-        },
+        &|| pairs::try_all(&worlds, &wanted, mode),
         &|| watches::try_all(&worlds, &wanted, mode),
         &|| images::try_all(&wanted, mode),
     ];
@@ -388,10 +374,6 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
         }
         deleted_only_what_was_shown(&world, command)?;
         beside(&world, given)?;
-        if command.then == Then::Deleted {
-            // An interrupted operation stays open there, which is being mended.
-            return Ok(());
-        }
         if command.goes_on() && again.code == Some(3) {
             // What was gone on with ended as the first run says, one version or the other: there is nothing to repeat.
             return Ok(());

@@ -118,11 +118,6 @@ pub fn names() -> impl Iterator<Item = String> {
     PAIRS.iter().map(Pair::name)
 }
 
-/// Whether a command of the pair does not hold the cluster yet while it deletes it.
-pub fn is_free(name: &str) -> bool {
-    name.contains("delete demo") || name.contains("prune")
-}
-
 /// Tries all pairs whose name is `wanted`, and gives the number of cases and what failed.
 pub fn try_all(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: Mode) -> (usize, Vec<String>) {
     let (failures, orders) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));

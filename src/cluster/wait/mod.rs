@@ -53,20 +53,35 @@ pub enum Outcome {
 /// Waits until all tasks of the job run. `told` hears of every step on the way.
 ///
 /// # Errors
-/// The cause when it is known that the job will not run, or when it fails again and again, timed out after `timeout`, and
-/// faults of the connection that do not pass.
+/// The cause when it is known that the job will not run, or when it fails again and again, job failed when the cluster was
+/// deleted and no operation brings it back, timed out after `timeout`, and faults of the connection that do not pass.
 pub async fn until_running(
     cluster: &Cluster,
     name: &ClusterName,
     parallelism: u32,
     timeout: Option<Duration>,
     failures: Failures,
-    told: impl FnMut(&Stage, Option<&Note>),
+    mut told: impl FnMut(&Stage, Option<&Note>),
 ) -> Result<Outcome> {
     let flink = Flink::new(cluster, name);
-    let running = running(cluster, name, parallelism, timeout, &failures, told);
-    Box::pin(failing::beside(&failures, &flink, name, running)).await
+    let begun = Instant::now();
+    loop {
+        let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
+        let running = running(cluster, name, parallelism, left, &failures, &mut told);
+        if let Some(outcome) = Box::pin(failing::beside(&failures, &flink, name, running)).await? {
+            return Ok(outcome);
+        }
+        if !returning::is_replaced(cluster, name, None, left).await? {
+            return Err(Error::new(
+                Kind::JobFailed,
+                format!("cluster {name} was deleted before its job ran"),
+            )
+            .hint(format!("`kubectl flink history {name}` shows what it was")));
+        }
+    }
 }
+
+/// `None`: there is no Kubernetes Job.
 
 async fn running(
     cluster: &Cluster,
@@ -75,7 +90,7 @@ async fn running(
     timeout: Option<Duration>,
     failures: &Failures,
     mut told: impl FnMut(&Stage, Option<&Note>),
-) -> Result<Outcome> {
+) -> Result<Option<Outcome>> {
     let watching = Watching {
         cluster,
         name,
@@ -87,6 +102,9 @@ async fn running(
     let mut unseen = None;
     let mut untold = None;
     let judge = |observed: &Observed| {
+        if observed.job.is_none() {
+            return Some(None);
+        }
         let job = observed.flink_now().job();
         job.inspect(|job| failures.look(job));
         match verdict(observed, clock::now(), &Grace::default()) {
@@ -102,27 +120,28 @@ async fn running(
                 if of != changed {
                     runs = Some((changed, Instant::now()));
                 }
-                (of == changed && since.elapsed() >= SETTLED).then_some(runs_now)
+                (of == changed && since.elapsed() >= SETTLED).then_some(Some(runs_now))
             }
             end => {
                 unseen = unseen_job(observed, clock::now());
                 let told = observed.last_job().is_some_and(|job| job.state == JobState::Finished);
                 untold = master_pod(observed).filter(|_| !told);
-                Some(end)
+                Some(Some(end))
             }
         }
     };
-    match watching
+    let verdict = watching
         .until(judge, |observed| timed_out(name, observed, timeout))
-        .await?
-    {
+        .await?;
+    let Some(verdict) = verdict else { return Ok(None) };
+    match verdict {
         Verdict::Failed(cause) => Err(with_fresh_log(cluster, *cause)
             .await
             .into_error()
             .context(format!("cluster {name} does not run"))),
         Verdict::Running { job_id, tasks, note } => {
             told(&Stage::Running { total: tasks }, note.as_ref());
-            Ok(Outcome::Running { job_id, tasks })
+            Ok(Some(Outcome::Running { job_id, tasks }))
         }
         Verdict::Finished { note, .. } => {
             // A program that runs no job ends as well as one whose job was too short to be seen: the log tells them apart.
@@ -141,7 +160,7 @@ async fn running(
                 ));
             }
             told(&Stage::Finished, note.as_ref());
-            Ok(Outcome::Finished)
+            Ok(Some(Outcome::Finished))
         }
         Verdict::Going { .. } => Err(Error::failure("a wait ended without an end")),
     }

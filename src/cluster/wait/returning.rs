@@ -41,7 +41,7 @@ pub async fn until_over(
 
 /// Whether what was seen was the middle of an operation that brings the cluster up again. Waits until that is done, `limit` at
 /// most. `before` is the uid of the Job that was there. A history that may not be read says nothing.
-async fn is_replaced(
+pub(super) async fn is_replaced(
     cluster: &Cluster,
     name: &ClusterName,
     before: Option<&String>,

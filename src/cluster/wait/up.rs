@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::failing::{self, Failures};
-use super::{End, Outcome, SETTLED, running, until_ended};
+use super::{End, Outcome, SETTLED, deleted, running, until_ended};
 use crate::cluster::api::Cluster;
 use crate::cluster::clock;
 use crate::cluster::flink::{Flink, Reply};
@@ -67,7 +67,8 @@ pub async fn until_up(
                 None => stage.to_string(),
             });
         })
-        .await?;
+        .await?
+        .ok_or_else(|| deleted(name))?;
         let now = Instant::now();
         let tasks_at = now.checked_sub(SETTLED).unwrap_or(now);
         let mut up = Up {
