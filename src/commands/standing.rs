@@ -177,14 +177,20 @@ impl Standing {
             .last()
             .map(|last| last.number.to_string());
         let known = |job: &Value| job["metadata"]["annotations"][REVISION].as_str() == last.as_deref();
-        if !live.job.as_ref().is_some_and(known) || (live.service.is_some() && live.deployment.is_some()) {
+        // An interrupted operation may have made the Job, and left the Deployment as it was before.
+        let stale = self.left_behind.is_some() && live.deployment.as_ref().is_some_and(|deployment| !known(deployment));
+        let whole = live.service.is_some() && live.deployment.is_some() && !stale;
+        if whole || !live.job.as_ref().is_some_and(known) {
             return Ok(());
         }
         let (templates, layer, _) = self.base(&Layer::default(), None)?;
         let generation = self.ledger.history().next_revision() - 1;
         let whole = manifests::build(&Spec::resolve(layer)?, &templates, self.cluster.namespace(), generation)?;
-        let missing = [(&live.service, &whole.service), (&live.deployment, &whole.deployment)];
-        let missing = missing.into_iter().filter(|(live, _)| live.is_none());
+        let missing = [
+            (live.service.is_none(), &whole.service),
+            (live.deployment.is_none() || stale, &whole.deployment),
+        ];
+        let missing = missing.into_iter().filter(|(is_missing, _)| *is_missing);
         let missing: Vec<&Value> = missing.map(|(_, wanted)| wanted).collect();
         deploy::apply_each(&self.cluster, &missing, &mut self.live).await
     }
