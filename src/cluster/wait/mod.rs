@@ -72,17 +72,20 @@ pub async fn until_running(
             return Ok(outcome);
         }
         if !returning::is_replaced(cluster, name, None, left).await? {
-            return Err(Error::new(
-                Kind::JobFailed,
-                format!("cluster {name} was deleted before its job ran"),
-            )
-            .hint(format!("`kubectl flink history {name}` shows what it was")));
+            return Err(deleted(name));
         }
     }
 }
 
-/// `None`: there is no Kubernetes Job.
+fn deleted(name: &ClusterName) -> Error {
+    Error::new(
+        Kind::JobFailed,
+        format!("cluster {name} was deleted before its job ran"),
+    )
+    .hint(format!("`kubectl flink history {name}` shows what it was"))
+}
 
+/// `None`: there is no Kubernetes Job.
 async fn running(
     cluster: &Cluster,
     name: &ClusterName,
