@@ -178,7 +178,14 @@ impl Standing {
             .map(|last| last.number.to_string());
         let known = |job: &Value| job["metadata"]["annotations"][REVISION].as_str() == last.as_deref();
         // An interrupted operation may have made the Job, and left the Deployment as it was before.
-        let stale = self.left_behind.is_some() && live.deployment.as_ref().is_some_and(|deployment| !known(deployment));
+        let number = |object: &Value| {
+            object["metadata"]["annotations"][REVISION]
+                .as_str()?
+                .parse::<u64>()
+                .ok()
+        };
+        let is_older = |deployment: &Value| number(deployment) < live.job.as_ref().and_then(number);
+        let stale = self.left_behind.is_some() && live.deployment.as_ref().is_some_and(is_older);
         let whole = live.service.is_some() && live.deployment.is_some() && !stale;
         if whole || !live.job.as_ref().is_some_and(known) {
             return Ok(());

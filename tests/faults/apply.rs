@@ -40,6 +40,12 @@ impl Applied {
         managers.insert(manager.to_owned(), new);
     }
 
+    /// Whether this is what `manager` applied last.
+    pub fn has(&self, path: &str, manager: &str, new: &Value) -> bool {
+        let last = self.0.get(path).and_then(|managers| managers.get(manager));
+        last == Some(new)
+    }
+
     /// The object is gone, and its managers with it.
     pub fn forget(&mut self, path: &str) {
         self.0.remove(path);

@@ -229,7 +229,12 @@ impl World {
                 let text = format!("{name:?} is invalid: metadata.uid: Invalid value: {uid}: field is immutable");
                 return Reply::fault(422, "Invalid", &text);
             }
-            Some(_) if manager.is_some() && !dry && !uid.is_string() => {
+            // The same once more changes nothing: an answer was lost.
+            Some(_)
+                if manager.is_some_and(|manager| !self.applied.has(path, manager, patch))
+                    && !dry
+                    && !uid.is_string() =>
+            {
                 let text = format!("{path} is replaced without a uid");
                 self.violations.push(text);
             }
