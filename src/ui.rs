@@ -255,6 +255,11 @@ pub fn confirm(question: &str, yes: bool) -> Result<()> {
     }
 }
 
+/// Whether progress is drawn in place: on a terminal, without `--plain`.
+fn draws() -> bool {
+    std::io::stderr().is_terminal() && !PLAIN.load(Ordering::Relaxed)
+}
+
 /// The text of the step under way, or of the last one.
 static LAST_STEP: Mutex<String> = Mutex::new(String::new());
 
@@ -268,8 +273,7 @@ impl Step {
     /// Begins a step.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let drawn = std::io::stderr().is_terminal() && !PLAIN.load(Ordering::Relaxed);
-        let spinner = drawn.then(|| {
+        let spinner = draws().then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
                 bar.set_style(style);
@@ -335,7 +339,7 @@ impl Drop for Step {
 /// arrived.
 pub struct Transfers {
     bars: MultiProgress,
-    terminal: bool,
+    drawn: bool,
     begun: Mutex<HashMap<String, ProgressBar>>,
 }
 
@@ -345,7 +349,7 @@ impl Transfers {
     pub fn new() -> Self {
         Self {
             bars: MultiProgress::new(),
-            terminal: std::io::stderr().is_terminal(),
+            drawn: draws(),
             begun: Mutex::default(),
         }
     }
@@ -353,7 +357,7 @@ impl Transfers {
     /// So much of a thing has been moved.
     pub fn moved(&self, name: &str, bytes: u64, size: u64) {
         let Ok(mut begun) = self.begun.lock() else { return };
-        if self.terminal {
+        if self.drawn {
             let bar = begun.entry(name.to_owned()).or_insert_with(|| self.bar(name, size));
             bar.set_position(bytes);
         }
