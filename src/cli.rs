@@ -275,7 +275,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Suspend(args) => commands::suspend::run(&connection, args.whole()).await,
         Command::Checkpoint(args) => commands::checkpoint::run(&connection, args.whole()).await,
         Command::Scale(args) => Box::pin(commands::scale::run(&connection, args.whole())).await,
-        Command::Prune(args) => commands::prune::run(&connection, args.whole()).await,
+        Command::Prune(args) => Box::pin(commands::prune::run(&connection, args.whole())).await,
         Command::Delete(args) => Box::pin(commands::delete::run(&connection, args.whole())).await,
         Command::Create(args) => Box::pin(commands::create::run(&connection, args.whole())).await,
         Command::Image(args) => commands::image::run(args.whole()).await,

@@ -89,7 +89,9 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
         check_owner(object)?;
     }
     if !foreign.is_empty() {
-        foreign.iter().for_each(|said| ui::warn(said));
+        for said in &foreign {
+            ui::warn(said);
+        }
         if !launch.is_dry_run() {
             ui::confirm(&format!("make them the plugin's, as cluster {name}?"), yes)?;
         }

@@ -73,12 +73,12 @@ impl Plan {
         // Where its job ended may have been found out by now.
         let left = left.map(|left| standing.ledger.history().open_journal().cloned().unwrap_or(left));
         Ok(Self {
-            removal,
             standing,
-            left,
             job,
             fate,
+            removal,
             purge,
+            left,
             silent,
         })
     }

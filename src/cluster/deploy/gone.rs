@@ -131,7 +131,9 @@ async fn wait(
                     listed = true;
                     let pods: Vec<Pod> = pods.into_iter().filter(&meant).collect();
                     if gone == Gone::Deleted {
-                        pods.iter().for_each(|pod| lingering.see(pod));
+                        for pod in &pods {
+                            lingering.see(pod);
+                        }
                         lingering.settle(cluster, &pods).await;
                     }
                     let there = || {
