@@ -57,7 +57,7 @@ where
 /// Pauses without an end, each twice as long as the one before, up to a longest one.
 pub struct Pauses {
     builder: ExponentialBuilder,
-    pauses: ExponentialBackoff,
+    left: ExponentialBackoff,
     longest: Duration,
 }
 
@@ -71,7 +71,7 @@ impl Pauses {
             .without_max_times();
         Self {
             builder,
-            pauses: builder.build(),
+            left: builder.build(),
             longest,
         }
     }
@@ -82,7 +82,7 @@ impl Pauses {
         let builder = self.builder.with_jitter();
         Self {
             builder,
-            pauses: builder.build(),
+            left: builder.build(),
             ..self
         }
     }
@@ -93,12 +93,12 @@ impl Pauses {
     }
 
     fn next(&mut self) -> Duration {
-        self.pauses.next().unwrap_or(self.longest)
+        self.left.next().unwrap_or(self.longest)
     }
 
     /// Begins again with the first one.
     pub fn reset(&mut self) {
-        self.pauses = self.builder.build();
+        self.left = self.builder.build();
     }
 }
 

@@ -70,7 +70,7 @@ impl Cluster {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<Answer> {
-        self.call_into(target, method, query, headers, body, None).await
+        Box::pin(self.call_into(target, method, query, headers, body, None)).await
     }
 
     /// The same; the body of a success goes to `sink` if there is one. One that was given a part of a body gets no other.

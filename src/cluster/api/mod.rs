@@ -172,9 +172,8 @@ impl Cluster {
     /// continues (410 Gone), and a list has to begin again.
     pub async fn stream(&self, target: &Target, query: &str, accept: &str, sink: Sink<'_>) -> Result<bool> {
         let headers = [(ACCEPT.as_str(), accept)];
-        let answer = self
-            .call_into(target, Method::GET, query, &headers, Vec::new(), Some(sink))
-            .await?;
+        let reading = self.call_into(target, Method::GET, query, &headers, Vec::new(), Some(sink));
+        let answer = Box::pin(reading).await?;
         if answer.status == StatusCode::GONE {
             return Ok(false);
         }

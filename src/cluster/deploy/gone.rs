@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::{StreamExt, pin_mut};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
@@ -112,8 +112,7 @@ async fn wait(
     let mut left: Vec<String> = Vec::new();
     loop {
         let pods = Objects::<Pod>::with_labels(cluster, PODS, selector).in_one_piece();
-        let events = Watch::new(cluster, pods).stream();
-        pin_mut!(events);
+        let mut events = Watch::new(cluster, pods).stream().boxed_local();
         let mut listed = false;
         loop {
             // At the deadline, and before it where something has ended that nobody deletes, as far as it is known.

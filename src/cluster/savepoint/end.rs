@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, pin_mut};
+use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -146,8 +146,7 @@ async fn job_ends(cluster: &Cluster, name: &ClusterName, limit: Duration) -> Res
     let deadline = Instant::now() + limit;
     let late = |_| Error::new(Kind::TimedOut, format!("the JobManager of {name} has not ended"));
     let source = Objects::<Job>::with_fields(cluster, JOBS, &format!("metadata.name={}", name.master()));
-    let events = Watch::new(cluster, source.in_one_piece()).stream();
-    pin_mut!(events);
+    let mut events = Watch::new(cluster, source.in_one_piece()).stream().boxed_local();
     let mut known = None;
     while let Some(event) = timeout_at(deadline, events.next()).await.map_err(late)? {
         let job = match event? {

@@ -217,11 +217,17 @@ fn take(observed: &mut Observed, change: Change, listed: &mut Listed) {
         Change::Pod(Event::Listed(pods)) => {
             listed.pods = true;
             observed.pods.clear();
-            pods.into_iter().for_each(|pod| observed.upsert_pod(pod));
+            for pod in pods {
+                observed.upsert_pod(pod);
+            }
         }
         Change::Pod(Event::Applied(pod)) => observed.upsert_pod(pod),
         Change::Pod(Event::Deleted(pod)) => observed.delete_pod(pod.metadata.name.as_deref().unwrap_or_default()),
-        Change::KubeEvent(Event::Listed(events)) => events.into_iter().for_each(|event| observed.upsert_event(event)),
+        Change::KubeEvent(Event::Listed(events)) => {
+            for event in events {
+                observed.upsert_event(event);
+            }
+        }
         Change::KubeEvent(Event::Applied(event)) => observed.upsert_event(event),
         Change::KubeEvent(Event::Deleted(_)) => {}
     }
