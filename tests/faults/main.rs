@@ -411,7 +411,7 @@ fn is_cut(fault: Fault) -> bool {
 /// the client's own.
 fn is_repeated(request: Option<&String>) -> bool {
     let begins = |request: &String| request.contains("/savepoint-disposal") || request.contains("/checkpoints");
-    request.is_some_and(|request| !(request.starts_with("POST ") && begins(request) || request.starts_with("DELETE ")))
+    request.is_some_and(|request| !(request.starts_with("POST ") && begins(request)))
 }
 
 /// What there is to see of a case that failed: the run that the fault met, and its repetition.

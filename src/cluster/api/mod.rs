@@ -275,8 +275,12 @@ impl Cluster {
         if does_not_exist(&target, &answer) {
             return Ok(answer.was_cut);
         }
-        unreplaced(object, &answer)?;
-        self.succeeded(&target, answer).map(|_| true)
+        match unreplaced(object, &answer) {
+            // It was deleted by the attempt whose answer got lost.
+            Err(_) if answer.was_cut => Ok(true),
+            Err(error) => Err(error),
+            Ok(()) => self.succeeded(&target, answer).map(|_| true),
+        }
     }
 
     /// Any request whose answer's status the caller wants to see: Flink's REST through the service proxy. An answer of
