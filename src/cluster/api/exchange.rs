@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 
-use super::{Cluster, MAX_ANSWER};
+use super::{APPLY, Cluster, MAX_ANSWER};
 use crate::cluster::resource::Target;
 use crate::cluster::{fault, retry};
 use crate::error::{Error, Kind, Result};
@@ -42,15 +42,23 @@ pub(super) struct Answer {
 impl Sent<'_> {
     /// Whether it may be sent again when it is not known whether it was carried out: it reads or changes nothing, or what
     /// it makes is the same twice, or it is bound to one object by its uid. A POST or a PUT is not: its second answer
-    /// would be a conflict with the first.
+    /// would be a conflict with the first. An apply that is not bound could replace what another process has made.
     fn may_be_repeated(&self, target: &Target) -> bool {
+        let applies = self.headers.iter().any(|(_, value)| *value == APPLY);
         match self.method {
-            Method::GET | Method::PATCH => true,
+            Method::GET => true,
+            Method::PATCH if !applies || is_bound_apply(self.body) => true,
             _ if self.query.contains("dryRun=All") || target.resource.kind.ends_with("AccessReview") => true,
             Method::DELETE => is_bound(self.body),
             _ => false,
         }
     }
+}
+
+/// Whether the body of an apply names the uid of what it changes.
+fn is_bound_apply(body: &[u8]) -> bool {
+    let object: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    object["metadata"]["uid"].is_string()
 }
 
 /// Whether the body of a DELETE names the uid of what it deletes.

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use futures::Stream;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
-use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -23,12 +22,14 @@ use super::fault::{self, Status, Whereabouts};
 use super::fence::Fence;
 use super::flink::access::{Access, Ways};
 use super::resource::{FLINK_DEPLOYMENTS, Identity, METADATA, METADATA_OF_ONE, Target};
+use super::retry;
 use crate::core::names::FIELD_MANAGER;
 use crate::error::{Error, Kind, Result};
 use exchange::{Answer, Sent, Sink, unsendable};
+use once::is_made_since;
 
-/// Seconds that two clocks may differ: see [`clock`].
-const CLOCKS: i64 = 5;
+/// The type of the body of a server-side apply.
+const APPLY: &str = "application/apply-patch+yaml";
 /// Longest answer that is read. Objects in etcd have at most 1.5 MiB; a page of 500 of them is far below this.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
 
@@ -187,26 +188,44 @@ impl Cluster {
     /// # Errors
     /// Conflict when `onto` does not exist any more, or another object has its name.
     pub async fn apply(&self, target: &Target, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Applied> {
-        let query = format!("fieldManager={FIELD_MANAGER}&force=true{}", dry(mode));
-        let body = match onto {
-            Some(onto) => serialize(&onto.bound(object))?,
-            None => serialize(object)?,
-        };
-        let headers = [(CONTENT_TYPE.as_str(), "application/apply-patch+yaml")];
         let begun = clock::now();
-        let answer = self.call(target, Method::PATCH, &query, &headers, body).await?;
+        let mut onto = onto.cloned();
+        let mut cut = retry::cut();
+        let mut was_cut = false;
+        let answer = loop {
+            let error = match self.apply_once(target, object, onto.as_ref(), mode).await {
+                Ok(answer) => break answer,
+                Err(error) => error,
+            };
+            if mode == Mode::DryRun || onto.is_some() || !self.was_cut(&error) {
+                return Err(error);
+            }
+            // It may have made the object, and must not replace another one.
+            was_cut = true;
+            onto = self.made_meanwhile(target, begun, &mut cut, error).await?;
+        };
         let created = answer.status == StatusCode::CREATED;
-        if let Some(onto) = onto {
+        if let Some(onto) = &onto {
             unreplaced(onto, &answer)?;
         }
         let answer = self.succeeded(target, answer)?;
         let object = self.parse(target, &answer.body)?;
         Ok(Applied {
             // The answer got lost that said so.
-            created: created || answer.was_cut && is_made_since(begun, &object),
+            created: created || was_cut && is_made_since(begun, &object),
             object,
             warnings: answer.warnings,
         })
+    }
+
+    async fn apply_once(&self, target: &Target, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Answer> {
+        let query = format!("fieldManager={FIELD_MANAGER}&force=true{}", dry(mode));
+        let body = match onto {
+            Some(onto) => serialize(&onto.bound(object))?,
+            None => serialize(object)?,
+        };
+        let headers = [(CONTENT_TYPE.as_str(), APPLY)];
+        self.call(target, Method::PATCH, &query, &headers, body).await
     }
 
     /// Creates an object in a collection; its existence is an error, unless this request made it and its answer got lost.
@@ -419,13 +438,6 @@ fn does_not_exist(target: &Target, answer: &Answer) -> bool {
     answer.status == StatusCode::NOT_FOUND
         && target.name.is_some()
         && (Status::is_not_found(&answer.body) || target.resource == FLINK_DEPLOYMENTS)
-}
-
-/// Whether an object was made since then, by the API server's clock.
-fn is_made_since(then: Timestamp, object: &Value) -> bool {
-    let made = object["metadata"]["creationTimestamp"].as_str();
-    let made = made.and_then(|made| made.parse::<Timestamp>().ok());
-    made.is_some_and(|made| made.as_second() + CLOCKS >= then.as_second())
 }
 
 /// The error for an answer that says that another object has the name of `object`.

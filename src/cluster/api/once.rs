@@ -1,15 +1,48 @@
-//! Writes that are not sent twice: a POST or a PUT whose answer got lost is looked up.
+//! Writes that are not sent twice: what became of a POST, a PUT or the apply of a new object is looked up where its answer
+//! got lost.
 
+use backon::ExponentialBackoff;
 use http::Method;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::exchange::Answer;
 use super::{Cluster, serialize};
-use crate::cluster::resource::Target;
+use crate::cluster::resource::{Identity, Target};
 use crate::cluster::retry;
 use crate::error::{Error, Kind, Result};
 
+/// Seconds that two clocks may differ: see [`crate::cluster::clock`].
+const CLOCKS: i64 = 5;
+
 impl Cluster {
+    /// The object of an apply of a new one whose connection was cut, as `error` says: made by it since `begun`, or `None`.
+    ///
+    /// # Errors
+    /// Conflict when there is one that was made before: another process was faster.
+    pub(super) async fn made_meanwhile(
+        &self,
+        target: &Target,
+        begun: Timestamp,
+        cut: &mut ExponentialBackoff,
+        error: Error,
+    ) -> Result<Option<Identity>> {
+        let Some(pause) = cut.next() else {
+            self.lost();
+            return Err(error);
+        };
+        tracing::debug!(%error, "an apply got no answer");
+        tokio::time::sleep(pause).await;
+        match self.get::<Value>(target).await? {
+            None => Ok(None),
+            Some(object) if is_made_since(begun, &object) => Identity::of(target.resource, &object).map(Some),
+            Some(_) => Err(Error::new(
+                Kind::Conflict,
+                format!("{target} could not be written: another one of that name was made meanwhile"),
+            )),
+        }
+    }
+
     /// A POST or a PUT: sent again after its connection was cut only where it is seen that it was not carried out. Where it
     /// was, the object is what is there now.
     pub(super) async fn write_once(
@@ -59,6 +92,13 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Whether an object was made since then, by the API server's clock.
+pub(super) fn is_made_since(then: Timestamp, object: &Value) -> bool {
+    let made = object["metadata"]["creationTimestamp"].as_str();
+    let made = made.and_then(|made| made.parse::<Timestamp>().ok());
+    made.is_some_and(|made| made.as_second() + CLOCKS >= then.as_second())
 }
 
 /// Whether a write was carried out whose answer got lost.
