@@ -50,6 +50,10 @@ fn find(command: &Command, argv: &[OsString]) -> Option<(String, String)> {
 }
 
 fn is_value(arg: &Arg, word: &str) -> bool {
+    // One that is refused for another reason is still one.
+    if arg.get_possible_values().iter().any(|value| value.matches(word, true)) {
+        return true;
+    }
     let alone = Arg::new("value").value_parser(arg.get_value_parser().clone());
     let command = Command::new("x").no_binary_name(true).arg(alone);
     !word.starts_with('-') && command.disable_help_flag(true).try_get_matches_from([word]).is_ok()

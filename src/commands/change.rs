@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
+
 use super::change_plan::{Plan, Reason};
 use super::configuration_keys;
 use super::image_look::{self, Look};
@@ -41,8 +43,8 @@ pub struct ChangeArgs {
     /// How long the new version may take to come up; 0: as long as it takes
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
     pub timeout: Duration,
-    /// Show what would be done, checked by the API server, and do nothing
-    #[arg(long)]
+    /// Show what would be done, checked by the API server, and do nothing; none: do it
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "none", default_missing_value = "server", hide_default_value = true, value_parser = dry_run())]
     pub dry_run: bool,
     /// Do not ask
     #[arg(long, short)]
@@ -54,6 +56,14 @@ pub struct ChangeArgs {
     pub(super) output: OutputArgs,
     #[command(flatten)]
     pub(super) keep: KeepArgs,
+}
+
+/// Whether a change is only tried. What it would do depends on what runs: there is no dry run without the API server.
+fn dry_run() -> impl TypedValueParser<Value = bool> {
+    clap::builder::PossibleValuesParser::new(["none", "client", "server"]).try_map(|place| match place.as_str() {
+        "client" => Err("what a change does depends on what runs; --dry-run=server asks and changes nothing"),
+        place => Ok(place == "server"),
+    })
 }
 
 /// How much of the history is kept.

@@ -316,10 +316,7 @@ mod tests {
                 .contains("${FLINK_IMAGE}")
         );
         let error = parse("a: [\nb: }", "file.yaml").unwrap_err();
-        assert!(
-            error.message.starts_with("file.yaml: ") && error.message.contains("line"),
-            "{error}"
-        );
+        assert!(error.message.starts_with("file.yaml:1:4: "), "{error}");
         assert!(
             Templates::from_files([("f", "kind: Pod")])
                 .unwrap_err()

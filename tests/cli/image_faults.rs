@@ -193,7 +193,7 @@ fn a_layer_with_names_without_an_end_is_refused() {
     let mut layer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     layer.write_all(header.as_bytes()).unwrap();
     for _ in 0..64 {
-        layer.write_all(&[b'x'; 1 << 20]).unwrap();
+        layer.write_all(&vec![b'x'; 1 << 20]).unwrap();
     }
     let layer = layer.finish().unwrap();
     let base = odd(&registry, &layer, &json!(layer.len()));

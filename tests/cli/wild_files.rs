@@ -179,7 +179,8 @@ fn a_value_behind_a_flag_with_an_optional_one_is_not_taken_as_a_name() {
         (&["create", "-f", "a.yaml", "--dry-run", "none"], "--dry-run=none"),
         (&["run", "--dry-run", "server", "--image", "flink"], "--dry-run=server"),
         (&["delete", "demo", "--dry-run", "client"], "--dry-run=client"),
-        (&["prune", "--dry-run", "server"], "--dry-run=server"),
+        (&["upgrade", "--dry-run", "client"], "--dry-run=client"),
+        (&["set", "image", "--dry-run", "server", "flink:2"], "--dry-run=server"),
         (
             &["create", "--image", "flink", "--node-port", "30082"],
             "--node-port=30082",
@@ -187,10 +188,6 @@ fn a_value_behind_a_flag_with_an_optional_one_is_not_taken_as_a_name() {
         (
             &["list", "--insecure-skip-tls-verify", "false"],
             "--insecure-skip-tls-verify=false",
-        ),
-        (
-            &["--insecure-skip-tls-verify", "true", "delete", "demo"],
-            "--insecure-skip-tls-verify=true",
         ),
     ] {
         let outcome = sandbox.run(arguments);

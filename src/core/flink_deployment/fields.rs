@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 /// All that is wrong with a file, and all that is left out of it.
 #[derive(Default)]
 pub(super) struct Faults {
+    /// Whether the document is from a file of the user, and not from this program.
+    pub(super) by_hand: bool,
     source: String,
     /// Source, path and reason.
     found: Vec<(String, String, String)>,
@@ -19,6 +21,13 @@ pub(super) struct Faults {
 }
 
 impl Faults {
+    pub(super) fn new(by_hand: bool) -> Self {
+        Self {
+            by_hand,
+            ..Self::default()
+        }
+    }
+
     /// The file and document that is read from here on.
     pub(super) fn within(&mut self, source: &str) {
         source.clone_into(&mut self.source);

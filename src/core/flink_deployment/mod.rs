@@ -63,9 +63,14 @@ pub struct Documents {
 /// # Errors
 /// Usage error: malformed YAML with line and column, or every fault of every FlinkDeployment, a line each.
 pub fn read_all(text: &str, source: &str) -> Result<Documents> {
+    documents(text, source, true)
+}
+
+/// What a text has in it; with `by_hand` what a template engine should have filled in is refused.
+fn documents(text: &str, source: &str, by_hand: bool) -> Result<Documents> {
     let documents = parse(text, source)?;
     let several = documents.len() > 1;
-    let mut faults = Faults::default();
+    let mut faults = Faults::new(by_hand);
     let mut found = Documents::default();
     for (index, document) in documents.into_iter().enumerate() {
         let source = if several {
@@ -79,14 +84,14 @@ pub fn read_all(text: &str, source: &str) -> Result<Documents> {
     Ok(found)
 }
 
-/// The FlinkDeployments alone, of a text that must have one.
+/// The FlinkDeployments alone, of a text that this program wrote and that must have one.
 ///
 /// # Errors
 /// As [`read_all`], and usage error when there is none.
 pub fn read(text: &str, source: &str) -> Result<Vec<Layer>> {
     let Documents {
         layers, passed_over, ..
-    } = read_all(text, source)?;
+    } = documents(text, source, false)?;
     if layers.is_empty() {
         return Err(none(source, &passed_over));
     }
@@ -171,7 +176,8 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
         return;
     }
     match kind.as_deref() {
-        Some(KIND) => unfilled::check(root.fields(), faults),
+        Some(KIND) if faults.by_hand => unfilled::check(root.fields(), faults),
+        Some(KIND) => {}
         Some(other) => {
             // Its fields mean something else: to list them as unknown would only hide the reason.
             match foreign_kind(other) {
