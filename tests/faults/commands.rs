@@ -250,7 +250,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Canceled,
         &["delete", "demo", "--yes"],
-        Polls { fixed: 9, most: 20 },
+        Polls { fixed: 11, most: 20 },
         Then::Deleted,
     ),
     command(

@@ -359,7 +359,7 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
     let world = world.lock().unwrap();
     let judge = || {
         told(command.arguments[0], &first, *fault)?;
-        if is_cut(*fault) && is_repeated(first.requests.get(at - 1)) && first.code != Some(0) {
+        if is_cut(*fault) && is_repeated(first.requests.get(at - 1)) && first.code != Some(command.success()) {
             return Err("it ends where a connection is cut once".to_owned());
         }
         if !command.converged(&again, &world) {
