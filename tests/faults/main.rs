@@ -280,7 +280,13 @@ fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: boo
             let tried = if number < first {
                 number == turn % first
             } else {
-                (number - first + turn * SAMPLE) % (FAULTS.len() - first) < SAMPLE
+                // Where something is changed, at every other request.
+                let (is_turn, turn) = if first == 0 {
+                    (true, turn)
+                } else {
+                    (turn % 2 == 0, turn / 2)
+                };
+                is_turn && (number - first + turn * SAMPLE) % (FAULTS.len() - first) < SAMPLE
             };
             if everything || tried {
                 cases.push(case(at, fault));
