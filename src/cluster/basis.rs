@@ -76,11 +76,24 @@ pub(super) fn is_entered(name: &ClusterName, entry: &Entry<'_>, ground: &History
     {
         return Err(lock::busy(name, journal));
     }
-    let changes = ground.since(now);
-    if changes.is_empty() {
-        Ok(false)
-    } else {
-        Err(stale(name, &changes))
+    is_unchanged(name, ground, now).map(|()| false)
+}
+
+/// Whether the history `now` is that from which a plan was made.
+///
+/// # Errors
+/// Conflict, when it is not.
+pub(super) fn is_unchanged(name: &ClusterName, ground: &History, now: &History) -> Result<()> {
+    match now.open_journal() {
+        Some(journal) if now.open_journal() != ground.open_journal() => Err(lock::busy(name, journal)),
+        _ => {
+            let changes = ground.since(now);
+            if changes.is_empty() {
+                Ok(())
+            } else {
+                Err(stale(name, &changes))
+            }
+        }
     }
 }
 

@@ -210,6 +210,22 @@ impl Ledger {
         Ok(Heartbeat::new(&self.cluster, target, &holder.token, &self.beats))
     }
 
+    /// Finds out whether the cluster is still what was read: before an error is given that may come from its being changed.
+    ///
+    /// # Errors
+    /// Conflict, when another process is at it, or has changed it since.
+    pub async fn check(&self, basis: &Basis) -> Result<()> {
+        if self.token.is_some() {
+            return Ok(());
+        }
+        let mut now = Self::unread(&self.cluster, &self.name);
+        if !self.forbidden {
+            now.read().await?;
+            basis::is_unchanged(&self.name, &self.ground, &now.history)?;
+        }
+        basis.check(&self.cluster, &self.name).await
+    }
+
     /// Lets go of the operation in progress, which is not over. It is a courtesy to who comes next.
     pub async fn let_go(&mut self) {
         if self.token.is_none() {

@@ -42,10 +42,9 @@ pub async fn run(connection: &ConnectionArgs, args: CancelArgs) -> Result<()> {
             return ui::data(&format!("cluster/{name} unchanged\n"));
         }
         Situation::Silent(why) => {
-            return Err(
-                Error::failure(format!("{name} has a JobManager that cannot cancel its job: {why}"))
-                    .hint(format!("`kubectl flink delete {name}` ends it all the same")),
-            );
+            let error = Error::failure(format!("{name} has a JobManager that cannot cancel its job: {why}"));
+            let error = error.hint(format!("`kubectl flink delete {name}` ends it all the same"));
+            return Err(standing.or_changed(error).await);
         }
     };
     let lost = match standing.ledger.history().last_savepoint() {

@@ -198,7 +198,12 @@ pub async fn carry_out(
     command: &str,
 ) -> Result<()> {
     let name = standing.name.clone();
-    let plan = match Plan::make(cluster, &standing, situation, &wanted, how).await? {
+    let silent = matches!(situation, Situation::Silent(_));
+    let made = match Plan::make(cluster, &standing, situation, &wanted, how).await {
+        Err(error) if silent => return Err(standing.or_changed(error).await),
+        made => made?,
+    };
+    let plan = match made {
         Ok(plan) => plan,
         Err(Reason::NothingDiffers(objects)) => {
             ui::note(&format!("{name} is so already: nothing differs"));

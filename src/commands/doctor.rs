@@ -72,7 +72,7 @@ pub async fn run(connection: &ConnectionArgs, args: &DoctorArgs) -> Result<()> {
 }
 
 async fn of_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
-    let told = checkup(cluster).await?;
+    let told = Box::pin(checkup(cluster)).await?;
     let namespace = cluster.namespace();
     let mut found = vec![doctor::version(&told.version)];
     if let Some(None) = told.namespace {

@@ -78,9 +78,10 @@ pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, w
         Situation::Ended => already(standing)?,
         Situation::Silent(why) => {
             let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
-            return Err(standing.way_on(error).hint(format!(
+            let error = standing.way_on(error).hint(format!(
                 "`kubectl flink delete {name}` ends it without: what it did since its last savepoint is lost"
-            )));
+            ));
+            return Err(standing.or_changed(error).await);
         }
     };
     if what == Halt::Stop || standing.replicas() == 0 {

@@ -103,7 +103,10 @@ pub async fn resume(
     };
     let own_templates = args.spec.templates()?;
     let (templates, base, own) = standing.base(&flags, own_templates)?;
-    let choice = choose(&args, &name, &situation, &standing)?;
+    let choice = match choose(&args, &name, &situation, &standing) {
+        Err(error) if matches!(situation, Situation::Silent(_)) => return Err(standing.or_changed(error).await),
+        choice => choice?,
+    };
     // A number of TaskManagers that was right for the old parallelism is not for a new one.
     let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
     let mut layer = flags.clone().over(Layer {

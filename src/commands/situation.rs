@@ -4,6 +4,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::standing::Standing;
+use crate::cluster::basis::Basis;
 use crate::cluster::flink::Reply;
 use crate::cluster::savepoint::{self, Held, Patience};
 use crate::core::diagnosis::{JobOverview, JobsOverview};
@@ -31,6 +32,14 @@ impl Standing {
     /// See [`savepoint::cancel_after_checkpoint`].
     pub async fn cancel_after_checkpoint(&self, job_id: &str, again: bool) -> Result<Option<String>> {
         savepoint::cancel_after_checkpoint(&self.cluster, &self.name, &self.flink, job_id, again).await
+    }
+
+    /// The error of a plan that cannot be made, or, where another process changes the cluster or has changed it, that.
+    pub async fn or_changed(&self, error: Error) -> Error {
+        match self.ledger.check(&Basis::of(&self.live)).await {
+            Err(changed) if changed.kind == Kind::Conflict => changed,
+            _ => error,
+        }
     }
 
     /// Whether there is a job whose state can be saved; settles what interrupted commands left open.

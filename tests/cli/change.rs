@@ -186,7 +186,10 @@ fn a_path_for_a_running_job_needs_a_word_on_its_state() {
 fn a_jobmanager_that_does_not_answer_is_not_given_up_without_a_word() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    reads(server, &made(&tree!([savepoint("completed", Some("s3://b/sp-1"))])));
+    let made = made(&tree!([savepoint("completed", Some("s3://b/sp-1"))]));
+    reads(server, &made);
+    // No other command is at it.
+    server.expect(get(HISTORY)).answer(json(&made.history));
     server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(status(
         503,
         "ServiceUnavailable",

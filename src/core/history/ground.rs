@@ -273,6 +273,29 @@ mod tests {
     }
 
     #[test]
+    fn no_secret_is_told_wherever_it_stands() {
+        let with = |number: u64, secret: &str| Revision {
+            spec: json!({
+                "metadata": {"annotations": {"kubectl-flink/env": json!({"DB_PASSWORD": secret, "A": number.to_string()}).to_string()}},
+                "spec": {"flinkConfiguration": {"s3.secret-key": secret}, "job": {"args": ["--password", secret, "--api-token", secret]},
+                    "podTemplate": {"spec": {"containers": [{"name": "main", "env": [{"name": "DB_PASSWORD", "value": secret}]}]}}},
+            }),
+            ..revision(number, "set", &json!({}))
+        };
+        let mut before = History::default();
+        before.revise(with(1, "hidden-1"));
+        let mut now = before.clone();
+        now.revise(with(2, "hidden-2"));
+        let told = before.since(&now).join("\n");
+        assert!(!told.contains("hidden"), "{told}");
+        assert!(
+            told.contains("annotations.kubectl-flink/env.A: \"1\" became \"2\""),
+            "{told}"
+        );
+        assert!(told.contains("s3.secret-key: *** became ***"), "{told}");
+    }
+
+    #[test]
     fn an_operation_without_a_revision_counts_and_so_do_its_end_and_its_steps() {
         let before = before();
         let mut halted = before.clone();
