@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use super::list_deleted;
+use crate::cluster::api::Cluster;
 use crate::cluster::changes::changes;
 use crate::cluster::clock;
 use crate::cluster::connect::{ConnectionArgs, connect};
@@ -99,13 +100,9 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     };
     let now = clock::now();
     let clusters = ordered(&args, &inventory, now);
-    let lines = clusters.iter().map(|(key, parts)| {
-        let mut line = Line::new(key, parts, live.get(key), columns, now);
-        if stopping.contains(key) {
-            line.view.status = line.view.status.stopping();
-        }
-        line
-    });
+    let lines = clusters
+        .iter()
+        .map(|(key, parts)| Line::new(key, parts, live.get(key), columns, now).stopping(stopping.contains(key)));
     printer.list(lines, args.watch, ui::data)?;
     all_found(&args.names, &inventory, cluster.namespace())?;
     if inventory.is_empty() && for_people {
@@ -136,16 +133,8 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
             tell_operation(key, &operation.text, args.all_namespaces);
         }
     }
-    if columns.live {
-        // Their JobManagers were asked just now.
-        let waits = stopping.iter().filter(|key| live.contains_key(key));
-        let collecting = waits.filter_map(|key| {
-            let name = ClusterName::new(&key.name).ok()?;
-            let cluster = cluster.in_namespace(&key.namespace);
-            Some(async move { savepoint::collect_of(&cluster, &name).await })
-        });
-        futures::future::join_all(collecting).await;
-    }
+    // Their JobManagers were asked just now.
+    collect(&cluster, stopping.iter().filter(|key| live.contains_key(key))).await;
     if !args.watch {
         return Ok(());
     }
@@ -169,6 +158,16 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes down the paths of savepoints that wait with the JobManagers of `clusters`.
+async fn collect(cluster: &Cluster, clusters: impl Iterator<Item = &Key>) {
+    let collecting = clusters.filter_map(|key| {
+        let name = ClusterName::new(&key.name).ok()?;
+        let cluster = cluster.in_namespace(&key.namespace);
+        Some(async move { savepoint::collect_of(&cluster, &name).await })
+    });
+    futures::future::join_all(collecting).await;
 }
 
 fn tell_operation(key: &Key, text: &str, with_namespace: bool) {
@@ -228,6 +227,14 @@ impl<'a> Line<'a> {
     fn new(key: &'a Key, parts: &'a Parts, live: Option<&'a LiveJob>, columns: Columns, now: Timestamp) -> Self {
         let view = parts.view(key, live, now);
         Self { view, columns, now }
+    }
+
+    /// The same, of a cluster whose job `is` being stopped.
+    fn stopping(mut self, is: bool) -> Self {
+        if is {
+            self.view.status = self.view.status.stopping();
+        }
+        self
     }
 }
 

@@ -124,7 +124,7 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
             next.lost = Some(place.to_owned());
         }
         (_, Event::Named(path, number)) if next.is_open() && next.kind == Kind::Change => {
-            named(&mut next, path, number)
+            named(&mut next, path, number);
         }
         (Step::RollingBack, Event::Made) => next.step = Step::Returning,
         (Step::Returning, Event::Up) => next.step = Step::RolledBack,
