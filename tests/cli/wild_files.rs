@@ -162,7 +162,7 @@ fn scalars_are_what_yaml_1_2_makes_of_them() {
     sandbox.file("a.yaml", &deployment("x", more));
     let outcome = create(&sandbox, &["-f", "a.yaml", "-o", "yaml"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    for word in ["a.exp=1000", "a.octal=0755", "a.yes=yes"] {
+    for word in ["a.exp=1000\n", "a.octal=0755\n", "a.yes=yes\n"] {
         assert!(outcome.stdout.contains(word), "{word}: {outcome}");
     }
 }

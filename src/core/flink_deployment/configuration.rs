@@ -117,7 +117,11 @@ fn flatten(key: String, value: Value, path: &str, flat: &mut BTreeMap<String, St
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        // As the API server writes it into a FlinkDeployment: Go's JSON has no fraction that is zero.
+        Value::Number(number) => Some(match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e21 => format!("{float:.0}"),
+            _ => number.to_string(),
+        }),
         Value::Bool(boolean) => Some(boolean.to_string()),
         _ => None,
     }
