@@ -196,7 +196,7 @@ fn history(object: &Value, depth: Depth) -> Value {
     let journal = data.get("journal").map(parsed).unwrap_or_default();
     let savepoints = data.get("savepoints").map(parsed).unwrap_or_default();
     let completed = |savepoint: &Value| savepoint["progress"] == "completed";
-    let savepoints = savepoints.as_array().into_iter().flatten();
+    let mut savepoints = savepoints.as_array().into_iter().flatten();
     masked(&match depth {
         Depth::All => json!({
             "labels": object["metadata"]["labels"],
@@ -208,7 +208,7 @@ fn history(object: &Value, depth: Depth) -> Value {
         Depth::Outcome => json!({
             "labels": object["metadata"]["labels"],
             "last revision": revisions.values().next_back().map(|revision| &revision["spec"]),
-            "has a savepoint": savepoints.map(completed).any(|is| is),
+            "has a savepoint": savepoints.any(completed),
             "open": object["metadata"]["annotations"]["kubectl-flink/operation"].is_string(),
         }),
     })

@@ -40,11 +40,13 @@ mod commands;
 mod compare;
 mod controllers;
 mod denied;
+mod ends;
 mod fault;
 mod flink;
 mod gate;
 mod hostile;
 mod images;
+mod judge;
 mod numbers;
 #[path = "../cli/pack.rs"]
 mod pack;
@@ -70,7 +72,7 @@ use std::time::{Duration, Instant};
 use commands::{COMMANDS, Command, GIVEN, Given, KEPT, LAST_CHECKPOINT, Requests, Then, polls};
 use compare::{Depth, View, becomes, settled};
 use fault::{FAULTS, Fault};
-use flink::{CHECKPOINTS, Written};
+use judge::{beside, deleted_only_what_was_shown, is_cut, is_repeated, keeps_savepoints, told};
 use run::{Run, run};
 use world::World;
 
@@ -270,7 +272,7 @@ fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: boo
         .iter()
         .zip(1..)
         .filter(|(request, _)| request.contains("watch=true"));
-    let watches = watches.filter(|(_, at)| everything || (turn + at) % 2 == 0);
+    let watches = watches.filter(|(_, at)| everything || (turn + at).is_multiple_of(2));
     cases.extend(watches.map(|(_, at)| case(at, Fault::Expired)));
     for at in 1..=last {
         // Where nothing is changed, there is no fault that matters more than others.
@@ -284,7 +286,7 @@ fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: boo
                 let (is_turn, turn) = if first == 0 {
                     (true, turn)
                 } else {
-                    (turn % 2 == 0, turn / 2)
+                    (turn.is_multiple_of(2), turn / 2)
                 };
                 is_turn && (number - first + turn * SAMPLE) % (FAULTS.len() - first) < SAMPLE
             };
@@ -396,30 +398,6 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
     judge().map_err(|text| failed_case(&command.name(), *at, *fault, &text, [&first, &again]))
 }
 
-/// Each savepoint that was written is in the history, or can be asked for.
-fn keeps_savepoints(world: &World) -> Result<(), String> {
-    let remembered = world.remembered();
-    let lost = |path: &String| !remembered.iter().any(|known| path.ends_with(known.as_str()));
-    // A checkpoint is no savepoint: only its own change starts from it.
-    let savepoint = |written: &&Written| !written.path.starts_with(CHECKPOINTS);
-    match world.disk.iter().filter(savepoint).find(|written| lost(&written.path)) {
-        Some(lost) => Err(format!("the savepoint {} is lost", lost.path)),
-        None => Ok(()),
-    }
-}
-
-/// Whether a connection is cut once, and nothing else is wrong.
-fn is_cut(fault: Fault) -> bool {
-    matches!(fault, Fault::CutBefore | Fault::CutAfter | Fault::Truncate)
-}
-
-/// Whether a request is sent again when its connection was cut. What Flink is asked to begin is not, unless it has an ID of
-/// the client's own.
-fn is_repeated(request: Option<&String>) -> bool {
-    let begins = |request: &String| request.contains("/savepoint-disposal") || request.contains("/checkpoints");
-    request.is_some_and(|request| !(request.starts_with("POST ") && begins(request)))
-}
-
 /// What there is to see of a case that failed: the run that the fault met, and its repetition.
 fn failed_case(name: &str, at: usize, fault: Fault, text: &str, runs: [&Run; 2]) -> String {
     failed(&format!("{name} / request {at} / {fault:?}: {text}"), runs)
@@ -435,67 +413,6 @@ fn until_done(command: &Command, world: &Mutex<World>, given: &World) {
     while command.done(&world.lock().unwrap(), given).is_err() && begun.elapsed() < Duration::from_secs(3) {
         std::thread::sleep(Duration::from_millis(10));
         world.lock().unwrap().tick();
-    }
-}
-
-/// A run that a fault met ends as is documented.
-fn told(command: &str, run: &Run, fault: Fault) -> Result<(), String> {
-    let killed = matches!(fault, Fault::KillBefore | Fault::KillAfter) || run.interrupted && fault == Fault::Gone;
-    if killed && run.code.is_none() {
-        return Ok(());
-    }
-    if command != "export" {
-        hostile::no_secret(run)?;
-    }
-    if run.stderr.contains("panicked") {
-        return Err("it panicked".to_owned());
-    }
-    let errors = run.stderr.lines().filter(|line| line.starts_with("error:")).count();
-    match (run.code, errors) {
-        (Some(0), 0) | (Some(1 | 3..=8), 1) => Ok(()),
-        // It tells what is wrong as its answer.
-        (Some(6), 0) if command == "why" => Ok(()),
-        // 1 tells that something differs.
-        (Some(9), 1) if command == "diff" => Ok(()),
-        (None, _) => Err("it did not end by itself".to_owned()),
-        (Some(code), errors) => Err(format!("exit code {code} with {errors} errors")),
-    }
-}
-
-fn deleted_only_what_was_shown(world: &World, command: &Command) -> Result<(), String> {
-    let may = |path: &str| {
-        let parts = [
-            "/jobs/demo-master",
-            "/deployments/demo-task-manager",
-            "/services/demo-master",
-        ];
-        match command.then {
-            Then::Deleted => parts.iter().any(|part| path.ends_with(part)),
-            Then::Purged => parts
-                .iter()
-                .chain(&["/configmaps/demo-history"])
-                .any(|part| path.ends_with(part)),
-            // A new Job takes the place of the old one, and Pods of a version that is given up are not waited for.
-            Then::Runs => path.ends_with("/jobs/demo-master") || path.contains("/pods/demo-"),
-            Then::Cloned | Then::Scaled | Then::Stopped | Then::Suspended | Then::Unchanged => false,
-        }
-    };
-    match world.deleted.iter().find(|path| !may(path)) {
-        Some(path) => Err(format!("{path} was deleted")),
-        None => Ok(()),
-    }
-}
-
-fn beside(world: &World, given: &World) -> Result<(), String> {
-    let others = |world: &World| {
-        let all = world.objects.iter().filter(|(path, _)| path.contains("/other-"));
-        all.map(|(path, object)| (path.clone(), object.clone()))
-            .collect::<BTreeMap<_, _>>()
-    };
-    if others(world) == others(given) {
-        Ok(())
-    } else {
-        Err("the cluster beside it was changed".to_owned())
     }
 }
 

@@ -205,7 +205,9 @@ fn try_wait(wait: &Wait, given: &World) -> Run {
                     .keys()
                     .filter(|path| path.contains("/demo-") && !path.contains("-history"));
                 let objects: Vec<String> = objects.cloned().collect();
-                objects.iter().for_each(|path| world.remove(path));
+                for path in &objects {
+                    world.remove(path);
+                }
             }
         }
         waiting.join().unwrap()
