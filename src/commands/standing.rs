@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::revision;
 use super::wanted::Wanted;
 use crate::cluster::api::Cluster;
+use crate::cluster::basis::Basis;
 use crate::cluster::connect::{self, ConnectionArgs, connect};
 use crate::cluster::deploy::removal::{self, Removal};
 use crate::cluster::deploy::{self, Live};
@@ -168,6 +169,9 @@ impl Standing {
     }
 
     /// Makes what an interrupted command left out, where it is known: without its Service Flink cannot be asked.
+    ///
+    /// # Errors
+    /// Conflict when another process has changed the cluster since it was read.
     pub async fn make_whole(&mut self) -> Result<()> {
         let live = &self.live;
         let last = self
@@ -190,6 +194,8 @@ impl Standing {
         if whole || !live.job.as_ref().is_some_and(known) {
             return Ok(());
         }
+        // It may be missing since another process deletes the cluster, or has deleted it while it was read.
+        self.ledger.check(&Basis::of(live)).await?;
         let (templates, layer, _) = self.base(&Layer::default(), None)?;
         let generation = self.ledger.history().next_revision() - 1;
         let whole = manifests::build(&Spec::resolve(layer)?, &templates, self.cluster.namespace(), generation)?;
