@@ -211,7 +211,7 @@ fn try_commands(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: M
     let judge = |outcome: Result<(), String>| failures.lock().unwrap().extend(outcome.err());
     side_by_side(cases, |case| judge(try_case(&case, &worlds[&case.command.given])));
     side_by_side(denied, |case| {
-        judge(denied::try_case(&case, &worlds[&case.command.given]))
+        judge(denied::try_case(&case, &worlds[&case.command.given]));
     });
     (total, failures.into_inner().unwrap())
 }
