@@ -41,7 +41,6 @@ pub struct Survey {
 
 #[derive(Deserialize)]
 struct List<T> {
-    #[serde(default = "Vec::new")]
     items: Vec<T>,
 }
 

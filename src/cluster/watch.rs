@@ -317,20 +317,21 @@ impl<K> Objects<K> {
 }
 
 /// A page of a list.
+///
+/// All of it is required: an object that is not in a list is gone, so an answer that is no list must not count as an empty
+/// one.
 #[derive(Deserialize)]
 #[serde(bound = "K: DeserializeOwned")]
 pub struct Page<K> {
-    #[serde(default)]
     metadata: PageMeta,
-    #[serde(default = "Vec::new")]
     items: Vec<K>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct PageMeta {
     resource_version: String,
-    #[serde(rename = "continue")]
+    #[serde(default, rename = "continue")]
     next: Option<String>,
 }
 

@@ -217,7 +217,9 @@ fn a_wait_goes_on_after_a_cut() {
     let server = &sandbox.server;
     for (path, object) in objects() {
         server.expect(lists(path)).answer(cut());
-        server.expect(lists(path)).answer(list_of(&[object.clone()]));
+        server
+            .expect(lists(path))
+            .answer(list_of(std::slice::from_ref(&object)));
         server.expect(watches(path)).answer(cut());
         server.expect(watches(path)).answer(watch([("DELETED", object)]).held());
     }
@@ -248,7 +250,10 @@ fn credentials_that_have_expired_end_logs() {
     for arguments in [&["logs", "demo"][..], &["logs", "demo", "-f"]] {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;
-        server.expect(lists(PODS)).often().answer(list_of(&[pod.clone()]));
+        server
+            .expect(lists(PODS))
+            .often()
+            .answer(list_of(std::slice::from_ref(&pod)));
         server.expect(watches(PODS)).often().answer(quiet());
         server
             .expect(get(&format!("{PODS}/demo-master-a/log")))

@@ -85,7 +85,8 @@ impl Place {
 }
 
 fn high_availability_maps(place: &Place) -> Vec<Value> {
-    let selector = "app=demo,type=flink-native-kubernetes";
+    // Each revision has an ID of its own, which is their label `app`.
+    let selector = "type=flink-native-kubernetes";
     let maps = place.kubectl(&["get", "configmaps", "-l", selector, "-o", "json"]);
     serde_json::from_str::<Value>(&maps).unwrap()["items"]
         .as_array()
@@ -224,11 +225,8 @@ fn by_zookeeper_a_killed_jobmanager_comes_back_under_the_same_job_id() {
     place.went_on("demo", before);
     assert_ne!(place.job_id("demo"), job);
     place.flink(&["delete", "demo", "--yes"]).ok().tells(&[
-        &format!(
-            "/clusters/{}/demo/2 in ZooKeeper and files in file:///storage/ha",
-            place.namespace
-        ),
-        "stay",
+        &format!("/clusters/{}/demo/2-", place.namespace),
+        " in ZooKeeper and files in file:///storage/ha, of its high availability, stay",
     ]);
     place.kubectl(&["delete", "pod/zookeeper", "service/zookeeper"]);
     place.left_with(&["configmap/demo-history"]);

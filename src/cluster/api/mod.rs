@@ -14,6 +14,7 @@ use futures::Stream;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
 use kube::Client;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -44,6 +45,24 @@ pub struct Cluster {
     fence: Fence,
     /// Whether any request of this process got an answer.
     reached: Arc<AtomicBool>,
+}
+
+/// A list of whole objects. An answer without `items` is not understood, and is no empty list.
+#[derive(Deserialize)]
+pub struct ObjectList {
+    /// The objects.
+    pub items: Vec<Value>,
+}
+
+/// A list of the metadata of objects.
+#[derive(Deserialize)]
+struct MetadataList {
+    items: Vec<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    metadata: Value,
 }
 
 /// Answer to a server-side apply.
@@ -394,9 +413,8 @@ impl Cluster {
     pub async fn list_metadata(&self, target: &Target, query: &str) -> Result<Vec<Value>> {
         let headers = [(ACCEPT.as_str(), METADATA)];
         let answer = self.call(target, Method::GET, query, &headers, Vec::new()).await?;
-        let mut list: Value = self.parse(target, &self.succeeded(target, answer)?.body)?;
-        let items = list["items"].as_array_mut().into_iter().flatten();
-        Ok(items.map(|item| item["metadata"].take()).collect())
+        let list: MetadataList = self.parse(target, &self.succeeded(target, answer)?.body)?;
+        Ok(list.items.into_iter().map(|item| item.metadata).collect())
     }
 
     /// The metadata alone of one object; `None` when it does not exist.

@@ -18,10 +18,9 @@ use crate::error::{Error, Kind, Result};
 /// Seconds that a Pod has to end which nobody needs any more.
 const GRACE: i64 = 3;
 
-/// A list of Pods, as far as it is needed.
+/// A list of Pods, as far as it is needed. An answer without `items` is no empty list: it is not understood.
 #[derive(Deserialize)]
 pub(super) struct PodList {
-    #[serde(default)]
     pub(super) items: Vec<Pod>,
 }
 

@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::{Live, delete};
-use crate::cluster::api::Cluster;
+use crate::cluster::api::{Cluster, ObjectList};
 use crate::cluster::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, Target};
 use crate::core::leaders::{self, Ids, is_id};
 use crate::core::manifests::{IDENTITY, Manifests};
@@ -125,9 +125,6 @@ async fn labelled(cluster: &Cluster, target: Target, ids: &[String]) -> Result<V
         ids => format!("app%20in%20%28{}%29", ids.join("%2C")),
     };
     let query = format!("labelSelector={app}%2Ctype%3Dflink-native-kubernetes");
-    let found: Option<Value> = cluster.get_with(&target, &query).await?;
-    Ok(match found.map(|mut list| list["items"].take()) {
-        Some(Value::Array(items)) => items,
-        _ => Vec::new(),
-    })
+    let found: ObjectList = cluster.list(&target, &query).await?;
+    Ok(found.items)
 }

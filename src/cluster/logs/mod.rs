@@ -65,7 +65,6 @@ struct Source {
 
 #[derive(Deserialize)]
 struct PodList {
-    #[serde(default)]
     items: Vec<Pod>,
 }
 
