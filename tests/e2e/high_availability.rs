@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::durable::now;
 use crate::place::{Place, STORAGE, soon};
 
 const ACCOUNT: &str = "
@@ -153,15 +154,15 @@ fn each_revision_has_ids_and_rights_of_its_own_and_nothing_is_left_of_them() {
     killed(&place, &second);
 
     // A Job that is gone was not given up: its last checkpoint is in the ConfigMaps.
-    let before = place.count("demo");
+    let before = place.checkpointed("demo");
+    let since = now();
     place.kubectl(&["delete", "job", "demo-master"]);
     place
         .flink(&["savepoint-resume", "demo"])
         .exits(1)
         .tells(&["kubectl flink restart demo --recover"]);
     place.flink(&["restart", "demo", "--recover"]).ok();
-    place.went_on("demo", before);
-    assert_eq!(place.job_id("demo"), second);
+    place.came_back("demo", &second, before, &since);
 
     place.flink(&["delete", "demo", "--yes", "--purge"]).ok();
     place.left_with(&[]);
