@@ -8,21 +8,24 @@ use std::sync::LazyLock;
 use clap::CommandFactory;
 use kube::config::Kubeconfig;
 use kubectl_flink::cli::Cli;
-use kubectl_flink::cluster::connect::{ConnectionArgs, configure};
-use kubectl_flink::commands::completion_words::Typed;
-use kubectl_flink::core::arguments::split_seed;
-use kubectl_flink::core::diagnosis::{JobsOverview, Overview, last_line, root_cause, tells_of_job};
-use kubectl_flink::core::flink_rest::Errors;
-use kubectl_flink::core::flink_rest::checkpoints::Checkpoints;
-use kubectl_flink::core::flink_rest::exceptions::Exceptions;
-use kubectl_flink::core::flink_rest::operation::OperationReply;
-use kubectl_flink::core::history::History;
-use kubectl_flink::core::logs::Stamps;
-use kubectl_flink::core::names::ClusterName;
-use kubectl_flink::core::spec::Spec;
-use kubectl_flink::core::template::Templates;
-use kubectl_flink::core::{effective, flink_deployment, manifests, outcome, quantity};
-use kubectl_flink::ui;
+use kubectl_flink::cli::completion::words::Typed;
+use kubectl_flink::history::History;
+use kubectl_flink::kubernetes::connect::{ConnectionArgs, configure};
+use kubectl_flink::model::diagnosis::job_outcome;
+use kubectl_flink::model::diagnosis::{last_line, root_cause, tells_of_job};
+use kubectl_flink::model::flink::arguments::split_seed;
+use kubectl_flink::model::flink::effective_config;
+use kubectl_flink::model::flink::overview::{JobsOverview, Overview};
+use kubectl_flink::model::flink::rest::Errors;
+use kubectl_flink::model::flink::rest::checkpoints::Checkpoints;
+use kubectl_flink::model::flink::rest::exceptions::Exceptions;
+use kubectl_flink::model::flink::rest::operation::OperationReply;
+use kubectl_flink::model::log_lines::Stamps;
+use kubectl_flink::model::names::ClusterName;
+use kubectl_flink::model::spec::Spec;
+use kubectl_flink::model::template::Templates;
+use kubectl_flink::model::{flink_deployment, manifests, quantity};
+use kubectl_flink::output::terminal;
 
 /// A target: its name, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -122,15 +125,15 @@ pub fn log(data: &[u8]) {
         root_cause(&text),
         last_line(&text),
         tells_of_job(&text),
-        outcome::of_log(&text),
-        effective::of_log(&text),
+        job_outcome::of_log(&text),
+        effective_config::of_log(&text),
     );
     let mut stamps = Stamps::default();
     for raw in text.lines() {
         let line = stamps.parse(raw, None);
         // What was read of the lines before makes no difference.
         assert_eq!(line, Stamps::default().parse(raw, None));
-        let shown = ui::clean(line.text);
+        let shown = terminal::clean(line.text);
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
     }
 }

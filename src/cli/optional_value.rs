@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{Arg, Command};
 
-use crate::commands::completion_words::{flag, takes_word};
+use crate::cli::completion::words::{flag, takes_word};
 
 /// The error for such a word, if there is one. The command was built.
 pub(super) fn check(command: &mut Command, argv: &[OsString]) -> Result<(), clap::Error> {

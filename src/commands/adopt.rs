@@ -1,23 +1,23 @@
 //! `adopt`: a cluster that others made becomes one of the plugin's.
 
 use super::adopt_flinkdeployment;
-use super::hold::{self, Launch};
-use super::launch::LaunchArgs;
-use super::spec_args::SpecArgs;
-use super::standing::Standing;
-use crate::cluster::api::{Cluster, Mode};
-use crate::cluster::basis::Basis;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
-use crate::cluster::takeover::take_over;
-use crate::core::adopt;
-use crate::core::flink_deployment;
-use crate::core::layer::Layer;
-use crate::core::names::{ClusterName, MASTER, TASK_MANAGER};
-use crate::core::spec::Spec;
-use crate::core::takeover::{Marks, former_owners, labelled, marked};
+use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::history::plan_basis::Basis;
+use crate::kubernetes::api::{Cluster, Mode};
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::field_ownership::take_over;
+use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
+use crate::model::adopt;
+use crate::model::config::Layer;
+use crate::model::field_ownership::{Marks, former_owners, labelled, marked};
+use crate::model::flink_deployment;
+use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
+use crate::model::spec::Spec;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::deploy::LaunchArgs;
+use crate::operations::lock::{self, Launch};
+use crate::output::terminal;
 
 /// Take over a cluster that was made by hand, by another tool, or by Flink's operator
 ///
@@ -72,7 +72,7 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
     if standing.live.is_empty() {
         return Err(standing.absent(&Standing::remembered(name)));
     }
-    let left = hold::check_new(&mut standing.ledger, name).await?;
+    let left = lock::check_new(&mut standing.ledger, name).await?;
     let live = standing.live.clone();
     let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
         return Err(Error::new(
@@ -90,10 +90,10 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
     }
     if !foreign.is_empty() {
         for said in &foreign {
-            ui::warn(said);
+            terminal::warn(said);
         }
         if !launch.is_dry_run() {
-            ui::confirm(&format!("make them the plugin's, as cluster {name}?"), yes)?;
+            terminal::confirm(&format!("make them the plugin's, as cluster {name}?"), yes)?;
         }
     }
     let revisions = &standing.ledger.history().revisions;
@@ -102,8 +102,8 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
         .last()
         .filter(|last| Some(last.number) == standing.live_revision());
     if known.is_some() && owners.count() == 0 {
-        ui::note(&format!("{name} is the plugin's already"));
-        return ui::data(&format!("cluster/{name} unchanged\n"));
+        terminal::note(&format!("{name} is the plugin's already"));
+        return terminal::data(&format!("cluster/{name} unchanged\n"));
     }
     // What comes after is to have the labels too.
     let (templates, layer) = adopt::take_over(
@@ -127,7 +127,7 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
         parallelism: spec.parallelism,
         flink_version: spec.flink_version,
     };
-    let revision = super::launch::revision(&spec, &templates, true, number, "adopt");
+    let revision = crate::operations::deploy::revision(&spec, &templates, true, number, "adopt");
     let mode = if launch.is_dry_run() { Mode::DryRun } else { Mode::Real };
     let parts = [
         (SERVICES, service, MASTER),
@@ -149,9 +149,9 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
             number,
             revision: known.is_none().then_some(&revision),
         };
-        let heartbeat = hold::launching(&mut standing.ledger, &begun).await?;
+        let heartbeat = lock::launching(&mut standing.ledger, &begun).await?;
         let taken = heartbeat.beside(taking).await;
-        hold::end(&mut standing, &taken).await;
+        lock::end(&mut standing, &taken).await;
         taken?
     };
     let mut former: Vec<String> = taken.into_iter().flatten().collect();
@@ -160,12 +160,12 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
     if !former.is_empty() {
         let others = former.join(", ");
         let verb = if launch.is_dry_run() { "would be" } else { "were" };
-        ui::note(&format!(
+        terminal::note(&format!(
             "{name}: fields of {others} {verb} taken over; whoever applies them again takes them back"
         ));
     }
     let suffix = if launch.is_dry_run() { " (server dry run)" } else { "" };
-    ui::data(&format!("cluster/{name} adopted{suffix}\n"))
+    terminal::data(&format!("cluster/{name} adopted{suffix}\n"))
 }
 
 /// An object that a controller looks after would be put back by it.

@@ -3,18 +3,18 @@
 use serde_json::Value;
 
 use super::adopt::AdoptArgs;
-use super::create_one::{How, create};
-use crate::cluster::api::Cluster;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy::Live;
-use crate::cluster::resource::{CONFIG_MAPS, DEPLOYMENTS, FLINK_DEPLOYMENTS, Target};
-use crate::core::layer::Layer;
-use crate::core::names::APP_LABEL;
-use crate::core::operator;
-use crate::core::spec::Spec;
-use crate::core::template::Templates;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::objects::Live;
+use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, FLINK_DEPLOYMENTS, Target};
+use crate::model::config::Layer;
+use crate::model::flink_deployment::operator;
+use crate::model::names::APP_LABEL;
+use crate::model::spec::Spec;
+use crate::model::template::Templates;
+use crate::operations::create::{How, create};
+use crate::output::terminal;
 
 /// Makes a cluster from the FlinkDeployment `source`.
 pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> Result<()> {
@@ -37,7 +37,7 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> 
     };
     operator::check_stopped(&object, deployed.is_some())?;
     let mut found = operator::spec(&object)?;
-    found.warnings.iter().for_each(|warning| ui::warn(warning));
+    found.warnings.iter().for_each(|warning| terminal::warn(warning));
     let file = found
         .layers
         .pop()
@@ -47,9 +47,9 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> 
         .clone()
         .or_else(|| operator::last_state(&object).map(ToOwned::to_owned));
     match &from_savepoint {
-        Some(path) => ui::note(&format!("{source} goes on from {path}")),
+        Some(path) => terminal::note(&format!("{source} goes on from {path}")),
         None if operator::is_stateless(&object) => {
-            ui::note(&format!(
+            terminal::note(&format!(
                 "{source} is stateless, as its upgradeMode says: it begins empty"
             ));
         }
@@ -80,7 +80,7 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> 
         replace: false,
     };
     Box::pin(create(&cluster, spec, &templates, kept, &how, &mut Live::default())).await?;
-    ui::note(&format!(
+    terminal::note(&format!(
         "FlinkDeployment {source} stays suspended: delete it when the cluster is as it shall be, and leave its savepoints"
     ));
     Ok(())

@@ -1,15 +1,15 @@
 //! `cancel`: the job ends without a savepoint.
 
-use super::halt;
-use super::hold;
-use super::situation::Situation;
-use super::standing::Standing;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::savepoint::{self, Ended, Patience};
-use crate::core::diagnosis::JobState;
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::flink::overview::JobState;
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::job_status::Situation;
+use crate::operations::lock;
+use crate::operations::savepoint::{self, Ended, Patience};
+use crate::operations::stop;
+use crate::output::terminal;
 
 /// Cancel a job: it ends at once, without a savepoint
 ///
@@ -31,15 +31,15 @@ pub async fn run(connection: &ConnectionArgs, args: CancelArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::existing(&cluster, &name).await?;
-    hold::check(&mut standing).await?;
+    lock::check(&mut standing).await?;
     // A savepoint that hangs must not keep a job from being canceled.
     let job = match standing.situation_with(Patience::Look).await? {
         Situation::Running(job) => job,
         Situation::Ended => {
-            halt::ended(&cluster, &mut standing).await?;
-            hold::close(&mut standing, None).await?;
-            ui::note(&format!("{name}: no job runs"));
-            return ui::data(&format!("cluster/{name} unchanged\n"));
+            stop::ended(&cluster, &mut standing).await?;
+            lock::close(&mut standing, None).await?;
+            terminal::note(&format!("{name}: no job runs"));
+            return terminal::data(&format!("cluster/{name} unchanged\n"));
         }
         Situation::Silent(why) => {
             let error = Error::failure(format!("{name} has a JobManager that cannot cancel its job: {why}"));
@@ -54,27 +54,27 @@ pub async fn run(connection: &ConnectionArgs, args: CancelArgs) -> Result<()> {
         ),
         None => "all its state is lost, there is no savepoint".to_owned(),
     };
-    ui::note(&format!(
+    terminal::note(&format!(
         "job {} of cluster {name} is {}: {lost} (`stop` keeps it)",
         job.jid, job.state
     ));
-    ui::confirm(&format!("cancel the job of {name}?"), args.yes)?;
-    let heartbeat = hold::canceling(&mut standing, "cancel", &job.jid).await?;
+    terminal::confirm(&format!("cancel the job of {name}?"), args.yes)?;
+    let heartbeat = lock::canceling(&mut standing, "cancel", &job.jid).await?;
     let canceling = async {
-        let step = ui::Step::new(&format!("{name}: canceling the job"));
+        let step = terminal::Step::new(&format!("{name}: canceling the job"));
         let ended = savepoint::cancel(&standing.flink, &job.jid).await?;
         drop(step);
-        halt::ended(&cluster, &mut standing).await?;
+        stop::ended(&cluster, &mut standing).await?;
         Ok(ended)
     };
     let canceled = heartbeat.beside(Box::pin(canceling)).await;
-    hold::end(&mut standing, &canceled).await;
+    lock::end(&mut standing, &canceled).await;
     match canceled? {
-        Ended::As(JobState::Canceled) | Ended::Unseen => ui::data(&format!("cluster/{name} canceled\n")),
+        Ended::As(JobState::Canceled) | Ended::Unseen => terminal::data(&format!("cluster/{name} canceled\n")),
         // It was faster.
         Ended::As(JobState::Finished) => {
-            ui::note(&format!("{name}: the job finished before it was canceled"));
-            ui::data(&format!("cluster/{name} finished\n"))
+            terminal::note(&format!("{name}: the job finished before it was canceled"));
+            terminal::data(&format!("cluster/{name} finished\n"))
         }
         Ended::As(state) => Err(Error::new(
             Kind::JobFailed,

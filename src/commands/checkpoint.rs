@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::standing::Standing;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::operation;
-use crate::core::bytes;
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::flink::operation;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::bytes;
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::output::terminal;
 
 /// Take a checkpoint of a running job now, and print its path (Flink 1.17+)
 ///
@@ -56,7 +56,7 @@ pub async fn run(connection: &ConnectionArgs, args: CheckpointArgs) -> Result<()
     let mut standing = Standing::existing(&cluster, &name).await?;
     standing.tell_operation();
     let job = standing.job_for("checkpoint").await?;
-    let mut step = ui::Step::new("writing a checkpoint");
+    let mut step = terminal::Step::new("writing a checkpoint");
     let told = |elapsed: Duration| {
         if elapsed.as_secs() >= 10 {
             step.update(&format!(
@@ -89,7 +89,7 @@ pub async fn run(connection: &ConnectionArgs, args: CheckpointArgs) -> Result<()
     }
     step.done(&text);
     match &checkpoint.external_path {
-        Some(path) => ui::data(&ui::clean(&format!("{path}\n"))),
-        None => ui::data(&format!("checkpoint/{}\n", checkpoint.id)),
+        Some(path) => terminal::data(&terminal::clean(&format!("{path}\n"))),
+        None => terminal::data(&format!("checkpoint/{}\n", checkpoint.id)),
     }
 }

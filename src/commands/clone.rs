@@ -1,27 +1,27 @@
 //! `clone`: the same job beside it.
 
-use super::create_one::{How, create};
 use super::export;
-use super::hold;
-use super::launch::LaunchArgs;
-use super::revision;
-use super::situation::Situation;
-use super::spec_args::SpecArgs;
-use super::standing::Standing;
-use super::writing::{SavepointFormat, WritingStep};
-use crate::cluster::api::Cluster;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy::{self, Live};
-use crate::cluster::flink::{SavepointRequest, Then};
-use crate::cluster::savepoint;
-use crate::core::clone;
-use crate::core::layer::Layer;
-use crate::core::manifests;
-use crate::core::names::ClusterName;
-use crate::core::spec::Spec;
-use crate::core::template::Templates;
+use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::flink::{SavepointRequest, Then};
+use crate::history::revision_spec;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::objects::{self, Live};
+use crate::model::clone;
+use crate::model::config::Layer;
+use crate::model::manifests;
+use crate::model::names::ClusterName;
+use crate::model::spec::Spec;
+use crate::model::template::Templates;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::create::{How, create};
+use crate::operations::deploy::LaunchArgs;
+use crate::operations::job_status::Situation;
+use crate::operations::lock;
+use crate::operations::savepoint;
+use crate::operations::savepoint::progress::{SavepointFormat, WritingStep};
+use crate::output::terminal;
 
 /// Create a second cluster that goes on from the first one's state, which runs on
 ///
@@ -92,7 +92,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         .hint("--ha STORAGE_DIR gives the clone a folder of its own, another NEW does too"));
     }
     if target.namespace() != cluster.namespace() || args.to_context.is_some() {
-        ui::note("Secrets, ConfigMaps, claims and the ServiceAccount that the Pods name must be there too");
+        terminal::note("Secrets, ConfigMaps, claims and the ServiceAccount that the Pods name must be there too");
     }
     // Everything is checked before the job has to write a savepoint for it.
     let with_path = |path: &str| {
@@ -102,7 +102,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         })
     };
     let draft = manifests::build(&with_path("file:///to-be-written")?, &templates, target.namespace(), 1)?;
-    let begun = if deploy::preflight(&target, &new, &draft).await?.exists {
+    let begun = if objects::preflight(&target, &new, &draft).await?.exists {
         begun_before(&target, &new, args.launch.is_dry_run()).await?
     } else {
         None
@@ -113,7 +113,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         None if args.launch.is_dry_run() => "file:///to-be-written".to_owned(),
         None => fresh_savepoint(&mut standing, &args).await?,
     };
-    ui::note(&format!("{new} begins from {path}"));
+    terminal::note(&format!("{new} begins from {path}"));
     let how = How {
         spec: &args.spec,
         launch: &args.launch,
@@ -133,8 +133,8 @@ async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> 
     there.live.refuse_foreign(new)?;
     if there.live.missing(new).is_empty() {
         // An interrupted clone may have made all of it, and not written down its end.
-        if !is_dry_run && hold::check(&mut there).await.is_ok() {
-            hold::close(&mut there, None).await?;
+        if !is_dry_run && lock::check(&mut there).await.is_ok() {
+            lock::close(&mut there, None).await?;
         }
         let namespace = target.namespace();
         return Err(Error::new(
@@ -180,7 +180,7 @@ fn templates(source: &Standing, args: &CloneArgs, old: &ClusterName, new: &Clust
     match source.ledger.history().revisions.last() {
         // Of a live cluster with templates of its own the objects are exported.
         Some(revision) if deleted => {
-            let (templates, kept) = revision::templates(revision)?;
+            let (templates, kept) = revision_spec::templates(revision)?;
             Ok((clone::templates(&templates, old, new), kept))
         }
         _ => Ok((Templates::built_in()?, false)),

@@ -1,22 +1,22 @@
 //! `create`: a cluster from flags, a file, or the seed's variables.
 
-use super::configuration_keys::warn_of_keys;
-use super::create_one::{How, create, with_image};
-use super::environment::environment;
-use super::files::FileArgs;
-use super::launch::LaunchArgs;
-use super::preferences;
-use super::spec_args::SpecArgs;
-use crate::cluster::api::Cluster;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy::Live;
-use crate::core::flink_deployment;
-use crate::core::layer::Layer;
-use crate::core::manifests;
-use crate::core::names::ClusterName;
-use crate::core::spec::Spec;
-use crate::core::template::Templates;
+use crate::cli::args::environment::environment;
+use crate::cli::args::files::FileArgs;
+use crate::cli::args::spec::SpecArgs;
+use crate::cli::config_file;
 use crate::error::{Error, Result};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::objects::Live;
+use crate::model::config::Layer;
+use crate::model::flink_deployment;
+use crate::model::manifests;
+use crate::model::names::ClusterName;
+use crate::model::spec::Spec;
+use crate::model::template::Templates;
+use crate::operations::config_keys::warn_of_keys;
+use crate::operations::create::{How, create, with_image};
+use crate::operations::deploy::LaunchArgs;
 
 /// Create a cluster and wait until its job runs
 ///
@@ -162,7 +162,7 @@ fn resolve(connection: &ConnectionArgs, args: &CreateArgs) -> Result<Vec<Spec>> 
     let environment = environment()?;
     let mut specs: Vec<Spec> = Vec::new();
     for (file, source) in &files {
-        let defaults = preferences::layer(connection, file.namespace.as_deref())?;
+        let defaults = config_file::layer(connection, file.namespace.as_deref())?;
         let attempt = |file: Layer| {
             let below = file.over(environment.clone()).over(defaults.clone());
             Spec::resolve(flags.clone().over(below))

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use super::delete_plan::{Fate, Plan};
-use super::hold;
-use super::standing::Standing;
-use super::writing::{Asked, SavepointFormat, WritingStep};
-use crate::cluster::api::Cluster;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy::Gone;
-use crate::cluster::flink::{SavepointRequest, Then};
-use crate::cluster::suggest;
-use crate::cluster::tables::{self, Wanted};
-use crate::cluster::{deploy, savepoint};
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::flink::{SavepointRequest, Then};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::objects;
+use crate::kubernetes::objects::Gone;
+use crate::kubernetes::tables::{self, Wanted};
+use crate::model::names::ClusterName;
+use crate::operations::candidates;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::delete::plan::{Fate, Plan};
+use crate::operations::lock;
+use crate::operations::savepoint;
+use crate::operations::savepoint::progress::{Asked, SavepointFormat, WritingStep};
+use crate::output::terminal;
 
 /// Delete clusters
 ///
@@ -43,7 +44,7 @@ pub struct DeleteArgs {
     #[arg(long, value_name = "FORM", default_value = "canonical", requires = "savepoint")]
     savepoint_format: SavepointFormat,
     /// Folder for the savepoint, where it is not the configured one
-    #[arg(long, value_name = "URI", requires = "savepoint", value_parser = crate::core::flink::folder)]
+    #[arg(long, value_name = "URI", requires = "savepoint", value_parser = crate::model::flink::folder)]
     savepoint_dir: Option<String>,
     /// Cancel the job first, so that Flink itself cleans up
     #[arg(long)]
@@ -82,7 +83,7 @@ pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()
         given
     };
     if names.is_empty() && failure.is_none() {
-        ui::note(&format!("No resources found in {} namespace.", cluster.namespace()));
+        terminal::note(&format!("No resources found in {} namespace.", cluster.namespace()));
         return Ok(());
     }
     let mut plans = Vec::new();
@@ -103,23 +104,23 @@ pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()
         match plan {
             Ok(plan) => plans.push(plan),
             Err(error) if error.kind == Kind::NotFound && args.ignore_not_found => {}
-            Err(error) => told(&mut failure, suggest::nearest_cluster_of(&cluster, error).await),
+            Err(error) => told(&mut failure, candidates::nearest_cluster_of(&cluster, error).await),
         }
     }
     for plan in &plans {
-        ui::note(&plan.to_string());
+        terminal::note(&plan.to_string());
     }
     if !plans.is_empty() && args.dry_run.is_none() {
         let question = match plans.as_slice() {
             [plan] => format!("delete cluster {}?", plan.standing.name),
             plans => format!("delete these {} clusters?", plans.len()),
         };
-        ui::confirm(&question, args.yes)?;
+        terminal::confirm(&question, args.yes)?;
     }
     for mut plan in plans {
         let name = plan.standing.name.clone();
         let outcome = match &args.dry_run {
-            Some(place) => ui::data(&format!("cluster/{name} deleted ({place} dry run)\n")),
+            Some(place) => terminal::data(&format!("cluster/{name} deleted ({place} dry run)\n")),
             None => held(&cluster, &mut plan, &args)
                 .await
                 .map_err(|error| error.context(format!("cluster {name}"))),
@@ -136,7 +137,7 @@ pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()
 }
 
 fn told(failure: &mut Option<Error>, error: Error) {
-    ui::fail(&error);
+    terminal::fail(&error);
     failure.get_or_insert(error);
 }
 
@@ -189,24 +190,24 @@ async fn held(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<(
         }
         None => None,
     };
-    let heartbeat = hold::begin(&mut plan.standing, "delete", asked.as_ref()).await?;
+    let heartbeat = lock::begin(&mut plan.standing, "delete", asked.as_ref()).await?;
     let deleting = Box::pin(delete(cluster, plan, asked.as_ref(), args));
     let deleted = heartbeat.beside(deleting).await;
-    hold::end(&mut plan.standing, &deleted).await;
+    lock::end(&mut plan.standing, &deleted).await;
     deleted
 }
 
 async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args: &DeleteArgs) -> Result<()> {
     let name = plan.standing.name.clone();
     let limit = (!args.timeout.is_zero() && !args.no_wait).then_some(args.timeout);
-    let mut step = ui::Step::new(&format!("{name}: deleting"));
+    let mut step = terminal::Step::new(&format!("{name}: deleting"));
     if let Some(job) = plan.job.clone() {
         if let Some(asked) = asked {
             drop(step);
             let mut writing = WritingStep::of(&name);
             let path = asked.take(&mut plan.standing, &mut writing).await?;
             writing.done(&format!("{name}: stopped with savepoint {path}"));
-            step = ui::Step::new(&format!("{name}: deleting"));
+            step = terminal::Step::new(&format!("{name}: deleting"));
         } else if plan.fate == Fate::Cancel {
             step.update(&format!("{name}: canceling the job"));
             savepoint::cancel(&plan.standing.flink, &job.jid).await?;
@@ -220,19 +221,19 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args:
     if !removal.is_empty() {
         step.update(&format!("{name}: the JobManager ends"));
         if args.no_wait {
-            deploy::delete(cluster, removal.job.as_ref()).await?;
+            objects::delete(cluster, removal.job.as_ref()).await?;
         } else {
-            deploy::delete_job(cluster, &name, removal.job.as_ref(), limit).await?;
+            objects::delete_job(cluster, &name, removal.job.as_ref(), limit).await?;
         }
         step.update(&format!("{name}: the TaskManagers end"));
-        deploy::delete(cluster, removal.deployment.as_ref()).await?;
-        deploy::delete(cluster, removal.service.as_ref()).await?;
+        objects::delete(cluster, removal.deployment.as_ref()).await?;
+        objects::delete(cluster, removal.service.as_ref()).await?;
         if !args.no_wait {
-            deploy::pods_gone(cluster, &name, None, Gone::Deleted, limit).await?;
+            objects::pods_gone(cluster, &name, None, Gone::Deleted, limit).await?;
         }
         removal.extras(cluster).await?;
     }
-    hold::forget(&mut plan.standing, args.purge).await?;
+    lock::forget(&mut plan.standing, args.purge).await?;
     drop(step);
-    ui::data(&format!("cluster/{name} deleted\n"))
+    terminal::data(&format!("cluster/{name} deleted\n"))
 }

@@ -2,20 +2,20 @@
 
 use serde_json::Value;
 
-use super::files::{self, FileArgs};
-use super::revision;
-use super::spec_args::SpecArgs;
-use super::standing::Standing;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy;
-use crate::core::layer::Layer;
-use crate::core::manifests::{self, REVISION};
-use crate::core::names::ClusterName;
-use crate::core::plain::plain;
-use crate::core::secrets;
-use crate::core::spec::Spec;
+use crate::cli::args::files::{self, FileArgs};
+use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind, Result};
-use crate::{render, ui};
+use crate::history::revision_spec;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::objects;
+use crate::model::config::Layer;
+use crate::model::manifests::{self, REVISION};
+use crate::model::names::ClusterName;
+use crate::model::secrets;
+use crate::model::server_fields::plain;
+use crate::model::spec::Spec;
+use crate::operations::cluster_handle::Standing;
+use crate::output::{self, terminal};
 
 /// Show what would change in the Service, the Job and the Deployment
 ///
@@ -100,7 +100,7 @@ async fn compare(connection: &ConnectionArgs, args: DiffArgs) -> Result<bool> {
             revision: args.revision,
         };
         let made = wanted.build(&standing, &args.spec, cluster.namespace())?;
-        let applied = deploy::dry_run(&cluster, &made, &standing.live).await?;
+        let applied = objects::dry_run(&cluster, &made, &standing.live).await?;
         let live = [&standing.live.service, &standing.live.job, &standing.live.deployment];
         let mut text = String::new();
         for (live, applied) in live.into_iter().zip(applied) {
@@ -123,10 +123,10 @@ async fn compare(connection: &ConnectionArgs, args: DiffArgs) -> Result<bool> {
                 after["kind"].as_str().unwrap_or_default(),
                 after["metadata"]["name"].as_str().unwrap_or_default()
             );
-            text.push_str(&render::diff(&title, live.as_ref().map(|_| &before), Some(&after))?);
+            text.push_str(&output::diff(&title, live.as_ref().map(|_| &before), Some(&after))?);
         }
         differs |= !text.is_empty();
-        ui::data(&text)?;
+        terminal::data(&text)?;
     }
     Ok(differs)
 }
@@ -159,8 +159,8 @@ impl Wish {
         let running = standing.live_revision();
         let history = standing.ledger.history();
         let (templates, base) = if let Some(number) = self.revision {
-            let revision = revision::find(history, &standing.name, number)?;
-            (revision::templates(revision)?.0, revision::layer(revision)?)
+            let revision = revision_spec::find(history, &standing.name, number)?;
+            (revision_spec::templates(revision)?.0, revision_spec::layer(revision)?)
         } else if let Some(file) = self.file {
             let templates = match own {
                 Some(own) => own,
@@ -174,7 +174,7 @@ impl Wish {
         // Where the running job began is no difference: a change goes on from its state.
         let begun = running
             .and_then(|number| history.revision(number))
-            .map(revision::layer)
+            .map(revision_spec::layer)
             .transpose()?;
         let rescaled = self.flags.parallelism.is_some() || self.flags.slots.is_some();
         let layer = self.flags.over(Layer {

@@ -1,20 +1,21 @@
 //! `doctor`: what may keep clusters from being made and from running well.
 
-use super::doctor_image::of_image;
 use super::status::StatusFormat;
-use crate::cluster::api::Cluster;
-use crate::cluster::checkup::{account, checkup, roles};
-use crate::cluster::clock;
-use crate::cluster::connect::{ConnectionArgs, connect, namespace};
-use crate::core::diagnosis::Severity;
-use crate::core::doctor::{self, Finding, rights};
-use crate::core::manifests::FLINK_VERSION;
-use crate::core::names::ClusterName;
-use crate::core::settings::{HighAvailability, Settings, leader_map};
 use crate::error::{Error, Kind, Result};
-use crate::registry::RegistryArgs;
-use crate::render::{Format, document, findings, list};
-use crate::ui;
+use crate::image::registry::RegistryArgs;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::{ConnectionArgs, connect, namespace};
+use crate::model::diagnosis::Severity;
+use crate::model::flink::settings::{HighAvailability, Settings, leader_map};
+use crate::model::manifests::FLINK_VERSION;
+use crate::model::names::ClusterName;
+use crate::model::rights;
+use crate::operations::doctor::image_lookup::of_image;
+use crate::operations::doctor::{self, Finding};
+use crate::operations::preflight::{account, checkup, roles};
+use crate::output::terminal;
+use crate::output::{Format, document, findings, list};
 
 /// Check what may keep clusters from running
 ///
@@ -48,7 +49,7 @@ pub async fn run(connection: &ConnectionArgs, args: &DoctorArgs) -> Result<()> {
             .map(|object| document(format, object))
             .collect::<Result<_>>()?;
         let between = if format == Format::Yaml { "---\n" } else { "" };
-        return ui::data(&texts.join(between));
+        return terminal::data(&texts.join(between));
     }
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;
     let cluster = connect(connection)?;
@@ -62,8 +63,8 @@ pub async fn run(connection: &ConnectionArgs, args: &DoctorArgs) -> Result<()> {
     let mut found = general;
     found.extend(special);
     match args.output.document() {
-        None => ui::data(&findings(&found))?,
-        Some(format) => list(format, "DoctorReport", &found, ui::data)?,
+        None => terminal::data(&findings(&found))?,
+        Some(format) => list(format, "DoctorReport", &found, terminal::data)?,
     }
     if found.iter().any(Finding::is_serious) {
         return Err(Error::new(Kind::Failure, ""));

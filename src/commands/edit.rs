@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::change::{ChangeArgs, change};
-use super::standing::Standing;
-use super::wanted::Wanted;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::lock;
-use crate::core::flink_deployment;
-use crate::core::layer::Layer;
-use crate::core::names::ClusterName;
-use crate::core::spec::Spec;
 use crate::error::{Error, Result};
-use crate::interruption;
-use crate::render::{self, Format};
-use crate::ui;
+use crate::history::lock;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::config::Layer;
+use crate::model::flink_deployment;
+use crate::model::names::ClusterName;
+use crate::model::spec::Spec;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::interruption;
+use crate::operations::target_revision::Wanted;
+use crate::operations::upgrade::{ChangeArgs, change};
+use crate::output::terminal;
+use crate::output::{self, Format};
 
 /// Edit a cluster in your editor, and change it without losing state
 ///
@@ -51,14 +51,14 @@ pub async fn run(connection: &ConnectionArgs, args: EditArgs) -> Result<()> {
     };
     let file = scratch(&name)?;
     interruption::keep(Some(file.clone()));
-    let spec = render::document(Format::Yaml, &flink_deployment::write(&present))?;
+    let spec = output::document(Format::Yaml, &flink_deployment::write(&present))?;
     let edited = match edit(&file, &name, &present, &spec).await {
         Ok(Some(edited)) => edited,
         Ok(None) => {
             // Nothing was written that is not in the cluster.
             remove(&file);
-            ui::note(&format!("{name} is left as it is: nothing was changed"));
-            return ui::data(&format!("cluster/{name} unchanged\n"));
+            terminal::note(&format!("{name} is left as it is: nothing was changed"));
+            return terminal::data(&format!("cluster/{name} unchanged\n"));
         }
         Err(error) => return Err(kept(&file, &spec, error)),
     };
@@ -75,7 +75,7 @@ pub async fn run(connection: &ConnectionArgs, args: EditArgs) -> Result<()> {
         .await
         .map_err(kept)?;
     if dry_run {
-        ui::note(&format!("what you wrote is in {}", file.display()));
+        terminal::note(&format!("what you wrote is in {}", file.display()));
     } else {
         remove(&file);
     }
@@ -164,7 +164,7 @@ fn read(text: &str, name: &ClusterName) -> Result<Layer> {
             .hint(format!("`kubectl flink clone {name} NEW` makes a second cluster")));
     }
     Spec::resolve(layer.clone())?;
-    found.warnings.iter().for_each(|warning| ui::warn(warning));
+    found.warnings.iter().for_each(|warning| terminal::warn(warning));
     Ok(layer)
 }
 

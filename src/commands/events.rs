@@ -3,14 +3,14 @@
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::cluster::clock;
-use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::cluster::events::Events;
-use crate::core::events::{View, headers, row};
-use crate::core::names::ClusterName;
 use crate::error::Result;
-use crate::render::{Format, Item, Printer};
-use crate::ui;
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::events::Events;
+use crate::model::events::{View, headers, row};
+use crate::model::names::ClusterName;
+use crate::output::terminal;
+use crate::output::{Format, Item, Printer};
 
 /// List the Events of a cluster, oldest first
 ///
@@ -63,16 +63,16 @@ pub async fn run(connection: &ConnectionArgs, args: &EventsArgs) -> Result<()> {
     let mut printer = Printer::new(args.output, "EventList", headers(wide), !args.no_headers);
     let now = clock::now();
     let lines: Vec<Line> = found.iter().map(|event| Line::new(event, wide, now)).collect();
-    printer.list(lines.iter(), args.watch, ui::data)?;
+    printer.list(lines.iter(), args.watch, terminal::data)?;
     if lines.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
-        ui::note(&format!("there are no events of {name}, of the last hour or so"));
+        terminal::note(&format!("there are no events of {name}, of the last hour or so"));
     }
     if !args.watch {
         return Ok(());
     }
     loop {
         let event = events.next().await?;
-        printer.one(&Line::new(&event, wide, clock::now()), ui::data)?;
+        printer.one(&Line::new(&event, wide, clock::now()), terminal::data)?;
     }
 }
 

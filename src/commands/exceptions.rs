@@ -2,17 +2,17 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::situation::Situation;
-use super::standing::Standing;
-use crate::cluster::clock;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::flink::{Flink, Reply};
-use crate::core::age::age;
-use crate::core::flink_rest::exceptions::Exception;
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
-use crate::render::{Format, Item, Printer};
-use crate::ui;
+use crate::flink::{Flink, Reply};
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::age::age;
+use crate::model::flink::rest::exceptions::Exception;
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::job_status::Situation;
+use crate::output::terminal;
+use crate::output::{Format, Item, Printer};
 
 /// List the exceptions of a job, newest first
 ///
@@ -48,7 +48,7 @@ pub async fn run(connection: &ConnectionArgs, args: ExceptionsArgs) -> Result<()
         Reply::Away => return Err(away(Standing::existing(&cluster, &name).await?).await),
     };
     let Some(job) = job else {
-        ui::note(&format!("{name} has no job yet"));
+        terminal::note(&format!("{name} has no job yet"));
         return Ok(());
     };
     let exceptions = match flink.exceptions(&job.jid, args.max).await? {
@@ -59,13 +59,13 @@ pub async fn run(connection: &ConnectionArgs, args: ExceptionsArgs) -> Result<()
     let more = exceptions.is_truncated();
     let found = exceptions.newest_first();
     if found.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
-        ui::note(&format!("the job of {name} has thrown no exceptions"));
+        terminal::note(&format!("the job of {name} has thrown no exceptions"));
     }
     if args.stack_traces {
         for exception in &found {
             let time = exception.time.map(|time| time.to_string()).unwrap_or_default();
             let task = exception.task.as_deref().unwrap_or("the job");
-            ui::data(&ui::clean(&format!(
+            terminal::data(&terminal::clean(&format!(
                 "{time} {task}\n{}\n\n",
                 exception.stack_trace.trim_end()
             )))?;
@@ -79,10 +79,14 @@ pub async fn run(connection: &ConnectionArgs, args: ExceptionsArgs) -> Result<()
         }
         let lines = found.into_iter().map(|exception| Line { exception, wide, now });
         let lines: Vec<Line> = lines.collect();
-        Printer::new(args.output, "ExceptionList", &headers, !args.no_headers).list(lines.iter(), false, ui::data)?;
+        Printer::new(args.output, "ExceptionList", &headers, !args.no_headers).list(
+            lines.iter(),
+            false,
+            terminal::data,
+        )?;
     }
     if more {
-        ui::note("Flink has more: --max shows them");
+        terminal::note("Flink has more: --max shows them");
     }
     Ok(())
 }

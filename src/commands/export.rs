@@ -1,19 +1,19 @@
 //! `export`: a cluster as a file.
 
-use super::revision;
-use super::standing::Standing;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::core::export;
-use crate::core::flink_deployment;
-use crate::core::history::History;
-use crate::core::layer::Layer;
-use crate::core::manifests;
-use crate::core::names::ClusterName;
-use crate::core::plain::plain;
-use crate::core::spec::Spec;
 use crate::error::{Error, Kind, Result};
-use crate::render::{self, Format};
-use crate::ui;
+use crate::history::History;
+use crate::history::revision_spec;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::config::Layer;
+use crate::model::export;
+use crate::model::flink_deployment;
+use crate::model::manifests;
+use crate::model::names::ClusterName;
+use crate::model::server_fields::plain;
+use crate::model::spec::Spec;
+use crate::operations::cluster_handle::Standing;
+use crate::output::terminal;
+use crate::output::{self, Format};
 
 /// Print a cluster as a FlinkDeployment, or as its plain resources
 ///
@@ -52,7 +52,7 @@ pub async fn run(connection: &ConnectionArgs, args: ExportArgs) -> Result<()> {
         Form::Flinkdeployment => {
             let layer = exported(&standing)?;
             let layer = from_last_savepoint(layer, standing.ledger.history(), &name);
-            ui::data(&render::document(Format::Yaml, &flink_deployment::write(&layer))?)
+            terminal::data(&output::document(Format::Yaml, &flink_deployment::write(&layer))?)
         }
         Form::Kubernetes => kubernetes(&standing, cluster.namespace()),
     }
@@ -75,16 +75,16 @@ fn kubernetes(standing: &Standing, namespace: &str) -> Result<()> {
     if objects.is_empty() {
         let history = standing.ledger.history();
         let revision = history.revisions.last().ok_or_else(|| nothing(&standing.name))?;
-        let layer = from_last_savepoint(revision::layer(revision)?, history, &standing.name);
-        let (templates, _) = revision::templates(revision)?;
+        let layer = from_last_savepoint(revision_spec::layer(revision)?, history, &standing.name);
+        let (templates, _) = revision_spec::templates(revision)?;
         let made = manifests::build(&Spec::resolve(layer)?, &templates, namespace, history.next_revision())?;
         objects = made.all().cloned().collect();
     }
     let documents = objects
         .iter()
-        .map(|object| render::document(Format::Yaml, object))
+        .map(|object| output::document(Format::Yaml, object))
         .collect::<Result<Vec<_>>>()?;
-    ui::data(&documents.join("---\n"))
+    terminal::data(&documents.join("---\n"))
 }
 
 /// The whole spec of a cluster: of its revision if that is what runs, else of its
@@ -100,11 +100,11 @@ pub(super) fn exported(standing: &Standing) -> Result<Layer> {
         // Templates that stand in the history may say anything, and the objects made of them say it.
         Some(revision) if revision.templates.is_none() || live.is_empty() => {
             if revision.templates.is_some() {
-                ui::warn(&format!(
+                terminal::warn(&format!(
                     "{name} was made with templates of its own, which are not part of this"
                 ));
             }
-            revision::layer(revision)?
+            revision_spec::layer(revision)?
         }
         _ => {
             let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
@@ -114,7 +114,7 @@ pub(super) fn exported(standing: &Standing) -> Result<Layer> {
             found
                 .remarks
                 .iter()
-                .for_each(|remark| ui::warn(&format!("{name}: {remark}")));
+                .for_each(|remark| terminal::warn(&format!("{name}: {remark}")));
             found.layer
         }
     };
@@ -128,13 +128,13 @@ pub(super) fn exported(standing: &Standing) -> Result<Layer> {
 fn from_last_savepoint(layer: Layer, history: &History, name: &ClusterName) -> Layer {
     let Some(last) = history.last_savepoint().and_then(|savepoint| savepoint.path.clone()) else {
         if layer.from_savepoint.is_none() {
-            ui::note(&format!(
+            terminal::note(&format!(
                 "{name} has no savepoint in its history, so what is printed begins empty; `kubectl flink savepoint {name}` takes one"
             ));
         }
         return layer;
     };
-    ui::note(&format!("what is printed begins from {last}"));
+    terminal::note(&format!("what is printed begins from {last}"));
     Layer {
         from_savepoint: Some(last),
         ..layer

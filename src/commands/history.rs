@@ -2,15 +2,15 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::revision;
-use super::standing::Standing;
-use crate::cluster::clock;
-use crate::cluster::connect::ConnectionArgs;
-use crate::core::manifests::REVISION;
-use crate::core::revisions::{self, View};
 use crate::error::Result;
-use crate::render::{self, Format, Item, Printer};
-use crate::ui;
+use crate::history::revision_list::{self, View};
+use crate::history::revision_spec;
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::ConnectionArgs;
+use crate::model::manifests::REVISION;
+use crate::operations::cluster_handle::Standing;
+use crate::output::terminal;
+use crate::output::{self, Format, Item, Printer};
 
 /// Show the revisions of a cluster, newest first, or the whole of one
 ///
@@ -42,9 +42,9 @@ pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
     let name = &standing.name;
     let history = standing.ledger.history();
     if let Some(number) = args.revision {
-        let revision = revision::find(history, name, number)?;
+        let revision = revision_spec::find(history, name, number)?;
         if revision.templates.is_some() {
-            ui::note(&format!(
+            terminal::note(&format!(
                 "revision {number} has templates of its own, which a FlinkDeployment cannot carry"
             ));
         }
@@ -53,7 +53,7 @@ pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
         } else {
             Format::Yaml
         };
-        return ui::data(&render::document(format, &revision.spec)?);
+        return terminal::data(&output::document(format, &revision.spec)?);
     }
     let objects = [&standing.live.job, &standing.live.deployment];
     let current = objects
@@ -62,7 +62,7 @@ pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
         .find_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok());
     let wide = args.output == Format::Wide;
     let now = clock::now();
-    let lines: Vec<Line> = revisions::views(history, current)
+    let lines: Vec<Line> = revision_list::views(history, current)
         .into_iter()
         .map(|view| Line {
             number: view.revision.to_string(),
@@ -72,12 +72,12 @@ pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
         })
         .collect();
     if lines.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
-        ui::note(&format!(
+        terminal::note(&format!(
             "{name} has no revisions: it was made by hand, `kubectl flink adopt {name}` takes it over"
         ));
     }
-    let headers = revisions::headers(wide);
-    Printer::new(args.output, "RevisionList", headers, !args.no_headers).list(lines.iter(), false, ui::data)
+    let headers = revision_list::headers(wide);
+    Printer::new(args.output, "RevisionList", headers, !args.no_headers).list(lines.iter(), false, terminal::data)
 }
 
 #[derive(serde::Serialize)]
@@ -98,6 +98,6 @@ impl Item for Line<'_> {
     }
 
     fn row(&self) -> Vec<String> {
-        revisions::row(&self.view, self.wide, self.now)
+        revision_list::row(&self.view, self.wide, self.now)
     }
 }

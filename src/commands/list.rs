@@ -7,19 +7,19 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use super::list_deleted;
-use crate::cluster::api::Cluster;
-use crate::cluster::changes::changes;
-use crate::cluster::clock;
-use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::cluster::live::{LiveJobs, live_jobs};
-use crate::cluster::operations::Operations;
-use crate::cluster::savepoint;
-use crate::cluster::tables::{Wanted, list};
-use crate::core::listing::{self, Columns, Inventory, Key, LiveJob, Parts, SortKey, View};
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
-use crate::render::{Format, Item, Printer};
-use crate::ui;
+use crate::flink::live_jobs::{LiveJobs, live_jobs};
+use crate::history::unfinished::Operations;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::kubernetes::cluster_watch::changes;
+use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::tables::{Wanted, list};
+use crate::model::listing::{self, Columns, Inventory, Key, LiveJob, Parts, SortKey, View};
+use crate::model::names::ClusterName;
+use crate::operations::savepoint;
+use crate::output::terminal;
+use crate::output::{Format, Item, Printer};
 
 /// List clusters
 ///
@@ -103,10 +103,10 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     let lines = clusters
         .iter()
         .map(|(key, parts)| Line::new(key, parts, live.get(key), columns, now).stopping(stopping.contains(key)));
-    printer.list(lines, args.watch, ui::data)?;
+    printer.list(lines, args.watch, terminal::data)?;
     all_found(&args.names, &inventory, cluster.namespace())?;
     if inventory.is_empty() && for_people {
-        ui::note(&match &wanted.namespace {
+        terminal::note(&match &wanted.namespace {
             Some(namespace) => format!("No resources found in {namespace} namespace."),
             None => "No resources found".to_owned(),
         });
@@ -123,7 +123,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         .map(|(key, _)| key.name.as_str())
         .collect();
     if !idle.is_empty() && for_people {
-        ui::note(&format!(
+        terminal::note(&format!(
             "TaskManagers wait for nobody behind {}: `kubectl flink prune` deletes clusters whose jobs have ended",
             listing::some_of(&idle)
         ));
@@ -139,7 +139,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         return Ok(());
     }
     if args.sort_by.is_some() {
-        ui::warn("--sort-by sorts the list, not what is printed after it");
+        terminal::warn("--sort-by sorts the list, not what is printed after it");
     }
     let mut changes = pin!(changes(&cluster, &wanted, positions));
     while let Some(change) = changes.next().await {
@@ -151,7 +151,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
                 LiveJobs::new()
             };
             let line = Line::new(&key, parts, live.get(&key), columns, clock::now());
-            printer.one(&line, ui::data)?;
+            printer.one(&line, terminal::data)?;
             if parts.is_empty() {
                 inventory.remove(&key);
             }
@@ -177,7 +177,7 @@ fn tell_operation(key: &Key, text: &str, with_namespace: bool) {
     } else {
         (String::new(), String::new())
     };
-    ui::note(&format!(
+    terminal::note(&format!(
         "an operation on {name}{place} is not over: {text}; `kubectl flink status {name}{flag}` says how it goes on"
     ));
 }

@@ -2,13 +2,13 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::cluster::api::Cluster;
-use crate::cluster::clock;
-use crate::cluster::deleted::deleted;
-use crate::core::deleted::{View, headers, row};
 use crate::error::{Error, Kind, Result};
-use crate::render::{Format, Item, Printer};
-use crate::ui;
+use crate::history::deleted::{View, headers, row};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::operations::list_deleted::deleted;
+use crate::output::terminal;
+use crate::output::{Format, Item, Printer};
 
 /// Lists the clusters of a namespace, or of all, of which there is only the history; those of `names`, if there are any.
 pub async fn run(
@@ -33,7 +33,7 @@ pub async fn run(
                 wide: output == Format::Wide,
                 now,
             }),
-            Err(error) => ui::warn(&error.message),
+            Err(error) => terminal::warn(&error.message),
         }
     }
     if let Some(missing) = names
@@ -49,10 +49,10 @@ pub async fn run(
         ));
     }
     if lines.is_empty() && matches!(output, Format::Table | Format::Wide) {
-        ui::note("No deleted clusters with a history found");
+        terminal::note("No deleted clusters with a history found");
     }
     let headers = headers(all_namespaces, output == Format::Wide);
-    Printer::new(output, "DeletedClusterList", &headers, with_headers).list(lines.iter(), false, ui::data)
+    Printer::new(output, "DeletedClusterList", &headers, with_headers).list(lines.iter(), false, terminal::data)
 }
 
 #[derive(serde::Serialize)]

@@ -9,12 +9,12 @@ use k8s_openapi::jiff::SignedDuration;
 use regex::Regex;
 use tokio::task::LocalSet;
 
-use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::cluster::logs::{Told, Wanted, open};
-use crate::core::diagnosis::Role;
-use crate::core::names::ClusterName;
 use crate::error::Result;
-use crate::ui;
+use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::logs::{Told, Wanted, open};
+use crate::model::diagnosis::Role;
+use crate::model::names::ClusterName;
+use crate::output::terminal;
 
 /// Print the logs of a cluster, in the order of time
 ///
@@ -105,7 +105,7 @@ async fn print(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
 /// Lines as they are shown, until they are written.
 struct Page<'a> {
     args: &'a LogsArgs,
-    out: ui::Bulk,
+    out: terminal::Bulk,
     text: String,
     /// What stands before the lines of each container.
     prefixes: HashMap<usize, String>,
@@ -115,14 +115,14 @@ impl<'a> Page<'a> {
     fn new(args: &'a LogsArgs) -> Self {
         Self {
             args,
-            out: ui::Bulk::new(),
+            out: terminal::Bulk::new(),
             text: String::new(),
             prefixes: HashMap::new(),
         }
     }
 
     fn add(&mut self, told: &Told<'_>) {
-        let text = ui::cleaned(told.line.text);
+        let text = terminal::cleaned(told.line.text);
         if self.args.grep.as_ref().is_some_and(|grep| !grep.is_match(&text)) {
             return;
         }
@@ -131,7 +131,7 @@ impl<'a> Page<'a> {
             let colour = COLOURS[self.prefixes.len() % COLOURS.len()].on_default();
             let style = if self.out.is_coloured() { colour } else { Style::new() };
             let prefix = self.prefixes.entry(told.source);
-            let prefix = prefix.or_insert_with(|| format!("{style}{}{style:#} ", ui::clean(told.label)));
+            let prefix = prefix.or_insert_with(|| format!("{style}{}{style:#} ", terminal::clean(told.label)));
             self.text.push_str(prefix);
         }
         if self.args.timestamps {

@@ -4,10 +4,10 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::own_templates::manifests_folder;
-use crate::core::template::BUILT_IN;
+use crate::cli::args::templates::manifests_folder;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::model::template::BUILT_IN;
+use crate::output::terminal;
 
 /// Write the templates of the Service, the Job and the Deployment to a folder
 ///
@@ -44,7 +44,7 @@ pub fn run(args: &ManifestsArgs) -> Result<()> {
         options.write(true).create(true).truncate(true).create_new(!args.force);
         let mut file = options.open(&path).map_err(|e| failed(&path, e))?;
         file.write_all(text.as_bytes()).map_err(|e| failed(&path, e))?;
-        ui::data(&format!("{}\n", path.display()))?;
+        terminal::data(&format!("{}\n", path.display()))?;
     }
     Ok(())
 }

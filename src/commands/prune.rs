@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::hold;
-use super::launch::DryRun;
-use super::standing::Standing;
-use crate::cluster::api::Cluster;
-use crate::cluster::clock;
-use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::cluster::deploy::removal::Removal;
-use crate::cluster::deploy::{self, Live};
-use crate::cluster::lock;
-use crate::cluster::tables::{self, Wanted};
-use crate::core::age::age;
-use crate::core::listing::{Key, Status};
-use crate::core::names::ClusterName;
-use crate::core::prune;
-use crate::core::transaction::Kind as Operation;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::history::lock;
+use crate::history::transaction::Kind as Operation;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::objects::{self, Live};
+use crate::kubernetes::tables::{self, Wanted};
+use crate::model::age::age;
+use crate::model::job_end_time;
+use crate::model::listing::{Key, Status};
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::delete::Removal;
+use crate::operations::deploy::DryRun;
+use crate::operations::lock as hold;
+use crate::output::terminal;
 
 /// Delete clusters whose jobs have ended; their histories stay
 ///
@@ -69,31 +69,31 @@ pub async fn run(connection: &ConnectionArgs, args: PruneArgs) -> Result<()> {
         } else {
             format!("namespace {}", cluster.namespace())
         };
-        ui::note(&format!("no cluster in {place} has ended{}", since(&args)));
+        terminal::note(&format!("no cluster in {place} has ended{}", since(&args)));
         return Ok(());
     }
     for one in &found {
-        ui::note(&line(one, now));
+        terminal::note(&line(one, now));
     }
     if !DryRun::is_on(args.dry_run) {
         let question = match found.as_slice() {
             [one] => format!("delete cluster {}?", one.standing.name),
             all => format!("delete these {} clusters?", all.len()),
         };
-        ui::confirm(&question, args.yes)?;
+        terminal::confirm(&question, args.yes)?;
     }
     let mut failure: Option<Error> = None;
     for one in found {
         let name = one.standing.name.clone();
         let outcome = if DryRun::is_on(args.dry_run) {
-            ui::data(&format!("cluster/{name} pruned (dry run)\n"))
+            terminal::data(&format!("cluster/{name} pruned (dry run)\n"))
         } else {
             remove(one, &args)
                 .await
                 .map_err(|error| error.context(format!("cluster {name}")))
         };
         if let Err(error) = outcome {
-            ui::fail(&error);
+            terminal::fail(&error);
             failure.get_or_insert(error);
         }
     }
@@ -141,13 +141,13 @@ async fn look(cluster: &Cluster, name: &ClusterName) -> Result<Option<Ended>> {
     let left = match lock::unattended(&mut standing.ledger, name, false).await {
         Ok(left) => left,
         Err(error) if error.kind == Kind::Conflict => {
-            ui::note(&format!("{}, so it stays", error.message));
+            terminal::note(&format!("{}, so it stays", error.message));
             return Ok(None);
         }
         Err(error) => return Err(error),
     };
     if let Some(change) = left.as_ref().filter(|left| left.kind == Operation::Change) {
-        ui::note(&format!("{}, so it stays", lock::unfinished(name, change).message));
+        terminal::note(&format!("{}, so it stays", lock::unfinished(name, change).message));
         return Ok(None);
     }
     standing.left_behind = left;
@@ -165,17 +165,17 @@ fn is_due(live: &Live, args: &PruneArgs, now: Timestamp) -> bool {
     });
     live.job
         .as_ref()
-        .and_then(prune::ended_at)
+        .and_then(job_end_time::ended_at)
         .is_some_and(|at| now.duration_since(at) >= least)
 }
 
 fn line(one: &Ended, now: Timestamp) -> String {
     let job = one.standing.live.job.as_ref();
-    let how = match job.and_then(deploy::end_of_job) {
+    let how = match job.and_then(objects::end_of_job) {
         Some("Failed") => "failed",
         _ => "ended",
     };
-    let at = job.and_then(prune::ended_at);
+    let at = job.and_then(job_end_time::ended_at);
     let ago = at.map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
     let idle = one.standing.live.deployment.as_ref();
     let idle = idle.map_or(0, |deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(1));
@@ -200,7 +200,7 @@ async fn remove(one: Ended, args: &PruneArgs) -> Result<()> {
         removal,
     } = one;
     let name = standing.name.clone();
-    let step = ui::Step::new(&format!("{name}: deleting"));
+    let step = terminal::Step::new(&format!("{name}: deleting"));
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
     // Its repetition is one of `delete` as well.
     let heartbeat = hold::begin(&mut standing, "delete", None).await?;
@@ -212,5 +212,5 @@ async fn remove(one: Ended, args: &PruneArgs) -> Result<()> {
     hold::end(&mut standing, &removed).await;
     removed?;
     drop(step);
-    ui::data(&format!("cluster/{name} pruned\n"))
+    terminal::data(&format!("cluster/{name} pruned\n"))
 }

@@ -1,13 +1,13 @@
 //! `restart`: the same version anew.
 
-use super::change::{ChangeArgs, change};
-use super::recover;
-use super::standing::Standing;
-use super::wanted::Wanted;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::core::layer::Layer;
-use crate::core::names::ClusterName;
 use crate::error::Result;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::config::Layer;
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::recover;
+use crate::operations::target_revision::Wanted;
+use crate::operations::upgrade::{ChangeArgs, change};
 
 /// Restart a cluster through a savepoint, changing nothing
 ///

@@ -1,14 +1,14 @@
 //! `resume`: a suspended cluster goes on.
 
-use super::hold;
-use super::launch::LaunchArgs;
 use super::savepoint_resume::{self, ResumeArgs};
-use super::situation::Situation;
-use super::standing::Standing;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy;
-use crate::core::names::ClusterName;
 use crate::error::{Error, Result};
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::objects;
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::deploy::LaunchArgs;
+use crate::operations::job_status::Situation;
+use crate::operations::lock;
 
 /// Resume a suspended cluster from its last savepoint, or start one that was created suspended
 ///
@@ -32,7 +32,7 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::known(&cluster, &name).await?;
     standing.dry_run(args.launch.is_dry_run());
-    hold::check(&mut standing).await?;
+    lock::check(&mut standing).await?;
     if !args.launch.is_dry_run() {
         standing.make_whole().await?;
     }
@@ -48,7 +48,7 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
     if let Situation::Running(_) | Situation::Silent(_) = situation {
         // Without TaskManagers the interrupted resume is not complete.
         if !args.launch.is_dry_run() && standing.replicas() > 0 {
-            hold::close(&mut standing, None).await?;
+            lock::close(&mut standing, None).await?;
         }
         return args
             .launch
@@ -57,10 +57,10 @@ pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<(
     }
     if standing.was_created_suspended().await? {
         if !args.launch.is_dry_run() {
-            let heartbeat = hold::begin(&mut standing, "resume", None).await?;
-            let starting = deploy::unsuspend(&cluster, &standing.live, standing.replicas_before());
+            let heartbeat = lock::begin(&mut standing, "resume", None).await?;
+            let starting = objects::unsuspend(&cluster, &standing.live, standing.replicas_before());
             let started = heartbeat.beside(starting).await;
-            hold::end(&mut standing, &started).await;
+            lock::end(&mut standing, &started).await;
             started?;
         }
         return args.launch.resumed(&cluster, &name, standing.parallelism()).await;

@@ -1,13 +1,13 @@
 //! `rollback`: an earlier revision again.
 
-use super::change::{ChangeArgs, change};
-use super::standing::Standing;
-use super::wanted::Wanted;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::lock;
-use crate::core::history::{History, OutcomeState, Revision};
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
+use crate::history::lock;
+use crate::history::{History, OutcomeState, Revision};
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::target_revision::Wanted;
+use crate::operations::upgrade::{ChangeArgs, change};
 
 /// Go back to an earlier revision, keeping state
 ///

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::create::{self, Begun, CreateArgs};
-use super::hold;
-use super::standing::Standing;
-use crate::cluster::api::Cluster;
-use crate::cluster::connect::ConnectionArgs;
-use crate::cluster::deploy::removal::Removal;
-use crate::cluster::wait::{self, End};
-use crate::core::diagnosis::{Note, Stage};
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::ConnectionArgs;
+use crate::model::diagnosis::{Note, Stage};
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::delete::Removal;
+use crate::operations::lock;
+use crate::operations::wait::{self, End};
+use crate::output::terminal;
 
 /// Create a cluster, wait for its job's end, and end with its outcome
 ///
@@ -63,14 +63,14 @@ pub async fn run(connection: &ConnectionArgs, args: RunArgs) -> Result<()> {
     let made = &begun_cluster.live.created;
     if args.rm && !made.is_empty() {
         if let Err(error) = remove(begun_cluster).await {
-            ui::warn(&format!("{name} is not deleted: {error}"));
+            terminal::warn(&format!("{name} is not deleted: {error}"));
         }
     } else if args.rm {
-        ui::warn(&format!(
+        terminal::warn(&format!(
             "{name} is left as it is: nothing of it is known to be made by this command"
         ));
     } else if !made.is_empty() {
-        ui::note(&format!(
+        terminal::note(&format!(
             "{name}: `kubectl flink delete {name}` deletes what is left of it"
         ));
     }
@@ -79,7 +79,7 @@ pub async fn run(connection: &ConnectionArgs, args: RunArgs) -> Result<()> {
 
 async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
     let begun = std::time::Instant::now();
-    let mut step = ui::Step::new(&format!("{name}: running"));
+    let mut step = terminal::Step::new(&format!("{name}: running"));
     let told = |stage: &Stage, note: Option<&Note>| {
         let text = format!("{name}: {stage}");
         step.update(&note.map_or(text.clone(), |note| format!("{text} ({})", note.text)));
@@ -90,7 +90,7 @@ async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) 
     match end {
         End::Finished => {
             step.done(&format!("{name}: finished, after {seconds:.1} s"));
-            ui::data(&format!("cluster/{name} finished\n"))
+            terminal::data(&format!("cluster/{name} finished\n"))
         }
         End::Failed(cause) => Err(cause.into_error().context(format!("the job of {name} failed"))),
         End::Canceled => failed("was canceled"),
@@ -104,16 +104,16 @@ async fn remove(begun: &Begun) -> Result<()> {
     let Begun {
         cluster, name, live, ..
     } = begun;
-    let step = ui::Step::new(&format!("{name}: deleting"));
+    let step = terminal::Step::new(&format!("{name}: deleting"));
     let mut standing = Standing::read(cluster, name).await?;
-    hold::check(&mut standing).await?;
+    lock::check(&mut standing).await?;
     let mut removal = Removal::of_created(&live.created);
     if removal.job.is_some() {
         removal.leaders = standing.leaders();
     }
-    let heartbeat = hold::begin(&mut standing, "delete", None).await?;
+    let heartbeat = lock::begin(&mut standing, "delete", None).await?;
     let removed = heartbeat.beside(Box::pin(removal.carry_out(cluster, name, None))).await;
-    hold::end(&mut standing, &removed).await;
+    lock::end(&mut standing, &removed).await;
     removed?;
     step.done(&format!("{name}: deleted"));
     Ok(())

@@ -1,28 +1,29 @@
 //! `savepoint-resume`: a cluster anew, from the state that it has or had.
 
-use super::configuration_keys::warn_of_keys;
-use super::halt;
-use super::hold;
-use super::image_look::{self, Look};
-use super::job_image;
-use super::launch::{self, LaunchArgs};
-use super::resume_choice::{Choice, choose};
-use super::revision;
-use super::situation::Situation;
-use super::spec_args::SpecArgs;
-use super::standing::Standing;
-use super::writing::{Asked, SavepointFormat, WritingStep};
-use crate::cluster::api::Cluster;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::flink::{SavepointRequest, Then};
-use crate::cluster::resource::JOBS;
-use crate::cluster::{deploy, savepoint};
-use crate::core::layer::Layer;
-use crate::core::manifests;
-use crate::core::names::ClusterName;
-use crate::core::spec::Spec;
+use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Result};
-use crate::ui;
+use crate::flink::{SavepointRequest, Then};
+use crate::history::revision_spec;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::objects;
+use crate::kubernetes::resource::JOBS;
+use crate::model::config::Layer;
+use crate::model::manifests;
+use crate::model::names::ClusterName;
+use crate::model::spec::Spec;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::config_keys::warn_of_keys;
+use crate::operations::deploy::{self, LaunchArgs};
+use crate::operations::image_check::{self, Look};
+use crate::operations::job_image;
+use crate::operations::job_status::Situation;
+use crate::operations::lock;
+use crate::operations::resume_plan::{Choice, choose};
+use crate::operations::savepoint;
+use crate::operations::savepoint::progress::{Asked, SavepointFormat, WritingStep};
+use crate::operations::stop;
+use crate::output::terminal;
 
 /// Restart a cluster from a savepoint: of the running job, or the last one
 ///
@@ -40,10 +41,10 @@ pub struct ResumeArgs {
     name: String,
     /// With --from-savepoint: first stop the running job with a last savepoint, which the history keeps
     #[arg(long, requires = "from_savepoint", conflicts_with = "cancel")]
-    pub(super) stop: bool,
+    pub(crate) stop: bool,
     /// Cancel the running job: what it did since the savepoint is lost
     #[arg(long)]
-    pub(super) cancel: bool,
+    pub(crate) cancel: bool,
     /// Form of the savepoint that the running job writes
     #[arg(long, value_name = "FORM", default_value = "canonical")]
     savepoint_format: SavepointFormat,
@@ -53,7 +54,7 @@ pub struct ResumeArgs {
     #[command(flatten)]
     launch: LaunchArgs,
     #[command(flatten)]
-    pub(super) spec: SpecArgs,
+    pub(crate) spec: SpecArgs,
 }
 
 impl ResumeArgs {
@@ -80,7 +81,7 @@ pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::known(&cluster, &name).await?;
     standing.dry_run(args.launch.is_dry_run());
-    hold::check(&mut standing).await?;
+    lock::check(&mut standing).await?;
     if !args.launch.is_dry_run() {
         standing.make_whole().await?;
     }
@@ -117,7 +118,7 @@ pub async fn resume(
         job_id: base.job_id.clone().filter(|_| base.ha.is_none()),
         ..base
     });
-    layer.nonce = revision::nonce(&layer);
+    layer.nonce = revision_spec::nonce(&layer);
     let image = job_image::prepare(&args.spec, &flags, &mut layer).await?;
     // The path is not known before the job is stopped, but everything else can be checked while it still runs.
     let stand_in = choice
@@ -142,13 +143,13 @@ pub async fn resume(
         image.as_ref(),
         before,
     );
-    let checks = deploy::preflight_resume(cluster, &draft_spec, &draft, &standing.live);
-    let checked = image_look::beside(cluster, look, checks, |_| true).await?;
+    let checks = objects::preflight_resume(cluster, &draft_spec, &draft, &standing.live);
+    let checked = image_check::beside(cluster, look, checks, |_| true).await?;
     for warning in &checked.warnings {
-        ui::warn(warning);
+        terminal::warn(warning);
     }
     standing.live.rights = checked.rights;
-    ui::note(&choice.told(&name));
+    terminal::note(&choice.told(&name));
     if args.launch.is_dry_run() {
         return args.launch.show_dry_run(&draft);
     }
@@ -165,8 +166,8 @@ pub async fn resume(
         }
         _ => None,
     };
-    let room = launch::revision(&draft_spec, &templates, own, generation, command).bytes();
-    let heartbeat = hold::begin_with_room(&mut standing, command, asked.as_ref(), room).await?;
+    let room = deploy::revision(&draft_spec, &templates, own, generation, command).bytes();
+    let heartbeat = lock::begin_with_room(&mut standing, command, asked.as_ref(), room).await?;
     let replacing = async {
         let path = end_job(asked.as_ref(), &situation, &mut standing, &choice).await?;
         let highly_available = draft_spec.layer.ha.is_some() || standing.is_highly_available();
@@ -175,21 +176,21 @@ pub async fn resume(
             // next JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
             savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
         }
-        deploy::owners::disown(cluster, &name, &standing.live).await?;
+        objects::owners::disown(cluster, &name, &standing.live).await?;
         let job = standing.live.identity(JOBS)?;
-        deploy::delete_job(cluster, &name, job.as_ref(), args.launch.limit()).await?;
+        objects::delete_job(cluster, &name, job.as_ref(), args.launch.limit()).await?;
         if highly_available {
             // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
-            halt::forget_leaders(cluster, &standing).await?;
+            stop::forget_leaders(cluster, &standing).await?;
         }
         standing.live.job = None;
         let spec = with_savepoint(path)?;
         let Standing { ledger, live, .. } = &mut standing;
-        let made = launch::launch(cluster, ledger, live, &spec, (&templates, own), generation, command).await?;
+        let made = deploy::launch(cluster, ledger, live, &spec, (&templates, own), generation, command).await?;
         Ok((spec, made))
     };
     let replaced = heartbeat.beside(Box::pin(replacing)).await;
-    hold::end(&mut standing, &replaced).await;
+    lock::end(&mut standing, &replaced).await;
     let (spec, manifests) = replaced?;
     args.launch.report(cluster, &spec, "resumed", &manifests).await
 }
@@ -208,7 +209,7 @@ async fn end_job(
         return Ok(choice.path.clone().unwrap_or(path));
     }
     if let Situation::Running(job) = situation {
-        let _step = ui::Step::new("canceling the job");
+        let _step = terminal::Step::new("canceling the job");
         savepoint::cancel(&standing.flink, &job.jid).await?;
     }
     choice

@@ -1,19 +1,19 @@
 //! `scale`: a running job to another parallelism.
 
-use super::change::{self, ChangeArgs};
-use super::scale_in_place::{Doing, in_place, objects};
-use super::scale_way::{heed, look, not_running, told};
-use super::situation::Situation;
-use super::standing::Standing;
-use super::wanted::Wanted;
-use crate::cluster::api::Cluster;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::core::layer::Layer;
-use crate::core::names::ClusterName;
-use crate::core::scale::{self, Way};
-use crate::core::spec::MAX_PARALLELISM;
 use crate::error::Result;
-use crate::ui;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::config::Layer;
+use crate::model::names::ClusterName;
+use crate::model::scale::{self, Way};
+use crate::model::spec::MAX_PARALLELISM;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::job_status::Situation;
+use crate::operations::scale::in_place::{Doing, in_place, objects};
+use crate::operations::scale::method::{heed, look, not_running, told};
+use crate::operations::target_revision::Wanted;
+use crate::operations::upgrade::{self, ChangeArgs};
+use crate::output::terminal;
 
 /// Change the parallelism of a running job without losing its state
 ///
@@ -73,14 +73,14 @@ pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &Chan
         ..Layer::default()
     };
     let wanted = Wanted::changed(&standing, flags, None)?;
-    let Some(mut standing) = change::unless_left_behind(cluster, standing, &wanted, how, command).await? else {
+    let Some(mut standing) = upgrade::unless_left_behind(cluster, standing, &wanted, how, command).await? else {
         return Ok(());
     };
     let situation = standing.situation().await?;
     let job_id = match &situation {
         Situation::Running(job) => job.jid.clone(),
         _ if command == "scale" => return Err(not_running(&standing, goal, &situation)),
-        _ => return Box::pin(change::carry_out(cluster, standing, situation, wanted, how, command)).await,
+        _ => return Box::pin(upgrade::carry_out(cluster, standing, situation, wanted, how, command)).await,
     };
     let known = look(&standing, &job_id, goal).await?;
     let plan = scale::plan(&known)?;
@@ -92,12 +92,12 @@ pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &Chan
         };
     // Whether what was left behind has all been written down is not known.
     if done && standing.left_behind.is_none() {
-        ui::note(&format!("{name} has parallelism {} already", known.wanted));
+        terminal::note(&format!("{name} has parallelism {} already", known.wanted));
         return how.output.told(&name, "unchanged", &objects(&standing));
     }
-    ui::note(&told(&name, &known, &plan, replicas));
+    terminal::note(&told(&name, &known, &plan, replicas));
     if plan.way == Way::Redeploy {
-        Box::pin(change::carry_out(cluster, standing, situation, wanted, how, command)).await?;
+        Box::pin(upgrade::carry_out(cluster, standing, situation, wanted, how, command)).await?;
         return if how.dry_run {
             Ok(())
         } else {

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::change::{ChangeArgs, change};
-use super::configuration_keys::check_key;
 use super::scale::{Goal, scale};
-use super::standing::Standing;
-use super::wanted::Wanted;
-use crate::cluster::api::Cluster;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::core::flink_deployment;
-use crate::core::layer::Layer;
-use crate::core::names::ClusterName;
-use crate::core::spec::MAX_PARALLELISM;
 use crate::error::{Error, Result};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::config::Layer;
+use crate::model::flink_deployment;
+use crate::model::names::ClusterName;
+use crate::model::spec::MAX_PARALLELISM;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::config_keys::check_key;
+use crate::operations::target_revision::Wanted;
+use crate::operations::upgrade::{ChangeArgs, change};
 
 /// Change one field of a cluster without losing state
 ///
@@ -143,7 +143,7 @@ async fn open(connection: &ConnectionArgs, name: &str) -> Result<(Cluster, Stand
 fn image_layer(image: String) -> Layer {
     Layer {
         // The tag tells another version.
-        flink_version: crate::core::flink::FlinkVersion::of_image(&image),
+        flink_version: crate::model::flink::FlinkVersion::of_image(&image),
         image: Some(image),
         ..Layer::default()
     }

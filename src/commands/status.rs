@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::cluster::clock;
-use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::cluster::survey::{Survey, survey};
-use crate::core::diagnosis::problems;
-use crate::core::names::ClusterName;
-use crate::core::status::{ClusterStatus, Seen};
 use crate::error::{Error, Kind, Result};
-use crate::render::status::{Look, status};
-use crate::render::{Format, document, line};
-use crate::ui;
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::model::diagnosis::problems;
+use crate::model::names::ClusterName;
+use crate::operations::observe::{Survey, survey};
+use crate::operations::status::{ClusterStatus, Seen};
+use crate::output::status::{Look, status};
+use crate::output::terminal;
+use crate::output::{Format, document, line};
 
 /// Show how a cluster stands
 ///
@@ -63,7 +63,7 @@ impl StatusFormat {
 pub async fn run(connection: &ConnectionArgs, args: &StatusArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    let mut screen = ui::Screen::new(args.watch && args.output == StatusFormat::Table);
+    let mut screen = terminal::Screen::new(args.watch && args.output == StatusFormat::Table);
     let mut seen = false;
     loop {
         match Box::pin(survey(&cluster, &name)).await {
@@ -72,19 +72,19 @@ pub async fn run(connection: &ConnectionArgs, args: &StatusArgs) -> Result<()> {
                 let now = clock::now();
                 let told = told(cluster.namespace(), &name, survey, now);
                 match args.output.document() {
-                    Some(format) if args.watch => ui::data(&line(format, &told)?)?,
-                    Some(format) => ui::data(&document(format, &told)?)?,
+                    Some(format) if args.watch => terminal::data(&line(format, &told)?)?,
+                    Some(format) => terminal::data(&document(format, &told)?)?,
                     None => {
                         let look = Look {
                             width: screen.width(),
-                            bars: ui::is_terminal(),
+                            bars: terminal::is_terminal(),
                         };
                         screen.show(&status(&told, look, clock::now()))?;
                     }
                 }
             }
             // A watch goes on where it is reached again; it ends with the cluster.
-            Err(error) if args.watch && seen && error.is_transient() => ui::warn(&error.message),
+            Err(error) if args.watch && seen && error.is_transient() => terminal::warn(&error.message),
             Err(error) => return Err(ended(error, seen)),
         }
         if !args.watch {

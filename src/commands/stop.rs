@@ -1,11 +1,11 @@
 //! `stop`: the job ends with a savepoint.
 
-use super::halt::{self, Halt, HaltArgs};
-use super::standing::Standing;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::core::names::ClusterName;
 use crate::error::Result;
-use crate::ui;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::stop::{self, Halt, HaltArgs};
+use crate::output::terminal;
 
 /// Stop a job with a savepoint, and print its path
 ///
@@ -24,11 +24,11 @@ pub async fn run(connection: &ConnectionArgs, args: StopArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::existing(&cluster, &name).await?;
-    let path = halt::halt(&cluster, &mut standing, &args.halt, Halt::Stop).await?;
+    let path = stop::halt(&cluster, &mut standing, &args.halt, Halt::Stop).await?;
     if standing.replicas() > 0 {
-        ui::note(&format!(
+        terminal::note(&format!(
             "{name}: its TaskManagers are still there; `kubectl flink suspend {name}` sends them away, `kubectl flink delete {name}` deletes all"
         ));
     }
-    ui::data(&ui::clean(&format!("{path}\n")))
+    terminal::data(&terminal::clean(&format!("{path}\n")))
 }

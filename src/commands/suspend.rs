@@ -1,11 +1,11 @@
 //! `suspend`: the job ends with a savepoint, and its TaskManagers go.
 
-use super::halt::{self, Halt, HaltArgs};
-use super::standing::Standing;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::core::names::ClusterName;
 use crate::error::Result;
-use crate::ui;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::stop::{self, Halt, HaltArgs};
+use crate::output::terminal;
 
 /// Suspend a cluster: stop its job with a savepoint, and send its TaskManagers away
 ///
@@ -23,9 +23,9 @@ pub async fn run(connection: &ConnectionArgs, args: SuspendArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut standing = Standing::existing(&cluster, &name).await?;
-    let path = halt::halt(&cluster, &mut standing, &args.halt, Halt::Suspend).await?;
-    ui::note(&format!(
+    let path = stop::halt(&cluster, &mut standing, &args.halt, Halt::Suspend).await?;
+    terminal::note(&format!(
         "{name} is suspended: `kubectl flink resume {name}` goes on from {path}"
     ));
-    ui::data(&ui::clean(&format!("{path}\n")))
+    terminal::data(&terminal::clean(&format!("{path}\n")))
 }

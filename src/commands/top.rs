@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use crate::cluster::api::Cluster;
-use crate::cluster::clock;
-use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::cluster::flink::Flink;
-use crate::cluster::flink_metrics::Depth;
-use crate::cluster::live::snapshots;
-use crate::cluster::tables::{Wanted, list};
-use crate::cluster::usage;
-use crate::core::listing::{Key, check_name};
-use crate::core::names::ClusterName;
-use crate::core::usage::Usages;
 use crate::error::{Error, Kind, Result};
-use crate::render::{status::cut, top};
-use crate::ui;
+use crate::flink::Flink;
+use crate::flink::live_jobs::snapshots;
+use crate::flink::metrics::Depth;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::tables::{Wanted, list};
+use crate::kubernetes::usage;
+use crate::model::listing::{Key, check_name};
+use crate::model::names::ClusterName;
+use crate::model::usage::Usages;
+use crate::output::status::cut;
+use crate::output::terminal;
+use crate::output::top;
 
 /// Show what clusters do, again and again
 ///
@@ -41,7 +42,7 @@ pub struct TopArgs {
 pub async fn run(connection: &ConnectionArgs, args: &TopArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;
-    let mut screen = ui::Screen::new(!args.once);
+    let mut screen = terminal::Screen::new(!args.once);
     // Where there are no metrics they are not asked for again.
     let mut metrics = true;
     loop {

@@ -3,12 +3,12 @@
 use std::io::IsTerminal;
 use std::process::{Command, Stdio};
 
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::deploy;
-use crate::cluster::flink::{forward, ui as web};
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::flink::{port_forward, web_ui as web};
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::objects;
+use crate::model::names::ClusterName;
+use crate::output::terminal;
 
 /// Open Flink's web UI in a browser, through a port-forward that survives a new JobManager
 ///
@@ -34,23 +34,23 @@ pub async fn run(connection: &ConnectionArgs, args: UiArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    match forward::running_pod(&cluster, &name).await? {
+    match port_forward::running_pod(&cluster, &name).await? {
         // Tried before a browser is: it says what is wrong in words.
-        Some(pod) => drop(forward::open(&cluster, &pod).await?),
+        Some(pod) => drop(port_forward::open(&cluster, &pod).await?),
         None => {
-            let live = deploy::read(&cluster, &name).await?;
+            let live = objects::read(&cluster, &name).await?;
             let missing = || format!("there is no cluster {name} in namespace {}", cluster.namespace());
             let job = live
                 .job
                 .ok_or_else(|| Error::new(Kind::NotFound, missing()).absent(&name))?;
-            if deploy::end_of_job(&job).is_some() || job["spec"]["suspend"] == true {
+            if objects::end_of_job(&job).is_some() || job["spec"]["suspend"] == true {
                 return Err(Error::new(
                     Kind::Conflict,
                     format!("the JobManager of {name} has ended, and its web UI with it"),
                 )
                 .hint(format!("`kubectl flink resume {name}` starts it again")));
             }
-            ui::note(&format!("the JobManager of {name} is not up yet"));
+            terminal::note(&format!("the JobManager of {name} is not up yet"));
         }
     }
     let listener = web::listen(args.port).await?;
@@ -58,14 +58,14 @@ pub async fn run(connection: &ConnectionArgs, args: UiArgs) -> Result<()> {
         .local_addr()
         .map_err(|e| Error::failure(format!("cannot listen: {e}")))?;
     let url = format!("http://{address}/");
-    ui::data(&format!("{url}\n"))?;
+    terminal::data(&format!("{url}\n"))?;
     if !args.no_browser && !args.print_url && std::io::stdout().is_terminal() && browse(&url).is_err() {
-        ui::note("no browser can be opened here: open the URL yourself");
+        terminal::note("no browser can be opened here: open the URL yourself");
     }
     let quiet = args.print_url;
     web::serve(&cluster, &name, listener, |pod| {
         if !quiet {
-            ui::note(&format!("forwarding to Pod {pod}"));
+            terminal::note(&format!("forwarding to Pod {pod}"));
         }
     })
     .await

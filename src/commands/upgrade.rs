@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use super::change::{ChangeArgs, change};
-use super::files;
-use super::job_image;
-use super::spec_args::SpecArgs;
-use super::standing::Standing;
-use super::transaction;
-use super::wanted::{Wanted, name_of, read_one};
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::lock;
-use crate::core::layer::Layer;
-use crate::core::transaction::{Journal, Kind};
+use crate::cli::args::files;
+use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind as Fault, Result};
+use crate::history::lock;
+use crate::history::transaction::{Journal, Kind};
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::config::Layer;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::job_image;
+use crate::operations::target_revision::{Wanted, name_of, read_one};
+use crate::operations::upgrade::engine;
+use crate::operations::upgrade::{ChangeArgs, change};
 
 /// Change a running cluster without losing state
 ///
@@ -83,9 +83,9 @@ pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
         let open = lock::unattended(&mut standing.ledger, &name, args.change.take_over).await?;
         let journal = open_change(&standing, open)?;
         return if args.abort {
-            transaction::abort(&cluster, standing, &journal, &args.change, named.as_deref()).await
+            engine::abort(&cluster, standing, &journal, &args.change, named.as_deref()).await
         } else {
-            transaction::go_on(&cluster, standing, &journal, &args.change, named.as_deref()).await
+            engine::go_on(&cluster, standing, &journal, &args.change, named.as_deref()).await
         };
     }
     let flags = Layer {

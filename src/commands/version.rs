@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cluster::checkup::server_version;
-use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::core::flink::KNOWN_VERSIONS;
 use crate::error::{Error, Kind, Result};
-use crate::render::{self, API_VERSION, Format};
-use crate::ui;
+use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::model::flink::KNOWN_VERSIONS;
+use crate::operations::preflight::server_version;
+use crate::output::terminal;
+use crate::output::{self, API_VERSION, Format};
 
 /// Oldest Kubernetes whose Tables of Jobs have all that is listed: below it, lists read whole objects.
 const OLDEST_MINOR: u32 = 31;
@@ -54,10 +54,12 @@ pub async fn run(connection: &ConnectionArgs, args: &VersionArgs) -> Result<()> 
             if let Some(told) = told {
                 let version = told["gitVersion"].as_str().unwrap_or("unknown");
                 let platform = told["platform"].as_str().unwrap_or("unknown platform");
-                text.push_str(&ui::clean(&format!("Server: Kubernetes {version} ({platform})\n")));
+                text.push_str(&terminal::clean(&format!(
+                    "Server: Kubernetes {version} ({platform})\n"
+                )));
             }
             let known: Vec<String> = KNOWN_VERSIONS.iter().map(ToString::to_string).collect();
-            ui::data(&format!("{text}Flink:  {}\n", known.join(", ")))?;
+            terminal::data(&format!("{text}Flink:  {}\n", known.join(", ")))?;
         }
         Some(output) => {
             let format = if output == Output::Yaml {
@@ -73,11 +75,11 @@ pub async fn run(connection: &ConnectionArgs, args: &VersionArgs) -> Result<()> 
                 "server": told.map(|told| json!({"version": told["gitVersion"], "platform": told["platform"]})),
                 "flink": known,
             });
-            ui::data(&render::document(format, &tree)?)?;
+            terminal::data(&output::document(format, &tree)?)?;
         }
     }
     if let Some(warning) = told.and_then(misfit) {
-        ui::warn(&warning);
+        terminal::warn(&warning);
     }
     server.map(drop)
 }

@@ -3,16 +3,16 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::standing::Standing;
-use super::writing::WritingStep;
-use crate::cluster::api::Cluster;
-use crate::cluster::connect::{self, ConnectionArgs, connect};
-use crate::cluster::savepoint;
-use crate::cluster::wait::{self, End, Failures, Sign};
-use crate::core::diagnosis::{Note, Observed, Stage};
-use crate::core::names::ClusterName;
 use crate::error::{Error, Kind, Result};
-use crate::ui;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::diagnosis::{Note, Observed, Stage};
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::savepoint;
+use crate::operations::savepoint::progress::WritingStep;
+use crate::operations::wait::{self, End, Failures, Sign};
+use crate::output::terminal;
 
 /// Wait until a cluster is running, finished, failed, stopped, …
 ///
@@ -89,7 +89,7 @@ pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    let mut step = ui::Step::new(&format!("{name}: waiting"));
+    let mut step = terminal::Step::new(&format!("{name}: waiting"));
     let mut told = |stage: &Stage, note: Option<&Note>| {
         let text = format!("{name}: {stage}");
         step.update(&note.map_or(text.clone(), |note| format!("{text} ({})", note.text)));
@@ -127,11 +127,11 @@ pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
             let told = |text: &str| step.update(&format!("{name}: {text}"));
             let found = wait::until_sign(&cluster, &name, sign, limit, told).await?;
             drop(step);
-            return ui::data(&ui::clean(&format!("{found}\n")));
+            return terminal::data(&terminal::clean(&format!("{found}\n")));
         }
     };
     drop(step);
-    ui::data(&format!("cluster/{name} {word}\n"))
+    terminal::data(&format!("cluster/{name} {word}\n"))
 }
 
 /// The Job and the Deployment that there were at first, by their uids: others of the same names are another cluster's.
@@ -178,7 +178,7 @@ async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Du
             }
         }
         None => {
-            let mut step = ui::Step::new(&format!("{name}: waiting for a savepoint"));
+            let mut step = terminal::Step::new(&format!("{name}: waiting for a savepoint"));
             let told = |text: &str| step.update(&format!("{name}: waiting for a savepoint, {text}"));
             let before = last_trigger(&standing);
             match wait::until_sign(cluster, name, Sign::Savepoint, limit, told).await {
@@ -193,7 +193,7 @@ async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Du
             }
         }
     };
-    ui::data(&ui::clean(&format!("{path}\n")))
+    terminal::data(&terminal::clean(&format!("{path}\n")))
 }
 
 fn last_trigger(standing: &Standing) -> Option<String> {

@@ -3,19 +3,19 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use super::halt::STOPS;
 use super::status::StatusFormat;
-use crate::cluster::clock;
-use crate::cluster::connect::{ConnectionArgs, connect};
-use crate::cluster::survey::{Survey, survey, with_log, without_job};
-use crate::core::age::age;
-use crate::core::diagnosis::{Grace, Verdict, is_wrong, problems, stage, unseen_job, verdict};
-use crate::core::manifests::REVISION;
-use crate::core::names::ClusterName;
-use crate::core::status::Problem;
 use crate::error::{Error, Kind, Result};
-use crate::render::{API_VERSION, document, why};
-use crate::ui;
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::model::age::age;
+use crate::model::diagnosis::{Grace, Verdict, is_wrong, problems, stage, unseen_job, verdict};
+use crate::model::manifests::REVISION;
+use crate::model::names::ClusterName;
+use crate::operations::observe::{Survey, survey, with_log, without_job};
+use crate::operations::status::Problem;
+use crate::operations::stop::STOPS;
+use crate::output::terminal;
+use crate::output::{API_VERSION, document, why};
 
 /// Tell why a cluster does not run, or what is wrong with it
 ///
@@ -75,8 +75,8 @@ pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
     let healthy = healthy(&survey, now);
     match args.output.document() {
         None => {
-            ui::data(&why(&healthy, &told))?;
-            survey.remarks.iter().for_each(|remark| ui::warn(remark));
+            terminal::data(&why(&healthy, &told))?;
+            survey.remarks.iter().for_each(|remark| terminal::warn(remark));
         }
         Some(format) => {
             let (cause, others) = match told.split_first() {
@@ -95,7 +95,7 @@ pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
                 others,
                 remarks: &survey.remarks,
             };
-            ui::data(&document(format, &explanation)?)?;
+            terminal::data(&document(format, &explanation)?)?;
         }
     }
     if wrong {
@@ -128,7 +128,7 @@ fn healthy(survey: &Survey, now: Timestamp) -> String {
     let Some(job) = &survey.snapshot.job else {
         return ended(survey).unwrap_or_else(|| stage(&survey.observed).to_string());
     };
-    let since = crate::core::status::time(survey.snapshot.state_since)
+    let since = crate::operations::status::time(survey.snapshot.state_since)
         .or_else(|| job.changed())
         .map_or_else(String::new, |since| format!(" for {}", age(since, now)));
     let checkpoint = survey
@@ -136,7 +136,7 @@ fn healthy(survey: &Survey, now: Timestamp) -> String {
         .checkpoints
         .as_ref()
         .and_then(|checkpoints| checkpoints.latest.completed.as_ref())
-        .and_then(|last| crate::core::status::time(last.latest_ack_timestamp))
+        .and_then(|last| crate::operations::status::time(last.latest_ack_timestamp))
         .map_or_else(String::new, |at| {
             format!(", the last checkpoint was written {} ago", age(at, now))
         });

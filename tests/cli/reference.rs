@@ -5,7 +5,7 @@ use std::fs;
 
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use kubectl_flink::cli::Cli;
-use kubectl_flink::core::diagnosis::CauseKind;
+use kubectl_flink::model::diagnosis::CauseKind;
 
 use crate::lines::root;
 

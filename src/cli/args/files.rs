@@ -1,0 +1,139 @@
+//! `-f`: FlinkDeployments from files, folders and standard input.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::model::config::Layer;
+use crate::model::file_text;
+use crate::model::flink_deployment::{self, Documents};
+use crate::model::spec::Spec;
+use crate::output::terminal;
+
+/// Where FlinkDeployments come from.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct FileArgs {
+    /// FlinkDeployment to read: a file, a folder of them, or - for standard input; repeatable
+    #[arg(long = "file", short = 'f', value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Read the folders below a folder too
+    #[arg(long, short = 'R', requires = "files")]
+    pub recursive: bool,
+}
+
+impl FileArgs {
+    /// Reads them all, each with its file and document.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read_each(&self) -> Result<Vec<(Layer, String)>> {
+        read(&self.files, self.recursive)
+    }
+}
+
+/// Reads the FlinkDeployments of files and folders, each with its file and document; `-` is standard input. What is left out
+/// or passed over is said.
+///
+/// # Errors
+/// Usage error for what cannot be read or done, and for a file without any FlinkDeployment.
+pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Layer, String)>> {
+    let mut layers = Vec::new();
+    for file in files {
+        refuse_address(file)?;
+        let found = if file.is_dir() {
+            read_folder(file, recursive)?
+        } else {
+            read_file(file)?
+        };
+        if found.layers.is_empty() {
+            return Err(flink_deployment::none(&said(file), &found.passed_over));
+        }
+        found.warnings.iter().for_each(|warning| terminal::warn(warning));
+        for object in &found.passed_over {
+            terminal::note(&format!("{object} is passed over: kubectl apply takes it"));
+        }
+        layers.extend(found.layers.into_iter().zip(found.sources));
+    }
+    Ok(layers)
+}
+
+/// Checks what a file says together with `flags`, before anything is asked.
+///
+/// # Errors
+/// Usage error that names the file and the path, where the file is at fault.
+pub fn check(file: &Layer, source: &str, flags: &Layer) -> Result<()> {
+    let attempt = |file: Layer| Spec::resolve(flags.clone().over(file));
+    let outcome = attempt(file.clone());
+    outcome
+        .map(drop)
+        .map_err(|error| flink_deployment::located(error, file, source, attempt))
+}
+
+/// kubectl fetches addresses; here the command that fetches is named.
+fn refuse_address(file: &Path) -> Result<()> {
+    let text = file.to_string_lossy();
+    match text.split_once("://") {
+        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) && !file.exists() => {
+            let error = Error::usage(format!("-f {text}: it is an address, and only files are read"));
+            Err(match scheme {
+                "http" | "https" => error.hint(format!("`curl -fsSL {text} | kubectl flink create -f -` reads it")),
+                _ => error.hint("fetch it first; -f - reads standard input"),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn said(path: &Path) -> String {
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::usage(format!("cannot read {}: {error}", said(path)))
+}
+
+fn read_file(path: &Path) -> Result<Documents> {
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    let text = file_text::decode(bytes.map_err(|e| unreadable(path, &e))?, &said(path))?;
+    flink_deployment::read_all(&text, &said(path))
+}
+
+/// The files of a folder that kubectl would read, in the order of their names.
+fn read_folder(folder: &Path, recursive: bool) -> Result<Documents> {
+    let mut entries = std::fs::read_dir(folder)
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|e| e.path()))
+                .collect::<std::io::Result<Vec<_>>>()
+        })
+        .map_err(|e| unreadable(folder, &e))?;
+    entries.sort();
+    let mut all = Documents::default();
+    for path in entries {
+        let manifest = |ending: &str| path.extension().is_some_and(|extension| extension == ending);
+        let found = if path.is_dir() {
+            if !recursive {
+                continue;
+            }
+            read_folder(&path, true)?
+        } else if ["yaml", "yml", "json"].into_iter().any(manifest) {
+            read_file(&path)?
+        } else {
+            continue;
+        };
+        all.layers.extend(found.layers);
+        all.sources.extend(found.sources);
+        all.warnings.extend(found.warnings);
+        all.passed_over.extend(found.passed_over);
+    }
+    Ok(all)
+}

@@ -1,0 +1,288 @@
+//! The flags that describe a cluster, shared by every command that makes one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::builder::TypedValueParser;
+
+use crate::cli::args::templates::{manifests_folder, read_templates};
+use crate::error::{Error, Result};
+use crate::image::reference::Reference;
+use crate::image::registry::RegistryArgs;
+use crate::model::config::{Entrypoint, JobId, Layer, Mount, PullPolicy, Restart, RoleLayer};
+use crate::model::flink::FlinkVersion;
+use crate::model::flink::arguments::key_value;
+use crate::model::flink::job_id;
+use crate::model::names;
+use crate::model::quantity::{self, Cpu, Memory};
+use crate::model::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM};
+use crate::model::template::Templates;
+use crate::operations::config_keys::check_key;
+
+/// What a cluster is made of.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct SpecArgs {
+    /// Image with Flink, and your jar in /opt/flink/usrlib [variable: FLINK_IMAGE_NAME]
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// Default parallelism of the job [default: 1] [variable: FLINK_JOB_PARALLELISM]
+    #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]
+    parallelism: Option<u32>,
+    /// Task slots of each TaskManager; there are as many TaskManagers as the parallelism needs [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    slots: Option<u32>,
+    /// Entry class of the job; Flink looks for a jar with a Main-Class where none is given
+    #[arg(long, visible_alias = "job-classname", value_name = "CLASS")]
+    job_class: Option<String>,
+    /// Jar of the job: a file, which is put on the image (--push-to), or a URI that Flink fetches before the job starts
+    /// (Flink 1.19+), repeatable
+    #[arg(long, value_name = "FILE|URI")]
+    jar: Vec<String>,
+    /// Repository for the image with the jar: it is built on --image and pushed there, and the cluster gets it by its digest
+    #[arg(long, value_name = "REPOSITORY[:TAG]", requires = "jar")]
+    push_to: Option<Reference>,
+    /// Job ID, 32 hexadecimal digits
+    #[arg(long, value_name = "ID", conflicts_with = "job_id_seed", value_parser = clap::builder::StringValueParser::new().try_map(|id| job_id::parse(&id)))]
+    job_id: Option<String>,
+    /// Text from which the job ID is computed: the first 32 digits of its SHA-256
+    #[arg(long, value_name = "TEXT")]
+    job_id_seed: Option<String>,
+    /// Savepoint or checkpoint to start from
+    #[arg(long, visible_alias = "fromSavepoint", value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub from_savepoint: Option<String>,
+    /// Start even if the savepoint has state that no operator takes
+    #[arg(long, visible_alias = "allowNonRestoredState")]
+    allow_non_restored_state: bool,
+    /// Flink configuration, repeatable
+    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| key_value(&text)))]
+    configuration: Vec<(String, String)>,
+    /// Flink's version, where the image's tag does not tell it
+    #[arg(long, value_name = "VERSION")]
+    flink_version: Option<FlinkVersion>,
+    /// Words that the image's entrypoint understands [default: by Flink's version]
+    #[arg(long, value_name = "KIND")]
+    entrypoint: Option<Entrypoint>,
+    /// ServiceAccount of the Pods
+    #[arg(long, value_name = "NAME")]
+    service_account: Option<String>,
+    /// When the image is pulled [default: IfNotPresent]
+    #[arg(long, value_name = "POLICY", ignore_case = true)]
+    image_pull_policy: Option<PullPolicy>,
+    /// Do not look at the image in its registry before the cluster is made
+    #[arg(long)]
+    pub no_image_check: bool,
+    /// Secret with credentials for the image's registry, repeatable
+    #[arg(long, value_name = "SECRET")]
+    image_pull_secret: Vec<String>,
+    /// Environment variable of the containers, repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| pair(&text)))]
+    env: Vec<(String, String)>,
+    /// PersistentVolumeClaim to mount into the containers, repeatable
+    #[arg(long, value_name = "CLAIM:PATH[:ro]")]
+    mount: Vec<Mount>,
+    /// Memory of the JobManager's process, such as 1600m or 2g
+    #[arg(long, value_name = "SIZE", value_parser = quantity::memory_flink)]
+    jobmanager_memory: Option<Memory>,
+    /// Memory of a TaskManager's process, such as 1728m or 4g
+    #[arg(long, value_name = "SIZE", value_parser = quantity::memory_flink)]
+    taskmanager_memory: Option<Memory>,
+    /// CPU of the JobManager, such as 1 or 500m
+    #[arg(long, value_name = "CORES", value_parser = quantity::cpu)]
+    jobmanager_cpu: Option<Cpu>,
+    /// CPU of a TaskManager, such as 1 or 500m
+    #[arg(long, value_name = "CORES", value_parser = quantity::cpu)]
+    taskmanager_cpu: Option<Cpu>,
+    /// Folder in which savepoints are written
+    #[arg(long, value_name = "URI", value_parser = crate::model::flink::folder)]
+    savepoint_dir: Option<String>,
+    /// Folder in which checkpoints are written
+    #[arg(long, value_name = "URI", value_parser = crate::model::flink::folder)]
+    checkpoint_dir: Option<String>,
+    /// High availability with its data in this folder: by Kubernetes, unless --ha-zookeeper says otherwise
+    #[arg(long, value_name = "STORAGE_DIR", value_parser = crate::model::flink::folder)]
+    ha: Option<String>,
+    /// No high availability, whatever the file, the configuration file or the cluster says
+    #[arg(long, conflicts_with_all = ["ha", "ha_zookeeper", "ha_zookeeper_root", "ha_create_rbac", "jobmanager_replicas"])]
+    no_ha: bool,
+    /// High availability by this ZooKeeper, such as zk-0:2181,zk-1:2181
+    #[arg(long, value_name = "QUORUM")]
+    ha_zookeeper: Option<String>,
+    /// Node of ZooKeeper below which its data is kept [default: /flink]
+    #[arg(long, value_name = "PATH")]
+    ha_zookeeper_root: Option<String>,
+    /// Make the service account, or for --service-account just the Role and its binding, that high availability needs
+    #[arg(long)]
+    ha_create_rbac: bool,
+    /// Number of JobManagers: one leads, the others stand by (with --ha) [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOB_MANAGERS)))]
+    jobmanager_replicas: Option<u32>,
+    /// Let Kubernetes clear the cluster away, but for its history, this long after its job has ended
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    ttl_after_finished: Option<u32>,
+    /// Expose Flink's web UI on this port of the nodes; it has no authentication
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "30081", value_parser = clap::value_parser!(u16).range(1..))]
+    node_port: Option<u16>,
+    /// What to do when the JobManager's container ends [default: until-terminal]
+    #[arg(long, value_name = "POLICY")]
+    restart: Option<Restart>,
+    /// Label of all objects and Pods, repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| pair(&text)))]
+    label: Vec<(String, String)>,
+    /// Annotation of all objects and Pods, repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| pair(&text)))]
+    annotation: Vec<(String, String)>,
+    /// Folder with templates of the Service, the Job and the Deployment
+    #[arg(long, value_name = "DIR")]
+    manifests: Option<PathBuf>,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// Arguments of the program
+    #[arg(last = true, value_name = "PROGRAM ARGUMENTS")]
+    arguments: Vec<String>,
+}
+
+impl SpecArgs {
+    /// What the flags say.
+    pub fn layer(&self) -> Result<Layer> {
+        for (key, _) in &self.configuration {
+            check_key(key, "-D ")?;
+        }
+        let own = |key: &str| key.starts_with("kubectl-flink/") || names::is_own_label(key);
+        if let Some((key, _)) = self.label.iter().chain(&self.annotation).find(|(key, _)| own(key)) {
+            return Err(Error::usage(format!("{key:?} is set by the plugin itself")));
+        }
+        let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
+        let map = |pairs: &[(String, String)]| pairs.iter().cloned().collect::<BTreeMap<_, _>>();
+        Ok(Layer {
+            image: self.image.clone(),
+            parallelism: self.parallelism,
+            slots: self.slots,
+            job_class: self.job_class.clone(),
+            jars: some(&self.fetched_jars()?),
+            job_id: self
+                .job_id
+                .clone()
+                .map(JobId::Fixed)
+                .or(self.job_id_seed.clone().map(JobId::Seed)),
+            from_savepoint: self.from_savepoint.clone(),
+            allow_non_restored_state: self.allow_non_restored_state.then_some(true),
+            configuration: map(&self.configuration),
+            flink_version: self.flink_version,
+            entrypoint: self.entrypoint,
+            service_account: self.service_account.clone(),
+            image_pull_policy: self.image_pull_policy,
+            image_pull_secrets: some(&self.image_pull_secret),
+            env: map(&self.env),
+            mounts: self.mount.clone(),
+            job_manager: RoleLayer {
+                memory: self.jobmanager_memory,
+                cpu: self.jobmanager_cpu,
+                pod_template: None,
+            },
+            task_manager: RoleLayer {
+                memory: self.taskmanager_memory,
+                cpu: self.taskmanager_cpu,
+                pod_template: None,
+            },
+            savepoint_dir: self.savepoint_dir.clone(),
+            checkpoint_dir: self.checkpoint_dir.clone(),
+            no_ha: self.no_ha,
+            ha: self.ha.clone(),
+            zookeeper: self.ha_zookeeper.clone(),
+            zookeeper_root: self.ha_zookeeper_root.clone(),
+            ha_create_rbac: self.ha_create_rbac.then_some(true),
+            job_managers: self.jobmanager_replicas,
+            ttl_after_finished: self.ttl_after_finished,
+            node_port: self.node_port,
+            restart: self.restart,
+            labels: map(&self.label),
+            annotations: map(&self.annotation),
+            arguments: some(&self.arguments),
+            ..Layer::default()
+        })
+    }
+
+    /// The jars that Flink fetches.
+    fn fetched_jars(&self) -> Result<Vec<String>> {
+        let (fetched, local): (Vec<_>, Vec<_>) = self.jar.iter().cloned().partition(|jar| is_uri(jar));
+        if let (Some(jar), None) = (local.first(), &self.push_to) {
+            return Err(
+                Error::usage(format!("--jar {jar} is a file on this machine, and no Pod can read it"))
+                    .hint(format!(
+                        "--jar {jar} --push-to REPOSITORY puts it on the image and pushes that"
+                    ))
+                    .hint("--jar s3://BUCKET/APP.jar, or another URI, lets Flink fetch it (Flink 1.19+)")
+                    .hint(format!("--jar local://{} is a jar that the image has", absolute(jar))),
+            );
+        }
+        Ok(fetched)
+    }
+
+    /// The jars to put on the image and where to push it; `None`: no image is to be built.
+    pub fn job_image(&self) -> Result<Option<(Vec<&str>, &Reference)>> {
+        let Some(target) = &self.push_to else { return Ok(None) };
+        if target.digest.is_some() {
+            return Err(Error::usage(format!(
+                "--push-to {target}: the digest is what comes of it, and cannot be chosen"
+            )));
+        }
+        let local: Vec<&str> = self.jar.iter().map(String::as_str).filter(|jar| !is_uri(jar)).collect();
+        if local.is_empty() {
+            return Err(Error::usage("--push-to needs a --jar that is a file on this machine"));
+        }
+        Ok(Some((local, target)))
+    }
+
+    /// The folder for savepoints, if a flag says one.
+    pub fn savepoint_dir(&self) -> Option<String> {
+        self.savepoint_dir.clone()
+    }
+
+    /// Templates of the user's own: from the flag, else from the folder `manifests` of the configuration folder.
+    /// `None`: there are none.
+    pub fn templates(&self) -> Result<Option<Templates>> {
+        let folder = match &self.manifests {
+            Some(folder) => folder.clone(),
+            None => match manifests_folder().filter(|folder| folder.is_dir()) {
+                Some(folder) => folder,
+                None => return Ok(None),
+            },
+        };
+        read_templates(&folder).map(Some)
+    }
+}
+
+/// Whether a jar is named by a URI. One letter before the colon is a drive.
+fn is_uri(jar: &str) -> bool {
+    let scheme = jar.split_once(':').map_or("", |(scheme, _)| scheme);
+    scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+}
+
+/// Where such a jar might be in an image.
+fn absolute(jar: &str) -> String {
+    let name = Path::new(jar).file_name().unwrap_or_default().to_string_lossy();
+    if jar.starts_with('/') {
+        jar.to_owned()
+    } else {
+        format!("/opt/flink/usrlib/{name}")
+    }
+}
+
+/// A duration in whole seconds, as Kubernetes counts it.
+fn seconds(text: &str) -> Result<u32, String> {
+    let given = crate::cli::duration(text)?;
+    u32::try_from(given.as_secs())
+        .ok()
+        .filter(|seconds| i32::try_from(*seconds).is_ok())
+        .ok_or_else(|| format!("{text:?} is longer than Kubernetes counts"))
+}
+
+/// Reads `NAME=VALUE`.
+pub fn pair(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Error::usage(format!("{text:?} must be NAME=VALUE"))),
+    }
+}

@@ -1,0 +1,227 @@
+//! `completion`: for kubectl's own completion, and for shells in which the program is called by its own name.
+//!
+//! kubectl (1.26 and later) completes `kubectl flink …` by running the first `kubectl_complete-flink` on the PATH with
+//! the words typed so far, and reads candidates, a line each, and then a directive as Cobra's `__complete` prints it.
+//! Source: kubectl's `pkg/cmd/plugin/plugin_completion.go`, and Cobra's `ShellCompDirective`.
+
+mod job_classes;
+pub mod words;
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Command;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Powershell, Zsh};
+
+use crate::cli::completion::words::{Typed, with_live_values};
+use crate::error::{Error, Kind, Result};
+use crate::output::terminal;
+
+/// First argument of the program when kubectl asks it for candidates.
+const COMPLETE: &str = "__complete";
+/// Variable by which the shells' scripts ask for candidates.
+const VARIABLE: &str = "KUBECTL_FLINK_COMPLETE";
+/// Name of the program that kubectl looks for.
+#[cfg(not(windows))]
+const HELPER: &str = "kubectl_complete-flink";
+#[cfg(windows)]
+const HELPER: &str = "kubectl_complete-flink.cmd";
+#[cfg(not(windows))]
+const HELPER_TEXT: &str = "#!/bin/sh\n# Written by `kubectl flink completion install`: kubectl runs it to complete `kubectl flink`.\nexec kubectl-flink __complete \"$@\"\n";
+#[cfg(windows)]
+const HELPER_TEXT: &str = "@kubectl-flink __complete %*\r\n";
+
+/// Directives of Cobra: no file names, and no space after the candidate.
+const NO_FILES: u8 = 4;
+const NO_SPACE: u8 = 2;
+
+/// Complete commands, flags and names: install it for kubectl, or print a script for a shell
+///
+/// `completion install` is all that `kubectl flink` needs, where kubectl's own completion works (`kubectl completion
+/// --help`). The scripts complete the program under its own name, kubectl-flink.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink completion install\n  \
+    source <(kubectl flink completion bash)\n  \
+    kubectl flink completion fish > ~/.config/fish/completions/kubectl-flink.fish")]
+pub struct CompletionArgs {
+    #[command(subcommand)]
+    command: CompletionCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum CompletionCommand {
+    /// Print a script for bash
+    Bash,
+    /// Print a script for zsh
+    Zsh,
+    /// Print a script for fish
+    Fish,
+    /// Print a script for PowerShell
+    Powershell,
+    /// Write kubectl_complete-flink to where kubectl finds it
+    Install(InstallArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct InstallArgs {
+    /// Folder to write to, which must be on the PATH [default: where kubectl-flink was found]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &CompletionArgs, command: &Command) -> Result<()> {
+    let shell: &dyn EnvCompleter = match &args.command {
+        CompletionCommand::Bash => &Bash,
+        CompletionCommand::Zsh => &Zsh,
+        CompletionCommand::Fish => &Fish,
+        CompletionCommand::Powershell => &Powershell,
+        CompletionCommand::Install(args) => return install(args),
+    };
+    let name = command.get_name();
+    let mut script = Vec::new();
+    shell
+        .write_registration(VARIABLE, name, name, name, &mut script)
+        .map_err(|e| Error::failure(format!("cannot make the script: {e}")))?;
+    terminal::data(&String::from_utf8_lossy(&script))
+}
+
+fn install(args: &InstallArgs) -> Result<()> {
+    let folders: Vec<PathBuf> = std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect())
+        .unwrap_or_default();
+    let program = format!("kubectl-flink{}", std::env::consts::EXE_SUFFIX);
+    let folder = match &args.dir {
+        Some(folder) => folder.clone(),
+        None => folders
+            .iter()
+            .find(|folder| folder.join(&program).is_file())
+            .cloned()
+            .ok_or_else(|| {
+                Error::usage(format!("{program} is in none of the PATH's folders")).hint("--dir DIR names a folder")
+            })?,
+    };
+    let path = folder.join(HELPER);
+    write_program(&path, HELPER_TEXT).map_err(|e| {
+        Error::failure(format!("cannot write {}: {e}", path.display()))
+            .hint("--dir DIR names another folder of the PATH")
+    })?;
+    terminal::data(&format!("{}\n", path.display()))?;
+    if !folders.contains(&folder) {
+        terminal::warn(&format!(
+            "{} is not on the PATH, so kubectl does not find it",
+            folder.display()
+        ));
+    }
+    terminal::note(
+        "kubectl completes `kubectl flink` now, in shells where its own completion works: `kubectl completion --help`",
+    );
+    Ok(())
+}
+
+fn write_program(path: &Path, text: &str) -> std::io::Result<()> {
+    // Beside it and then in its place: a helper that runs is not cut short.
+    let draft = path.with_extension(std::process::id().to_string());
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o755);
+    let written = options
+        .open(&draft)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+        .and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        // It may not be there at all.
+        let _ = fs::remove_file(&draft);
+    }
+    written
+}
+
+/// Answers kubectl or a shell that asks for candidates; `None`: nobody does.
+///
+/// Whatever goes wrong, there are just no candidates: words in the middle of a command line help nobody.
+pub fn answer(argv: &[OsString], command: fn() -> Command) -> Option<Result<()>> {
+    if argv.get(1).is_some_and(|word| word == COMPLETE) {
+        return Some(answer_kubectl(&argv[2..], command()));
+    }
+    let shell = std::env::var(VARIABLE).ok().filter(|shell| !shell.is_empty())?;
+    Some(answer_shell(&shell, argv, command()))
+}
+
+fn answer_kubectl(words: &[OsString], command: Command) -> Result<()> {
+    // Without any word there is nothing to complete, but kubectl always gives the one under the cursor.
+    let current = words.last().cloned().unwrap_or_default().to_string_lossy().into_owned();
+    let typed = Typed::of(&built(&command), words);
+    let name = OsString::from(command.get_name());
+    let mut command = with_live_values(command, &typed);
+    let line: Vec<OsString> = std::iter::once(name).chain(words.iter().cloned()).collect();
+    let index = line.len() - 1;
+    let folder = std::env::current_dir().ok();
+    let found = match clap_complete::engine::complete(&mut command, line, index, folder.as_deref()) {
+        Ok(found) if !words.is_empty() => found,
+        _ => Vec::new(),
+    };
+    let is_flag = current.starts_with('-');
+    let before_value = if is_flag {
+        current.split_once('=').map(|(flag, _)| format!("{flag}="))
+    } else {
+        None
+    };
+    let mut text = String::new();
+    let mut open = true;
+    for candidate in found.iter().filter(|candidate| !candidate.is_hide_set()) {
+        let value = candidate.get_value().to_string_lossy();
+        // As kubectl does: flags are offered to who begins one.
+        if value.starts_with('-') && !is_flag {
+            continue;
+        }
+        // Shells complete what stands after `--flag=`.
+        let value = before_value
+            .as_deref()
+            .and_then(|before| value.strip_prefix(before))
+            .unwrap_or(&value);
+        open &= value.ends_with(['=', '/', '.']);
+        text.push_str(&terminal::clean(value));
+        if let Some(help) = candidate.get_help() {
+            let help = help.to_string();
+            text.push('\t');
+            text.push_str(&terminal::clean(help.lines().next().unwrap_or_default()));
+        }
+        text.push('\n');
+    }
+    let directive = if open && !text.is_empty() {
+        NO_FILES | NO_SPACE
+    } else {
+        NO_FILES
+    };
+    terminal::data(&format!("{text}:{directive}\n"))
+}
+
+/// With the global flags in each command.
+fn built(command: &Command) -> Command {
+    let mut built = command.clone();
+    built.build();
+    built
+}
+
+fn answer_shell(shell: &str, argv: &[OsString], command: Command) -> Result<()> {
+    let shell: &dyn EnvCompleter = match Path::new(shell).file_stem().and_then(OsStr::to_str) {
+        Some("bash") => &Bash,
+        Some("zsh") => &Zsh,
+        Some("fish") => &Fish,
+        Some("powershell" | "pwsh") => &Powershell,
+        _ => return Err(Error::new(Kind::Usage, "")),
+    };
+    let words: Vec<OsString> = argv.iter().skip_while(|word| *word != "--").skip(1).cloned().collect();
+    let typed = Typed::of(&built(&command), words.get(1..).unwrap_or_default());
+    let mut command = with_live_values(command, &typed);
+    let mut text = Vec::new();
+    let folder = std::env::current_dir().ok();
+    match shell.write_complete(&mut command, words, folder.as_deref(), &mut text) {
+        Ok(()) => terminal::data(&String::from_utf8_lossy(&text)),
+        Err(_) => Ok(()),
+    }
+}

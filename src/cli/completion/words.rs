@@ -1,0 +1,276 @@
+//! The words of a command line that is being typed, and the live values that can stand in it.
+
+use std::ffi::{OsStr, OsString};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, Args, Command, FromArgMatches, ValueHint};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+
+use crate::cli::completion::job_classes as classes;
+use crate::error::Result;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::model::defaults::KEYS;
+use crate::model::flink::config_keys;
+use crate::model::names::ClusterName;
+use crate::operations::candidates as suggest;
+
+/// Longest that anybody waits for candidates.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// What was typed, as far as it tells what can come.
+#[derive(Clone, Debug, Default)]
+pub struct Typed {
+    /// Values of positional arguments, of all commands.
+    positionals: Vec<String>,
+    /// Values of `--jar`.
+    jars: Vec<String>,
+    connection: ConnectionArgs,
+}
+
+impl Typed {
+    /// Reads the words before the last one, which is under the cursor. What is wrong in them is passed over. The command
+    /// is one that was built.
+    #[must_use]
+    pub fn of(built: &Command, words: &[OsString]) -> Self {
+        let connection = ConnectionArgs::augment_args(Command::new("connection"));
+        let mut line = vec!["connection".to_owned()];
+        let (mut positionals, mut jars) = (Vec::new(), Vec::new());
+        let mut current = built;
+        let mut words = words[..words.len().saturating_sub(1)]
+            .iter()
+            .map(|word| word.to_string_lossy());
+        while let Some(word) = words.next() {
+            if word == "--" {
+                break;
+            }
+            let Some((arg, given)) = flag(current, &word) else {
+                match current.find_subcommand(word.as_ref()) {
+                    Some(inner) => current = inner,
+                    None if word.starts_with('-') => {}
+                    None => positionals.push(word.into_owned()),
+                }
+                continue;
+            };
+            let value = match given {
+                None if takes_word(arg) => words.next().map(|word| word.into_owned()),
+                given => given,
+            };
+            if let ("jar", Some(jar)) = (arg.get_id().as_str(), &value) {
+                jars.push(jar.clone());
+            }
+            let known = connection.get_arguments().find(|known| known.get_id() == arg.get_id());
+            if let (Some(long), Some(value)) = (known.and_then(Arg::get_long), value) {
+                line.push(format!("--{long}={value}"));
+            }
+        }
+        let matches = connection.try_get_matches_from(line);
+        Self {
+            positionals,
+            jars,
+            connection: matches
+                .and_then(|matches| ConnectionArgs::from_arg_matches(&matches))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// The flag that a word is, and the value that it has in itself.
+pub(crate) fn flag<'a>(command: &'a Command, word: &str) -> Option<(&'a Arg, Option<String>)> {
+    if let Some(long) = word.strip_prefix("--") {
+        let (name, value) = match long.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (long, None),
+        };
+        let has = |arg: &&Arg| {
+            arg.get_long_and_visible_aliases()
+                .is_some_and(|names| names.contains(&name))
+        };
+        return command.get_arguments().find(has).map(|arg| (arg, value));
+    }
+    let mut letters = word.strip_prefix('-')?.chars();
+    let letter = letters.next()?;
+    let arg = command.get_arguments().find(|arg| arg.get_short() == Some(letter))?;
+    let rest = letters.as_str();
+    let rest = rest.strip_prefix('=').unwrap_or(rest);
+    Some((
+        arg,
+        (!rest.is_empty() && arg.get_action().takes_values()).then(|| rest.to_owned()),
+    ))
+}
+
+/// Whether the next word is the flag's value.
+pub(crate) fn takes_word(arg: &Arg) -> bool {
+    arg.get_action().takes_values() && arg.get_num_args().is_none_or(|count| count.min_values() > 0)
+}
+
+/// Where live values come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Clusters,
+    /// Also clusters that were deleted and can be resumed.
+    Remembered,
+    Namespaces,
+    Contexts,
+    KubeconfigClusters,
+    Users,
+    Revisions,
+    Savepoints,
+    FlinkKeys,
+    Defaults,
+    /// Classes of the jars that were typed.
+    Classes,
+}
+
+/// The source of an argument's values, by what it is called.
+fn source(command: &str, arg: &Arg) -> Option<Source> {
+    let shown = arg
+        .get_value_names()
+        .and_then(|names| names.first())
+        .map_or("", |name| name.as_str());
+    let repeated =
+        matches!(arg.get_action(), ArgAction::Append) || arg.get_num_args().is_some_and(|n| n.max_values() > 1);
+    match (arg.get_id().as_str(), shown) {
+        ("namespace", _) => Some(Source::Namespaces),
+        ("context", _) => Some(Source::Contexts),
+        ("cluster", _) => Some(Source::KubeconfigClusters),
+        ("user", _) => Some(Source::Users),
+        ("from_savepoint", _) => Some(Source::Savepoints),
+        ("configuration", "KEY=VALUE") => Some(Source::FlinkKeys),
+        ("job_class", _) => Some(Source::Classes),
+        ("revision" | "to_revision", _) => Some(Source::Revisions),
+        ("path" | "paths", "PATH") if arg.is_positional() => Some(Source::Savepoints),
+        ("key", "KEY") if arg.is_positional() => Some(Source::Defaults),
+        (_, "NAME") if arg.is_positional() => match command {
+            // Its cluster does not exist yet.
+            "create" | "run" => None,
+            "savepoint-resume" | "resume" | "rollback" | "history" | "export" => Some(Source::Remembered),
+            "delete" if repeated => Some(Source::Remembered),
+            _ => Some(Source::Clusters),
+        },
+        _ => None,
+    }
+}
+
+/// Whether the values of an argument are, or may be, files of this machine.
+fn is_path(arg: &Arg) -> bool {
+    let shown = arg.get_value_names().and_then(|names| names.first());
+    shown.is_some_and(|name| {
+        name.split('|')
+            .any(|word| word.starts_with("FILE") || word == "DIR" || word == "FOLDER")
+    })
+}
+
+/// The command line with completers where values are live. Nothing is asked before a completer is.
+pub(super) fn with_live_values(command: Command, typed: &Typed) -> Command {
+    attach(command, &Arc::new(typed.clone()))
+}
+
+fn attach(command: Command, typed: &Arc<Typed>) -> Command {
+    let name = command.get_name().to_owned();
+    command
+        .mut_args(|arg| match source(&name, &arg) {
+            Some(source) => {
+                let typed = Arc::clone(typed);
+                arg.add(ArgValueCompleter::new(move |current: &OsStr| {
+                    candidates(source, &typed, current)
+                }))
+            }
+            // Names of files where they stand alone, and for what clap does not know as a path.
+            None if is_path(&arg) => arg.value_hint(ValueHint::AnyPath),
+            None => arg,
+        })
+        .mut_subcommands(|inner| attach(inner, typed))
+}
+
+fn candidates(source: Source, typed: &Arc<Typed>, current: &OsStr) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy().into_owned();
+    let (sender, receiver) = mpsc::channel();
+    let asked = Arc::clone(typed);
+    // On a thread of its own, which ends with the program: a login program or a name server may keep it.
+    std::thread::spawn(move || sender.send(ask(source, &asked).unwrap_or_default()));
+    let mut found = receiver.recv_timeout(LIMIT).unwrap_or_default();
+    if source == Source::Clusters || source == Source::Remembered {
+        // A cluster is named once.
+        found.retain(|(name, _)| !typed.positionals.contains(name));
+    }
+    found.retain(|(value, _)| value.starts_with(&current));
+    if source == Source::Classes {
+        found = classes::shortened(found, current.len());
+    }
+    let candidate =
+        |(value, help): (String, String)| CompletionCandidate::new(value).help((!help.is_empty()).then(|| help.into()));
+    found.into_iter().map(candidate).collect()
+}
+
+/// Values and what they are.
+fn ask(source: Source, typed: &Typed) -> Result<Vec<(String, String)>> {
+    let plain = |names: Vec<String>| names.into_iter().map(|name| (name, String::new())).collect();
+    match source {
+        Source::Contexts => return Ok(plain(suggest::kubeconfig_names(&typed.connection)?.contexts)),
+        Source::KubeconfigClusters => return Ok(plain(suggest::kubeconfig_names(&typed.connection)?.clusters)),
+        Source::Users => return Ok(plain(suggest::kubeconfig_names(&typed.connection)?.users)),
+        Source::Defaults => {
+            let keys = KEYS.iter().map(|key| (key.name.to_owned(), key.meaning.to_owned()));
+            return Ok(keys.collect());
+        }
+        Source::Classes => return Ok(classes::of(&typed.jars)),
+        Source::FlinkKeys => {
+            return Ok(config_keys::names()
+                .map(|key| (format!("{key}="), String::new()))
+                .collect());
+        }
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| crate::error::Error::failure(e.to_string()))?;
+    let found = runtime.block_on(async {
+        let cluster = connect(&typed.connection)?;
+        match source {
+            Source::Namespaces => Ok(plain(suggest::namespaces(&cluster).await?)),
+            Source::Clusters => Ok(plain(suggest::clusters(&cluster).await?)),
+            Source::Remembered => {
+                let (live, remembered) = futures::join!(suggest::clusters(&cluster), suggest::remembered(&cluster));
+                let mut names = live.unwrap_or_default();
+                names.extend(remembered.unwrap_or_default());
+                names.sort_unstable();
+                names.dedup();
+                Ok(plain(names))
+            }
+            _ => of_history(source, &cluster, typed).await,
+        }
+    });
+    // A thread that looks a name up would be waited for.
+    runtime.shutdown_background();
+    found
+}
+
+async fn of_history(source: Source, cluster: &Cluster, typed: &Typed) -> Result<Vec<(String, String)>> {
+    let Some(name) = typed.positionals.first() else {
+        return Ok(Vec::new());
+    };
+    let history = suggest::history(cluster, &ClusterName::new(name)?).await?;
+    if source == Source::Revisions {
+        let revisions = history.revisions.into_iter().rev();
+        let told = |revision: crate::history::Revision| {
+            (
+                revision.number.to_string(),
+                format!("{} at {}", revision.command, revision.created_at),
+            )
+        };
+        return Ok(revisions.map(told).collect());
+    }
+    let savepoints = history
+        .savepoints
+        .into_iter()
+        .rev()
+        .filter(|savepoint| savepoint.disposed_at.is_none());
+    let told = |savepoint: crate::history::Savepoint| {
+        Some((
+            savepoint.path?,
+            format!("{} at {}", savepoint.reason, savepoint.requested_at),
+        ))
+    };
+    Ok(savepoints.filter_map(told).collect())
+}

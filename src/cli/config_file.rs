@@ -1,0 +1,160 @@
+//! The configuration file: found, read, and laid under the command line.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Command;
+
+use crate::error::{Error, Result};
+use crate::kubernetes::connect::{self, ConnectionArgs};
+use crate::model::config::Layer;
+use crate::model::defaults::{Defaults, Effective};
+use crate::output::{self, Format};
+
+/// Variable that names another file.
+pub const VARIABLE: &str = "KUBECTL_FLINK_CONFIG";
+
+/// Where the file is, whether it exists or not.
+///
+/// # Errors
+/// Where there is no configuration folder.
+pub fn path() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+        return Ok(path.into());
+    }
+    dirs::config_dir()
+        .map(|folder| folder.join("kubectl-flink").join("config.yaml"))
+        .ok_or_else(|| Error::usage("there is no configuration folder here").hint(format!("{VARIABLE} names a file")))
+}
+
+/// Reads the file; `None`: there is none.
+///
+/// # Errors
+/// Usage error for a file that cannot be read, or is wrong.
+pub fn load() -> Result<Option<Defaults>> {
+    let Ok(path) = path() else { return Ok(None) };
+    match fs::read_to_string(&path) {
+        Ok(text) => Defaults::read(&text, &path.display().to_string()).map(Some),
+        // The variable may name a file that is to be written.
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(Error::usage(format!("cannot read {}: {e}", path.display()))),
+    }
+}
+
+/// Writes the file, for its owner alone, and at once: who reads it meanwhile sees the old one or the new one.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn store(defaults: &Defaults) -> Result<PathBuf> {
+    let path = path()?;
+    let failed = |e: std::io::Error| Error::failure(format!("cannot write {}: {e}", path.display()));
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    // A link, as those who keep their settings in a repository have, stays one.
+    let file = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+    let draft = file.with_extension(format!("yaml.{}", std::process::id()));
+    let text = output::document(Format::Yaml, &defaults.tree())?;
+    let written = write_new(&draft, &text).and_then(|()| fs::rename(&draft, &file));
+    if written.is_err() {
+        // The draft may not be there at all.
+        let _ = fs::remove_file(&draft);
+    }
+    written.map_err(failed)?;
+    Ok(path)
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// What the file says of clusters in a namespace.
+///
+/// # Errors
+/// Those of [`load`], and of the kubeconfig.
+pub fn layer(connection: &ConnectionArgs, namespace: Option<&str>) -> Result<Layer> {
+    let Some(defaults) = load()? else {
+        return Ok(Layer::default());
+    };
+    let (context, default) = connect::scope(connection)?;
+    Ok(defaults
+        .effective(context.as_deref(), namespace.unwrap_or(&default))
+        .layer())
+}
+
+/// What the file says where the command works; `None`: it says nothing.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn effective(connection: &ConnectionArgs) -> Result<Option<Effective>> {
+    let Some(defaults) = load()? else {
+        return Ok(None);
+    };
+    // What is wrong with the kubeconfig is told by who needs it.
+    let (context, namespace) = connect::scope(connection).unwrap_or_default();
+    Ok(Some(defaults.effective(context.as_deref(), &namespace)))
+}
+
+/// The command line with the file's values in the place of its own defaults.
+#[must_use]
+pub fn with_defaults(command: Command, effective: &Effective) -> Command {
+    let mut command = command;
+    for key in ["access", "output"] {
+        if let Some((value, _)) = effective.get(key) {
+            command = with_default(command, key, value);
+        }
+    }
+    if effective.get("prompts").is_some_and(|(value, _)| value == "false") {
+        command = with_default(command, "yes", "true");
+    }
+    if effective.get("image-check").is_some_and(|(value, _)| value == "false") {
+        command = with_default(command, "no_image_check", "true");
+    }
+    if effective.get("plain").is_some_and(|(value, _)| value == "true") {
+        command = with_default(command, "plain", "true");
+    }
+    command
+}
+
+/// Gives an argument another default, in every command in which it has one and knows this value.
+fn with_default(mut command: Command, id: &'static str, value: &str) -> Command {
+    let fits = command.get_arguments().any(|arg| {
+        let flag = !arg.get_action().takes_values();
+        let knows = || {
+            arg.get_possible_values()
+                .iter()
+                .any(|known| known.matches(value, false))
+        };
+        arg.get_id() == id && (flag || (!arg.get_default_values().is_empty() && knows()))
+    });
+    if fits {
+        command = command.mut_arg(id, |arg| arg.default_value(value.to_owned()));
+    }
+    command.mut_subcommands(|inner| with_default(inner, id, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flink::transport::Access;
+    use crate::model::defaults;
+    use clap::ValueEnum;
+
+    fn words<T: ValueEnum>() -> Vec<String> {
+        let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        values.map(|value| value.get_name().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_file_knows_the_words_of_the_flags() {
+        assert_eq!(defaults::ACCESS, words::<Access>());
+        assert_eq!(defaults::OUTPUT, words::<Format>());
+    }
+}

@@ -1,0 +1,413 @@
+//! The command line with no more than what is typed needs: most of the time of a short command goes into the arguments
+//! of commands that nobody asked for.
+//!
+//! What is made here says and takes the same as the whole command line. Where it does not take what was typed, the
+//! whole one tells why.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::ops::Deref;
+
+use clap::error::Result;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Id, Subcommand};
+
+use super::{Cli, Command, Root};
+use crate::cli::completion::words::{flag, takes_word};
+
+thread_local! {
+    /// The command whose arguments are made; `None`: those of all.
+    static ONLY: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The arguments of a command, which are made where they are needed.
+#[derive(Clone, Debug)]
+pub(super) struct Part<T>(Box<T>);
+
+impl<T> Part<T> {
+    pub(super) fn whole(self) -> T {
+        *self.0
+    }
+}
+
+impl<T> Deref for Part<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Part<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self> {
+        T::from_arg_matches(matches).map(|whole| Self(Box::new(whole)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<()> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl<T: Args> Args for Part<T> {
+    fn group_id() -> Option<Id> {
+        T::group_id()
+    }
+
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let left_out = ONLY.with_borrow(|only| only.as_ref().is_some_and(|only| only != command.get_name()));
+        if left_out { command } else { T::augment_args(command) }
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        T::augment_args_for_update(command)
+    }
+}
+
+/// Makes something of the command line, in which only the command `name` has arguments: with an empty one, none has.
+fn with_only<T>(name: &str, make: impl FnOnce() -> T) -> T {
+    ONLY.set(Some(name.to_owned()));
+    let made = make();
+    ONLY.set(None);
+    made
+}
+
+/// As much of the command line as `argv` asks for; `None`: who knows, take the whole.
+pub(super) fn command(argv: &[OsString]) -> Option<clap::Command> {
+    if let [_, word] = argv
+        && ["-h", "--help", "-V", "--version"].iter().any(|known| word == known)
+    {
+        // Of commands that are only listed no one needs the flags of all.
+        return Some(
+            with_only("", Cli::command)
+                .mut_args(|arg| arg.global(false))
+                .mut_subcommands(|inner| {
+                    let about = ABOUT.iter().find(|(name, _)| *name == inner.get_name());
+                    inner.about(about.map(|(_, about)| *about))
+                }),
+        );
+    }
+    let root = Root::command();
+    let word = command_word(&root, argv)?;
+    let commands = || Command::augment_subcommands(clap::Command::new(""));
+    let name = with_only("", commands).find_subcommand(word)?.get_name().to_owned();
+    let mut commands = with_only(&name, commands);
+    let command = std::mem::take(commands.find_subcommand_mut(&name)?);
+    Some(super::with_commands(root, |root| root.subcommand(command)))
+}
+
+/// The first word that is neither a flag nor its value; `None` also where something stands before it that is not known
+/// here, such as `--help`.
+fn command_word<'a>(root: &clap::Command, argv: &'a [OsString]) -> Option<&'a str> {
+    let mut words = argv.iter().skip(1).map(|word| word.to_str());
+    while let Some(word) = words.next() {
+        let word = word?;
+        if !word.starts_with('-') {
+            return Some(word);
+        }
+        let (arg, value) = flag(root, word)?;
+        let takes_values = arg.get_action().takes_values();
+        if !takes_values && !word.starts_with("--") && word.chars().count() > 2 {
+            // Several letters in one word.
+            return None;
+        }
+        if value.is_none() && takes_word(arg) {
+            words.next();
+        }
+    }
+    None
+}
+
+/// What each command does, in a line: the first one of its help, for the help of the whole.
+const ABOUT: &[(&str, &str)] = &[
+    ("create", "Create a cluster and wait until its job runs"),
+    (
+        "run",
+        "Create a cluster, wait for its job's end, and end with its outcome",
+    ),
+    ("list", "List clusters"),
+    ("status", "Show how a cluster stands"),
+    ("why", "Tell why a cluster does not run, or what is wrong with it"),
+    ("logs", "Print the logs of a cluster, in the order of time"),
+    ("top", "Show what clusters do, again and again"),
+    ("doctor", "Check what may keep clusters from running"),
+    ("events", "List the Events of a cluster, oldest first"),
+    ("exceptions", "List the exceptions of a job, newest first"),
+    (
+        "config",
+        "Show Flink's effective configuration, of the JobManager and of a TaskManager; view and set defaults",
+    ),
+    (
+        "ui",
+        "Open Flink's web UI in a browser, through a port-forward that survives a new JobManager",
+    ),
+    ("wait", "Wait until a cluster is running, finished, failed, stopped, …"),
+    ("upgrade", "Change a running cluster without losing state"),
+    ("rollback", "Go back to an earlier revision, keeping state"),
+    ("restart", "Restart a cluster through a savepoint, changing nothing"),
+    (
+        "savepoint-resume",
+        "Restart a cluster from a savepoint: of the running job, or the last one",
+    ),
+    (
+        "savepoint",
+        "Take a savepoint of a running job and print its path; list savepoints, dispose of them",
+    ),
+    (
+        "checkpoint",
+        "Take a checkpoint of a running job now, and print its path (Flink 1.17+)",
+    ),
+    ("stop", "Stop a job with a savepoint, and print its path"),
+    ("cancel", "Cancel a job: it ends at once, without a savepoint"),
+    (
+        "suspend",
+        "Suspend a cluster: stop its job with a savepoint, and send its TaskManagers away",
+    ),
+    (
+        "resume",
+        "Resume a suspended cluster from its last savepoint, or start one that was created suspended",
+    ),
+    (
+        "scale",
+        "Change the parallelism of a running job without losing its state",
+    ),
+    ("delete", "Delete clusters"),
+    ("prune", "Delete clusters whose jobs have ended; their histories stay"),
+    (
+        "image",
+        "Build an image with your jar without Docker, or look into an image",
+    ),
+    (
+        "edit",
+        "Edit a cluster in your editor, and change it without losing state",
+    ),
+    ("set", "Change one field of a cluster without losing state"),
+    (
+        "history",
+        "Show the revisions of a cluster, newest first, or the whole of one",
+    ),
+    (
+        "diff",
+        "Show what would change in the Service, the Job and the Deployment",
+    ),
+    (
+        "export",
+        "Print a cluster as a FlinkDeployment, or as its plain resources",
+    ),
+    (
+        "adopt",
+        "Take over a cluster that was made by hand, by another tool, or by Flink's operator",
+    ),
+    (
+        "clone",
+        "Create a second cluster that goes on from the first one's state, which runs on",
+    ),
+    (
+        "manifests",
+        "Write the templates of the Service, the Job and the Deployment to a folder",
+    ),
+    (
+        "completion",
+        "Complete commands, flags and names: install it for kubectl, or print a script for a shell",
+    ),
+    (
+        "version",
+        "Show the version of this program, of the Kubernetes cluster, and of the Flink releases it knows",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+
+    use super::*;
+
+    fn argv(words: &[&str]) -> Vec<OsString> {
+        std::iter::once("kubectl-flink")
+            .chain(words.iter().copied())
+            .map(OsString::from)
+            .collect()
+    }
+
+    /// What clap says of these words: help, a version or an error.
+    fn said(command: clap::Command, words: &[&str]) -> String {
+        let error = command.try_get_matches_from(argv(words)).unwrap_err();
+        format!("{:?}\n{}", error.kind(), error.render().ansi())
+    }
+
+    /// All commands, and the commands in them, with their names and aliases.
+    fn paths(command: &clap::Command) -> Vec<Vec<String>> {
+        let mut paths = Vec::new();
+        for inner in command.get_subcommands() {
+            for name in std::iter::once(inner.get_name()).chain(inner.get_all_aliases()) {
+                let own = std::iter::once(vec![name.to_owned()]);
+                let deeper = paths_below(inner, name);
+                paths.extend(own.chain(deeper));
+            }
+        }
+        paths
+    }
+
+    fn paths_below(command: &clap::Command, name: &str) -> Vec<Vec<String>> {
+        let mut below = paths(command);
+        for path in &mut below {
+            path.insert(0, name.to_owned());
+        }
+        below
+    }
+
+    #[test]
+    fn the_help_of_each_command_is_that_of_the_whole_command_line() {
+        for path in paths(&Cli::command()) {
+            for flag in ["-h", "--help", "--version"] {
+                let mut words: Vec<&str> = path.iter().map(String::as_str).collect();
+                words.push(flag);
+                let narrow = command(&argv(&words)).unwrap_or_else(|| panic!("{words:?}"));
+                assert!(narrow.get_subcommands().count() == 1, "{words:?}");
+                assert_eq!(said(narrow, &words), said(Cli::command(), &words), "{words:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_all_is_that_of_the_whole_command_line() {
+        for word in ["-h", "--help", "-V", "--version"] {
+            let narrow = command(&argv(&[word])).unwrap();
+            assert!(
+                narrow
+                    .get_subcommands()
+                    .all(|inner| inner.get_arguments().next().is_none())
+            );
+            assert_eq!(said(narrow, &[word]), said(Cli::command(), &[word]));
+        }
+    }
+
+    #[test]
+    fn each_command_tells_in_the_list_what_its_own_help_tells() {
+        let whole = Cli::command();
+        let told: Vec<_> = whole
+            .get_subcommands()
+            .map(|inner| (inner.get_name(), inner.get_about().map(ToString::to_string)))
+            .collect();
+        let known: Vec<_> = ABOUT
+            .iter()
+            .map(|(name, about)| (*name, Some((*about).to_owned())))
+            .collect();
+        assert_eq!(told, known);
+    }
+
+    #[test]
+    fn the_command_is_found_behind_flags() {
+        let root = Root::command();
+        for (words, found) in [
+            (vec!["list"], Some("list")),
+            (vec!["-n", "list", "ls"], Some("ls")),
+            (vec!["-nlist", "ls"], Some("ls")),
+            (
+                vec!["--namespace=a", "-v", "--plain", "--insecure-skip-tls-verify", "top"],
+                Some("top"),
+            ),
+            (vec!["--context", "--plain", "top"], Some("top")),
+            (vec!["--help", "list"], None),
+            (vec!["-vh", "list"], None),
+            (vec!["-vn", "list", "top"], None),
+            (vec!["--", "list"], None),
+            (vec!["-", "list"], None),
+            (vec!["--contexts", "a", "list"], None),
+            (vec!["--plain=x", "list"], Some("list")),
+            (vec!["-n"], None),
+            (vec![], None),
+        ] {
+            assert_eq!(command_word(&root, &argv(&words)), found, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_typed_means_the_same_as_on_the_whole_command_line() {
+        for words in [
+            &["list"][..],
+            &["-n", "a", "ls", "-A", "--access=proxy"],
+            &[
+                "--context",
+                "x",
+                "create",
+                "demo",
+                "--image=a:1",
+                "-v",
+                "-n",
+                "b",
+                "--plain",
+            ],
+            &["savepoint", "list", "demo", "--namespace", "c"],
+            &["--request-timeout=3", "version", "--client", "-v"],
+        ] {
+            let parsed = |command: clap::Command| {
+                let matches = command.try_get_matches_from(argv(words)).unwrap();
+                format!("{:?}", Cli::from_arg_matches(&matches).unwrap())
+            };
+            assert_eq!(
+                parsed(command(&argv(words)).unwrap()),
+                parsed(Cli::command()),
+                "{words:?}"
+            );
+        }
+    }
+
+    /// What [`super::super::parse`] makes of it; `None`: the whole command line is asked.
+    fn outcome(command: clap::Command, words: &[&str], whole: bool) -> Option<std::result::Result<String, String>> {
+        match command.try_get_matches_from(argv(words)) {
+            Ok(matches) => Some(Ok(format!("{:?}", Cli::from_arg_matches(&matches).ok()?))),
+            Err(error) if whole || super::super::is_asked_for(&error) => Some(Err(error.render().ansi().to_string())),
+            Err(_) => None,
+        }
+    }
+
+    #[test]
+    fn whatever_is_typed_comes_to_the_same() {
+        const WORDS: [&str; 30] = [
+            "list",
+            "ls",
+            "savepoint",
+            "create",
+            "version",
+            "config",
+            "demo",
+            "-n",
+            "-nx",
+            "a",
+            "-v",
+            "-vv",
+            "-vn",
+            "-h",
+            "--help",
+            "--plain",
+            "--access",
+            "proxy",
+            "--access=auto",
+            "-A",
+            "--image=a:1",
+            "--client",
+            "-o",
+            "json",
+            "--",
+            "-",
+            "",
+            "-s",
+            "--version",
+            "--token=",
+        ];
+        let mut runner = TestRunner::new(Config {
+            cases: 150,
+            failure_persistence: None,
+            ..Config::default()
+        });
+        let words = prop::collection::vec(prop::sample::select(&WORDS[..]), 0..6);
+        let outcome = runner.run(&words, |words| {
+            let narrow = command(&argv(&words)).and_then(|command| outcome(command, &words, false));
+            if let Some(narrow) = narrow {
+                prop_assert_eq!(Some(narrow), outcome(Cli::command(), &words, true));
+            }
+            Ok(())
+        });
+        outcome.unwrap_or_else(|fault| panic!("{fault}"));
+    }
+}

@@ -1,0 +1,428 @@
+//! The command line as a whole: global flags, the commands, and the way from `main` to one of them.
+
+pub mod args;
+pub mod completion;
+pub mod config_file;
+mod lazy;
+mod optional_value;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use k8s_openapi::jiff::SignedDuration;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use self::lazy::Part;
+use crate::cli::config_file as preferences;
+use crate::commands;
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::connect::ConnectionArgs;
+use crate::operations::candidates;
+use crate::operations::interruption;
+use crate::output::terminal;
+
+/// Run Apache Flink application clusters on plain Kubernetes
+///
+/// A cluster is three resources: the Service NAME-master, the Job NAME-master (Flink's JobManager) and the Deployment
+/// NAME-task-manager. They are made in the namespace of your current kubeconfig context; no operator is needed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-flink",
+    bin_name = "kubectl flink",
+    version,
+    propagate_version = true
+)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 forbidden, 5 timed out, 6 job failed, \
+    7 unreachable, 8 conflict, 130 interrupted"
+)]
+struct Root {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// Say more: requests (-v), and all that libraries say (-vv)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Words only: no colour, no spinner, no bars, nothing redrawn in place
+    #[arg(long, global = true)]
+    plain: bool,
+}
+
+/// The whole command line.
+#[derive(Debug)]
+pub struct Cli {
+    root: Root,
+    command: Command,
+}
+
+impl CommandFactory for Cli {
+    fn command() -> clap::Command {
+        with_commands(Root::command(), Command::augment_subcommands)
+    }
+
+    fn command_for_update() -> clap::Command {
+        with_commands(Root::command_for_update(), Command::augment_subcommands_for_update)
+    }
+}
+
+/// The global flags with commands, of which one has to be named.
+fn with_commands(root: clap::Command, augment: impl FnOnce(clap::Command) -> clap::Command) -> clap::Command {
+    augment(root).subcommand_required(true).arg_required_else_help(true)
+}
+
+impl FromArgMatches for Cli {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self {
+            root: Root::from_arg_matches(matches)?,
+            command: Command::from_arg_matches(matches)?,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.root.update_from_arg_matches(matches)?;
+        self.command.update_from_arg_matches(matches)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(Part<commands::create::CreateArgs>),
+    Run(Part<commands::run::RunArgs>),
+    #[command(visible_aliases = ["get", "ls"])]
+    List(Part<commands::list::ListArgs>),
+    Status(Part<commands::status::StatusArgs>),
+    Why(Part<commands::why::WhyArgs>),
+    Logs(Part<commands::logs::LogsArgs>),
+    Top(Part<commands::top::TopArgs>),
+    Doctor(Part<commands::doctor::DoctorArgs>),
+    Events(Part<commands::events::EventsArgs>),
+    Exceptions(Part<commands::exceptions::ExceptionsArgs>),
+    Config(Part<commands::config::ConfigArgs>),
+    Ui(Part<commands::ui::UiArgs>),
+    Wait(Part<commands::wait::WaitArgs>),
+    Upgrade(Part<commands::upgrade::UpgradeArgs>),
+    Rollback(Part<commands::rollback::RollbackArgs>),
+    Restart(Part<commands::restart::RestartArgs>),
+    SavepointResume(Part<commands::savepoint_resume::ResumeArgs>),
+    Savepoint(Part<commands::savepoint::SavepointArgs>),
+    Checkpoint(Part<commands::checkpoint::CheckpointArgs>),
+    Stop(Part<commands::stop::StopArgs>),
+    Cancel(Part<commands::cancel::CancelArgs>),
+    Suspend(Part<commands::suspend::SuspendArgs>),
+    Resume(Part<commands::resume::PlainResumeArgs>),
+    Scale(Part<commands::scale::ScaleArgs>),
+    Delete(Part<commands::delete::DeleteArgs>),
+    Prune(Part<commands::prune::PruneArgs>),
+    Image(Part<commands::image::ImageArgs>),
+    Edit(Part<commands::edit::EditArgs>),
+    Set(Part<commands::set::SetArgs>),
+    History(Part<commands::history::HistoryArgs>),
+    Diff(Part<commands::diff::DiffArgs>),
+    Export(Part<commands::export::ExportArgs>),
+    Adopt(Part<commands::adopt::AdoptArgs>),
+    Clone(Part<commands::clone::CloneArgs>),
+    Manifests(Part<commands::manifests::ManifestsArgs>),
+    Completion(Part<crate::cli::completion::CompletionArgs>),
+    Version(Part<commands::version::VersionArgs>),
+}
+
+impl Command {
+    /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
+    fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::List(_)
+                | Self::Status(_)
+                | Self::Why(_)
+                | Self::Logs(_)
+                | Self::Top(_)
+                | Self::Doctor(_)
+                | Self::Events(_)
+                | Self::Exceptions(_)
+                | Self::Config(_)
+                | Self::Ui(_)
+                | Self::Wait(_)
+                | Self::Completion(_)
+                | Self::Version(_)
+                | Self::Image(_)
+                | Self::History(_)
+                | Self::Diff(_)
+                | Self::Export(_)
+        )
+    }
+
+    /// Whether defaults of the configuration file are for it. Where they are not, a file that is wrong is in nobody's way.
+    fn takes_defaults(&self) -> bool {
+        match self {
+            Self::Completion(_) | Self::Version(_) | Self::Manifests(_) => false,
+            Self::Config(args) => !args.is_about_the_file(),
+            _ => true,
+        }
+    }
+}
+
+/// Reads the command line, runs the command, and gives the exit code.
+pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    if let Some(done) = crate::cli::completion::answer(&argv, Cli::command) {
+        return end(done);
+    }
+    let cli = match read(&argv) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    if cli.root.plain {
+        terminal::be_plain();
+    }
+    trace(cli.root.verbose);
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::failure(format!("cannot start: {e}")))
+        .and_then(|runtime| {
+            let reads = cli.command.only_reads();
+            let outcome = runtime.block_on(interruptible(run_and_suggest(cli), reads));
+            // A name that a slow DNS still looks for, or a file that is still read, is nobody's any more.
+            runtime.shutdown_background();
+            outcome
+        });
+    end(outcome)
+}
+
+/// The exit code of what came of it, which is told where it is a failure.
+fn end(outcome: Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::fail(&error);
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+/// Reads the command line: once as it is, for where the command works, and once more over what the configuration file
+/// says for there.
+fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
+    let cli = parse(argv, |command| command)?;
+    if !cli.command.takes_defaults() {
+        return Ok(cli);
+    }
+    let effective = preferences::effective(&cli.root.connection).map_err(|error| end(Err(error)))?;
+    match effective {
+        Some(effective) => parse(argv, |command| preferences::with_defaults(command, &effective)),
+        None => Ok(cli),
+    }
+}
+
+fn parse(argv: &[OsString], dress: impl Fn(clap::Command) -> clap::Command) -> Result<Cli, ExitCode> {
+    let attempt = |command: clap::Command| {
+        let mut command = dress(command);
+        let matches = command.try_get_matches_from_mut(argv)?;
+        optional_value::check(&mut command, argv)?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    };
+    let outcome = lazy::command(argv).map(attempt);
+    match outcome {
+        Some(Ok(cli)) => Ok(cli),
+        Some(Err(help)) if is_asked_for(&help) => Err(told(&help)),
+        // What is wrong is told in view of all commands.
+        _ => attempt(Cli::command()).map_err(|error| told(&error)),
+    }
+}
+
+/// Whether it is help or a version, and no error.
+fn is_asked_for(said: &clap::Error) -> bool {
+    matches!(said.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+}
+
+/// Prints what clap has to say, and gives the exit code.
+fn told(said: &clap::Error) -> ExitCode {
+    // Help and version go to stdout with success, and the rest to stderr as usage.
+    let _ = said.print();
+    ExitCode::from(if said.use_stderr() { Kind::Usage.exit_code() } else { 0 })
+}
+
+/// Runs the command; where a cluster does not exist, tells one with a name like it.
+async fn run_and_suggest(cli: Cli) -> Result<()> {
+    let connection = cli.root.connection.clone();
+    match Box::pin(run(cli)).await {
+        Err(error) if error.absent.is_some() => Err(candidates::nearest_cluster(&connection, error).await),
+        other => other,
+    }
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let connection = cli.root.connection;
+    match cli.command {
+        Command::Edit(args) => Box::pin(commands::edit::run(&connection, args.whole())).await,
+        Command::Set(args) => Box::pin(commands::set::run(&connection, args.whole())).await,
+        Command::History(args) => commands::history::run(&connection, args.whole()).await,
+        Command::Diff(args) => Box::pin(commands::diff::run(&connection, args.whole())).await,
+        Command::Export(args) => commands::export::run(&connection, args.whole()).await,
+        Command::Adopt(args) => Box::pin(commands::adopt::run(&connection, args.whole())).await,
+        Command::Clone(args) => Box::pin(commands::clone::run(&connection, args.whole())).await,
+        Command::Run(args) => Box::pin(commands::run::run(&connection, args.whole())).await,
+        Command::Events(args) => Box::pin(commands::events::run(&connection, &args)).await,
+        Command::Exceptions(args) => commands::exceptions::run(&connection, args.whole()).await,
+        Command::Config(args) => commands::config::run(&connection, args.whole()).await,
+        Command::Ui(args) => commands::ui::run(&connection, args.whole()).await,
+        Command::Wait(args) => commands::wait::run(&connection, args.whole()).await,
+        Command::Cancel(args) => commands::cancel::run(&connection, args.whole()).await,
+        Command::Resume(args) => Box::pin(commands::resume::run(&connection, args.whole())).await,
+        Command::Savepoint(args) => commands::savepoint::run(&connection, args.whole()).await,
+        Command::Stop(args) => commands::stop::run(&connection, args.whole()).await,
+        Command::Suspend(args) => commands::suspend::run(&connection, args.whole()).await,
+        Command::Checkpoint(args) => commands::checkpoint::run(&connection, args.whole()).await,
+        Command::Scale(args) => Box::pin(commands::scale::run(&connection, args.whole())).await,
+        Command::Prune(args) => Box::pin(commands::prune::run(&connection, args.whole())).await,
+        Command::Delete(args) => Box::pin(commands::delete::run(&connection, args.whole())).await,
+        Command::Create(args) => Box::pin(commands::create::run(&connection, args.whole())).await,
+        Command::Image(args) => commands::image::run(args.whole()).await,
+        Command::Manifests(args) => commands::manifests::run(&args),
+        Command::Upgrade(args) => Box::pin(commands::upgrade::run(&connection, args.whole())).await,
+        Command::Rollback(args) => Box::pin(commands::rollback::run(&connection, args.whole())).await,
+        Command::Restart(args) => Box::pin(commands::restart::run(&connection, args.whole())).await,
+        Command::Completion(args) => crate::cli::completion::run(&args, &Cli::command()),
+        Command::Version(args) => commands::version::run(&connection, &args).await,
+        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, args.whole())).await,
+        Command::List(args) => Box::pin(commands::list::run(&connection, args.whole())).await,
+        Command::Doctor(args) => Box::pin(commands::doctor::run(&connection, &args)).await,
+        Command::Top(args) => Box::pin(commands::top::run(&connection, &args)).await,
+        Command::Logs(args) => commands::logs::run(&connection, &args).await,
+        Command::Status(args) => Box::pin(commands::status::run(&connection, &args)).await,
+        Command::Why(args) => Box::pin(commands::why::run(&connection, &args)).await,
+    }
+}
+
+/// Ends at Ctrl-C, SIGTERM or SIGHUP. Nothing has to be undone then: whatever was begun, a repetition of the command goes on.
+/// Only what can be read once is read to its end and written down.
+async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -> Result<()> {
+    let interrupted = || {
+        if reads {
+            return Error::new(Kind::Interrupted, "");
+        }
+        let at = terminal::last_step().map_or_else(String::new, |step| format!(" at: {step}"));
+        let error = Error::new(
+            Kind::Interrupted,
+            format!("interrupted{at}; what was begun goes on in the cluster"),
+        )
+        .hint("the same command goes on where this one stopped");
+        match interruption::kept() {
+            Some(file) => error.hint(format!("what you wrote is in {}", file.display())),
+            None => error,
+        }
+    };
+    tokio::pin!(command);
+    tokio::select! {
+        outcome = &mut command => return outcome,
+        () = interruption::ctrl_c() => {}
+        () = terminated() => {}
+    }
+    tokio::select! {
+        biased;
+        () = interruption::allowed() => Err(interrupted()),
+        outcome = &mut command => outcome,
+        // Whoever says it twice means it.
+        () = interruption::ctrl_c() => Err(interrupted()),
+    }
+}
+
+/// Waits for SIGTERM, or SIGHUP, which comes when the terminal is closed. One that is ignored, as below nohup, stays so.
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    async fn next(kind: SignalKind) {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    }
+    let hangup = async {
+        if is_hangup_ignored() {
+            return std::future::pending().await;
+        }
+        next(SignalKind::hangup()).await;
+    };
+    tokio::select! {
+        () = next(SignalKind::terminate()) => {}
+        () = hangup => {}
+    }
+}
+
+/// Whether this process ignores SIGHUP. Source: proc(5), `SigIgn` in /proc/self/status is a mask, SIGHUP its first bit.
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
+}
+
+fn trace(verbose: u8) {
+    // Targets and not an EnvFilter, which brings an engine for regular expressions of its own into the binary.
+    let filter = match verbose {
+        0 => return,
+        1 => Targets::new().with_target("kubectl_flink", LevelFilter::DEBUG),
+        _ => Targets::new().with_default(LevelFilter::DEBUG),
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        // A trace is for a file or a report, and lines of it may go into a pipe.
+        .with_ansi(false)
+        .without_time();
+    // Only a second call can fail, and there is none.
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .try_init();
+}
+
+/// Reads a duration as kubectl does: `10s`, `1m30s`, `2h`, or a bare number of seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration; write it like 30s, 5m or 1h30m");
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let signed: SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(signed).map_err(|_| wrong())
+}
+
+/// Reads a label selector. An empty one would select everything, which is what a variable that is not set gives.
+pub fn selector(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty, and would select all clusters: leave -l out where that is meant".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_kubectl_reads_them() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("10s", 10), ("1m30s", 90), ("2h", 7200)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
+        for bad in ["", "x", "-1s", "10 parsecs"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `image build`: a base image and files on disk become an image, in a registry or in a file.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::image::base::{Base, Pick};
+use crate::image::build::{Built, Wanted, build};
+use crate::image::layer::{Chosen, choose, choose_plugin};
+use crate::image::layer_files::{Place, source_and_destination};
+use crate::image::platform::Platform;
+use crate::image::reference::Reference;
+use crate::image::registry::RegistryArgs;
+use crate::image::registry::api::Registries;
+use crate::operations::push_progress;
+use crate::output::terminal;
+
+/// Put jars and other files on a base image, and push it
+///
+/// The files are one layer, whose bytes depend on nothing but theirs. Layers of the base stay in its registry where the
+/// image goes to the same one, and are copied from one to the other else. An image for several platforms stays one. The
+/// name with its digest is printed, for `create --image`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink image build --base flink:2.3.0 --jar ./app.jar --push registry/team/app:1.0\n  \
+    kubectl flink image build --base flink:2.3.0 --jar ./app.jar --plugin ./s3 --lib ./driver.jar --push registry/team/app\n  \
+    kubectl flink image build --base flink:2.3.0 --jar ./app.jar --platform linux/arm64 --output app.tar --tag app:1.0")]
+pub struct BuildArgs {
+    /// Image to build on, or a file with one: an OCI layout, or what `docker save` writes
+    #[arg(long, value_name = "IMAGE|FILE.tar")]
+    base: String,
+    /// Jar of the job, for /opt/flink/usrlib, repeatable
+    #[arg(long, value_name = "FILE")]
+    jar: Vec<PathBuf>,
+    /// Folder or jar of a Flink plugin, for /opt/flink/plugins/NAME, repeatable
+    #[arg(long, value_name = "DIR")]
+    plugin: Vec<PathBuf>,
+    /// Library for /opt/flink/lib, which all jobs and Flink itself see, repeatable
+    #[arg(long, value_name = "FILE")]
+    lib: Vec<PathBuf>,
+    /// Any other file and its absolute path in the image, repeatable
+    #[arg(long, value_name = "SRC:DST", value_parser = source_and_destination)]
+    file: Vec<(String, String)>,
+    /// Environment variable of the image, repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = crate::cli::args::spec::pair)]
+    env: Vec<(String, String)>,
+    /// Label of the image, repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = crate::cli::args::spec::pair)]
+    label: Vec<(String, String)>,
+    /// Platform to build for, repeatable [default: all that the base has]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Vec<Platform>,
+    /// Repository to push to; without a tag the image gets the first digits of its digest as one
+    #[arg(
+        long,
+        value_name = "REPOSITORY[:TAG]",
+        required_unless_present = "output",
+        conflicts_with = "output"
+    )]
+    push: Option<Reference>,
+    /// File to write instead: an OCI layout that `docker load`, `kind load` and `ctr images import` read as well
+    #[arg(long, value_name = "FILE.tar", requires = "tag")]
+    output: Option<PathBuf>,
+    /// Name of the image in the file
+    #[arg(long, value_name = "NAME:TAG", requires = "output")]
+    tag: Option<Reference>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+/// Runs the command.
+pub async fn run(args: BuildArgs) -> Result<()> {
+    let wanted = wanted(&args)?;
+    if let Some(target) = args.push.as_ref().filter(|target| target.digest.is_some()) {
+        return Err(Error::usage(format!(
+            "--push {target}: the digest is what comes of it, and cannot be chosen"
+        )));
+    }
+    let registries = Registries::new(&args.registry)?;
+    let pick = match args.platform.as_slice() {
+        [] => Pick::All,
+        platforms => Pick::Each(platforms),
+    };
+    let base = Base::read(&registries, &args.base, pick).await?;
+    let built = build(base, wanted).await?;
+    if let Some(target) = &args.push {
+        push_progress::push(&registries, &built, target).await?;
+        return terminal::data(&format!("{}\n", target.pinned(&built.digest)));
+    }
+    match (&args.output, &args.tag) {
+        (Some(file), Some(name)) => to_file(&built, file, name).await,
+        _ => Err(Error::usage("neither --push nor --output says where the image goes")),
+    }
+}
+
+/// The files that are named, each looked at once.
+fn wanted(args: &BuildArgs) -> Result<Wanted> {
+    let mut files = Vec::new();
+    for jar in &args.jar {
+        files.push(chosen_jar(jar)?);
+    }
+    for plugin in &args.plugin {
+        files.extend(choose_plugin(plugin)?);
+    }
+    for library in &args.lib {
+        files.push(choose(library, file_name(library)?, Place::Lib)?);
+    }
+    for (source, destination) in &args.file {
+        let path = Path::new(source);
+        files.push(choose(path, file_name(path)?, Place::Path(destination.clone()))?);
+    }
+    if files.is_empty() && args.env.is_empty() && args.label.is_empty() {
+        return Err(Error::usage("nothing is put on the base")
+            .hint("--jar FILE, --plugin DIR, --lib FILE, --file SRC:DST, --env and --label put something on it"));
+    }
+    Ok(Wanted {
+        files,
+        env: args.env.clone(),
+        labels: args.label.clone(),
+        of_job: false,
+    })
+}
+
+/// A jar of a job, which must be one.
+pub fn chosen_jar(path: &Path) -> Result<Chosen> {
+    crate::image::jar_files::read(path)?;
+    choose(path, file_name(path)?, Place::Usrlib)
+}
+
+fn file_name(path: &Path) -> Result<String> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| Error::usage(format!("{} has no name", path.display())))?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+async fn to_file(built: &Built, file: &Path, name: &Reference) -> Result<()> {
+    push_progress::write(built, file, name).await?;
+    let tag = crate::image::push::tag(built, name);
+    terminal::note(&format!("{} holds {}", file.display(), built.digest));
+    terminal::data(&format!("{}:{tag}\n", name.name()))
+}

@@ -1,0 +1,121 @@
+//! `image inspect`: what an image has for Flink.
+
+use serde::Serialize;
+
+use crate::commands::status::StatusFormat;
+use crate::error::{Error, Result};
+use crate::image::base::{Base, Pick, is_file};
+use crate::image::digest::Digest;
+use crate::image::facts::Facts;
+use crate::image::inspect::{Depth, inspect};
+use crate::image::platform::Platform;
+use crate::image::reference::Reference;
+use crate::image::registry::RegistryArgs;
+use crate::image::registry::api::Registries;
+use crate::model::bytes::human;
+use crate::output::terminal;
+use crate::output::{document, image};
+
+/// Show what an image has for Flink
+///
+/// Flink's and Java's version, the entrypoint, jars with their entry classes, plugins and platforms, from the registry and
+/// without pulling the image: layers above 32 MiB are read only where the image's history speaks of files for Flink.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink image inspect registry/team/app:1.0\n  \
+    kubectl flink image inspect app.tar --all-layers -o json")]
+pub struct InspectArgs {
+    /// Image, or a file with one
+    #[arg(value_name = "IMAGE|FILE.tar")]
+    image: String,
+    /// Platform to look at [default: linux/amd64, or the first that there is]
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Read all layers, however large
+    #[arg(long)]
+    all_layers: bool,
+    /// Format of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: StatusFormat,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+/// What is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageReport {
+    /// Shape of the document.
+    pub api_version: &'static str,
+    /// Kind of the document.
+    pub kind: &'static str,
+    /// The image, as it was named.
+    pub image: String,
+    /// Digest of what the name stands for.
+    pub digest: Digest,
+    /// All platforms.
+    pub platforms: Vec<String>,
+    /// The platform that was looked at.
+    pub platform: String,
+    /// Bytes of its layers.
+    pub size: u64,
+    /// Number of its layers.
+    pub layers: usize,
+    /// Bytes of layers that were not looked at.
+    pub unread: u64,
+    /// What was found.
+    #[serde(flatten)]
+    pub facts: Facts,
+}
+
+/// Runs the command.
+pub async fn run(args: InspectArgs) -> Result<()> {
+    let registries = Registries::new(&args.registry)?;
+    let report = report(&registries, &args.image, args.platform.as_ref(), args.all_layers).await?;
+    match args.output.document() {
+        Some(format) => terminal::data(&document(format, &report)?),
+        None => terminal::data(&image::image(&report)),
+    }?;
+    if report.unread > 0 {
+        terminal::note(&format!(
+            "{} of layers were not looked at; --all-layers looks at all of them",
+            human(report.unread)
+        ));
+    }
+    Ok(())
+}
+
+/// Looks into an image.
+pub async fn report(
+    registries: &Registries,
+    name: &str,
+    platform: Option<&Platform>,
+    all: bool,
+) -> Result<ImageReport> {
+    let (common, wanted) = (Platform::common(), platform.cloned());
+    let pick = wanted
+        .as_ref()
+        .map_or(Pick::One(&common), |wanted| Pick::Each(std::slice::from_ref(wanted)));
+    let base = Base::read(registries, name, pick).await?;
+    let chosen = base.images.first();
+    let chosen = chosen.ok_or_else(|| Error::failure(format!("{name} has no image")))?;
+    let tag = if is_file(name) {
+        None
+    } else {
+        name.parse::<Reference>()?.tag
+    };
+    let depth = if all { Depth::All } else { Depth::Telling };
+    let found = inspect(&base, chosen, tag.as_deref(), depth).await?;
+    Ok(ImageReport {
+        api_version: crate::output::API_VERSION,
+        kind: "ImageReport",
+        image: name.to_owned(),
+        digest: base.digest.clone(),
+        platforms: base.platforms.iter().map(ToString::to_string).collect(),
+        platform: chosen.platform.to_string(),
+        size: chosen.manifest.layers.iter().map(|layer| layer.size).sum(),
+        layers: chosen.manifest.layers.len(),
+        unread: found.unread,
+        facts: found.facts,
+    })
+}

@@ -1,0 +1,35 @@
+//! `image`: build one without Docker, and look into one.
+
+pub(crate) mod build;
+pub mod inspect;
+
+use crate::commands::image::build as image_build;
+use crate::commands::image::build::BuildArgs;
+use crate::commands::image::inspect as image_inspect;
+use crate::commands::image::inspect::InspectArgs;
+use crate::error::Result;
+
+/// Build an image with your jar without Docker, or look into an image
+///
+/// Images are read from registries and files, and written to them, by this program alone: no daemon, no root, no copy of
+/// the base on this machine.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub struct ImageArgs {
+    #[command(subcommand)]
+    command: ImageCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ImageCommand {
+    Build(Box<BuildArgs>),
+    Inspect(Box<InspectArgs>),
+}
+
+/// Runs the command.
+pub async fn run(args: ImageArgs) -> Result<()> {
+    match args.command {
+        ImageCommand::Build(args) => Box::pin(image_build::run(*args)).await,
+        ImageCommand::Inspect(args) => Box::pin(image_inspect::run(*args)).await,
+    }
+}

@@ -1,0 +1,81 @@
+//! `savepoint dispose`: the files of a savepoint are deleted, by Flink.
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::operation;
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::model::flink::arguments::JobManagerArguments;
+use crate::model::main_container;
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::output::terminal;
+
+/// Delete the files of a savepoint
+///
+/// Flink does it, so the cluster's JobManager must be up: it has the access that the files need. The history remembers
+/// that the savepoint is gone, so nothing is ever resumed from it.
+#[derive(Debug, clap::Args)]
+pub struct DisposeArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Path of the savepoint
+    #[arg(value_name = "PATH")]
+    path: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: DisposeArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    if args.path.trim().is_empty() {
+        return Err(Error::usage("the path of the savepoint is empty"));
+    }
+    let cluster = connect(connection)?;
+    connect::check_namespace(cluster.namespace())?;
+    let mut standing = Standing::existing(&cluster, &name).await?;
+    let path = &args.path;
+    let history = standing.ledger.history();
+    if history
+        .savepoint_at(path)
+        .is_some_and(|savepoint| savepoint.disposed_at.is_some())
+    {
+        terminal::note(&format!("{path} was disposed of before"));
+        return terminal::data(&format!("{path} unchanged\n"));
+    }
+    if starts_from(&standing, path) {
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("{name} was started from {path}, and a restarted JobManager may need it again"),
+        )
+        .hint(format!(
+            "`kubectl flink savepoint-resume {name}` first makes it start from a newer one"
+        )));
+    }
+    if history.savepoint_at(path).is_none() {
+        terminal::warn(&format!(
+            "the history of {name} does not know {path}: make sure that it is no one else's"
+        ));
+    } else if history.last_savepoint().and_then(|last| last.path.as_ref()) == Some(path) {
+        terminal::warn(&format!(
+            "it is the newest savepoint of {name}: nothing as new can be resumed from"
+        ));
+    }
+    terminal::confirm(&format!("delete the files of {path}?"), args.yes)?;
+    let step = terminal::Step::new(&format!("{name}: Flink deletes {path}"));
+    operation::dispose(&standing.flink, path).await?;
+    drop(step);
+    let at = clock::now().to_string();
+    standing.ledger.update(|history| history.dispose(path, &at)).await?;
+    terminal::data(&format!("{path} disposed\n"))
+}
+
+/// Whether the JobManager has it on its command line.
+fn starts_from(standing: &Standing, path: &str) -> bool {
+    let Some(job) = &standing.live.job else { return false };
+    let tokens: Vec<String> = main_container::arguments(job).into_iter().skip(1).collect();
+    standing.job_end().is_none()
+        && JobManagerArguments::parse(&tokens).is_ok_and(|known| known.from_savepoint.as_deref() == Some(path))
+}

@@ -1,0 +1,66 @@
+//! `savepoint list`: what the history knows.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::error::Result;
+use crate::history::savepoint_list::{self, View};
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::ConnectionArgs;
+use crate::operations::cluster_handle::Standing;
+use crate::output::terminal;
+use crate::output::{Format, Item, Printer};
+
+/// List the savepoints of a cluster, newest first
+///
+/// Those in its history: the plugin never guesses from what lies in a folder. Names (-o name) are paths.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Format of the output
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    output: Format,
+    /// Leave the line with the columns' names out
+    #[arg(long)]
+    no_headers: bool,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
+    let standing = Standing::shown(connection, &args.name).await?;
+    let name = &standing.name;
+    let now = clock::now();
+    let wide = args.output == Format::Wide;
+    let lines: Vec<Line> = savepoint_list::views(standing.ledger.history())
+        .into_iter()
+        // A name is what other commands take: only what has a path has one.
+        .filter(|view| args.output != Format::Name || view.path.is_some())
+        .map(|view| Line { view, wide, now })
+        .collect();
+    if lines.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
+        terminal::note(&format!("the history of {name} has no savepoints"));
+    }
+    let headers = savepoint_list::headers(wide);
+    Printer::new(args.output, "SavepointList", headers, !args.no_headers).list(lines.iter(), false, terminal::data)
+}
+
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+struct Line<'a> {
+    view: View<'a>,
+    #[serde(skip)]
+    wide: bool,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+impl Item for Line<'_> {
+    fn name(&self) -> &str {
+        self.view.path.unwrap_or_default()
+    }
+
+    fn row(&self) -> Vec<String> {
+        savepoint_list::row(&self.view, self.wide, self.now)
+    }
+}

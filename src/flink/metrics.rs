@@ -1,0 +1,185 @@
+//! What Flink's REST tells of a running job: state, rates, checkpoints, exceptions, TaskManagers.
+//!
+//! Floor in round trips: three. The job's ID is in the first answer, its vertices are in the second.
+
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use http::Method;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Kind, Result};
+use crate::flink::{Flink, Reply, of_job};
+use crate::model::flink::job_id::FlinkId;
+use crate::model::flink::live::{
+    Checkpoints, Exceptions, JobDetail, Metric, RATES, Rates, Reach, Snapshot, TaskManagers, Vertex, whole,
+};
+
+/// Vertices whose metrics are asked for. A graph of more has its first ones shown with rates.
+const VERTICES: usize = 64;
+/// Requests to one JobManager at a time.
+const AT_A_TIME: usize = 16;
+/// Exceptions that are read; their traces are long.
+const EXCEPTIONS: usize = 5;
+/// Limit of the first question: a JobManager that hangs must not hide what Kubernetes knows.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Limit of each of the others, whose answers can be done without.
+const MORE: Duration = Duration::from_secs(5);
+
+/// How much is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Job state, restarts and checkpoints.
+    Job,
+    /// Vertices, exceptions and TaskManagers too.
+    All,
+}
+
+impl Flink {
+    /// All that REST tells now. It never fails: what cannot be had is absent.
+    pub async fn snapshot(&self, depth: Depth) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let overview = async {
+            match depth {
+                Depth::All => self.overview().await.map(Some),
+                Depth::Job => Ok(None),
+            }
+        };
+        let first = tokio::time::timeout(LIMIT, futures::future::join(overview, self.jobs()));
+        let Ok((overview, jobs)) = first.await else {
+            snapshot.reach = Reach::Closed(format!("no answer within {} s", LIMIT.as_secs()));
+            return snapshot;
+        };
+        match jobs {
+            Ok(Reply::Answer(jobs)) => {
+                snapshot.reach = Reach::Answered;
+                snapshot.job = jobs.main_job().cloned();
+            }
+            // It is coming up or going: REST answers before there is a Dispatcher.
+            Ok(Reply::Refused(..) | Reply::Away) => return snapshot,
+            Err(error) => {
+                let way = if error.kind == Kind::Forbidden {
+                    " (`kubectl flink doctor` tells which rights are needed)"
+                } else {
+                    ""
+                };
+                snapshot.reach = Reach::Closed(format!("{error}{way}"));
+                return snapshot;
+            }
+        }
+        if let Ok(Some(Reply::Answer(overview))) = overview {
+            snapshot.overview = Some(overview);
+        }
+        let Some(job) = snapshot.job.as_ref().and_then(|job| of_job(&job.jid, "").ok()) else {
+            if depth == Depth::All {
+                snapshot.task_managers = self.task_managers().await;
+            }
+            return snapshot;
+        };
+        self.read_job(&job, depth, &mut snapshot).await;
+        snapshot
+    }
+
+    async fn read_job(&self, job: &str, depth: Depth, snapshot: &mut Snapshot) {
+        let restarts = format!("{job}/metrics?get=numRestarts,fullRestarts");
+        let checkpoints = format!("{job}/checkpoints");
+        let (restarts, checkpoints) = (
+            self.told::<Vec<Metric>>(&restarts),
+            self.told::<Checkpoints>(&checkpoints),
+        );
+        if depth == Depth::Job {
+            let (restarts, checkpoints) = futures::join!(restarts, checkpoints);
+            snapshot.restarts = restarts.and_then(|metrics| whole(&metrics, &["numRestarts", "fullRestarts"]));
+            snapshot.checkpoints = checkpoints;
+            return;
+        }
+        let config = format!("{job}/checkpoints/config");
+        let exceptions = format!("{job}/exceptions?maxExceptions={EXCEPTIONS}");
+        let (restarts, checkpoints, config, exceptions, detail, task_managers) = futures::join!(
+            restarts,
+            checkpoints,
+            self.told(&config),
+            self.told::<Exceptions>(&exceptions),
+            self.told::<JobDetail>(job),
+            self.task_managers(),
+        );
+        snapshot.restarts = restarts.and_then(|metrics| whole(&metrics, &["numRestarts", "fullRestarts"]));
+        snapshot.checkpoints = checkpoints;
+        snapshot.checkpoint_config = config;
+        snapshot.exceptions = exceptions.map(Exceptions::newest_first).unwrap_or_default();
+        snapshot.task_managers = task_managers;
+        let detail = detail.unwrap_or_default();
+        snapshot.state_since = snapshot.job.as_ref().and_then(|job| detail.since(&job.state));
+        snapshot.vertices = self.with_rates(job, detail.vertices).await;
+    }
+
+    async fn with_rates(&self, job: &str, vertices: Vec<Vertex>) -> Vec<Vertex> {
+        let ask = |(place, mut vertex): (usize, Vertex)| async move {
+            if let Ok(id) = FlinkId::new(&vertex.id)
+                && place < VERTICES
+            {
+                let path = format!("{job}/vertices/{id}/subtasks/metrics?get={RATES}&agg=sum,max");
+                vertex.rates = Rates::of(&self.told::<Vec<Metric>>(&path).await.unwrap_or_default());
+            }
+            vertex
+        };
+        stream::iter(vertices.into_iter().enumerate().map(ask))
+            .buffered(AT_A_TIME)
+            .collect()
+            .await
+    }
+
+    /// Fills in how many records wait before each source, where its connector tells.
+    pub async fn read_pending(&self, snapshot: &mut Snapshot) {
+        let Some(job) = snapshot.job.as_ref().and_then(|job| of_job(&job.jid, "").ok()) else {
+            return;
+        };
+        let ask = |mut vertex: Vertex| {
+            let path = FlinkId::new(&vertex.id).map(|id| format!("{job}/vertices/{id}/subtasks/metrics"));
+            async move {
+                let Ok(path) = path else { return vertex };
+                if !vertex.name.contains("Source") {
+                    return vertex;
+                }
+                let names = self.told::<Vec<Metric>>(&path).await.unwrap_or_default();
+                let Some(name) = names
+                    .iter()
+                    .map(|metric| &metric.id)
+                    .find(|id| id.ends_with("pendingRecords"))
+                else {
+                    return vertex;
+                };
+                let path = format!("{path}?get={}&agg=sum", crate::kubernetes::resource::encode(name));
+                let values = self.told::<Vec<Metric>>(&path).await.unwrap_or_default();
+                vertex.rates.pending = values.first().and_then(|metric| metric.sum);
+                vertex
+            }
+        };
+        let vertices = std::mem::take(&mut snapshot.vertices);
+        let asked = stream::iter(vertices.into_iter().map(ask)).buffered(AT_A_TIME);
+        snapshot.vertices = asked.collect().await;
+    }
+
+    async fn task_managers(&self) -> Option<Vec<crate::model::flink::live::TaskManager>> {
+        let reply: TaskManagers = self.told("taskmanagers").await?;
+        Some(reply.taskmanagers)
+    }
+
+    /// The answer to a question that not every release understands; a failure is no more than that it is absent.
+    async fn told<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+        let asked = tokio::time::timeout(MORE, self.ask(Method::GET, path, None));
+        let reply: Result<Reply<T>> = asked.await.ok()?;
+        match reply {
+            Ok(Reply::Answer(answer)) => Some(answer),
+            Ok(Reply::Refused(status, said)) => {
+                tracing::debug!(%status, said, path, "Flink refused");
+                None
+            }
+            Ok(Reply::Away) => None,
+            Err(error) => {
+                tracing::debug!(%error, path, "not read");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Flink's REST: one function for each thing that is asked of it.
+
+pub mod live_jobs;
+mod local_proxy;
+pub mod metrics;
+pub mod operation;
+pub mod port_forward;
+mod service_proxy;
+pub mod transport;
+pub mod web_ui;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind, Result};
+use crate::history::transaction::Ending;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::retry;
+use crate::model::flink::FlinkVersion;
+use crate::model::flink::effective_config::Pair;
+use crate::model::flink::job_id::FlinkId;
+use crate::model::flink::live::CheckpointConfig;
+use crate::model::flink::overview::{FlinkView, JobState, JobsOverview, Overview};
+use crate::model::flink::rest::Errors;
+use crate::model::flink::rest::checkpoints::{Checkpoint, Checkpoints};
+use crate::model::flink::rest::exceptions::Exceptions;
+use crate::model::flink::rest::operation::{OperationReply, Triggered};
+use crate::model::names::ClusterName;
+
+pub use crate::model::flink::rest::operation::{OperationStatus, SavepointStatus};
+
+/// Port of the JobManager on which REST answers.
+const REST_PORT: u16 = 8081;
+/// Longest answer of Flink that is read. The details of a job with thousands of tasks have a few megabytes.
+const MAX_ANSWER: usize = 32 << 20;
+/// Times that an answer which nobody gives again is asked for.
+const TRIES: usize = 3;
+
+/// The REST interface of one cluster's JobManager.
+#[derive(Clone)]
+pub struct Flink {
+    cluster: Cluster,
+    name: ClusterName,
+}
+
+/// What came of a request to Flink.
+#[derive(Debug)]
+pub enum Reply<T> {
+    /// Flink's answer.
+    Answer(T),
+    /// Flink's error: its status and the first line of what it says.
+    Refused(StatusCode, String),
+    /// No JobManager answers.
+    Away,
+}
+
+impl<T> Reply<T> {
+    /// The same reply with another answer.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reply<U> {
+        match self {
+            Self::Answer(answer) => Reply::Answer(change(answer)),
+            Self::Refused(status, said) => Reply::Refused(status, said),
+            Self::Away => Reply::Away,
+        }
+    }
+}
+
+/// What a way to Flink brought back.
+enum Exchange {
+    /// Flink's answer, good or bad.
+    Answer(StatusCode, Bytes),
+    /// Nobody listens there: the JobManager is not up, or not any more.
+    Away,
+    /// The JobManager may be up, but this way does not lead to it: what was said.
+    Blocked(String),
+}
+
+/// A request to Flink's REST.
+struct Question<'a> {
+    method: Method,
+    /// Without the slash at its beginning.
+    path: &'a str,
+    query: &'a str,
+    body: Option<&'a Value>,
+}
+
+/// A path of the REST below a job.
+pub(crate) fn of_job(job_id: &str, rest: &str) -> Result<String> {
+    Ok(format!("jobs/{}{rest}", FlinkId::new(job_id)?))
+}
+
+/// A request for a savepoint.
+#[derive(Clone, Debug)]
+pub struct SavepointRequest {
+    /// Chosen by the caller, so that a request can be repeated and its result looked up.
+    pub trigger_id: String,
+    /// Where to write; `None`: the folder that Flink is configured with.
+    pub directory: Option<String>,
+    /// `CANONICAL` or `NATIVE`.
+    pub format: String,
+    /// What becomes of the job after it.
+    pub then: Then,
+}
+
+/// What becomes of a job after its savepoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It goes on running.
+    GoOn,
+    /// It ends.
+    Stop {
+        /// Whether the final watermark is emitted before, which ends all windows.
+        drain: bool,
+    },
+}
+
+impl SavepointRequest {
+    /// A request under a trigger ID that was never used.
+    #[must_use]
+    pub fn new(format: &str, directory: Option<String>, then: Then) -> Self {
+        Self {
+            trigger_id: uuid::Uuid::new_v4().simple().to_string(),
+            directory,
+            format: format.to_owned(),
+            then,
+        }
+    }
+
+    /// The same request under another trigger ID.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(&self.format, self.directory.clone(), self.then)
+    }
+
+    /// What a journal says of it, when it ends a job.
+    #[must_use]
+    pub fn as_ending(&self, job_id: &str) -> Ending {
+        Ending::Savepoint {
+            trigger_id: self.trigger_id.clone(),
+            job_id: job_id.to_owned(),
+            format: self.format.clone(),
+            directory: self.directory.clone(),
+            drain: self.then == Then::Stop { drain: true },
+        }
+    }
+
+    /// Path below the job, and body. The keys of the two are spelled differently, and Flink ignores those that it does
+    /// not know. Source: `SavepointTriggerRequestBody`, `StopWithSavepointRequestBody`.
+    fn parts(&self) -> (&'static str, Value) {
+        let (path, mut body, directory) = match self.then {
+            Then::GoOn => ("savepoints", json!({ "cancel-job": false }), "target-directory"),
+            Then::Stop { drain } => ("stop", json!({ "drain": drain }), "targetDirectory"),
+        };
+        body["formatType"] = json!(self.format);
+        body["triggerId"] = json!(self.trigger_id);
+        if let Some(given) = &self.directory {
+            body[directory] = json!(given);
+        }
+        (path, body)
+    }
+}
+
+impl Flink {
+    /// REST of the cluster `name` in the namespace of `cluster`.
+    #[must_use]
+    pub fn new(cluster: &Cluster, name: &ClusterName) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            name: name.clone(),
+        }
+    }
+
+    /// How Flink and its jobs stand: two requests side by side.
+    pub async fn view(&self) -> Result<FlinkView> {
+        let (overview, jobs) = futures::future::try_join(self.overview(), self.jobs()).await?;
+        Ok(match (overview, jobs) {
+            (Reply::Answer(overview), Reply::Answer(jobs)) => FlinkView::up(overview, &jobs),
+            _ => FlinkView::Unreachable,
+        })
+    }
+
+    /// The same where `overview` was told just now: one request.
+    pub async fn view_of_jobs(&self, overview: Overview) -> Result<FlinkView> {
+        Ok(match self.jobs().await? {
+            Reply::Answer(jobs) => FlinkView::up(overview, &jobs),
+            Reply::Refused(..) | Reply::Away => FlinkView::Unreachable,
+        })
+    }
+
+    /// `GET /overview`.
+    pub async fn overview(&self) -> Result<Reply<Overview>> {
+        self.get("overview").await
+    }
+
+    /// `GET /jobs/overview`.
+    pub async fn jobs(&self) -> Result<Reply<JobsOverview>> {
+        self.get("jobs/overview").await
+    }
+
+    /// `GET /jobs/:id/checkpoints`.
+    pub async fn checkpoints(&self, job_id: &str) -> Result<Reply<Checkpoints>> {
+        self.get(&of_job(job_id, "/checkpoints")?).await
+    }
+
+    /// The state of a job as its details have it: `GET /jobs/:id`.
+    pub async fn job_state(&self, job_id: &str) -> Result<Reply<JobState>> {
+        let reply: Reply<Value> = self.get(&format!("jobs/{job_id}")).await?;
+        Ok(reply.map(|job| JobState::of(job["state"].as_str().unwrap_or_default())))
+    }
+
+    /// `GET /jobs/:id/checkpoints/config`.
+    pub async fn checkpoint_config(&self, job_id: &str) -> Result<Reply<CheckpointConfig>> {
+        self.get(&of_job(job_id, "/checkpoints/config")?).await
+    }
+
+    /// `POST /jobs/:id/savepoints` or `…/stop`. May be repeated with the same trigger ID (Flink 1.15+).
+    pub async fn trigger_savepoint(&self, job_id: &str, request: &SavepointRequest) -> Result<Reply<Triggered>> {
+        let (path, body) = request.parts();
+        self.post(&of_job(job_id, &format!("/{path}"))?, &body).await
+    }
+
+    /// `GET /jobs/:id/savepoints/:trigger`. The JobManager of a job that was stopped ends soon after its answer: one that
+    /// did not arrive as it was sent is asked for again at once.
+    pub async fn savepoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<SavepointStatus>> {
+        let path = of_job(job_id, &format!("/savepoints/{}", FlinkId::new(trigger_id)?))?;
+        let ask = || self.get::<OperationReply>(&path);
+        let is_lost = |error: &Error| matches!(error.kind, Kind::Unreachable | Kind::Failure);
+        let reply = retry::repeat(retry::again(TRIES), ask, is_lost).await?;
+        Ok(reply.map(OperationReply::savepoint))
+    }
+
+    /// `GET /jobs/:id/checkpoints/details/:checkpoint`.
+    pub async fn checkpoint(&self, job_id: &str, checkpoint: u64) -> Result<Reply<Checkpoint>> {
+        self.get(&of_job(job_id, &format!("/checkpoints/details/{checkpoint}"))?)
+            .await
+    }
+
+    /// `POST /jobs/:id/checkpoints` (Flink 1.17+).
+    pub async fn trigger_checkpoint(&self, job_id: &str, kind: &str) -> Result<Reply<Triggered>> {
+        self.post(&of_job(job_id, "/checkpoints")?, &json!({ "checkpointType": kind }))
+            .await
+    }
+
+    /// `GET /jobs/:id/checkpoints/:trigger` (Flink 1.17+).
+    pub async fn triggered_checkpoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<OperationStatus>> {
+        let path = of_job(job_id, &format!("/checkpoints/{}", FlinkId::new(trigger_id)?))?;
+        let reply: Reply<OperationReply> = self.get(&path).await?;
+        Ok(reply.map(OperationReply::status))
+    }
+
+    /// `GET /jobs/:id/exceptions`.
+    pub async fn exceptions(&self, job_id: &str, max: u32) -> Result<Reply<Exceptions>> {
+        self.get(&of_job(job_id, &format!("/exceptions?maxExceptions={max}"))?)
+            .await
+    }
+
+    /// `GET /jobmanager/config`.
+    pub async fn configuration(&self) -> Result<Reply<Vec<Pair>>> {
+        self.get("jobmanager/config").await
+    }
+
+    /// `POST /savepoint-disposal`.
+    pub async fn trigger_disposal(&self, path: &str) -> Result<Reply<Triggered>> {
+        self.post("savepoint-disposal", &json!({ "savepoint-path": path }))
+            .await
+    }
+
+    /// `GET /savepoint-disposal/:trigger`.
+    pub async fn disposal(&self, trigger_id: &str) -> Result<Reply<OperationStatus>> {
+        let reply: Reply<OperationReply> = self
+            .get(&format!("savepoint-disposal/{}", FlinkId::new(trigger_id)?))
+            .await?;
+        Ok(reply.map(OperationReply::status))
+    }
+
+    /// `PATCH /jobs/:id?mode=cancel`.
+    pub async fn cancel(&self, job_id: &str) -> Result<Reply<Value>> {
+        self.ask(Method::PATCH, &of_job(job_id, "?mode=cancel")?, None).await
+    }
+
+    /// The error for a reply that is none.
+    #[must_use]
+    pub fn away(&self) -> Error {
+        Error::new(
+            Kind::Unreachable,
+            format!("Flink of cluster {} does not answer", self.name),
+        )
+    }
+
+    /// The error for an answer that is a refusal.
+    #[must_use]
+    pub fn refused(&self, said: &str) -> Error {
+        Error::failure(format!("Flink of cluster {} refused: {said}", self.name))
+    }
+
+    /// The error for a refusal of something that came with Flink `since`: a sentence where the cluster's Flink is older.
+    pub async fn refused_since(&self, since: FlinkVersion, what: &str, status: StatusCode, said: &str) -> Error {
+        let refused = self.refused(said);
+        if !matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+            return refused;
+        }
+        let version = match self.overview().await {
+            Ok(Reply::Answer(overview)) => overview.flink_version,
+            _ => String::new(),
+        };
+        match version.parse::<FlinkVersion>() {
+            Ok(known) if known < since => Error::failure(format!(
+                "Flink {version} of cluster {} cannot {what}: that came with {since}",
+                self.name
+            )),
+            Ok(_) => refused,
+            Err(_) => refused.hint(format!("to {what}, it must be Flink {since} or newer")),
+        }
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Reply<T>> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<Reply<T>> {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply<T>> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let question = Question {
+            method,
+            path,
+            query,
+            body,
+        };
+        // A POST is repeated by those who know what it began.
+        let may_be_repeated = question.method != Method::POST;
+        let exchange = || Box::pin(transport::exchange(&self.cluster, &self.name, &question));
+        let was_cut = |error: &Error| may_be_repeated && self.cluster.was_cut(error);
+        let outcome = retry::repeat(retry::cut(), exchange, was_cut).await;
+        if outcome.as_ref().is_err_and(was_cut) {
+            self.cluster.lost();
+        }
+        let (status, answer) = match outcome? {
+            Exchange::Answer(status, answer) => (status, answer),
+            Exchange::Away | Exchange::Blocked(_) => return Ok(Reply::Away),
+        };
+        // No JobManager leads, for a moment (source: `LeaderRetrievalHandler`).
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            return Ok(Reply::Away);
+        }
+        if !status.is_success() {
+            let said = Errors::told(&answer).unwrap_or_else(|| status.to_string());
+            return Ok(Reply::Refused(status, said));
+        }
+        // An empty body is Flink's answer to a cancel.
+        let text: &[u8] = if answer.is_empty() { b"null" } else { &answer };
+        serde_json::from_slice(text).map(Reply::Answer).map_err(|e| {
+            Error::failure(format!(
+                "Flink of cluster {} gave an answer to {path} that is not understood: {e}",
+                self.name
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A misspelled key would be ignored, and the savepoint written elsewhere.
+    #[test]
+    fn the_keys_of_requests_are_those_of_flink() {
+        let mut request = SavepointRequest::new("NATIVE", Some("s3://b".into()), Then::Stop { drain: true });
+        request.trigger_id = "t".into();
+        let (path, body) = request.parts();
+        assert_eq!(path, "stop");
+        assert_eq!(
+            body,
+            json!({"drain": true, "targetDirectory": "s3://b", "formatType": "NATIVE", "triggerId": "t"})
+        );
+        request.then = Then::GoOn;
+        let (path, body) = request.parts();
+        assert_eq!(path, "savepoints");
+        assert_eq!(
+            body,
+            json!({"cancel-job": false, "target-directory": "s3://b", "formatType": "NATIVE", "triggerId": "t"})
+        );
+        request.directory = None;
+        assert!(request.parts().1.get("target-directory").is_none());
+    }
+}

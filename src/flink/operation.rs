@@ -1,0 +1,127 @@
+//! Operations of Flink with a result that has to be read: see [`crate::model::flink::rest::operation`].
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::{Flink, OperationStatus, Reply};
+use crate::kubernetes::retry::Pauses;
+use crate::model::flink::FlinkVersion;
+use crate::model::flink::rest::checkpoints::Checkpoint;
+
+/// Time between two questions for a result at first; it grows to [`MAX_POLL`].
+const MIN_POLL: Duration = Duration::from_millis(50);
+const MAX_POLL: Duration = Duration::from_secs(1);
+/// How old Flink's statistics may be, and some. Source: `rest.cache.checkpoint-statistics.timeout`, by default
+/// `web.refresh-interval`, 3 s.
+pub const CACHED: Duration = Duration::from_millis(3500);
+/// Time between two looks at statistics that may be old.
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+/// How often an operation may be unknown that only the REST server knows of that took it: where several JobManagers stand
+/// by, another one may be asked for its result. Source: Flink's `AbstractAsynchronousOperationHandlers`.
+const ELSEWHERE: usize = 12;
+/// How long Flink may be away before the outcome is given up.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// Lets Flink delete a savepoint's files, and waits until it has.
+///
+/// # Errors
+/// Job failed, when Flink cannot delete them.
+pub async fn dispose(flink: &Flink, path: &str) -> Result<()> {
+    let trigger = match flink.trigger_disposal(path).await? {
+        Reply::Answer(taken) => taken.request_id,
+        Reply::Refused(_, said) => return Err(flink.refused(&said)),
+        Reply::Away => {
+            return Err(flink
+                .away()
+                .hint("a savepoint is deleted by the JobManager, which must be up for it"));
+        }
+    };
+    let done = result(flink, ELSEWHERE, || flink.disposal(&trigger), |_| {}).await;
+    done.map(|_| ())
+        .map_err(|error| error.context(format!("Flink could not delete the savepoint {path}")))
+}
+
+/// Lets Flink take a checkpoint of the job `job_id`, and waits until it has.
+///
+/// # Errors
+/// Job failed, when Flink cannot write it.
+pub async fn checkpoint(flink: &Flink, job_id: &str, kind: &str, told: impl FnMut(Duration)) -> Result<Checkpoint> {
+    let trigger = match flink.trigger_checkpoint(job_id, kind).await? {
+        Reply::Answer(taken) => taken.request_id,
+        Reply::Refused(status, said) => {
+            let since = FlinkVersion::new(1, 17);
+            return Err(flink
+                .refused_since(since, "take checkpoints on demand", status, &said)
+                .await);
+        }
+        Reply::Away => return Err(flink.away()),
+    };
+    let id = result(flink, 0, || flink.triggered_checkpoint(job_id, &trigger), told)
+        .await
+        .map_err(|error| error.context("Flink could not write the checkpoint"))?;
+    let unknown = Checkpoint {
+        id: id.unwrap_or_default(),
+        ..Checkpoint::default()
+    };
+    match id {
+        None => Ok(unknown),
+        // It is written, even if Flink has no details of it any more.
+        Some(id) => Ok(details(flink, job_id, id).await?.unwrap_or(unknown)),
+    }
+}
+
+/// What Flink knows of a checkpoint that is written. It may answer with what it knew some seconds ago.
+async fn details(flink: &Flink, job_id: &str, id: u64) -> Result<Option<Checkpoint>> {
+    let begun = Instant::now();
+    loop {
+        match flink.checkpoint(job_id, id).await? {
+            Reply::Answer(checkpoint) if checkpoint.external_path.is_some() => return Ok(Some(checkpoint)),
+            Reply::Away => return Ok(None),
+            Reply::Answer(_) | Reply::Refused(..) => {}
+        }
+        if begun.elapsed() > CACHED {
+            return Ok(None);
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+}
+
+/// Asks for the result of an operation until there is one. An answer that got lost is asked for again: a result that
+/// nobody reads holds up the end of the JobManager.
+async fn result<F>(
+    flink: &Flink,
+    elsewhere: usize,
+    ask: impl Fn() -> F,
+    mut told: impl FnMut(Duration),
+) -> Result<Option<u64>>
+where
+    F: Future<Output = Result<Reply<OperationStatus>>>,
+{
+    let begun = Instant::now();
+    let mut last_answer = begun;
+    let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
+    let mut unknown = 0;
+    loop {
+        match ask().await {
+            Ok(Reply::Answer(OperationStatus::Completed(id))) => return Ok(id),
+            Ok(Reply::Answer(OperationStatus::Failed(cause))) => return Err(Error::new(Kind::JobFailed, cause)),
+            Ok(Reply::Answer(OperationStatus::InProgress)) => last_answer = Instant::now(),
+            Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) if unknown < elsewhere => {
+                unknown += 1;
+                pauses.reset();
+            }
+            Ok(Reply::Refused(_, said)) => return Err(flink.refused(&said)),
+            Ok(Reply::Away) => {}
+            Err(error) if !error.is_transient() => return Err(error),
+            Err(error) => tracing::debug!(%error, "an operation's status got no answer"),
+        }
+        if last_answer.elapsed() > AWAY {
+            return Err(flink.away().context("the outcome is not known"));
+        }
+        told(begun.elapsed());
+        pauses.pause().await;
+    }
+}

@@ -1,0 +1,162 @@
+//! Flink's REST through a port-forward to the JobManager's Pod, by the API server and the kubelet.
+//!
+//! One connection is kept for all requests of a command. It belongs to a Pod: when that is replaced, the next request
+//! finds the new one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use serde::Deserialize;
+use tokio::io::DuplexStream;
+use tokio::sync::Mutex;
+
+use super::{Exchange, MAX_ANSWER, Question, REST_PORT};
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::errors;
+use crate::kubernetes::resource::{PODS, Target};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
+
+/// Place for the connection to one JobManager.
+pub type Slot = Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>;
+
+/// Sends one request; those to the same JobManager wait for each other.
+pub(super) async fn exchange(
+    cluster: &Cluster,
+    name: &ClusterName,
+    slot: &Slot,
+    question: &Question<'_>,
+) -> Result<Exchange> {
+    let sending = async {
+        let mut kept = slot.lock().await;
+        if let Some(sender) = kept.as_mut().filter(|sender| !sender.is_closed())
+            && let Ok(exchange) = send(sender, question).await
+        {
+            return exchange;
+        }
+        // The Pod is gone, or Flink has closed the connection, as it does when nobody asks for a while.
+        *kept = None;
+        let Some(mut sender) = connect(cluster, name).await? else {
+            return Ok(Exchange::Away);
+        };
+        match send(&mut sender, question).await {
+            Ok(exchange) => {
+                *kept = Some(sender);
+                exchange
+            }
+            // Nothing listens there yet, or any more.
+            Err(error) => {
+                tracing::debug!(%error, "port-forward");
+                Ok(Exchange::Away)
+            }
+        }
+    };
+    match cluster.timeout() {
+        None => sending.await,
+        Some(limit) => tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
+            let target = target(cluster, "");
+            Err(errors::timed_out(&target, cluster.at(), limit.as_secs_f64()))
+        }),
+    }
+}
+
+/// Connects to the JobManager's Pod; `None`: there is none that runs.
+async fn connect(cluster: &Cluster, name: &ClusterName) -> Result<Option<SendRequest<Full<Bytes>>>> {
+    let Some(pod) = running_pod(cluster, name).await? else {
+        return Ok(None);
+    };
+    let Some(stream) = open(cluster, &pod).await? else {
+        return Ok(None);
+    };
+    match http1::handshake(TokioIo::new(stream)).await {
+        Ok((sender, connection)) => {
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "the port-forward ended");
+                }
+            });
+            Ok(Some(sender))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// The name of the Pod in which the JobManager runs.
+pub async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
+    let target = Target::collection("list", PODS, Some(cluster.namespace()));
+    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
+    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
+    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+    let running = pods
+        .map(|list| list.items)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|pod| phase(pod).as_deref() == Some("Running"))
+        // One that is being deleted is the last choice: Flink may still answer there.
+        .max_by_key(|pod| {
+            let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            (pod.metadata.deletion_timestamp.is_none(), created)
+        });
+    Ok(running.and_then(|pod| pod.metadata.name))
+}
+
+/// A stream to Flink's REST in a Pod; `None`: the Pod is gone.
+pub async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> {
+    let api: Api<Pod> = Api::namespaced(cluster.client(), cluster.namespace());
+    match api.portforward(pod, &[REST_PORT]).await {
+        Ok(mut forwarder) => Ok(forwarder.take_stream(REST_PORT)),
+        Err(error) => {
+            let error = cluster.kube_error(&target(cluster, pod), &error);
+            match error.kind {
+                Kind::NotFound => Ok(None),
+                // The kubelet does not know the Pod yet, or not any more: `pod not found ("NAME_NAMESPACE")`, with 500.
+                Kind::Failure if error.message.contains("pod not found") => Ok(None),
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+fn target(cluster: &Cluster, pod: &str) -> Target {
+    Target::object("get", PODS, cluster.namespace(), pod).subresource("portforward")
+}
+
+#[derive(Deserialize)]
+struct PodList {
+    items: Vec<Pod>,
+}
+
+/// The outer error: the connection is of no use. The inner one: Flink's answer is of none.
+async fn send(
+    sender: &mut SendRequest<Full<Bytes>>,
+    question: &Question<'_>,
+) -> std::result::Result<Result<Exchange>, hyper::Error> {
+    sender.ready().await?;
+    let mark = if question.query.is_empty() { "" } else { "?" };
+    let body = question.body.map(ToString::to_string).unwrap_or_default();
+    let request = http::Request::builder()
+        .method(question.method.clone())
+        .uri(format!("/{}{mark}{}", question.path, question.query))
+        .header(HOST, format!("localhost:{REST_PORT}"))
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)));
+    let request = match request {
+        Ok(request) => request,
+        Err(e) => return Ok(Err(Error::usage(format!("{} cannot be asked for: {e}", question.path)))),
+    };
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    Ok(match Limited::new(response.into_body(), MAX_ANSWER).collect().await {
+        Ok(body) => Ok(Exchange::Answer(status, body.to_bytes())),
+        Err(e) => Err(Error::failure(format!(
+            "Flink's answer to {} cannot be read: {e}",
+            question.path
+        ))),
+    })
+}

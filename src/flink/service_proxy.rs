@@ -1,0 +1,124 @@
+//! Flink's REST through the API server's service proxy: nothing of the cluster needs to be reachable from outside.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::{Exchange, MAX_ANSWER, Question, REST_PORT};
+use crate::error::Result;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::errors::Status;
+use crate::kubernetes::resource::{SERVICES, Target};
+use crate::model::flink::rest::Errors;
+use crate::model::names::ClusterName;
+
+/// Sends one request.
+pub async fn exchange(cluster: &Cluster, name: &ClusterName, question: &Question<'_>) -> Result<Exchange> {
+    let Question {
+        method,
+        path,
+        query,
+        body,
+    } = question;
+    let service = format!("{}:{REST_PORT}", name.master());
+    let target =
+        Target::object(verb(method), SERVICES, cluster.namespace(), &service).subresource(format!("proxy/{path}"));
+    let (status, answer) = cluster.raw(&target, method.clone(), query, *body, MAX_ANSWER).await?;
+    if status.is_success() || Errors::told(&answer).is_some() {
+        return Ok(Exchange::Answer(status, answer));
+    }
+    match fault(status, &answer) {
+        Some(fault) => Ok(fault),
+        None => Err(cluster.status_error(&target, status, &answer)),
+    }
+}
+
+/// The RBAC verb of a request to a proxy. Source: the API server's `RequestInfoFactory`.
+fn verb(method: &Method) -> &'static str {
+    match method.as_str() {
+        "POST" => "create",
+        "PUT" => "update",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        _ => "get",
+    }
+}
+
+/// What an answer of the proxy itself means: it is a Kubernetes Status. 503 when no Pod is ready, 404 when there is no
+/// such Service, 503, 502 or 500 with the words of its dialer when the Pod cannot be reached.
+fn fault(status: StatusCode, answer: &Bytes) -> Option<Exchange> {
+    let text = String::from_utf8_lossy(answer);
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let told: Status = serde_json::from_slice(answer).unwrap_or_default();
+    if has(&[
+        "i/o timeout",
+        "no route to host",
+        "network is unreachable",
+        "context deadline exceeded",
+    ]) {
+        return Some(Exchange::Blocked(told.message));
+    }
+    match status {
+        // Somebody deleted it, and the JobManager may be up all the same.
+        StatusCode::NOT_FOUND if told.message.starts_with("services ") => Some(Exchange::Blocked(told.message)),
+        // Of another kind of object, such as the namespace. Without a Status it is of something before the API server.
+        StatusCode::NOT_FOUND if told.reason == "NotFound" => Some(Exchange::Away),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Some(Exchange::Away),
+        StatusCode::INTERNAL_SERVER_ERROR if has(&["error trying to reach service"]) => Some(Exchange::Away),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_is_not_up_is_told_from_one_that_cannot_be_reached() {
+        let fault = |code: u16, text: &'static str| {
+            fault(
+                StatusCode::from_u16(code).unwrap(),
+                &Bytes::from_static(text.as_bytes()),
+            )
+        };
+        for (code, text, want) in [
+            (503, "no endpoints available for service \"demo-master:8081\"", "away"),
+            (
+                503,
+                "error trying to reach service: dial tcp 10.1.2.3:8081: connect: connection refused",
+                "away",
+            ),
+            (500, "error trying to reach service: EOF", "away"),
+            (
+                404,
+                r#"{"kind": "Status", "message": "services \"demo-master\" not found", "reason": "NotFound"}"#,
+                "blocked",
+            ),
+            (
+                404,
+                r#"{"kind": "Status", "message": "namespaces \"a\" not found", "reason": "NotFound"}"#,
+                "away",
+            ),
+            (404, "not found", "error"),
+            (404, "<html><body>default backend - 404</body></html>", "error"),
+            (
+                503,
+                "error trying to reach service: dial tcp 10.1.2.3:8081: i/o timeout",
+                "blocked",
+            ),
+            (
+                503,
+                "error trying to reach service: dial tcp 10.1.2.3:8081: connect: no route to host",
+                "blocked",
+            ),
+            (403, "forbidden", "error"),
+            (500, "boom", "error"),
+        ] {
+            let got = match fault(code, text) {
+                Some(Exchange::Away) => "away",
+                Some(Exchange::Blocked(_)) => "blocked",
+                _ => "error",
+            };
+            assert_eq!(got, want, "{code} {text}");
+        }
+    }
+}

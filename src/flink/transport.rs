@@ -1,0 +1,97 @@
+//! Which way leads to Flink's REST.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::port_forward::{self, Slot};
+use crate::flink::{Exchange, Question, service_proxy};
+use crate::kubernetes::api::Cluster;
+use crate::model::names::ClusterName;
+
+/// How Flink's REST is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Access {
+    /// Through the API server's service proxy, else by port-forward
+    #[default]
+    Auto,
+    /// Through the API server's service proxy
+    Proxy,
+    /// Through a port-forward to the JobManager's Pod
+    PortForward,
+}
+
+/// The ways that a command has found, shared by all that it does: no connection is made twice.
+#[derive(Clone, Default)]
+pub struct Ways {
+    access: Access,
+    found: Arc<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    /// The proxy was tried, and does not lead to Flink.
+    proxy_is_closed: AtomicBool,
+    forwards: Mutex<BTreeMap<(String, ClusterName), Slot>>,
+}
+
+impl Ways {
+    /// No way is known yet.
+    #[must_use]
+    pub fn new(access: Access) -> Self {
+        Self {
+            access,
+            found: Arc::default(),
+        }
+    }
+
+    fn slot(&self, cluster: &Cluster, name: &ClusterName) -> Slot {
+        let mut forwards = self.found.forwards.lock().unwrap_or_else(PoisonError::into_inner);
+        forwards
+            .entry((cluster.namespace().to_owned(), name.clone()))
+            .or_default()
+            .clone()
+    }
+}
+
+/// Sends one request on the way that is open.
+pub(super) async fn exchange(cluster: &Cluster, name: &ClusterName, question: &Question<'_>) -> Result<Exchange> {
+    if question.method != http::Method::GET {
+        cluster.fence().pass(cluster, question.path).await?;
+    }
+    let ways = cluster.ways();
+    let by_forward = async || port_forward::exchange(cluster, name, &ways.slot(cluster, name), question).await;
+    if ways.access == Access::PortForward || ways.found.proxy_is_closed.load(Ordering::Relaxed) {
+        return by_forward().await;
+    }
+    let by_proxy = service_proxy::exchange(cluster, name, question).await;
+    let why = match &by_proxy {
+        Ok(Exchange::Blocked(said)) => said.clone(),
+        // A request that may not reach Flink in time may come there later: all of them can be repeated.
+        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::TimedOut) => error.message.clone(),
+        _ => return by_proxy,
+    };
+    if ways.access == Access::Proxy {
+        return match by_proxy {
+            Err(error) => Err(error.hint("--access port-forward goes another way")),
+            Ok(_) => Err(Error::new(
+                Kind::Unreachable,
+                format!("the API server cannot reach Flink of cluster {name}: {why}"),
+            )
+            .hint("--access port-forward goes another way")),
+        };
+    }
+    tracing::debug!(%why, "the service proxy is closed");
+    match by_forward().await {
+        Ok(exchange) => {
+            ways.found.proxy_is_closed.store(true, Ordering::Relaxed);
+            Ok(exchange)
+        }
+        // The proxy is the way to ask for.
+        Err(other) => match by_proxy {
+            Err(error) => Err(error.hint(format!("a port-forward would do as well, but {}", other.message))),
+            Ok(_) => Err(other.context(format!("the API server cannot reach Flink ({why})"))),
+        },
+    }
+}

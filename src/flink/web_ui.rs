@@ -1,0 +1,137 @@
+//! A local port that leads to Flink's web UI, whichever Pod the JobManager runs in.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::io::DuplexStream;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use super::local_proxy::{self, Backend, Own};
+use crate::error::{Error, Kind, Result};
+use crate::flink::port_forward::{open, running_pod};
+use crate::kubernetes::api::Cluster;
+use crate::model::names::ClusterName;
+
+/// How long a browser is kept waiting while there is no JobManager.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Time between two looks for a JobManager.
+const POLL: Duration = Duration::from_millis(500);
+/// Listens on `port` of the loopback device; 0 is any free one.
+///
+/// # Errors
+/// Conflict when the port is taken.
+pub async fn listen(port: u16) -> Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", port)).await.map_err(|e| {
+        let error = Error::new(
+            Kind::Conflict,
+            format!("cannot listen on port {port} of 127.0.0.1: {e}"),
+        );
+        error.hint("without --port any free one is taken")
+    })
+}
+
+/// Serves all connections, for ever. `told` hears of each new Pod.
+///
+/// # Errors
+/// A port-forward that is forbidden.
+pub async fn serve(
+    cluster: &Cluster,
+    name: &ClusterName,
+    listener: TcpListener,
+    mut told: impl FnMut(&str),
+) -> Result<()> {
+    let address = listener.local_addr();
+    let port = address
+        .map_err(|e| Error::failure(format!("cannot listen: {e}")))?
+        .port();
+    let own = Own::new(port);
+    let flink = JobManager {
+        cluster,
+        name,
+        current: RefCell::default(),
+    };
+    let mut connections = FuturesUnordered::new();
+    let mut shown = None;
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                // A browser that gave up before it was accepted.
+                let Ok((client, _)) = accepted else { continue };
+                let _ = client.set_nodelay(true);
+                connections.push(local_proxy::serve(client, &own, &flink));
+            }
+            Some(served) = connections.next() => served?,
+        }
+        let pod = flink.current.borrow().clone();
+        if pod.is_some() && pod != shown {
+            if let Some(pod) = &pod {
+                told(pod);
+            }
+            shown = pod;
+        }
+    }
+}
+
+/// The Pod that Flink runs in, as it was found last.
+struct JobManager<'a> {
+    cluster: &'a Cluster,
+    name: &'a ClusterName,
+    current: RefCell<Option<String>>,
+}
+
+impl JobManager<'_> {
+    async fn reach(&self) -> Result<Option<DuplexStream>> {
+        let known = self.current.borrow().clone();
+        let pod = match known {
+            Some(pod) => pod,
+            None => match running_pod(self.cluster, self.name).await? {
+                Some(pod) => pod,
+                None => return Ok(None),
+            },
+        };
+        let stream = open(self.cluster, &pod).await;
+        self.current.replace(matches!(stream, Ok(Some(_))).then_some(pod));
+        stream
+    }
+}
+
+impl Backend for JobManager<'_> {
+    type Stream = DuplexStream;
+
+    async fn connect(&self) -> Result<Option<DuplexStream>> {
+        let begun = Instant::now();
+        loop {
+            match self.reach().await {
+                Ok(Some(stream)) => return Ok(Some(stream)),
+                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) => return Err(error),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, "port-forward"),
+            }
+            if begun.elapsed() > PATIENCE {
+                return Ok(None);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// A Pod that gives no byte is not asked again: it may be gone.
+    fn silent(&self) {
+        self.current.replace(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_a_conflict() {
+        let first = listen(0).await.unwrap();
+        let address = first.local_addr().unwrap();
+        assert!(address.ip().is_loopback());
+        assert_eq!(listen(address.port()).await.unwrap_err().kind, Kind::Conflict);
+    }
+}

@@ -1,0 +1,89 @@
+//! Clusters that exist only as history, as they are listed.
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+
+use crate::history::History;
+use crate::model::age::age;
+
+/// An item of a DeletedClusterList, see docs/output.md.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    /// Where it was.
+    pub namespace: String,
+    /// What it was called.
+    pub name: String,
+    /// Number of its last revision.
+    pub revision: Option<u64>,
+    /// When that was made.
+    pub created_at: Option<String>,
+    /// Image of that revision.
+    pub image: Option<String>,
+    /// Its parallelism.
+    pub parallelism: Option<u64>,
+    /// Path of the last savepoint.
+    pub savepoint: Option<String>,
+    /// When that was written.
+    pub savepoint_at: Option<String>,
+}
+
+impl View {
+    /// What `history` tells of a cluster.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str, history: &History) -> Self {
+        let revision = history.revisions.last();
+        let spec = revision.map(|revision| &revision.spec["spec"]);
+        let savepoint = history.last_savepoint();
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            revision: revision.map(|revision| revision.number),
+            created_at: revision.map(|revision| revision.created_at.clone()),
+            image: spec.and_then(|spec| Some(spec["image"].as_str()?.to_owned())),
+            parallelism: spec.and_then(|spec| spec["job"]["parallelism"].as_u64()),
+            savepoint: savepoint.and_then(|savepoint| savepoint.path.clone()),
+            savepoint_at: savepoint.map(|savepoint| {
+                let at = savepoint.completed_at.as_ref();
+                at.unwrap_or(&savepoint.requested_at).clone()
+            }),
+        }
+    }
+}
+
+/// Names of the columns.
+#[must_use]
+pub fn headers(namespaces: bool, wide: bool) -> Vec<&'static str> {
+    let mut headers = vec!["NAME", "REVISION", "AGE", "LAST SAVEPOINT", "SAVEPOINT AGE"];
+    if namespaces {
+        headers.insert(0, "NAMESPACE");
+    }
+    if wide {
+        headers.extend(["PARALLELISM", "IMAGE"]);
+    }
+    headers
+}
+
+/// The columns of one cluster.
+#[must_use]
+pub fn row(view: &View, namespaces: bool, wide: bool, now: Timestamp) -> Vec<String> {
+    let since = |at: &Option<String>| {
+        let then: Option<Timestamp> = at.as_ref().and_then(|at| at.parse().ok());
+        then.map(|then| age(then, now)).unwrap_or_default()
+    };
+    let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let mut row = vec![
+        view.name.clone(),
+        number(view.revision),
+        since(&view.created_at),
+        view.savepoint.clone().unwrap_or_default(),
+        since(&view.savepoint_at),
+    ];
+    if namespaces {
+        row.insert(0, view.namespace.clone());
+    }
+    if wide {
+        row.extend([number(view.parallelism), view.image.clone().unwrap_or_default()]);
+    }
+    row
+}

@@ -1,0 +1,99 @@
+//! Who is at an operation: this process, and whether another one still lives.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use crate::history::transaction::Holder;
+
+/// This process, as a holder of operations.
+#[must_use]
+pub fn this_process() -> Holder {
+    Holder {
+        who: who(),
+        token: uuid::Uuid::new_v4().simple().to_string(),
+        process: identity(std::process::id()),
+    }
+}
+
+/// Who runs this program, as `user@host`.
+#[must_use]
+pub fn who() -> String {
+    let user = ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned());
+    let host = hostname::get().map_or_else(|_| "unknown".to_owned(), |host| host.to_string_lossy().into_owned());
+    format!("{user}@{host}")
+}
+
+/// Whether the process of `holder` lives. `None`: it cannot be told from here.
+#[must_use]
+pub fn lives(holder: &Holder) -> Option<bool> {
+    let process = holder.process.as_deref()?;
+    let mut parts = process.rsplitn(3, '/');
+    let (_, pid, machine) = (parts.next()?, parts.next()?, parts.next()?);
+    if machine != this_machine()? {
+        return None;
+    }
+    match start(pid.parse().ok()?) {
+        Ok(start) => Some(process == format!("{machine}/{pid}/{start}")),
+        // Where those of other users are hidden (mount option hidepid), a process that is not seen may live.
+        Err(error) if error.kind() == ErrorKind::NotFound && start(1).is_ok() => Some(false),
+        // What cannot be read is not dead.
+        Err(_) => None,
+    }
+}
+
+/// Machine, number and start of a process: numbers are used again, this is not. Only Linux tells them in files.
+fn identity(pid: u32) -> Option<String> {
+    Some(format!("{}/{pid}/{}", this_machine()?, start(pid).ok()?))
+}
+
+/// When a process started, in a unit of the machine's.
+fn start(pid: u32) -> io::Result<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name of the program, in parentheses, may have spaces. Source: proc(5), field 22 is the start.
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+    let start = fields.and_then(|fields| fields.split_whitespace().nth(19));
+    start
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+/// The boot of the machine, and the namespace in which process numbers mean something: containers have their own.
+fn this_machine() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link(Path::new("/proc/self/ns/pid")).ok()?;
+    Some(format!("{}/{}", boot.trim(), namespace.display()))
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_to_live_or_to_have_ended() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let holder = Holder {
+            process: identity(child.id()),
+            ..this_process()
+        };
+        assert!(holder.process.is_some());
+        assert_eq!(lives(&holder), Some(true));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(lives(&holder), Some(false));
+        // Of another machine, or of one that does not tell, nothing is known.
+        let elsewhere = Holder {
+            process: holder.process.map(|process| format!("x{process}")),
+            ..this_process()
+        };
+        assert_eq!(lives(&elsewhere), None);
+        let silent = Holder {
+            process: None,
+            ..this_process()
+        };
+        assert_eq!(lives(&silent), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! What is remembered of a cluster: its revisions, its savepoints, and the operation in progress.
+//!
+//! It lives in the ConfigMap `NAME-history`, outlives `delete`, and is the only place from which a savepoint is taken up
+//! again: never a listing of a folder, whose newest entry may belong to another job or be incomplete.
+
+mod basis;
+mod config_map;
+pub mod deleted;
+mod entries;
+pub(crate) mod fence;
+pub mod holder;
+mod limits;
+pub mod lock;
+pub mod plan_basis;
+mod rescaled;
+pub mod revision_list;
+pub(crate) mod revision_spec;
+pub mod savepoint_list;
+pub mod store;
+pub mod transaction;
+pub mod unfinished;
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::transaction::state_machine::{Event, after};
+use crate::history::transaction::{Ending, Journal};
+
+pub use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
+pub use entries::{Outcome, OutcomeState, Progress, Revision, Savepoint};
+
+/// Version of the format written here. A ConfigMap with a higher one is refused, never overwritten.
+pub const FORMAT: u32 = 1;
+/// Savepoints that are kept for each revision that is.
+const SAVEPOINTS_PER_REVISION: usize = 5;
+
+/// The history of one cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// Oldest first, numbers rising.
+    pub revisions: Vec<Revision>,
+    /// Oldest first.
+    pub savepoints: Vec<Savepoint>,
+    /// The operation in progress, or the last one.
+    pub journal: Option<Journal>,
+    /// Changes as long as somebody is at the operation.
+    pub heartbeat: Option<String>,
+    /// How much is kept.
+    pub limits: Limits,
+    /// The highest number that a revision has had, where no revision of that number is kept.
+    pub given: u64,
+}
+
+/// How much of a history is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Newest revisions.
+    pub revisions: usize,
+    /// Newest savepoints.
+    pub savepoints: usize,
+}
+
+impl Limits {
+    /// So many revisions, and savepoints in proportion.
+    #[must_use]
+    pub const fn of(revisions: usize) -> Self {
+        Self {
+            revisions,
+            savepoints: revisions.saturating_mul(SAVEPOINTS_PER_REVISION),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::of(10)
+    }
+}
+
+impl History {
+    /// Number for the next revision. None is given twice, whatever became of the revision that had it.
+    #[must_use]
+    pub fn next_revision(&self) -> u64 {
+        let last = self.revisions.last().map_or(0, |revision| revision.number);
+        last.max(self.given) + 1
+    }
+
+    /// The newest savepoint that is completed and was not disposed of.
+    #[must_use]
+    pub fn last_savepoint(&self) -> Option<&Savepoint> {
+        self.savepoints
+            .iter()
+            .rev()
+            .find(|savepoint| savepoint.progress == Progress::Completed && savepoint.disposed_at.is_none())
+    }
+
+    /// The savepoints whose outcome is not known, oldest first: nobody waited for them, or was interrupted.
+    pub fn open_savepoints(&self) -> impl DoubleEndedIterator<Item = &Savepoint> {
+        self.savepoints
+            .iter()
+            .filter(|savepoint| savepoint.progress == Progress::Requested)
+    }
+
+    /// A savepoint that is newer than the last completed one, and of which nobody knows whether and where it was written:
+    /// its JobManager ended before the result was read.
+    #[must_use]
+    pub fn lost_savepoint(&self) -> Option<&Savepoint> {
+        let after = self
+            .savepoints
+            .iter()
+            .rposition(|savepoint| savepoint.progress == Progress::Completed)
+            .map_or(0, |at| at + 1);
+        self.savepoints[after..]
+            .iter()
+            .rev()
+            .find(|savepoint| savepoint.progress == Progress::Requested)
+    }
+
+    /// The newest savepoint at `path`.
+    #[must_use]
+    pub fn savepoint_at(&self, path: &str) -> Option<&Savepoint> {
+        self.savepoints
+            .iter()
+            .rev()
+            .find(|savepoint| savepoint.path.as_deref() == Some(path))
+    }
+
+    /// Notes that the files of all savepoints at `path` are deleted.
+    pub fn dispose(&mut self, path: &str, at: &str) {
+        for savepoint in &mut self.savepoints {
+            if savepoint.path.as_deref() == Some(path) {
+                savepoint.disposed_at = Some(at.to_owned());
+            }
+        }
+    }
+
+    /// The operation that is not over.
+    #[must_use]
+    pub fn open_journal(&self) -> Option<&Journal> {
+        self.journal.as_ref().filter(|journal| journal.is_open())
+    }
+
+    /// The revision of this number.
+    #[must_use]
+    pub fn revision(&self, number: u64) -> Option<&Revision> {
+        self.revisions.iter().find(|revision| revision.number == number)
+    }
+
+    /// The revision that a cluster of which nothing runs is brought back as.
+    #[must_use]
+    pub fn last_wanted(&self) -> Option<&Revision> {
+        self.revisions.iter().rev().find(|revision| revision.is_wanted())
+    }
+
+    /// Notes what came of a revision.
+    pub fn conclude(&mut self, number: u64, outcome: Outcome) {
+        if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
+            revision.outcome = Some(outcome);
+        }
+    }
+
+    /// Adds `savepoint`, or puts it in the place of the one with the same trigger ID. A savepoint that the operation in
+    /// progress waits for brings it forward in the same moment. One that is completed stays so: another process may have
+    /// found no JobManager any more that knows it.
+    pub fn record(&mut self, savepoint: Savepoint) {
+        if let Some(journal) = &mut self.journal
+            && savepoint.progress == Progress::Completed
+            && savepoint.failure.is_none()
+            && journal.ending.trigger_id() == Some(&savepoint.trigger_id)
+        {
+            *journal = after(journal, Event::Ended(savepoint.path.as_deref()));
+        }
+        match self
+            .savepoints
+            .iter_mut()
+            .find(|known| known.trigger_id == savepoint.trigger_id)
+        {
+            Some(known) if known.progress == Progress::Completed && savepoint.progress != Progress::Completed => {}
+            Some(known) => *known = savepoint,
+            None => self.savepoints.push(savepoint),
+        }
+    }
+
+    /// The operation in progress waits for the savepoint `new` from now on, not for `old`.
+    pub fn retarget(&mut self, old: &str, new: &str) {
+        if let Some(Journal {
+            ending: Ending::Savepoint { trigger_id, .. },
+            ..
+        }) = &mut self.journal
+            && trigger_id == old
+        {
+            new.clone_into(trigger_id);
+        }
+    }
+
+    /// Puts `savepoint` in the place of the one with the trigger ID `old`: Flink chose another one.
+    pub fn rename(&mut self, old: &str, savepoint: Savepoint) {
+        self.retarget(old, &savepoint.trigger_id);
+        self.savepoints.retain(|other| other.trigger_id != old);
+        self.record(savepoint);
+    }
+
+    /// Adds `revision`, or puts it in the place of the one with the same number.
+    pub fn revise(&mut self, revision: Revision) {
+        self.revisions.retain(|known| known.number != revision.number);
+        self.revisions.push(revision);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! What a plan was made from: nothing is begun when it is not there any more.
+
+use serde_json::Value;
+
+use super::lock;
+use crate::error::{Error, Kind, Result};
+use crate::history::History;
+use crate::history::store::Entry;
+use crate::history::transaction::Journal;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects::Live;
+use crate::kubernetes::resource::{JOBS, Target};
+use crate::model::names::ClusterName;
+
+/// The Kubernetes Job that a command read before it made its plan. The history that it read is known to the ledger.
+///
+/// [`crate::history::store::Ledger::enter`] wants it, so that no command begins without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// The Job's uid; `None`: there was none.
+    job: Option<String>,
+}
+
+impl Basis {
+    /// The basis of a plan that was made from these objects.
+    #[must_use]
+    pub fn of(live: &Live) -> Self {
+        Self {
+            job: live.job.as_ref().map(uid),
+        }
+    }
+
+    /// The basis of a plan for a cluster that does not exist.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self { job: None }
+    }
+
+    /// Reads the Job again.
+    ///
+    /// # Errors
+    /// Conflict, when it is another one, or there is none any more.
+    pub(super) async fn check(&self, cluster: &Cluster, name: &ClusterName) -> Result<()> {
+        let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
+        let now = cluster.metadata(&target).await?;
+        let now = now.map(|metadata| uid(&serde_json::json!({ "metadata": metadata })));
+        let job = name.master();
+        let what = match (&self.job, &now) {
+            (before, now) if before == now => return Ok(()),
+            (None, _) => format!("Job {job} was created"),
+            (Some(_), None) => format!("Job {job} was deleted"),
+            (Some(_), Some(_)) => format!("Job {job} was replaced"),
+        };
+        Err(stale(name, &[what]))
+    }
+}
+
+/// An object's uid; empty where it has none.
+fn uid(object: &Value) -> String {
+    object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether the history has the beginning of `entry` already, because the answer to the write got lost. `ground` is the history
+/// from which its plan was made, `now` what it is.
+///
+/// # Errors
+/// Conflict, when another process is at the cluster, or has changed what the plan was made from.
+pub(super) fn is_entered(name: &ClusterName, entry: &Entry<'_>, ground: &History, now: &History) -> Result<bool> {
+    let open = now.open_journal();
+    if open.is_some_and(|journal| journal.is_held_by(&entry.holder.token)) {
+        return Ok(true);
+    }
+    let is_left = |open: &Journal| entry.left.is_some_and(|left| open.is_same_as(left));
+    if let Some(journal) = open
+        && (open != ground.open_journal() || !is_left(journal))
+    {
+        return Err(lock::busy(name, journal));
+    }
+    is_unchanged(name, ground, now).map(|()| false)
+}
+
+/// Whether the history `now` is that from which a plan was made.
+///
+/// # Errors
+/// Conflict, when it is not.
+pub(super) fn is_unchanged(name: &ClusterName, ground: &History, now: &History) -> Result<()> {
+    match now.open_journal() {
+        Some(journal) if now.open_journal() != ground.open_journal() => Err(lock::busy(name, journal)),
+        _ => {
+            let changes = ground.since(now);
+            if changes.is_empty() {
+                Ok(())
+            } else {
+                Err(stale(name, &changes))
+            }
+        }
+    }
+}
+
+/// The error for a plan that was made from what is not there any more.
+fn stale(name: &ClusterName, changes: &[String]) -> Error {
+    let changes: Vec<String> = changes.iter().map(|line| format!("\n  {line}")).collect();
+    Error::new(
+        Kind::Conflict,
+        format!(
+            "{name} was changed after this command had read it, so nothing was done:{}",
+            changes.concat()
+        ),
+    )
+    .hint(format!("`kubectl flink status {name}` shows the cluster as it is now"))
+    .hint("repeat the command: it starts from that")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::transaction::{Ending, Holder, Kind as Operation, Step};
+
+    fn holder(token: &str) -> Holder {
+        Holder {
+            who: "bob@host".to_owned(),
+            token: token.to_owned(),
+            process: None,
+        }
+    }
+
+    fn with(journal: Option<Journal>) -> History {
+        History {
+            journal,
+            ..History::default()
+        }
+    }
+
+    fn stop(token: &str, at: &str) -> Journal {
+        Journal::begin(Operation::Halt, "stop", holder(token), at, Ending::Nothing)
+    }
+
+    /// What becomes of one that begins, given what it read, what there is, and what it goes on with.
+    fn enters(ground: &History, now: &History, left: Option<&Journal>) -> std::result::Result<bool, String> {
+        let (basis, holder) = (Basis::nothing(), holder("mine"));
+        let entry = Entry {
+            basis: &basis,
+            holder: &holder,
+            left,
+            room: 0,
+        };
+        let name = ClusterName::new("demo").unwrap();
+        let outcome = is_entered(&name, &entry, ground, now);
+        outcome.map_err(|error| {
+            assert_eq!(error.kind.exit_code(), 8);
+            error.message
+        })
+    }
+
+    #[test]
+    fn a_beginning_whose_answer_was_lost_is_ones_own() {
+        let now = with(Some(stop("mine", "2026-01-01T00:00:00Z")));
+        assert_eq!(enters(&with(None), &now, None), Ok(true));
+    }
+
+    #[test]
+    fn another_process_is_told_of() {
+        let theirs = stop("theirs", "2026-01-01T00:00:00Z");
+        let now = with(Some(theirs.clone()));
+        let busy = |outcome: std::result::Result<bool, String>| outcome.unwrap_err().contains("is being changed");
+        assert!(busy(enters(&with(None), &now, None)));
+        // Not even what was seen before is taken, where it was not found to be left behind.
+        assert!(busy(enters(&now, &now, None)));
+        // Two take over what was left behind: the second one comes too late.
+        let taken = with(Some(stop("third", "2026-01-01T00:00:00Z")));
+        assert!(busy(enters(&now, &taken, Some(&theirs))));
+        assert_eq!(enters(&now, &now, Some(&theirs)), Ok(false));
+    }
+
+    #[test]
+    fn what_was_done_meanwhile_is_told() {
+        let mut over = stop("theirs", "2026-01-01T00:00:00Z");
+        over.step = Step::Done;
+        let told = enters(&with(None), &with(Some(over.clone())), None).unwrap_err();
+        assert!(told.contains("stop by bob@host since 2026-01-01T00:00:00Z"), "{told}");
+        assert_eq!(
+            enters(&with(Some(over.clone())), &with(Some(over.clone())), None),
+            Ok(false)
+        );
+        // What was left behind has been ended by another one.
+        let left = stop("theirs", "2026-01-01T00:00:00Z");
+        assert!(enters(&with(Some(left.clone())), &with(Some(over)), Some(&left)).is_err());
+    }
+}

@@ -1,0 +1,104 @@
+//! The revisions in a history, as they are listed.
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::history::{History, Revision};
+use crate::model::age::age;
+
+/// An item of a RevisionList, see docs/output.md.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View<'a> {
+    /// Counts from 1.
+    pub revision: u64,
+    /// Whether the objects that are there are of it.
+    pub current: bool,
+    /// When it was made.
+    pub created_at: &'a str,
+    /// Who made it.
+    pub by: Option<&'a str>,
+    /// The command that made it.
+    pub command: &'a str,
+    /// What came of it.
+    pub outcome: Option<&'a str>,
+    /// Why, where it is not well.
+    pub why: Option<&'a str>,
+    /// Its image.
+    pub image: Option<&'a str>,
+    /// Its parallelism.
+    pub parallelism: Option<u64>,
+    /// Flink's version.
+    pub flink_version: Option<&'a str>,
+    /// The savepoint that it began from.
+    pub from_savepoint: Option<&'a str>,
+    /// Whether it has templates of its own.
+    pub own_templates: bool,
+}
+
+impl<'a> View<'a> {
+    fn new(revision: &'a Revision, current: Option<u64>) -> Self {
+        let spec = &revision.spec["spec"];
+        let text = |value: &'a Value| value.as_str();
+        Self {
+            revision: revision.number,
+            current: current == Some(revision.number),
+            created_at: &revision.created_at,
+            by: revision.by.as_deref(),
+            command: &revision.command,
+            outcome: revision.outcome.as_ref().map(|outcome| outcome.state.as_str()),
+            why: revision.outcome.as_ref().and_then(|outcome| outcome.why.as_deref()),
+            image: text(&spec["image"]),
+            parallelism: spec["job"]["parallelism"].as_u64(),
+            flink_version: text(&spec["flinkVersion"]),
+            from_savepoint: text(&spec["job"]["initialSavepointPath"]),
+            own_templates: revision.templates.is_some(),
+        }
+    }
+}
+
+/// All revisions, newest first. `current` is the number of the one whose objects are there.
+#[must_use]
+pub fn views(history: &History, current: Option<u64>) -> Vec<View<'_>> {
+    let newest = history.revisions.iter().rev();
+    newest.map(|revision| View::new(revision, current)).collect()
+}
+
+/// Names of the columns.
+#[must_use]
+pub const fn headers(wide: bool) -> &'static [&'static str] {
+    const ALL: [&str; 10] = [
+        "REVISION",
+        "COMMAND",
+        "AGE",
+        "BY",
+        "PARALLELISM",
+        "IMAGE",
+        "OUTCOME",
+        "FLINK",
+        "FROM",
+        "WHY",
+    ];
+    if wide { &ALL } else { ALL.split_at(7).0 }
+}
+
+/// The columns of one revision. The current one is marked.
+#[must_use]
+pub fn row(view: &View<'_>, wide: bool, now: Timestamp) -> Vec<String> {
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    let when: Option<Timestamp> = view.created_at.parse().ok();
+    let mut row = vec![
+        format!("{}{}", view.revision, if view.current { "*" } else { "" }),
+        view.command.to_owned(),
+        when.map(|then| age(then, now)).unwrap_or_default(),
+        text(view.by),
+        view.parallelism.map(|number| number.to_string()).unwrap_or_default(),
+        text(view.image),
+        text(view.outcome),
+    ];
+    if wide {
+        row.extend([text(view.flink_version), text(view.from_savepoint), text(view.why)]);
+    }
+    row
+}

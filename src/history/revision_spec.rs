@@ -1,0 +1,68 @@
+//! What a revision of the history says of its cluster.
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+use crate::history::{History, Revision};
+use crate::model::config::Layer;
+use crate::model::flink::job_id;
+use crate::model::flink_deployment;
+use crate::model::names::ClusterName;
+use crate::model::spec::Spec;
+use crate::model::template::Templates;
+
+/// The revision of this number.
+///
+/// # Errors
+/// Not found, with the numbers that there are.
+pub fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
+    history.revision(number).ok_or_else(|| {
+        let numbers: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();
+        let error = Error::new(
+            Kind::NotFound,
+            format!("the history of {name} has no revision {number}"),
+        );
+        if numbers.is_empty() {
+            error
+        } else {
+            error.hint(format!("it has {}", numbers.join(", ")))
+        }
+    })
+}
+
+/// The templates of a revision, and whether they are worth keeping.
+pub fn templates(revision: &Revision) -> Result<(Templates, bool)> {
+    match &revision.templates {
+        Some([service, job, deployment]) => Ok((
+            Templates {
+                service: service.clone(),
+                job: job.clone(),
+                deployment: deployment.clone(),
+            },
+            true,
+        )),
+        None => Ok((Templates::built_in()?, false)),
+    }
+}
+
+/// The nonce of a revision that is about to be made of `layer`: one that was never used.
+pub fn nonce(layer: &Layer) -> Option<String> {
+    let nonce = || job_id::nonce(&uuid::Uuid::new_v4().to_string());
+    layer.ha.is_some().then(nonce)
+}
+
+/// ID under which a revision keeps data of high availability in ConfigMaps, and its nonce; `None`: it does not.
+pub fn leader(revision: &Revision) -> Option<(String, Option<String>)> {
+    let spec = Spec::resolve(layer(revision).ok()?).ok()?;
+    let id = spec.cluster_id(revision.number);
+    spec.ha_by_kubernetes().then_some((id, spec.layer.nonce))
+}
+
+/// What a revision says of its cluster.
+pub fn layer(revision: &Revision) -> Result<Layer> {
+    let text = Value::to_string(&revision.spec);
+    let mut layers = flink_deployment::read(&text, &format!("revision {} in the history", revision.number))?;
+    layers
+        .pop()
+        .ok_or_else(|| Error::failure(format!("revision {} in the history is empty", revision.number)))
+}

@@ -1,0 +1,162 @@
+//! The savepoints in a history, as they are listed.
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+
+use crate::history::{History, Progress, Savepoint};
+use crate::model::age::age;
+use crate::model::bytes;
+
+/// An item of a SavepointList, see docs/output.md.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View<'a> {
+    /// Where it lies, once it is written.
+    pub path: Option<&'a str>,
+    /// Whether it is there.
+    pub status: Status,
+    /// `canonical` or `native`.
+    pub format: String,
+    /// The command that took it.
+    pub reason: &'a str,
+    /// When it was asked for.
+    pub requested_at: &'a str,
+    /// When it was written.
+    pub completed_at: Option<&'a str>,
+    /// When its files were deleted.
+    pub disposed_at: Option<&'a str>,
+    /// Bytes of its state.
+    pub size: Option<u64>,
+    /// The Flink job it is of.
+    pub job_id: &'a str,
+    /// Under which it was asked for.
+    pub trigger_id: &'a str,
+    /// Flink's version that wrote it.
+    pub flink_version: Option<&'a str>,
+    /// The image that wrote it.
+    pub image: Option<&'a str>,
+    /// The revision that wrote it.
+    pub revision: Option<u64>,
+    /// Why it was not written.
+    pub failure: Option<&'a str>,
+}
+
+/// Whether a savepoint is there, as far as the history knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Status {
+    /// It was asked for, and nobody has read yet what came of it.
+    Requested,
+    /// It is written.
+    Completed,
+    /// It was not written.
+    Failed,
+    /// Its files were deleted by `savepoint dispose`.
+    Disposed,
+}
+
+impl<'a> View<'a> {
+    fn new(savepoint: &'a Savepoint) -> Self {
+        Self {
+            path: savepoint.path.as_deref(),
+            status: match savepoint.progress {
+                _ if savepoint.disposed_at.is_some() => Status::Disposed,
+                Progress::Requested => Status::Requested,
+                Progress::Completed => Status::Completed,
+                Progress::Failed => Status::Failed,
+            },
+            format: savepoint.format.to_lowercase(),
+            reason: &savepoint.reason,
+            requested_at: &savepoint.requested_at,
+            completed_at: savepoint.completed_at.as_deref(),
+            disposed_at: savepoint.disposed_at.as_deref(),
+            size: savepoint.size,
+            job_id: &savepoint.job_id,
+            trigger_id: &savepoint.trigger_id,
+            flink_version: savepoint.flink_version.as_deref(),
+            image: savepoint.image.as_deref(),
+            revision: savepoint.revision,
+            failure: savepoint.failure.as_deref(),
+        }
+    }
+}
+
+/// All savepoints, newest first.
+#[must_use]
+pub fn views(history: &History) -> Vec<View<'_>> {
+    history.savepoints.iter().rev().map(View::new).collect()
+}
+
+/// Names of the columns.
+#[must_use]
+pub const fn headers(wide: bool) -> &'static [&'static str] {
+    const ALL: [&str; 11] = [
+        "PATH", "STATUS", "FORMAT", "TAKEN BY", "AGE", "SIZE", "REVISION", "FLINK", "JOB", "IMAGE", "FAILURE",
+    ];
+    if wide { &ALL } else { ALL.split_at(8).0 }
+}
+
+/// The columns of one savepoint.
+#[must_use]
+pub fn row(view: &View<'_>, wide: bool, now: Timestamp) -> Vec<String> {
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    let when: Option<Timestamp> = view.completed_at.unwrap_or(view.requested_at).parse().ok();
+    let mut row = vec![
+        text(view.path),
+        format!("{:?}", view.status),
+        view.format.clone(),
+        view.reason.to_owned(),
+        when.map(|then| age(then, now)).unwrap_or_default(),
+        view.size.map(bytes::human).unwrap_or_default(),
+        view.revision.map(|number| number.to_string()).unwrap_or_default(),
+        text(view.flink_version),
+    ];
+    if wide {
+        row.extend([view.job_id.to_owned(), text(view.image), text(view.failure)]);
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn savepoints_are_listed_newest_first() {
+        let at = "2026-01-01T00:00:00Z";
+        let mut history = History::default();
+        history.record(Savepoint {
+            progress: Progress::Completed,
+            path: Some("file:///sp/1".into()),
+            size: Some(2048),
+            revision: Some(3),
+            completed_at: Some("2026-01-01T00:01:00Z".into()),
+            ..Savepoint::requested("a", "j", "CANONICAL", "stop", at)
+        });
+        history.record(Savepoint::requested("b", "j", "NATIVE", "savepoint", at));
+        let now = "2026-01-01T00:02:00Z".parse().unwrap();
+        let rows: Vec<_> = views(&history).iter().map(|view| row(view, true, now)).collect();
+        assert_eq!(
+            rows,
+            [
+                ["", "Requested", "native", "savepoint", "2m", "", "", "", "j", "", ""],
+                [
+                    "file:///sp/1",
+                    "Completed",
+                    "canonical",
+                    "stop",
+                    "60s",
+                    "2.0 KiB",
+                    "3",
+                    "",
+                    "j",
+                    "",
+                    ""
+                ],
+            ]
+        );
+        assert_eq!(headers(true).len(), rows[0].len());
+        assert_eq!(headers(false).len(), row(&views(&history)[0], false, now).len());
+        history.dispose("file:///sp/1", at);
+        assert_eq!(views(&history)[1].status, Status::Disposed);
+    }
+}

@@ -1,0 +1,394 @@
+//! The history ConfigMap in the cluster: read once, written with optimistic locking.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use std::time::SystemTime;
+
+use super::lock::{self, Beats, Heartbeat};
+use crate::error::{Error, Kind, Result};
+use crate::history::plan_basis::{self, Basis};
+use crate::history::transaction::{Holder, Journal};
+use crate::history::{HISTORY, History, Limits};
+use crate::kubernetes::api::{Cluster, Mode};
+use crate::kubernetes::resource::{CONFIG_MAPS, Identity, Target};
+use crate::model::names::ClusterName;
+use crate::model::ownership::{is_part, whose};
+use crate::output::terminal;
+
+/// Times that a write is tried when others write too.
+const ATTEMPTS: usize = 8;
+
+/// What an operation begins with.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    /// What its plan was made from.
+    pub basis: &'a Basis,
+    /// Who begins it.
+    pub holder: &'a Holder,
+    /// The operation that another command left behind, and that this one goes on with or takes the place of.
+    pub left: Option<&'a Journal>,
+    /// Bytes of what it will write beside what stands in its journal.
+    pub room: usize,
+}
+
+/// The history of one cluster, as the API server has it.
+///
+/// Where ConfigMaps are forbidden it says so once, and remembers for the length of the command only.
+pub struct Ledger {
+    cluster: Cluster,
+    name: ClusterName,
+    history: History,
+    /// The history from which plans are made: as it was read first, and as this process has changed it since.
+    ground: History,
+    /// The object as it was read last; `None`: it does not exist.
+    stored: Option<Value>,
+    /// Whether it is not written: it may not be, or is deleted unread.
+    forbidden: bool,
+    /// Token under which this process holds the operation in progress.
+    token: Option<String>,
+    limits: Option<Limits>,
+    beats: Beats,
+}
+
+impl Ledger {
+    /// Reads the history; an empty one where there is none.
+    pub async fn open(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let mut ledger = Self::unread(cluster, name);
+        ledger.read_if_allowed().await?;
+        ledger.ground = ledger.history.clone();
+        Ok(ledger)
+    }
+
+    /// Reads a history that is to be deleted: that it cannot be understood is no obstacle then, and it is never written.
+    ///
+    /// # Errors
+    /// When a newer version wrote it, which may be at the cluster.
+    pub async fn open_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let mut ledger = Self::unread(cluster, name);
+        if let Err(error) = ledger.read_if_allowed().await {
+            match &ledger.stored {
+                Some(stored) if !is_part(stored, name, HISTORY) => return Err(ledger.foreign(stored)),
+                Some(stored) if !History::is_newer(stored) => {}
+                _ => return Err(error),
+            }
+            terminal::warn(&format!("{}; it is deleted unread", error.message));
+            ledger.forbidden = true;
+        }
+        ledger.ground = ledger.history.clone();
+        Ok(ledger)
+    }
+
+    async fn read_if_allowed(&mut self) -> Result<()> {
+        match self.read().await {
+            Err(error) if error.kind == Kind::Forbidden => {
+                self.give_up(&error);
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn unread(cluster: &Cluster, name: &ClusterName) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            name: name.clone(),
+            history: History::default(),
+            ground: History::default(),
+            stored: None,
+            forbidden: false,
+            token: None,
+            limits: None,
+            beats: Beats::default(),
+        }
+    }
+
+    /// Writes nothing from now on: it is for a dry run.
+    pub fn only_look(&mut self) {
+        self.forbidden = true;
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Whether the ConfigMap exists.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    /// Changes the history and stores it. When somebody else wrote meanwhile, `change` is applied to what they wrote:
+    /// so it must not depend on what it saw before.
+    ///
+    /// # Errors
+    /// Conflict when this process held the operation in progress, and somebody took it over.
+    pub async fn update(&mut self, change: impl Fn(&mut History)) -> Result<()> {
+        let token = self.token.clone();
+        let beats = self.beats.clone();
+        let held = |history: &History| {
+            let by = |token: &String| {
+                history
+                    .journal
+                    .as_ref()
+                    .is_some_and(|journal| journal.is_held_by(token))
+            };
+            token.as_ref().is_none_or(by)
+        };
+        self.try_update(|history| {
+            if !held(history) {
+                return Err(lock::taken_over(history.journal.as_ref()));
+            }
+            change(history);
+            if !held(history) {
+                // This process ends it: what its heartbeat reads from now on is no loss.
+                beats.end();
+            }
+            Ok(())
+        })
+        .await?;
+        change(&mut self.ground);
+        if !held(&self.history) {
+            self.released();
+        }
+        Ok(())
+    }
+
+    /// Changes the history and tries once to store it: for what is found out beside another question, of which nothing is
+    /// said where it may not be written.
+    ///
+    /// # Errors
+    /// Those of writing, and conflict where it was written since it was read.
+    pub async fn offer(&mut self, change: impl FnOnce(&mut History)) -> Result<()> {
+        let before = self.history.clone();
+        change(&mut self.history);
+        let written = if self.forbidden {
+            Err(Error::new(Kind::Forbidden, "the history cannot be read"))
+        } else {
+            self.write(0).await
+        };
+        if written.is_err() {
+            self.history = before;
+        }
+        written
+    }
+
+    /// Changes the history here, to be written with the next update: something that is nice to have, and may be lost.
+    pub fn amend(&mut self, change: impl FnOnce(&mut History)) {
+        change(&mut self.history);
+    }
+
+    /// Begins or takes over an operation, as `entry` says: `change` puts a journal into the history that its holder holds.
+    /// This is the one way to change a cluster: nothing that was read before is relied on without being read again here.
+    ///
+    /// # Errors
+    /// Conflict when another process is at the cluster, or has changed it since the plan was made; failure when the history
+    /// has no room for the operation.
+    pub async fn enter(&mut self, entry: &Entry<'_>, change: impl Fn(&mut History)) -> Result<Heartbeat> {
+        let name = self.name.clone();
+        let holder = entry.holder;
+        entry.basis.check(&self.cluster, &name).await?;
+        let ground = self.ground.clone();
+        let room = std::cell::Cell::new(0);
+        let enter = |history: &mut History| {
+            if !plan_basis::is_entered(&name, entry, &ground, history)? {
+                change(history);
+                room.set(history.room_until_end(entry.room));
+            }
+            Ok(())
+        };
+        let known = SystemTime::now();
+        self.write_until(enter, || room.get()).await?;
+        self.ground = self.history.clone();
+        self.token = Some(holder.token.clone());
+        let target = (!self.forbidden).then(|| self.target("patch"));
+        if target.is_some() {
+            self.cluster.fence().raise(self.target("get"), &holder.token, known);
+        }
+        Ok(Heartbeat::new(&self.cluster, target, &holder.token, &self.beats))
+    }
+
+    /// Finds out whether the cluster is still what was read: before an error is given that may come from its being changed.
+    ///
+    /// # Errors
+    /// Conflict, when another process is at it, or has changed it since.
+    pub async fn check(&self, basis: &Basis) -> Result<()> {
+        if self.token.is_some() {
+            return Ok(());
+        }
+        let mut now = Self::unread(&self.cluster, &self.name);
+        if !self.forbidden {
+            now.read().await?;
+            plan_basis::is_unchanged(&self.name, &self.ground, &now.history)?;
+        }
+        basis.check(&self.cluster, &self.name).await
+    }
+
+    /// Lets go of the operation in progress, which is not over. It is a courtesy to who comes next.
+    pub async fn let_go(&mut self) {
+        if self.token.is_none() {
+            return;
+        }
+        let gone = self
+            .update(|history| {
+                if let Some(journal) = &mut history.journal {
+                    journal.holder = None;
+                }
+            })
+            .await;
+        if let Err(error) = gone {
+            tracing::debug!(%error, "the operation is not let go of");
+        }
+        self.released();
+    }
+
+    /// Whether this process holds the operation in progress.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// How much is kept from the next write on; `None`: as much as before.
+    pub fn keep(&mut self, limits: Option<Limits>) {
+        self.limits = limits.or(self.limits);
+    }
+
+    /// Holds nothing any more: the operation is over.
+    pub fn leave(&mut self) {
+        self.released();
+    }
+
+    fn released(&mut self) {
+        self.token = None;
+        self.beats.end();
+        self.cluster.fence().lower();
+    }
+
+    async fn try_update(&mut self, change: impl Fn(&mut History) -> Result<()>) -> Result<()> {
+        self.write_until(change, || 0).await
+    }
+
+    /// Changes the history and stores it, with `room` left free.
+    async fn write_until(
+        &mut self,
+        change: impl Fn(&mut History) -> Result<()>,
+        room: impl Fn() -> usize,
+    ) -> Result<()> {
+        if let Some(object) = self.beats.take() {
+            self.history = History::from_config_map(&object)?;
+            self.stored = Some(object);
+        }
+        change(&mut self.history)?;
+        if self.forbidden {
+            return Ok(());
+        }
+        for _ in 0..ATTEMPTS {
+            match self.write(room()).await {
+                Err(error) if error.kind == Kind::Conflict => {
+                    self.read().await?;
+                    change(&mut self.history)?;
+                }
+                Err(error) if error.kind == Kind::Forbidden => {
+                    self.give_up(&error);
+                    return Ok(());
+                }
+                other => return other,
+            }
+        }
+        Err(Error::new(
+            Kind::Conflict,
+            format!("the history of {} is being written by others all the time", self.name),
+        ))
+    }
+
+    /// Deletes the ConfigMap that was read. Whether there was one is the answer.
+    ///
+    /// # Errors
+    /// Conflict when it is not a history of the cluster, or another one by now.
+    pub async fn purge(&mut self) -> Result<bool> {
+        let Some(stored) = self.stored.take() else {
+            if self.forbidden {
+                let text = format!("the history of {} cannot be read, so it is not deleted", self.name);
+                return Err(Error::new(Kind::Forbidden, text));
+            }
+            return Ok(false);
+        };
+        if !is_part(&stored, &self.name, HISTORY) {
+            return Err(self.foreign(&stored));
+        }
+        self.cluster.delete(&Identity::of(CONFIG_MAPS, &stored)?, None).await
+    }
+
+    /// The error for a ConfigMap that only has the name of the history.
+    fn foreign(&self, object: &Value) -> Error {
+        Error::new(
+            Kind::Conflict,
+            format!(
+                "ConfigMap {} is not the history of a Flink cluster: {}",
+                self.name.history(),
+                whose(object)
+            ),
+        )
+        .hint("another name for the cluster leaves it alone")
+    }
+
+    fn target(&self, verb: &'static str) -> Target {
+        Target::object(verb, CONFIG_MAPS, self.cluster.namespace(), &self.name.history())
+    }
+
+    /// Reads the history again.
+    pub async fn read(&mut self) -> Result<()> {
+        self.stored = self.cluster.get(&self.target("get")).await?;
+        self.history = match &self.stored {
+            Some(object) => History::from_config_map(object).map_err(|error| {
+                if is_part(object, &self.name, HISTORY) {
+                    error
+                } else {
+                    self.foreign(object)
+                }
+            })?,
+            None => History::default(),
+        };
+        Ok(())
+    }
+
+    async fn write(&mut self, room: usize) -> Result<()> {
+        if let Some(limits) = self.limits {
+            self.history.limits = limits;
+        }
+        let namespace = self.cluster.namespace();
+        let mut object = self.history.to_config_map_with_room(&self.name, namespace, room)?;
+        let known = SystemTime::now();
+        let written = match &self.stored {
+            None => {
+                let target = Target::collection("create", CONFIG_MAPS, Some(namespace));
+                self.cluster.create(&target, &object, Mode::Real).await?.object
+            }
+            Some(stored) => {
+                object["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"].clone();
+                match self.cluster.replace(&self.target("update"), &object).await {
+                    // It was purged meanwhile: the next attempt creates it.
+                    Err(error) if error.kind == Kind::NotFound => {
+                        return Err(Error::new(Kind::Conflict, StatusCode::NOT_FOUND.to_string()));
+                    }
+                    other => other?,
+                }
+            }
+        };
+        self.stored = Some(written);
+        self.cluster.fence().confirm(known);
+        // What a heartbeat brought meanwhile is older than this.
+        self.beats.take();
+        Ok(())
+    }
+
+    fn give_up(&mut self, error: &Error) {
+        self.forbidden = true;
+        terminal::warn(&format!(
+            "no history is kept of {}, so a resume will need --from-savepoint: {error}",
+            self.name
+        ));
+    }
+}

@@ -1,0 +1,160 @@
+//! What is kept, what is trimmed, and what is refused.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::names::ClusterName;
+
+fn savepoint(id: usize, progress: Progress) -> Savepoint {
+    let at = "2026-01-01T00:00:00Z";
+    Savepoint {
+        progress,
+        path: (progress == Progress::Completed).then(|| format!("file:///sp/{id}")),
+        revision: Some(1),
+        ..Savepoint::requested(&format!("{id:032x}"), &"0".repeat(32), "CANONICAL", "stop", at)
+    }
+}
+
+fn revision(number: u64, bytes: usize) -> Revision {
+    Revision {
+        number,
+        created_at: "2026-01-01T00:00:00Z".into(),
+        command: "create".into(),
+        spec: json!({"args": "x".repeat(bytes)}),
+        templates: None,
+        by: None,
+        outcome: None,
+    }
+}
+
+fn stored(history: &History) -> Value {
+    history.to_config_map(&ClusterName::new("demo").unwrap(), "ns").unwrap()
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let history = History {
+        revisions: (1..=3).map(|n| revision(n, 3)).collect(),
+        savepoints: vec![
+            savepoint(1, Progress::Completed),
+            savepoint(2, Progress::Failed),
+            savepoint(3, Progress::Requested),
+        ],
+        ..History::default()
+    };
+    let again = History::from_config_map(&stored(&history)).unwrap();
+    assert_eq!(again, history);
+    assert_eq!(again.next_revision(), 4);
+    assert_eq!(again.last_savepoint().unwrap().path.as_deref(), Some("file:///sp/1"));
+    assert_eq!(
+        again.open_savepoints().next().unwrap().trigger_id,
+        format!("{:032x}", 3)
+    );
+}
+
+#[test]
+fn a_savepoint_that_is_completed_stays_so() {
+    let mut history = History::default();
+    history.record(savepoint(1, Progress::Requested));
+    history.record(savepoint(1, Progress::Completed));
+    for late in [Progress::Failed, Progress::Requested] {
+        history.record(savepoint(1, late));
+    }
+    assert_eq!(history.savepoints, [savepoint(1, Progress::Completed)]);
+}
+
+#[test]
+fn what_was_disposed_of_is_never_resumed_from() {
+    let mut history = History::default();
+    history.record(savepoint(1, Progress::Completed));
+    history.record(savepoint(2, Progress::Completed));
+    history.dispose("file:///sp/2", "2026-01-02T00:00:00Z");
+    let again = History::from_config_map(&stored(&history)).unwrap();
+    assert_eq!(again.last_savepoint().unwrap().path.as_deref(), Some("file:///sp/1"));
+    assert!(again.savepoint_at("file:///sp/2").unwrap().disposed_at.is_some());
+}
+
+/// Histories of versions that knew less.
+#[test]
+fn a_savepoint_without_the_newer_fields_is_read() {
+    let old: Savepoint = serde_json::from_str(
+        r#"{"triggerId": "a", "jobId": "b", "progress": "completed", "path": "/p", "format": "NATIVE",
+            "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"}"#,
+    )
+    .unwrap();
+    assert_eq!((old.size, old.disposed_at, old.completed_at), (None, None, None));
+}
+
+#[test]
+fn only_what_is_newer_than_the_last_savepoint_can_be_missed() {
+    let history = |savepoints: Vec<Savepoint>| History {
+        savepoints,
+        ..History::default()
+    };
+    let open = savepoint(1, Progress::Requested);
+    let done = savepoint(2, Progress::Completed);
+    assert_eq!(history(vec![open.clone(), done.clone()]).lost_savepoint(), None);
+    assert_eq!(history(vec![done, open.clone()]).lost_savepoint(), Some(&open));
+    assert_eq!(history(vec![open.clone()]).lost_savepoint(), Some(&open));
+}
+
+#[test]
+fn a_job_that_was_scaled_is_resumed_as_it_was() {
+    let mut history = History::default();
+    let spec = |spec: Value| Revision {
+        spec: json!({ "spec": spec }),
+        ..revision(1, 0)
+    };
+    history.revise(spec(json!({"job": {"parallelism": 2}, "taskManager": {"replicas": 2}})));
+    history.rescale(1, 3, 3);
+    let now = |history: &History| history.revisions[0].spec["spec"].clone();
+    assert_eq!(now(&history), json!({"job": {"parallelism": 3}, "taskManager": {}}));
+    history.rescale(1, 3, 4);
+    assert_eq!(
+        now(&history),
+        json!({"job": {"parallelism": 3}, "taskManager": {"replicas": 4}})
+    );
+    let configuration = json!({"taskmanager.numberOfTaskSlots": "2"});
+    history.revise(spec(json!({"job": {}, "flinkConfiguration": configuration})));
+    history.rescale(1, 3, 2);
+    assert_eq!(
+        now(&history),
+        json!({"job": {"parallelism": 3}, "flinkConfiguration": configuration})
+    );
+    // What runs is another one.
+    history.rescale(7, 9, 9);
+    assert_eq!(now(&history)["job"]["parallelism"], 3);
+}
+
+#[test]
+fn it_is_bounded_and_keeps_what_a_resume_needs() {
+    let mut history = History::default();
+    history.record(savepoint(0, Progress::Completed));
+    for id in 1..200 {
+        history.record(savepoint(id, Progress::Failed));
+    }
+    for number in 1..=40 {
+        history.revise(revision(number, 100 << 10));
+    }
+    let object = stored(&history);
+    assert!(object.to_string().len() < 800 << 10);
+    let again = History::from_config_map(&object).unwrap();
+    assert_eq!(again.savepoints.len(), 50);
+    assert_eq!(again.last_savepoint().unwrap().trigger_id, format!("{:032x}", 0));
+    assert_eq!(again.revisions.last().unwrap().number, 40);
+    assert_eq!(again.next_revision(), 41);
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let mut object = stored(&History::default());
+    object["data"]["format"] = json!("2");
+    assert!(
+        History::from_config_map(&object)
+            .unwrap_err()
+            .message
+            .contains("format is 2")
+    );
+    object["data"]["format"] = json!(null);
+    assert!(History::from_config_map(&object).is_err());
+}

@@ -1,0 +1,370 @@
+//! The journal of the operation in progress.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::names::ClusterName;
+
+/// Version of the journal written here. A higher one is refused, never overwritten.
+pub const VERSION: u32 = 1;
+
+/// What is being done to a cluster, by whom, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Journal {
+    /// [`VERSION`] of who wrote it.
+    pub version: u32,
+    /// What sort of operation it is.
+    pub kind: Kind,
+    /// The command, such as `upgrade`.
+    pub command: String,
+    /// Who is at it; `None`: whoever was has let go of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
+    /// When it was begun, RFC 3339, by the API server's clock.
+    pub started_at: String,
+    /// How far it is.
+    pub step: Step,
+    /// How the job that runs is ended.
+    pub ending: Ending,
+    /// The revision that ran before; `None`: nothing ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_revision: Option<u64>,
+    /// The revision that shall run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_revision: Option<u64>,
+    /// Number of the revision under which the old one is started again, should it come to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_revision: Option<u64>,
+    /// The state that the old version had when it was ended, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<String>,
+    /// From where the new version goes on; `None`: from nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// The parallelism to which a job is scaled that stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<u32>,
+    /// Whether the old version is started again when the new one does not come up.
+    #[serde(default)]
+    pub rolls_back: bool,
+    /// Whether it goes back to the old version.
+    #[serde(default)]
+    pub back: bool,
+    /// The state that the user named, because the one that was kept is not where it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<String>,
+    /// Where to look for the state, since it is not where it should be; `None`: nothing is known to be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
+    /// Whether it ended before anything was changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
+    /// Why it goes back, or ended without success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// When it ended, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+}
+
+/// What sort of operation it is: what may go on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The cluster is replaced by another version of itself.
+    Change,
+    /// The job is ended, and nothing takes its place.
+    Halt,
+    /// The job gets another parallelism, and stays. Whatever is left behind of that runs, and hinders nobody.
+    Scale,
+}
+
+/// The process that is at an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Holder {
+    /// `user@host`.
+    pub who: String,
+    /// Chosen anew by each process.
+    pub token: String,
+    /// What tells on the same machine whether the process lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+}
+
+/// How far an operation is. Each was written down before what its name says was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// The running job is ended; with a savepoint its trigger ID is known.
+    Stopping,
+    /// The job has ended, and where its state lies is known.
+    Saved,
+    /// The old JobManager goes, the new objects are made.
+    Replacing,
+    /// The new version comes up.
+    Waiting,
+    /// The new JobManager goes, the old objects are made again.
+    RollingBack,
+    /// The old version comes up again.
+    Returning,
+    /// The new version runs.
+    Done,
+    /// The old version runs again.
+    RolledBack,
+    /// It ended without either: the old version was not touched, or the new one is left as it is.
+    Failed,
+}
+
+/// How the running job is ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "by")]
+pub enum Ending {
+    /// Flink's stop with savepoint.
+    Savepoint {
+        /// Chosen by who began the operation.
+        trigger_id: String,
+        /// The job.
+        job_id: String,
+        /// `CANONICAL` or `NATIVE`.
+        format: String,
+        /// Where it is written; `None`: where Flink is configured to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        directory: Option<String>,
+        /// Whether the final watermark is emitted before.
+        #[serde(default)]
+        drain: bool,
+    },
+    /// It is canceled, and its last checkpoint is kept.
+    Checkpoint {
+        /// The job.
+        job_id: String,
+    },
+    /// It is canceled.
+    Cancel {
+        /// The job.
+        job_id: String,
+    },
+    /// No job runs.
+    Nothing,
+}
+
+impl Ending {
+    /// The trigger ID of a savepoint.
+    #[must_use]
+    pub fn trigger_id(&self) -> Option<&str> {
+        match self {
+            Self::Savepoint { trigger_id, .. } => Some(trigger_id),
+            _ => None,
+        }
+    }
+}
+
+impl Step {
+    /// Whether the operation is over.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::Done | Self::RolledBack | Self::Failed)
+    }
+
+    /// Its name, as in the history.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopping => "stopping",
+            Self::Saved => "saved",
+            Self::Replacing => "replacing",
+            Self::Waiting => "waiting",
+            Self::RollingBack => "rolling-back",
+            Self::Returning => "returning",
+            Self::Done => "done",
+            Self::RolledBack => "rolled-back",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Journal {
+    /// A journal of an operation that begins at `now`, and ends the job as `ending` says.
+    #[must_use]
+    pub fn begin(kind: Kind, command: &str, holder: Holder, now: &str, ending: Ending) -> Self {
+        Self {
+            version: VERSION,
+            kind,
+            command: command.to_owned(),
+            holder: Some(holder),
+            started_at: now.to_owned(),
+            step: if ending == Ending::Nothing {
+                Step::Saved
+            } else {
+                Step::Stopping
+            },
+            ending,
+            old_revision: None,
+            new_revision: None,
+            back_revision: None,
+            saved: None,
+            start: None,
+            parallelism: None,
+            rolls_back: false,
+            back: false,
+            named: None,
+            lost: None,
+            unchanged: false,
+            failure: None,
+            ended_at: None,
+        }
+    }
+
+    /// Whether the operation is not over.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        !self.step.is_end()
+    }
+
+    /// Whether the process with this `token` is at it.
+    #[must_use]
+    pub fn is_held_by(&self, token: &str) -> bool {
+        self.holder.as_ref().is_some_and(|holder| holder.token == token)
+    }
+
+    /// Whether it creates a cluster: no job is ended for it.
+    #[must_use]
+    pub fn is_launch(&self) -> bool {
+        self.kind == Kind::Halt && self.ending == Ending::Nothing && self.new_revision.is_some()
+    }
+
+    /// Whether any other change may take its place when it was left behind: what it has made so far runs, or can.
+    #[must_use]
+    pub fn yields(&self) -> bool {
+        self.kind == Kind::Scale || self.is_launch()
+    }
+
+    /// Whether another job takes the place of the one that it ends.
+    #[must_use]
+    pub fn replaces_job(&self) -> bool {
+        self.kind == Kind::Change
+            || (self.kind == Kind::Halt && ["savepoint-resume", "resume"].contains(&self.command.as_str()))
+    }
+
+    /// Whether it is the same operation, left by the same process: it may have come further.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.holder == other.holder && self.started_at == other.started_at && self.command == other.command
+    }
+
+    /// The trigger ID of the savepoint with which the job is being stopped, whose path is not known yet.
+    #[must_use]
+    pub fn awaited_savepoint(&self) -> Option<&str> {
+        self.ending.trigger_id().filter(|_| self.step == Step::Stopping)
+    }
+
+    /// Who is or was at it.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        self.holder.as_ref().map_or("somebody", |holder| &holder.who)
+    }
+
+    /// Where the operation stands, in words.
+    #[must_use]
+    pub fn stand(&self) -> String {
+        let saved = match (&self.saved, &self.start) {
+            _ if self.lost.is_some() => "the state is not where it should be".to_owned(),
+            (Some(path), _) => format!("the state is in {path}"),
+            (None, Some(path)) => format!("it goes on from {path}"),
+            (None, None) => "it begins empty".to_owned(),
+        };
+        let new = self
+            .new_revision
+            .map_or_else(String::new, |number| format!(" {number}"));
+        let old = self
+            .old_revision
+            .map_or_else(String::new, |number| format!(" {number}"));
+        match self.step {
+            Step::Stopping if self.lost.is_some() => {
+                "the job has ended, and where its last state lies is not known".to_owned()
+            }
+            Step::Stopping => match &self.ending {
+                Ending::Savepoint { trigger_id, .. } => {
+                    format!("the job is being stopped with savepoint trigger {trigger_id}")
+                }
+                _ => "the job is being canceled".to_owned(),
+            },
+            Step::Waiting if self.kind == Kind::Scale => {
+                let wanted = self.parallelism.unwrap_or_default();
+                format!("the job is brought to parallelism {wanted} while its JobManager stays")
+            }
+            Step::Saved if self.is_launch() => format!("the objects of revision{new} are being created"),
+            Step::Saved if self.kind == Kind::Halt => format!("the job has ended, {saved}"),
+            Step::Saved => format!("the job has ended, {saved}; revision{new} is not made yet"),
+            Step::Replacing => format!("the JobManager is being replaced by that of revision{new}, {saved}"),
+            Step::Waiting => format!("revision{new} is made and comes up, {saved}"),
+            Step::RollingBack => format!("the JobManager is being replaced by that of revision{old} again, {saved}"),
+            Step::Returning => format!("revision{old} is made again and comes up, {saved}"),
+            Step::Done => "it is done".to_owned(),
+            Step::RolledBack => format!("revision{old} runs again"),
+            Step::Failed => "it failed".to_owned(),
+        }
+    }
+
+    /// What to run to go on with the operation, or to go back, each a line.
+    #[must_use]
+    pub fn ways_on(&self, name: &ClusterName) -> Vec<String> {
+        match self.kind {
+            Kind::Halt if self.is_launch() => {
+                return vec![format!(
+                    "repeat the `kubectl flink {}` to finish it; any other change takes its place",
+                    self.command
+                )];
+            }
+            Kind::Halt => return vec![format!("repeat `kubectl flink {} {name}` to end it", self.command)],
+            Kind::Scale => {
+                return vec![format!(
+                    "`kubectl flink scale {name} -p {}` goes on with it, and any other change takes its place",
+                    self.parallelism.unwrap_or_default()
+                )];
+            }
+            Kind::Change => {}
+        }
+        if let Some(place) = &self.lost {
+            // The same again would end the same way.
+            let mut ways = vec![format!("look for the state: it should be {place}")];
+            let new = self.new_revision.filter(|_| !self.back);
+            if let Some(new) = new {
+                ways.push(format!(
+                    "`kubectl flink upgrade {name} --continue --from-savepoint PATH` starts revision {new} from it"
+                ));
+            }
+            if let Some(old) = self.old_revision {
+                let flag = if self.back { "continue" } else { "abort" };
+                ways.push(format!(
+                    "`kubectl flink upgrade {name} --{flag} --from-savepoint PATH` starts revision {old} again from it"
+                ));
+            }
+            return ways;
+        }
+        let mut ways = vec![format!("`kubectl flink upgrade {name} --continue` goes on with it")];
+        if !self.back && self.old_revision.is_some() {
+            ways.push(format!(
+                "`kubectl flink upgrade {name} --abort` goes back to the version before"
+            ));
+        }
+        ways
+    }
+}
+
+/// What is being done, since when.
+impl fmt::Display for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.command)?;
+        if let Some(number) = self.new_revision {
+            write!(f, " to revision {number}")?;
+        }
+        if let Some(holder) = &self.holder {
+            write!(f, " by {}", holder.who)?;
+        }
+        write!(f, " since {}", self.started_at)
+    }
+}

@@ -1,0 +1,427 @@
+//! Whatever fails or is killed, and whenever: a transaction ends with one version running, and no state is lost.
+//!
+//! A model of a cluster takes the actions that the machine decides on. Before each a fault is drawn: the process is
+//! killed before the action, or after it and before the journal is written, or the action fails. After a kill somebody
+//! goes on, or goes back. At last nothing fails any more, and what is promised must hold.
+
+use proptest::prelude::*;
+
+use super::journal::{Ending, Holder, Journal, Kind, Step};
+use crate::history::transaction::state_machine::{Action, Event, Seen, Side, after, next};
+
+const OLD: u64 = 1;
+const NEW: u64 = 2;
+const BACK: u64 = 3;
+
+/// What may go wrong with an action.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    None,
+    /// The process is killed before the action.
+    KilledBefore,
+    /// The process is killed after the action: the journal does not know of it.
+    KilledAfter,
+    /// The action fails, as it may: the API server refuses, a savepoint is not written.
+    Fails,
+}
+
+/// What the user does with an operation that was left behind.
+#[derive(Clone, Copy, Debug)]
+enum Intent {
+    GoOn,
+    Abort,
+    /// The same with the place of the state, as the user found it in the storage.
+    GoOnFrom,
+    AbortFrom,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FlinkJob {
+    Running,
+    Ended,
+}
+
+/// A cluster: at most one Kubernetes Job, JobManagers that run, and what Flink has written.
+#[derive(Debug)]
+struct World {
+    job: Option<u64>,
+    /// The revision of the JobManager that runs, and what its job does.
+    jobmanager: Option<(u64, FlinkJob)>,
+    /// How far the job has counted.
+    count: u64,
+    /// The savepoint that was asked for: it was written at this count.
+    savepoint: Option<u64>,
+    /// Savepoints that the history knows, by their count.
+    history: Vec<u64>,
+    /// Whether the new version can come up at all.
+    works: bool,
+    journal: Journal,
+    /// Whether the process knows that no other JobManager runs.
+    alone: bool,
+    stopped: bool,
+    /// Whether nobody but the storage knows any more where the state lies: its JobManager ended before that was read.
+    unread: bool,
+    /// The number for a version that is made once more.
+    next: u64,
+}
+
+impl World {
+    fn new(works: bool, rolls_back: bool) -> Self {
+        let holder = Holder {
+            who: "ann@laptop".into(),
+            token: "t".into(),
+            process: None,
+        };
+        let ending = Ending::Savepoint {
+            trigger_id: "1".into(),
+            job_id: "2".into(),
+            format: "CANONICAL".into(),
+            directory: None,
+            drain: false,
+        };
+        Self {
+            job: Some(OLD),
+            jobmanager: Some((OLD, FlinkJob::Running)),
+            count: 100,
+            savepoint: None,
+            history: Vec::new(),
+            works,
+            journal: Journal {
+                old_revision: Some(OLD),
+                new_revision: Some(NEW),
+                back_revision: Some(BACK),
+                rolls_back,
+                ..Journal::begin(Kind::Change, "upgrade", holder, "2026-01-01T00:00:00Z", ending)
+            },
+            alone: false,
+            stopped: false,
+            unread: false,
+            next: BACK + 1,
+        }
+    }
+
+    fn new_revision(&self) -> u64 {
+        self.journal.new_revision.unwrap()
+    }
+
+    fn back_revision(&self) -> u64 {
+        self.journal.back_revision.unwrap()
+    }
+
+    /// The user finds the newest state in the storage.
+    fn name(&mut self) {
+        if let Some(count) = self.savepoint {
+            let number = self.next;
+            self.next += 2;
+            self.happened(Event::Named(&count.to_string(), number));
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        Seen {
+            job: self.job.map(Some),
+            alone: self.alone,
+        }
+    }
+
+    /// The job counts on where it runs.
+    fn time_passes(&mut self) {
+        if matches!(self.jobmanager, Some((_, FlinkJob::Running))) {
+            self.count += 1;
+        }
+    }
+
+    fn happened(&mut self, event: Event<'_>) {
+        if let (Step::Stopping, Event::Ended(Some(path))) = (self.journal.step, event)
+            && !self.unread
+        {
+            self.history.push(path.parse().unwrap());
+        }
+        self.journal = after(&self.journal, event);
+    }
+
+    /// Does what the machine decided on. `false`: the process was killed.
+    fn act(&mut self, action: Action, fault: Fault) -> bool {
+        self.time_passes();
+        if matches!(fault, Fault::KilledBefore) {
+            return false;
+        }
+        let fails = matches!(fault, Fault::Fails);
+        let killed = matches!(fault, Fault::KilledAfter);
+        match action {
+            Action::EndJob => {
+                if self.savepoint.is_none() {
+                    if fails {
+                        self.happened(Event::NotEnded("no space left"));
+                        return true;
+                    }
+                    assert_eq!(
+                        self.jobmanager,
+                        Some((OLD, FlinkJob::Running)),
+                        "a savepoint of what does not run"
+                    );
+                    assert!(!self.stopped, "the job is stopped twice");
+                    self.stopped = true;
+                    self.savepoint = Some(self.count);
+                    self.jobmanager = Some((OLD, FlinkJob::Ended));
+                }
+                if killed {
+                    return false;
+                }
+                self.ended();
+            }
+            Action::FindOut => {
+                if killed {
+                    return false;
+                }
+                match self.savepoint {
+                    Some(_) => self.ended(),
+                    None => self.happened(Event::NotEnded("it was given up")),
+                }
+            }
+            Action::EndJobManager(_) => {
+                assert!(self.saved().is_some(), "the JobManager goes before its state is known");
+                self.job = None;
+                if fails {
+                    // It is deleted, and does not end in time.
+                    return true;
+                }
+                self.jobmanager = None;
+                if killed {
+                    return false;
+                }
+                self.alone = true;
+                self.happened(Event::Begun);
+            }
+            Action::Make(side) => {
+                if fails {
+                    if side == Side::New {
+                        self.happened(Event::Down("exceeded quota"));
+                        self.alone = false;
+                    }
+                    return true;
+                }
+                self.make(side);
+                if killed {
+                    return false;
+                }
+                self.happened(Event::Made);
+            }
+            Action::Await(side) => {
+                let revision = if side == Side::New {
+                    self.new_revision()
+                } else {
+                    self.back_revision()
+                };
+                assert_eq!(self.jobmanager.map(|(number, _)| number), Some(revision));
+                let up = side == Side::Old || self.works;
+                if killed {
+                    return false;
+                }
+                if up && !fails {
+                    self.happened(Event::Up);
+                } else if side == Side::New {
+                    self.happened(Event::Down("a task fails"));
+                    self.alone = false;
+                }
+            }
+            Action::Nothing => {}
+        }
+        true
+    }
+
+    fn saved(&self) -> Option<u64> {
+        self.journal.saved.as_ref().map(|path| path.parse().unwrap())
+    }
+
+    /// Where the state of the job lies is read, or named, or not known.
+    fn ended(&mut self) {
+        let path = self.savepoint.unwrap().to_string();
+        match self.journal.named.clone() {
+            _ if !self.unread => self.happened(Event::Ended(Some(&path))),
+            Some(named) => self.happened(Event::Ended(Some(&named))),
+            None => self.happened(Event::Lost("the newest of the folder")),
+        }
+    }
+
+    fn make(&mut self, side: Side) {
+        let revision = if side == Side::New {
+            self.new_revision()
+        } else {
+            self.back_revision()
+        };
+        if self.job == Some(revision) {
+            return;
+        }
+        assert_eq!(self.job, None, "a Job is made over another one");
+        assert_eq!(self.jobmanager, None, "two JobManagers");
+        let start = if side == Side::New {
+            &self.journal.start
+        } else {
+            &self.journal.saved
+        };
+        self.count = start.as_ref().unwrap().parse().unwrap();
+        self.job = Some(revision);
+        self.jobmanager = Some((revision, FlinkJob::Running));
+    }
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        3 => Just(Fault::None),
+        2 => Just(Fault::KilledBefore),
+        2 => Just(Fault::KilledAfter),
+        1 => Just(Fault::Fails),
+    ]
+}
+
+fn intent() -> impl Strategy<Value = Intent> {
+    prop_oneof![
+        4 => Just(Intent::GoOn),
+        2 => Just(Intent::Abort),
+        1 => Just(Intent::GoOnFrom),
+        1 => Just(Intent::AbortFrom),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_ends_with_one_version_running_from_the_savepoint(
+        works: bool,
+        rolls_back: bool,
+        // Whether a JobManager goes when its process is killed, before the path was read.
+        forgets: bool,
+        faults in proptest::collection::vec((fault(), intent()), 0..24),
+    ) {
+        let mut world = World::new(works, rolls_back);
+        let begun_at = world.count;
+        let mut aborted = false;
+        for (fault, intent) in faults {
+            if !world.journal.is_open() {
+                break;
+            }
+            let action = next(&world.journal, world.seen());
+            if !world.act(action, fault) {
+                // The next process knows only what it reads.
+                world.alone = false;
+                world.unread |= forgets && world.stopped && world.journal.step == Step::Stopping;
+                if matches!(intent, Intent::Abort | Intent::AbortFrom) {
+                    aborted = true;
+                    world.happened(Event::Abort("bob gave it up"));
+                }
+                if matches!(intent, Intent::GoOnFrom | Intent::AbortFrom) {
+                    world.name();
+                }
+            }
+        }
+        // Nothing fails any more, and somebody goes on until it is over.
+        for _ in 0..10 {
+            if !world.journal.is_open() {
+                break;
+            }
+            let action = next(&world.journal, world.seen());
+            prop_assert!(world.act(action, Fault::None));
+            if world.journal.lost.is_some() {
+                // What it hints at.
+                world.name();
+            }
+        }
+        let journal = &world.journal;
+        prop_assert!(!journal.is_open(), "it does not end: {journal:?}");
+        let Some((running, state)) = world.jobmanager else {
+            // Its objects were refused, and it was not to be rolled back.
+            prop_assert!(!rolls_back && journal.step == Step::Failed);
+            let known = if world.unread { vec![] } else { vec![world.savepoint.unwrap()] };
+            prop_assert_eq!(&world.history, &known);
+            return Ok(());
+        };
+        prop_assert_eq!(state, FlinkJob::Running);
+        prop_assert_eq!(world.job, Some(running));
+        match journal.step {
+            Step::Done => prop_assert!(running == world.new_revision() && works),
+            Step::RolledBack => prop_assert!(running == world.back_revision() && (aborted || rolls_back)),
+            // Nothing was changed, or it was not to be rolled back.
+            Step::Failed => prop_assert!(
+                (running == OLD && journal.unchanged) || (running == world.new_revision() && !rolls_back)
+            ),
+            step => prop_assert!(false, "{step:?}"),
+        }
+        if let Some(saved) = world.savepoint {
+            prop_assert!(saved >= begun_at);
+            let known = if world.unread { vec![] } else { vec![saved] };
+            prop_assert_eq!(&world.history, &known, "the history has each savepoint once");
+            prop_assert_eq!(journal.saved.clone(), Some(saved.to_string()));
+            prop_assert!(world.count >= saved, "state is lost");
+            prop_assert!(running != OLD, "the old JobManager has ended its job");
+        } else {
+            prop_assert_eq!(running, OLD);
+            prop_assert!(world.count >= begun_at);
+        }
+    }
+}
+
+#[test]
+fn what_was_seen_before_changes_nothing() {
+    let world = World::new(true, true);
+    for event in [Event::Begun, Event::Made, Event::Up, Event::Down("x")] {
+        assert_eq!(after(&world.journal, event), world.journal, "{event:?}");
+    }
+}
+
+/// What `--continue` and `--abort` made from a place at which there is nothing is made once more, under another number: the
+/// Job of that number is another one.
+#[test]
+fn a_state_that_is_named_is_started_from_once_more() {
+    let mut world = World::new(true, true);
+    world.journal = after(&world.journal, Event::Ended(Some("15")));
+    world.journal = after(&world.journal, Event::Begun);
+    world.journal = after(&world.journal, Event::Made);
+    let forward = after(&world.journal, Event::Named("16", 7));
+    assert_eq!(
+        (
+            forward.step,
+            forward.start.as_deref(),
+            forward.new_revision,
+            forward.back_revision
+        ),
+        (Step::Replacing, Some("16"), Some(7), Some(8))
+    );
+    let mut back = after(&world.journal, Event::Down("FileNotFoundException"));
+    back = after(&back, Event::Made);
+    back = after(&back, Event::Lost("chk-N in file:/c"));
+    assert!(back.is_open() && back.lost.is_some());
+    let named = after(&back, Event::Named("16", 7));
+    assert_eq!(
+        (named.step, named.saved.as_deref(), named.back_revision, named.lost),
+        (Step::RollingBack, Some("16"), Some(7), None)
+    );
+    let seen = Seen {
+        job: Some(Some(BACK)),
+        alone: false,
+    };
+    let named = after(&back, Event::Named("16", 7));
+    assert_eq!(next(&named, seen), Action::EndJobManager(Side::Old));
+}
+
+#[test]
+fn a_given_start_stays_and_the_old_version_keeps_its_own() {
+    let mut world = World::new(true, true);
+    world.journal.start = Some("7".into());
+    let journal = after(&world.journal, Event::Ended(Some("100")));
+    assert_eq!(
+        (journal.start.as_deref(), journal.saved.as_deref()),
+        (Some("7"), Some("100"))
+    );
+}
+
+#[test]
+fn a_cluster_of_which_nothing_ran_has_nothing_to_go_back_to() {
+    let mut world = World::new(true, true);
+    world.journal.old_revision = None;
+    world.journal.step = Step::Waiting;
+    for event in [Event::Down("x"), Event::Abort("y")] {
+        assert_eq!(after(&world.journal, event).step, Step::Failed, "{event:?}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Operations that are not over, of all clusters that are listed.
+//!
+//! One list of the metadata of those histories that are marked, beside the other lists: it never holds them up. Where it is
+//! forbidden nothing is told.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use crate::history::{OPEN, OPERATION, STOPPING};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::resource::{CONFIG_MAPS, Target, encode};
+use crate::kubernetes::tables::Wanted;
+use crate::model::listing::Key;
+
+/// How much longer than all else the answer may take.
+const LATE: Duration = Duration::from_secs(1);
+/// Operations that are asked for. More are not told.
+const MOST: usize = 100;
+
+/// How long the answer is waited for before the list is printed.
+const SOON: Duration = Duration::from_millis(100);
+
+/// An operation that is not over.
+pub struct Operation {
+    /// What the history says of it.
+    pub text: String,
+    /// Whether it stops the job with a savepoint whose path is not in the history yet.
+    pub stops: bool,
+}
+
+/// The clusters with an operation that is not over.
+type Open = Vec<(Key, Operation)>;
+
+/// The question for them, and the answer when it has come.
+pub struct Operations<'a> {
+    asked: LocalBoxFuture<'a, Open>,
+    told: Option<Open>,
+}
+
+impl<'a> Operations<'a> {
+    /// Of the clusters that are listed.
+    #[must_use]
+    pub fn of(cluster: &'a Cluster, wanted: &'a Wanted) -> Self {
+        Self {
+            asked: open(cluster, wanted).boxed_local(),
+            told: None,
+        }
+    }
+
+    /// Does `work`, and asks beside it. Does not wait for the answer.
+    pub async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            told = &mut self.asked, if self.told.is_none() => self.told = Some(told),
+        }
+        work.await
+    }
+
+    /// The clusters whose jobs are being stopped, as far as the answer is there [`SOON`].
+    pub async fn stopping(&mut self) -> Vec<Key> {
+        if self.told.is_none() {
+            self.told = tokio::time::timeout(SOON, &mut self.asked).await.ok();
+        }
+        let told = self.told.iter().flatten();
+        told.filter(|(_, operation)| operation.stops)
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// The answer, if there is one [`LATE`] from now.
+    pub async fn told(self) -> Open {
+        match self.told {
+            Some(told) => told,
+            None => tokio::time::timeout(LATE, self.asked).await.unwrap_or_default(),
+        }
+    }
+}
+
+async fn open(cluster: &Cluster, wanted: &Wanted) -> Open {
+    let target = Target::collection("list", CONFIG_MAPS, wanted.namespace.as_deref());
+    let query = format!("labelSelector={}&limit={MOST}", encode(&format!("{OPERATION}={OPEN}")));
+    let found = cluster.list_metadata(&target, &query).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "operations that are not over are not known");
+        Vec::new()
+    });
+    let told = found.iter().filter_map(|metadata| {
+        Some((
+            Key::of_metadata(metadata)?,
+            Operation {
+                text: metadata["annotations"][OPERATION].as_str()?.to_owned(),
+                stops: metadata["annotations"][STOPPING].is_string(),
+            },
+        ))
+    });
+    told.collect()
+}

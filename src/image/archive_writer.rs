@@ -1,0 +1,171 @@
+//! An image into a file: an OCI layout in a tar, which is at the same time what `docker load` reads.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use futures::StreamExt;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tar::{EntryType, Header};
+use tempfile::NamedTempFile;
+
+use super::build::Built;
+use super::push::{Progress, tag};
+use crate::error::{Error, Kind, Result};
+use crate::image::blob_source::Source;
+use crate::image::digest::Digest;
+use crate::image::manifest::{Descriptor, layout_index};
+use crate::image::reference::Reference;
+use crate::image::registry::retry::{TRIES, pause};
+use crate::image::registry::upload::Arrival;
+
+/// A file that appears under its name only when it is whole, and is gone after an interruption.
+struct Partial {
+    path: PathBuf,
+    tar: BufWriter<NamedTempFile>,
+    blobs: BTreeSet<Digest>,
+}
+
+/// Writes an image. Layers go from where they are to the file, never as a whole into memory.
+pub async fn write(
+    built: &Built,
+    path: &Path,
+    name: &Reference,
+    tell: &(dyn Fn(&Descriptor, Progress) + Sync),
+) -> Result<()> {
+    let mut file = Partial::new(path)?;
+    let written = content(&mut file, built, name, tell).await;
+    written.and_then(|()| file.finish())
+}
+
+async fn content(
+    file: &mut Partial,
+    built: &Built,
+    name: &Reference,
+    tell: &(dyn Fn(&Descriptor, Progress) + Sync),
+) -> Result<()> {
+    let tag = tag(built, name);
+    let named = format!("{}:{tag}", name.name());
+    file.add(
+        "oci-layout",
+        json!({ "imageLayoutVersion": "1.0.0" }).to_string().as_bytes(),
+    )?;
+    let whole = Descriptor::new(built.media_type, &built.digest, built.bytes.len() as u64);
+    file.add("index.json", layout_index(&whole, &named, &tag).to_string().as_bytes())?;
+    if let [image] = built.images.as_slice() {
+        let path = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
+        let manifest = &image.assembled.manifest;
+        let layers: Vec<String> = manifest.layers.iter().map(|layer| path(&layer.digest)).collect();
+        let docker = json!([{ "Config": path(&manifest.config.digest), "RepoTags": [named], "Layers": layers }]);
+        file.add("manifest.json", docker.to_string().as_bytes())?;
+    }
+    file.add_blob(&built.digest, &built.bytes)?;
+    for image in &built.images {
+        file.add_blob(&image.assembled.digest, &image.assembled.bytes)?;
+    }
+    for (blob, source) in built.blobs()? {
+        if file.blobs.insert(blob.digest.clone()) {
+            let sent = |bytes| tell(&blob, Progress::Sent(bytes));
+            file.stream(&blob, &source, sent).await?;
+            tell(&blob, Progress::Arrived(Arrival::Sent));
+        }
+    }
+    Ok(())
+}
+
+impl Partial {
+    fn new(path: &Path) -> Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut prefix = path.file_name().unwrap_or_default().to_owned();
+        prefix.push(".");
+        // A file of its own, which is there for its owner alone, as `docker save` does it. A link is never followed.
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".partial")
+            .tempfile_in(folder.unwrap_or(Path::new(".")))
+            .map_err(|e| Error::usage(format!("cannot write {}: {e}", path.display())))?;
+        Ok(Self {
+            path: path.to_owned(),
+            tar: BufWriter::new(file),
+            blobs: BTreeSet::new(),
+        })
+    }
+
+    fn failed(&self, e: &io::Error) -> Error {
+        Error::failure(format!("cannot write {}: {e}", self.path.display()))
+    }
+
+    fn header(&mut self, name: &str, size: u64) -> Result<()> {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Regular);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        header.set_size(size);
+        let set = header.set_path(name);
+        header.set_cksum();
+        set.and_then(|()| self.tar.write_all(header.as_bytes()))
+            .map_err(|e| self.failed(&e))
+    }
+
+    fn pad(&mut self, size: u64) -> Result<()> {
+        let padding = usize::try_from((512 - size % 512) % 512).unwrap_or_default();
+        self.tar.write_all(&[0; 512][..padding]).map_err(|e| self.failed(&e))
+    }
+
+    fn add(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.header(name, bytes.len() as u64)?;
+        self.tar.write_all(bytes).map_err(|e| self.failed(&e))?;
+        self.pad(bytes.len() as u64)
+    }
+
+    fn add_blob(&mut self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        if self.blobs.insert(digest.clone()) {
+            self.add(&format!("blobs/sha256/{}", digest.hex()), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a blob as it comes. A source that breaks off is opened again where it was.
+    async fn stream(&mut self, blob: &Descriptor, source: &Source, sent: impl Fn(u64)) -> Result<()> {
+        self.header(&format!("blobs/sha256/{}", blob.digest.hex()), blob.size)?;
+        let (mut hasher, mut offset, mut failures) = (Sha256::new(), 0, 0);
+        while offset < blob.size {
+            let mut chunks = source.open(offset).await?;
+            let begun = offset;
+            let mut broken = "it ends too early".to_owned();
+            while let Some(chunk) = chunks.next().await {
+                match chunk {
+                    Ok(chunk) => {
+                        hasher.update(&chunk);
+                        self.tar.write_all(&chunk).map_err(|e| self.failed(&e))?;
+                        offset += chunk.len() as u64;
+                        sent(offset);
+                    }
+                    Err(e) => broken = e.to_string(),
+                }
+            }
+            failures = if offset > begun { 1 } else { failures + 1 };
+            if offset < blob.size {
+                if failures >= TRIES || !matches!(source, Source::Repository(..)) {
+                    return Err(Error::new(
+                        Kind::Unreachable,
+                        format!("{} cannot be read: {broken}", blob.digest),
+                    ));
+                }
+                pause(failures, None).await;
+            }
+        }
+        if offset != blob.size || Digest::from_hasher(hasher) != blob.digest {
+            return Err(Error::failure(format!("{} is not what was sent for it", blob.digest)));
+        }
+        self.pad(blob.size)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let wrong = |e: &io::Error| Error::failure(format!("cannot write {}: {e}", self.path.display()));
+        self.tar.write_all(&[0; 1024]).map_err(|e| wrong(&e))?;
+        let file = self.tar.into_inner().map_err(|e| wrong(e.error()))?;
+        file.persist(&self.path).map(drop).map_err(|e| wrong(&e.error))
+    }
+}

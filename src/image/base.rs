@@ -1,0 +1,193 @@
+//! The image that another is built on: from a registry, or from a file.
+
+use std::path::Path;
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use super::archive::Archive;
+use crate::error::{Error, Kind, Result};
+use crate::image::blob_source::Source;
+use crate::image::digest::Digest;
+use crate::image::manifest::{self, Descriptor, Document, Manifest};
+use crate::image::platform::Platform;
+use crate::image::reference::Reference;
+use crate::image::registry::api::{Registries, Repository};
+
+/// Where an image is.
+#[derive(Clone)]
+pub enum Origin {
+    /// In a registry.
+    Repository(Box<Repository>),
+    /// In a file.
+    Archive(Archive),
+}
+
+/// An image of one platform.
+#[derive(Clone, Debug)]
+pub struct PlatformImage {
+    /// The platform.
+    pub platform: Platform,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its configuration.
+    pub config: Value,
+}
+
+/// An image as it was found.
+#[derive(Clone)]
+pub struct Base {
+    /// Its name, as it was said.
+    pub name: String,
+    /// Digest of what the name stands for.
+    pub digest: Digest,
+    /// Whether that is an index of several platforms.
+    pub is_index: bool,
+    /// The images, of the platforms that are wanted.
+    pub images: Vec<PlatformImage>,
+    /// All platforms that there are.
+    pub platforms: Vec<Platform>,
+    /// Where it is.
+    pub origin: Origin,
+}
+
+/// Which images of an index are read.
+#[derive(Clone, Copy, Debug)]
+pub enum Pick<'a> {
+    /// All.
+    All,
+    /// Those of these platforms, each of which must be there.
+    Each(&'a [Platform]),
+    /// One: that of this platform, or the first.
+    One(&'a Platform),
+}
+
+/// Whether a base is named by its file.
+#[must_use]
+pub fn is_file(text: &str) -> bool {
+    let path = Path::new(text);
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("tar"))
+        || path.is_absolute()
+        || text.starts_with('.')
+        || path.is_file()
+}
+
+impl Base {
+    /// Reads manifests and configurations, those of all platforms side by side. No layer is read.
+    pub async fn read(registries: &Registries, name: &str, pick: Pick<'_>) -> Result<Self> {
+        if is_file(name) {
+            let (archive, digest, document) = Archive::open(Path::new(name)).map_err(|error| error.context(name))?;
+            return Self::of(name, digest, document, Origin::Archive(archive), pick).await;
+        }
+        let reference: Reference = name.parse()?;
+        let repository = registries.repository(&reference, false);
+        let fetched = repository.manifest(reference.selector()).await?;
+        let document = manifest::read(&fetched.bytes, &fetched.media_type).map_err(|error| error.context(name))?;
+        Self::of(
+            name,
+            fetched.digest,
+            document,
+            Origin::Repository(Box::new(repository)),
+            pick,
+        )
+        .await
+    }
+
+    async fn of(name: &str, digest: Digest, document: Document, origin: Origin, pick: Pick<'_>) -> Result<Self> {
+        let about = |error: Error| error.context(name);
+        let wanted = match pick {
+            Pick::Each(wanted) => wanted,
+            Pick::All | Pick::One(_) => &[],
+        };
+        let (images, platforms, is_index) = match document {
+            Document::Image(manifest) => {
+                let image = origin.image(manifest, None).await.map_err(about)?;
+                let platform = image.platform.clone();
+                check(name, std::slice::from_ref(&platform), wanted)?;
+                (vec![image], vec![platform], false)
+            }
+            Document::Index(entries) => {
+                let platforms: Vec<Platform> = entries.iter().map(|(platform, _)| platform.clone()).collect();
+                check(name, &platforms, wanted)?;
+                let one = match pick {
+                    Pick::One(preferred) => platforms.iter().find(|there| there.is(preferred)).or(platforms.first()),
+                    Pick::All | Pick::Each(_) => None,
+                };
+                let chosen = |platform: &Platform| match pick {
+                    Pick::All => true,
+                    Pick::Each(wanted) => wanted.iter().any(|wanted| platform.is(wanted)),
+                    Pick::One(_) => one == Some(platform),
+                };
+                let reads = entries
+                    .iter()
+                    .filter(|(platform, _)| chosen(platform))
+                    .map(|(platform, entry)| origin.of_index(platform, entry));
+                (try_join_all(reads).await.map_err(about)?, platforms, true)
+            }
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            digest,
+            is_index,
+            images,
+            platforms,
+            origin,
+        })
+    }
+
+    /// Where a blob of it comes from.
+    #[must_use]
+    pub fn source(&self, blob: &Descriptor) -> Option<Source> {
+        match &self.origin {
+            Origin::Repository(repository) => {
+                Some(Source::Repository(repository.clone(), blob.digest.clone(), blob.size))
+            }
+            Origin::Archive(archive) => archive.source(&blob.digest),
+        }
+    }
+}
+
+/// Whether each platform that is wanted is there.
+fn check(name: &str, there: &[Platform], wanted: &[Platform]) -> Result<()> {
+    let Some(missing) = wanted
+        .iter()
+        .find(|wanted| !there.iter().any(|platform| platform.is(wanted)))
+    else {
+        return Ok(());
+    };
+    let list: Vec<String> = there.iter().map(ToString::to_string).collect();
+    Err(Error::new(
+        Kind::NotFound,
+        format!("{name} is not for {missing} but for {}", list.join(", ")),
+    ))
+}
+
+impl Origin {
+    async fn of_index(&self, platform: &Platform, entry: &Descriptor) -> Result<PlatformImage> {
+        let bytes = match self {
+            Self::Repository(repository) => repository.manifest(entry.digest.as_str()).await?.bytes,
+            Self::Archive(archive) => archive.small(&entry.digest)?,
+        };
+        match manifest::read(&bytes, &entry.media_type).map_err(|error| error.context(platform))? {
+            Document::Image(manifest) => self.image(manifest, Some(platform)).await,
+            Document::Index(_) => Err(Error::failure(format!("its index has an index for {platform}"))),
+        }
+    }
+
+    async fn image(&self, manifest: Manifest, platform: Option<&Platform>) -> Result<PlatformImage> {
+        let bytes = match self {
+            Self::Repository(repository) => repository.small_blob(&manifest.config.digest).await?,
+            Self::Archive(archive) => archive.small(&manifest.config.digest)?,
+        };
+        let config: Value = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::failure(format!("its configuration cannot be read: {e}")))?;
+        let none = || Error::failure("its configuration names no platform");
+        let platform = platform.cloned().or_else(|| Platform::of(&config)).ok_or_else(none)?;
+        Ok(PlatformImage {
+            platform,
+            manifest,
+            config,
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! An image from a base and files on disk.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::base::{Base, PlatformImage};
+use crate::error::{Error, Result};
+use crate::image::assemble::{Addition, Assembled, BASE_NAME, assemble, strip_job_layer};
+use crate::image::blob_source::Source;
+use crate::image::digest::Digest;
+use crate::image::facts::Facts;
+use crate::image::layer::{Chosen, LayerFile};
+use crate::image::layer_files::lay_out;
+use crate::image::manifest::{self, Descriptor};
+use crate::image::platform::Platform;
+use crate::image::reference::Reference;
+
+/// What is to be put on a base.
+#[derive(Default)]
+pub struct Wanted {
+    /// Files.
+    pub files: Vec<Chosen>,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+    /// Whether it is a job's own layer, which takes the place of the job's last one.
+    pub of_job: bool,
+}
+
+/// An image of one platform.
+pub struct BuiltImage {
+    /// The platform.
+    pub platform: Platform,
+    /// What was made.
+    pub assembled: Assembled,
+}
+
+/// An image that was built, and is nowhere yet.
+pub struct Built {
+    /// One for each platform.
+    pub images: Vec<BuiltImage>,
+    /// What it was built on.
+    pub base: Base,
+    /// The layer that is new.
+    pub layer: Option<Arc<LayerFile>>,
+    /// The manifest or index that the image's name stands for.
+    pub bytes: Vec<u8>,
+    /// What a registry calls it.
+    pub media_type: &'static str,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Builds an image. The files are read once, for their digest; nothing is written.
+pub async fn build(mut base: Base, wanted: Wanted) -> Result<Built> {
+    let mut stripped = false;
+    if wanted.of_job {
+        for image in &mut base.images {
+            stripped |= strip_job_layer(&mut image.config, &mut image.manifest);
+        }
+    }
+    let layer = match base.images.first() {
+        Some(first) if !wanted.files.is_empty() => Some(layer(&first.config, wanted.files).await?),
+        _ => None,
+    };
+    let addition = Addition {
+        layer: layer.as_ref().map(|layer| layer.layer.clone()),
+        env: wanted.env,
+        labels: wanted.labels,
+        created_by: "kubectl flink image build".to_owned(),
+        of_job: wanted.of_job,
+        // What a job's image was built on stays what it is built on.
+        base: (!stripped).then(|| (base.name.clone(), base.digest.clone())),
+    };
+    let name = base.name.clone();
+    let put_on = |image: &PlatformImage| {
+        let assembled =
+            assemble(image.config.clone(), &image.manifest, &addition).map_err(|error| error.context(&name))?;
+        Ok(BuiltImage {
+            platform: image.platform.clone(),
+            assembled,
+        })
+    };
+    let images = base.images.iter().map(put_on).collect::<Result<Vec<_>>>()?;
+    let Some(first) = images.first() else {
+        return Err(Error::failure(format!("{name} has no image")));
+    };
+    let (bytes, media_type) = if images.len() == 1 {
+        (first.assembled.bytes.clone(), first.assembled.manifest.media_type())
+    } else {
+        let entries: Vec<(Platform, Descriptor)> = images
+            .iter()
+            .map(|image| (image.platform.clone(), image.assembled.descriptor()))
+            .collect();
+        let (index, media_type) = manifest::index(&entries, first.assembled.manifest.is_docker());
+        (index.to_string().into_bytes(), media_type)
+    };
+    Ok(Built {
+        digest: Digest::of(&bytes),
+        images,
+        base,
+        layer,
+        bytes,
+        media_type,
+    })
+}
+
+async fn layer(config: &serde_json::Value, files: Vec<Chosen>) -> Result<Arc<LayerFile>> {
+    let home = Facts::of_config(config, None).home;
+    let sources: Vec<_> = files.iter().map(|chosen| chosen.source.clone()).collect();
+    let entries = lay_out(&sources, &home)?;
+    let paths = files.into_iter().map(|chosen| chosen.path).collect();
+    let made = tokio::task::spawn_blocking(move || LayerFile::new(&entries, paths)).await;
+    made.map_err(|e| Error::failure(format!("the layer is not made: {e}")))?
+        .map(Arc::new)
+}
+
+impl Built {
+    /// The layers and configurations of all platforms, each once.
+    pub fn blobs(&self) -> Result<Vec<(Descriptor, Source)>> {
+        let (mut seen, mut blobs) = (BTreeSet::new(), Vec::new());
+        for image in &self.images {
+            let assembled = &image.assembled;
+            for blob in &assembled.manifest.layers {
+                if seen.insert(blob.digest.clone()) {
+                    let own = self.layer.as_ref().filter(|layer| layer.layer.digest == blob.digest);
+                    let source = own
+                        .map(|layer| Source::Layer(Arc::clone(layer)))
+                        .or_else(|| self.base.source(blob));
+                    let missing = || Error::failure(format!("layer {} is missing in {}", blob.digest, self.base.name));
+                    blobs.push((blob.clone(), source.ok_or_else(missing)?));
+                }
+            }
+            let config = &assembled.manifest.config;
+            if seen.insert(config.digest.clone()) {
+                blobs.push((config.clone(), Source::Bytes(Bytes::from(assembled.config.clone()))));
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// Whether a blob is made here and not the base's.
+    #[must_use]
+    pub fn is_new(&self, blob: &Descriptor) -> bool {
+        let layer = self
+            .layer
+            .as_ref()
+            .is_some_and(|layer| layer.layer.digest == blob.digest);
+        layer
+            || self
+                .images
+                .iter()
+                .any(|image| image.assembled.manifest.config.digest == blob.digest)
+    }
+
+    /// Whether it is one of several platforms.
+    #[must_use]
+    pub fn is_index(&self) -> bool {
+        self.images.len() > 1
+    }
+
+    /// What the image that it was built on tells of itself, of its first platform.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let Some(first) = self.base.images.first() else {
+            return Facts::default();
+        };
+        // The base of a job's image may be known by that image's label only.
+        let named = first.config["config"]["Labels"][BASE_NAME]
+            .as_str()
+            .unwrap_or(&self.base.name);
+        let tag = named.parse::<Reference>().ok().and_then(|reference| reference.tag);
+        Facts::of_config(&first.config, tag.as_deref())
+    }
+}
+
+impl Assembled {
+    /// How an index or a layout refers to it.
+    #[must_use]
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new(self.manifest.media_type(), &self.digest, self.bytes.len() as u64)
+    }
+}

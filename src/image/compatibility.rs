@@ -1,0 +1,166 @@
+//! Whether an image goes with what is wanted of it: the jar, the flags, the nodes.
+
+use super::facts::Facts;
+use super::platform::Platform;
+use crate::model::config::{Entrypoint, Layer};
+use crate::model::flink::FlinkVersion;
+
+/// A jar that is built for a newer Java than the image has: the JVM refuses its classes.
+#[must_use]
+pub fn java(facts: &Facts, jar: &str, needs: Option<u16>) -> Option<String> {
+    let (has, needs) = (facts.java_version?, needs?);
+    (needs > has).then(|| format!("{jar} is built for Java {needs}, and the image has Java {has}"))
+}
+
+/// The same of the jars that are in the image itself.
+pub fn own_jars(facts: &Facts) -> impl Iterator<Item = String> + '_ {
+    let jars = facts.jars.iter().flatten();
+    jars.filter_map(|jar| java(facts, &jar.name, jar.java_version))
+}
+
+/// What does not go with the spec of a cluster.
+#[must_use]
+pub fn spec(facts: &Facts, layer: &Layer) -> Vec<String> {
+    let mut found = Vec::new();
+    let has = facts.flink_version.as_deref();
+    if let (Some(has), Some(said)) = (has, layer.flink_version)
+        && has.parse::<FlinkVersion>().is_ok_and(|version| version != said)
+    {
+        found.push(format!(
+            "the image has Flink {has}, and the cluster is made for Flink {said}, as --flink-version or the image's tag says"
+        ));
+    }
+    if let (Some(has), Some(said)) = (facts.entrypoint, layer.entrypoint.map(Entrypoint::as_str))
+        && has != said
+    {
+        found.push(format!(
+            "the image has the {has} entrypoint, and the cluster speaks to the {said} one: --entrypoint {has} says otherwise"
+        ));
+    }
+    let s3 = |uri: &&String| {
+        ["s3://", "s3a://", "s3p://"]
+            .iter()
+            .any(|scheme| uri.starts_with(scheme))
+    };
+    let folders = [&layer.savepoint_dir, &layer.checkpoint_dir, &layer.ha];
+    let plugins = layer.env.get("ENABLE_BUILT_IN_PLUGINS");
+    if let Some(folder) = folders.into_iter().flatten().find(s3)
+        && facts.has_s3() == Some(false)
+        && !plugins.is_some_and(|plugins| plugins.contains("s3"))
+    {
+        found.push(format!(
+            "{folder} needs a plugin for S3, and the image has none; --env ENABLE_BUILT_IN_PLUGINS=flink-s3-fs-presto-VERSION.jar brings in the official images' own"
+        ));
+    }
+    found
+}
+
+/// The nodes' platforms, if the image lacks one of them.
+#[must_use]
+pub fn nodes(image: &[Platform], nodes: &[Platform]) -> Option<String> {
+    if image.is_empty() || nodes.is_empty() || nodes.iter().all(|node| runs(image, node)) {
+        return None;
+    }
+    if nodes.iter().any(|node| runs(image, node)) {
+        return Some(format!(
+            "the image is for {}, and some nodes are {}",
+            list(image),
+            list(nodes)
+        ));
+    }
+    no_node(image, nodes)
+}
+
+/// The nodes' platforms, if the image has none of them. That some nodes are others is no fault where Pods are kept from
+/// them, as mixed clusters do.
+#[must_use]
+pub fn no_node(image: &[Platform], nodes: &[Platform]) -> Option<String> {
+    let none = !image.is_empty() && !nodes.is_empty() && !nodes.iter().any(|node| runs(image, node));
+    none.then(|| format!("the image is for {}, and all nodes are {}", list(image), list(nodes)))
+}
+
+fn runs(image: &[Platform], node: &Platform) -> bool {
+    image.iter().any(|platform| platform.is(node))
+}
+
+fn list(platforms: &[Platform]) -> String {
+    platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            flink_version: Some("2.3.0".to_owned()),
+            java_version: Some(11),
+            entrypoint: Some("official"),
+            plugins: Some(Vec::new()),
+            libraries: Some(Vec::new()),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn a_jar_for_a_newer_java_is_told_of() {
+        assert!(java(&facts(), "app.jar", Some(17)).unwrap().contains("Java 17"));
+        assert_eq!(java(&facts(), "app.jar", Some(11)), None);
+        assert_eq!(java(&facts(), "app.jar", None), None);
+        assert_eq!(java(&Facts::default(), "app.jar", Some(17)), None);
+    }
+
+    #[test]
+    fn versions_entrypoints_and_plugins_are_compared() {
+        let layer = Layer {
+            flink_version: Some(FlinkVersion::new(1, 20)),
+            entrypoint: Some(Entrypoint::Legacy),
+            savepoint_dir: Some("s3://bucket/x".to_owned()),
+            ..Layer::default()
+        };
+        let told = spec(&facts(), &layer);
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[0].contains("Flink 2.3.0") && told[1].contains("official") && told[2].contains("s3://bucket/x"));
+        assert_eq!(
+            spec(&Facts::default(), &layer),
+            Vec::<String>::new(),
+            "what is unknown is no fault"
+        );
+        let enabled = Layer {
+            savepoint_dir: Some("s3://bucket/x".to_owned()),
+            env: [(
+                "ENABLE_BUILT_IN_PLUGINS".to_owned(),
+                "flink-s3-fs-presto-2.3.0.jar".to_owned(),
+            )]
+            .into(),
+            flink_version: Some(FlinkVersion::new(2, 3)),
+            ..Layer::default()
+        };
+        assert_eq!(spec(&facts(), &enabled), Vec::<String>::new());
+    }
+
+    #[test]
+    fn platforms_are_those_of_the_nodes() {
+        let list = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| name.parse().unwrap())
+                .collect::<Vec<Platform>>()
+        };
+        assert_eq!(
+            nodes(&list(&["linux/amd64", "linux/arm64"]), &list(&["linux/arm64"])),
+            None
+        );
+        assert!(
+            nodes(&list(&["linux/amd64"]), &list(&["linux/arm64"]))
+                .unwrap()
+                .contains("all nodes")
+        );
+        assert!(
+            nodes(&list(&["linux/amd64"]), &list(&["linux/amd64", "linux/arm64"]))
+                .unwrap()
+                .contains("some nodes")
+        );
+        assert_eq!(nodes(&[], &list(&["linux/arm64"])), None);
+    }
+}

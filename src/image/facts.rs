@@ -1,0 +1,252 @@
+//! What an image tells of itself: by its configuration alone, and by what is in its layers.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{jar, java};
+use crate::image::layer_contents::{Found, is_jar};
+use crate::image::layer_files::FLINK_HOME;
+use crate::model::config::Entrypoint;
+
+/// A jar in `usrlib`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JarFacts {
+    /// Its path below `usrlib`.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its entry class by its manifest.
+    pub entry_class: Option<String>,
+    /// The Java that its classes are built for, as far as its beginning tells.
+    pub java_version: Option<u16>,
+}
+
+/// What is known of an image of one platform. `None`: unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// Flink's version, as the image or its parts spell it.
+    pub flink_version: Option<String>,
+    /// The feature release of Java.
+    pub java_version: Option<u16>,
+    /// `official` or `legacy`, in the words of `--entrypoint`.
+    pub entrypoint: Option<&'static str>,
+    /// User that the image runs as, where it says one.
+    pub user: Option<String>,
+    /// Flink's home.
+    pub home: String,
+    /// Jars in `usrlib`.
+    pub jars: Option<Vec<JarFacts>>,
+    /// Names of plugins.
+    pub plugins: Option<Vec<String>>,
+    /// Libraries in `lib`.
+    pub libraries: Option<Vec<String>>,
+    /// Whether all that was put on top of Flink's own files is known, so that nothing but these can be missing.
+    #[serde(skip)]
+    pub additions_known: bool,
+}
+
+fn variable<'a>(config: &'a Value, name: &str) -> Option<&'a str> {
+    let list = config["config"]["Env"].as_array()?;
+    let text = list
+        .iter()
+        .filter_map(Value::as_str)
+        .find_map(|item| item.strip_prefix(name)?.strip_prefix('='))?;
+    (!text.is_empty()).then_some(text)
+}
+
+/// The version in a name such as `flink-2.3.0-bin-scala_2.12.tgz` or `flink-dist-2.3.0.jar`, after `start`.
+fn version_after(text: &str, start: &str) -> Option<String> {
+    let (_, rest) = text.split_once(start)?;
+    let version: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    let version = version.trim_end_matches('.');
+    version.contains('.').then(|| version.to_owned())
+}
+
+impl Facts {
+    /// Those that the configuration tells. Nothing else has to be read for them.
+    #[must_use]
+    pub fn of_config(config: &Value, tag: Option<&str>) -> Self {
+        let words = |key: &str| {
+            let list = config["config"][key].as_array();
+            list.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>()
+        };
+        let history = || {
+            let entries = config["history"].as_array();
+            entries
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| entry["created_by"].as_str())
+        };
+        // Official images name the archive they were made from in FLINK_TGZ_URL, those of Temurin the JDK in JAVA_VERSION.
+        let flink_version = variable(config, "FLINK_VERSION")
+            .map(ToOwned::to_owned)
+            .or_else(|| version_after(variable(config, "FLINK_TGZ_URL")?, "/flink-"))
+            .or_else(|| history().find_map(|line| version_after(line, "/flink-")));
+        let java_version = variable(config, "JAVA_VERSION")
+            .and_then(java::release)
+            .or_else(|| java::of_tag(tag?));
+        // Both have an entrypoint of the same name. The official one prints its help by `help`, that of the
+        // flink-container scripts by `--help`, and their images say so in CMD.
+        let script = words("Entrypoint")
+            .iter()
+            .any(|word| word.ends_with("docker-entrypoint.sh"));
+        let entrypoint = match words("Cmd").as_slice() {
+            ["help"] if script => Some(Entrypoint::Official.as_str()),
+            ["--help"] if script => Some(Entrypoint::Legacy.as_str()),
+            _ => None,
+        };
+        Self {
+            flink_version,
+            java_version,
+            entrypoint,
+            user: config["config"]["User"]
+                .as_str()
+                .filter(|user| !user.is_empty())
+                .map(ToOwned::to_owned),
+            home: variable(config, "FLINK_HOME")
+                .unwrap_or(FLINK_HOME)
+                .trim_end_matches('/')
+                .to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what the files of the layers tell. Where not all layers were looked at, what is missing from them stays
+    /// unknown.
+    pub fn add_files(&mut self, files: &BTreeMap<String, Found>, all: bool) {
+        let home = self.home.trim_start_matches('/').to_owned();
+        let below = |folder: &str| {
+            let start = format!("{home}/{folder}/");
+            files
+                .iter()
+                .filter_map(move |(path, found)| Some((path.strip_prefix(&start)?.to_owned(), found)))
+        };
+        let jars: Vec<JarFacts> = below("usrlib")
+            .filter(|(name, _)| is_jar(name))
+            .map(|(name, found)| {
+                let entry_class = jar::entry_class_of_start(&found.start);
+                JarFacts {
+                    name,
+                    size: found.size,
+                    java_version: jar::java_of_start(&found.start, entry_class.as_deref()),
+                    entry_class,
+                }
+            })
+            .collect();
+        let mut plugins: Vec<String> = below("plugins")
+            .filter_map(|(name, _)| Some(name.split_once('/')?.0.to_owned()))
+            .collect();
+        plugins.dedup();
+        let libraries: Vec<String> = below("lib").map(|(name, _)| name).collect();
+        let dist = libraries
+            .iter()
+            .find_map(|name| version_after(name, "flink-dist-").or_else(|| scala_dist(name)));
+        self.flink_version = self.flink_version.take().or(dist);
+        let release = files
+            .iter()
+            .filter(|(path, _)| path.ends_with("/release"))
+            .find_map(|(_, found)| {
+                let text = String::from_utf8_lossy(&found.start);
+                text.lines()
+                    .find_map(|line| java::release(line.strip_prefix("JAVA_VERSION=")?))
+            });
+        self.java_version = self.java_version.or(release);
+        if all || !jars.is_empty() {
+            self.jars = Some(jars);
+        }
+        if all || !plugins.is_empty() {
+            self.plugins = Some(plugins);
+        }
+        if all || !libraries.is_empty() {
+            self.libraries = Some(libraries);
+        }
+    }
+
+    /// Whether there is a way to `s3://`: `None` where that is unknown.
+    #[must_use]
+    pub fn has_s3(&self) -> Option<bool> {
+        let is_s3 = |name: &String| name.contains("s3");
+        let known = [&self.plugins, &self.libraries];
+        if known.into_iter().flatten().flatten().any(is_s3) {
+            return Some(true);
+        }
+        // Flink's own archive has none where it would be loaded: they lie in `opt`.
+        (self.additions_known || self.plugins.is_some() && self.libraries.is_some()).then_some(false)
+    }
+}
+
+/// Up to 1.14 the jar has Scala's version in its name: `flink-dist_2.12-1.14.6.jar`.
+fn scala_dist(name: &str) -> Option<String> {
+    let (_, rest) = name.strip_prefix("flink-dist_")?.split_once('-')?;
+    version_after(&format!("-{rest}"), "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::jar::MANIFEST;
+    use crate::image::jar::tests::jar;
+    use serde_json::json;
+
+    #[test]
+    fn an_official_image_tells_most_by_its_configuration() {
+        let config = json!({ "config": {
+            "Env": ["JAVA_VERSION=jdk-17.0.9+9", "FLINK_HOME=/opt/flink",
+                    "FLINK_TGZ_URL=https://x/flink/flink-2.3.0/flink-2.3.0-bin-scala_2.12.tgz"],
+            "Entrypoint": ["/docker-entrypoint.sh"], "Cmd": ["help"],
+        } });
+        let facts = Facts::of_config(&config, None);
+        assert_eq!(facts.flink_version.as_deref(), Some("2.3.0"));
+        assert_eq!(facts.java_version, Some(17));
+        assert_eq!(facts.entrypoint, Some("official"));
+        assert_eq!(facts.jars, None, "what nobody looked at is unknown");
+        let legacy =
+            json!({ "config": { "Entrypoint": ["/docker-entrypoint.sh"], "Cmd": ["--help"], "User": "flink" } });
+        let facts = Facts::of_config(&legacy, Some("2.3.0-java11"));
+        assert_eq!(
+            (facts.entrypoint, facts.java_version, facts.user.as_deref()),
+            (Some("legacy"), Some(11), Some("flink"))
+        );
+        assert_eq!(Facts::of_config(&json!({}), None).entrypoint, None);
+    }
+
+    #[test]
+    fn the_files_tell_the_rest() {
+        let job = jar(&[(MANIFEST, b"Main-Class: a.Job\n")]);
+        let file = |start: &[u8]| Found {
+            size: 9,
+            start: start.to_vec(),
+        };
+        let files = BTreeMap::from([
+            ("opt/flink/usrlib/job.jar".to_owned(), file(&job)),
+            ("opt/flink/lib/flink-dist-2.3.0.jar".to_owned(), file(b"")),
+            ("opt/flink/plugins/s3-fs-presto/x.jar".to_owned(), file(b"")),
+            ("opt/flink/plugins/README.txt".to_owned(), file(b"")),
+            (
+                "usr/lib/jvm/java-17/release".to_owned(),
+                file(b"IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"17.0.9\"\n"),
+            ),
+        ]);
+        let mut facts = Facts::of_config(&json!({}), None);
+        facts.add_files(&files, true);
+        assert_eq!(facts.flink_version.as_deref(), Some("2.3.0"));
+        assert_eq!(facts.java_version, Some(17));
+        assert_eq!(facts.plugins, Some(vec!["s3-fs-presto".to_owned()]));
+        assert_eq!(facts.jars.as_ref().unwrap()[0].entry_class.as_deref(), Some("a.Job"));
+        assert_eq!(facts.has_s3(), Some(true));
+    }
+
+    #[test]
+    fn what_was_not_looked_at_stays_unknown() {
+        let mut facts = Facts::of_config(&json!({}), None);
+        facts.add_files(&BTreeMap::new(), false);
+        assert_eq!((facts.jars.clone(), facts.has_s3()), (None, None));
+        facts.add_files(&BTreeMap::new(), true);
+        assert_eq!((facts.jars.clone(), facts.has_s3()), (Some(Vec::new()), Some(false)));
+        assert_eq!(scala_dist("flink-dist_2.12-1.14.6.jar").as_deref(), Some("1.14.6"));
+    }
+}

@@ -1,0 +1,28 @@
+//! Container images: names, manifests, configurations, the layer with a job's jar, what jars and images say of themselves,
+//! images in files, and the registries (`registry/`).
+
+pub mod archive;
+pub mod archive_writer;
+pub mod assemble;
+pub mod base;
+pub mod blob_source;
+mod bounded;
+pub mod build;
+pub mod compatibility;
+pub mod digest;
+pub mod facts;
+pub mod inspect;
+pub mod jar;
+pub(crate) mod jar_files;
+pub mod java;
+pub mod layer;
+pub mod layer_contents;
+pub mod layer_files;
+pub mod layer_tar;
+pub mod manifest;
+pub mod platform;
+pub mod push;
+pub mod reference;
+pub mod registry;
+pub mod stored_gzip;
+mod zstandard;

@@ -1,0 +1,109 @@
+//! An image into a registry: first its parts, side by side, and its manifest last. So a push that is cut leaves parts that
+//! the next one finds, and never half an image under a name.
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::base::Origin;
+use super::build::Built;
+use crate::error::{Kind, Result};
+use crate::image::digest::Digest;
+use crate::image::manifest::Descriptor;
+use crate::image::reference::Reference;
+use crate::image::registry::api::{Registries, Repository};
+use crate::image::registry::upload::{Arrival, Upload};
+
+/// Blobs on their way at a time.
+const AT_A_TIME: usize = 4;
+
+/// What happens to a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many of its bytes have been sent.
+    Sent(u64),
+    /// It is there.
+    Arrived(Arrival),
+}
+
+/// What came of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The image was there under its name: nothing was done.
+    Present,
+    /// The image was there, under another name or none.
+    Named,
+    /// It was pushed.
+    Pushed,
+}
+
+/// Pushes an image. Without a tag it gets one of its digest: what has no tag is deleted by many a registry's cleaning.
+pub async fn push(
+    registries: &Registries,
+    built: &Built,
+    target: &Reference,
+    tell: &(dyn Fn(&Descriptor, Progress) + Sync),
+) -> Result<Outcome> {
+    let mut repository = registries.repository(target, true);
+    let from = match &built.base.origin {
+        Origin::Repository(base) if base.reference.registry == target.registry => Some(&base.reference),
+        _ => None,
+    };
+    if let Some(from) = from {
+        repository = repository.reading_also(&from.repository);
+    }
+    let tag = tag(built, target);
+    let (there, named) = futures::try_join!(known(&repository, built.digest.as_str()), known(&repository, &tag))?;
+    if named.as_ref() == Some(&built.digest) {
+        return Ok(Outcome::Present);
+    }
+    if there.is_some() {
+        repository.put_manifest(&tag, built.media_type, &built.bytes).await?;
+        return Ok(Outcome::Named);
+    }
+    let blobs = built.blobs()?;
+    stream::iter(&blobs)
+        .map(|(blob, source)| {
+            let repository = &repository;
+            async move {
+                let sent = |bytes| tell(blob, Progress::Sent(bytes));
+                let elsewhere = from.filter(|from| from.repository != target.repository && !built.is_new(blob));
+                let upload = Upload {
+                    to: repository,
+                    blob,
+                    source,
+                    from: elsewhere,
+                    sent: &sent,
+                };
+                let arrival = upload.run().await?;
+                tell(blob, Progress::Arrived(arrival));
+                Ok::<_, crate::error::Error>(())
+            }
+        })
+        .buffer_unordered(AT_A_TIME)
+        .try_collect::<Vec<()>>()
+        .await?;
+    if built.is_index() {
+        for image in &built.images {
+            let made = &image.assembled;
+            repository
+                .put_manifest(made.digest.as_str(), made.manifest.media_type(), &made.bytes)
+                .await?;
+        }
+    }
+    repository.put_manifest(&tag, built.media_type, &built.bytes).await?;
+    Ok(Outcome::Pushed)
+}
+
+/// What is behind a name. Some registries tell nobody what is in a repository that does not exist yet; whether one may
+/// write to it is seen by writing.
+async fn known(repository: &Repository, selector: &str) -> Result<Option<Digest>> {
+    match repository.manifest_digest(selector).await {
+        Err(error) if error.kind == Kind::Forbidden => Ok(None),
+        other => other,
+    }
+}
+
+/// The tag under which an image is pushed.
+#[must_use]
+pub fn tag(built: &Built, target: &Reference) -> String {
+    target.tag.clone().unwrap_or_else(|| built.digest.short().to_owned())
+}

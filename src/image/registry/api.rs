@@ -1,0 +1,502 @@
+//! Requests to a repository of a registry, with logins, tries and errors in one place.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RANGE, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::BodyDataStream;
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::RegistryArgs;
+use super::http::{Body, Http, collect, full};
+use super::login::Login;
+use super::retry::{TRIES, Trouble, asked_wait, try_up_to};
+use super::trust::{self, origin, same_origin};
+use crate::error::{Error, Kind, Result};
+use crate::image::digest::Digest;
+use crate::image::manifest::ACCEPTED;
+use crate::image::reference::{Reference, is_loopback};
+use crate::image::registry::challenge;
+
+/// Most bytes of a manifest (the specification's own limit), of a configuration, and of an answer that is an error.
+const LARGEST_MANIFEST: usize = 4 << 20;
+const LARGEST_CONFIG: usize = 8 << 20;
+const LARGEST_ERROR: usize = 64 << 10;
+/// How long a blob that is read may say nothing.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// All registries that a command speaks to.
+#[derive(Clone)]
+pub struct Registries {
+    http: Http,
+    args: RegistryArgs,
+    logins: Arc<Mutex<HashMap<String, Arc<Login>>>>,
+    tries: u32,
+}
+
+impl Registries {
+    /// As the flags say.
+    pub fn new(args: &RegistryArgs) -> Result<Self> {
+        Ok(Self {
+            http: Http::new(args.registry_ca.as_deref())?,
+            args: args.clone(),
+            logins: Arc::default(),
+            tries: TRIES,
+        })
+    }
+
+    /// The same for whoever would rather know nothing than wait: no request is tried again.
+    #[must_use]
+    pub fn impatient(mut self) -> Self {
+        self.tries = 1;
+        self
+    }
+
+    /// A repository, to read from it or to write to it as well.
+    #[must_use]
+    pub fn repository(&self, reference: &Reference, push: bool) -> Repository {
+        let host = reference.api_host();
+        let named = self
+            .args
+            .insecure_registry
+            .iter()
+            .any(|named| *named == reference.registry || named == host);
+        let plain = named || (is_loopback(host) && self.args.registry_ca.is_none());
+        let login = match self.logins.lock() {
+            Ok(mut logins) => {
+                let new = || Arc::new(Login::new(&reference.registry, self.args.registry_config.clone()));
+                Arc::clone(logins.entry(reference.registry.clone()).or_insert_with(new))
+            }
+            Err(_) => Arc::new(Login::new(&reference.registry, self.args.registry_config.clone())),
+        };
+        Repository {
+            http: self.http.clone(),
+            login,
+            insecure: plain.then(|| self.args.insecure_registry.clone()),
+            root: format!(
+                "{}://{host}/v2/{}",
+                if plain { "http" } else { "https" },
+                reference.repository
+            ),
+            reference: reference.clone(),
+            scopes: vec![challenge::scope(&reference.repository, push)],
+            tries: self.tries,
+        }
+    }
+}
+
+/// A repository.
+#[derive(Clone)]
+pub struct Repository {
+    http: Http,
+    pub(crate) login: Arc<Login>,
+    root: String,
+    /// Without TLS: the hosts that may be spoken to like that.
+    insecure: Option<Vec<String>>,
+    /// Its name, and the image of it that was named.
+    pub reference: Reference,
+    scopes: Vec<String>,
+    tries: u32,
+}
+
+/// What a name stood for.
+pub struct Fetched {
+    /// The manifest or index.
+    pub bytes: Bytes,
+    /// What the registry calls it.
+    pub media_type: String,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// A request, made anew for each try.
+pub(crate) struct Call {
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Repository {
+    async fn persist<T>(&self, attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
+        try_up_to(self.tries, attempt).await
+    }
+
+    /// The same, with the right to read another repository of the registry: blobs are mounted from there.
+    #[must_use]
+    pub fn reading_also(mut self, repository: &str) -> Self {
+        let scope = challenge::scope(repository, false);
+        if repository != self.reference.repository && !self.scopes.contains(&scope) {
+            self.scopes.push(scope);
+        }
+        self
+    }
+
+    /// An address below the repository.
+    pub(crate) fn address(&self, path: &str) -> Result<Uri> {
+        let text = format!("{}/{path}", self.root);
+        text.parse().map_err(|_| Error::usage(format!("{text} is no address")))
+    }
+
+    /// The manifest or index that a tag or digest names.
+    pub async fn manifest(&self, selector: &str) -> Result<Fetched> {
+        let response = self.persist(async || {
+            let response = self.call(self.manifest_call(Method::GET, selector)?).await?;
+            let media_type = header(response.headers(), CONTENT_TYPE.as_str());
+            Ok((media_type, small(response, LARGEST_MANIFEST).await?))
+        });
+        let (media_type, bytes) = response.await.map_err(|error| self.of_image(error, selector))?;
+        let digest = Digest::of(&bytes);
+        if selector.starts_with("sha256:") && selector != digest.as_str() {
+            return Err(Error::failure(format!(
+                "{} gives something else for {selector}",
+                self.reference.name()
+            )));
+        }
+        Ok(Fetched {
+            bytes,
+            media_type,
+            digest,
+        })
+    }
+
+    /// The digest behind a tag or digest; `None`: there is nothing.
+    pub async fn manifest_digest(&self, selector: &str) -> Result<Option<Digest>> {
+        self.persist(
+            async || match self.call(self.manifest_call(Method::HEAD, selector)?).await {
+                Ok(response) => Ok(header(response.headers(), "docker-content-digest").parse().ok()),
+                Err(trouble) if trouble.error.kind == Kind::NotFound => Ok(None),
+                Err(trouble) => Err(trouble),
+            },
+        )
+        .await
+    }
+
+    /// Puts a manifest or index under a tag or its digest. Only this makes an image of what was pushed before.
+    pub async fn put_manifest(&self, selector: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
+        self.persist(async || {
+            let mut call = self.manifest_call(Method::PUT, selector)?;
+            call.headers.clear();
+            insert(&mut call.headers, CONTENT_TYPE.as_str(), media_type);
+            call.body = Bytes::copy_from_slice(bytes);
+            self.call(call).await.map(drop)
+        })
+        .await
+        .map_err(|error| error.context(format!("{} is not pushed", self.reference.name())))
+    }
+
+    fn manifest_call(&self, method: Method, selector: &str) -> Result<Call> {
+        let mut headers = HeaderMap::new();
+        insert(&mut headers, ACCEPT.as_str(), ACCEPTED);
+        Ok(Call {
+            method,
+            uri: self.address(&format!("manifests/{selector}"))?,
+            headers,
+            body: Bytes::new(),
+        })
+    }
+
+    /// Whether a blob is there.
+    pub async fn has_blob(&self, digest: &Digest) -> Result<bool> {
+        self.persist(async || {
+            let uri = self.address(&format!("blobs/{digest}"))?;
+            match self
+                .call(Call {
+                    method: Method::HEAD,
+                    uri,
+                    headers: HeaderMap::new(),
+                    body: Bytes::new(),
+                })
+                .await
+            {
+                Ok(_) => Ok(true),
+                Err(trouble) if trouble.error.kind == Kind::NotFound => Ok(false),
+                Err(trouble) => Err(trouble),
+            }
+        })
+        .await
+    }
+
+    /// A small blob as a whole: a configuration.
+    pub async fn small_blob(&self, digest: &Digest) -> Result<Bytes> {
+        let bytes = self
+            .persist(async || {
+                let call = Call {
+                    method: Method::GET,
+                    uri: self.address(&format!("blobs/{digest}"))?,
+                    headers: HeaderMap::new(),
+                    body: Bytes::new(),
+                };
+                small(self.call(call).await?, LARGEST_CONFIG).await
+            })
+            .await?;
+        if Digest::of(&bytes) != *digest {
+            return Err(Error::failure(format!(
+                "{} gives something else for {digest}",
+                self.reference.name()
+            )));
+        }
+        Ok(bytes)
+    }
+
+    /// A blob as it comes, from `offset` on, and no more of it than its manifest says.
+    pub async fn blob(&self, digest: &Digest, size: u64, offset: u64) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let response = self
+            .persist(async || {
+                let mut headers = HeaderMap::new();
+                if offset > 0 {
+                    insert(&mut headers, RANGE.as_str(), &format!("bytes={offset}-"));
+                }
+                self.call(Call {
+                    method: Method::GET,
+                    uri: self.address(&format!("blobs/{digest}"))?,
+                    headers,
+                    body: Bytes::new(),
+                })
+                .await
+            })
+            .await?;
+        // A registry that knows no ranges sends all of it.
+        let skip = if response.status() == StatusCode::PARTIAL_CONTENT {
+            0
+        } else {
+            offset
+        };
+        let name = self.reference.name();
+        let body = BodyDataStream::new(response.into_body());
+        let too_long = format!("{name} sends more for {digest} than the {size} bytes that its manifest says");
+        let left = size.saturating_sub(offset);
+        let chunks = futures::stream::unfold(Some((body, skip, Some(left))), move |state| {
+            let (name, too_long) = (name.clone(), too_long.clone());
+            async move {
+                let (mut body, mut skip, left) = state?;
+                let Some(left) = left else {
+                    return Some((Err(Error::failure(too_long)), None));
+                };
+                loop {
+                    let lost = |why: String| Error::new(Kind::Unreachable, format!("{name} broke off: {why}"));
+                    match tokio::time::timeout(SILENCE, body.next()).await {
+                        Err(_) => return Some((Err(lost(format!("nothing for {} s", SILENCE.as_secs()))), None)),
+                        Ok(None) => return None,
+                        Ok(Some(Err(e))) => return Some((Err(lost(e.to_string())), None)),
+                        Ok(Some(Ok(mut chunk))) => {
+                            let dropped = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
+                            skip -= dropped as u64;
+                            let mut chunk = chunk.split_off(dropped);
+                            if chunk.is_empty() {
+                                continue;
+                            }
+                            let after = left.checked_sub(chunk.len() as u64);
+                            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                            return Some((Ok(chunk), Some((body, skip, after))));
+                        }
+                    }
+                }
+            }
+        });
+        Ok(chunks.boxed())
+    }
+
+    /// Makes one request, logging in when the registry asks for it. A status that is none of success is an error.
+    pub(crate) async fn call(&self, call: Call) -> Result<Response<Incoming>, Trouble> {
+        let mut logged_in = false;
+        loop {
+            let mut request = Request::builder().method(call.method.clone()).uri(call.uri.clone());
+            if let Some(headers) = request.headers_mut() {
+                *headers = call.headers.clone();
+                if let Some(header) = self.authorization(&call.uri).await? {
+                    headers.insert(AUTHORIZATION, header);
+                }
+            }
+            let failed = |e: http::Error| Error::failure(format!("cannot ask {}: {e}", self.reference.registry));
+            let answer = if matches!(call.method, Method::GET | Method::HEAD) {
+                self.http.follow(request.body(()).map_err(failed)?).await
+            } else {
+                let sending = self.http.send(request.body(full(call.body.clone())).map_err(failed)?);
+                sending.await.map(|response| (response, call.uri.clone()))
+            };
+            let (response, at) = answer.map_err(of_connection)?;
+            if !logged_in && self.note_challenge(&response, &at).await? {
+                logged_in = true;
+                continue;
+            }
+            return self.judge(response, &at).await;
+        }
+    }
+
+    /// The header for an address; none for another origin than the registry's own.
+    async fn authorization(&self, uri: &Uri) -> Result<Option<http::HeaderValue>> {
+        if !self.is_own(uri)? {
+            return Ok(None);
+        }
+        self.login.header(&self.http, &self.scopes).await
+    }
+
+    /// Whether an address is of the registry's own origin.
+    fn is_own(&self, uri: &Uri) -> Result<bool> {
+        Ok(same_origin(uri, &self.address("")?))
+    }
+
+    /// Sends a body that is made only once, without a further try.
+    pub(crate) async fn send_once(
+        &self,
+        method: Method,
+        uri: &Uri,
+        mut headers: HeaderMap,
+        body: Body,
+    ) -> Result<Response<Incoming>, Trouble> {
+        if let Some(header) = self.authorization(uri).await? {
+            headers.insert(AUTHORIZATION, header);
+        }
+        let mut request = Request::new(body);
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri.clone(), headers);
+        let response = self.http.upload(request).await.map_err(of_connection)?;
+        if self.note_challenge(&response, uri).await? {
+            // A token that was over: the next try has a new one.
+            let error = Error::new(
+                Kind::Forbidden,
+                format!("registry {} asks for a login", self.reference.registry),
+            );
+            return Err(Trouble::passing(error));
+        }
+        self.judge(response, uri).await
+    }
+
+    /// Notes how the registry wants to be logged in to; false where it does not say so. What another host asks for, to
+    /// which the registry redirects, is none of our credentials' business.
+    async fn note_challenge(&self, response: &Response<Incoming>, at: &Uri) -> Result<bool> {
+        if response.status() != StatusCode::UNAUTHORIZED || !self.is_own(at)? {
+            return Ok(false);
+        }
+        let read = |value: &http::HeaderValue| challenge::read(value.to_str().ok()?);
+        let headers = response.headers();
+        let asked: Vec<_> = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(read).collect();
+        let with_token = asked
+            .iter()
+            .find(|challenge| **challenge != challenge::Challenge::Basic);
+        let Some(challenge) = with_token.or(asked.first()) else {
+            return Ok(false);
+        };
+        let mut challenge = challenge.clone();
+        if let challenge::Challenge::Bearer { realm, .. } = &mut challenge {
+            *realm = trust::realm(
+                realm,
+                &self.reference.registry,
+                &self.address("")?,
+                self.insecure.as_deref(),
+            )?;
+        }
+        self.login.challenged(challenge, &self.scopes).await;
+        Ok(true)
+    }
+
+    /// Success, or what the registry says against it.
+    async fn judge(&self, response: Response<Incoming>, at: &Uri) -> Result<Response<Incoming>, Trouble> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let wait = asked_wait(response.headers());
+        let body = collect(response.into_body(), LARGEST_ERROR).await.unwrap_or_default();
+        let registry = &self.reference.registry;
+        let why = said(&body).unwrap_or_else(|| status.to_string());
+        let name = self.reference.name();
+        let is_own = self.is_own(at)?;
+        let error = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_own => Error::new(
+                Kind::Forbidden,
+                format!(
+                    "{}, to which registry {registry} redirects for {name}, refuses it: {why}",
+                    origin(at)
+                ),
+            ),
+            StatusCode::UNAUTHORIZED if self.login.is_known().await => Error::new(
+                Kind::Forbidden,
+                format!("registry {registry} does not take the login for {name}: {why}"),
+            )
+            .hint(self.login.hint()),
+            StatusCode::UNAUTHORIZED => Error::new(
+                Kind::Forbidden,
+                format!("registry {registry} asks for a login to {name}, and there is none"),
+            )
+            .hint(self.login.hint()),
+            StatusCode::FORBIDDEN => Error::new(Kind::Forbidden, format!("registry {registry} refuses {name}: {why}")),
+            StatusCode::NOT_FOUND => Error::new(Kind::NotFound, format!("{name} is not in the registry: {why}")),
+            StatusCode::TOO_MANY_REQUESTS => {
+                Error::failure(format!("registry {registry} takes no more requests for now: {why}"))
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => Error::failure(format!("registry {registry} finds this too large: {why}")),
+            _ => Error::failure(format!(
+                "registry {registry} answers {} for {name}: {why}",
+                status.as_u16()
+            )),
+        };
+        let passing = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
+            || status == StatusCode::TOO_MANY_REQUESTS;
+        Err(Trouble {
+            error,
+            passing,
+            wait,
+            status: Some(status),
+        })
+    }
+
+    /// An error of a manifest names the image.
+    fn of_image(&self, error: Error, selector: &str) -> Error {
+        match error.kind {
+            Kind::NotFound => {
+                let between = if selector.contains(':') { '@' } else { ':' };
+                Error::new(
+                    Kind::NotFound,
+                    format!("there is no image {}{between}{selector}", self.reference.name()),
+                )
+            }
+            _ => error,
+        }
+    }
+}
+
+/// The first of a registry's errors, in its words.
+fn said(body: &[u8]) -> Option<String> {
+    let tree: Value = serde_json::from_slice(body).ok()?;
+    let first = &tree["errors"][0];
+    let text = first["message"]
+        .as_str()
+        .or(first["code"].as_str())
+        .or(tree["message"].as_str())?;
+    Some(text.trim().to_owned())
+}
+
+/// A header's text; empty where there is none.
+pub(crate) fn header(headers: &HeaderMap, name: &str) -> String {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Sets a header to a text that is known to be one.
+pub(crate) fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = http::HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+async fn small(response: Response<Incoming>, most: usize) -> Result<Bytes, Trouble> {
+    collect(response.into_body(), most).await.map_err(of_connection)
+}
+
+/// Only what the connection did may pass.
+fn of_connection(error: Error) -> Trouble {
+    if error.kind == Kind::Unreachable {
+        Trouble::passing(error)
+    } else {
+        Trouble::from(error)
+    }
+}

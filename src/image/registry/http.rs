@@ -1,0 +1,280 @@
+//! Connections to registries: TLS by the same stack as the Kubernetes client's, proxies by the environment.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{LOCATION, USER_AGENT};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::net::TcpStream;
+use tower::{BoxError, Service};
+
+use super::trust::{origin, same_origin, with_tls_of};
+use crate::error::{Error, Kind, Result};
+use crate::image::blob_source::Chunks;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a registry may take to answer. Some check a whole blob before they do.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long the body of a manifest, a configuration, a token or an error may take.
+const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Most redirects that are followed: registries send to where blobs are stored, once.
+const REDIRECTS: usize = 5;
+
+/// A request's body.
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// No body.
+pub fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body of these bytes.
+pub fn full(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that is read while it is sent.
+pub fn streamed(chunks: Chunks) -> Body {
+    use futures::TryStreamExt;
+    BodyExt::boxed_unsync(StreamBody::new(chunks.map_ok(Frame::data)))
+}
+
+/// Makes requests, and follows redirects of those without a body.
+#[derive(Clone)]
+pub struct Http {
+    client: Client<HttpsConnector<Reach>, Body>,
+}
+
+impl Http {
+    /// With the authorities of a file beside the system's own.
+    pub fn new(authority: Option<&Path>) -> Result<Self> {
+        let provider = Arc::new(ring::default_provider());
+        let failed = |e: &dyn std::fmt::Display| Error::failure(format!("cannot set up TLS: {e}"));
+        let extra = authority.map(read_authorities).transpose()?.unwrap_or_default();
+        let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider.clone())
+            .map_err(|e| failed(&e))?;
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| failed(&e))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        let mut direct = HttpConnector::new();
+        direct.enforce_http(false);
+        direct.set_nodelay(true);
+        direct.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let reach = Reach {
+            direct,
+            proxies: Arc::new(Matcher::from_env()),
+        };
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(reach);
+        Ok(Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+        })
+    }
+
+    /// Sends a request. Errors of the connection are [`Kind::Unreachable`].
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>> {
+        let host = host(&request);
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.upload(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(unreachable(
+                &host,
+                &format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
+            )),
+        }
+    }
+
+    /// Sends a request that may take as long as its body needs; whoever made the body watches over it.
+    pub async fn upload(&self, mut request: Request<Body>) -> Result<Response<Incoming>> {
+        let version = HeaderValue::from_static(concat!("kubectl-flink/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(USER_AGENT, version);
+        tracing::debug!(method = %request.method(), uri = %request.uri(), "request");
+        let host = host(&request);
+        self.client
+            .request(request)
+            .await
+            .map_err(|error| unreachable(&host, &innermost(&error)))
+    }
+
+    /// Sends a request without a body, and follows redirects. Gives the address that answered beside the answer.
+    /// Credentials stay with the first origin.
+    pub async fn follow(&self, request: Request<()>) -> Result<(Response<Incoming>, Uri)> {
+        let (mut parts, ()) = request.into_parts();
+        for _ in 0..REDIRECTS {
+            let response = self.send(Request::from_parts(parts.clone(), empty())).await?;
+            let moved = matches!(
+                response.status(),
+                StatusCode::MOVED_PERMANENTLY
+                    | StatusCode::FOUND
+                    | StatusCode::SEE_OTHER
+                    | StatusCode::TEMPORARY_REDIRECT
+                    | StatusCode::PERMANENT_REDIRECT
+            );
+            let Some(location) = response.headers().get(LOCATION).filter(|_| moved) else {
+                return Ok((response, parts.uri));
+            };
+            let next = resolve(&parts.uri, location)?;
+            if !same_origin(&next, &parts.uri) {
+                parts.headers.remove(http::header::AUTHORIZATION);
+            }
+            parts.uri = next;
+        }
+        Err(Error::failure(format!(
+            "{} redirects again and again",
+            origin(&parts.uri)
+        )))
+    }
+}
+
+fn host<B>(request: &Request<B>) -> String {
+    request.uri().authority().map_or_else(String::new, ToString::to_string)
+}
+
+fn unreachable(host: &str, why: &str) -> Error {
+    Error::new(Kind::Unreachable, format!("registry {host} cannot be reached: {why}"))
+}
+
+/// Where a `Location` of an answer to `base` leads, as [`with_tls_of`] allows it.
+pub fn resolve(base: &Uri, location: &HeaderValue) -> Result<Uri> {
+    let wrong = || Error::failure(format!("{} redirects to what is no address", origin(base)));
+    let uri: Uri = location
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(wrong)?;
+    if uri.authority().is_some() {
+        return with_tls_of(base, uri);
+    }
+    let mut parts = uri.into_parts();
+    parts.scheme = base.scheme().cloned();
+    parts.authority = base.authority().cloned();
+    Uri::from_parts(parts).map_err(|_| wrong())
+}
+
+/// The whole of an answer that is small.
+///
+/// # Errors
+/// Errors of the connection are [`Kind::Unreachable`]; others mean an answer without an end, by size or time.
+pub async fn collect(body: Incoming, most: usize) -> Result<Bytes> {
+    let collecting = Limited::new(body, most).collect();
+    match tokio::time::timeout(SMALL_ANSWER_TIMEOUT, collecting).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(Error::failure(format!(
+            "the registry's answer is longer than {most} bytes, which none of its kind is"
+        ))),
+        Ok(Err(e)) => Err(Error::new(
+            Kind::Unreachable,
+            format!("the registry broke off its answer: {e}"),
+        )),
+        Err(_) => Err(Error::failure(format!(
+            "the registry's answer has no end after {} s",
+            SMALL_ANSWER_TIMEOUT.as_secs()
+        ))),
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let wrong = |why: String| Error::usage(format!("--registry-ca {}: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|e| wrong(format!("it is no certificate: {e}")))?;
+    if certificates.is_empty() {
+        return Err(wrong("there is no certificate in it".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// The cause at the bottom, which says what the others only wrap.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// Connects directly, or through the proxy that the environment names.
+#[derive(Clone)]
+struct Reach {
+    direct: HttpConnector,
+    proxies: Arc<Matcher>,
+}
+
+impl Service<Uri> for Reach {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let mut direct = self.direct.clone();
+        let local = target.host().is_some_and(crate::image::reference::is_loopback);
+        let proxy = self.proxies.intercept(&target).filter(|_| !local);
+        Box::pin(async move {
+            match proxy {
+                None => direct.call(target).await.map_err(BoxError::from),
+                Some(proxy) => through(&proxy, direct, target).await,
+            }
+        })
+    }
+}
+
+/// The same with its port said: a proxy is asked for one, and hyper-util takes 443 for all that say none.
+fn with_port(target: Uri) -> Uri {
+    let Some(host) = target.host().filter(|_| target.port().is_none()) else {
+        return target;
+    };
+    let port = if target.scheme_str() == Some("http") { 80 } else { 443 };
+    let authority = format!("{host}:{port}").parse().ok();
+    let mut parts = target.clone().into_parts();
+    parts.authority = authority;
+    Uri::from_parts(parts).unwrap_or(target)
+}
+
+async fn through(proxy: &Intercept, direct: HttpConnector, target: Uri) -> Result<TokioIo<TcpStream>, BoxError> {
+    tracing::debug!(proxy = %proxy.uri(), "by a proxy");
+    let target = with_port(target);
+    match proxy.uri().scheme_str() {
+        Some("socks5" | "socks5h") => {
+            let mut socks = SocksV5::new(proxy.uri().clone(), direct);
+            if let Some((user, password)) = proxy.raw_auth() {
+                socks = socks.with_auth(user.to_owned(), password.to_owned());
+            }
+            socks.call(target).await.map_err(BoxError::from)
+        }
+        Some("http") => {
+            let mut tunnel = Tunnel::new(proxy.uri().clone(), direct);
+            if let Some(login) = proxy.basic_auth() {
+                tunnel = tunnel.with_auth(login.clone());
+            }
+            tunnel.call(target).await.map_err(BoxError::from)
+        }
+        other => Err(format!("proxies of kind {} are not supported", other.unwrap_or("unknown")).into()),
+    }
+}

@@ -1,0 +1,203 @@
+//! Logging in to a registry: by user and password in each request, or by tokens, as it asks for.
+//!
+//! Source of the exchange: CNCF distribution, "Token Authentication Specification".
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::credentials::{Credentials, find};
+use super::http::{Http, collect, full};
+use crate::error::{Error, Kind, Result};
+use crate::image::registry::challenge::Challenge;
+use crate::kubernetes::resource::encode;
+
+/// How long a token lives that does not say it.
+const LIFE: u64 = 60;
+/// A token is not used in its last seconds.
+const MARGIN: Duration = Duration::from_secs(5);
+/// Most bytes of an answer with a token.
+const LARGEST: usize = 1 << 20;
+
+/// One registry's ways to let us in.
+pub struct Login {
+    registry: String,
+    config: Option<PathBuf>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    challenge: Option<Challenge>,
+    /// Looked for once, when they are asked for.
+    credentials: Asked,
+    tokens: HashMap<String, (HeaderValue, Instant)>,
+}
+
+/// Credentials, looked for once.
+#[derive(Default)]
+enum Asked {
+    /// Not yet.
+    #[default]
+    Not,
+    /// There are none.
+    None,
+    /// These.
+    Found(Credentials),
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    token: Option<String>,
+    access_token: Option<String>,
+    #[serde(rename = "expires_in")]
+    seconds: Option<u64>,
+}
+
+impl Login {
+    /// To a registry, with credentials from this file or the usual places.
+    pub fn new(registry: &str, config: Option<PathBuf>) -> Self {
+        Self {
+            registry: registry.to_owned(),
+            config,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Notes what the registry asks for, and forgets a token that it no longer takes.
+    pub async fn challenged(&self, challenge: Challenge, scopes: &[String]) {
+        let mut state = self.state.lock().await;
+        state.challenge = Some(challenge);
+        state.tokens.remove(&scopes.join(" "));
+    }
+
+    /// Whether there are credentials.
+    pub async fn is_known(&self) -> bool {
+        matches!(self.state.lock().await.credentials, Asked::Found(_))
+    }
+
+    /// The header `Authorization` for requests of these scopes; `None` before the registry has asked for one.
+    pub async fn header(&self, http: &Http, scopes: &[String]) -> Result<Option<HeaderValue>> {
+        let mut state = self.state.lock().await;
+        let Some(challenge) = state.challenge.clone() else {
+            return Ok(None);
+        };
+        if matches!(state.credentials, Asked::Not) {
+            // The program that knows them may take its time, and whoever works beside this shall not wait for it.
+            let (registry, config) = (self.registry.clone(), self.config.clone());
+            let looking = tokio::task::spawn_blocking(move || find(&registry, config.as_deref()));
+            let found = looking
+                .await
+                .map_err(|e| Error::failure(format!("credentials are not looked for: {e}")))??;
+            state.credentials = found.map_or(Asked::None, Asked::Found);
+        }
+        let credentials = match &state.credentials {
+            Asked::Found(known) => Some(known.clone()),
+            Asked::Not | Asked::None => None,
+        };
+        let Challenge::Bearer { realm, service } = challenge else {
+            return match credentials {
+                Some(Credentials::Password(user, password)) => basic(&user, &password).map(Some),
+                _ => Ok(None),
+            };
+        };
+        let key = scopes.join(" ");
+        if let Some((header, until)) = state.tokens.get(&key)
+            && Instant::now() < *until
+        {
+            return Ok(Some(header.clone()));
+        }
+        let begun = Instant::now();
+        let token = self
+            .token(http, &realm, service.as_deref(), scopes, credentials.as_ref())
+            .await?;
+        let life = Duration::from_secs(token.seconds.unwrap_or(LIFE));
+        let text = token.token.or(token.access_token).unwrap_or_default();
+        let header = secret(&format!("Bearer {text}"))?;
+        state
+            .tokens
+            .insert(key, (header.clone(), begun + life.saturating_sub(MARGIN)));
+        Ok(Some(header))
+    }
+
+    async fn token(
+        &self,
+        http: &Http,
+        realm: &str,
+        service: Option<&str>,
+        scopes: &[String],
+        credentials: Option<&Credentials>,
+    ) -> Result<Granted> {
+        let failed =
+            |kind: Kind, why: &str| Error::new(kind, format!("cannot log in to registry {}: {why}", self.registry));
+        let address = || format!("{realm} gives no token");
+        let mut query: Vec<String> = service
+            .iter()
+            .map(|service| format!("service={}", encode(service)))
+            .collect();
+        let scope = |scope: &String| format!("scope={}", encode(scope));
+        let request = if let Some(Credentials::Identity(identity)) = credentials {
+            query.extend([
+                "grant_type=refresh_token".to_owned(),
+                "client_id=kubectl-flink".to_owned(),
+            ]);
+            query.push(format!("refresh_token={}", encode(identity)));
+            query.push(scope(&scopes.join(" ")));
+            let uri: Uri = realm.parse().map_err(|_| failed(Kind::Failure, &address()))?;
+            Request::builder()
+                .method(Method::POST)
+                .uri(uri)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(full(Bytes::from(query.join("&"))))
+        } else {
+            query.extend(scopes.iter().map(scope));
+            let between = if realm.contains('?') { '&' } else { '?' };
+            let mut request = Request::builder().uri(format!("{realm}{between}{}", query.join("&")));
+            if let Some(Credentials::Password(user, password)) = credentials {
+                request = request.header(AUTHORIZATION, basic(user, password)?);
+            }
+            request.body(super::http::empty())
+        };
+        let request = request.map_err(|_| failed(Kind::Failure, &address()))?;
+        let response = http.send(request).await?;
+        let status = response.status();
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(failed(Kind::Forbidden, "it does not know who asks").hint(self.hint()));
+        }
+        let body = collect(response.into_body(), LARGEST)
+            .await
+            .map_err(|error| failed(error.kind, &error.message))?;
+        if !status.is_success() {
+            return Err(failed(Kind::Failure, &format!("{realm} answers {status}")));
+        }
+        serde_json::from_slice(&body).map_err(|_| failed(Kind::Failure, &address()))
+    }
+
+    /// What helps where nobody is logged in.
+    pub fn hint(&self) -> String {
+        format!(
+            "`docker login {0}` or `podman login {0}`, or --registry-config FILE",
+            self.registry
+        )
+    }
+}
+
+fn basic(user: &str, password: &str) -> Result<HeaderValue> {
+    secret(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+}
+
+/// A header that is not printed.
+fn secret(text: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Error::failure("a registry's token has characters that no token has"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,316 @@
+//! One blob into a repository: found, mounted, or sent.
+//!
+//! It is sent in one piece, as all registries take it. When that is cut, the registry is asked how much of it arrived,
+//! and the rest follows; a registry that finds one piece too large gets smaller ones. Source: OCI distribution
+//! specification, "Pushing blobs" and "Resuming an upload".
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use super::api::{Call, Repository, header, insert};
+use super::http::{empty, full, resolve, streamed};
+use super::retry::{TRIES, Trouble, pause, persist};
+use crate::error::{Error, Kind, Result};
+use crate::image::blob_source::Source;
+use crate::image::manifest::Descriptor;
+use crate::image::reference::Reference;
+
+/// Pieces for a registry that finds the whole too large.
+const PIECE: u64 = 8 << 20;
+/// How long an upload may stand still.
+const STANDSTILL: Duration = Duration::from_secs(300);
+
+/// How a blob got there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was there.
+    Present,
+    /// The registry took it from another of its repositories.
+    Mounted,
+    /// It was sent.
+    Sent,
+}
+
+/// A blob that is sent.
+pub struct Upload<'a> {
+    /// To where.
+    pub to: &'a Repository,
+    /// What.
+    pub blob: &'a Descriptor,
+    /// Its bytes.
+    pub source: &'a Source,
+    /// Repository of the same registry that has it.
+    pub from: Option<&'a Reference>,
+    /// Told how much of it has been sent.
+    pub sent: &'a (dyn Fn(u64) + Sync),
+}
+
+/// How far an upload is.
+struct Session {
+    at: Uri,
+    offset: u64,
+}
+
+impl Upload<'_> {
+    /// Sees to it that the blob is in the repository.
+    pub async fn run(&self) -> Result<Arrival> {
+        let mut begun = None;
+        if let Some(from) = self.from {
+            match self.begin(Some(from)).await {
+                Ok(None) => return Ok(Arrival::Mounted),
+                Ok(Some(session)) => begun = Some(session),
+                // It may be written to but not read from there, or the registry knows no mounts: then it is sent.
+                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        } else if self.to.has_blob(&self.blob.digest).await? {
+            return Ok(Arrival::Present);
+        }
+        let session = match begun {
+            Some(session) => session,
+            None => self.begin_anew().await?,
+        };
+        self.send(session)
+            .await
+            .map_err(|error| error.context(format!("{} is not pushed", self.to.reference.name())))?;
+        Ok(Arrival::Sent)
+    }
+
+    /// Begins an upload; `None`: the registry mounted the blob instead.
+    async fn begin(&self, from: Option<&Reference>) -> Result<Option<Session>> {
+        let query = from.map_or(String::new(), |from| {
+            format!("?mount={}&from={}", self.blob.digest, from.repository)
+        });
+        let uri = self.to.address(&format!("blobs/uploads/{query}"))?;
+        let response = persist(async || {
+            let call = Call {
+                method: Method::POST,
+                uri: uri.clone(),
+                headers: HeaderMap::new(),
+                body: Bytes::new(),
+            };
+            self.to.call(call).await
+        })
+        .await?;
+        if response.status() == StatusCode::CREATED {
+            return Ok(None);
+        }
+        next(&uri, response.headers()).map(|at| Some(Session { at, offset: 0 }))
+    }
+
+    async fn begin_anew(&self) -> Result<Session> {
+        let none = || Error::failure(format!("registry {} begins no upload", self.to.reference.registry));
+        self.begin(None).await?.ok_or_else(none)
+    }
+
+    async fn send(&self, mut session: Session) -> Result<()> {
+        let (mut failures, mut piece, mut resumed) = (0, u64::MAX, false);
+        loop {
+            let before = session.offset;
+            let trouble = match self.step(&mut session, piece).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {
+                    failures = 0;
+                    continue;
+                }
+                Err(trouble) => trouble,
+            };
+            let too_large = trouble.status == Some(StatusCode::PAYLOAD_TOO_LARGE) && piece > PIECE;
+            // What was put together of pieces and does not match is sent once more as a whole.
+            let mismatch = resumed && trouble.status == Some(StatusCode::BAD_REQUEST);
+            failures += 1;
+            if !(trouble.passing || too_large || mismatch) || failures >= TRIES {
+                return Err(trouble.error);
+            }
+            tracing::debug!(error = %trouble.error, "goes on");
+            if too_large {
+                piece = PIECE;
+            } else {
+                pause(failures, trouble.wait).await;
+            }
+            session = match self.whereabouts(&session.at).await {
+                Some(session) if !mismatch => session,
+                _ => self.begin_anew().await?,
+            };
+            resumed = session.offset > 0 && !mismatch;
+            if session.offset > before {
+                failures = 0;
+            }
+            (self.sent)(session.offset);
+        }
+    }
+
+    /// Sends the next piece, or ends the upload. Gives whether that was the end.
+    async fn step(&self, session: &mut Session, piece: u64) -> Result<bool, Trouble> {
+        let size = self.blob.size;
+        // What is in memory goes with the end.
+        let small = match self.source {
+            Source::Bytes(bytes) if session.offset == 0 => Some(bytes.clone()),
+            _ => None,
+        };
+        if session.offset >= size || small.is_some() {
+            let body = small.map_or_else(empty, full);
+            let between = if session.at.query().is_some() { '&' } else { '?' };
+            let uri = format!("{}{between}digest={}", session.at, self.blob.digest);
+            let uri: Uri = uri
+                .parse()
+                .map_err(|_| Error::failure("the registry's address for an upload is not understood"))?;
+            let mut headers = HeaderMap::new();
+            insert(&mut headers, CONTENT_TYPE.as_str(), "application/octet-stream");
+            let length = if matches!(self.source, Source::Bytes(_)) && session.offset == 0 {
+                size
+            } else {
+                0
+            };
+            insert(&mut headers, CONTENT_LENGTH.as_str(), &length.to_string());
+            let ended = self
+                .watched(self.to.send_once(Method::PUT, &uri, headers, body), &AtomicU64::new(0))
+                .await;
+            return match ended {
+                Ok(_) => Ok(true),
+                // An answer may be lost after all was done.
+                Err(trouble) if trouble.passing && self.to.has_blob(&self.blob.digest).await.unwrap_or(false) => {
+                    Ok(true)
+                }
+                Err(trouble) => Err(trouble),
+            };
+        }
+        let length = piece.min(size - session.offset);
+        let (offset, whole) = (session.offset, length == size);
+        let mut headers = HeaderMap::new();
+        insert(&mut headers, CONTENT_TYPE.as_str(), "application/octet-stream");
+        insert(&mut headers, CONTENT_LENGTH.as_str(), &length.to_string());
+        if !whole {
+            insert(
+                &mut headers,
+                CONTENT_RANGE.as_str(),
+                &format!("{offset}-{}", offset + length - 1),
+            );
+        }
+        let response = self.send_piece(&session.at, headers, offset, length).await?;
+        let arrived = received(response.headers()).filter(|arrived| *arrived <= size && *arrived > offset);
+        session.offset = arrived.unwrap_or(offset + length);
+        session.at = next(&session.at, response.headers()).unwrap_or_else(|_| session.at.clone());
+        (self.sent)(session.offset);
+        Ok(false)
+    }
+
+    async fn send_piece(
+        &self,
+        at: &Uri,
+        headers: HeaderMap,
+        offset: u64,
+        length: u64,
+    ) -> Result<http::Response<hyper::body::Incoming>, Trouble> {
+        let (moved, unreadable) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut left = length;
+        let (counter, flag) = (Arc::clone(&moved), Arc::clone(&unreadable));
+        let chunks = self.source.open(offset).await.map_err(|error| match error.kind {
+            Kind::Unreachable => Trouble::passing(error),
+            _ => Trouble::from(error),
+        })?;
+        let chunks = chunks.map(move |chunk| {
+            let mut chunk = chunk.inspect_err(|_| flag.store(true, Ordering::Relaxed))?;
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= chunk.len() as u64;
+            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            Ok(chunk)
+        });
+        let sending = self.to.send_once(Method::PATCH, at, headers, streamed(chunks.boxed()));
+        let told = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                (self.sent)(offset + moved.load(Ordering::Relaxed));
+            }
+        };
+        tokio::select! {
+            answer = self.watched(sending, &moved) => answer.map_err(|trouble| {
+                let local = matches!(self.source, Source::Layer(_) | Source::Part { .. });
+                if local && unreadable.load(Ordering::Relaxed) { Trouble::from(trouble.error) } else { trouble }
+            }),
+            () = told => Err(Trouble::from(Error::failure("the upload ended by itself"))),
+        }
+    }
+
+    /// Gives an upload up that does not move.
+    async fn watched<T>(
+        &self,
+        sending: impl Future<Output = Result<T, Trouble>>,
+        moved: &AtomicU64,
+    ) -> Result<T, Trouble> {
+        let still = async {
+            let mut last = u64::MAX;
+            loop {
+                let now = moved.load(Ordering::Relaxed);
+                if now == last {
+                    return;
+                }
+                last = now;
+                tokio::time::sleep(STANDSTILL).await;
+            }
+        };
+        tokio::select! {
+            outcome = sending => outcome,
+            () = still => {
+                let text = format!("registry {} takes nothing for {} s", self.to.reference.registry, STANDSTILL.as_secs());
+                Err(Trouble::passing(Error::new(Kind::Unreachable, text)))
+            }
+        }
+    }
+
+    /// Asks how much has arrived; `None`: the registry no longer knows.
+    async fn whereabouts(&self, at: &Uri) -> Option<Session> {
+        let call = Call {
+            method: Method::GET,
+            uri: at.clone(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        let response = self.to.call(call).await.ok()?;
+        let offset = received(response.headers())?.min(self.blob.size);
+        Some(Session {
+            at: next(at, response.headers()).unwrap_or_else(|_| at.clone()),
+            offset,
+        })
+    }
+}
+
+/// Where an upload goes on.
+fn next(base: &Uri, headers: &HeaderMap) -> Result<Uri> {
+    let none = || Error::failure(format!("{base} does not say where the upload goes on"));
+    resolve(base, headers.get(LOCATION).ok_or_else(none)?)
+}
+
+/// Bytes that arrived by the header `Range: 0-LAST`. `0-0` is what registries say for none as well as for one.
+fn received(headers: &HeaderMap) -> Option<u64> {
+    let text = header(headers, RANGE.as_str());
+    let last: u64 = text.trim_start_matches("bytes=").split_once('-')?.1.parse().ok()?;
+    Some(if last == 0 { 0 } else { last.saturating_add(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arrived_is_read() {
+        for (text, want) in [
+            ("0-99", Some(100)),
+            ("bytes=0-99", Some(100)),
+            ("0-0", Some(0)),
+            ("0-18446744073709551615", Some(u64::MAX)),
+            ("", None),
+            ("x", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            insert(&mut headers, RANGE.as_str(), text);
+            assert_eq!(received(&headers), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Writes that are not sent twice: what became of a POST, a PUT or the apply of a new object is looked up where its answer
+//! got lost.
+
+use backon::ExponentialBackoff;
+use http::Method;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::exchange::Answer;
+use super::{Cluster, serialize};
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::resource::{Identity, Target};
+use crate::kubernetes::retry;
+
+/// Seconds that two clocks may differ: see [`crate::kubernetes::clock`].
+const CLOCKS: i64 = 5;
+
+impl Cluster {
+    /// The object of an apply of a new one whose connection was cut, as `error` says: made by it since `begun`, or `None`.
+    ///
+    /// # Errors
+    /// Conflict when there is one that was made before: another process was faster.
+    pub(super) async fn made_meanwhile(
+        &self,
+        target: &Target,
+        begun: Timestamp,
+        cut: &mut ExponentialBackoff,
+        error: Error,
+    ) -> Result<Option<Identity>> {
+        let Some(pause) = cut.next() else {
+            self.lost();
+            return Err(error);
+        };
+        tracing::debug!(%error, "an apply got no answer");
+        tokio::time::sleep(pause).await;
+        match self.get::<Value>(target).await? {
+            None => Ok(None),
+            Some(object) if is_made_since(begun, &object) => Identity::of(target.resource, &object).map(Some),
+            Some(_) => Err(Error::new(
+                Kind::Conflict,
+                format!("{target} could not be written: another one of that name was made meanwhile"),
+            )),
+        }
+    }
+
+    /// A POST or a PUT: sent again after its connection was cut only where it is seen that it was not carried out. Where it
+    /// was, the object is what is there now.
+    pub(super) async fn write_once(
+        &self,
+        target: &Target,
+        method: Method,
+        query: &str,
+        headers: &[(&str, &str)],
+        object: &Value,
+    ) -> Result<(Option<Answer>, Value)> {
+        let mut cut = retry::cut();
+        loop {
+            let sent = self.call(target, method.clone(), query, headers, serialize(object)?);
+            let error = match sent.await {
+                Ok(answer) => {
+                    let answer = self.succeeded(target, answer)?;
+                    let object = self.parse(target, &answer.body)?;
+                    return Ok((Some(answer), object));
+                }
+                Err(error) => error,
+            };
+            let unclear = !query.contains("dryRun=") && self.was_cut(&error);
+            let (Some(name), true) = (object["metadata"]["name"].as_str(), unclear) else {
+                return Err(error);
+            };
+            let Some(pause) = cut.next() else {
+                self.lost();
+                return Err(error);
+            };
+            tracing::debug!(%error, "a write got no answer");
+            tokio::time::sleep(pause).await;
+            let one = Target {
+                name: Some(name.to_owned()),
+                ..target.clone()
+            };
+            let now = self.get::<Value>(&one).await?;
+            match written(object, now.as_ref()) {
+                Written::Yes => return Ok((None, now.unwrap_or_default())),
+                Written::No => {}
+                Written::Other => {
+                    let said = "it was changed while the connection was cut";
+                    return Err(Error::new(
+                        Kind::Conflict,
+                        format!("{one} could not be written: {said}"),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// Whether an object was made since then, by the API server's clock.
+pub(super) fn is_made_since(then: Timestamp, object: &Value) -> bool {
+    let made = object["metadata"]["creationTimestamp"].as_str();
+    let made = made.and_then(|made| made.parse::<Timestamp>().ok());
+    made.is_some_and(|made| made.as_second() + CLOCKS >= then.as_second())
+}
+
+/// Whether a write was carried out whose answer got lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Yes,
+    No,
+    /// Another one was.
+    Other,
+}
+
+/// `now` is the object as it is there now.
+fn written(sent: &Value, now: Option<&Value>) -> Written {
+    let version = &sent["metadata"]["resourceVersion"];
+    match now {
+        // One that was to be replaced is gone.
+        None if version.is_string() => Written::Other,
+        None => Written::No,
+        Some(now) if version.is_string() && *version == now["metadata"]["resourceVersion"] => Written::No,
+        Some(now) if is_in(sent, now) => Written::Yes,
+        Some(_) => Written::Other,
+    }
+}
+
+/// Whether `whole` has all that `part` has, but for its version: the API server adds defaults.
+fn is_in(part: &Value, whole: &Value) -> bool {
+    match (part, whole) {
+        (Value::Object(part), Value::Object(whole)) => part.iter().all(|(key, value)| {
+            key == "resourceVersion" || value.is_null() || whole.get(key).is_some_and(|whole| is_in(value, whole))
+        }),
+        (Value::Array(part), Value::Array(whole)) => {
+            part.len() == whole.len() && part.iter().zip(whole).all(|(part, whole)| is_in(part, whole))
+        }
+        _ => part == whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_write_whose_answer_got_lost_is_told_by_what_is_there() {
+        let sent = json!({"metadata": {"name": "a", "resourceVersion": "7"}, "data": {"x": "1"}});
+        let there = |version: &str, data: Value| json!({"metadata": {"name": "a", "resourceVersion": version, "uid": "u"}, "data": data});
+        assert_eq!(written(&sent, Some(&there("7", json!({"x": "0"})))), Written::No);
+        assert_eq!(written(&sent, Some(&there("8", json!({"x": "1"})))), Written::Yes);
+        assert_eq!(written(&sent, Some(&there("8", json!({"x": "2"})))), Written::Other);
+        assert_eq!(written(&sent, None), Written::Other);
+        let new = json!({"metadata": {"name": "a"}, "data": {"x": "1"}});
+        assert_eq!(written(&new, None), Written::No);
+        assert_eq!(written(&new, Some(&there("1", json!({"x": "1"})))), Written::Yes);
+        assert_eq!(written(&new, Some(&there("1", json!({"x": "2"})))), Written::Other);
+    }
+}

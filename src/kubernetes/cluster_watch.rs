@@ -1,0 +1,93 @@
+//! What changes of clusters after a list of them: one watch for Jobs and one for Deployments.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use serde_json::Value;
+
+use super::api::Cluster;
+use super::resource::Target;
+use super::tables::{Position, Side, Wanted, list_side, part_of_event};
+use super::watch::{Event, Source, Watch};
+use crate::error::Result;
+use crate::model::listing::{Change, Key, Part};
+
+/// How long nothing may succeed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// All changes after `positions`, which are those of [`super::tables::list`]. Ends with the first error only.
+pub fn changes(
+    cluster: &Cluster,
+    wanted: &Wanted,
+    positions: [Position; 2],
+) -> impl Stream<Item = Result<Change>> + use<> {
+    let [jobs, deployments] = positions;
+    futures::stream::select(
+        changes_of(cluster, wanted, Side::Jobs, jobs),
+        changes_of(cluster, wanted, Side::Deployments, deployments),
+    )
+}
+
+fn changes_of(
+    cluster: &Cluster,
+    wanted: &Wanted,
+    side: Side,
+    at: Position,
+) -> impl Stream<Item = Result<Change>> + use<> {
+    let version = at.version.clone();
+    let wanted = wanted.clone();
+    let watch = Watch::new(cluster, Table { wanted, side, at })
+        .after(version)
+        .give_up_after(PATIENCE);
+    let change = move |event| match event {
+        Event::Listed(parts) => match side {
+            Side::Jobs => Change::AllJobs(parts),
+            Side::Deployments => Change::AllDeployments(parts),
+        },
+        Event::Applied((key, part)) => Change::Now(key, part),
+        Event::Deleted((key, part)) => Change::Gone(key, part),
+    };
+    watch.stream().map(move |event| event.map(change)).boxed_local()
+}
+
+/// One side of clusters as a Table.
+struct Table {
+    wanted: Wanted,
+    side: Side,
+    at: Position,
+}
+
+impl Source for Table {
+    type Object = Value;
+    type Item = (Key, Part);
+
+    fn target(&self, verb: &'static str) -> Target {
+        self.side.target(verb, &self.wanted)
+    }
+
+    fn query(&self) -> String {
+        self.side.query(&self.wanted)
+    }
+
+    fn accept(&self) -> Option<&'static str> {
+        Some(self.at.accept)
+    }
+
+    async fn list(&mut self, cluster: &Cluster) -> Result<(Vec<Self::Item>, String)> {
+        let mut parts = Vec::new();
+        let mut sink = |told| match told {
+            Some(part) => parts.push(part),
+            None => parts.clear(),
+        };
+        self.at = list_side(cluster, &self.wanted, self.side, &mut sink).await?;
+        Ok((parts, self.at.version.clone()))
+    }
+
+    fn item(&mut self, object: Value) -> Option<Self::Item> {
+        part_of_event(object, self.side, &mut self.at.columns, self.wanted.labels)
+    }
+
+    fn version(object: &Value) -> Option<&str> {
+        object.pointer("/metadata/resourceVersion").and_then(Value::as_str)
+    }
+}

@@ -1,0 +1,356 @@
+//! From kubectl's connection flags and the kubeconfig to a client.
+//!
+//! The client is built here, and not by kube's default, because that leaves TCP_NODELAY off: Nagle's algorithm then
+//! waits for the peer's delayed acknowledgement right after the TLS handshake, over 40 ms of a command that takes 10.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::TryFutureExt;
+use http::Request;
+use http_body_util::{Either, Limited};
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use kube::client::middleware::AuthLayer;
+use kube::client::{AuthError, Body, ClientBuilder, ConfigExt};
+use kube::{Client, Config};
+use tower::{BoxError, ServiceBuilder, ServiceExt};
+
+use super::api::{Cluster, MAX_ANSWER};
+use super::clock;
+pub use super::kubeconfig::configure;
+use super::kubeconfig::{check_context, configuration, read_kubeconfig};
+use super::lines::ShortLines;
+use crate::error::{Error, Kind, Result};
+use crate::flink::transport::Access;
+use crate::kubernetes::errors::Whereabouts;
+use crate::output::terminal;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Silence on a connection after which the peer is asked if it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Limit of one request where the user sets none. kubectl has none at all; a plugin that hangs helps nobody at night.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// kubectl's connection flags. They mean what they mean there.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub struct ConnectionArgs {
+    /// Path of the kubeconfig file to use
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Name of the kubeconfig context to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Name of the kubeconfig cluster to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Name of the kubeconfig user to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Namespace to work in
+    #[arg(long, short, global = true, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// User to impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub impersonate: Option<String>,
+    /// Group to impersonate, repeatable
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    pub impersonate_group: Vec<String>,
+    /// UID to impersonate
+    #[arg(long = "as-uid", global = true, value_name = "UID")]
+    pub impersonate_uid: Option<String>,
+    /// Address of the API server
+    #[arg(long, short, global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Bearer token for the API server
+    #[arg(long, global = true, value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// File with the certificate authority of the API server
+    #[arg(long, global = true, value_name = "FILE")]
+    pub certificate_authority: Option<PathBuf>,
+    /// File with the client certificate
+    #[arg(long, global = true, value_name = "FILE")]
+    pub client_certificate: Option<PathBuf>,
+    /// File with the client certificate's key
+    #[arg(long, global = true, value_name = "FILE")]
+    pub client_key: Option<PathBuf>,
+    /// Name that the API server's certificate must have, where it is not that of the address
+    #[arg(long, global = true, value_name = "NAME")]
+    pub tls_server_name: Option<String>,
+    /// Do not verify the API server's certificate: anyone can listen
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub insecure_skip_tls_verify: Option<bool>,
+    /// Limit of one request, such as 10s or 1m; 0: none [default: 30s]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = crate::cli::duration)]
+    pub request_timeout: Option<Duration>,
+    /// Way to Flink's REST
+    #[arg(long, global = true, value_name = "WAY", value_enum, default_value_t)]
+    pub access: Access,
+}
+
+/// Reads the kubeconfig, applies the flags and builds the client. No request is made.
+///
+/// # Errors
+/// Usage errors for a kubeconfig that cannot be read, contexts that do not exist and no configuration at all.
+pub fn connect(args: &ConnectionArgs) -> Result<Cluster> {
+    let (config, context) = configuration(args)?;
+    let at = Whereabouts {
+        server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
+        context,
+    };
+    let namespace = args
+        .namespace
+        .clone()
+        .unwrap_or_else(|| config.default_namespace.clone());
+    check_namespace(&namespace)?;
+    if config.auth_info.impersonate.is_none() && (args.impersonate_uid.is_some() || !args.impersonate_group.is_empty())
+    {
+        return Err(Error::usage(
+            "--as-group and --as-uid say more of the user of --as, which is missing",
+        ));
+    }
+    let hint = config
+        .auth_info
+        .exec
+        .as_ref()
+        .and_then(|exec| exec.install_hint.clone());
+    warn_of_plain_text(&config.cluster_url);
+    if let Some(provider) = &config.auth_info.auth_provider {
+        refuse_removed(&provider.name).map_err(|error| error.context(format!("no credentials for {at}")))?;
+    }
+    let program = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+    let client = build(config).map_err(|error| no_client(&at, &error, program.as_deref(), hint))?;
+    let timeout = match args.request_timeout {
+        Some(Duration::ZERO) => None,
+        given => Some(given.unwrap_or(REQUEST_TIMEOUT)),
+    };
+    Ok(Cluster::new(client, namespace, at, timeout).with_access(args.access))
+}
+
+/// Over plain http, credentials can be read by all on the way: fine for `kubectl proxy`, which listens on loopback.
+fn warn_of_plain_text(server: &http::Uri) {
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if server.scheme_str() == Some("http") && !loopback {
+        terminal::warn(&format!(
+            "{server} is plain http: everybody on the way can read and change what is sent, credentials too"
+        ));
+    }
+}
+
+/// The namespace to work in, for a command that makes no request: `default` where there is no kubeconfig either.
+///
+/// # Errors
+/// Usage errors for a kubeconfig that cannot be read.
+pub fn namespace(args: &ConnectionArgs) -> Result<String> {
+    if let Some(namespace) = &args.namespace {
+        return check_namespace(namespace).map(|()| namespace.clone());
+    }
+    scope(args).map(|(_, namespace)| namespace)
+}
+
+/// The context to work in, if there is one, and the namespace. No request is made.
+///
+/// # Errors
+/// Usage errors for a kubeconfig that cannot be read, and a context that it does not have.
+pub fn scope(args: &ConnectionArgs) -> Result<(Option<String>, String)> {
+    let given = args.namespace.clone();
+    let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
+        return Ok((None, given.unwrap_or_else(|| "default".to_owned())));
+    };
+    let name = args.context.clone().or_else(|| kubeconfig.current_context.clone());
+    if let Some(name) = &args.context {
+        check_context(&kubeconfig, name)?;
+    }
+    let context = kubeconfig
+        .contexts
+        .into_iter()
+        .find(|context| Some(&context.name) == name.as_ref());
+    let namespace = given
+        .or_else(|| context.and_then(|named| named.context?.namespace))
+        .unwrap_or_else(|| "default".to_owned());
+    Ok((name.filter(|name| !name.is_empty()), namespace))
+}
+
+/// Makes connections without Nagle's algorithm: see the top of this file.
+fn connector() -> HttpConnector {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    // A watch or a followed log is silent for long, and a peer that went without a word is never missed otherwise.
+    http.set_keepalive(Some(KEEPALIVE));
+    http.set_keepalive_interval(Some(KEEPALIVE / 3));
+    http.set_keepalive_retries(Some(3));
+    http
+}
+
+/// Refuses the ways to log in that kubectl has no more, in its words. Source: client-go's `plugin/pkg/client/auth`.
+fn refuse_removed(provider: &str) -> Result<()> {
+    let (instead, about) = match provider {
+        "gcp" => (
+            "\"gke-gcloud-auth-plugin\"",
+            "https://cloud.google.com/blog/products/containers-kubernetes/kubectl-auth-changes-in-gke",
+        ),
+        "azure" => (
+            "https://github.com/Azure/kubelogin",
+            "https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins",
+        ),
+        _ => return Ok(()),
+    };
+    Err(Error::new(
+        Kind::Unauthorized,
+        format!("The {provider} auth plugin has been removed."),
+    )
+    .hint(format!(
+        "Please use the {instead} kubectl/client-go credential plugin instead."
+    ))
+    .hint(format!("See {about} for further details")))
+}
+
+/// Why there is no client: most often a program that should have given credentials.
+fn no_client(at: &Whereabouts, error: &kube::Error, program: Option<&str>, install_hint: Option<String>) -> Error {
+    let credentials = |why: &str| Error::new(Kind::Unauthorized, format!("no credentials for {at}: {why}"));
+    match error {
+        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = if said.trim().is_empty() {
+                "it said nothing"
+            } else {
+                said.trim()
+            };
+            credentials(&format!(
+                "the kubeconfig's login program failed ({}): {said}",
+                out.status
+            ))
+            .hint("log in again as you do for kubectl, then `kubectl auth whoami` shows who you are")
+        }
+        kube::Error::Auth(AuthError::AuthExecStart(e)) => {
+            let program = program.unwrap_or_default();
+            let missing = e.kind() == std::io::ErrorKind::NotFound;
+            // As kubectl says it.
+            let error = if missing {
+                credentials(&format!("exec: executable {program} not found")).hint(
+                    "it looks like a client-go credential plugin that is not installed; see \
+                     https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins",
+                )
+            } else {
+                credentials(&format!(
+                    "the kubeconfig's login program {program} cannot be started: {e}"
+                ))
+            };
+            match install_hint {
+                Some(hint) => error.hint(hint.trim()),
+                None => error,
+            }
+        }
+        kube::Error::Auth(other) => credentials(&other.to_string()),
+        other => Error::usage(format!("cannot use the connection to {at}: {other}")),
+    }
+}
+
+fn build(mut config: Config) -> kube::Result<Client> {
+    if config.proxy_url.is_some() {
+        // kube's own stack knows every kind of proxy; one delayed acknowledgement matters little behind one.
+        config.default_retry = false;
+        return Ok(ClientBuilder::try_from(config)?.build());
+    }
+    // This runs the kubeconfig's login program, if it has one, and so would the TLS connector, to look for a client
+    // certificate. Where the program gave a token it is not asked again: some take seconds.
+    let auth = config.auth_layer()?;
+    if config.cluster_url.scheme_str() == Some("http") {
+        // Reading the certificates of a hundred authorities takes longer than the rest of a command.
+        return assemble(&config, auth, connector());
+    }
+    let mut for_tls = config.clone();
+    if auth.is_some() {
+        for_tls.auth_info.exec = None;
+        for_tls.auth_info.auth_provider = None;
+    }
+    assemble(
+        &config,
+        auth,
+        for_tls.rustls_https_connector_with_connector(connector())?,
+    )
+}
+
+/// What bounds an answer that is held in memory: of a watch each line is, of a log nothing, of everything else all of it.
+fn bound<B: hyper::body::Body>(uri: &http::Uri, body: B) -> Either<Either<B, ShortLines<B>>, Limited<B>> {
+    if uri.path().ends_with("/log") {
+        Either::Left(Either::Left(body))
+    } else if uri.query().is_some_and(|query| query.contains("watch=true")) {
+        Either::Left(Either::Right(ShortLines::new(body, MAX_ANSWER)))
+    } else {
+        Either::Right(Limited::new(body, MAX_ANSWER))
+    }
+}
+
+fn assemble<C>(config: &Config, auth: Option<AuthLayer>, connector: C) -> kube::Result<Client>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(auth)
+        .layer(config.extra_headers_layer()?)
+        .map_request(|request: Request<Body>| {
+            tracing::debug!(method = %request.method(), uri = %request.uri(), "request");
+            request
+        })
+        .map_err(BoxError::from)
+        .service(hyper);
+    let limited = tower::service_fn(move |request: Request<Body>| {
+        let uri = request.uri().clone();
+        // Through the proxy it is Flink that answers.
+        let its_own = !request.uri().path().contains("/proxy/");
+        service.clone().oneshot(request).map_ok(move |answer| {
+            if its_own {
+                clock::observe(answer.headers());
+            }
+            answer.map(|body| bound(&uri, body))
+        })
+    });
+    Ok(ClientBuilder::new(limited, config.default_namespace.clone()).build())
+}
+
+/// Namespaces become part of paths: one with a slash would ask for something else.
+///
+/// # Errors
+/// Usage error when `namespace` is no DNS label.
+pub fn check_namespace(namespace: &str) -> Result<()> {
+    let valid = !namespace.is_empty()
+        && namespace.len() <= 63
+        && !namespace.starts_with('-')
+        && !namespace.ends_with('-')
+        && namespace
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if valid {
+        Ok(())
+    } else {
+        Err(Error::usage(format!("invalid namespace {namespace:?}"))
+            .hint("a namespace has at most 63 characters, only a-z, 0-9 and '-', and no '-' at its beginning or end"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tower::ServiceExt;
+
+    /// Without it each command takes over 40 ms more, and no answer tells: see the top of this file.
+    #[tokio::test]
+    async fn connections_are_made_without_delay() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address: http::Uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let stream = connector().oneshot(address.clone()).await.unwrap();
+        assert!(stream.inner().nodelay().unwrap());
+        // The default is the other way: the test sees a difference.
+        let stream = HttpConnector::new().oneshot(address).await.unwrap();
+        assert!(!stream.inner().nodelay().unwrap());
+    }
+}

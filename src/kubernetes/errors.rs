@@ -1,0 +1,209 @@
+//! Turns what goes wrong between the plugin and the API server into errors for people.
+//!
+//! Here, at the boundary, and nowhere else: kube's own messages repeat themselves and name no object.
+
+use http::StatusCode;
+use hyper_util::client::legacy;
+use serde::Deserialize;
+
+use super::resource::Target;
+use crate::error::{Error, Kind};
+
+/// The part of a Kubernetes `Status` that is told. Source: meta/v1 Status; all fields can be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The server's words.
+    pub message: String,
+    /// Machine-readable reason, such as `NotFound`.
+    pub reason: String,
+}
+
+/// Connection facts that errors tell about.
+#[derive(Clone, Debug)]
+pub struct Whereabouts {
+    /// Address of the API server.
+    pub server: String,
+    /// Context in use; `None`: in-cluster, or made of flags.
+    pub context: Option<String>,
+}
+
+impl std::fmt::Display for Whereabouts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.context {
+            Some(context) => write!(f, "{} (context {context:?})", self.server),
+            None => f.write_str(&self.server),
+        }
+    }
+}
+
+impl Status {
+    /// Whether a body says that there is no such object. Anything else with 404 comes from something in between, such as
+    /// a proxy, and says nothing of the object.
+    #[must_use]
+    pub fn is_not_found(body: &[u8]) -> bool {
+        serde_json::from_slice::<Self>(body).is_ok_and(|status| status.reason == "NotFound")
+    }
+}
+
+/// Hint where the answers are not those of Kubernetes.
+pub(crate) const NO_SERVER: &str = "check that the address is that of a Kubernetes API server";
+
+/// An answer of the API server with a status that is no success.
+#[must_use]
+pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8]) -> Error {
+    let status: Status = serde_json::from_slice(body).unwrap_or_else(|_| Status {
+        message: String::from_utf8_lossy(&body[..body.len().min(500)]).trim().to_owned(),
+        reason: String::new(),
+    });
+    let not_found = status.reason == "NotFound";
+    let said = if status.message.is_empty() {
+        code.to_string()
+    } else {
+        status.message
+    };
+    // What is made is one of the many that its path stands for.
+    let one = match target.name {
+        Some(_) => target.to_string(),
+        None => format!("a {}", target.resource.kind),
+    };
+    match code {
+        StatusCode::UNAUTHORIZED => Error::new(
+            Kind::Unauthorized,
+            format!("{at} does not accept the credentials: {said}"),
+        )
+        .hint(
+            "they may have expired: log in again as you do for kubectl, then `kubectl auth whoami` shows who you are",
+        ),
+        StatusCode::FORBIDDEN if status.reason == "Forbidden" && said.contains("cannot") => forbidden(target, &said),
+        // Quota, Pod Security, webhooks: a refusal of what was asked for, not of who asks.
+        StatusCode::FORBIDDEN => Error::failure(format!("{one} was refused: {said}")),
+        // Of a list, or not by Kubernetes: the object may exist.
+        StatusCode::NOT_FOUND if target.name.is_none() || !not_found => Error::failure(format!(
+            "{at} does not know {target} ({}): {said}",
+            target.resource.api_version()
+        ))
+        .hint(NO_SERVER),
+        StatusCode::NOT_FOUND => Error::new(Kind::NotFound, said),
+        StatusCode::CONFLICT => Error::new(Kind::Conflict, format!("{one} could not be written: {said}")),
+        StatusCode::BAD_REQUEST if target.name.is_none() => {
+            Error::failure(format!("{at} refused to {} {target}: {said}", target.verb))
+        }
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
+            Error::failure(format!("{one} is not valid for the API server: {said}"))
+        }
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Error::new(
+            Kind::Unreachable,
+            format!("{at} cannot {} {target} now: {said}", target.verb),
+        )
+        .hint("try again in a while: every command can be repeated"),
+        // Its own requests to etcd got no answer, so that nobody knows what became of ours.
+        StatusCode::INTERNAL_SERVER_ERROR if of_etcd(&said) => Error::new(
+            Kind::Unreachable,
+            format!("{at} could not {} {target}: {said}", target.verb),
+        )
+        .hint("try again in a while: every command can be repeated"),
+        _ => Error::failure(format!("{at} could not {} {target}: {said} ({code})", target.verb)),
+    }
+}
+
+/// Whether the API server speaks of its connection to etcd. Source: etcd's `api/v3/v3rpc/rpctypes` and gRPC's codes.
+pub(crate) fn of_etcd(said: &str) -> bool {
+    [
+        "etcdserver: ",
+        "rpc error: code = Unavailable",
+        "context deadline exceeded",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
+}
+
+fn forbidden(target: &Target, said: &str) -> Error {
+    let place = match &target.namespace {
+        Some(namespace) => format!("in namespace {namespace}"),
+        None => "in all namespaces".to_owned(),
+    };
+    let scope = if target.namespace.is_some() {
+        "Role"
+    } else {
+        "ClusterRole"
+    };
+    Error::new(
+        Kind::Forbidden,
+        format!("you may not {} {} {place}: {said}", target.verb, target.rbac_resource()),
+    )
+    .hint(format!(
+        "ask for a {scope} with the rule {{apiGroups: [{:?}], resources: [{:?}], verbs: [{:?}]}}",
+        target.resource.group,
+        target.rbac_resource(),
+        target.verb
+    ))
+}
+
+/// An error and its causes, the deepest last.
+pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source()).collect()
+}
+
+/// A request that got no answer.
+#[must_use]
+pub fn of_transport(target: &Target, at: &Whereabouts, error: &(dyn std::error::Error + 'static)) -> Error {
+    let chain = chain(error);
+    let text = |wanted: &str| chain.iter().map(ToString::to_string).find(|s| s.contains(wanted));
+    let deepest = chain.last().map_or_else(String::new, ToString::to_string);
+    if chain.iter().any(|error| error.is::<http_body_util::LengthLimitError>()) {
+        return Error::failure(format!("{at} answered {} {target} with more than is read", target.verb));
+    }
+    if text("auth exec").is_some() || text("auth error").is_some() {
+        return Error::new(Kind::Unauthorized, format!("no credentials for {at}: {deepest}"))
+            .hint("the kubeconfig's user asks a program for them; run `kubectl auth whoami` to see it fail");
+    }
+    if let Some(fault) = text("certificate") {
+        let hint = if fault.contains("not valid for name") {
+            "--server gives the address, --tls-server-name the name that stands in the certificate"
+        } else {
+            "--certificate-authority FILE names the authority that signed it"
+        };
+        return Error::new(
+            Kind::Unreachable,
+            format!("the certificate of {at} is not trusted: {fault}"),
+        )
+        .hint(hint);
+    }
+    let error = Error::new(
+        Kind::Unreachable,
+        format!("cannot reach {at} to {} {target}: {deepest}", target.verb),
+    );
+    Error {
+        unanswered: was_sent(&chain),
+        ..error
+    }
+    .hint("check the address, the network and the context: `kubectl config current-context`, --context")
+}
+
+/// Whether there was a connection, over which the request may have come to the server.
+fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
+    let client = |error: &&&(dyn std::error::Error + 'static)| error.is::<legacy::Error>();
+    let failed = chain
+        .iter()
+        .find(client)
+        .and_then(|error| error.downcast_ref::<legacy::Error>());
+    failed.is_some_and(|error| !error.is_connect())
+}
+
+/// No answer in time.
+#[must_use]
+pub fn timed_out(target: &Target, at: &Whereabouts, seconds: f64) -> Error {
+    let error = Error::new(
+        Kind::TimedOut,
+        format!("{at} did not {} {target} within {seconds} s", target.verb),
+    );
+    Error {
+        unanswered: true,
+        ..error
+    }
+    .hint("--request-timeout sets the limit of one request, 0 takes it away")
+}

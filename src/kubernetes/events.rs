@@ -1,0 +1,178 @@
+//! Events of a cluster: those that there are, and those that come.
+//!
+//! The API server can choose Events by one object only, so all of the namespace are read, page by page, and those of
+//! others are dropped at once.
+
+use std::collections::HashMap;
+
+use futures::stream::{LocalBoxStream, StreamExt};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::jiff::Timestamp;
+
+use super::api::Cluster;
+use super::resource::{DEPLOYMENTS, EVENTS, JOBS, Target, encode};
+use super::watch::{self, Source, Watch, pages};
+use crate::error::{Error, Kind, Result};
+use crate::model::diagnosis::last_seen;
+use crate::model::events::Subject;
+use crate::model::names::ClusterName;
+
+/// The Events of one cluster.
+pub struct Events {
+    watch: LocalBoxStream<'static, Result<watch::Event<Event>>>,
+    /// What was told, by name: how the Event stood then.
+    told: HashMap<String, Option<String>>,
+    /// Events of a list that was read anew, which are still to be told.
+    waiting: Vec<Event>,
+}
+
+/// Those of a namespace that are about one cluster.
+struct OfCluster {
+    namespace: String,
+    subject: Subject,
+    query: String,
+}
+
+impl Events {
+    /// The Events of the cluster `name` that there are, oldest first; `kinds` is a type, such as `Warning`, or all.
+    ///
+    /// # Errors
+    /// Those of reading; not found where there is neither the cluster nor an Event of it.
+    pub async fn read(cluster: &Cluster, name: &ClusterName, kind: Option<&str>) -> Result<(Self, Vec<Event>)> {
+        let namespace = cluster.namespace();
+        let job = Target::object("get", JOBS, namespace, &name.master());
+        let deployment = Target::object("get", DEPLOYMENTS, namespace, &name.task_manager());
+        let kind = kind.map(|kind| format!("type={kind}")).unwrap_or_default();
+        let query = format!("fieldSelector={}", encode(&kind));
+        let list = Target::collection("list", EVENTS, Some(namespace));
+        // Whose they are is told by the objects, which are read beside the first page.
+        let first = watch::first_page(&query);
+        let (job, deployment, first) = futures::join!(
+            cluster.get::<Job>(&job),
+            cluster.get::<Deployment>(&deployment),
+            cluster.page::<watch::Page<Event>>(&list, &first),
+        );
+        let (job, deployment, first) = (job?, deployment?, first?);
+        let of_job = job
+            .as_ref()
+            .and_then(|job| job.spec.as_ref())
+            .map(|spec| &spec.template);
+        let of_deployment = deployment
+            .as_ref()
+            .and_then(|it| it.spec.as_ref())
+            .map(|spec| &spec.template);
+        let source = OfCluster {
+            namespace: namespace.to_owned(),
+            subject: Subject::new(name, of_job.into_iter().chain(of_deployment)),
+            query,
+        };
+        let (found, version) = source.read(cluster, first).await?;
+        if found.is_empty() && job.is_none() && deployment.is_none() {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("there is no cluster {name} in namespace {namespace}, and no event of one"),
+            )
+            .hint("`kubectl flink list -A` shows the clusters of all namespaces")
+            .absent(name));
+        }
+        let mut events = Self {
+            watch: Watch::new(cluster, source).after(version).stream().boxed_local(),
+            told: HashMap::new(),
+            waiting: Vec::new(),
+        };
+        for event in &found {
+            events.is_new(event);
+        }
+        Ok((events, found))
+    }
+
+    /// The next Event that comes, or comes again. It never ends by itself.
+    ///
+    /// # Errors
+    /// A watch that is refused. What passes is tried again.
+    pub async fn next(&mut self) -> Result<Event> {
+        loop {
+            if let Some(event) = self.waiting.pop() {
+                if self.is_new(&event) {
+                    return Ok(event);
+                }
+                continue;
+            }
+            match self.watch.next().await {
+                Some(Ok(watch::Event::Listed(mut found))) => {
+                    let there = |name: &String| found.iter().any(|event| event.metadata.name.as_ref() == Some(name));
+                    self.told.retain(|name, _| there(name));
+                    found.reverse();
+                    self.waiting = found;
+                }
+                Some(Ok(watch::Event::Applied(event))) => {
+                    if self.is_new(&event) {
+                        return Ok(event);
+                    }
+                }
+                Some(Ok(watch::Event::Deleted(event))) => {
+                    self.told.remove(event.metadata.name.as_deref().unwrap_or_default());
+                }
+                Some(Err(error)) => return Err(error),
+                None => return Err(Error::failure("the watch of events ended")),
+            }
+        }
+    }
+
+    /// Whether the Event, as it stands, was not told yet.
+    fn is_new(&mut self, event: &Event) -> bool {
+        let name = event.metadata.name.clone().unwrap_or_default();
+        let version = event.metadata.resource_version.clone();
+        self.told
+            .insert(name, version.clone())
+            .is_none_or(|before| before != version)
+    }
+}
+
+impl OfCluster {
+    /// All that there are, with the first page where that was read already, and the version of that.
+    async fn read(&self, cluster: &Cluster, first: Option<watch::Page<Event>>) -> Result<(Vec<Event>, String)> {
+        let mut found = Vec::new();
+        let list = self.target("list");
+        let version = pages(cluster, &list, &self.query, first, |page| match page {
+            Some(events) => found.extend(events.into_iter().filter(|event| self.subject.is_of(event))),
+            None => found.clear(),
+        })
+        .await?;
+        // Those of one second in the order in which they were written.
+        found.sort_by_key(|event| (last_seen(event).map(Timestamp::as_second), version_of(event)));
+        Ok((found, version))
+    }
+}
+
+impl Source for OfCluster {
+    type Object = Event;
+    type Item = Event;
+
+    fn target(&self, verb: &'static str) -> Target {
+        Target::collection(verb, EVENTS, Some(&self.namespace))
+    }
+
+    fn query(&self) -> String {
+        self.query.clone()
+    }
+
+    async fn list(&mut self, cluster: &Cluster) -> Result<(Vec<Event>, String)> {
+        self.read(cluster, None).await
+    }
+
+    fn item(&mut self, event: Event) -> Option<Event> {
+        self.subject.is_of(&event).then_some(event)
+    }
+
+    fn version(event: &Event) -> Option<&str> {
+        event.metadata.resource_version.as_deref()
+    }
+}
+
+fn version_of(event: &Event) -> u64 {
+    let version = event.metadata.resource_version.as_ref();
+    version.and_then(|version| version.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,41 @@
+//! Objects that others made become the plugin's own, without a change of what they say.
+
+use serde_json::{Value, json};
+
+use super::api::{Cluster, Mode};
+use super::resource::Identity;
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::objects;
+use crate::model::field_ownership::{former_owners, without_former_owners};
+
+/// Times that the owners are written when a controller writes too.
+const ATTEMPTS: usize = 8;
+
+/// Applies `object`, which says what is there already and more metadata, and takes its fields from their former owners,
+/// whose names are the answer.
+///
+/// Without the second step a field that a later version leaves out would stay: its former owner still wants it.
+pub async fn take_over(cluster: &Cluster, object: &Value, onto: &Identity, mode: Mode) -> Result<Vec<String>> {
+    let mut live = objects::apply(cluster, object, Some(onto), mode).await?.object;
+    let former = former_owners(&live);
+    if mode == Mode::DryRun || former.is_empty() {
+        return Ok(former);
+    }
+    for _ in 0..ATTEMPTS {
+        let patch = json!({"metadata": {
+            "managedFields": without_former_owners(&live),
+            "resourceVersion": live["metadata"]["resourceVersion"],
+        }});
+        match cluster.merge_into(onto, &patch).await {
+            Ok(_) => return Ok(former),
+            Err(error) if error.kind == Kind::Conflict => {
+                live = cluster.get(&onto.target("get")).await?.unwrap_or(Value::Null);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::new(
+        Kind::Conflict,
+        format!("{onto} is being written by others all the time"),
+    ))
+}

@@ -1,0 +1,383 @@
+//! From kubeconfig files and kubectl's connection flags to a client's configuration.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::Config;
+use kube::config::{
+    AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::{Value, json};
+
+use super::connect::ConnectionArgs;
+use super::no_proxy;
+use crate::error::{Error, Kind, Result};
+use crate::model::nearest::nearest;
+
+/// What the kubeconfig's files and kubectl's connection flags say together, and the context that is used.
+pub(crate) fn configuration(args: &ConnectionArgs) -> Result<(Config, Option<String>)> {
+    configure(read_kubeconfig(args.kubeconfig.as_deref())?, args)
+}
+
+/// The same of a kubeconfig that was read.
+///
+/// # Errors
+/// Usage errors for what is not in it, or makes no sense.
+pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionArgs) -> Result<(Config, Option<String>)> {
+    let named = args.context.is_some() || args.cluster.is_some() || args.user.is_some();
+    let (mut kubeconfig, context) = match kubeconfig {
+        Some(kubeconfig) if named || args.server.is_none() || kubeconfig.current_context.is_some() => {
+            let context = args.context.clone().or_else(|| kubeconfig.current_context.clone());
+            (kubeconfig, context.filter(|context| !context.is_empty()))
+        }
+        None if named => {
+            return Err(
+                Error::usage("there is no kubeconfig to take a context, cluster or user from")
+                    .hint("--kubeconfig FILE or the variable KUBECONFIG names one"),
+            );
+        }
+        None if args.server.is_none() => {
+            return match Config::incluster() {
+                Ok(config) => Ok((with_flags_in_cluster(config, args)?, None)),
+                Err(_) => Err(Error::usage(
+                    "no kubeconfig: neither ~/.kube/config nor the variable KUBECONFIG gives one",
+                )
+                .hint("--kubeconfig FILE names one; `kubectl config view` shows what kubectl uses")),
+            };
+        }
+        _ => (Kubeconfig::default(), None),
+    };
+    let context_name = match &context {
+        Some(name) => {
+            check_context(&kubeconfig, name)?;
+            name.clone()
+        }
+        None if args.server.is_some() || args.cluster.is_some() => {
+            from_flags_alone(&mut kubeconfig, args);
+            FLAGS.to_owned()
+        }
+        None => {
+            return Err(Error::usage("the kubeconfig has no current context")
+                .hint("--context NAME chooses one, `kubectl config use-context NAME` sets it"));
+        }
+    };
+    apply_flags(&mut kubeconfig, &context_name, args)?;
+    let config = config_of(&kubeconfig, &context_name, args)
+        .map_err(|error| error.context(format!("cannot use the kubeconfig's context {context_name:?}")))?;
+    Ok((config, context))
+}
+
+/// What a context says. kube's own `Config::from_custom_kubeconfig` does the same, but for the proxy: see [`no_proxy`].
+fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionArgs) -> Result<Config> {
+    let found = kubeconfig.contexts.iter().find(|named| named.name == context);
+    let context = found.and_then(|named| named.context.clone()).unwrap_or_default();
+    let name = args.cluster.as_ref().unwrap_or(&context.cluster);
+    let found = kubeconfig.clusters.iter().find(|named| named.name == *name);
+    let cluster = found.and_then(|named| named.cluster.clone()).unwrap_or_default();
+    let server = cluster.server.clone().unwrap_or_default();
+    let server: http::Uri = server
+        .parse()
+        .map_err(|e| Error::usage(format!("failed to parse cluster url: {e}")))?;
+    let user = args.user.as_ref().or(context.user.as_ref());
+    let found = kubeconfig.auth_infos.iter().find(|named| Some(&named.name) == user);
+    let mut user = found.and_then(|named| named.auth_info.clone()).unwrap_or_default();
+    if let Some(exec) = user.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
+        let about = ExecAuthCluster::try_from(&cluster);
+        exec.cluster = Some(about.map_err(|e| Error::usage(e.to_string()))?);
+    }
+    let mut config = Config::new(server);
+    config.proxy_url = match cluster.proxy_url.as_deref().filter(|proxy| !proxy.is_empty()) {
+        Some(proxy) => {
+            let wrong = |e| Error::usage(format!("its proxy-url {proxy:?} is no address: {e}"));
+            Some(proxy.parse().map_err(wrong)?)
+        }
+        None => no_proxy::proxy(&config.cluster_url, |name| std::env::var(name).ok())?,
+    };
+    config.root_cert = authorities(&cluster)?;
+    config.default_namespace = context.namespace.unwrap_or(config.default_namespace);
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    config.disable_compression = cluster.disable_compression.unwrap_or(false);
+    config.tls_server_name = cluster.tls_server_name;
+    config.auth_info = user;
+    Ok(config)
+}
+
+/// The certificates of the API server's authority.
+fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>> {
+    let wrong = |why: &dyn std::fmt::Display| Error::usage(format!("failed to load certificate authority: {why}"));
+    let pem = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
+        (Some(data), _) => STANDARD.decode(data).map_err(|e| wrong(&e))?,
+        (None, Some(file)) => std::fs::read(file).map_err(|e| wrong(&format!("{file}: {e}")))?,
+        (None, None) => return Ok(None),
+    };
+    let read = CertificateDer::pem_slice_iter(&pem).map(|one| one.map(|one| one.as_ref().to_vec()));
+    read.collect::<std::result::Result<_, _>>()
+        .map(Some)
+        .map_err(|e| wrong(&e))
+}
+
+/// Name of the context, cluster and user that stand for flags where the kubeconfig has none.
+const FLAGS: &str = "kubectl-flink-flags";
+
+fn from_flags_alone(kubeconfig: &mut Kubeconfig, args: &ConnectionArgs) {
+    if args.cluster.is_none() {
+        kubeconfig.clusters.push(NamedCluster {
+            name: FLAGS.to_owned(),
+            cluster: Some(Cluster::default()),
+            ..NamedCluster::default()
+        });
+    }
+    kubeconfig.contexts.push(NamedContext {
+        name: FLAGS.to_owned(),
+        context: Some(Context {
+            cluster: FLAGS.to_owned(),
+            user: Some(FLAGS.to_owned()),
+            ..Context::default()
+        }),
+        ..NamedContext::default()
+    });
+}
+
+pub(crate) fn check_context(kubeconfig: &Kubeconfig, name: &str) -> Result<()> {
+    check_known("context", name, kubeconfig.contexts.iter().map(|context| &context.name))
+}
+
+/// Whether the kubeconfig has a thing of this sort and name; the error tells those that it has.
+fn check_known<'a>(sort: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Result<()> {
+    let known: Vec<_> = known.map(String::as_str).collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let error = Error::new(Kind::NotFound, format!("there is no {sort} {name:?} in the kubeconfig"));
+    let error = match nearest(name, known.iter().copied()) {
+        Some(meant) => error.hint(format!("did you mean {meant}?")),
+        None => error,
+    };
+    Err(if known.is_empty() {
+        error.hint(format!("it has no {sort}s at all"))
+    } else {
+        error.hint(format!("known {sort}s: {}", known.join(", ")))
+    })
+}
+
+/// Reads the file that was named, or those of the variable KUBECONFIG merged, or `~/.kube/config`.
+/// `None`: there is none. Files of the variable that do not exist are passed over, as kubectl does.
+pub(crate) fn read_kubeconfig(named: Option<&Path>) -> Result<Option<Kubeconfig>> {
+    if let Some(path) = named {
+        return read_file(path).map(Some);
+    }
+    let paths: Vec<PathBuf> = match std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()) {
+        Some(value) => std::env::split_paths(&value)
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect(),
+        None => dirs::home_dir()
+            .map(|home| home.join(".kube").join("config"))
+            .into_iter()
+            .collect(),
+    };
+    let mut merged: Option<Kubeconfig> = None;
+    for path in paths.iter().filter(|path| path.exists()) {
+        let next = read_file(path)?;
+        merged = Some(match merged {
+            None => next,
+            Some(first) => first
+                .merge(next)
+                .map_err(|e| Error::usage(format!("cannot merge the kubeconfig {}: {e}", path.display())))?,
+        });
+    }
+    // kubectl takes an empty file for no configuration.
+    Ok(merged.filter(|config| !(config.contexts.is_empty() && config.clusters.is_empty())))
+}
+
+fn read_file(path: &Path) -> Result<Kubeconfig> {
+    Kubeconfig::read_from(path).map_err(|e| {
+        let mut cause: &dyn std::error::Error = &e;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        // Below the first line there is an excerpt of the file, perhaps with a token in it.
+        let text = cause.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let plain = first.rsplit_once("error: ").map_or(first, |(_, plain)| plain);
+        Error::usage(format!("cannot read the kubeconfig {}: {plain}", path.display()))
+    })
+}
+
+/// Sets what the flags say in the cluster and the user that will be used.
+fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionArgs) -> Result<()> {
+    let used = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| named.name == context)
+        .and_then(|named| named.context.clone())
+        .unwrap_or_default();
+    let cluster_name = args.cluster.clone().unwrap_or(used.cluster);
+    let user_name = args.user.clone().or(used.user).unwrap_or_default();
+    check_known(
+        "cluster",
+        &cluster_name,
+        kubeconfig.clusters.iter().map(|named| &named.name),
+    )?;
+    if ![FLAGS, ""].contains(&user_name.as_str()) {
+        check_known(
+            "user",
+            &user_name,
+            kubeconfig.auth_infos.iter().map(|named| &named.name),
+        )?;
+    }
+    let mut clusters = kubeconfig.clusters.iter_mut();
+    let Some(named) = clusters.find(|named| named.name == cluster_name) else {
+        return Ok(());
+    };
+    let cluster = named.cluster.get_or_insert_default();
+    if let Some(server) = &args.server {
+        cluster.server = Some(server.clone());
+    }
+    if cluster.server.as_deref().is_none_or(str::is_empty) {
+        return Err(Error::usage(format!(
+            "the kubeconfig's cluster {cluster_name:?} has no server address"
+        ))
+        .hint("--server URL gives one"));
+    }
+    if let Some(file) = &args.certificate_authority {
+        readable("--certificate-authority", file)?;
+        cluster.certificate_authority = Some(file.to_string_lossy().into_owned());
+        cluster.certificate_authority_data = None;
+    }
+    if let Some(name) = &args.tls_server_name {
+        cluster.tls_server_name = Some(name.clone());
+    }
+    if let Some(insecure) = args.insecure_skip_tls_verify {
+        cluster.insecure_skip_tls_verify = Some(insecure);
+    }
+    if let Some(server) = cluster.server.take() {
+        cluster.server = Some(with_scheme(server, cluster));
+    }
+    for named in kubeconfig.auth_infos.iter_mut().filter(|named| named.name == user_name) {
+        named.auth_info.iter_mut().try_for_each(trim_token_file)?;
+    }
+    for (flag, file) in [
+        ("--client-certificate", &args.client_certificate),
+        ("--client-key", &args.client_key),
+    ] {
+        if let Some(file) = file {
+            readable(flag, file)?;
+        }
+    }
+    let overrides = user_flags(args);
+    if overrides.is_empty() {
+        return Ok(());
+    }
+    let known = kubeconfig.auth_infos.iter().position(|named| named.name == user_name);
+    let index = known.unwrap_or(kubeconfig.auth_infos.len());
+    if known.is_none() {
+        kubeconfig.auth_infos.push(NamedAuthInfo {
+            name: user_name,
+            ..NamedAuthInfo::default()
+        });
+    }
+    let slot = &mut kubeconfig.auth_infos[index].auth_info;
+    *slot = Some(overridden(slot.take().unwrap_or_default(), overrides)?);
+    Ok(())
+}
+
+/// As kubectl does: `http` where neither the address nor anything else tells of TLS.
+fn with_scheme(server: String, cluster: &Cluster) -> String {
+    let tls = cluster.certificate_authority.is_some()
+        || cluster.certificate_authority_data.is_some()
+        || cluster.insecure_skip_tls_verify == Some(true);
+    match server.contains("://") {
+        true => server,
+        false if tls => format!("https://{server}"),
+        false => format!("http://{server}"),
+    }
+}
+
+/// kube takes a token file as it is, and a newline at its end is no part of a header. Others stay files, because they
+/// are read again when the token in them changes.
+fn trim_token_file(user: &mut AuthInfo) -> Result<()> {
+    let (None, Some(path)) = (&user.token, &user.token_file) else {
+        return Ok(());
+    };
+    let token = std::fs::read_to_string(path)
+        .map_err(|e| Error::usage(format!("cannot read the kubeconfig's token file {path}: {e}")))?;
+    if token.trim() != token {
+        let fields = vec![("token", json!(token.trim())), ("tokenFile", Value::Null)];
+        *user = overridden(std::mem::take(user), fields)?;
+    }
+    Ok(())
+}
+
+/// Checked here, because an error of kube does not name the flag.
+fn readable(flag: &str, file: &Path) -> Result<()> {
+    std::fs::File::open(file)
+        .map(drop)
+        .map_err(|e| Error::usage(format!("cannot read the file of {flag}, {}: {e}", file.display())))
+}
+
+/// The user's fields that flags set, under their kubeconfig names; null removes what the flag displaces.
+fn user_flags(args: &ConnectionArgs) -> Vec<(&'static str, Value)> {
+    let mut fields = Vec::new();
+    if let Some(token) = &args.token {
+        fields.push(("token", json!(token)));
+        // As in kubectl, a token on the command line displaces every other way to log in.
+        fields.extend(["tokenFile", "exec", "auth-provider", "username", "password"].map(|name| (name, Value::Null)));
+    }
+    if let Some(file) = &args.client_certificate {
+        fields.extend([
+            ("client-certificate", json!(file)),
+            ("client-certificate-data", Value::Null),
+        ]);
+    }
+    if let Some(file) = &args.client_key {
+        fields.extend([("client-key", json!(file)), ("client-key-data", Value::Null)]);
+    }
+    if let Some(user) = &args.impersonate {
+        fields.push(("as", json!(user)));
+    }
+    if !args.impersonate_group.is_empty() {
+        fields.push(("as-groups", json!(args.impersonate_group)));
+    }
+    if let Some(uid) = &args.impersonate_uid {
+        fields.push(("as-uid", json!(uid)));
+    }
+    fields
+}
+
+/// Through JSON, because kube's secret strings can be made by deserialization without a further dependency.
+fn overridden(info: AuthInfo, fields: Vec<(&'static str, Value)>) -> Result<AuthInfo> {
+    let failed = |e| Error::usage(format!("cannot apply the connection flags: {e}"));
+    let mut tree = serde_json::to_value(info).map_err(failed)?;
+    for (name, value) in fields {
+        tree[name] = value;
+    }
+    if let Value::Object(map) = &mut tree {
+        map.retain(|_, value| !value.is_null());
+    }
+    serde_json::from_value(tree).map_err(failed)
+}
+
+fn with_flags_in_cluster(mut config: Config, args: &ConnectionArgs) -> Result<Config> {
+    let fields = user_flags(args);
+    if !fields.is_empty() {
+        config.auth_info = overridden(config.auth_info, fields)?;
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_scheme_is_plain_unless_it_has_a_certificate() {
+        let mut cluster = Cluster::default();
+        assert_eq!(with_scheme("a:1".to_owned(), &cluster), "http://a:1");
+        assert_eq!(with_scheme("https://a".to_owned(), &cluster), "https://a");
+        cluster.certificate_authority = Some("ca.crt".to_owned());
+        assert_eq!(with_scheme("a:1".to_owned(), &cluster), "https://a:1");
+    }
+}

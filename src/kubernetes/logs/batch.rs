@@ -1,0 +1,65 @@
+//! Lines of one container that came together: they are sent, waited for and written as one.
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::model::log_lines::Line;
+
+/// Length of text at which a batch is full.
+const FULL: usize = 32 << 10;
+
+/// Lines in the order in which they came.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// When the first of them came.
+    pub(super) came: Instant,
+    text: String,
+    /// The time of each line, and where its text ends.
+    lines: Vec<(Timestamp, usize)>,
+    told: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            came: Instant::now(),
+            text: String::new(),
+            lines: Vec::new(),
+            told: 0,
+        }
+    }
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, line: Line<'_>) {
+        if self.lines.is_empty() {
+            self.came = Instant::now();
+        }
+        self.text.push_str(line.text);
+        self.lines.push((line.at, self.text.len()));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.text.len() >= FULL || self.lines.len() >= FULL / 64
+    }
+
+    /// The time of the next line that was not told yet.
+    pub(super) fn next_at(&self) -> Option<Timestamp> {
+        self.lines.get(self.told).map(|(at, _)| *at)
+    }
+
+    /// The next line.
+    pub(super) fn next(&mut self) -> Option<Line<'_>> {
+        let (at, end) = *self.lines.get(self.told)?;
+        let begin = self.told.checked_sub(1).map_or(0, |before| self.lines[before].1);
+        self.told += 1;
+        Some(Line {
+            at,
+            text: &self.text[begin..end],
+        })
+    }
+}

@@ -1,0 +1,271 @@
+//! Lines of many containers in the order of their times.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::batch::Batch;
+use super::{Source, Told};
+use crate::error::{Error, Result};
+
+/// How long a line waits for earlier ones of containers that are silent just now.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// How long the first lines wait for those of other containers.
+const BEGINNING: Duration = Duration::from_secs(2);
+/// Length of lines that are told at once.
+const ROUND: usize = 64 << 10;
+
+/// The lines, in the order of their times.
+pub struct Interleaved {
+    heads: Vec<Head>,
+    /// How many there were so far.
+    count: usize,
+    begun: Instant,
+    /// Containers that come later; none: there will be none.
+    fresh: Option<mpsc::UnboundedReceiver<Source>>,
+    watched: Option<JoinHandle<Result<()>>>,
+    /// The readers, where no watch has them. They end with this.
+    tasks: JoinSet<Result<()>>,
+}
+
+struct Head {
+    number: usize,
+    label: String,
+    batches: mpsc::Receiver<Batch>,
+    /// The one whose lines are told.
+    batch: Batch,
+    silent: bool,
+    ended: bool,
+}
+
+impl Interleaved {
+    /// Logs as they are: each line waits until no earlier one can come.
+    pub(super) fn once(sources: Vec<Source>, tasks: JoinSet<Result<()>>) -> Self {
+        let mut lines = Self {
+            heads: Vec::new(),
+            count: 0,
+            begun: Instant::now(),
+            fresh: None,
+            watched: None,
+            tasks,
+        };
+        for source in sources {
+            lines.add(source);
+        }
+        lines
+    }
+
+    /// Logs that go on, of containers that `watched` sends.
+    pub(super) fn following(
+        sources: Vec<Source>,
+        fresh: mpsc::UnboundedReceiver<Source>,
+        watched: JoinHandle<Result<()>>,
+    ) -> Self {
+        Self {
+            fresh: Some(fresh),
+            watched: Some(watched),
+            ..Self::once(sources, JoinSet::new())
+        }
+    }
+
+    fn add(&mut self, source: Source) {
+        self.heads.push(Head {
+            number: self.count,
+            label: source.label,
+            batches: source.batches,
+            batch: Batch::default(),
+            silent: true,
+            ended: false,
+        });
+        self.count += 1;
+    }
+
+    /// Waits for lines, and gives those that are due to `tell`: so many that it pays to write them out. `false`: there
+    /// will be no more.
+    ///
+    /// # Errors
+    /// When Pods cannot be watched, or the API server does not accept the credentials any more. What was told before stands.
+    pub async fn next(&mut self, tell: &mut dyn FnMut(Told<'_>)) -> Result<bool> {
+        let mut told = 0;
+        loop {
+            let following = self.fresh.is_some();
+            if !following && let Some(watched) = self.watched.take() {
+                watched
+                    .await
+                    .map_err(|error| Error::failure(format!("the watch of Pods broke off: {error}")))??;
+            }
+            let first = self.earliest();
+            let whole = self.heads.iter().all(|head| head.batch.next_at().is_some());
+            let due = first.as_ref().map(|first| self.due(first.place));
+            match &first {
+                Some(first) if whole || following && due.is_some_and(|due| due <= Instant::now()) => {
+                    told += self.tell(first, tell);
+                    if told >= ROUND {
+                        return Ok(true);
+                    }
+                    // Without waiting: there may be more of the same container already.
+                    let _ = poll_fn(|context| Poll::Ready(self.poll_change(context))).await;
+                    continue;
+                }
+                _ if told > 0 => return Ok(true),
+                None if self.heads.is_empty() && !following => {
+                    while let Some(read) = self.tasks.join_next().await {
+                        read.unwrap_or(Ok(()))?;
+                    }
+                    return Ok(false);
+                }
+                _ => {}
+            }
+            let change = poll_fn(|context| self.poll_change(context));
+            match due.filter(|_| following) {
+                // The line is due then, whatever did not come.
+                Some(due) => drop(tokio::time::timeout_at(due, change).await),
+                None => change.await,
+            }
+        }
+    }
+
+    /// Takes in what has come; ready if that is anything.
+    fn poll_change(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut changed = false;
+        while let Some(fresh) = &mut self.fresh {
+            match fresh.poll_recv(context) {
+                Poll::Ready(Some(source)) => self.add(source),
+                Poll::Ready(None) => self.fresh = None,
+                Poll::Pending => break,
+            }
+            changed = true;
+        }
+        for head in self.heads.iter_mut().filter(|head| head.batch.next_at().is_none()) {
+            if let Poll::Ready(sent) = head.batches.poll_recv(context) {
+                head.ended = sent.is_none();
+                head.batch = sent.unwrap_or_default();
+                head.silent = false;
+                changed = true;
+            }
+        }
+        self.heads.retain(|head| !head.ended);
+        if changed { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whose line is the earliest, and the time and place of the next one of another. Of equal ones the first is.
+    fn earliest(&self) -> Option<Earliest> {
+        let mut found: Option<Earliest> = None;
+        for (place, head) in self.heads.iter().enumerate() {
+            let Some(at) = head.batch.next_at() else { continue };
+            let this = (at, place);
+            match &mut found {
+                Some(found) if this > (found.at, found.place) => {
+                    found.second = Some(found.second.map_or(this, |second| second.min(this)));
+                }
+                earlier => {
+                    let second = earlier.as_ref().map(|found| (found.at, found.place));
+                    *earlier = Some(Earliest { place, at, second });
+                }
+            }
+        }
+        found
+    }
+
+    fn due(&self, place: usize) -> Instant {
+        let due = self.heads[place].batch.came + PATIENCE;
+        // At the beginning each container has its past to tell first.
+        if self.heads.iter().any(|head| head.silent) {
+            due.max(self.begun + BEGINNING)
+        } else {
+            due
+        }
+    }
+
+    /// Tells lines of one container up to those of another, or to the end of what has come together; gives their length.
+    fn tell(&mut self, first: &Earliest, tell: &mut dyn FnMut(Told<'_>)) -> usize {
+        let head = &mut self.heads[first.place];
+        let mut told = 0;
+        while head
+            .batch
+            .next_at()
+            .is_some_and(|at| first.second.is_none_or(|second| (at, first.place) < second))
+            && let Some(line) = head.batch.next()
+        {
+            told += line.text.len() + 1;
+            tell(Told {
+                source: head.number,
+                label: &head.label,
+                line,
+            });
+        }
+        told
+    }
+}
+
+/// The place of a head with a line before all others.
+struct Earliest {
+    place: usize,
+    at: Timestamp,
+    second: Option<(Timestamp, usize)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::log_lines::Line;
+
+    fn source(label: &str) -> (mpsc::Sender<Batch>, Source) {
+        let (send, batches) = mpsc::channel(8);
+        let label = label.to_owned();
+        (send, Source { label, batches })
+    }
+
+    /// A batch of lines with these times, which they say.
+    fn sent(seconds: &[i64]) -> Batch {
+        let mut batch = Batch::default();
+        for second in seconds {
+            let at = Timestamp::from_second(*second).unwrap();
+            let text = second.to_string();
+            batch.push(Line { at, text: &text });
+        }
+        batch
+    }
+
+    async fn texts(mut lines: Interleaved) -> String {
+        let mut all = String::new();
+        let mut tell = |told: Told<'_>| all = format!("{all} {}{}", told.label, told.line.text);
+        while lines.next(&mut tell).await.unwrap() {}
+        all
+    }
+
+    #[tokio::test]
+    async fn lines_come_in_the_order_of_their_times() {
+        let ((a, first), (b, second)) = (source("a"), source("b"));
+        a.send(sent(&[1])).await.unwrap();
+        a.send(sent(&[4, 5, 5, 7])).await.unwrap();
+        b.send(sent(&[2, 3, 5, 6])).await.unwrap();
+        b.send(sent(&[8])).await.unwrap();
+        drop((a, b));
+        let lines = Interleaved::once(vec![first, second], JoinSet::new());
+        assert_eq!(texts(lines).await, " a1 b2 b3 a4 a5 a5 b5 b6 a7 b8");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_container_does_not_hold_up_the_others() {
+        let ((a, first), (b, second)) = (source("a"), source("b"));
+        let (send, fresh) = mpsc::unbounded_channel();
+        let mut lines = Interleaved::following(vec![first, second], fresh, tokio::spawn(async { Ok(()) }));
+        a.send(sent(&[5, 6])).await.unwrap();
+        let mut told = Vec::new();
+        let mut tell = |line: Told<'_>| told.push((line.source, line.line.text.to_owned()));
+        assert!(lines.next(&mut tell).await.unwrap());
+        assert_eq!(told, [(0, "5".to_owned()), (0, "6".to_owned())]);
+        // One that comes later is read too, and the end is the end of all.
+        let (c, third) = source("c");
+        send.send(third).map_err(drop).unwrap();
+        c.send(sent(&[7])).await.unwrap();
+        drop((a, b, c, send));
+        assert_eq!(texts(lines).await, " c7");
+    }
+}

@@ -1,0 +1,268 @@
+//! Logs of a cluster's containers, interleaved by time, and followed across Pods that are replaced.
+//!
+//! Each container has a reader of its own; what they read is never gathered as a whole.
+
+mod batch;
+mod interleave;
+mod lines;
+mod reader;
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::SignedDuration;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+pub use interleave::Interleaved;
+
+use self::batch::Batch;
+use super::api::Cluster;
+use super::resource::{JOBS, PODS, Target, encode};
+use super::watch::{Event, Objects, Watch};
+use crate::error::{Error, Kind, Result};
+use crate::model::diagnosis::Role;
+use crate::model::log_lines::{Line, label};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+
+/// Batches of lines that a reader may be ahead of what is printed.
+const AHEAD: usize = 8;
+
+/// Which logs.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of one role only.
+    pub role: Option<Role>,
+    /// Go on with what comes.
+    pub follow: bool,
+    /// Only so many of the last lines of each container.
+    pub tail: Option<u64>,
+    /// Only lines that are not older than this.
+    pub since: Option<SignedDuration>,
+    /// The runs before the present ones.
+    pub previous: bool,
+    /// Sidecars and init containers too.
+    pub all_containers: bool,
+}
+
+/// A line and where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// Number of the container: each has its own.
+    pub source: usize,
+    /// Short name of the container.
+    pub label: &'a str,
+    /// The line.
+    pub line: Line<'a>,
+}
+
+struct Source {
+    label: String,
+    batches: mpsc::Receiver<Batch>,
+}
+
+#[derive(Deserialize)]
+struct PodList {
+    items: Vec<Pod>,
+}
+
+/// Opens the logs. Call it within a [`tokio::task::LocalSet`]: the readers run in that.
+///
+/// # Errors
+/// Those of listing Pods; not found where none is there, unless it is followed.
+pub async fn open(cluster: &Cluster, name: &ClusterName, wanted: &Wanted) -> Result<Interleaved> {
+    let selector = selector(name, wanted.role);
+    let target = Target::collection("list", PODS, Some(cluster.namespace()));
+    let query = format!("labelSelector={}", encode(&selector));
+    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
+    let pods = pods.map(|list| list.items).unwrap_or_default();
+    let mut readers = Readers::new(cluster, wanted);
+    for pod in &pods {
+        readers.add(pod, true);
+    }
+    if wanted.follow {
+        if pods.is_empty() && job_is_over(cluster, name).await? {
+            return Err(none(cluster, name, wanted));
+        }
+        let (send, sources) = mpsc::unbounded_channel();
+        let first = readers.take();
+        let watched = watch(cluster.clone(), name.clone(), selector, readers, send);
+        return Ok(Interleaved::following(
+            first,
+            sources,
+            tokio::task::spawn_local(watched),
+        ));
+    }
+    let sources = readers.take();
+    if sources.is_empty() {
+        return Err(none(cluster, name, wanted));
+    }
+    Ok(Interleaved::once(sources, readers.tasks))
+}
+
+fn selector(name: &ClusterName, role: Option<Role>) -> String {
+    match role {
+        Some(Role::JobManager) => format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}"),
+        Some(Role::TaskManager) => format!("{APP_LABEL}={name},{COMPONENT_LABEL}={TASK_MANAGER}"),
+        None => format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})"),
+    }
+}
+
+fn none(cluster: &Cluster, name: &ClusterName, wanted: &Wanted) -> Error {
+    let namespace = cluster.namespace();
+    if wanted.previous {
+        let text = format!("no container of cluster {:?} ran before the present one", name.as_str());
+        return Error::new(Kind::NotFound, text).hint("without --previous it shows the present ones");
+    }
+    let text = format!(
+        "there are no Pods of cluster {:?} in namespace {namespace:?}",
+        name.as_str()
+    );
+    Error::new(Kind::NotFound, text)
+        .hint(format!("`kubectl flink status {name}` tells how it stands"))
+        .absent(name)
+}
+
+/// Whether no Pod will come any more: the Job is gone, or has ended.
+async fn job_is_over(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
+    let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
+    let job: Option<serde_json::Value> = cluster.get(&target).await?;
+    Ok(job.is_none_or(|job| {
+        let conditions = job["status"]["conditions"].as_array().map(Vec::as_slice);
+        conditions.unwrap_or_default().iter().any(|condition| {
+            condition["status"] == "True" && (condition["type"] == "Complete" || condition["type"] == "Failed")
+        })
+    }))
+}
+
+/// The readers of all containers that were seen.
+struct Readers {
+    cluster: Cluster,
+    wanted: Wanted,
+    known: BTreeSet<(String, String)>,
+    tasks: JoinSet<Result<()>>,
+    fresh: Vec<Source>,
+}
+
+impl Readers {
+    fn new(cluster: &Cluster, wanted: &Wanted) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            wanted: wanted.clone(),
+            known: BTreeSet::new(),
+            tasks: JoinSet::new(),
+            fresh: Vec::new(),
+        }
+    }
+
+    /// Begins to read the containers of a Pod; `first`: it was there before the command.
+    fn add(&mut self, pod: &Pod, first: bool) {
+        let (Some(pod_name), Some(spec)) = (pod.metadata.name.as_deref(), pod.spec.as_ref()) else {
+            return;
+        };
+        let labels = pod.metadata.labels.as_ref();
+        let is_master = labels
+            .and_then(|labels| labels.get(COMPONENT_LABEL))
+            .is_some_and(|it| it == MASTER);
+        let role = if is_master { "jobmanager" } else { "taskmanager" };
+        let main = crate::model::diagnosis::main_container(pod).unwrap_or_default();
+        let all = spec.init_containers.iter().flatten().chain(&spec.containers);
+        let names = all
+            .map(|container| container.name.as_str())
+            .filter(|name| *name == main || self.wanted.all_containers);
+        for container in names {
+            let uid = pod.metadata.uid.clone().unwrap_or_else(|| pod_name.to_owned());
+            if !self.known.insert((uid, container.to_owned())) {
+                continue;
+            }
+            let Some(previous) = self.which_run(pod, container) else {
+                continue;
+            };
+            let (send, batches) = mpsc::channel(AHEAD);
+            let restarts = restarts(pod, container);
+            let reader = reader::Reader::new(
+                &self.cluster,
+                &self.wanted,
+                pod_name,
+                container,
+                previous,
+                first,
+                restarts,
+            );
+            self.tasks.spawn_local(reader.run(send));
+            let shown = self.wanted.all_containers.then_some(container);
+            self.fresh.push(Source {
+                label: label(role, pod_name, shown),
+                batches,
+            });
+        }
+    }
+
+    /// Whether to read the run before the present one of a container; `None`: nothing of it is wanted.
+    fn which_run(&self, pod: &Pod, container: &str) -> Option<bool> {
+        if !self.wanted.previous {
+            return Some(false);
+        }
+        if restarts(pod, container).unwrap_or(0) > 0 {
+            return Some(true);
+        }
+        // Where Pods are replaced instead of restarted, the run before is that of a Pod that has failed.
+        (pod.status.as_ref()?.phase.as_deref() == Some("Failed")).then_some(false)
+    }
+
+    fn take(&mut self) -> Vec<Source> {
+        std::mem::take(&mut self.fresh)
+    }
+}
+
+/// How often a container was restarted, as the Pod tells.
+fn restarts(pod: &Pod, container: &str) -> Option<i32> {
+    let status = pod.status.as_ref()?;
+    let init = status.init_container_statuses.iter().flatten();
+    let own = init.chain(status.container_statuses.iter().flatten());
+    own.filter(|status| status.name == container)
+        .map(|status| status.restart_count)
+        .max()
+}
+
+/// Adds readers for Pods that come, until the Job is over and nothing more can be read.
+async fn watch(
+    cluster: Cluster,
+    name: ClusterName,
+    selector: String,
+    mut readers: Readers,
+    send: mpsc::UnboundedSender<Source>,
+) -> Result<()> {
+    let pods = Objects::<Pod>::with_labels(&cluster, PODS, &selector);
+    let mut events = Watch::new(&cluster, pods).stream().boxed_local();
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(Event::Listed(pods))) => pods.iter().for_each(|pod| readers.add(pod, false)),
+                Some(Ok(Event::Applied(pod))) => readers.add(&pod, false),
+                Some(Ok(Event::Deleted(_))) => {}
+                Some(Err(error)) => return Err(error),
+                None => return Ok(()),
+            },
+            Some(read) = readers.tasks.join_next(), if !readers.tasks.is_empty() => {
+                // A reader that the API server refuses for who asks: it would refuse all others.
+                read.unwrap_or(Ok(()))?;
+                if readers.tasks.is_empty() {
+                    match job_is_over(&cluster, &name).await {
+                        Ok(true) => return Ok(()),
+                        Ok(false) => {}
+                        Err(error) if error.is_denied() => return Err(error),
+                        Err(error) => tracing::debug!(%error, "the Job is not read"),
+                    }
+                }
+            }
+        }
+        for source in readers.take() {
+            if send.send(source).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The reader of one container's log: goes on where it was when the connection breaks off.
+
+use std::time::Duration;
+
+use http::Request;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::jiff::Timestamp;
+use tokio::sync::mpsc::Sender;
+
+use super::super::api::Cluster;
+use super::super::resource::{PODS, Target, encode};
+use super::super::retry::Pauses;
+use super::Wanted;
+use super::batch::Batch;
+use super::lines::Lines;
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::clock;
+use crate::model::log_lines::Place;
+use crate::output::terminal;
+
+/// First and longest wait before another attempt.
+const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// Attempts at a log that is not followed.
+const ATTEMPTS: u32 = 5;
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The server said that there is no more.
+    Whole,
+    /// The connection broke off, or was never made.
+    Broken,
+    /// The container has not run yet.
+    NotStarted,
+    /// There is no such Pod or log.
+    Gone,
+    /// Nobody reads what is sent.
+    Unwanted,
+}
+
+pub(super) struct Reader {
+    cluster: Cluster,
+    wanted: Wanted,
+    pod: String,
+    container: String,
+    previous: bool,
+    /// Whether the Pod was there before the command: of others everything is new.
+    first: bool,
+    place: Place,
+    /// The container's restarts when its log was opened.
+    restarts: Option<i32>,
+    /// The API server does not accept the credentials any more.
+    denied: Option<Error>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        cluster: &Cluster,
+        wanted: &Wanted,
+        pod: &str,
+        container: &str,
+        previous: bool,
+        first: bool,
+        restarts: Option<i32>,
+    ) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            wanted: wanted.clone(),
+            pod: pod.to_owned(),
+            container: container.to_owned(),
+            previous,
+            first,
+            place: Place::default(),
+            restarts,
+            denied: None,
+        }
+    }
+
+    /// Reads to the end.
+    ///
+    /// # Errors
+    /// When the API server does not accept the credentials any more: no other attempt would be of use.
+    pub(super) async fn run(mut self, send: Sender<Batch>) -> Result<()> {
+        if self.wanted.follow {
+            self.follow(&send).await;
+        } else {
+            self.read_once(&send).await;
+        }
+        self.denied.map_or(Ok(()), Err)
+    }
+
+    async fn read_once(&mut self, send: &Sender<Batch>) {
+        let mut pauses = Pauses::new(WAITS.0, WAITS.0);
+        for _ in 0..ATTEMPTS {
+            if self.read(self.previous, false, send).await != End::Broken {
+                return;
+            }
+            pauses.pause().await;
+        }
+        terminal::warn(&format!("the log of Pod {} broke off and is not whole", self.pod));
+    }
+
+    async fn follow(&mut self, send: &Sender<Batch>) {
+        let mut pauses = Pauses::new(WAITS.0, WAITS.1);
+        loop {
+            let before = self.place.last();
+            let end = self.read(false, true, send).await;
+            if matches!(end, End::Unwanted | End::Gone) {
+                return;
+            }
+            if self.place.last() != before {
+                pauses.reset();
+            }
+            match self.status().await {
+                Ok(None) => return,
+                Ok(Some((over, status))) => {
+                    let restarts = status.as_ref().map_or(0, |status| status.restart_count);
+                    let replaced = self.restarts.is_some_and(|known| restarts > known);
+                    if replaced {
+                        // What the run before wrote while nobody was connected.
+                        self.read(true, false, send).await;
+                    }
+                    self.restarts = Some(restarts);
+                    if over && !replaced {
+                        // The end of the log may have been cut off with the connection.
+                        if end != End::Whole {
+                            self.read(false, false, send).await;
+                        }
+                        return;
+                    }
+                }
+                Err(()) => {}
+            }
+            pauses.pause().await;
+        }
+    }
+
+    /// The container's status, and whether it will not run again; `None`: the Pod is gone.
+    async fn status(&mut self) -> Result<Option<(bool, Option<ContainerStatus>)>, ()> {
+        let target = Target::object("get", PODS, self.cluster.namespace(), &self.pod);
+        match self.cluster.get::<Pod>(&target).await {
+            Ok(None) => Ok(None),
+            Ok(Some(pod)) => {
+                let status = pod.status.unwrap_or_default();
+                let over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+                let statuses = status.container_statuses.into_iter().flatten();
+                let init = status.init_container_statuses.into_iter().flatten();
+                let own = init.chain(statuses).find(|status| status.name == self.container);
+                Ok(Some((over, own)))
+            }
+            // Where Pods may not be read one by one, the log itself tells when it is gone.
+            Err(error) if error.kind == Kind::Forbidden => Ok(Some((false, None))),
+            Err(error) if error.is_denied() => {
+                self.denied = Some(error);
+                Ok(None)
+            }
+            Err(_) => Err(()),
+        }
+    }
+
+    fn query(&self, previous: bool, follow: bool) -> String {
+        let mut query = format!(
+            "container={}&timestamps=true&follow={follow}&previous={previous}",
+            encode(&self.container)
+        );
+        let wanted = self.wanted.since.filter(|_| self.first);
+        // The Pods were listed, so the API server's time is known.
+        let wanted = wanted.and_then(|since| clock::now().checked_sub(since).ok());
+        let since = self.place.since().or(wanted);
+        if let Some(since) = since {
+            // The server takes whole seconds.
+            let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
+            query = format!("{query}&sinceTime={}", encode(&since.to_string()));
+        }
+        if let Some(tail) = self.wanted.tail.filter(|_| self.first && self.place.last().is_none()) {
+            query = format!("{query}&tailLines={tail}");
+        }
+        query
+    }
+
+    /// Reads one answer.
+    async fn read(&mut self, previous: bool, follow: bool, send: &Sender<Batch>) -> End {
+        let target = Target::object("get", PODS, self.cluster.namespace(), &self.pod).subresource("log");
+        let uri = format!("{}?{}", target.path(), self.query(previous, follow));
+        let Ok(request) = Request::get(uri).body(Vec::new()) else {
+            return End::Gone;
+        };
+        self.place.reconnect();
+        let client = self.cluster.client();
+        let opening = client.request_stream(request);
+        let answer = match self.cluster.timeout().filter(|_| !follow) {
+            // A log that is followed may say nothing for as long as it likes.
+            None => opening.await,
+            Some(limit) => match tokio::time::timeout(limit, opening).await {
+                Ok(answer) => answer,
+                Err(_) => return End::Broken,
+            },
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(kube::Error::Api(status)) => return self.refused(&target, status),
+            Err(error) => {
+                tracing::debug!(%error, pod = self.pod, "no log");
+                return End::Broken;
+            }
+        };
+        let mut lines = Lines::new(&mut self.place);
+        let end = lines.read(std::pin::pin!(answer), follow, send).await;
+        // What came before a connection broke off counts as told.
+        match lines.send(send).await {
+            Err(end) => end,
+            Ok(()) => end.unwrap_or_else(|error| {
+                tracing::debug!(%error, pod = self.pod, "the log broke off");
+                End::Broken
+            }),
+        }
+    }
+
+    fn refused(&mut self, target: &Target, status: Box<kube::core::Status>) -> End {
+        match status.code {
+            404 if status.reason == "NotFound" => End::Gone,
+            401 => {
+                self.denied = Some(self.cluster.kube_error(target, &kube::Error::Api(status)));
+                End::Gone
+            }
+            // The kubelet's "container … is waiting to start", or no previous run.
+            400 => End::NotStarted,
+            403 => {
+                let error = self.cluster.kube_error(target, &kube::Error::Api(status));
+                terminal::warn(&error.message);
+                End::Gone
+            }
+            _ => End::Broken,
+        }
+    }
+}

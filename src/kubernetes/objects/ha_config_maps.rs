@@ -1,0 +1,133 @@
+//! The ConfigMaps of Flink's Kubernetes high availability: who leads, and which checkpoints there are. They have no owner,
+//! so they outlive their cluster, and nobody but this deletes them.
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use super::{Live, delete};
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::api::{Cluster, ObjectList};
+use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, Target};
+use crate::model::flink::settings::{ConfigMaps, Settings};
+use crate::model::ha_config_maps::{self, Ids, is_id};
+use crate::model::manifests::{IDENTITY, Manifests};
+use crate::output::terminal;
+
+/// The IDs that objects name; `files` are their configuration files.
+#[must_use]
+pub fn of_live(live: &Live, files: &ConfigMaps) -> Ids {
+    let mut ids = Ids::default();
+    for object in [&live.job, &live.deployment].into_iter().flatten() {
+        let settings = Settings::of_object(object, files);
+        if let Some(id) = settings.kubernetes_cluster_id() {
+            ids.add(id, object["metadata"]["annotations"][IDENTITY].as_str());
+        }
+    }
+    ids
+}
+
+/// The ConfigMaps of the clusters that Flink calls `ids`.
+///
+/// # Errors
+/// Those of listing ConfigMaps.
+pub async fn read(cluster: &Cluster, ids: &[String]) -> Result<Vec<Value>> {
+    let found = labelled(
+        cluster,
+        Target::collection("list", CONFIG_MAPS, Some(cluster.namespace())),
+        ids,
+    )
+    .await?;
+    Ok(found
+        .into_iter()
+        .filter(ha_config_maps::is_of_high_availability)
+        .collect())
+}
+
+/// Deletes them, and gives their number. What a native cluster or one of the operator keeps under an ID that it shares
+/// stays.
+///
+/// # Errors
+/// Those of listing and deleting.
+pub async fn forget(cluster: &Cluster, ids: &Ids) -> Result<usize> {
+    let maps = read(cluster, &ids.own).await?;
+    if maps.is_empty() {
+        return Ok(0);
+    }
+    let foreign = others(cluster, &ids.shared).await?;
+    let id = |map: &Value| map["metadata"]["labels"]["app"].as_str().unwrap_or_default().to_owned();
+    let (stay, go): (Vec<_>, Vec<_>) = maps.iter().partition(|map| foreign.contains(&id(map)));
+    if let Some(first) = stay.first() {
+        let id = id(first);
+        terminal::warn(&format!(
+            "the ConfigMaps of high availability of {id} stay: there is a native cluster or one of the operator that is called so"
+        ));
+    }
+    let maps = go.into_iter().map(|map| Identity::of(CONFIG_MAPS, map));
+    let maps = maps.collect::<Result<Vec<_>>>()?;
+    let deleted = try_join_all(maps.iter().map(|map| delete(cluster, Some(map)))).await?;
+    Ok(deleted.len())
+}
+
+/// Finds out whether another cluster has the ID under which `manifests` would keep data of high availability. The ID of a
+/// revision has its nonce in it and needs no look; one that stands in a template can be anybody's. `is_new`: nothing of the
+/// cluster exists yet, so that whatever has the ID is not its own.
+///
+/// # Errors
+/// Conflict, with what has it.
+pub async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Result<()> {
+    let job = &manifests.job;
+    let settings = Settings::of_object(job, &ConfigMaps::new());
+    let mut ids = Ids::default();
+    if let Some(id) = settings.kubernetes_cluster_id() {
+        ids.add(id, job["metadata"]["annotations"][IDENTITY].as_str());
+    }
+    let [id] = ids.shared.as_slice() else { return Ok(()) };
+    let conflict = |what: String| {
+        Error::new(
+            Kind::Conflict,
+            format!("high availability would keep its data under kubernetes.cluster-id {id}, which {what}"),
+        )
+        .hint("another kubernetes.cluster-id in the template keeps them apart; --ha gives each revision one of its own")
+    };
+    if !others(cluster, &ids.shared).await?.is_empty() {
+        return Err(conflict("a native cluster, or one of the operator, has too".to_owned()));
+    }
+    let maps = if is_new {
+        read(cluster, &ids.shared).await?
+    } else {
+        Vec::new()
+    };
+    match maps.first().and_then(|map| map["metadata"]["name"].as_str()) {
+        Some(map) => Err(conflict(format!("ConfigMap {map} is of already"))
+            .hint(format!("`kubectl delete configmap -l app={id},type=flink-native-kubernetes` deletes what a cluster left that is gone"))),
+        None => Ok(()),
+    }
+}
+
+/// Those of `ids` under which a native cluster runs, or one of the operator.
+///
+/// Source of the labels: Flink's `KubernetesUtils.getCommonLabels`.
+///
+/// # Errors
+/// Those of listing Deployments.
+pub async fn others(cluster: &Cluster, ids: &[String]) -> Result<Vec<String>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let target = Target::collection("list", DEPLOYMENTS, Some(cluster.namespace()));
+    let found = labelled(cluster, target, ids).await?;
+    let app = |object: &Value| object["metadata"]["labels"]["app"].as_str().map(ToOwned::to_owned);
+    Ok(found.iter().filter_map(app).collect())
+}
+
+async fn labelled(cluster: &Cluster, target: Target, ids: &[String]) -> Result<Vec<Value>> {
+    let ids: Vec<&str> = ids.iter().map(String::as_str).filter(|id| is_id(id)).collect();
+    let app = match ids.as_slice() {
+        [] => return Ok(Vec::new()),
+        [id] => format!("app%3D{id}"),
+        ids => format!("app%20in%20%28{}%29", ids.join("%2C")),
+    };
+    let query = format!("labelSelector={app}%2Ctype%3Dflink-native-kubernetes");
+    let found: ObjectList = cluster.list(&target, &query).await?;
+    Ok(found.items)
+}

@@ -1,0 +1,241 @@
+//! What there is of a cluster, as it was read.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::api::Applied;
+use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, Resource, SERVICES};
+use crate::model::diff::{Difference, differences};
+use crate::model::main_container;
+use crate::model::manifests::Manifests;
+use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
+use crate::model::ownership::{is_part, whose};
+use crate::model::secrets::hide;
+
+/// The three objects as the API server has them; `None`: it does not exist.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// `NAME-master`.
+    pub service: Option<Value>,
+    /// `NAME-master`.
+    pub job: Option<Value>,
+    /// `NAME-task-manager`.
+    pub deployment: Option<Value>,
+    /// The service account, Role and binding that were made with it; `None`: they were not read.
+    pub rights: Option<Vec<Identity>>,
+    /// Objects that have a name of the cluster's and are not its.
+    pub foreign: Vec<Foreign>,
+    /// What this process created of all these.
+    pub created: Vec<Identity>,
+}
+
+/// An object that only has a name of the cluster's.
+#[derive(Clone, Debug)]
+pub struct Foreign {
+    /// Its kind.
+    pub resource: Resource,
+    /// It, as the API server has it.
+    pub object: Value,
+}
+
+impl Foreign {
+    fn name(&self) -> &str {
+        self.object["metadata"]["name"].as_str().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Foreign {
+    /// For messages: `Service redis-master is not of a Flink cluster redis: it is managed by Helm`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} is not a Flink cluster's: {}",
+            self.resource.kind,
+            self.name(),
+            whose(&self.object)
+        )
+    }
+}
+
+impl Live {
+    /// Whether none of the three exists.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.service.is_none() && self.job.is_none() && self.deployment.is_none()
+    }
+
+    /// Notes one of the three, as it was read.
+    pub(super) fn see(&mut self, resource: Resource, object: Value, name: &ClusterName) {
+        let component = if resource == DEPLOYMENTS { TASK_MANAGER } else { MASTER };
+        if !is_part(&object, name, component) {
+            self.foreign.push(Foreign { resource, object });
+        } else if let Some(slot) = self.slot(resource) {
+            *slot = Some(object);
+        }
+    }
+
+    /// Notes an object that was applied.
+    pub(super) fn applied(&mut self, resource: Resource, applied: Applied) {
+        let identity = Identity::of(resource, &applied.object).ok();
+        if applied.created {
+            self.created.extend(identity.clone());
+        }
+        match self.slot(resource) {
+            Some(slot) => *slot = Some(applied.object),
+            None => {
+                let rights = self.rights.get_or_insert_default();
+                rights.retain(|known| known.resource() != resource);
+                rights.extend(identity);
+            }
+        }
+    }
+
+    fn slot(&mut self, resource: Resource) -> Option<&mut Option<Value>> {
+        match resource {
+            SERVICES => Some(&mut self.service),
+            JOBS => Some(&mut self.job),
+            DEPLOYMENTS => Some(&mut self.deployment),
+            _ => None,
+        }
+    }
+
+    /// The one of its objects that is of this kind.
+    ///
+    /// # Errors
+    /// Those of [`Identity::of`].
+    pub fn identity(&self, resource: Resource) -> Result<Option<Identity>> {
+        let object = match resource {
+            SERVICES => &self.service,
+            JOBS => &self.job,
+            DEPLOYMENTS => &self.deployment,
+            _ => {
+                let mut rights = self.rights.iter().flatten();
+                return Ok(rights.find(|known| known.resource() == resource).cloned());
+            }
+        };
+        object.as_ref().map(|object| Identity::of(resource, object)).transpose()
+    }
+
+    /// What an apply of `object` meets: the one of its kind that was read, or none.
+    ///
+    /// # Errors
+    /// Conflict when the one of that name is not the cluster's.
+    pub(super) fn onto(&self, object: &Value) -> Result<Option<Identity>> {
+        let resource = super::resource_of(object)?;
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        match self
+            .foreign
+            .iter()
+            .find(|foreign| foreign.resource == resource && foreign.name() == name)
+        {
+            Some(foreign) => {
+                Err(Error::new(Kind::Conflict, foreign.to_string())
+                    .hint("another name for the cluster leaves it alone"))
+            }
+            None => self.identity(resource),
+        }
+    }
+
+    /// Finds out whether all objects with names of the cluster are its.
+    ///
+    /// # Errors
+    /// Conflict that says whose they are.
+    pub fn refuse_foreign(&self, name: &ClusterName) -> Result<()> {
+        if self.foreign.is_empty() {
+            return Ok(());
+        }
+        let whose: Vec<String> = self.foreign.iter().map(ToString::to_string).collect();
+        let error = Error::new(Kind::Conflict, whose.join("; ")).hint("another name for the cluster leaves it alone");
+        let is_foreign = |resource: Resource| self.foreign.iter().any(|foreign| foreign.resource == resource);
+        let whole = [
+            (SERVICES, self.service.is_some()),
+            (JOBS, self.job.is_some()),
+            (DEPLOYMENTS, self.deployment.is_some()),
+        ];
+        if whole.into_iter().all(|(resource, known)| known || is_foreign(resource)) {
+            return Err(error.hint(format!(
+                "`kubectl flink adopt {name}` makes the three of that name the plugin's, where they are a Flink cluster"
+            )));
+        }
+        Err(error)
+    }
+
+    /// Takes the objects that only have the names as the cluster's, and gives what is to be said of each.
+    pub fn take_foreign(&mut self) -> Vec<String> {
+        let foreign = std::mem::take(&mut self.foreign);
+        let said = foreign.iter().map(ToString::to_string).collect();
+        for Foreign { resource, object } in foreign {
+            if let Some(slot) = self.slot(resource) {
+                *slot = Some(object);
+            }
+        }
+        said
+    }
+
+    /// Those of the three that do not exist, with their kinds.
+    #[must_use]
+    pub fn missing(&self, name: &ClusterName) -> Vec<String> {
+        [
+            (&self.service, format!("Service {}", name.master())),
+            (&self.job, format!("Job {}", name.master())),
+            (&self.deployment, format!("Deployment {}", name.task_manager())),
+        ]
+        .into_iter()
+        .filter(|(there, _)| there.is_none())
+        .map(|(_, text)| text)
+        .collect()
+    }
+
+    /// What `wanted` would change of the objects that exist, each path behind its kind.
+    #[must_use]
+    pub fn differences(&self, wanted: &Manifests) -> Vec<Difference> {
+        let pairs = [
+            (&self.service, &wanted.service),
+            (&self.job, &wanted.job),
+            (&self.deployment, &wanted.deployment),
+        ];
+        let mut found = Vec::new();
+        for (live, wanted) in pairs {
+            let kind = wanted["kind"].as_str().unwrap_or_default();
+            for mut difference in live.iter().flat_map(|live| differences(wanted, live)) {
+                difference.path = format!("{kind} {}", difference.path);
+                found.push(difference);
+            }
+        }
+        found
+    }
+}
+
+impl Live {
+    /// [`Self::differences`] for people: what is secret in them is hidden.
+    #[must_use]
+    pub fn told_differences(&self, wanted: &Manifests) -> Vec<Difference> {
+        let (mut live, mut wanted) = (self.clone(), wanted.clone());
+        for (live, wanted) in [
+            (&mut live.service, &mut wanted.service),
+            (&mut live.job, &mut wanted.job),
+            (&mut live.deployment, &mut wanted.deployment),
+        ] {
+            if let Some(live) = live {
+                hide(live, wanted);
+            }
+        }
+        live.differences(&wanted)
+    }
+
+    /// Whether an object is missing or differs from `made` in anything but from where its job starts.
+    #[must_use]
+    pub fn drifted(&self, made: &Manifests) -> bool {
+        let mut made = made.clone();
+        let start = self
+            .job
+            .as_ref()
+            .and_then(|job| Some(&main_container::of(job)?["args"]));
+        if let (Some(args), Some(main)) = (start, main_container::of_mut(&mut made.job)) {
+            main["args"] = args.clone();
+        }
+        self.service.is_none() || self.deployment.is_none() || !self.differences(&made).is_empty()
+    }
+}

@@ -1,0 +1,373 @@
+//! The three objects of a cluster in the API server: checked, created, deleted.
+//!
+//! Floor of a create: two round trips deep, the dry runs side by side and then the objects side by side.
+
+pub mod ha_config_maps;
+mod live;
+pub mod owners;
+pub(crate) mod pods_gone;
+pub mod rbac;
+mod stale_task_managers;
+mod terminated_pods;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use super::api::{Applied, Cluster, Mode};
+use super::resource::{
+    CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, PODS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
+};
+use crate::error::{Error, Kind, Result};
+use crate::model::flink::settings::{self, ConfigMaps};
+use crate::model::main_container;
+use crate::model::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::model::ownership::is_pod_of;
+use crate::model::spec::Spec;
+
+pub use live::{Foreign, Live};
+pub use pods_gone::{Gone, pods_gone};
+pub use stale_task_managers::{apply_after_strangers, makes_strangers, strangers_end};
+
+/// Reads the three objects side by side.
+pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Live> {
+    let namespace = cluster.namespace();
+    let targets = [
+        Target::object("get", SERVICES, namespace, &name.master()),
+        Target::object("get", JOBS, namespace, &name.master()),
+        Target::object("get", DEPLOYMENTS, namespace, &name.task_manager()),
+    ];
+    // All are awaited, so that the error told is always that of the first.
+    let found = join_all(targets.iter().map(|target| cluster.get(target))).await;
+    let found: Vec<Option<Value>> = found.into_iter().collect::<Result<_>>()?;
+    let mut live = Live::default();
+    for (target, object) in targets.into_iter().zip(found) {
+        if let Some(object) = object {
+            live.see(target.resource, object, name);
+        }
+    }
+    Ok(live)
+}
+
+/// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, and then nothing is asked.
+pub async fn configuration_files(cluster: &Cluster, live: &Live) -> Result<ConfigMaps> {
+    let objects = [&live.job, &live.deployment].into_iter().flatten();
+    let names: BTreeSet<String> = objects.flat_map(settings::config_maps).collect();
+    let read = names.into_iter().map(|name| async {
+        let target = Target::object("get", CONFIG_MAPS, cluster.namespace(), &name);
+        let map: Option<Value> = cluster.get(&target).await?;
+        let data = map.map(|map| map["data"].clone()).unwrap_or_default();
+        Ok((name, serde_json::from_value(data).unwrap_or_default()))
+    });
+    Ok(try_join_all(read).await?.into_iter().collect())
+}
+
+/// What dry runs of the three objects told.
+#[derive(Clone, Debug, Default)]
+pub struct Preflight {
+    /// Whether any of the three exists already.
+    pub exists: bool,
+    /// The server's warnings, each once.
+    pub warnings: Vec<String>,
+    /// The rights that exist already; `None`: the cluster is made without.
+    pub rights: Option<Vec<Identity>>,
+}
+
+/// Sends the three objects as server-side dry runs, side by side: a quota, an admission webhook or a right that is
+/// missing shows before the first object exists.
+///
+/// # Errors
+/// The first refusal, in the order Service, Job, Deployment.
+pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Preflight> {
+    let checks = manifests
+        .in_order()
+        .map(|object| apply(cluster, object, None, Mode::DryRun));
+    let mut outcome = Preflight::default();
+    let (checked, access) = futures::join!(join_all(checks), rbac::preflight(cluster, name, manifests));
+    outcome.rights = access?;
+    for (result, object) in checked.into_iter().zip(manifests.in_order()) {
+        match result {
+            Ok(applied) => {
+                outcome.exists |= !applied.created;
+                for warning in applied.warnings {
+                    if !outcome.warnings.contains(&warning) {
+                        outcome.warnings.push(warning);
+                    }
+                }
+            }
+            // A Job's Pod template and a Deployment's selector cannot be changed: there is one, and it differs.
+            Err(error) if error.message.contains("field is immutable") => outcome.exists = true,
+            Err(error) => {
+                // What is refused may be a change of an object of somebody else.
+                if error.message.contains("is not valid") {
+                    read(cluster, name).await?.refuse_foreign(name)?;
+                }
+                return Err(in_create(error, object));
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Sends what a resume will make as server-side dry runs, side by side and beside a look at the rights that it needs, and
+/// gives the server's warnings.
+///
+/// The Job stands under another name, because its own is taken until the old one is deleted.
+///
+/// # Errors
+/// The first refusal, in the order Service, Job, Deployment.
+pub async fn preflight_resume(cluster: &Cluster, spec: &Spec, manifests: &Manifests, live: &Live) -> Result<Preflight> {
+    let (applied, access, allowed, apart) = futures::join!(
+        dry_run(cluster, manifests, live),
+        rbac::preflight(cluster, &spec.name, manifests),
+        rbac::check(cluster, spec, manifests),
+        ha_config_maps::check(cluster, manifests, false)
+    );
+    let rights = access?;
+    let applied = applied?;
+    allowed?;
+    apart?;
+    let mut warnings: Vec<String> = applied.into_iter().flat_map(|applied| applied.warnings).collect();
+    warnings.sort();
+    warnings.dedup();
+    Ok(Preflight {
+        exists: !live.is_empty(),
+        warnings,
+        rights,
+    })
+}
+
+/// What the server would make of the three objects if the Job were made anew: its name is another one in the answer.
+///
+/// # Errors
+/// The first refusal, in the order Service, Job, Deployment; conflict when one of that name is not the cluster's.
+pub async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &Live) -> Result<[Applied; 3]> {
+    let mut job = manifests.job.clone();
+    let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let stand_in = format!("{}x", &name[..name.len().saturating_sub(1)]);
+    job["metadata"]["name"] = json!(stand_in);
+    let target = Target::collection("create", JOBS, Some(cluster.namespace()));
+    let onto = manifests.in_order().map(|object| live.onto(object));
+    let [service, made, deployment] = onto;
+    let (service, deployment) = (service?, deployment?);
+    made?;
+    let (service, job, deployment) = futures::join!(
+        apply(cluster, &manifests.service, service.as_ref(), Mode::DryRun),
+        cluster.create(&target, &job, Mode::DryRun),
+        apply(cluster, &manifests.deployment, deployment.as_ref(), Mode::DryRun),
+    );
+    // Nobody knows the other name.
+    let job = job.map_err(|error| Error {
+        message: error.message.replace(&stand_in, &name),
+        ..error
+    });
+    Ok([
+        service.map_err(|error| in_create(error, &manifests.service))?,
+        job.map_err(|error| in_create(error, &manifests.job))?,
+        deployment.map_err(|error| in_create(error, &manifests.deployment))?,
+    ])
+}
+
+/// Whether no JobManager of the cluster's Job ever ran: it has no Pods, or they wait for their image or a node.
+pub async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
+    Ok(masters(cluster, name).await?.iter().all(waits))
+}
+
+/// The Pods of the cluster's JobManagers.
+pub async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
+    let target = Target::collection("list", PODS, Some(cluster.namespace()));
+    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
+    let pods: Option<pods_gone::PodList> = cluster.get_with(&target, &query).await?;
+    let pods = pods.into_iter().flat_map(|pods| pods.items);
+    Ok(pods.filter(|pod| is_pod_of(pod, name)).collect())
+}
+
+fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref())
+}
+
+/// Whether a Pod waits for its image or a node, and its container never ran.
+#[must_use]
+pub fn waits(pod: &Pod) -> bool {
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_ref());
+    let restarted = statuses
+        .into_iter()
+        .flatten()
+        .any(|container| container.restart_count > 0);
+    phase(pod) == Some("Pending") && !restarted
+}
+
+/// Makes the three objects, side by side, and before them the rights that their Pods need. Can be repeated. `live` is what
+/// there is of them, and what of it was made.
+///
+/// A Job that Kubernetes deletes by itself some time after its end comes first: it owns all others, so that they go with
+/// it.
+pub async fn apply_all(cluster: &Cluster, name: &ClusterName, manifests: &Manifests, live: &mut Live) -> Result<()> {
+    rbac::apply(cluster, name, manifests, live).await?;
+    if !owners::job_owns(manifests) {
+        return apply_each(cluster, &manifests.in_order(), live).await;
+    }
+    apply_each(cluster, &[&manifests.job], live).await?;
+    let owned = owners::owned(manifests, live.job.as_ref().unwrap_or(&Value::Null));
+    apply_each(cluster, &owned.iter().collect::<Vec<_>>(), live).await
+}
+
+/// Makes some of the objects side by side, and notes in `live` what became of them.
+pub async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut Live) -> Result<()> {
+    let onto = objects.iter().map(|object| live.onto(object));
+    let onto = onto.collect::<Result<Vec<_>>>()?;
+    let all = objects
+        .iter()
+        .zip(&onto)
+        .map(|(object, onto)| apply(cluster, object, onto.as_ref(), Mode::Real));
+    // All are awaited before the first error is told: nothing of this command goes on behind its back.
+    let done = join_all(all).await;
+    let mut outcome = Ok(());
+    for (result, object) in done.into_iter().zip(objects) {
+        match result {
+            Ok(applied) => live.applied(resource_of(object)?, applied),
+            Err(error) => outcome = outcome.and(Err(in_create(error, object))),
+        }
+    }
+    outcome
+}
+
+/// Makes one object of a cluster; `onto` is the one of that name that was read.
+pub async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Applied> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let target = Target::object("patch", resource_of(object)?, cluster.namespace(), name);
+    cluster.apply(&target, object, onto, mode).await
+}
+
+/// The kind of an object that a cluster is made of.
+fn resource_of(object: &Value) -> Result<Resource> {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
+        .into_iter()
+        .find(|resource| resource.kind == kind)
+        .ok_or_else(|| Error::failure(format!("{kind} is no part of a cluster")))
+}
+
+/// A refused object, or a namespace that is not there.
+fn in_create(error: Error, object: &Value) -> Error {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    match error.kind {
+        Kind::NotFound => {
+            let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+            let missing = error.message.starts_with("namespaces ");
+            let error = error.context(format!("{kind} cannot be created"));
+            if missing {
+                error.hint(format!("`kubectl create namespace {namespace}` makes the namespace"))
+            } else {
+                error
+            }
+        }
+        _ => error,
+    }
+}
+
+/// Deletes the Job and waits until none of its Pods runs: no second JobManager may ever run beside the first.
+pub async fn delete_job(
+    cluster: &Cluster,
+    name: &ClusterName,
+    job: Option<&Identity>,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    delete(cluster, job).await?;
+    pods_gone(cluster, name, Some(MASTER), Gone::Ended, timeout)
+        .await
+        .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))
+}
+
+/// The same where its JobManager was given up: one that was just made does not hear that it shall end.
+pub async fn delete_given_up_job(
+    cluster: &Cluster,
+    name: &ClusterName,
+    job: Option<&Identity>,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    delete(cluster, job).await?;
+    pods_gone::given_up(cluster, name, MASTER, |_| true, pods_gone::Hurry::Everybody, timeout)
+        .await
+        .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))
+}
+
+/// Deletes an object that was read, its dependents after it. Whether it was there is the answer.
+pub async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Result<bool> {
+    match object {
+        Some(object) => cluster.delete(object, None).await,
+        None => Ok(false),
+    }
+}
+
+/// How a Job ended: its condition `Complete` or `Failed`. `None`: it goes on.
+#[must_use]
+pub fn end_of_job(job: &Value) -> Option<&'static str> {
+    if job["spec"]["suspend"] == true && !job["metadata"]["annotations"][JOB_ENDED].is_null() {
+        return Some("Complete");
+    }
+    let conditions = job["status"]["conditions"].as_array()?;
+    let is = |kind: &str| {
+        conditions
+            .iter()
+            .any(|condition| condition["type"] == kind && condition["status"] == "True")
+    };
+    match () {
+        // The one that led has ended well; those that stood by are being ended by Kubernetes.
+        () if is("Complete") || is("SuccessCriteriaMet") => Some("Complete"),
+        () if is("Failed") => Some("Failed"),
+        () => None,
+    }
+}
+
+/// Sends all TaskManagers away and waits until they have ended. How many there were is noted at the Deployment.
+pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, live: &Live, replicas: u64) -> Result<()> {
+    let Some(deployment) = live.identity(DEPLOYMENTS)? else {
+        return Ok(());
+    };
+    let patch = json!({
+        "metadata": {"annotations": {SUSPENDED_REPLICAS: replicas.to_string()}},
+        "spec": {"replicas": 0},
+    });
+    cluster.merge_into(&deployment, &patch).await?;
+    pods_gone(cluster, name, Some(TASK_MANAGER), Gone::Ended, None).await
+}
+
+/// Lets a suspended Job start its Pods, and brings the TaskManagers back.
+pub async fn unsuspend(cluster: &Cluster, live: &Live, replicas: u64) -> Result<()> {
+    let (suspend, scale) = (
+        json!({"spec": {"suspend": false}}),
+        json!({"spec": {"replicas": replicas}}),
+    );
+    let (job, deployment) = (live.identity(JOBS)?, live.identity(DEPLOYMENTS)?);
+    let merge = async |object: Option<Identity>, patch: &Value| match object {
+        Some(object) => cluster.merge_into(&object, patch).await.map(drop),
+        None => Ok(()),
+    };
+    futures::try_join!(merge(job, &suspend), merge(deployment, &scale)).map(|_| ())
+}
+
+/// The beginning of the log of a TaskManager that runs; `None`: none does.
+pub async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
+    let target = Target::collection("list", PODS, Some(cluster.namespace()));
+    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{TASK_MANAGER}");
+    let pods: Option<pods_gone::PodList> = cluster.get_with(&target, &query).await?;
+    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+    let running = pods
+        .into_iter()
+        .flat_map(|pods| pods.items)
+        .find(|pod| phase(pod).as_deref() == Some("Running"));
+    let Some(pod) = running else { return Ok(None) };
+    let container = main_container::of_pod(&pod).map(|container| container.name.as_str());
+    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
+    let target = Target::object("get", PODS, cluster.namespace(), pod_name).subresource("log");
+    let query = format!("container={}&limitBytes=262144", container.unwrap_or_default());
+    cluster.text(&target, &query).await.map(Some)
+}

@@ -1,0 +1,66 @@
+//! Objects that go with their Job: owned by it, when Kubernetes itself deletes it some time after its end.
+
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+
+use crate::error::{Kind, Result};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects::{Live, rbac};
+use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
+use crate::model::manifests::Manifests;
+use crate::model::names::ClusterName;
+
+/// Whether the Job owns the other objects: it is deleted by Kubernetes when it is finished for long enough.
+#[must_use]
+pub fn job_owns(manifests: &Manifests) -> bool {
+    manifests.job["spec"]["ttlSecondsAfterFinished"].is_u64()
+}
+
+/// All objects but the Job, as its property.
+pub(super) fn owned(manifests: &Manifests, job: &Value) -> Vec<Value> {
+    let owner = json!({
+        "apiVersion": JOBS.api_version(),
+        "kind": JOBS.kind,
+        "name": job["metadata"]["name"],
+        "uid": job["metadata"]["uid"],
+    });
+    let others = [&manifests.service, &manifests.deployment];
+    let others = others.into_iter().chain(&manifests.access);
+    let others = others.cloned().map(|mut object| {
+        object["metadata"]["ownerReferences"] = json!([owner]);
+        object
+    });
+    others.collect()
+}
+
+/// Takes the objects out of the hands of their Job before it is deleted for a new one: the garbage collector would delete
+/// them with it.
+///
+/// The collector reads an object again before it deletes it, so that what is done here cannot come too late for a Job
+/// that is deleted afterwards. Source: kubernetes/pkg/controller/garbagecollector, `attemptToDeleteItem`.
+pub async fn disown(cluster: &Cluster, name: &ClusterName, live: &Live) -> Result<()> {
+    let owned = |object: &Option<Value>| {
+        let owners = object.as_ref().map(|object| &object["metadata"]["ownerReferences"]);
+        let mut owners = owners.and_then(Value::as_array).into_iter().flatten();
+        owners.any(|owner| owner["kind"] == JOBS.kind && owner["name"] == name.master())
+    };
+    if !owned(&live.service) && !owned(&live.deployment) {
+        return Ok(());
+    }
+    let mut objects: Vec<Identity> = [SERVICES, DEPLOYMENTS]
+        .into_iter()
+        .filter_map(|kind| live.identity(kind).transpose())
+        .collect::<Result<_>>()?;
+    if rbac::created_with(live) {
+        objects.extend(rbac::known(cluster, name, live).await?);
+    }
+    let free = objects.iter().map(|object| async {
+        let patch = json!({"metadata": {"ownerReferences": null}});
+        match cluster.merge_into(object, &patch).await {
+            Err(error) if error.kind != Kind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    });
+    try_join_all(free).await?;
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Waits until Pods are gone.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use serde::Deserialize;
+
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects::terminated_pods::{Lingering, has_ended};
+use crate::kubernetes::resource::{Identity, PODS, Target, encode};
+use crate::kubernetes::watch::{Event, Objects, Watch};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
+use crate::model::ownership::is_pod_of;
+
+/// Seconds that a Pod has to end which nobody needs any more.
+const GRACE: i64 = 3;
+
+/// A list of Pods, as far as it is needed. An answer without `items` is no empty list: it is not understood.
+#[derive(Deserialize)]
+pub(crate) struct PodList {
+    pub(crate) items: Vec<Pod>,
+}
+
+/// When a Pod counts as gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It runs no process any more.
+    Ended,
+    /// The object is deleted.
+    Deleted,
+}
+
+/// Which Pods are given [`GRACE`], before somebody else gives them what they have themselves, which the kubelet does not
+/// shorten any more. Without the right to that they take their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hurry {
+    Nobody,
+    /// Those that are ending. The controller of the others may replace one that is deleted, as often as it is.
+    Ending,
+    Everybody,
+}
+
+/// Waits until all Pods of a cluster are gone, or those of one `component`.
+///
+/// # Errors
+/// Timed out after `timeout`, naming the Pods that are left.
+pub async fn pods_gone(
+    cluster: &Cluster,
+    name: &ClusterName,
+    component: Option<&str>,
+    gone: Gone,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    let meant = |pod: &Pod| is_pod_of(pod, name);
+    wait(cluster, &selector(name, component), meant, gone, Hurry::Nobody, timeout).await
+}
+
+/// Waits until those of its Pods have ended that are `meant`, which are of a version that was given up.
+pub(crate) async fn given_up(
+    cluster: &Cluster,
+    name: &ClusterName,
+    component: &str,
+    meant: impl Fn(&Pod) -> bool,
+    hurry: Hurry,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    let meant = |pod: &Pod| is_pod_of(pod, name) && meant(pod);
+    let selector = selector(name, Some(component));
+    wait(cluster, &selector, meant, Gone::Ended, hurry, timeout).await
+}
+
+/// The Pods of the cluster that exist.
+pub(crate) async fn pods_of(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
+    let list = Target::collection("list", PODS, Some(cluster.namespace()));
+    let query = format!("labelSelector={}", encode(&selector(name, None)));
+    let pods = cluster.get_with::<PodList>(&list, &query).await?;
+    let pods = pods.into_iter().flat_map(|pods| pods.items);
+    Ok(pods.filter(|pod| is_pod_of(pod, name)).collect())
+}
+
+/// Selects the Pods with the labels of the cluster. Whether they are its own their owners tell.
+fn selector(name: &ClusterName, component: Option<&str>) -> String {
+    let component = component.map_or_else(String::new, |component| format!(",{COMPONENT_LABEL}={component}"));
+    format!("{APP_LABEL}={name}{component}")
+}
+
+async fn wait(
+    cluster: &Cluster,
+    selector: &str,
+    meant: impl Fn(&Pod) -> bool,
+    gone: Gone,
+    hurried: Hurry,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    let mut known = BTreeSet::new();
+    let mut may_linger = |pod: &Pod| {
+        let lingers = match (hurried, pod.metadata.deletion_grace_period_seconds) {
+            (Hurry::Nobody, _) | (Hurry::Ending, None) => false,
+            (Hurry::Everybody, None) => true,
+            (_, Some(grace)) => grace > GRACE,
+        };
+        let pod = Identity::of_typed(PODS, &pod.metadata).ok().filter(|_| lingers)?;
+        known.insert(pod.uid().to_owned()).then_some(pod)
+    };
+    let running = |pod: &Pod| gone == Gone::Deleted || !has_ended(pod);
+    let mut lingering = Lingering::default();
+    let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
+    let mut left: Vec<String> = Vec::new();
+    loop {
+        let pods = Objects::<Pod>::with_labels(cluster, PODS, selector).in_one_piece();
+        let mut events = Watch::new(cluster, pods).stream().boxed_local();
+        let mut listed = false;
+        loop {
+            // At the deadline, and before it where something has ended that nobody deletes, as far as it is known.
+            let until = deadline.into_iter().chain(lingering.due().filter(|_| listed)).min();
+            let next = match until {
+                None => events.next().await,
+                Some(at) => match tokio::time::timeout_at(at, events.next()).await {
+                    Ok(next) => next,
+                    Err(_) if deadline == Some(at) => return Err(still_there(&left, timeout)),
+                    Err(_) => break,
+                },
+            };
+            match next {
+                Some(Ok(Event::Listed(pods))) => {
+                    listed = true;
+                    let pods: Vec<Pod> = pods.into_iter().filter(&meant).collect();
+                    if gone == Gone::Deleted {
+                        for pod in &pods {
+                            lingering.see(pod);
+                        }
+                        lingering.settle(cluster, &pods).await;
+                    }
+                    let there = || {
+                        let running = pods.iter().filter(|pod| running(pod));
+                        running.filter(|pod| lingering.matters(pod))
+                    };
+                    for pod in there().filter_map(&mut may_linger) {
+                        hurry(cluster, &pod).await;
+                    }
+                    left = there().filter_map(|pod| pod.metadata.name.clone()).collect();
+                }
+                Some(Ok(Event::Applied(pod))) if running(&pod) => {
+                    // Its controller made one more before it heard that it shall not, or ends one now.
+                    if hurried != Hurry::Nobody && meant(&pod) {
+                        if let Some(pod) = may_linger(&pod) {
+                            hurry(cluster, &pod).await;
+                        }
+                        left.extend(pod.metadata.name.filter(|name| !left.contains(name)));
+                    } else if meant(&pod) {
+                        lingering.see(&pod);
+                    }
+                    continue;
+                }
+                Some(Ok(Event::Applied(pod) | Event::Deleted(pod))) => {
+                    left.retain(|name| Some(name) != pod.metadata.name.as_ref());
+                }
+                Some(Err(error)) => return Err(error),
+                None => break,
+            }
+            if left.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
+    let seconds = timeout.unwrap_or_default().as_secs();
+    let Some(first) = left.first() else {
+        return Error::new(
+            Kind::TimedOut,
+            format!("the API server did not list Pods within {seconds} s"),
+        )
+        .hint("repeat the command to go on");
+    };
+    Error::new(
+        Kind::TimedOut,
+        format!("after {seconds} s there is still {}", left.join(", ")),
+    )
+    .hint(format!(
+        "`kubectl describe pod {first}` tells why; repeat the command to go on"
+    ))
+}
+
+/// Gives a Pod that is ending less time for it.
+async fn hurry(cluster: &Cluster, pod: &Identity) {
+    if let Err(error) = cluster.delete(pod, Some(GRACE)).await {
+        tracing::debug!(%error, "a Pod takes its time");
+    }
+}

@@ -1,0 +1,123 @@
+//! The rights that Kubernetes high availability needs: made with a cluster, or looked at before it is made.
+
+use futures::future::join_all;
+use serde_json::Value;
+
+use super::{Foreign, Live, apply as apply_one, apply_each};
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::api::{Cluster, Mode};
+use crate::kubernetes::resource::{Identity, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Target};
+use crate::model::flink::settings::{ConfigMaps, Settings, leader_map};
+use crate::model::manifests::{CREATED_RBAC, Manifests};
+use crate::model::names::{ClusterName, HIGH_AVAILABILITY};
+use crate::model::ownership::is_part;
+use crate::model::spec::Spec;
+use crate::operations::doctor::AccountCheck;
+use crate::operations::preflight as checkup;
+
+/// Sends the rights as dry runs, side by side, and reads which of them exist; `None`: the cluster is made without.
+///
+/// Not the binding: the API server looks for the Role that it names, and that does not exist yet.
+///
+/// # Errors
+/// The first refusal; conflict when one of that name is not the cluster's.
+pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Option<Vec<Identity>>> {
+    if manifests.access.is_empty() {
+        return Ok(None);
+    }
+    let objects = manifests.access.iter().filter(|object| !binds(object));
+    let checks = objects.map(|object| apply_one(cluster, object, None, Mode::DryRun));
+    let (known, checks) = futures::join!(read(cluster, name), join_all(checks));
+    let known = known?;
+    checks.into_iter().try_for_each(|done| done.map(drop))?;
+    Ok(Some(known))
+}
+
+/// Makes the rights: the binding last, since it names the Role.
+pub async fn apply(cluster: &Cluster, name: &ClusterName, manifests: &Manifests, live: &mut Live) -> Result<()> {
+    if manifests.access.is_empty() {
+        return Ok(());
+    }
+    if live.rights.is_none() {
+        live.rights = Some(read(cluster, name).await?);
+    }
+    let (bindings, others): (Vec<_>, Vec<_>) = manifests.access.iter().partition(|object| binds(object));
+    for objects in [others, bindings] {
+        apply_each(cluster, &objects, live).await?;
+    }
+    Ok(())
+}
+
+/// The account, the Role and the binding of the cluster that exist.
+///
+/// # Errors
+/// Conflict when one of that name is not the cluster's.
+pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>> {
+    let reads = [SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS].map(|resource| async move {
+        let target = Target::object("get", resource, cluster.namespace(), &name.high_availability());
+        match cluster.get::<Value>(&target).await? {
+            Some(object) if is_part(&object, name, HIGH_AVAILABILITY) => Identity::of(resource, &object).map(Some),
+            Some(object) => Err(Error::new(Kind::Conflict, Foreign { resource, object }.to_string())
+                .hint("another name for the cluster leaves it alone")),
+            None => Ok(None),
+        }
+    });
+    let found = join_all(reads).await.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The same of a cluster that was read; they are read now where that was left out.
+///
+/// # Errors
+/// Those of [`read`].
+pub async fn known(cluster: &Cluster, name: &ClusterName, live: &Live) -> Result<Vec<Identity>> {
+    match &live.rights {
+        Some(known) => Ok(known.clone()),
+        None => read(cluster, name).await,
+    }
+}
+
+fn binds(object: &Value) -> bool {
+    object["kind"] == ROLE_BINDINGS.kind
+}
+
+/// Whether the rights were made with the cluster.
+#[must_use]
+pub fn created_with(live: &Live) -> bool {
+    let objects = [&live.job, &live.deployment].into_iter().flatten();
+    objects
+        .into_iter()
+        .any(|object| object["metadata"]["annotations"][CREATED_RBAC] == "true")
+}
+
+/// Checks the rights of the service account that the Pods will have, where they need any and the user may ask for that.
+///
+/// One round trip deep, and side by side with the dry runs it costs no time.
+///
+/// # Errors
+/// Forbidden, when the API server says outright that the account lacks a right: Flink would fail over it.
+pub async fn check(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Result<()> {
+    if !spec.ha_by_kubernetes() || spec.creates_rbac() {
+        return Ok(());
+    }
+    let settings = Settings::of_object(&manifests.job, &ConfigMaps::new());
+    let map = settings.kubernetes_cluster_id().map(leader_map);
+    let account = manifests.job["spec"]["template"]["spec"]["serviceAccountName"].as_str();
+    let account = account.unwrap_or("default");
+    let AccountCheck::Lacks(verbs) = checkup::account_rights(cluster, account, map.as_deref()).await else {
+        return Ok(());
+    };
+    let namespace = cluster.namespace();
+    Err(Error::new(
+        Kind::Forbidden,
+        format!(
+            "high availability by Kubernetes keeps its data in ConfigMaps, and service account {account} of namespace {namespace} may not {} them",
+            verbs.join(", ")
+        ),
+    )
+    .hint("--ha-create-rbac makes a service account that may, and deletes it with the cluster")
+    .hint(format!(
+        "`kubectl flink doctor {}` looks at the account of a cluster that exists",
+        spec.name
+    )))
+}

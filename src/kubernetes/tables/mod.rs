@@ -1,0 +1,254 @@
+//! Lists and watches of clusters, read from the API server's Tables.
+//!
+//! A Table's row with the object's metadata has all that is listed, in a fraction of the whole objects' size, and what
+//! is not listed is dropped page by page. The floor is one request for Jobs and one for Deployments, side by side, for
+//! each 500 clusters. Servers that know no Tables, or whose Jobs have no Status column in them (before Kubernetes
+//! 1.31, there a failed Job looks like one that runs), are asked for whole objects.
+
+mod page;
+mod splitter;
+
+pub(crate) use self::page::part_of_event;
+use std::sync::{Mutex, PoisonError};
+
+use self::page::{PageReader, TableColumns};
+use super::api::Cluster;
+use super::resource::{DEPLOYMENTS, JOBS, Resource, Target, encode};
+use super::retry;
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::errors::NO_SERVER;
+use crate::model::listing::{Inventory, Key, Part, Parts};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
+
+/// Asks for a Table, and where there is none for what there is.
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+/// Asks for whole objects.
+const WHOLE: &str = "application/json";
+/// Objects in one answer, as in kubectl.
+const PAGE: usize = 500;
+/// How often a list begins again whose continuation the server has forgotten (it remembers for some minutes).
+const RESTARTS: u32 = 5;
+/// Names in one selector, so that the request's address stays well below the 8 KiB that proxies take.
+const NAMES: usize = 100;
+
+/// Which clusters are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Namespace; `None`: all.
+    pub namespace: Option<String>,
+    /// The user's label selector. A cluster is wanted when its Job or its Deployment matches.
+    pub selector: Option<String>,
+    /// Names; all where empty. They must be valid label values.
+    pub names: Vec<String>,
+    /// Whether labels are kept.
+    pub labels: bool,
+}
+
+/// The two kinds of parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Jobs: JobManagers.
+    Jobs,
+    /// Deployments: TaskManagers.
+    Deployments,
+}
+
+impl Side {
+    const fn component(self) -> &'static str {
+        match self {
+            Self::Jobs => MASTER,
+            Self::Deployments => TASK_MANAGER,
+        }
+    }
+
+    const fn resource(self) -> Resource {
+        match self {
+            Self::Jobs => JOBS,
+            Self::Deployments => DEPLOYMENTS,
+        }
+    }
+
+    /// Takes this side's part away.
+    fn forget(self, parts: &mut Parts) {
+        match self {
+            Self::Jobs => parts.job = None,
+            Self::Deployments => parts.deployment = None,
+        }
+    }
+
+    pub(crate) fn target(self, verb: &'static str, wanted: &Wanted) -> Target {
+        Target::collection(verb, self.resource(), wanted.namespace.as_deref())
+    }
+
+    /// The start of a query: the label selector, and how much of each object is wanted.
+    pub(crate) fn query(self, wanted: &Wanted) -> String {
+        let mut selector = format!("{COMPONENT_LABEL}={},{APP_LABEL}", self.component());
+        if !wanted.names.is_empty() {
+            selector = format!("{selector} in ({})", wanted.names.join(","));
+        }
+        if let Some(more) = &wanted.selector {
+            selector = format!("{selector},{more}");
+        }
+        format!("labelSelector={}&includeObject=Metadata", encode(&selector))
+    }
+}
+
+/// Where a list ended, for a watch to begin.
+#[derive(Clone, Debug)]
+pub struct Position {
+    /// Resource version of the list.
+    pub(crate) version: String,
+    /// Format in which the server was asked.
+    pub(crate) accept: &'static str,
+    /// Columns of its Table: the server tells them once.
+    pub(crate) columns: TableColumns,
+}
+
+/// Lists clusters. The positions are those of Jobs and Deployments.
+///
+/// # Errors
+/// What a request can give; that of the Jobs first, with the hints of both where both are forbidden.
+pub async fn list(cluster: &Cluster, wanted: &Wanted) -> Result<(Inventory, [Position; 2])> {
+    // Both lists fill it as their pages come. Nothing that holds the lock can panic, so a poisoned one is still whole.
+    let inventory = Mutex::new(Inventory::new());
+    let read = async |side: Side| {
+        let mut sink = |told: Option<(Key, Part)>| {
+            let mut inventory = inventory.lock().unwrap_or_else(PoisonError::into_inner);
+            match told {
+                Some((key, part)) => inventory.entry(key).or_default().put(part),
+                None => inventory.values_mut().for_each(|parts| side.forget(parts)),
+            }
+        };
+        list_side(cluster, wanted, side, &mut sink).await
+    };
+    let positions = match futures::join!(read(Side::Jobs), read(Side::Deployments)) {
+        (Ok(jobs), Ok(deployments)) => [jobs, deployments],
+        (Err(mut error), Err(other)) => {
+            if error.kind == Kind::Forbidden && other.kind == Kind::Forbidden {
+                error.hints.extend(other.hints);
+                error.hints.dedup();
+            }
+            return Err(error);
+        }
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
+    let mut inventory = inventory.into_inner().unwrap_or_else(PoisonError::into_inner);
+    inventory.retain(|_, parts| !parts.is_empty());
+    if wanted.selector.is_some() {
+        complete(cluster, wanted, &mut inventory).await?;
+    }
+    Ok((inventory, positions))
+}
+
+/// Looks for the other parts of clusters of which only one has the labels that the user asked for.
+async fn complete(cluster: &Cluster, wanted: &Wanted, inventory: &mut Inventory) -> Result<()> {
+    for side in [Side::Jobs, Side::Deployments] {
+        let mut names: Vec<String> = inventory
+            .iter()
+            .filter(|(_, parts)| match side {
+                Side::Jobs => parts.job.is_none(),
+                Side::Deployments => parts.deployment.is_none(),
+            })
+            .map(|(key, _)| key.name.clone())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        for names in names.chunks(NAMES) {
+            let wanted = Wanted {
+                selector: None,
+                names: names.to_vec(),
+                ..wanted.clone()
+            };
+            let mut sink = |told: Option<(Key, Part)>| {
+                if let Some((key, part)) = told
+                    && let Some(parts) = inventory.get_mut(&key)
+                {
+                    parts.put(part);
+                }
+            };
+            list_side(cluster, &wanted, side, &mut sink).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads one list to its end. Parts go to `sink` as they come; `None` tells it to forget them, as the list begins again.
+pub(crate) async fn list_side(
+    cluster: &Cluster,
+    wanted: &Wanted,
+    side: Side,
+    sink: &mut (dyn FnMut(Option<(Key, Part)>) + Send),
+) -> Result<Position> {
+    let target = side.target("list", wanted);
+    let query = format!("{}&limit={PAGE}", side.query(wanted));
+    let (mut accept, mut next, mut restarts) = (TABLE, String::new(), 0);
+    let mut cut = retry::cut();
+    loop {
+        let address = if next.is_empty() {
+            query.clone()
+        } else {
+            format!("{query}&continue={}", encode(&next))
+        };
+        let mut each = |key, part| sink(Some((key, part)));
+        let mut page = PageReader::new(side, wanted.labels, &mut each);
+        let mut fed = false;
+        let mut feed = |bytes: &[u8]| {
+            fed = true;
+            page.feed(bytes);
+        };
+        let known = match cluster.stream(&target, &address, accept, &mut feed).await {
+            // What came of the page is of no use: the list begins again.
+            Err(error) if fed && cluster.was_cut(&error) => {
+                let Some(pause) = cut.next() else {
+                    cluster.lost();
+                    return Err(error);
+                };
+                tracing::debug!(%error, "a list was cut");
+                tokio::time::sleep(pause).await;
+                sink(None);
+                next.clear();
+                continue;
+            }
+            known => known?,
+        };
+        if !known {
+            restarts += 1;
+            if next.is_empty() || restarts > RESTARTS {
+                return Err(Error::failure(format!(
+                    "{} forgot the list of {target} while it was read, {restarts} times",
+                    cluster.at()
+                ))
+                .hint("try again in a while: every command can be repeated"));
+            }
+            sink(None);
+            next.clear();
+            continue;
+        }
+        let page = page.finish().map_err(|e| cluster.not_understood(&target, &e))?;
+        match page.kind.as_str() {
+            "Table" if page.columns.tell(side) => {}
+            "Table" if accept == TABLE => {
+                accept = WHOLE;
+                continue;
+            }
+            kind if kind.strip_suffix("List") == Some(side.resource().kind) => {}
+            _ => return Err(not_understood(cluster, &target)),
+        }
+        next = page.metadata.next.unwrap_or_default();
+        if next.is_empty() {
+            return Ok(Position {
+                version: page.metadata.resource_version,
+                accept,
+                columns: page.columns,
+            });
+        }
+    }
+}
+
+fn not_understood(cluster: &Cluster, target: &Target) -> Error {
+    Error::failure(format!(
+        "{} answered with something that is no list of {target}",
+        cluster.at()
+    ))
+    .hint(NO_SERVER)
+}

@@ -1,0 +1,360 @@
+//! The API server's Tables, and its lists of whole objects, reduced to what is listed.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::Side;
+use super::splitter::Splitter;
+use crate::model::listing::{JobManager, JobState, Key, Part, TaskManagers, Traits};
+use crate::model::names::APP_LABEL;
+
+/// The part that an event of a watch tells of, if it is one of ours. Columns are kept for the events after it.
+pub(crate) fn part_of_event(
+    object: Value,
+    side: Side,
+    columns: &mut TableColumns,
+    labels: bool,
+) -> Option<(Key, Part)> {
+    if object.get("kind").and_then(Value::as_str) != Some("Table") {
+        return serde_json::from_value::<Whole>(object).ok()?.reduce(side, labels);
+    }
+    let event: Event = serde_json::from_value(object).ok()?;
+    if let Some(definitions) = event.column_definitions.filter(|definitions| !definitions.is_empty()) {
+        *columns = TableColumns::of(definitions);
+    }
+    event.rows?.into_iter().next()?.reduce(side, columns, labels)
+}
+
+/// The Table in an event.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    // Go writes null for what is empty.
+    column_definitions: Option<Vec<ColumnDefinition>>,
+    rows: Option<Vec<Row>>,
+}
+
+/// Reads a Table or a list as it arrives, and gives each row that is one of ours away: a page, which has megabytes, is
+/// never in memory as a whole.
+pub(super) struct PageReader<'a> {
+    side: Side,
+    labels: bool,
+    splitter: Splitter,
+    definitions: Vec<ColumnDefinition>,
+    columns: Option<TableColumns>,
+    sink: &'a mut (dyn FnMut(Key, Part) + Send),
+    fault: Option<serde_json::Error>,
+}
+
+/// What is left of a page.
+#[derive(Debug, Deserialize)]
+pub(super) struct Head {
+    #[serde(default)]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) metadata: ListMeta,
+    #[serde(skip)]
+    pub(super) columns: TableColumns,
+}
+
+impl<'a> PageReader<'a> {
+    pub(super) fn new(side: Side, labels: bool, sink: &'a mut (dyn FnMut(Key, Part) + Send)) -> Self {
+        Self {
+            side,
+            labels,
+            splitter: Splitter::default(),
+            definitions: Vec::new(),
+            columns: None,
+            sink,
+            fault: None,
+        }
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        let mut splitter = std::mem::take(&mut self.splitter);
+        splitter.feed(bytes, &mut |list, item| {
+            if let Err(error) = self.item(list, item) {
+                self.fault.get_or_insert(error);
+            }
+        });
+        self.splitter = splitter;
+    }
+
+    fn item(&mut self, list: &[u8], item: &[u8]) -> serde_json::Result<()> {
+        let told = match list {
+            b"columnDefinitions" => {
+                self.definitions.push(serde_json::from_slice(item)?);
+                return Ok(());
+            }
+            b"rows" => {
+                // Columns come before rows. Rows of a Table that does not tell enough are read in another form.
+                let columns = *self
+                    .columns
+                    .get_or_insert_with(|| TableColumns::of(self.definitions.drain(..)));
+                if !columns.tell(self.side) {
+                    return Ok(());
+                }
+                serde_json::from_slice::<Row>(item)?.reduce(self.side, &columns, self.labels)
+            }
+            b"items" => serde_json::from_slice::<Whole>(item)?.reduce(self.side, self.labels),
+            _ => None,
+        };
+        if let Some((key, part)) = told {
+            (self.sink)(key, part);
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> serde_json::Result<Head> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let mut head: Head = serde_json::from_slice(&self.splitter.into_rest())?;
+        head.columns = self.columns.unwrap_or_else(|| TableColumns::of(self.definitions));
+        Ok(head)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ListMeta {
+    pub(super) resource_version: String,
+    /// Where the next page begins; empty: there is none.
+    #[serde(rename = "continue")]
+    pub(super) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ColumnDefinition {
+    name: String,
+}
+
+/// Places of the cells that are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TableColumns {
+    status: Option<usize>,
+    ready: Option<usize>,
+    containers: Option<usize>,
+    images: Option<usize>,
+}
+
+impl TableColumns {
+    fn of(definitions: impl IntoIterator<Item = ColumnDefinition>) -> Self {
+        let names: Vec<String> = definitions.into_iter().map(|column| column.name).collect();
+        let place = |name: &str| names.iter().position(|column| column == name);
+        Self {
+            status: place("Status"),
+            ready: place("Ready"),
+            containers: place("Containers"),
+            images: place("Images"),
+        }
+    }
+
+    /// Whether the Table tells the state of objects.
+    pub(super) fn tell(self, side: Side) -> bool {
+        match side {
+            Side::Jobs => self.status.is_some(),
+            Side::Deployments => self.ready.is_some(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    cells: Vec<Value>,
+    object: Partial,
+}
+
+#[derive(Debug, Deserialize)]
+struct Partial {
+    metadata: Meta,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    name: String,
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: Annotations,
+    creation_timestamp: Option<Timestamp>,
+    deletion_timestamp: Option<IgnoredAny>,
+}
+
+/// The names are those of [`crate::model::manifests`], which a test holds: serde wants literals.
+#[derive(Debug, Default, Deserialize)]
+struct Annotations {
+    #[serde(rename = "kubectl-flink/parallelism")]
+    parallelism: Option<String>,
+    #[serde(rename = "kubectl-flink/flink-version")]
+    flink_version: Option<String>,
+    #[serde(rename = "kubectl-flink/revision")]
+    revision: Option<String>,
+}
+
+impl Meta {
+    fn reduce(self, side: Side, image: Option<&str>, labels: bool) -> Option<(Key, Traits)> {
+        let app = self.labels.get(APP_LABEL)?;
+        let key = Key::of_object(side.component(), &self.namespace, &self.name, app)?;
+        let number = |text: Option<String>| text.and_then(|text| text.parse::<u64>().ok());
+        let traits = Traits {
+            created: self.creation_timestamp,
+            deleting: self.deletion_timestamp.is_some(),
+            image: image.filter(|image| !image.is_empty()).map(Into::into),
+            parallelism: number(self.annotations.parallelism).and_then(|n| n.try_into().ok()),
+            flink_version: self.annotations.flink_version.map(Into::into),
+            revision: number(self.annotations.revision),
+            labels: if labels { self.labels } else { BTreeMap::new() },
+        };
+        Some((key, traits))
+    }
+}
+
+impl Row {
+    fn reduce(self, side: Side, columns: &TableColumns, labels: bool) -> Option<(Key, Part)> {
+        let cell = |place: Option<usize>| self.cells.get(place?)?.as_str();
+        let containers = cell(columns.containers).unwrap_or_default().split(',');
+        let images = cell(columns.images).unwrap_or_default().split(',');
+        let (key, traits) = self
+            .object
+            .metadata
+            .reduce(side, flink(containers.zip(images)), labels)?;
+        let part = match side {
+            Side::Jobs => Part::JobManager(JobManager {
+                traits,
+                state: JobState::of_cell(cell(columns.status).unwrap_or_default()),
+            }),
+            Side::Deployments => {
+                let (ready, desired) = cell(columns.ready)
+                    .unwrap_or_default()
+                    .split_once('/')
+                    .unwrap_or_default();
+                Part::TaskManagers(TaskManagers {
+                    traits,
+                    ready: ready.parse().unwrap_or_default(),
+                    desired: desired.parse().unwrap_or_default(),
+                })
+            }
+        };
+        Some((key, part))
+    }
+}
+
+/// Flink's image among those of a Pod: its container's name begins with `flink`, in the seed's templates and in ours;
+/// else it is the first.
+fn flink<'a>(containers: impl Iterator<Item = (&'a str, &'a str)>) -> Option<&'a str> {
+    let all: Vec<_> = containers.collect();
+    let named = all.iter().find(|(name, _)| name.starts_with("flink"));
+    named.or(all.first()).map(|(_, image)| *image)
+}
+
+/// The parts of a whole Job or Deployment that are read.
+#[derive(Debug, Deserialize)]
+struct Whole {
+    metadata: Meta,
+    #[serde(default)]
+    spec: WholeSpec,
+    #[serde(default)]
+    status: WholeStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct WholeSpec {
+    replicas: Option<u32>,
+    template: Template,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Template {
+    spec: PodSpec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PodSpec {
+    containers: Vec<Container>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Container {
+    name: String,
+    image: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WholeStatus {
+    ready_replicas: u32,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+impl Whole {
+    fn reduce(self, side: Side, labels: bool) -> Option<(Key, Part)> {
+        let containers = self.spec.template.spec.containers.iter();
+        let image = flink(containers.map(|container| (container.name.as_str(), container.image.as_str())));
+        let (key, traits) = self.metadata.reduce(side, image, labels)?;
+        let holds = self
+            .status
+            .conditions
+            .iter()
+            .filter(|condition| condition.status == "True");
+        let part = match side {
+            Side::Jobs => Part::JobManager(JobManager {
+                traits,
+                state: JobState::of_conditions(holds.map(|condition| condition.kind.as_str())),
+            }),
+            Side::Deployments => Part::TaskManagers(TaskManagers {
+                traits,
+                ready: self.status.ready_replicas,
+                desired: self.spec.replicas.unwrap_or(1),
+            }),
+        };
+        Some((key, part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
+
+    #[test]
+    fn annotations_are_read_by_their_names() {
+        let told = serde_json::json!({
+            PARALLELISM: "4", FLINK_VERSION: "2.3", REVISION: "9", "other": "x"
+        });
+        let annotations: Annotations = serde_json::from_value(told).unwrap();
+        assert_eq!(annotations.parallelism.as_deref(), Some("4"));
+        assert_eq!(annotations.flink_version.as_deref(), Some("2.3"));
+        assert_eq!(annotations.revision.as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn the_image_is_that_of_flink() {
+        let image = |containers: &[(&'static str, &'static str)]| flink(containers.iter().copied());
+        assert_eq!(
+            image(&[("istio-proxy", "istio"), ("flink-master", "flink")]),
+            Some("flink")
+        );
+        assert_eq!(image(&[("main", "mine"), ("istio-proxy", "istio")]), Some("mine"));
+        assert_eq!(image(&[]), None);
+    }
+}

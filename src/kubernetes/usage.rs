@@ -1,0 +1,31 @@
+//! CPU and memory of Pods from metrics.k8s.io, where a cluster has it.
+
+use http::Request;
+use serde_json::Value;
+
+use super::api::Cluster;
+use super::resource::encode;
+use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
+use crate::model::usage::{Usages, usages};
+
+/// What the Pods of clusters use; `None` where the API is missing, down or forbidden.
+pub async fn read(cluster: &Cluster, everywhere: bool) -> Option<Usages> {
+    let selector = encode(&format!("{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})"));
+    let place = if everywhere {
+        String::new()
+    } else {
+        format!("/namespaces/{}", cluster.namespace())
+    };
+    let uri = format!("/apis/metrics.k8s.io/v1beta1{place}/pods?labelSelector={selector}");
+    let request = Request::get(uri).body(Vec::new()).ok()?;
+    let client = cluster.client();
+    let answer = client.request::<Value>(request);
+    match tokio::time::timeout(std::time::Duration::from_secs(2), answer).await {
+        Ok(Ok(list)) => Some(usages(&list)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no metrics");
+            None
+        }
+        Err(_) => None,
+    }
+}

@@ -1,0 +1,382 @@
+//! A cluster that was made by hand, or with templates of the user's own, as templates and a layer.
+//!
+//! What the plugin did not make has no spec anywhere: the live objects themselves become the templates of what comes
+//! next, so that everything in them stays as it is but for what a resume has to change.
+
+use serde_json::{Value, json};
+
+use super::manifests::{FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
+use super::names::ClusterName;
+use super::pod_template::unescape_dollar;
+use super::template::{self, Templates};
+use crate::error::{Error, Result};
+use crate::model::config::{JobId, Layer};
+use crate::model::flink::arguments::JobManagerArguments;
+use crate::model::flink::settings::{ConfigMaps, Settings};
+use crate::model::main_container;
+use crate::model::server_fields::{JOB_LABELS, SERVICE_CHOICES};
+
+/// Metadata that a user wrote; all else is the API server's.
+const OWN_METADATA: [&str; 3] = ["name", "labels", "annotations"];
+/// Annotations that controllers, kubectl and this plugin write.
+const FOREIGN_ANNOTATIONS: [&str; 9] = [
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "kubectl.kubernetes.io/restartedAt",
+    "deployment.kubernetes.io/revision",
+    "batch.kubernetes.io/job-tracking",
+    REVISION,
+    IDENTITY,
+    PARALLELISM,
+    FLINK_VERSION,
+    SUSPENDED_REPLICAS,
+];
+/// Makes templates of the live objects, and reads from them what the flags of a resume may want to change.
+///
+/// `new` is what those flags say: arguments of the program that are given anew displace the ones there.
+///
+/// # Errors
+/// Usage error when an object has no container, or arguments that Flink would not take.
+pub fn adopt(
+    name: &ClusterName,
+    service: &Value,
+    job: &Value,
+    deployment: &Value,
+    new: &Layer,
+) -> Result<(Templates, Layer)> {
+    let mut service = cleaned(service);
+    strip(&mut service["spec"], &SERVICE_CHOICES);
+    let mut job = cleaned(job);
+    strip(&mut job["spec"], &["selector", "manualSelector", "suspend"]);
+    strip(&mut job["spec"]["template"]["metadata"]["labels"], &JOB_LABELS);
+    let replicas = replicas(deployment);
+    let mut deployment = cleaned(deployment);
+    let mut layer = Layer {
+        name: Some(name.to_string()),
+        image: main_container::of(&job).and_then(|container| Some(container["image"].as_str()?.to_owned())),
+        task_managers: replicas.filter(|_| new.parallelism.is_none() && new.slots.is_none()),
+        ..Layer::default()
+    };
+    let mut tokens = arguments(&job)?;
+    let word = (!tokens.is_empty()).then(|| tokens.remove(0));
+    let known = JobManagerArguments::parse(&tokens)?;
+    let options = tokens.len() - known.program.len();
+    let mut program = tokens.split_off(options);
+    if tokens.last().is_some_and(|token| token == "--") {
+        // It keeps Flink from taking the program's first arguments for its own.
+        program.insert(0, "--".to_owned());
+    }
+    let is = |key: &str| {
+        known
+            .dynamic
+            .iter()
+            .rev()
+            .find(|(other, _)| other == key)
+            .map(|(_, value)| value.as_str())
+    };
+    layer.parallelism = is("parallelism.default")
+        .and_then(|value| value.parse().ok())
+        .or(layer.task_managers);
+    let highly_available = Settings::of_object(&job, &ConfigMaps::new())
+        .high_availability()
+        .is_some();
+    if highly_available && (known.job_id.is_some() || known.job_id_seed.is_some()) {
+        // A job ID that ended is never run again under high availability.
+        layer.job_id = Some(JobId::Seed(format!(
+            "{name}/{}",
+            job["metadata"]["uid"].as_str().unwrap_or_default()
+        )));
+    }
+    let mut list: Vec<Value> = word.into_iter().map(Value::from).collect();
+    list.extend(flink_options(&tokens));
+    if is("parallelism.default").is_none() && new.parallelism.is_some() {
+        list.push(json!(PARALLELISM_OPTION));
+    }
+    list.push(json!("${FLINK_JOB_ARGUMENTS}"));
+    if new.arguments.is_none() {
+        list.extend(program.into_iter().map(Value::from));
+    }
+    set_arguments(&mut job, list)?;
+    for object in [&mut job, &mut deployment] {
+        if let Some(container) = main_container::of_mut(object) {
+            container["image"] = json!("${FLINK_IMAGE_NAME}");
+        }
+    }
+    let templates = Templates {
+        service: template::mark_tree(&service),
+        job: template::mark_tree(&job),
+        deployment: template::mark_tree(&deployment),
+    };
+    Ok((templates, layer))
+}
+
+/// The same for a cluster that becomes the plugin's own, as a revision of its history: with the program's arguments and
+/// the parallelism in the layer, where later flags can change them.
+///
+/// # Errors
+/// As [`adopt`].
+pub fn take_over(name: &ClusterName, service: &Value, job: &Value, deployment: &Value) -> Result<(Templates, Layer)> {
+    let (_, as_it_is) = adopt(name, service, job, deployment, &Layer::default())?;
+    let mut tokens = arguments(&cleaned(job))?;
+    if !tokens.is_empty() {
+        tokens.remove(0);
+    }
+    let known = JobManagerArguments::parse(&tokens)?;
+    let plain: Vec<(String, bool)> = known.program.iter().map(|text| unescape_dollar(text)).collect();
+    // What Kubernetes expands cannot be said in a layer, and stays in the template.
+    let expands = plain.iter().any(|(_, expands)| *expands);
+    let said = Layer {
+        arguments: (!expands && !plain.is_empty()).then(|| plain.into_iter().map(|(text, _)| text).collect()),
+        parallelism: as_it_is.parallelism,
+        ..Layer::default()
+    };
+    let started = Layer {
+        from_savepoint: known.from_savepoint,
+        allow_non_restored_state: known.allow_non_restored_state.then_some(true),
+        ..Layer::default()
+    };
+    let (templates, layer) = adopt(name, service, job, deployment, &said)?;
+    Ok((
+        templates,
+        said.over(started).over(Layer {
+            task_managers: as_it_is.task_managers,
+            ..layer
+        }),
+    ))
+}
+
+/// The number of TaskManagers: of a suspended cluster, before it was suspended.
+fn replicas(deployment: &Value) -> Option<u32> {
+    let live = deployment["spec"]["replicas"].as_u64().filter(|replicas| *replicas > 0);
+    let before = || {
+        deployment["metadata"]["annotations"][SUSPENDED_REPLICAS]
+            .as_str()?
+            .parse()
+            .ok()
+    };
+    live.and_then(|replicas| u32::try_from(replicas).ok()).or_else(before)
+}
+
+/// The parallelism as a variable.
+const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
+
+/// The options without those that a resume sets anew, and with the parallelism as a variable.
+fn flink_options(tokens: &[String]) -> Vec<Value> {
+    let mut kept = Vec::new();
+    let mut rest = tokens.iter().peekable();
+    while let Some(token) = rest.next() {
+        match token.as_str() {
+            "--fromSavepoint" | "-s" => {
+                rest.next();
+            }
+            "-n" | "--allowNonRestoredState" | "--" => {}
+            text if text.starts_with("--fromSavepoint=") => {}
+            // In its place, so that the order is what it was.
+            text if text.starts_with("-Dparallelism.default=") => kept.push(json!(PARALLELISM_OPTION)),
+            "-D" if rest.peek().is_some_and(|pair| pair.starts_with("parallelism.default=")) => {
+                rest.next();
+                kept.push(json!(PARALLELISM_OPTION));
+            }
+            text => kept.push(json!(text)),
+        }
+    }
+    kept
+}
+
+fn cleaned(object: &Value) -> Value {
+    let mut object = object.clone();
+    strip(&mut object, &["status"]);
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|key, _| OWN_METADATA.contains(&key.as_str()));
+    }
+    strip(&mut object["metadata"]["annotations"], &FOREIGN_ANNOTATIONS);
+    if let Some(template) = object["spec"].get_mut("template") {
+        strip(&mut template["metadata"], &["creationTimestamp"]);
+        strip(&mut template["metadata"]["annotations"], &FOREIGN_ANNOTATIONS);
+    }
+    prune(&mut object);
+    object
+}
+
+/// Takes away the nulls that looking at absent fields leaves behind.
+fn prune(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.values_mut().for_each(prune);
+            map.retain(|_, value| !value.is_null());
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune),
+        _ => {}
+    }
+}
+
+fn strip(value: &mut Value, keys: &[&str]) {
+    if let Some(map) = value.as_object_mut() {
+        map.retain(|key, _| !keys.contains(&key.as_str()));
+    }
+}
+
+fn arguments(job: &Value) -> Result<Vec<String>> {
+    match main_container::of(job) {
+        Some(_) => Ok(main_container::arguments(job)),
+        None => Err(Error::usage("the Job has no container")),
+    }
+}
+
+fn set_arguments(job: &mut Value, list: Vec<Value>) -> Result<()> {
+    let container = main_container::of_mut(job).ok_or_else(|| Error::usage("the Job has no container"))?;
+    container["args"] = Value::Array(list);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::manifests;
+    use crate::model::spec::Spec;
+
+    fn live() -> [Value; 3] {
+        let labels = json!({"app": "demo", "component": "master"});
+        [
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo-master", "uid": "u", "resourceVersion": "1", "labels": labels},
+                "spec": {"type": "NodePort", "clusterIP": "10.0.0.1", "ports": [{"name": "ui", "port": 8081, "nodePort": 30081}], "selector": labels}}),
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "demo-master", "uid": "u", "labels": labels,
+                    "annotations": {"batch.kubernetes.io/job-tracking": ""}},
+                "spec": {"backoffLimit": 6, "selector": {"matchLabels": {"controller-uid": "u"}}, "suspend": false, "template": {
+                    "metadata": {"labels": {"app": "demo", "component": "master", "controller-uid": "u", "job-name": "demo-master"}, "creationTimestamp": null},
+                    "spec": {"restartPolicy": "OnFailure", "containers": [{"name": "flink-job-cluster", "image": "job:1", "args": [
+                        "job-cluster", "--job-classname", "a.B", "-Djobmanager.rpc.address=demo-master", "-Dparallelism.default=2",
+                        "--fromSavepoint", "/old", "--input", "$(POD)", "$$x"]}]}}},
+                "status": {"active": 1}}),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "demo-task-manager", "labels": {"app": "demo"}},
+                "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "demo", "component": "task-manager"}}, "template": {
+                    "metadata": {"labels": {"app": "demo", "component": "task-manager"}},
+                    "spec": {"containers": [{"name": "flink-task-manager", "image": "job:1", "args": ["task-manager"]}]}}}}),
+        ]
+    }
+
+    fn resumed(new: Layer) -> manifests::Manifests {
+        let [service, job, deployment] = live();
+        let (templates, layer) = adopt(&ClusterName::new("demo").unwrap(), &service, &job, &deployment, &new).unwrap();
+        let spec = Spec::resolve(new.over(layer)).unwrap();
+        manifests::build(&spec, &templates, "ns", 1).unwrap()
+    }
+
+    #[test]
+    fn only_what_a_resume_changes_is_changed() {
+        let made = resumed(Layer {
+            from_savepoint: Some("/new".into()),
+            ..Layer::default()
+        });
+        let container = &made.job["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(
+            container["args"],
+            json!([
+                "job-cluster",
+                "--job-classname",
+                "a.B",
+                "-Djobmanager.rpc.address=demo-master",
+                "-Dparallelism.default=2",
+                "--fromSavepoint",
+                "/new",
+                "--input",
+                "$(POD)",
+                "$$x"
+            ])
+        );
+        assert_eq!(made.job["spec"]["template"]["spec"]["restartPolicy"], "OnFailure");
+        assert_eq!(made.job["spec"]["backoffLimit"], 6);
+        assert_eq!(made.job["spec"].get("selector"), None);
+        assert_eq!(
+            made.job["spec"]["template"]["metadata"]["labels"],
+            json!({"app": "demo", "component": "master"})
+        );
+        assert_eq!(made.deployment["spec"]["replicas"], 2);
+        assert_eq!(made.service["spec"]["ports"][0]["nodePort"], 30081);
+        assert_eq!(made.service["spec"].get("clusterIP"), None);
+        // The API server refuses fields that it does not know.
+        assert_eq!(made.service["spec"].get("template"), None);
+    }
+
+    #[test]
+    fn a_suspended_cluster_gets_its_task_managers_back() {
+        let [service, job, mut deployment] = live();
+        deployment["spec"]["replicas"] = json!(0);
+        deployment["metadata"]["annotations"] = json!({"kubectl-flink/suspended-replicas": "2"});
+        let name = ClusterName::new("demo").unwrap();
+        let (templates, layer) = adopt(&name, &service, &job, &deployment, &Layer::default()).unwrap();
+        assert_eq!(layer.task_managers, Some(2));
+        let made = manifests::build(&Spec::resolve(layer).unwrap(), &templates, "ns", 1).unwrap();
+        assert_eq!(made.deployment["spec"]["replicas"], 2);
+        assert_eq!(made.deployment["metadata"]["annotations"].get(SUSPENDED_REPLICAS), None);
+    }
+
+    #[test]
+    fn flags_change_what_they_say() {
+        let made = resumed(Layer {
+            image: Some("job:2".into()),
+            parallelism: Some(4),
+            job_class: Some("a.C".into()),
+            arguments: Some(vec!["--new".into()]),
+            ..Layer::default()
+        });
+        let container = &made.job["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["image"], "job:2");
+        assert_eq!(
+            container["args"],
+            json!([
+                "job-cluster",
+                "-Djobmanager.rpc.address=demo-master",
+                "-Dparallelism.default=4",
+                "--job-classname",
+                "a.C",
+                "--new"
+            ])
+        );
+        assert_eq!(made.deployment["spec"]["replicas"], 4);
+        assert_eq!(
+            made.deployment["spec"]["template"]["spec"]["containers"][0]["image"],
+            "job:2"
+        );
+    }
+
+    /// As a revision of the history it makes the same objects, and flags can change all of it.
+    #[test]
+    fn what_is_taken_over_is_made_again_as_it_is() {
+        let [service, mut job, deployment] = live();
+        let name = ClusterName::new("demo").unwrap();
+        let arguments =
+            |made: &manifests::Manifests| made.job["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+        let made = |layer: Layer, templates: &Templates| {
+            let spec = Spec::resolve(layer).unwrap();
+            manifests::build(&spec, templates, "ns", 1).unwrap()
+        };
+        let (templates, layer) = take_over(&name, &service, &job, &deployment).unwrap();
+        // Kubernetes puts something in, which only the template can say.
+        assert_eq!(layer.arguments, None);
+        assert_eq!(
+            arguments(&made(layer, &templates)),
+            job["spec"]["template"]["spec"]["containers"][0]["args"]
+        );
+
+        let args = &mut job["spec"]["template"]["spec"]["containers"][0]["args"];
+        args[8] = json!("plain");
+        let live_args = args.clone();
+        let (templates, layer) = take_over(&name, &service, &job, &deployment).unwrap();
+        let texts = ["--input", "plain", "$x"].map(ToOwned::to_owned);
+        assert_eq!(layer.arguments.as_deref(), Some(&texts[..]));
+        assert_eq!(
+            arguments(&made(layer.clone(), &templates)).as_array().unwrap()[..8],
+            live_args.as_array().unwrap()[..8]
+        );
+        let new = Layer {
+            arguments: Some(vec!["--other".into()]),
+            parallelism: Some(5),
+            ..Layer::default()
+        };
+        let changed = arguments(&made(new.over(layer), &templates)).to_string();
+        assert!(
+            changed.contains("parallelism.default=5") && !changed.contains("--input"),
+            "{changed}"
+        );
+    }
+}

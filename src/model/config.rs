@@ -1,0 +1,348 @@
+//! What one source says of a cluster, and how sources are laid over each other.
+//!
+//! Flags, file, environment, configuration file and history each give a [`Layer`] in which a field is absent where
+//! the source is silent. [`Layer::over`] puts the stronger one on top; [`crate::model::spec::Spec::resolve`] validates the result.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::flink::FlinkVersion;
+use super::quantity::{Cpu, Memory};
+use crate::error::{Error, Result};
+
+/// How the job ID is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobId {
+    /// These 32 hexadecimal digits.
+    Fixed(String),
+    /// Computed from this seed, see [`crate::model::flink::job_id::from_seed`].
+    Seed(String),
+}
+
+/// The words to which the image's entrypoint answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Entrypoint {
+    /// `standalone-job` and `taskmanager`: official images from Flink 1.10 on
+    Official,
+    /// `job-cluster` and `task-manager`: images built by the scripts in Flink's flink-container folder
+    Legacy,
+}
+
+/// What Kubernetes does when the JobManager's container ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Restart {
+    /// Start it again until Flink says that the job is finished, canceled or failed for good
+    UntilTerminal,
+    /// Start it again on every failure, as the seed's template does
+    OnFailure,
+    /// Never start it again
+    Never,
+}
+
+/// When the kubelet pulls the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "PascalCase")]
+#[allow(missing_docs)]
+pub enum PullPolicy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+impl Entrypoint {
+    /// Its spelling on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Official => "official",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
+impl Restart {
+    /// Its spelling on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UntilTerminal => "until-terminal",
+            Self::OnFailure => "on-failure",
+            Self::Never => "never",
+        }
+    }
+}
+
+impl PullPolicy {
+    /// Its spelling in Kubernetes and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
+}
+
+/// A PersistentVolumeClaim mounted into every container of the cluster (`--mount CLAIM:PATH[:ro]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Name of the PersistentVolumeClaim, in the cluster's namespace.
+    pub claim: String,
+    /// Absolute path in the containers.
+    pub path: String,
+    /// Mounted for reading only.
+    pub read_only: bool,
+}
+
+impl std::str::FromStr for Mount {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::usage(format!(
+                "invalid mount {text:?}: it must be CLAIM:/PATH or CLAIM:/PATH:ro"
+            ))
+        };
+        let (claim, rest) = text.split_once(':').ok_or_else(wrong)?;
+        let (path, read_only) = match rest.strip_suffix(":ro") {
+            Some(path) => (path, true),
+            None => (rest, false),
+        };
+        if claim.is_empty() || !path.starts_with('/') || path.contains(':') {
+            return Err(wrong());
+        }
+        Ok(Self {
+            claim: claim.to_owned(),
+            path: path.to_owned(),
+            read_only,
+        })
+    }
+}
+
+impl std::fmt::Display for Mount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}:{}{}",
+            self.claim,
+            self.path,
+            if self.read_only { ":ro" } else { "" }
+        )
+    }
+}
+
+/// What is said of one role, JobManager or TaskManager.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RoleLayer {
+    /// Memory of the whole process: Flink's `process.size` and the container's memory request and limit.
+    pub memory: Option<Memory>,
+    /// CPU request and limit of the container.
+    pub cpu: Option<Cpu>,
+    /// A Kubernetes PodTemplateSpec merged into the role's Pods after the common one.
+    pub pod_template: Option<Value>,
+}
+
+/// What one source says of a cluster. `None` and empty maps: nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layer {
+    /// Name of the cluster, not yet validated.
+    pub name: Option<String>,
+    /// Namespace; the connection's where absent.
+    pub namespace: Option<String>,
+    /// Image of both roles.
+    pub image: Option<String>,
+    /// Flink's version, where it is said outright.
+    pub flink_version: Option<FlinkVersion>,
+    /// Default parallelism of the job, at least 1.
+    pub parallelism: Option<u32>,
+    /// Task slots per TaskManager, at least 1.
+    pub slots: Option<u32>,
+    /// Number of TaskManagers, where it is not parallelism divided by slots.
+    pub task_managers: Option<u32>,
+    /// Entry class of the job.
+    pub job_class: Option<String>,
+    /// Jars to fetch before the job starts (Flink 1.19+).
+    pub jars: Option<Vec<String>>,
+    /// How the job ID is chosen.
+    pub job_id: Option<JobId>,
+    /// Path of the savepoint or checkpoint to start from.
+    pub from_savepoint: Option<String>,
+    /// Whether state of the savepoint that no operator takes may be dropped.
+    pub allow_non_restored_state: Option<bool>,
+    /// The program's own arguments.
+    pub arguments: Option<Vec<String>>,
+    /// Flink configuration, merged key by key.
+    pub configuration: BTreeMap<String, String>,
+    /// Entrypoint words of the image.
+    pub entrypoint: Option<Entrypoint>,
+    /// ServiceAccount of all Pods.
+    pub service_account: Option<String>,
+    /// When the image is pulled.
+    pub image_pull_policy: Option<PullPolicy>,
+    /// Names of image pull Secrets.
+    pub image_pull_secrets: Option<Vec<String>>,
+    /// Environment of all containers, merged name by name.
+    pub env: BTreeMap<String, String>,
+    /// Volumes mounted into all containers, merged path by path.
+    pub mounts: Vec<Mount>,
+    /// The JobManager.
+    pub job_manager: RoleLayer,
+    /// The TaskManagers.
+    pub task_manager: RoleLayer,
+    /// A Kubernetes PodTemplateSpec merged into the Pods of both roles.
+    pub pod_template: Option<Value>,
+    /// Folder in which savepoints are written.
+    pub savepoint_dir: Option<String>,
+    /// Folder in which checkpoints are written.
+    pub checkpoint_dir: Option<String>,
+    /// Whether what lower layers say of high availability is left out.
+    pub no_ha: bool,
+    /// Storage folder of high availability, by Kubernetes unless `zookeeper` says otherwise; absent: none.
+    pub ha: Option<String>,
+    /// Quorum of the ZooKeeper that high availability uses, such as `zk-0:2181,zk-1:2181`.
+    pub zookeeper: Option<String>,
+    /// The node of ZooKeeper below which everything is kept; Flink's default is `/flink`.
+    pub zookeeper_root: Option<String>,
+    /// Whether the rights that Kubernetes high availability needs are made with the cluster.
+    pub ha_create_rbac: Option<bool>,
+    /// Number of JobManagers, one of which leads.
+    pub job_managers: Option<u32>,
+    /// Seconds after the end of the job until Kubernetes clears the cluster away; absent: it never does.
+    pub ttl_after_finished: Option<u32>,
+    /// Port of the nodes under which Flink's web UI is exposed; absent: not exposed.
+    pub node_port: Option<u16>,
+    /// What happens when the JobManager's container ends.
+    pub restart: Option<Restart>,
+    /// Labels of all objects and Pods, beside the plugin's own.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of all objects and Pods.
+    pub annotations: BTreeMap<String, String>,
+    /// Logging configuration files of Flink's conf folder, name to content.
+    pub log_configuration: BTreeMap<String, String>,
+    /// What makes the IDs of high availability those of this revision and of no other, whatever its cluster is called and
+    /// however often it is created. Each revision is given one of its own as it is made; absent: an older plugin made it.
+    pub nonce: Option<String>,
+    /// Created without Pods, to be resumed later. It is a wish for a create, not part of what the cluster is: no revision
+    /// has it.
+    pub suspended: bool,
+}
+
+impl RoleLayer {
+    fn over(self, lower: Self) -> Self {
+        Self {
+            memory: self.memory.or(lower.memory),
+            cpu: self.cpu.or(lower.cpu),
+            pod_template: self.pod_template.or(lower.pod_template),
+        }
+    }
+}
+
+impl Layer {
+    /// Lays `self` over `lower`: where `self` says something it wins; maps are merged key by key.
+    #[must_use]
+    pub fn over(self, lower: Self) -> Self {
+        let map = |mut under: BTreeMap<String, String>, upper: BTreeMap<String, String>| {
+            under.extend(upper);
+            under
+        };
+        let lower = if self.no_ha {
+            Self {
+                ha: None,
+                zookeeper: None,
+                zookeeper_root: None,
+                ha_create_rbac: None,
+                job_managers: None,
+                ..lower
+            }
+        } else {
+            lower
+        };
+        let mut mounts = lower.mounts;
+        mounts.retain(|mount| !self.mounts.iter().any(|upper| upper.path == mount.path));
+        mounts.extend(self.mounts);
+        Self {
+            name: self.name.or(lower.name),
+            namespace: self.namespace.or(lower.namespace),
+            image: self.image.or(lower.image),
+            flink_version: self.flink_version.or(lower.flink_version),
+            parallelism: self.parallelism.or(lower.parallelism),
+            slots: self.slots.or(lower.slots),
+            task_managers: self.task_managers.or(lower.task_managers),
+            job_class: self.job_class.or(lower.job_class),
+            jars: self.jars.or(lower.jars),
+            job_id: self.job_id.or(lower.job_id),
+            from_savepoint: self.from_savepoint.or(lower.from_savepoint),
+            allow_non_restored_state: self.allow_non_restored_state.or(lower.allow_non_restored_state),
+            arguments: self.arguments.or(lower.arguments),
+            configuration: map(lower.configuration, self.configuration),
+            entrypoint: self.entrypoint.or(lower.entrypoint),
+            service_account: self.service_account.or(lower.service_account),
+            image_pull_policy: self.image_pull_policy.or(lower.image_pull_policy),
+            image_pull_secrets: self.image_pull_secrets.or(lower.image_pull_secrets),
+            env: map(lower.env, self.env),
+            mounts,
+            job_manager: self.job_manager.over(lower.job_manager),
+            task_manager: self.task_manager.over(lower.task_manager),
+            pod_template: self.pod_template.or(lower.pod_template),
+            savepoint_dir: self.savepoint_dir.or(lower.savepoint_dir),
+            checkpoint_dir: self.checkpoint_dir.or(lower.checkpoint_dir),
+            no_ha: self.no_ha || (lower.no_ha && self.ha.is_none()),
+            ha: self.ha.or(lower.ha),
+            zookeeper: self.zookeeper.or(lower.zookeeper),
+            zookeeper_root: self.zookeeper_root.or(lower.zookeeper_root),
+            ha_create_rbac: self.ha_create_rbac.or(lower.ha_create_rbac),
+            job_managers: self.job_managers.or(lower.job_managers),
+            ttl_after_finished: self.ttl_after_finished.or(lower.ttl_after_finished),
+            node_port: self.node_port.or(lower.node_port),
+            restart: self.restart.or(lower.restart),
+            labels: map(lower.labels, self.labels),
+            annotations: map(lower.annotations, self.annotations),
+            log_configuration: map(lower.log_configuration, self.log_configuration),
+            nonce: self.nonce.or(lower.nonce),
+            suspended: self.suspended || lower.suspended,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upper_layer_wins_and_maps_are_merged() {
+        let upper = Layer {
+            image: Some("new".into()),
+            configuration: BTreeMap::from([("a".into(), "1".into())]),
+            mounts: vec!["other:/data".parse().unwrap()],
+            ..Layer::default()
+        };
+        let lower = Layer {
+            image: Some("old".into()),
+            parallelism: Some(3),
+            configuration: BTreeMap::from([("a".into(), "0".into()), ("b".into(), "2".into())]),
+            mounts: vec!["claim:/data:ro".parse().unwrap(), "claim:/more".parse().unwrap()],
+            ..Layer::default()
+        };
+        let both = upper.over(lower);
+        assert_eq!(both.image.as_deref(), Some("new"));
+        assert_eq!(both.parallelism, Some(3));
+        assert_eq!(
+            both.configuration,
+            BTreeMap::from([("a".into(), "1".into()), ("b".into(), "2".into())])
+        );
+        let mounts: Vec<_> = both.mounts.iter().map(ToString::to_string).collect();
+        assert_eq!(mounts, ["claim:/more", "other:/data"]);
+    }
+
+    #[test]
+    fn mounts_are_a_claim_and_an_absolute_path() {
+        let mount: Mount = "claim:/data:ro".parse().unwrap();
+        assert!(mount.read_only);
+        assert_eq!(mount.to_string(), "claim:/data:ro");
+        for bad in ["", "claim", "claim:data", ":/data", "claim:/data:rw"] {
+            assert!(bad.parse::<Mount>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! The configuration file: what holds where neither flags, files nor the environment say something.
+//!
+//! ```yaml
+//! defaults:                    # everywhere
+//!   output: wide
+//! contexts:
+//!   production:                # in this context of the kubeconfig
+//!     savepoint-dir: s3://flink/savepoints
+//!     namespaces:
+//!       billing:               # and in this namespace of it
+//!         service-account: flink
+//! ```
+//!
+//! The nearer one wins, key by key. Keys are named like the flags that they stand for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+use super::file_text;
+use super::nearest::nearest;
+use crate::error::{Error, Result};
+use crate::model::config::Layer;
+
+/// What a key can be set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Text,
+    Bool,
+    Words(&'static [&'static str]),
+}
+
+/// A key of the file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name: that of the flag.
+    pub name: &'static str,
+    form: Form,
+    /// What it sets, for documentation.
+    pub meaning: &'static str,
+}
+
+/// Ways to Flink's REST, as `--access` has them.
+pub const ACCESS: &[&str] = &["auto", "proxy", "port-forward"];
+/// Formats, as `--output` of lists has them.
+pub const OUTPUT: &[&str] = &["table", "wide", "json", "yaml", "name"];
+
+/// All keys.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "image",
+        form: Form::Text,
+        meaning: "image of clusters that are created",
+    },
+    Key {
+        name: "savepoint-dir",
+        form: Form::Text,
+        meaning: "folder in which their savepoints are written",
+    },
+    Key {
+        name: "checkpoint-dir",
+        form: Form::Text,
+        meaning: "folder in which their checkpoints are written",
+    },
+    Key {
+        name: "ha",
+        form: Form::Text,
+        meaning: "storage folder of high availability, which they then have",
+    },
+    Key {
+        name: "service-account",
+        form: Form::Text,
+        meaning: "ServiceAccount of their Pods",
+    },
+    Key {
+        name: "access",
+        form: Form::Words(ACCESS),
+        meaning: "way to Flink's REST",
+    },
+    Key {
+        name: "output",
+        form: Form::Words(OUTPUT),
+        meaning: "format of what is listed and shown, by the commands that have it",
+    },
+    Key {
+        name: "prompts",
+        form: Form::Bool,
+        meaning: "whether to ask before something is deleted; false stands for --yes",
+    },
+    Key {
+        name: "image-check",
+        form: Form::Bool,
+        meaning: "whether to look at an image in its registry before a cluster is made; false stands for --no-image-check",
+    },
+    Key {
+        name: "plain",
+        form: Form::Bool,
+        meaning: "words only, as --plain",
+    },
+];
+
+/// Values by key.
+type Values = BTreeMap<&'static str, String>;
+
+/// What is said for one context.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct InContext {
+    values: Values,
+    namespaces: BTreeMap<String, Values>,
+}
+
+/// The file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Defaults {
+    everywhere: Values,
+    contexts: BTreeMap<String, InContext>,
+}
+
+/// A part of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `defaults`.
+    Everywhere,
+    /// A context.
+    Context(String),
+    /// A namespace of a context.
+    Namespace(String, String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everywhere => f.write_str("defaults"),
+            Self::Context(context) => write!(f, "context {context}"),
+            Self::Namespace(context, namespace) => write!(f, "namespace {namespace} of context {context}"),
+        }
+    }
+}
+
+/// What holds in one context and namespace, each with the part of the file that says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effective(BTreeMap<&'static str, (String, Place)>);
+
+impl Effective {
+    /// The value of a key, and where it stands.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<(&str, &Place)> {
+        self.0.get(key).map(|(value, place)| (value.as_str(), place))
+    }
+
+    /// What it says of clusters.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        let value = |key: &str| self.get(key).map(|(value, _)| value.to_owned());
+        Layer {
+            image: value("image"),
+            savepoint_dir: value("savepoint-dir"),
+            checkpoint_dir: value("checkpoint-dir"),
+            ha: value("ha"),
+            service_account: value("service-account"),
+            ..Layer::default()
+        }
+    }
+}
+
+impl Defaults {
+    /// Reads the file; `source` is its name for messages.
+    ///
+    /// # Errors
+    /// Usage error that names the first fault by its path.
+    pub fn read(text: &str, source: &str) -> Result<Self> {
+        if text
+            .lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+        {
+            return Ok(Self::default());
+        }
+        // An unquoted `no` is a text, as YAML 1.2 has it: whether it is meant as false is not guessed.
+        let options = serde_yaml::options! { strict_booleans: true };
+        let tree: Value = serde_yaml::from_str_with_options(text, options).map_err(|error| {
+            let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
+            let why = file_text::yaml_fault(&error);
+            Error::usage(format!("{source}{}: invalid YAML: {why}", place.unwrap_or_default()))
+        })?;
+        Self::of_tree(tree).map_err(|error| error.context(source))
+    }
+
+    fn of_tree(tree: Value) -> Result<Self> {
+        let mut file = Self::default();
+        for (key, value) in map(tree, "the file")? {
+            match key.as_str() {
+                "defaults" => file.everywhere = values(map(value, "defaults")?, "defaults", &[])?.0,
+                "contexts" => {
+                    for (context, value) in map(value, "contexts")? {
+                        let path = format!("contexts.{context}");
+                        let (values, mut rest) = values(map(value, &path)?, &path, &["namespaces"])?;
+                        let mut namespaces = BTreeMap::new();
+                        if let Some(inner) = rest.remove("namespaces") {
+                            for (namespace, value) in map(inner, &format!("{path}.namespaces"))? {
+                                let path = format!("{path}.namespaces.{namespace}");
+                                let (values, _) = self::values(map(value, &path)?, &path, &[])?;
+                                namespaces.insert(namespace, values);
+                            }
+                        }
+                        file.contexts.insert(context, InContext { values, namespaces });
+                    }
+                }
+                other => return Err(unknown(other, "", &["defaults", "contexts"])),
+            }
+        }
+        Ok(file)
+    }
+
+    /// The file's tree, for writing.
+    #[must_use]
+    pub fn tree(&self) -> Value {
+        let tree_of = |values: &Values| -> Map<String, Value> {
+            let pairs = values.iter().map(|(key, value)| {
+                let bool = key_of(key).is_some_and(|key| key.form == Form::Bool);
+                let value = if bool { json!(value == "true") } else { json!(value) };
+                ((*key).to_owned(), value)
+            });
+            pairs.collect()
+        };
+        let mut tree = Map::new();
+        if !self.everywhere.is_empty() {
+            tree.insert("defaults".to_owned(), tree_of(&self.everywhere).into());
+        }
+        let mut contexts = Map::new();
+        for (name, context) in &self.contexts {
+            let mut inner = tree_of(&context.values);
+            let namespaces: Map<String, Value> = context
+                .namespaces
+                .iter()
+                .map(|(namespace, values)| (namespace.clone(), tree_of(values).into()))
+                .collect();
+            if !namespaces.is_empty() {
+                inner.insert("namespaces".to_owned(), namespaces.into());
+            }
+            contexts.insert(name.clone(), inner.into());
+        }
+        if !contexts.is_empty() {
+            tree.insert("contexts".to_owned(), contexts.into());
+        }
+        tree.into()
+    }
+
+    /// What holds in a namespace of a context; the context is `None` where there is no kubeconfig.
+    #[must_use]
+    pub fn effective(&self, context: Option<&str>, namespace: &str) -> Effective {
+        let mut effective = Effective::default();
+        let mut lay = |values: &Values, place: &Place| {
+            for (key, value) in values {
+                effective.0.insert(key, (value.clone(), place.clone()));
+            }
+        };
+        lay(&self.everywhere, &Place::Everywhere);
+        if let Some((name, context)) = context.and_then(|name| self.contexts.get_key_value(name)) {
+            lay(&context.values, &Place::Context(name.clone()));
+            if let Some(values) = context.namespaces.get(namespace) {
+                lay(values, &Place::Namespace(name.clone(), namespace.to_owned()));
+            }
+        }
+        effective
+    }
+
+    /// Sets a key, or takes it out.
+    ///
+    /// # Errors
+    /// Usage error for a key that there is not, or a value that it cannot have.
+    pub fn set(&mut self, place: &Place, key: &str, value: Option<&str>) -> Result<()> {
+        let key = known(key, "", &[])?;
+        let value = value.map(|value| check(key, value, key.name)).transpose()?;
+        let values = match place {
+            Place::Everywhere => &mut self.everywhere,
+            Place::Context(context) => &mut self.contexts.entry(context.clone()).or_default().values,
+            Place::Namespace(context, namespace) => {
+                let context = self.contexts.entry(context.clone()).or_default();
+                context.namespaces.entry(namespace.clone()).or_default()
+            }
+        };
+        match value {
+            Some(value) => values.insert(key.name, value),
+            None => values.remove(key.name),
+        };
+        for context in self.contexts.values_mut() {
+            context.namespaces.retain(|_, values| !values.is_empty());
+        }
+        self.contexts
+            .retain(|_, context| !(context.values.is_empty() && context.namespaces.is_empty()));
+        Ok(())
+    }
+}
+
+fn key_of(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+fn known(name: &str, path: &str, others: &[&str]) -> Result<&'static Key> {
+    let names = KEYS.iter().map(|key| key.name).chain(others.iter().copied());
+    key_of(name).ok_or_else(|| unknown(name, path, &names.collect::<Vec<_>>()))
+}
+
+fn unknown(name: &str, path: &str, known: &[&str]) -> Error {
+    let full = if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    };
+    let error = Error::usage(format!("there is no key {full}"));
+    match nearest(name, known.iter().copied()) {
+        Some(meant) => error.hint(format!("did you mean {meant}?")),
+        None => error.hint(format!("known keys: {}", known.join(", "))),
+    }
+}
+
+fn check(key: &Key, value: &str, path: &str) -> Result<String> {
+    let words = match key.form {
+        Form::Text if value.is_empty() => return Err(Error::usage(format!("{path}: it is empty"))),
+        Form::Text => return Ok(value.to_owned()),
+        Form::Bool => &["true", "false"],
+        Form::Words(words) => words,
+    };
+    if words.contains(&value) {
+        return Ok(value.to_owned());
+    }
+    Err(Error::usage(format!(
+        "{path}: {value:?} is none of {}",
+        words.join(", ")
+    )))
+}
+
+/// The keys of a map, and the fields of it that are `others`.
+fn values(map: Map<String, Value>, path: &str, others: &[&str]) -> Result<(Values, Map<String, Value>)> {
+    let (mut values, mut rest) = (Values::new(), Map::new());
+    for (name, value) in map {
+        if others.contains(&name.as_str()) {
+            rest.insert(name, value);
+            continue;
+        }
+        let key = known(&name, path, others)?;
+        let path = format!("{path}.{name}");
+        let text = match (value, key.form) {
+            (Value::String(text), Form::Text | Form::Words(_)) => text,
+            (Value::Bool(value), Form::Bool) => value.to_string(),
+            (_, Form::Bool) => return Err(Error::usage(format!("{path}: it must be true or false"))),
+            _ => return Err(Error::usage(format!("{path}: it must be a text"))),
+        };
+        values.insert(key.name, check(key, &text, &path)?);
+    }
+    Ok((values, rest))
+}
+
+fn map(value: Value, path: &str) -> Result<Map<String, Value>> {
+    match value {
+        Value::Object(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        _ => Err(Error::usage(format!("{path}: it must have fields"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "defaults: {output: wide, image: a, prompts: false}\n\
+        contexts:\n  prod:\n    image: b\n    namespaces:\n      billing: {image: c, ha: s3://ha}\n";
+
+    fn image(file: &Defaults, context: Option<&str>, namespace: &str) -> String {
+        let effective = file.effective(context, namespace);
+        let (value, place) = effective.get("image").unwrap();
+        format!("{value} by {place}")
+    }
+
+    #[test]
+    fn the_nearer_one_wins_key_by_key() {
+        let file = Defaults::read(FILE, "f").unwrap();
+        assert_eq!(image(&file, None, "billing"), "a by defaults");
+        assert_eq!(image(&file, Some("other"), "billing"), "a by defaults");
+        assert_eq!(image(&file, Some("prod"), "default"), "b by context prod");
+        assert_eq!(
+            image(&file, Some("prod"), "billing"),
+            "c by namespace billing of context prod"
+        );
+        let effective = file.effective(Some("prod"), "billing");
+        assert_eq!(effective.get("output").unwrap().0, "wide");
+        assert_eq!(effective.get("prompts").unwrap().0, "false");
+        assert_eq!(effective.layer().ha.as_deref(), Some("s3://ha"));
+        assert_eq!(effective.get("access"), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let file = Defaults::read(FILE, "f").unwrap();
+        assert_eq!(Defaults::of_tree(file.tree()).unwrap(), file);
+        let mut changed = file.clone();
+        let place = Place::Namespace("new".into(), "n".into());
+        changed.set(&place, "prompts", Some("true")).unwrap();
+        assert_eq!(
+            changed.tree()["contexts"]["new"],
+            json!({"namespaces": {"n": {"prompts": true}}})
+        );
+        changed.set(&place, "prompts", None).unwrap();
+        assert_eq!(changed, file);
+    }
+
+    #[test]
+    fn faults_are_named_by_their_path() {
+        for (text, fault, hint) in [
+            ("default: {}", "f: there is no key default", "did you mean defaults?"),
+            (
+                "defaults: {imgae: a}",
+                "f: there is no key defaults.imgae",
+                "did you mean image?",
+            ),
+            (
+                "contexts: {c: {namespace: {}}}",
+                "f: there is no key contexts.c.namespace",
+                "did you mean namespaces?",
+            ),
+            (
+                "defaults: {parallelism: 1}",
+                "f: there is no key defaults.parallelism",
+                "known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, access, output, prompts, image-check, plain",
+            ),
+            ("defaults: {image: 1}", "f: defaults.image: it must be a text", ""),
+            (
+                "defaults: {prompts: 'no'}",
+                "f: defaults.prompts: it must be true or false",
+                "",
+            ),
+            (
+                "contexts: {c: {namespaces: {n: {access: tunnel}}}}",
+                "f: contexts.c.namespaces.n.access: \"tunnel\" is none of auto, proxy, port-forward",
+                "",
+            ),
+            ("defaults: text", "f: defaults: it must have fields", ""),
+            ("- a", "f: the file: it must have fields", ""),
+        ] {
+            let error = Defaults::read(text, "f").unwrap_err();
+            assert_eq!(error.message, fault, "{text}");
+            assert_eq!(error.hints.join(""), hint, "{text}");
+            assert_eq!(error.kind.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn an_empty_file_says_nothing() {
+        for text in ["", "# only a remark\n", "defaults:\n", "{}"] {
+            assert_eq!(Defaults::read(text, "f").unwrap(), Defaults::default(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Checkpoints that fail or take too long, and vertices that hold up others.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Observed, Role};
+use super::trace::one_line;
+use crate::model::age::age;
+use crate::model::diagnosis::{Cause, CauseKind, exits, known_failures};
+use crate::model::flink::live::{Checkpoint, Checkpoints, Snapshot};
+
+/// Share of its time above which a vertex counts as held up.
+const BACKPRESSURED: f64 = 0.5;
+
+/// Where checkpoints expire under backpressure, that is the cause.
+pub(super) fn backpressured(mut cause: Cause, snapshot: &Snapshot) -> Cause {
+    let held = snapshot
+        .most_backpressured()
+        .filter(|(_, share)| *share >= BACKPRESSURED);
+    if let Some((vertex, share)) = held.filter(|_| cause.kind == CauseKind::CheckpointTimeout) {
+        cause.kind = CauseKind::BackpressuredCheckpoints;
+        cause = cause.evidence(format!(
+            "{} is backpressured {} of the time",
+            vertex.name,
+            percent(share)
+        ));
+        if let Some((vertex, share)) = snapshot.busiest() {
+            cause = cause.evidence(format!("{} is busy {} of the time", vertex.name, percent(share)));
+        }
+        cause.hints.insert(
+            0,
+            "records before a slow vertex hold the barriers up: give that vertex more parallelism, or make it faster"
+                .to_owned(),
+        );
+    }
+    cause
+}
+
+pub(super) fn checkpoints(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Cause> {
+    let statistics = snapshot.checkpoints.as_ref()?;
+    let failed = statistics.failed_in_a_row();
+    if failed > 0 {
+        return Some(failed_checkpoints(observed, snapshot, statistics, failed));
+    }
+    let going = statistics.in_progress()?;
+    slow_checkpoint(snapshot, going, now)
+}
+
+fn failed_checkpoints(observed: &Observed, snapshot: &Snapshot, statistics: &Checkpoints, failed: u64) -> Cause {
+    let message = statistics
+        .last_failure()
+        .and_then(|failure| failure.failure_message.as_deref())
+        .map(one_line)
+        .unwrap_or_default();
+    let (kind, hints) = known_failures::look_up(&message);
+    let text = if failed == 1 {
+        "the last checkpoint failed".to_owned()
+    } else {
+        format!("{failed} checkpoints failed in a row")
+    };
+    let text = if message.is_empty() {
+        text
+    } else {
+        format!("{text}: {message}")
+    };
+    let mut cause = Cause::new(kind.unwrap_or(CauseKind::CheckpointsFailing), text);
+    cause.hints = hints;
+    if kind.is_none() {
+        cause = cause
+            .hint("the JobManager's log has the whole exception: kubectl flink logs --grep checkpoint")
+            .log_of(exits::log_of(observed, Role::JobManager));
+    }
+    let done = statistics.latest.completed.as_ref();
+    cause = cause.evidence(match done.and_then(|done| done.external_path.as_deref()) {
+        Some(path) => format!("the last one that was written is {path}"),
+        None => "none was written since the JobManager was started".to_owned(),
+    });
+    backpressured(cause, snapshot)
+}
+
+/// A checkpoint that takes far longer than those before it.
+fn slow_checkpoint(snapshot: &Snapshot, going: &Checkpoint, now: Timestamp) -> Option<Cause> {
+    let since = time(going.trigger_timestamp)?;
+    let statistics = snapshot.checkpoints.as_ref()?;
+    let longest = statistics.recent_durations(10).into_iter().max().unwrap_or(0);
+    let limit = snapshot
+        .checkpoint_config
+        .as_ref()
+        .and_then(|config| config.timeout)
+        .unwrap_or(600_000);
+    let bearable = (longest.saturating_mul(5)).max(30_000).min(limit / 2);
+    let bearable = SignedDuration::from_millis(i64::try_from(bearable).unwrap_or(i64::MAX));
+    if now.duration_since(since) < bearable {
+        return None;
+    }
+    let mut text = format!("a checkpoint has been going on for {}", age(since, now));
+    if let (Some(done), Some(all)) = (going.num_acknowledged_subtasks, going.num_subtasks) {
+        text = format!("{text}, {done} of {all} tasks have done theirs");
+    }
+    let cause = Cause::new(CauseKind::CheckpointTimeout, text)
+        .evidence(format!("it fails after {} s", limit / 1000))
+        .hint("barriers overtake records with -D execution.checkpointing.unaligned.enabled=true");
+    Some(backpressured(cause, snapshot))
+}
+
+pub(super) fn backpressure(snapshot: &Snapshot) -> Option<Cause> {
+    let (held, share) = snapshot
+        .most_backpressured()
+        .filter(|(_, share)| *share >= BACKPRESSURED)?;
+    let mut cause = Cause::new(
+        CauseKind::Backpressure,
+        format!(
+            "{} is backpressured {} of the time",
+            one_line(&held.name),
+            percent(share)
+        ),
+    );
+    if let Some((vertex, share)) = snapshot.busiest() {
+        cause = cause.evidence(format!(
+            "{} is busy {} of the time",
+            one_line(&vertex.name),
+            percent(share)
+        ));
+    }
+    Some(cause.hint("the busiest vertex after it is too slow: give it more parallelism, or make it faster"))
+}
+
+/// A time of Flink's.
+pub(super) fn time(millis: Option<u64>) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(millis?).ok()?).ok()
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}

@@ -1,0 +1,219 @@
+//! Objects for tests, in the shape in which Kubernetes writes them.
+
+#![allow(clippy::needless_pass_by_value)]
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::observed::Observed;
+use super::{Cause, CauseKind, Grace, Note, Verdict, verdict};
+use crate::model::flink::overview::{FlinkView, JobsOverview, Overview};
+
+/// The present of all tests.
+pub(super) fn now() -> Timestamp {
+    at(0)
+}
+
+/// `seconds` after the present.
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_767_261_600 + seconds).unwrap()
+}
+
+fn typed<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+/// A cluster `demo` that was just created, with its Job (uid `job-1`) and its Deployment of two TaskManagers.
+pub(super) fn cluster() -> Observed {
+    let mut observed = Observed::default();
+    job(&mut observed, json!({}));
+    deployment(&mut observed, json!({"replicas": 2}));
+    observed
+}
+
+pub(super) fn job(observed: &mut Observed, status: Value) {
+    observed.upsert_job(typed(json!({
+        "metadata": {"name": "demo-master", "uid": "job-1"},
+        "spec": {"template": {}},
+        "status": status,
+    })));
+}
+
+pub(super) fn job_condition(observed: &mut Observed, kind: &str, reason: &str, message: &str) {
+    let condition = json!({"type": kind, "status": "True", "reason": reason, "message": message});
+    job(observed, json!({"conditions": [condition], "failed": 1}));
+}
+
+pub(super) fn deployment(observed: &mut Observed, status: Value) {
+    observed.upsert_deployment(typed(json!({
+        "metadata": {"name": "demo-task-manager", "uid": "dep-1", "creationTimestamp": at(-60)},
+        "spec": {"replicas": 2, "selector": {}, "template": {}},
+        "status": status,
+    })));
+}
+
+/// Puts a Pod; `patch` is merged into it.
+pub(super) fn pod(observed: &mut Observed, name: &str, patch: Value) {
+    let master = name.starts_with("demo-master");
+    let (component, owner, container) = if master {
+        (
+            "master",
+            json!({"kind": "Job", "name": "demo-master", "uid": "job-1"}),
+            "jobmanager",
+        )
+    } else {
+        (
+            "task-manager",
+            json!({"kind": "ReplicaSet", "name": "demo-task-manager-5d4", "uid": "rs-1"}),
+            "taskmanager",
+        )
+    };
+    let mut owner = owner;
+    merge(&mut owner, json!({"apiVersion": "batch/v1", "controller": true}));
+    let mut pod = json!({
+        "metadata": {
+            "name": name, "uid": format!("uid-{name}"), "creationTimestamp": at(-60),
+            "labels": {"app": "demo", "component": component},
+            "ownerReferences": [owner],
+        },
+        "spec": {"containers": [
+            {"name": "proxy", "image": "proxy:1"},
+            {"name": container, "image": "registry.example.com/team/app:1.0"},
+        ]},
+        "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]},
+    });
+    merge(&mut pod, patch);
+    observed.upsert_pod(typed(pod));
+}
+
+/// A Pod whose main container has `state`, `last` state and a number of restarts.
+pub(super) fn pod_with(observed: &mut Observed, name: &str, phase: &str, state: Value, last: Value, restarts: u32) {
+    let container = if name.starts_with("demo-master") {
+        "jobmanager"
+    } else {
+        "taskmanager"
+    };
+    let status = json!({
+        "name": container, "image": "x", "imageID": "", "ready": false, "restartCount": restarts,
+        "state": state, "lastState": last,
+    });
+    pod(
+        observed,
+        name,
+        json!({"status": {"phase": phase, "containerStatuses": [status]}}),
+    );
+}
+
+pub(super) fn waiting(reason: &str, message: &str) -> Value {
+    json!({"waiting": {"reason": reason, "message": message}})
+}
+
+pub(super) fn running() -> Value {
+    json!({"running": {"startedAt": at(-30)}})
+}
+
+pub(super) fn terminated(code: i32, reason: &str) -> Value {
+    json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": at(-30), "finishedAt": at(-5)}})
+}
+
+/// Puts an event that was seen `count` times, first at `first` and last at `last` seconds.
+pub(super) fn event(observed: &mut Observed, about: (&str, &str), reason: &str, message: &str, first: i64, count: u32) {
+    observed.upsert_event(typed(json!({
+        "metadata": {"name": format!("{}.{reason}.{first}", about.1)},
+        "involvedObject": {"kind": about.0, "name": about.1},
+        "reason": reason, "message": message, "type": "Warning", "count": count,
+        "firstTimestamp": at(first), "lastTimestamp": at(first + 5),
+    })));
+}
+
+/// Flink's answer with a job in `state`.
+pub(super) fn flink(state: &str, tasks: Value, taskmanagers: u32, slots: (u32, u32)) -> FlinkView {
+    let jobs: JobsOverview = typed(json!({"jobs": [{
+        "jid": "0000000000000000000000000000000a", "name": "word count", "state": state,
+        "start-time": at(-40).as_millisecond(), "last-modification": at(-25).as_millisecond(), "tasks": tasks,
+    }]}));
+    FlinkView::up(overview(taskmanagers, slots), &jobs)
+}
+
+pub(super) fn overview(taskmanagers: u32, (slots_total, slots_available): (u32, u32)) -> Overview {
+    Overview {
+        taskmanagers,
+        slots_total,
+        slots_available,
+        flink_version: "2.3.0".to_owned(),
+    }
+}
+
+/// Lays `patch` over `value`, objects field by field.
+fn merge(value: &mut Value, patch: Value) {
+    match (value, patch) {
+        (Value::Object(value), Value::Object(patch)) => {
+            for (key, patch) in patch {
+                merge(value.entry(key).or_insert(Value::Null), patch);
+            }
+        }
+        (value, patch) => *value = patch,
+    }
+}
+
+pub(super) const JM: &str = "demo-master-x7k2p";
+pub(super) const TM: &str = "demo-task-manager-5d4-abc12";
+pub(super) const OTHER_TM: &str = "demo-task-manager-5d4-def34";
+
+/// A row: what it is, how it is brought about, what is found, and words of its title and hints.
+pub(super) type Row = (&'static str, fn(&mut Observed), CauseKind, &'static [&'static str]);
+
+pub(super) fn judge(observed: &Observed) -> Verdict {
+    verdict(observed, now(), &Grace::default())
+}
+
+pub(super) fn cause(observed: &Observed, what: &str) -> Cause {
+    match judge(observed) {
+        Verdict::Failed(cause) => *cause,
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+pub(super) fn note(observed: &Observed, what: &str) -> Note {
+    match judge(observed) {
+        Verdict::Going { note: Some(note), .. } => note,
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+pub(super) fn waits(observed: &mut Observed, name: &str, reason: &str, message: &str) {
+    pod_with(observed, name, "Pending", waiting(reason, message), json!({}), 0);
+}
+
+pub(super) fn ended(observed: &mut Observed, name: &str, code: i32, reason: &str) {
+    pod_with(observed, name, "Failed", terminated(code, reason), json!({}), 0);
+}
+
+pub(super) fn unscheduled(observed: &mut Observed, name: &str, since: i64, message: &str) {
+    let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": message, "lastTransitionTime": at(since)});
+    pod(observed, name, json!({"status": {"conditions": [condition]}}));
+}
+
+pub(super) fn table(rows: &[Row]) {
+    for (what, arrange, kind, words) in rows {
+        let mut observed = cluster();
+        arrange(&mut observed);
+        let found = cause(&observed, what);
+        assert_eq!(found.kind, *kind, "{what}: {found:?}");
+        let text = format!(
+            "{}\n{}\n{}",
+            found.title,
+            found.hints.join("\n"),
+            found.evidence.join("\n")
+        );
+        for word in *words {
+            assert!(text.contains(word), "{what}: {word:?} is not in {text}");
+        }
+        assert!(
+            !found.title.ends_with('.') && !found.title.contains('\n'),
+            "{what}: {}",
+            found.title
+        );
+    }
+}

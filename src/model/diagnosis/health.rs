@@ -1,0 +1,480 @@
+//! Everything that is wrong with a cluster, most urgent first: also with one that runs.
+//!
+//! [`super::verdict`] asks whether a cluster comes up; here it is asked what keeps it from running well.
+
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Observed, Role, last_seen, words};
+use super::trace::one_line;
+use super::verdict::{nothing_ran, of_job, subject, suspicions};
+use crate::model::age::age;
+use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints, time};
+use crate::model::diagnosis::memory_limits;
+use crate::model::diagnosis::{
+    Cause, CauseKind, Grace, Severity, Verdict, exits, known_failures, objects, pods, recovered, root_cause, stage,
+    verdict,
+};
+use crate::model::flink::live::{Exception, Reach, Snapshot};
+use crate::model::flink::overview::{JobOverview, JobState};
+use crate::model::flink::settings::Settings;
+use crate::model::main_container;
+
+/// How long a TaskManager may take to register once its container runs.
+const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
+/// How long a JobManager may run without an answer.
+const SILENCE: SignedDuration = SignedDuration::from_mins(3);
+/// How long ago a JobManager's end is still worth a warning.
+const LOSS: SignedDuration = SignedDuration::from_hours(1);
+/// How long after a failure that was not the first the job still counts as failing.
+const LOOP: SignedDuration = SignedDuration::from_mins(3);
+
+/// Whether any of the problems is more than a notice.
+#[must_use]
+pub fn is_wrong(problems: &[Cause]) -> bool {
+    problems.iter().any(|cause| cause.severity() < Severity::Notice)
+}
+
+/// All problems, most urgent first. `snapshot` is what Flink told when `observed` was polled with it.
+#[must_use]
+pub fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> {
+    let mut found = Vec::new();
+    let mut add = |cause: Cause| {
+        if !found.iter().any(|known: &Cause| known.kind == cause.kind) {
+            found.push(cause);
+        }
+    };
+    if is_deleting(observed) {
+        add(Cause::new(CauseKind::Terminating, "the cluster is being deleted"));
+        return found;
+    }
+    match verdict(observed, now, &Grace::default()) {
+        Verdict::Failed(cause) => {
+            let ended = has_ended(observed);
+            add(with_exception(*cause, snapshot));
+            if ended {
+                idle(observed).into_iter().for_each(&mut add);
+            } else {
+                live(observed, snapshot, now).into_iter().for_each(&mut add);
+            }
+        }
+        Verdict::Finished { .. } => idle(observed).into_iter().for_each(&mut add),
+        Verdict::Running { .. } | Verdict::Going { .. } => {
+            live(observed, snapshot, now).into_iter().for_each(&mut add);
+        }
+    }
+    for cause in &mut found {
+        probed(observed, cause);
+        memory_limits::explain_kill(observed, cause);
+    }
+    // That it has not come up yet is no news beside why it will not.
+    if found.iter().any(|cause| cause.severity() == Severity::Critical) {
+        found.retain(|cause| cause.kind != CauseKind::Starting);
+    }
+    found.sort_by_key(|cause| cause.severity());
+    found
+}
+
+/// An end by a signal that the kubelet sent after failed probes. Source: the kubelet's prober.
+fn probed(observed: &Observed, cause: &mut Cause) {
+    if !matches!(cause.kind, CauseKind::JobManagerEnded | CauseKind::TaskManagerEnded) {
+        return;
+    }
+    let Some(of) = &cause.log_of else { return };
+    // Flink ends by other codes where it ends itself, and a probe that fails meanwhile is no cause.
+    let killed = |pod: &Pod| pods::name(pod) == of.pod && exits::of(pod).is_some_and(|end| end.is_killed());
+    if !observed.pods.values().any(killed) {
+        return;
+    }
+    let failed = observed
+        .events_of("Pod", &of.pod)
+        .rev()
+        .find(|event| words(event).0 == "Unhealthy" && words(event).1.starts_with("Liveness probe failed"));
+    if let Some(event) = failed {
+        cause.kind = CauseKind::LivenessProbe;
+        cause.evidence.push(one_line(words(event).1));
+        cause.hints = vec![
+            "the JVM is too slow to start or hangs: ask for CPU, or give the probe of the Pod template more time"
+                .to_owned(),
+        ];
+        // A log that was cut off by a kill tells of no cause.
+        cause.log_of = None;
+    }
+}
+
+/// For a JobManager that ended well, and whose job nobody saw: the cause if its log tells of none either.
+#[must_use]
+pub fn unseen_job(observed: &Observed, now: Timestamp) -> Option<Cause> {
+    let Verdict::Finished { job_id: None, .. } = verdict(observed, now, &Grace::default()) else {
+        return None;
+    };
+    let log = exits::log_of(observed, Role::JobManager)?;
+    Some(nothing_ran().log_of(Some(log)))
+}
+
+fn is_deleting(observed: &Observed) -> bool {
+    let job = observed.job.as_ref().map(|job| &job.metadata);
+    let deployment = observed.deployment.as_ref().map(|deployment| &deployment.metadata);
+    [job, deployment]
+        .into_iter()
+        .flatten()
+        .any(|meta| meta.deletion_timestamp.is_some())
+}
+
+/// Whether the job is over for good, well or not.
+fn has_ended(observed: &Observed) -> bool {
+    objects::job_end(observed).is_some() || observed.last_job().is_some_and(|job| job.state.is_terminal())
+}
+
+/// A failed job's exception as REST tells it, while there still is a REST: it is surer than the log's end.
+fn with_exception(cause: Cause, snapshot: &Snapshot) -> Cause {
+    if cause.kind != CauseKind::JobFailed {
+        return cause;
+    }
+    match snapshot.exceptions.first() {
+        Some(exception) => explained(cause, exception).log_of(None),
+        None => cause,
+    }
+}
+
+fn idle(observed: &Observed) -> Option<Cause> {
+    let (wanted, _) = objects::taskmanagers(observed);
+    if wanted == 0 {
+        return None;
+    }
+    let mut cause = Cause::new(
+        CauseKind::IdleTaskManagers,
+        format!(
+            "the job has ended, and {wanted} TaskManager{} still wait{} for one",
+            if wanted == 1 { "" } else { "s" },
+            if wanted == 1 { "s" } else { "" }
+        ),
+    )
+    .hint("kubectl flink prune takes away what is left of clusters whose jobs have ended; their histories stay");
+    for end in observed.pods_of(Role::TaskManager).filter_map(exits::of) {
+        let pod = pods::who(end.pod, Role::TaskManager);
+        // They give up looking for a JobManager after five minutes: taskmanager.registration.timeout.
+        let times = if end.times == 1 {
+            "once"
+        } else {
+            &format!("{} times", end.times)
+        };
+        cause = cause.evidence(format!("{pod} has ended {times}"));
+    }
+    Some(cause)
+}
+
+fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> {
+    let grace = Grace::default();
+    let mut found = Vec::new();
+    if observed.job.is_none() {
+        found.push(
+            Cause::new(CauseKind::NoJobManager, "there is no JobManager: the Job is missing")
+                .hint("bring it back from its last savepoint: kubectl flink savepoint-resume")
+                .hint("or take the rest of it away: kubectl flink delete"),
+        );
+        return found;
+    }
+    found.extend(no_service(observed));
+    found.extend(node_lost(observed, now, &grace));
+    let runs_since = recovered::runs_since(snapshot);
+    found.extend(
+        suspicions(observed, now)
+            .into_iter()
+            .map(|cause| recovered::ended_before(cause, observed, runs_since)),
+    );
+    found.extend(memory_limits::below_process_size(observed, snapshot));
+    if objects::taskmanagers(observed).0 == 0 {
+        found.push(
+            Cause::new(
+                CauseKind::NoTaskManagers,
+                "there are no TaskManagers: the Deployment is missing or scaled to zero",
+            )
+            .hint("kubectl flink resume or savepoint-resume starts them again"),
+        );
+    }
+    found.extend(unregistered(observed, now));
+    // It may be the consequence of what the exceptions tell, so those are judged first.
+    let failing = failing(observed, snapshot, now, &grace);
+    let of_job = of_job(observed, now, &grace);
+    match (failing, of_job) {
+        (Some(failing), Some(of_job)) if of_job.kind == CauseKind::Restarting => found.push(failing),
+        (failing, of_job) => {
+            found.extend(of_job);
+            found.extend(failing);
+        }
+    }
+    found.extend(checkpoints(observed, snapshot, now));
+    found.extend(backpressure(snapshot));
+    found.extend(progress_lost(observed, snapshot, now));
+    found.extend(silent(observed, snapshot, now));
+    let runs = snapshot.job.as_ref().is_some_and(JobOverview::is_healthy);
+    if !runs && snapshot.reach == Reach::Answered {
+        let text = format!("the cluster is on its way up: {}", stage(observed));
+        found.push(Cause::new(CauseKind::Starting, text));
+    }
+    let never = snapshot
+        .checkpoint_config
+        .as_ref()
+        .is_some_and(|config| config.every().is_none());
+    if runs && never {
+        found.push(
+            Cause::new(
+                CauseKind::NoCheckpoints,
+                "checkpointing is off: after a failure the job begins again at its savepoint, or empty",
+            )
+            .hint("turn it on by -D execution.checkpointing.interval=1min and --checkpoint-dir"),
+        );
+    }
+    found
+}
+
+/// TaskManagers and this program reach the JobManager by the Service's name.
+fn no_service(observed: &Observed) -> Option<Cause> {
+    observed.service_is_missing.then(|| {
+        Cause::new(
+            CauseKind::NoService,
+            "the Service is missing: the JobManager cannot be reached by its name",
+        )
+        .hint("kubectl flink savepoint-resume makes it anew; so does kubectl apply with what `create --dry-run` prints")
+    })
+}
+
+/// Pods on a node that does not answer. Source: the node lifecycle controller's Event and condition.
+fn node_lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
+    let lost: Vec<String> = observed
+        .pods
+        .values()
+        .filter(|pod| !pods::has_ended(pod))
+        .filter_map(|pod| {
+            let status = pod.status.as_ref()?;
+            let unready = pods::condition(pod, "Ready").is_some_and(|condition| condition.status != "True");
+            let told = observed.events_of_pod(pod).any(|event| {
+                words(event).0 == "NodeNotReady"
+                    && last_seen(event).is_none_or(|at| now.duration_since(at) <= grace.recent)
+            });
+            let by_taint = pods::condition(pod, "DisruptionTarget")
+                .is_some_and(|target| target.reason.as_deref() == Some("DeletionByTaintManager"));
+            let lost = status.reason.as_deref() == Some("NodeLost") || (unready && told) || by_taint;
+            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())?;
+            lost.then(|| format!("Pod {} is on node {node}", pods::name(pod)))
+        })
+        .collect();
+    let node = lost.first()?.rsplit(' ').next().unwrap_or_default().to_owned();
+    let mut cause = Cause::new(CauseKind::NodeLost, format!("node {node} does not answer"))
+        .hint(format!(
+            "kubectl describe node {node} tells since when; its Pods are replaced after five minutes"
+        ))
+        .hint("where the node is gone for good, `kubectl delete node` frees its Pods at once");
+    for line in lost {
+        cause = cause.evidence(line);
+    }
+    Some(cause)
+}
+
+/// TaskManagers that run, and that the JobManager does not know.
+fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
+    let crate::model::flink::overview::FlinkView::Up { overview, .. } = observed.flink_now() else {
+        return None;
+    };
+    let old_enough: Vec<_> = observed
+        .pods_of(Role::TaskManager)
+        .filter(|pod| {
+            let running = pods::main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());
+            running.is_some_and(|running| pods::older(running.started_at.as_ref().map(|at| at.0), now, REGISTRATION))
+        })
+        .collect();
+    let known = usize::try_from(overview.taskmanagers).unwrap_or(usize::MAX);
+    if old_enough.len() <= known {
+        return None;
+    }
+    let text = format!(
+        "{} of {} TaskManagers that run are not registered with the JobManager",
+        old_enough.len() - known,
+        old_enough.len()
+    );
+    let address = |settings: Option<Settings>| Some(settings?.rpc_address()?.to_owned());
+    let job = observed
+        .job
+        .as_ref()
+        .and_then(|job| job.spec.as_ref())
+        .map(|spec| &spec.template);
+    let deployment = observed
+        .deployment
+        .as_ref()
+        .and_then(|it| it.spec.as_ref())
+        .map(|spec| &spec.template);
+    let own = job.map(Settings::of);
+    let announced = own
+        .as_ref()
+        .is_some_and(|settings| settings.high_availability().is_some());
+    let (own, theirs) = (address(own), address(deployment.map(Settings::of)));
+    let log = exits::log_of(observed, Role::TaskManager);
+    match (own, theirs) {
+        // With high availability the leader's address is announced, whatever the setting.
+        (own, theirs) if own != theirs && !announced => {
+            let told = |address: Option<String>| address.unwrap_or_else(|| "its own host name".to_owned());
+            Some(
+                Cause::new(
+                    CauseKind::RpcAddress,
+                    format!("{text}: they look for it at another jobmanager.rpc.address"),
+                )
+                .evidence(format!("the JobManager calls itself {}", told(own)))
+                .evidence(format!("the TaskManagers look for {}", told(theirs)))
+                .hint("set the same -D jobmanager.rpc.address for both: the name of the Service, NAME-master"),
+            )
+        }
+        _ => Some(
+            Cause::new(CauseKind::Unregistered, text)
+                .hint("their logs tell whom they look for: kubectl flink logs --role taskmanager")
+                .hint("a NetworkPolicy, a missing Service, a name server that does not answer or another Flink version in the image is the usual cause")
+                .log_of(log),
+        ),
+    }
+}
+
+/// A job that fails now, or failed a short time ago.
+fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Grace) -> Option<Cause> {
+    let job = snapshot.job.as_ref()?;
+    let newest = snapshot.exceptions.first();
+    let within = |exception: &Exception, limit| time(exception.at).is_some_and(|at| now.duration_since(at) <= limit);
+    let recent = snapshot
+        .exceptions
+        .iter()
+        .filter(|exception| within(exception, grace.recent))
+        .count();
+    let again_and_again = recent > 1 && newest.is_some_and(|exception| within(exception, LOOP));
+    let now_failing = matches!(job.state, JobState::Restarting | JobState::Failing);
+    let restarts = match snapshot.restarts {
+        None | Some(0) => String::new(),
+        Some(1) => ", after 1 restart".to_owned(),
+        Some(times) => format!(", after {times} restarts"),
+    };
+    let about = subject(job);
+    let cause = if now_failing {
+        Cause::new(CauseKind::Restarting, format!("{about} is {}{restarts}", job.state))
+    } else if again_and_again {
+        Cause::new(
+            CauseKind::Restarting,
+            format!("{about} fails again and again{restarts}"),
+        )
+    } else if recent > 0 {
+        let ago = newest
+            .and_then(|exception| time(exception.at))
+            .map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
+        Cause::new(CauseKind::Restarted, format!("{about} failed{ago}, and was restarted"))
+    } else {
+        return None;
+    };
+    let mut cause = cause.hint("kubectl flink exceptions shows the whole traces");
+    if cause.kind == CauseKind::Restarted {
+        let failed = newest.and_then(|exception| time(exception.at));
+        cause = recovered::since_then(cause, "it failed", "has", failed, recovered::runs_since(snapshot));
+    }
+    Some(match newest {
+        Some(exception) => backpressured(images(explained(cause, exception), observed), snapshot),
+        None => cause,
+    })
+}
+
+/// A class that only the JobManager has is most often one of its image.
+fn images(cause: Cause, observed: &Observed) -> Cause {
+    let image = |template: Option<&PodTemplateSpec>| main_container::of_template(template?)?.image.clone();
+    let own = observed
+        .job
+        .as_ref()
+        .and_then(|job| job.spec.as_ref())
+        .map(|spec| &spec.template);
+    let theirs = observed
+        .deployment
+        .as_ref()
+        .and_then(|it| it.spec.as_ref())
+        .map(|spec| &spec.template);
+    match (image(own), image(theirs)) {
+        (Some(own), Some(theirs)) if own != theirs && cause.kind == CauseKind::ClassOnTaskManagers => cause
+            .evidence(format!("the JobManager's image is {own}"))
+            .evidence(format!("the TaskManagers' image is {theirs}")),
+        _ => cause,
+    }
+}
+
+/// The cause with what an exception tells.
+fn explained(cause: Cause, exception: &Exception) -> Cause {
+    let cause = match &exception.task {
+        Some(task) => cause.evidence(format!("task {} failed", one_line(task))),
+        None => cause,
+    };
+    let Some(found) = root_cause(&exception.trace) else {
+        return cause.evidence(one_line(exception.trace.lines().next().unwrap_or_default()));
+    };
+    let mut cause = cause.with_log(&found);
+    // Flink deserializes operators on TaskManagers: what the JobManager could load is missing there.
+    if cause.kind == CauseKind::ClassMissing && exception.task.is_some() {
+        cause.kind = CauseKind::ClassOnTaskManagers;
+        cause.hints = vec![known_failures::ON_TASK_MANAGERS.to_owned()];
+    }
+    cause
+}
+
+/// Without high availability a JobManager that was started again knows of no checkpoint.
+fn progress_lost(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Cause> {
+    let template = observed.current_job()?.spec.as_ref().map(|spec| &spec.template)?;
+    let settings = Settings::of(template);
+    if settings.high_availability().is_some() || snapshot.job.is_none() {
+        return None;
+    }
+    let end = observed
+        .pods_of(Role::JobManager)
+        .filter_map(exits::of)
+        .filter(|end| {
+            end.state
+                .finished_at
+                .as_ref()
+                .is_none_or(|at| now.duration_since(at.0) <= LOSS)
+        })
+        .max_by_key(|end| end.state.finished_at.as_ref().map(|at| at.0))?;
+    let begun = match &settings.arguments().from_savepoint {
+        Some(path) => format!("at savepoint {path}"),
+        None => "empty".to_owned(),
+    };
+    Some(
+        Cause::new(
+            CauseKind::ProgressLost,
+            format!("the JobManager was restarted without high availability: the job began again {begun}"),
+        )
+        .evidence(format!(
+            "{} ended with exit code {}",
+            pods::who(end.pod, Role::JobManager),
+            end.state.exit_code
+        ))
+        .hint("with --ha STORAGE_DIR a restarted JobManager goes on from the last checkpoint"),
+    )
+}
+
+fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Cause> {
+    let text = match &snapshot.reach {
+        Reach::Answered => return None,
+        Reach::Closed(why) => {
+            let text = format!("Flink's REST cannot be asked: {why}");
+            return Some(Cause::new(CauseKind::RestClosed, text).hint(
+                "kubectl flink logs shows what the JobManager does, kubectl flink doctor which rights are missing",
+            ));
+        }
+        Reach::Away => {
+            let long = observed.pods_of(Role::JobManager).any(|pod| {
+                let running = pods::main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());
+                running.is_some_and(|running| pods::older(running.started_at.as_ref().map(|at| at.0), now, SILENCE))
+            });
+            if !long {
+                let text = format!("the cluster is on its way up: {}", stage(observed));
+                return Some(Cause::new(CauseKind::Starting, text));
+            }
+            "the JobManager runs, and its REST does not answer".to_owned()
+        }
+    };
+    Some(
+        Cause::new(CauseKind::RestClosed, text)
+            .hint("kubectl flink logs shows what it does; a missing Service or a NetworkPolicy is a usual cause")
+            .log_of(exits::log_of(observed, Role::JobManager)),
+    )
+}

@@ -1,0 +1,358 @@
+//! The root exception in the log of a JobManager or a TaskManager.
+
+use super::CauseKind;
+use super::trace::{Level, Record, Throwable, is_class, one_line, records, short_class};
+use crate::model::diagnosis::known_failures;
+
+/// How much of a log's end is read, in bytes. A trace has some tens of kilobytes at most.
+const TAIL: usize = 512 * 1024;
+
+/// The failure that a log tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogCause {
+    /// Full name of the exception's class; `None` for what no Java exception is, such as a shell's error.
+    pub class: Option<String>,
+    /// Its message in one line; may be empty.
+    pub message: String,
+    /// The first stack frame that is neither Flink's nor the JDK's: the user's code.
+    pub frame: Option<String>,
+    /// What sort of failure, where it is a known one.
+    pub kind: Option<CauseKind>,
+    /// What to do about it, where the failure is a known one.
+    pub hints: Vec<String>,
+}
+
+impl LogCause {
+    /// The class without its package.
+    #[must_use]
+    pub fn short_class(&self) -> Option<&str> {
+        self.class.as_deref().map(short_class)
+    }
+
+    /// `FileNotFoundException: Cannot find …`: one line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self.short_class() {
+            None => self.message.clone(),
+            Some(class) if self.message.is_empty() => class.to_owned(),
+            Some(class) => format!("{class}: {}", self.message),
+        }
+    }
+}
+
+/// Classes that only carry another failure.
+const WRAPPERS: [&str; 22] = [
+    "CompletionException",
+    "ExecutionException",
+    "RemoteException",
+    "InvocationTargetException",
+    "UndeclaredThrowableException",
+    "ProgramInvocationException",
+    "ProgramAbortException",
+    "JobExecutionException",
+    "JobInitializationException",
+    "JobSubmissionException",
+    "ApplicationExecutionException",
+    "UnsuccessfulExecutionException",
+    "ClusterEntrypointException",
+    "DispatcherException",
+    "JobMasterException",
+    "ResourceManagerException",
+    "StreamTaskException",
+    "ExceptionInInitializerError",
+    "AsynchronousException",
+    "WrappingRuntimeException",
+    "CheckpointException",
+    "DynamicCodeLoadingException",
+];
+
+/// Classes whose message, if it begins like this, says less than what it wraps.
+const WRAPPING_MESSAGES: [(&str, &str); 8] = [
+    ("FlinkException", ""),
+    ("FlinkRuntimeException", ""),
+    ("JobException", "Recovery is suppressed"),
+    ("JobException", "Cannot instantiate"),
+    ("RuntimeException", "Could not execute application"),
+    ("RuntimeException", "Error while getting state"),
+    ("SuppressRestartsException", ""),
+    ("RuntimeException", ""),
+];
+
+/// Roots that say less than what they caused: a time that passed, a connection that closed.
+const BLAND: [&str; 5] = [
+    "TimeoutException",
+    "InterruptedException",
+    "CancellationException",
+    "ClosedChannelException",
+    "NativeIoException",
+];
+
+/// Words of records that accompany a failure or a shutdown and cause neither.
+const NOISE: [&str; 14] = [
+    // Classes that are gone because the process is already ending.
+    "org/apache/pekko/actor/",
+    "Thread 'flink-shutdown-hook",
+    "Cluster entrypoint has been closed externally",
+    "Exception while deleting working directory",
+    "Association with remote system",
+    "RECEIVED SIGNAL 15",
+    "RejectedExecutionException",
+    "Error while closing",
+    "Could not resolve ResourceManager address",
+    "Unhandled exception.",
+    "The file .flink",
+    "FlinkJobNotFoundException",
+    "Could not load the native RocksDB library: retry",
+    "Reporter could not be instantiated",
+];
+
+/// Lines of the JVM's launcher and of Flink's scripts that tell why a process did not start.
+const START_ERRORS: [&str; 15] = [
+    "Could not find or load main class",
+    "Could not create the Java Virtual Machine",
+    "A JNI error has occurred",
+    "LinkageError occurred while loading main class",
+    "Unable to access jarfile",
+    "Could not reserve enough space",
+    "Too small initial heap",
+    "Too small maximum heap",
+    "Initial heap size set to a larger value",
+    "Invalid maximum heap size",
+    "Invalid initial heap size",
+    "Unrecognized VM option",
+    "Unrecognized option:",
+    "insufficient memory for the Java Runtime Environment",
+    "Could not parse command line arguments",
+];
+
+/// Lines of a shell or of the container's runtime. Scripts go on after some of them, so they count only if nothing
+/// else is told.
+const SHELL_ERRORS: [&str; 6] = [
+    "exec format error",
+    "Exec format error",
+    "cannot execute binary file",
+    "command not found",
+    "no such file or directory",
+    "No such file or directory",
+];
+
+/// Launcher lines that only repeat that something failed: what is before or after them tells what.
+const HOLLOW: [&str; 6] = [
+    "Could not create the Java Virtual Machine",
+    "A JNI error has occurred",
+    "A fatal exception has occurred",
+    "The execution result is empty",
+    "Could not get JVM parameters",
+    "Raw output from BashJavaUtils",
+];
+
+/// Packages of the platform: a frame outside of them is the user's.
+const PLATFORM: [&str; 17] = [
+    "org.apache.flink.",
+    "org.apache.pekko.",
+    "org.apache.commons.cli.",
+    "org.apache.flink.shaded.",
+    "org.rocksdb.",
+    "org.forstdb.",
+    "java.",
+    "javax.",
+    "jdk.",
+    "sun.",
+    "com.sun.",
+    "akka.",
+    "pekko.",
+    "scala.",
+    "io.fabric8.",
+    "io.netty.",
+    "okhttp3.",
+];
+
+/// The last failure that the end of a log tells, reduced to its root; `None` if it tells none.
+///
+/// Reads log4j's pattern of the official image, Java stack traces in it or alone, and what the JVM's launcher and
+/// shells write. The log may be cut off at any place.
+#[must_use]
+pub fn root_cause(log: &str) -> Option<LogCause> {
+    let mut from = log.len().saturating_sub(TAIL);
+    while !log.is_char_boundary(from) {
+        from += 1;
+    }
+    let records = records(&log[from..]);
+    // What is surer goes before what is later.
+    let ranks: [fn(&Record) -> bool; 4] = [is_failure, is_trace, is_error, |record| shell_error(record).is_some()];
+    ranks
+        .into_iter()
+        .find_map(|rank| {
+            let mut relevant = records.iter().rev().filter(|record| !is_noise(record));
+            relevant.find(|record| rank(record))
+        })
+        .map(reduce)
+}
+
+/// The last line of a log that is not empty, fit for a sentence.
+#[must_use]
+pub fn last_line(log: &str) -> Option<String> {
+    log.lines().rev().map(one_line).find(|line| !line.is_empty())
+}
+
+/// Whether a JobManager's log tells of a job: one that exits with 0 may have run none.
+#[must_use]
+pub fn tells_of_job(log: &str) -> bool {
+    // Source: Flink's ExecutionGraph and Dispatcher, 1.13 to 2.3. In 2.3 an application, which may run no job, switches its
+    // state in the same words (AbstractApplication).
+    log.lines().any(|line| {
+        line.contains("reached terminal state")
+            || line.contains("switched from state") && !line.contains("Application ")
+    })
+}
+
+/// A trace at level ERROR, of an uncaught exception, or of a task or job that failed; or a start error.
+fn is_failure(record: &Record) -> bool {
+    if record.chain.is_empty() {
+        return start_error(record).is_some();
+    }
+    // Flink reports failed tasks at WARN and failed jobs at INFO: "… switched from RUNNING to FAILED …".
+    let switched = record.message.contains("switched from");
+    record.level == Level::Error || switched || record.message.starts_with("Terminating cluster entrypoint")
+}
+
+fn is_trace(record: &Record) -> bool {
+    !record.chain.is_empty() && record.level >= Level::Warn
+}
+
+fn is_error(record: &Record) -> bool {
+    record.level == Level::Error && !record.plain && !record.message.is_empty()
+}
+
+fn start_error(record: &Record) -> Option<&str> {
+    line_with(record, |line| {
+        let told = START_ERRORS.iter().any(|e| line.contains(e)) || line.starts_with("[ERROR] ");
+        told && !HOLLOW.iter().any(|hollow| line.contains(hollow))
+    })
+}
+
+fn shell_error(record: &Record) -> Option<&str> {
+    line_with(record, |line| SHELL_ERRORS.iter().any(|e| line.contains(e)))
+}
+
+/// The last line of a record without a trace for which `told` holds.
+fn line_with(record: &Record, told: impl Fn(&str) -> bool) -> Option<&str> {
+    record.lines.iter().rev().map(String::as_str).find(|line| told(line))
+}
+
+fn is_noise(record: &Record) -> bool {
+    let noisy = |text: &str| NOISE.iter().any(|noise| text.contains(noise));
+    noisy(&record.message)
+        || record.chain.iter().any(|t| {
+            NOISE
+                .iter()
+                .any(|noise| t.message.contains(noise) || t.short() == *noise)
+        })
+}
+
+fn reduce(record: &Record) -> LogCause {
+    let Some(at) = root(&record.chain) else {
+        let told = start_error(record).or_else(|| shell_error(record));
+        let message = one_line(told.unwrap_or(&record.message));
+        let message = message.strip_prefix("[ERROR] ").unwrap_or(&message).to_owned();
+        let (kind, hints) = known_failures::look_up(&message);
+        return LogCause {
+            class: None,
+            message,
+            frame: None,
+            kind,
+            hints,
+        };
+    };
+    let root = &record.chain[at];
+    // A cause's frames end with "... 12 more" where they are those of what it caused.
+    let frame = record.chain[..=at].iter().rev().find_map(user_frame);
+    let text: String = record
+        .chain
+        .iter()
+        .rev()
+        .map(|t| format!("{}: {}\n", t.class, t.message))
+        .chain([record.message.clone()])
+        .collect();
+    let (kind, hints) = known_failures::look_up(&text);
+    LogCause {
+        class: Some(root.class.clone()),
+        message: message_of(root),
+        frame,
+        kind,
+        hints,
+    }
+}
+
+/// The message in one line, without classes that its exception repeats: `a.b.C: a.b.C: message`.
+fn message_of(throwable: &Throwable) -> String {
+    let mut rest = throwable.message.as_str();
+    while let Some((class, message)) = rest.split_once(": ").filter(|(class, _)| is_class(class)) {
+        // The class of another failure is worth its place.
+        if short_class(class) != throwable.short() && !WRAPPERS.contains(&short_class(class)) {
+            break;
+        }
+        rest = message;
+    }
+    one_line(rest)
+}
+
+/// The deepest throwable that is no wrapper; else the deepest that has a message; else the deepest.
+fn root(chain: &[Throwable]) -> Option<usize> {
+    let last = chain.len().checked_sub(1)?;
+    let telling = |t: &Throwable| !is_wrapper(t);
+    let found = chain.iter().rposition(|t| telling(t) && !BLAND.contains(&t.short()));
+    let found = found.or_else(|| chain.iter().rposition(telling));
+    Some(
+        found
+            .or_else(|| chain.iter().rposition(|t| !t.message.is_empty()))
+            .unwrap_or(last),
+    )
+}
+
+fn is_wrapper(throwable: &Throwable) -> bool {
+    let class = throwable.short();
+    let class = class.rsplit('$').next().unwrap_or(class);
+    if WRAPPERS.contains(&class) {
+        return true;
+    }
+    WRAPPING_MESSAGES.iter().any(|(wrapper, begin)| {
+        *wrapper == class
+            && if begin.is_empty() {
+                // Without a message of its own, or with that of its cause: "java.io.IOException: disk full".
+                throwable.message.is_empty()
+                    || throwable.message.starts_with("Could not")
+                    || throwable.message.split(": ").next().is_some_and(is_class)
+            } else {
+                throwable.message.starts_with(begin)
+            }
+    })
+}
+
+fn user_frame(throwable: &Throwable) -> Option<String> {
+    throwable
+        .frames
+        .iter()
+        .find(|frame| frame.contains('.') && !PLATFORM.iter().any(|package| frame.starts_with(package)))
+        .map(|frame| one_line(frame))
+}
+
+/// The first line that says something of a text such as REST's `errors: ["message\n\tat stack…"]`: without control
+/// characters, without the classes of wrapping exceptions before it, capped.
+#[must_use]
+pub fn first_line(text: &str) -> String {
+    let line = text
+        .lines()
+        .map(one_line)
+        // Source: RestClusterClient's servers put this line before a trace.
+        .find(|line| !line.is_empty() && !line.starts_with("<Exception on server side"))
+        .unwrap_or_default();
+    let mut rest = line.as_str();
+    while let Some((_, message)) = rest.split_once(": ").filter(|(class, message)| {
+        let wraps = WRAPPERS.contains(&short_class(class)) || short_class(class) == "RestHandlerException";
+        is_class(class) && wraps && !message.is_empty()
+    }) {
+        rest = message;
+    }
+    rest.to_owned()
+}

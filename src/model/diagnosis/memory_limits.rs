@@ -1,0 +1,95 @@
+//! Containers whose memory limit is below what Flink is told to use.
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
+use super::observed::{Observed, Role};
+use super::pods::{memory_flag, role_word};
+use super::{Cause, CauseKind};
+use crate::model::flink::live::Snapshot;
+use crate::model::flink::settings::Settings;
+use crate::model::main_container;
+use crate::model::quantity::{Memory, memory_flink, memory_kubernetes};
+
+/// What a container may use, and what Flink in it is told to use, where the first is less.
+struct Contradiction {
+    limit: String,
+    key: &'static str,
+    wanted: Memory,
+}
+
+fn contradiction(template: &PodTemplateSpec, role: Role) -> Option<Contradiction> {
+    let key = match role {
+        Role::JobManager => "jobmanager.memory.process.size",
+        Role::TaskManager => "taskmanager.memory.process.size",
+    };
+    let limit = &main_container::of_template(template)?
+        .resources
+        .as_ref()?
+        .limits
+        .as_ref()?
+        .get("memory")?
+        .0;
+    let wanted = memory_flink(Settings::of(template).get(&[key])?).ok()?;
+    (memory_kubernetes(limit).ok()? < wanted).then(|| Contradiction {
+        limit: limit.clone(),
+        key,
+        wanted,
+    })
+}
+
+fn of_role(observed: &Observed, role: Role) -> Option<Contradiction> {
+    let template = match role {
+        Role::JobManager => &observed.job.as_ref()?.spec.as_ref()?.template,
+        Role::TaskManager => &observed.deployment.as_ref()?.spec.as_ref()?.template,
+    };
+    contradiction(template, role)
+}
+
+/// A limit that is too low, of a cluster that does not run: one that runs may never need so much.
+pub(super) fn below_process_size(observed: &Observed, snapshot: &Snapshot) -> Option<Cause> {
+    if snapshot
+        .job
+        .as_ref()
+        .is_some_and(crate::model::flink::overview::JobOverview::is_healthy)
+    {
+        return None;
+    }
+    [Role::JobManager, Role::TaskManager].into_iter().find_map(|role| {
+        let found = of_role(observed, role)?;
+        Some(
+            Cause::new(
+                CauseKind::MemoryConfiguration,
+                format!(
+                    "the memory limit of the {}'s container, {}, is below {}={}",
+                    role_word(role),
+                    found.limit,
+                    found.key,
+                    found.wanted.to_flink()
+                ),
+            )
+            .hint(format!("{} sets both", memory_flag(role))),
+        )
+    })
+}
+
+/// A container that was killed for its memory, where its limit is too low for what Flink was told.
+pub(super) fn explain_kill(observed: &Observed, cause: &mut Cause) {
+    let Some(of) = cause.log_of.as_ref().filter(|_| cause.kind == CauseKind::OutOfMemory) else {
+        return;
+    };
+    let role = observed.pods.get(&of.pod).and_then(super::observed::role_of);
+    let Some((role, found)) = role.and_then(|role| Some((role, of_role(observed, role)?))) else {
+        return;
+    };
+    cause.kind = CauseKind::MemoryConfiguration;
+    cause.evidence.insert(
+        0,
+        format!(
+            "its limit is {}, and Flink is told {}={}",
+            found.limit,
+            found.key,
+            found.wanted.to_flink()
+        ),
+    );
+    cause.hints = vec![format!("{} sets both", memory_flag(role))];
+}

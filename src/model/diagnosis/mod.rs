@@ -1,0 +1,504 @@
+//! Where a cluster stands, and why it does not run.
+//!
+//! The caller watches the cluster's Job, Deployment, Pods and Events and polls Flink's REST; it puts all of it into
+//! [`Observed`]. [`stage`] then says where it stands, [`verdict`] whether the outcome is known already, so that nobody
+//! has to wait for a time limit. [`root_cause`] reads the log of the container that a [`Cause`] names.
+//!
+//! All of it is a function of its arguments: the present time is one of them.
+
+mod checkpoints;
+mod exits;
+mod health;
+pub mod job_outcome;
+mod known_failures;
+mod log;
+mod memory_limits;
+mod objects;
+mod observed;
+mod pods;
+mod recovered;
+pub(crate) mod stage;
+mod trace;
+pub(crate) mod verdict;
+
+use std::fmt;
+
+use k8s_openapi::jiff::SignedDuration;
+
+pub use exits::exit_meaning;
+pub use health::{is_wrong, problems, unseen_job};
+pub use log::{LogCause, first_line, last_line, root_cause, tells_of_job};
+pub use observed::{ObjectKey, Observed, Role, first_seen, last_seen, times_seen};
+pub use pods::{main_container, why_it_waits};
+pub use stage::{Stage, stage};
+pub use verdict::verdict;
+
+use crate::error::{Error, Kind};
+
+/// How long, and how often, a fault is borne before it counts as final.
+///
+/// The times are compared with those that the API server and the kubelets write, so `now` should be near the
+/// cluster's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grace {
+    /// How long the scheduler may find no node. A few seconds, because Pods that are just leaving make room.
+    pub unschedulable: SignedDuration,
+    /// How long Pods may be refused for a reason that may pass: a quota, a webhook that does not answer.
+    pub refused: SignedDuration,
+    /// How long a volume may fail to mount.
+    pub volume: SignedDuration,
+    /// Pulls of an image that may fail for a reason that may pass, such as a registry that does not answer.
+    pub image_pulls: u32,
+    /// Ends of the JobManager's container, in this generation of the Job, that are one too many.
+    pub jobmanager_ends: u32,
+    /// Ends of one TaskManager's container that are one too many.
+    pub taskmanager_ends: u32,
+    /// Pods evicted, preempted or lost with their node that are one too many, of either role.
+    pub displaced: u32,
+    /// Ends longer ago than this do not count any more.
+    pub recent: SignedDuration,
+    /// How long a job may be without slots, or RESTARTING, before a note says so.
+    pub patience: SignedDuration,
+}
+
+impl Default for Grace {
+    fn default() -> Self {
+        Self {
+            unschedulable: SignedDuration::from_secs(15),
+            refused: SignedDuration::from_secs(15),
+            volume: SignedDuration::from_secs(30),
+            image_pulls: 3,
+            jobmanager_ends: 2,
+            taskmanager_ends: 3,
+            displaced: 3,
+            recent: SignedDuration::from_mins(10),
+            patience: SignedDuration::from_secs(20),
+        }
+    }
+}
+
+/// A container whose log is of interest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodContainer {
+    /// Name of the Pod.
+    pub pod: String,
+    /// Name of the container in it.
+    pub container: String,
+    /// Whether the log is that of the container's previous run (the API's `previous=true`).
+    pub previous: bool,
+}
+
+/// Something worth telling that decides nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// One sentence, without a full stop at its end.
+    pub text: String,
+    /// What to do about it, each a line.
+    pub hints: Vec<String>,
+}
+
+impl Note {
+    /// A cause that is not believed to be final.
+    #[must_use]
+    pub fn of(cause: &Cause) -> Self {
+        Self {
+            text: cause.title.clone(),
+            hints: cause.hints.clone(),
+        }
+    }
+
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            hints: Vec::new(),
+        }
+    }
+}
+
+impl From<Cause> for Note {
+    fn from(cause: Cause) -> Self {
+        Self {
+            text: cause.title,
+            hints: cause.hints,
+        }
+    }
+}
+
+/// What is known of the outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is decided: keep watching.
+    Going {
+        /// Where it stands.
+        stage: Stage,
+        /// What seems to hold it up.
+        note: Option<Note>,
+    },
+    /// All tasks of the job run.
+    Running {
+        /// Flink's job ID.
+        job_id: String,
+        /// Number of running tasks, which is all of them.
+        tasks: u32,
+        /// A fault beside it, such as a TaskManager that crashes.
+        note: Option<Note>,
+    },
+    /// The job ended well: a batch job is done, or a job was stopped with a savepoint.
+    Finished {
+        /// Flink's job ID, where REST named it before the end.
+        job_id: Option<String>,
+        /// What is not certain about it.
+        note: Option<Note>,
+    },
+    /// It will not run, and this is why.
+    Failed(Box<Cause>),
+}
+
+/// Why a cluster does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// What sort of cause.
+    pub kind: CauseKind,
+    /// What happened to which object, with the server's words once: one sentence, without a full stop at its end.
+    pub title: String,
+    /// What it was concluded from, each a line.
+    pub evidence: Vec<String>,
+    /// What to do about it, each a line.
+    pub hints: Vec<String>,
+    /// Whose log tells the exception behind it, see [`root_cause`] and [`Cause::with_log`].
+    pub log_of: Option<PodContainer>,
+    /// Whether it is over: the job runs again since.
+    pub over: bool,
+}
+
+impl Cause {
+    pub(crate) fn new(kind: CauseKind, title: impl Into<String>) -> Self {
+        Self {
+            kind,
+            title: title.into(),
+            evidence: Vec::new(),
+            hints: Vec::new(),
+            log_of: None,
+            over: false,
+        }
+    }
+
+    /// How much it matters: what is over is told, and nothing is wrong for it.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        if self.over {
+            Severity::Notice
+        } else {
+            self.kind.severity()
+        }
+    }
+
+    pub(crate) fn evidence(mut self, line: impl Into<String>) -> Self {
+        let line = line.into();
+        if !line.is_empty() && !self.evidence.contains(&line) {
+            self.evidence.push(line);
+        }
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        if !self.hints.contains(&hint) {
+            self.hints.push(hint);
+        }
+        self
+    }
+
+    pub(crate) fn log_of(mut self, container: Option<PodContainer>) -> Self {
+        self.log_of = container;
+        self
+    }
+
+    /// Adds what the log of [`Cause::log_of`] told: the exception to the title, its hints before the general ones.
+    #[must_use]
+    pub fn with_log(mut self, log: &LogCause) -> Self {
+        self.title = format!("{}: {}", self.title, log.summary());
+        if let Some(frame) = &log.frame {
+            self = self.evidence(format!("thrown at {frame}"));
+        }
+        if let Some(kind) = log.kind {
+            self.kind = kind;
+        }
+        // The general hints are guesses from an exit code; where the log is understood they would only distract.
+        if !log.hints.is_empty() {
+            self.hints.clone_from(&log.hints);
+        }
+        self
+    }
+
+    /// This, with what the log tells, if the log of the JobManager tells of no job; `None`: there was one.
+    #[must_use]
+    pub fn without_job(self, log: &str) -> Option<Self> {
+        (!tells_of_job(log)).then(|| match root_cause(log) {
+            Some(found) => self.with_log(&found),
+            None => self,
+        })
+    }
+
+    /// Whether it is that a container ended, and nothing is known of why but its exit code.
+    #[must_use]
+    pub const fn ended(&self) -> bool {
+        matches!(
+            self.kind,
+            CauseKind::InitContainer
+                | CauseKind::JobManagerStart
+                | CauseKind::JobManagerFailed
+                | CauseKind::JobManagerEnded
+                | CauseKind::TaskManagerEnded
+                | CauseKind::ContainerCreate
+        )
+    }
+
+    /// Adds the last line of the log, where the log tells no exception.
+    #[must_use]
+    pub fn with_last_line(self, line: &str) -> Self {
+        self.evidence(format!("its log ends with: {line}"))
+    }
+
+    /// The error to end a command with. The evidence is left out: it is for whoever prints more than one sentence.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        let state_missing = self.kind == CauseKind::SavepointMissing;
+        let error = self
+            .hints
+            .into_iter()
+            .fold(Error::new(Kind::JobFailed, self.title), Error::hint);
+        Error { state_missing, ..error }
+    }
+}
+
+/// How much a cause matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The job does not run, or will not for long.
+    Critical,
+    /// The job runs, and something is wrong with it.
+    Warning,
+    /// Nothing is wrong yet.
+    Notice,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+        })
+    }
+}
+
+macro_rules! cause_kinds {
+    ($($(#[doc = $doc:literal])+ $name:ident = $id:literal,)+) => {
+        /// What sort of cause. Its id is written to structured output and never changes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum CauseKind {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl CauseKind {
+            /// All kinds.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// Its stable id, in kebab-case.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self {
+                    $(Self::$name => $id,)+
+                }
+            }
+
+            /// What it is, in a sentence: for docs/causes.md.
+            #[must_use]
+            pub fn meaning(self) -> String {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim().to_owned(),)+
+                }
+            }
+        }
+    };
+}
+
+cause_kinds! {
+    /// The image cannot be pulled: it does not exist, is refused, or its registry does not answer.
+    ImagePull = "image-pull",
+    /// The image's name is not a valid reference.
+    ImageName = "image-name",
+    /// The image is not on the node, and the pull policy is Never.
+    ImageNeverPull = "image-never-pull",
+    /// A Secret, ConfigMap, key or user ID that the container needs is missing or wrong.
+    ContainerConfig = "container-config",
+    /// The runtime cannot create or start the container.
+    ContainerCreate = "container-create",
+    /// No node fits the Pod.
+    Unschedulable = "unschedulable",
+    /// A volume cannot be attached or mounted.
+    Volume = "volume",
+    /// A quota is used up.
+    Quota = "quota",
+    /// Admission (Pod Security, a webhook, a missing service account) refuses the Pod.
+    PodRefused = "pod-refused",
+    /// An init container fails.
+    InitContainer = "init-container",
+    /// Flink did not start: command line, configuration, jar or class (exit code 1).
+    JobManagerStart = "jobmanager-start",
+    /// Flink ended by a failure of its own or of the program's `main()` (exit code 2).
+    JobManagerFailed = "jobmanager-failed",
+    /// The JobManager ended with 0, and Flink had run no job.
+    NothingRan = "nothing-ran",
+    /// The JobManager's container was killed or terminated, or ended by a code that Flink does not document.
+    JobManagerEnded = "jobmanager-ended",
+    /// A container used more memory than its limit, or its JVM ran out.
+    OutOfMemory = "out-of-memory",
+    /// A TaskManager's container ends again and again.
+    TaskManagerEnded = "taskmanager-ended",
+    /// Pods are evicted, preempted or lost with their nodes again and again.
+    Displaced = "displaced",
+    /// The Job is suspended.
+    Suspended = "suspended",
+    /// The Job's own time limit passed.
+    Deadline = "deadline",
+    /// Flink says FAILED (exit code 163).
+    JobFailed = "job-failed",
+    /// Flink says CANCELED.
+    JobCanceled = "job-canceled",
+    /// The Job failed, and nothing tells why.
+    Unknown = "unknown",
+    /// The savepoint does not fit the program: an operator, its type of state or its maximum parallelism is another.
+    SavepointIncompatible = "savepoint-incompatible",
+    /// There is no savepoint at the path that was given, as the Pods see it.
+    SavepointMissing = "savepoint-missing",
+    /// The image has no plugin for the scheme of a path, such as `s3://`.
+    FileSystemPlugin = "file-system-plugin",
+    /// The service account lacks rights on ConfigMaps that high availability needs.
+    HighAvailabilityRights = "ha-rights",
+    /// Flink's memory settings contradict each other, or the container's limit is below them.
+    MemoryConfiguration = "memory-configuration",
+    /// A TaskManager has too few network buffers for the job's parallelism.
+    NetworkBuffers = "network-buffers",
+    /// The job needs more task slots than there are.
+    TooFewSlots = "too-few-slots",
+    /// The jar was built for a newer Java than the image has.
+    JavaVersion = "java-version",
+    /// The program's `main()` ended without `execute()`.
+    NoExecute = "no-execute",
+    /// There is no jar with a program in the image.
+    JarMissing = "jar-missing",
+    /// The class given for the program is not in the jar, or has no `main()`.
+    JobClass = "job-class",
+    /// A class of Flink's or of a library is missing, or of another version than the jar was built for.
+    Libraries = "libraries",
+    /// A class is not on the JobManager's class path.
+    ClassMissing = "class-missing",
+    /// A class that the JobManager has is missing on TaskManagers: the jar is in one image only.
+    ClassOnTaskManagers = "class-missing-on-taskmanagers",
+    /// Flink does not understand its command line.
+    CommandLine = "command-line",
+    /// A port that Flink wants is taken.
+    PortTaken = "port-taken",
+    /// Flink took too long to start: it gets too little CPU.
+    SlowStart = "slow-start",
+    /// Flink was not told where checkpoints or savepoints go.
+    NoStorageDirectory = "no-storage-directory",
+    /// Flink may not write where state goes.
+    StorageAccess = "storage-access",
+    /// A name of a host is not known in this Kubernetes cluster.
+    UnknownHost = "unknown-host",
+    /// A TaskManager was lost while the job ran.
+    TaskManagerLost = "taskmanager-lost",
+    /// State outgrows what checkpoints in the JobManager's memory may have.
+    StateTooLarge = "state-too-large",
+    /// The program's `main()` threw an exception.
+    MainThrows = "main-throws",
+    /// A container was killed because it did not answer its liveness probe.
+    LivenessProbe = "liveness-probe",
+    /// A node does not answer, and Pods of the cluster are on it.
+    NodeLost = "node-lost",
+    /// TaskManagers look for the JobManager at an address that is not its own.
+    RpcAddress = "rpc-address",
+    /// TaskManagers run and do not register with the JobManager.
+    Unregistered = "taskmanagers-unregistered",
+    /// The job fails and is restarted again and again.
+    Restarting = "restarting",
+    /// The job was restarted a short time ago, and runs again.
+    Restarted = "restarted",
+    /// The JobManager was restarted without high availability: the job began again at its savepoint, or empty.
+    ProgressLost = "progress-lost",
+    /// Backpressure holds checkpoint barriers up, so that checkpoints take too long.
+    BackpressuredCheckpoints = "backpressured-checkpoints",
+    /// Checkpoints are not done within their time limit.
+    CheckpointTimeout = "checkpoint-timeout",
+    /// Checkpoints fail.
+    CheckpointsFailing = "checkpoints-failing",
+    /// A vertex is slower than those before it.
+    Backpressure = "backpressure",
+    /// The job has ended, and its TaskManagers wait for another one.
+    IdleTaskManagers = "idle-taskmanagers",
+    /// There is no JobManager: its Job is missing.
+    NoJobManager = "no-jobmanager",
+    /// There is no Service, by whose name the JobManager is reached.
+    NoService = "no-service",
+    /// There are no TaskManagers: the Deployment is missing or scaled to zero.
+    NoTaskManagers = "no-taskmanagers",
+    /// The cluster is on its way up, or a part of it is being replaced.
+    Starting = "starting",
+    /// The cluster is being deleted.
+    Terminating = "terminating",
+    /// Flink's REST does not answer though the JobManager runs, or it may not be asked.
+    RestClosed = "rest-closed",
+    /// Checkpointing is off: a restart begins at the savepoint, or empty.
+    NoCheckpoints = "no-checkpoints",
+}
+
+impl CauseKind {
+    /// How much it matters.
+    #[must_use]
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::Restarted
+            | Self::ProgressLost
+            | Self::BackpressuredCheckpoints
+            | Self::CheckpointTimeout
+            | Self::CheckpointsFailing
+            | Self::StateTooLarge
+            | Self::Backpressure
+            | Self::TaskManagerLost
+            | Self::IdleTaskManagers
+            | Self::RestClosed => Severity::Warning,
+            Self::Starting | Self::Terminating | Self::NoCheckpoints => Severity::Notice,
+            _ => Severity::Critical,
+        }
+    }
+}
+
+impl fmt::Display for CauseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+#[cfg(test)]
+mod causes_tests;
+
+#[cfg(test)]
+mod fixtures;
+
+#[cfg(test)]
+mod health_tests;
+
+#[cfg(test)]
+mod image_tests;
+
+#[cfg(test)]
+mod log_tests;
+
+#[cfg(test)]
+mod object_tests;
+
+#[cfg(test)]
+mod verdict_tests;

@@ -1,0 +1,323 @@
+//! What the Job and the Deployment say of themselves: ended, suspended, or not allowed to create Pods.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
+
+use super::observed::{Observed, Role, first_seen, same_uid, words};
+use super::pods::{self, Finding, memory_flag, older};
+use super::trace::one_line;
+use crate::model::diagnosis::{Cause, CauseKind, Grace, Note, exits};
+use crate::model::manifests::{JOB_ENDED, REVISION};
+
+/// How the Job of the JobManager ended, by its conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum JobEnd {
+    Complete,
+    Failed { reason: String, message: String },
+}
+
+/// The Job's own word on its end. FailureTarget comes before Failed while Pods are still being stopped; the outcome is
+/// known by then. Source: Kubernetes, "Terminal Job conditions", from 1.31; SuccessCriteriaMet is its counterpart.
+pub(super) fn job_end(observed: &Observed) -> Option<JobEnd> {
+    if ended_by_suspension(observed.current_job()?) {
+        return Some(JobEnd::Complete);
+    }
+    let conditions = observed.current_job()?.status.as_ref()?.conditions.as_ref()?;
+    let find = |kinds: [&str; 2]| {
+        conditions
+            .iter()
+            .find(|c| c.status == "True" && kinds.contains(&c.type_.as_str()))
+    };
+    if let Some(failed) = find(["Failed", "FailureTarget"]) {
+        return Some(JobEnd::Failed {
+            reason: failed.reason.clone().unwrap_or_default(),
+            message: one_line(failed.message.as_deref().unwrap_or_default()),
+        });
+    }
+    find(["Complete", "SuccessCriteriaMet"]).map(|_| JobEnd::Complete)
+}
+
+/// Whether the Job is suspended because Flink's job had ended and its JobManager would not.
+fn ended_by_suspension(job: &Job) -> bool {
+    let noted = job
+        .metadata
+        .annotations
+        .as_ref()
+        .is_some_and(|notes| notes.contains_key(JOB_ENDED));
+    noted && job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true))
+}
+
+/// TaskManagers that the Deployment wants, and those that are ready.
+pub(super) fn taskmanagers(observed: &Observed) -> (u32, u32) {
+    let number = |replicas: Option<i32>| replicas.map_or(0, |replicas| u32::try_from(replicas).unwrap_or(0));
+    let deployment = observed.deployment.as_ref();
+    let wanted = deployment.and_then(|d| d.spec.as_ref()).and_then(|s| s.replicas);
+    let ready = deployment
+        .and_then(|d| d.status.as_ref())
+        .and_then(|s| s.ready_replicas);
+    (number(wanted), number(ready))
+}
+
+/// TaskManagers of another revision than the Deployment's that nobody has sent away yet: they serve the job, and take it
+/// down with them when they are.
+///
+/// Kubernetes' Deployment controller does so at once; it may be away, or the Deployment paused.
+pub(super) fn outdated_taskmanagers(observed: &Observed) -> Option<Note> {
+    let deployment = observed.deployment.as_ref()?;
+    let spec = deployment.spec.as_ref()?;
+    let revision = |meta: &ObjectMeta| meta.annotations.as_ref()?.get(REVISION).cloned();
+    let wanted = spec.template.metadata.as_ref().and_then(revision);
+    let outdated = observed
+        .pods_of(Role::TaskManager)
+        .filter(|pod| pods::has_started(pod) && !pods::has_ended(pod))
+        .find(|pod| revision(&pod.metadata) != wanted)?;
+    let name = deployment.metadata.name.as_deref().unwrap_or_default();
+    let hint = if spec.paused == Some(true) {
+        format!("the Deployment is paused: `kubectl rollout resume deployment/{name}` goes on with it")
+    } else {
+        format!("`kubectl rollout status deployment/{name}` tells what its controller waits for")
+    };
+    Some(Note {
+        text: format!(
+            "{} is of an older version, and Kubernetes has not replaced it yet",
+            pods::who(outdated, Role::TaskManager)
+        ),
+        hints: vec![hint],
+    })
+}
+
+fn job_name(observed: &Observed) -> &str {
+    let job = observed.job.as_ref();
+    job.and_then(|job| job.metadata.name.as_deref()).unwrap_or_default()
+}
+
+/// The cause behind a Job that failed: the container's end, or what the Job's condition tells.
+pub(super) fn job_failed(observed: &Observed, reason: &str, message: &str) -> Cause {
+    let job = format!("Job {}", job_name(observed));
+    if reason == "DeadlineExceeded" {
+        return Cause::new(CauseKind::Deadline, format!("{job} passed its activeDeadlineSeconds"))
+            .evidence(message)
+            .log_of(exits::log_of(observed, Role::JobManager));
+    }
+    let last = observed
+        .pods_of(Role::JobManager)
+        .filter_map(exits::of)
+        .filter(|end| end.state.exit_code != 0)
+        .max_by_key(|end| end.state.finished_at.as_ref().map(|t| t.0));
+    let of_job = format!(
+        "{job} failed: {}",
+        if reason.is_empty() { "no reason given" } else { reason }
+    );
+    if let Some(end) = last {
+        return exits::jobmanager(&end).evidence(with_message(&of_job, message));
+    }
+    let init = observed
+        .pods_of(Role::JobManager)
+        .find_map(|pod| exits::init(pod, Role::JobManager));
+    if let Some(Finding::Final(cause)) = init {
+        return cause.evidence(with_message(&of_job, message));
+    }
+    if let Some(code) = exit_code_in(message) {
+        // The Pod is gone; the condition of a podFailurePolicy still names the exit code.
+        return exits::jobmanager_exit(&format!("the JobManager of {job}"), code)
+            .evidence(with_message(&of_job, message));
+    }
+    if let Some(why) = observed.pods_of(Role::JobManager).find_map(pods::displaced) {
+        return Cause::new(
+            CauseKind::Displaced,
+            format!("the JobManager's Pod was taken away: {why}"),
+        )
+        .evidence(with_message(&of_job, message))
+        .hint("create it again: kubectl flink create, or resume it from its last savepoint");
+    }
+    Cause::new(CauseKind::Unknown, with_message(&of_job, message)).log_of(exits::log_of(observed, Role::JobManager))
+}
+
+fn with_message(what: &str, message: &str) -> String {
+    if message.is_empty() {
+        what.to_owned()
+    } else {
+        format!("{what}: {message}")
+    }
+}
+
+/// The exit code in a PodFailurePolicy condition. Source: the Job controller's message, "Container x for pod ns/y
+/// failed with exit code 163 matching FailJob rule at index 0".
+fn exit_code_in(message: &str) -> Option<i32> {
+    let rest = message.split_once("exit code ")?.1;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// The Job was suspended by somebody, or by a queue that will start it when it is its turn.
+pub(super) fn suspended(observed: &Observed) -> Option<Finding> {
+    let job = observed.current_job()?;
+    if job.spec.as_ref()?.suspend != Some(true) || ended_by_suspension(job) {
+        return None;
+    }
+    let name = job_name(observed);
+    let labels = job.metadata.labels.as_ref();
+    if let Some(queue) = labels.and_then(|labels| labels.get("kueue.x-k8s.io/queue-name")) {
+        let text = format!("Job {name} waits in queue {queue}");
+        return Some(Finding::Maybe(Note::new(text)));
+    }
+    let cause = Cause::new(CauseKind::Suspended, format!("Job {name} is suspended")).hint(format!(
+        "let it go on: kubectl patch job {name} -p '{{\"spec\":{{\"suspend\":false}}}}'"
+    ));
+    Some(Finding::Final(cause))
+}
+
+/// The JobManager's Pod may not be created.
+pub(super) fn jobmanager_refused(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
+    let job = observed.current_job()?;
+    if observed.pods_of(Role::JobManager).any(|pod| !pods::has_ended(pod)) {
+        return None;
+    }
+    let events: Vec<&Event> = observed
+        .events_of("Job", job_name(observed))
+        .filter(|event| same_uid(event, &job.metadata))
+        .collect();
+    let (since, said) = failed_create(&events)?;
+    Some(refused(observed, Role::JobManager, since, said, now, grace))
+}
+
+/// TaskManager Pods may not be created, or the Deployment cannot go on.
+pub(super) fn taskmanagers_refused(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
+    let deployment = observed
+        .deployment
+        .as_ref()
+        .filter(|d| d.metadata.deletion_timestamp.is_none())?;
+    let status = deployment.status.as_ref()?;
+    let wanted = deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
+    let conditions = status.conditions.iter().flatten();
+    for condition in conditions {
+        let failure = condition.type_ == "ReplicaFailure" && condition.status == "True";
+        // Source: pkg/controller/deployment/util: FailedCreateReason; ProgressDeadlineExceeded is no cause but a time.
+        let stuck = condition.type_ == "Progressing"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("ReplicaSetCreateError");
+        if failure || stuck {
+            let since = condition.last_transition_time.as_ref().map(|t| t.0);
+            let said = condition.message.as_deref().unwrap_or_default();
+            return Some(refused(observed, Role::TaskManager, since, said, now, grace));
+        }
+    }
+    if status.replicas.unwrap_or(0) >= wanted {
+        return None;
+    }
+    // The condition may not be written yet when the ReplicaSet's event is there.
+    let prefix = format!("{}-", deployment.metadata.name.as_deref().unwrap_or_default());
+    let mut events: Vec<&Event> = observed
+        .events_of_kind("ReplicaSet")
+        .filter(|(name, _)| name.starts_with(&prefix))
+        .map(|(_, event)| event)
+        // Events live for an hour: those of an earlier Deployment of this name are older than this one.
+        .filter(|event| {
+            let created = deployment.metadata.creation_timestamp.as_ref().map(|t| t.0);
+            first_seen(event) >= created
+        })
+        .collect();
+    events.sort_by_key(|event| super::observed::last_seen(event));
+    let (since, said) = failed_create(&events)?;
+    Some(refused(observed, Role::TaskManager, since, said, now, grace))
+}
+
+/// The last FailedCreate that no SuccessfulCreate followed, of events in the order of time: since when, and its words.
+fn failed_create<'a>(events: &[&'a Event]) -> Option<(Option<Timestamp>, &'a str)> {
+    let last = events
+        .iter()
+        .rev()
+        .find(|event| matches!(words(event).0, "FailedCreate" | "SuccessfulCreate"))?;
+    (words(last).0 == "FailedCreate").then(|| {
+        let first = events
+            .iter()
+            .rev()
+            .take_while(|event| words(event).0 != "SuccessfulCreate")
+            .filter(|event| words(event).0 == "FailedCreate")
+            .filter_map(|event| first_seen(event))
+            .min();
+        (first, words(last).1)
+    })
+}
+
+/// What API server words mean: needles, whether waiting cannot help, kind, hint.
+const REFUSALS: [(&str, bool, CauseKind, &str); 8] = [
+    (
+        "exceeded quota",
+        false,
+        CauseKind::Quota,
+        "the namespace's quota is used up: ask for less by {memory} or a lower --parallelism, or delete something",
+    ),
+    (
+        "failed quota",
+        true,
+        CauseKind::Quota,
+        "the namespace's quota demands requests and limits: set {memory} and CPU in the file",
+    ),
+    (
+        "violates PodSecurity",
+        true,
+        CauseKind::PodRefused,
+        "the namespace enforces a Pod Security level that the Pod template breaks: remove what the message names",
+    ),
+    (
+        "denied the request",
+        true,
+        CauseKind::PodRefused,
+        "an admission webhook of this Kubernetes cluster refuses the Pod: change what its message names",
+    ),
+    (
+        "security context constraint",
+        true,
+        CauseKind::PodRefused,
+        "OpenShift refuses user 9999: let the service account use the SCC nonroot-v2, and name it by --service-account",
+    ),
+    (
+        "usage per",
+        true,
+        CauseKind::PodRefused,
+        "the namespace's LimitRange refuses the size: change {memory}",
+    ),
+    (
+        "service account",
+        false,
+        CauseKind::PodRefused,
+        "create the service account, or name another by --service-account",
+    ),
+    (
+        "serviceaccount",
+        false,
+        CauseKind::PodRefused,
+        "create the service account, or name another by --service-account",
+    ),
+];
+
+fn refused(
+    observed: &Observed,
+    role: Role,
+    since: Option<Timestamp>,
+    said: &str,
+    now: Timestamp,
+    grace: &Grace,
+) -> Finding {
+    // "pods \"x-\" is forbidden: …" names a Pod that does not exist; the title says what it is.
+    let said = one_line(said);
+    let said = said.strip_prefix("Error creating: ").unwrap_or(&said).to_owned();
+    let row = REFUSALS.iter().find(|(needle, ..)| said.contains(needle));
+    let (at_once, kind, hint) = row.map_or((false, CauseKind::PodRefused, ""), |(_, once, kind, hint)| {
+        (*once, *kind, *hint)
+    });
+    let pod = match role {
+        Role::JobManager => "the JobManager's Pod",
+        Role::TaskManager => "a TaskManager's Pod",
+    };
+    let mut cause = Cause::new(kind, format!("{pod} is refused: {said}"));
+    if !hint.is_empty() {
+        cause = cause.hint(hint.replace("{memory}", memory_flag(role)));
+    }
+    // Pods that leave give back their part of the quota.
+    let is_final = at_once || (!observed.has_leaving_pods() && older(since, now, grace.refused));
+    Finding::of(cause, is_final)
+}

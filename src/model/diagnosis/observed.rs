@@ -1,0 +1,308 @@
+//! What was seen of a cluster, as plain data that watch events are applied to.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::model::flink::overview::{FlinkView, JobOverview};
+use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
+
+/// Latest events kept of each object. A fault repeats itself, so few are enough.
+const EVENTS_PER_OBJECT: usize = 16;
+/// Objects whose events are kept: a crash loop of Pods with ever new names must not grow without end.
+const OBJECTS_WITH_EVENTS: usize = 256;
+
+/// What a Pod is to its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// component=master.
+    JobManager,
+    /// component=task-manager.
+    TaskManager,
+}
+
+/// Kind and name of the object that an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// Kind, such as `Pod`.
+    pub kind: String,
+    /// Name in the cluster's namespace.
+    pub name: String,
+}
+
+/// Everything that was seen of one cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The Job of the JobManager.
+    pub job: Option<Job>,
+    /// The Deployment of the TaskManagers.
+    pub deployment: Option<Deployment>,
+    /// Pods of both roles, by name.
+    pub pods: BTreeMap<String, Pod>,
+    /// What Flink's REST said at the last poll. Set it by [`Observed::poll`].
+    pub flink: FlinkView,
+    /// Whether it is known that there is no Service.
+    pub service_is_missing: bool,
+    /// The parallelism that was asked for, where it is known: it tells how many slots are needed.
+    pub parallelism: Option<u32>,
+    events: BTreeMap<ObjectKey, VecDeque<Event>>,
+    last_job: Option<JobOverview>,
+    reached: bool,
+}
+
+impl Observed {
+    /// Takes a Job that was listed or changed. Another Job of the same name begins a new generation: what Flink said
+    /// in the old one is forgotten.
+    pub fn upsert_job(&mut self, job: Job) {
+        let before = self.job.as_ref().and_then(|job| job.metadata.uid.as_deref());
+        if before.is_some() && before != job.metadata.uid.as_deref() {
+            self.forget_flink();
+        }
+        self.job = Some(job);
+    }
+
+    /// The Job is gone, and its Flink with it.
+    pub fn delete_job(&mut self) {
+        self.job = None;
+        self.forget_flink();
+    }
+
+    /// Takes a Deployment that was listed or changed.
+    pub fn upsert_deployment(&mut self, deployment: Deployment) {
+        self.deployment = Some(deployment);
+    }
+
+    /// The Deployment is gone.
+    pub fn delete_deployment(&mut self) {
+        self.deployment = None;
+    }
+
+    /// Takes a Pod that was listed or changed. One without a name is left out.
+    pub fn upsert_pod(&mut self, pod: Pod) {
+        if let Some(name) = pod.metadata.name.clone() {
+            self.pods.insert(name, pod);
+        }
+    }
+
+    /// A Pod is gone. Its events stay: they may tell why.
+    pub fn delete_pod(&mut self, name: &str) {
+        self.pods.remove(name);
+    }
+
+    /// Takes an event; of those with one name the last one counts, because Kubernetes counts repetitions up in place.
+    pub fn upsert_event(&mut self, event: Event) {
+        let about = &event.involved_object;
+        let key = ObjectKey {
+            kind: about.kind.clone().unwrap_or_default(),
+            name: about.name.clone().unwrap_or_default(),
+        };
+        let of_object = self.events.entry(key).or_default();
+        of_object.retain(|known| event.metadata.name.is_none() || known.metadata.name != event.metadata.name);
+        // A list comes in the order of names, so the place is found by time.
+        let at = of_object.partition_point(|known| last_seen(known) <= last_seen(&event));
+        of_object.insert(at, event);
+        if of_object.len() > EVENTS_PER_OBJECT {
+            of_object.pop_front();
+        }
+        if self.events.len() > OBJECTS_WITH_EVENTS {
+            let oldest = self
+                .events
+                .iter()
+                .min_by_key(|(_, events)| events.back().and_then(last_seen))
+                .map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest {
+                self.events.remove(&oldest);
+            }
+        }
+    }
+
+    /// Takes what a poll of Flink's REST gave. The last job seen is remembered, because REST goes with the job.
+    pub fn poll(&mut self, view: FlinkView) {
+        self.flink = view;
+        let trusted = self.flink_now();
+        if *trusted != FlinkView::Unreachable {
+            let job = trusted.job().cloned();
+            self.reached = true;
+            if job.is_some() {
+                self.last_job = job;
+            }
+        }
+    }
+
+    /// The last job that REST named in this generation, even if REST is gone since.
+    #[must_use]
+    pub const fn last_job(&self) -> Option<&JobOverview> {
+        self.last_job.as_ref()
+    }
+
+    /// Whether REST answered at all in this generation.
+    #[must_use]
+    pub const fn was_reached(&self) -> bool {
+        self.reached
+    }
+
+    /// Whether the Kubernetes Job has ended for good.
+    #[must_use]
+    pub fn job_ended(&self) -> bool {
+        super::objects::job_end(self).is_some()
+    }
+
+    /// Events about one object, oldest first.
+    pub fn events_of(&self, kind: &str, name: &str) -> impl DoubleEndedIterator<Item = &Event> + use<'_> {
+        let key = ObjectKey {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        };
+        self.events.get(&key).into_iter().flatten()
+    }
+
+    /// Events about all objects of a kind, with the object's name.
+    pub fn events_of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Event)> + 'a {
+        self.events
+            .iter()
+            .filter(move |(key, _)| key.kind == kind)
+            .flat_map(|(key, events)| events.iter().map(|event| (key.name.as_str(), event)))
+    }
+
+    /// Events about a Pod, oldest first, without those about an earlier Pod of the same name.
+    pub(super) fn events_of_pod<'a>(&'a self, pod: &'a Pod) -> impl DoubleEndedIterator<Item = &'a Event> + 'a {
+        self.events_of("Pod", pod.metadata.name.as_deref().unwrap_or_default())
+            .filter(|event| same_uid(event, &pod.metadata))
+    }
+
+    /// The Job, unless it is being deleted: what follows it is another generation.
+    #[must_use]
+    pub fn current_job(&self) -> Option<&Job> {
+        self.job
+            .as_ref()
+            .filter(|job| job.metadata.deletion_timestamp.is_none())
+    }
+
+    /// The Pods of a role that belong to this generation: neither terminating, nor of an earlier Job of this name.
+    pub fn pods_of(&self, role: Role) -> impl DoubleEndedIterator<Item = &Pod> {
+        self.pods
+            .values()
+            .filter(move |pod| role_of(pod) == Some(role))
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .filter(move |pod| role == Role::TaskManager || self.is_of_job(pod))
+    }
+
+    /// Whether Pods are leaving, which make room for others in nodes and quotas.
+    #[must_use]
+    pub fn has_leaving_pods(&self) -> bool {
+        self.pods
+            .values()
+            .any(|pod| pod.metadata.deletion_timestamp.is_some() && !super::pods::has_ended(pod))
+    }
+
+    /// What REST said, if it can have been this generation's JobManager: during a resume the old one still answers.
+    #[must_use]
+    pub fn flink_now(&self) -> &FlinkView {
+        let mut masters = self
+            .pods
+            .values()
+            .filter(|p| role_of(p) == Some(Role::JobManager))
+            .peekable();
+        // Without any Pod known (watching may be forbidden) there is nothing to doubt it by.
+        if masters.peek().is_none() || self.pods_of(Role::JobManager).any(super::pods::has_started) {
+            &self.flink
+        } else {
+            &FlinkView::Unreachable
+        }
+    }
+
+    fn is_of_job(&self, pod: &Pod) -> bool {
+        let Some(job) = self.job.as_ref() else {
+            return true;
+        };
+        if job.metadata.deletion_timestamp.is_some() {
+            return false;
+        }
+        let owner = controller_uid(&pod.metadata);
+        match (job.metadata.uid.as_deref(), owner) {
+            (Some(job), Some(owner)) => job == owner,
+            _ => true,
+        }
+    }
+
+    fn forget_flink(&mut self) {
+        self.flink = FlinkView::Unreachable;
+        self.last_job = None;
+        self.reached = false;
+    }
+}
+
+/// The role that a Pod's label `component` gives it.
+pub(super) fn role_of(pod: &Pod) -> Option<Role> {
+    match pod.metadata.labels.as_ref()?.get(COMPONENT_LABEL)?.as_str() {
+        MASTER => Some(Role::JobManager),
+        TASK_MANAGER => Some(Role::TaskManager),
+        _ => None,
+    }
+}
+
+/// The uid of the controller that made the object. The label is for owners that were stripped on the way.
+/// Source: the Job controller sets both; the label without prefix is the one from before Kubernetes 1.27.
+fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
+    let owner = meta
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str());
+    owner.or_else(|| {
+        let labels = meta.labels.as_ref()?;
+        ["batch.kubernetes.io/controller-uid", "controller-uid"]
+            .iter()
+            .find_map(|label| labels.get(*label))
+            .map(String::as_str)
+    })
+}
+
+/// Whether the event is about this very object, not about an earlier one of its name: events live for an hour.
+pub(super) fn same_uid(event: &Event, meta: &ObjectMeta) -> bool {
+    match (event.involved_object.uid.as_deref(), meta.uid.as_deref()) {
+        (Some(event), Some(object)) => event == object,
+        _ => true,
+    }
+}
+
+/// When the event was last seen. The newer API fills `eventTime` and the series, the older one the timestamps.
+#[must_use]
+pub fn last_seen(event: &Event) -> Option<Timestamp> {
+    let series = event
+        .series
+        .as_ref()
+        .and_then(|s| s.last_observed_time.as_ref())
+        .map(|t| t.0);
+    series
+        .or_else(|| event.last_timestamp.as_ref().map(|t| t.0))
+        .or_else(|| first_seen(event))
+}
+
+/// When the event was first seen.
+#[must_use]
+pub fn first_seen(event: &Event) -> Option<Timestamp> {
+    (event.first_timestamp.as_ref().map(|t| t.0))
+        .or_else(|| event.event_time.as_ref().map(|t| t.0))
+        .or_else(|| event.metadata.creation_timestamp.as_ref().map(|t| t.0))
+}
+
+/// How often the event was seen.
+#[must_use]
+pub fn times_seen(event: &Event) -> u32 {
+    let count = event.series.as_ref().and_then(|s| s.count).or(event.count).unwrap_or(1);
+    u32::try_from(count).unwrap_or(1).max(1)
+}
+
+/// Reason and message of an event, empty where it has none.
+pub(super) fn words(event: &Event) -> (&str, &str) {
+    (
+        event.reason.as_deref().unwrap_or_default(),
+        event.message.as_deref().unwrap_or_default(),
+    )
+}

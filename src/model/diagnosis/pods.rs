@@ -1,0 +1,499 @@
+//! What keeps a Pod from running: node, image, configuration, volumes, eviction.
+
+use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, Event, Pod, PodCondition};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Observed, Role, first_seen, times_seen, words};
+use super::trace::one_line;
+use super::{Cause, CauseKind, Grace, Note};
+use crate::model::main_container as container;
+
+/// What a check found.
+#[derive(Clone, Debug)]
+pub(super) enum Finding {
+    /// It is final.
+    Final(Cause),
+    /// It may pass.
+    Maybe(Note),
+}
+
+impl Finding {
+    /// Final if `is_final`, else a note with the same words.
+    pub(super) fn of(cause: Cause, is_final: bool) -> Self {
+        if is_final {
+            Self::Final(cause)
+        } else {
+            Self::Maybe(Note {
+                text: cause.title,
+                hints: cause.hints,
+            })
+        }
+    }
+}
+
+pub(super) fn name(pod: &Pod) -> &str {
+    pod.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// "JobManager Pod demo-master-x7k2p".
+pub(super) fn who(pod: &Pod, role: Role) -> String {
+    format!("{} Pod {}", role_word(role), name(pod))
+}
+
+pub(super) const fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::JobManager => "JobManager",
+        Role::TaskManager => "TaskManager",
+    }
+}
+
+/// The flag that sets the memory of a role.
+pub(super) const fn memory_flag(role: Role) -> &'static str {
+    match role {
+        Role::JobManager => "--jobmanager-memory",
+        Role::TaskManager => "--taskmanager-memory",
+    }
+}
+
+/// Name of the container that runs Flink: sidecars may stand before it.
+#[must_use]
+pub fn main_container(pod: &Pod) -> Option<&str> {
+    container::of_pod(pod).map(|container| container.name.as_str())
+}
+
+/// Status of the container that runs Flink.
+pub(super) fn main_status(pod: &Pod) -> Option<&ContainerStatus> {
+    let main = main_container(pod)?;
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    statuses.iter().find(|status| status.name == main)
+}
+
+/// Why a Pod waits, in Kubernetes' words: the scheduler's, or the kubelet's for Flink's container.
+#[must_use]
+pub fn why_it_waits(pod: &Pod) -> Option<String> {
+    let scheduled = condition(pod, "PodScheduled").filter(|condition| condition.status == "False");
+    if let Some(scheduled) = scheduled {
+        return Some(join(scheduled.reason.as_deref()?, scheduled.message.as_deref()));
+    }
+    let waiting = main_status(pod)?.state.as_ref()?.waiting.as_ref()?;
+    Some(join(waiting.reason.as_deref()?, waiting.message.as_deref()))
+}
+
+/// Whether the Pod will not run again.
+pub(super) fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded"))
+}
+
+/// Whether Flink's container was ever started.
+pub(super) fn has_started(pod: &Pod) -> bool {
+    main_status(pod).is_some_and(|status| {
+        let now = status.state.as_ref();
+        now.is_some_and(|s| s.running.is_some() || s.terminated.is_some())
+            || status.last_state.as_ref().is_some_and(|s| s.terminated.is_some())
+    })
+}
+
+pub(super) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|c| c.type_ == kind)
+}
+
+/// The image that is being pulled for a Pod, if that is what it waits for.
+pub(super) fn pulling(observed: &Observed, pod: &Pod) -> Option<String> {
+    let status = main_status(pod)?;
+    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    let by_reason = matches!(waiting.reason.as_deref(), Some("ErrImagePull" | "ImagePullBackOff"));
+    // Source: kubelet's events, "Pulling image \"x\"" and then "Successfully pulled" or "Failed to pull".
+    let by_event = observed
+        .events_of_pod(pod)
+        .rev()
+        .find(|event| matches!(words(event).0, "Pulling" | "Pulled" | "Failed" | "Created" | "Started"))
+        .is_some_and(|event| words(event).0 == "Pulling");
+    (by_reason || by_event).then(|| image_of(pod, &status.name))
+}
+
+fn image_of(pod: &Pod, container: &str) -> String {
+    let spec = pod.spec.as_ref();
+    spec.into_iter()
+        .flat_map(|s| s.containers.iter().chain(s.init_containers.iter().flatten()))
+        .find(|c| c.name == container)
+        .and_then(|c| c.image.as_deref())
+        .map(one_line)
+        .unwrap_or_default()
+}
+
+/// Why the Pod was taken away, if it was: eviction, preemption, a lost or stopping node. Its containers' exit codes
+/// then tell nothing about Flink.
+pub(super) fn displaced(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    // Source: Kubernetes' "Pod disruption conditions", stable from 1.31.
+    if let Some(target) = condition(pod, "DisruptionTarget").filter(|c| c.status == "True") {
+        let reason = target.reason.as_deref().unwrap_or("DisruptionTarget");
+        let message = target.message.as_deref().or(status.message.as_deref());
+        return Some(join(reason, message));
+    }
+    let reason = status.reason.as_deref()?;
+    // Source: kubelet's eviction manager, node shutdown manager and admission handlers.
+    let taken = matches!(
+        reason,
+        "Evicted"
+            | "NodeLost"
+            | "NodeShutdown"
+            | "Terminated"
+            | "Shutdown"
+            | "Preempting"
+            | "DeadlineExceeded"
+            | "UnexpectedAdmissionError"
+            | "NodeAffinity"
+            | "OutOfcpu"
+            | "OutOfmemory"
+            | "OutOfpods"
+    );
+    taken.then(|| join(reason, status.message.as_deref()))
+}
+
+fn join(reason: &str, message: Option<&str>) -> String {
+    match message.map(one_line).filter(|m| !m.is_empty()) {
+        Some(message) => format!("{reason}: {message}"),
+        None => reason.to_owned(),
+    }
+}
+
+/// Whether `since` is at least `grace` ago. An unknown time counts as long ago: the fault is there.
+pub(super) fn older(since: Option<Timestamp>, now: Timestamp, grace: SignedDuration) -> bool {
+    since.is_none_or(|since| now.duration_since(since) >= grace)
+}
+
+/// What keeps a Pod from running; nothing for one that has ended, see [`crate::model::diagnosis::exits`].
+pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
+    if has_ended(pod) {
+        return None;
+    }
+    let unscheduled = || unschedulable(observed, pod, role, now, grace);
+    unscheduled()
+        .or_else(|| containers(observed, pod, role, grace))
+        .or_else(|| volumes(observed, pod, role, now, grace))
+}
+
+fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
+    let scheduled = condition(pod, "PodScheduled").filter(|c| c.status == "False")?;
+    let who = who(pod, role);
+    let said = scheduler_words(scheduled.message.as_deref().unwrap_or_default());
+    match scheduled.reason.as_deref() {
+        Some("Unschedulable") => {}
+        Some("SchedulingGated") => {
+            let text = format!("{who} waits for a scheduling gate: {said}");
+            return Some(Finding::Maybe(Note::new(text)));
+        }
+        _ => return None,
+    }
+    // Source: cluster-autoscaler's TriggeredScaleUp, Karpenter's Nominated.
+    let scaling = observed
+        .events_of_pod(pod)
+        .any(|event| matches!(words(event).0, "TriggeredScaleUp" | "Nominated"));
+    if scaling {
+        return Some(Finding::Maybe(Note::new(format!("{who} waits for a new node: {said}"))));
+    }
+    let preempting = pod.status.as_ref().is_some_and(|s| s.nominated_node_name.is_some());
+    let since = scheduled
+        .last_transition_time
+        .as_ref()
+        .or(pod.metadata.creation_timestamp.as_ref());
+    // A volume that its claim is bound to is there, and a scheduler that has lost its API server hears of it later: seen
+    // with 1.34.
+    let behind = said.contains("persistentvolume \"") && said.contains("not found");
+    let limit = if behind { grace.volume * 2 } else { grace.unschedulable };
+    let is_final = !preempting && !observed.has_leaving_pods() && older(since.map(|t| t.0), now, limit);
+    let mut cause = Cause::new(CauseKind::Unschedulable, format!("no node fits {who}: {said}"));
+    for (_, claim) in claims(observed, pod) {
+        cause = cause.evidence(claim);
+    }
+    for (needle, hint) in SCHEDULER_HINTS {
+        if said.contains(needle) {
+            cause = cause.hint(hint.replace("{memory}", memory_flag(role)));
+        }
+    }
+    Some(Finding::of(cause, is_final))
+}
+
+/// What the scheduler says, without that taking room from other Pods would not help either, which it always adds.
+/// Source: `FitError.Error` of kube-scheduler.
+fn scheduler_words(said: &str) -> String {
+    let said = one_line(said);
+    let end = [" no new claims to deallocate", " preemption: "]
+        .iter()
+        .filter_map(|words| said.find(words))
+        .min();
+    said[..end.unwrap_or(said.len())]
+        .trim_end_matches([',', '.', ' '])
+        .to_owned()
+}
+
+/// The scheduler's words (kube-scheduler's plugins) and what to do.
+const SCHEDULER_HINTS: [(&str, &str); 7] = [
+    ("Insufficient memory", "ask for less memory by {memory}, or add a node"),
+    (
+        "Insufficient cpu",
+        "ask for less CPU, or for fewer TaskManagers by a lower --parallelism or more --slots, or add a node",
+    ),
+    (
+        "untolerated taint",
+        "the nodes' taints need tolerations in the Pod template",
+    ),
+    (
+        "node affinity/selector",
+        "the Pod template's node selector or affinity matches no node",
+    ),
+    (
+        "unbound immediate PersistentVolumeClaims",
+        "a claim given by --mount CLAIM:PATH has no volume",
+    ),
+    (
+        "persistentvolumeclaim",
+        "check the claim's name given to --mount CLAIM:PATH",
+    ),
+    ("Too many pods", "the nodes are full: add one"),
+];
+
+/// What events say of the claims that the Pod mounts: with FailedBinding and the like.
+fn claims<'a>(observed: &'a Observed, pod: &'a Pod) -> impl Iterator<Item = (&'a Event, String)> {
+    let volumes = pod.spec.as_ref().and_then(|s| s.volumes.as_ref());
+    volumes
+        .into_iter()
+        .flatten()
+        .filter_map(|volume| volume.persistent_volume_claim.as_ref())
+        .filter_map(|claim| {
+            observed
+                .events_of("PersistentVolumeClaim", &claim.claim_name)
+                .rev()
+                .find(|event| matches!(words(event).0, "FailedBinding" | "ProvisioningFailed"))
+                .map(|event| {
+                    let said = one_line(words(event).1);
+                    (event, format!("PersistentVolumeClaim {}: {said}", claim.claim_name))
+                })
+        })
+}
+
+fn containers(observed: &Observed, pod: &Pod, role: Role, grace: &Grace) -> Option<Finding> {
+    let status = pod.status.as_ref()?;
+    let all = status.init_container_statuses.iter().flatten();
+    // The main container before sidecars: its fault is told first.
+    let main = main_container(pod).unwrap_or_default();
+    let (mut first, rest): (Vec<_>, Vec<_>) = status.container_statuses.iter().flatten().partition(|s| s.name == main);
+    first.extend(rest);
+    all.chain(first).find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        waits(observed, pod, role, container, waiting, grace)
+    })
+}
+
+fn waits(
+    observed: &Observed,
+    pod: &Pod,
+    role: Role,
+    container: &ContainerStatus,
+    waiting: &ContainerStateWaiting,
+    grace: &Grace,
+) -> Option<Finding> {
+    let reason = waiting.reason.as_deref()?;
+    let said = one_line(waiting.message.as_deref().unwrap_or_default());
+    let who = who(pod, role);
+    let image = image_of(pod, &container.name);
+    // Source of the reasons: pkg/kubelet/images/types.go and pkg/kubelet/kuberuntime/kuberuntime_container.go.
+    let cause = match reason {
+        "InvalidImageName" => Cause::new(
+            CauseKind::ImageName,
+            format!("{who} has an invalid image name {image:?}"),
+        )
+        .evidence(said)
+        .hint("correct --image: it is like registry/team/app:1.0"),
+        "ErrImageNeverPull" => Cause::new(
+            CauseKind::ImageNeverPull,
+            format!("image {image} of {who} is not on its node, and the pull policy is Never"),
+        )
+        .evidence(said)
+        .hint("use --image-pull-policy IfNotPresent, or load the image onto the node"),
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "RegistryUnavailable"
+        | "ImageInspectError"
+        | "SignatureValidationFailed" => {
+            return Some(image_pull(observed, pod, &who, &image, reason, &said, grace));
+        }
+        "CreateContainerConfigError" => {
+            let cause = Cause::new(
+                CauseKind::ContainerConfig,
+                format!("{who} cannot be configured: {said}"),
+            );
+            if said.contains("runAsNonRoot") || said.contains("non-root") || said.contains("non-numeric user") {
+                cause.hint("the image runs as root: build it on an official Flink image, whose user is 9999")
+            } else {
+                cause.hint(
+                    "create the missing object, or correct its name in the Pod template; the Pod then starts by itself",
+                )
+            }
+        }
+        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => Cause::new(
+            CauseKind::ContainerCreate,
+            format!("container {} of {who} cannot be started: {said}", container.name),
+        )
+        .hint("check that the image is a Flink image built for the nodes' architecture: --image"),
+        "CrashLoopBackOff" => {
+            let end = container.last_state.as_ref()?.terminated.as_ref()?;
+            // Source: containerd's reason is StartError, dockershim's was ContainerCannotRun.
+            if !matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun")) {
+                return None;
+            }
+            let said = one_line(end.message.as_deref().unwrap_or_default());
+            Cause::new(
+                CauseKind::ContainerCreate,
+                format!("container {} of {who} cannot be started: {said}", container.name),
+            )
+            .hint("check that the image is a Flink image built for the nodes' architecture: --image")
+        }
+        _ => return None,
+    };
+    // The kubelet's caches and the runtime may be slow; both try again.
+    let passing = [
+        "timed out waiting for the condition",
+        "context deadline exceeded",
+        "is reserved for",
+    ];
+    let is_final = !passing.iter().any(|p| cause.title.contains(p));
+    Some(Finding::of(cause, is_final))
+}
+
+/// Registry answers that a further pull does not change.
+const PERMANENT_PULL_FAULTS: [&str; 14] = [
+    "not found",
+    "manifest unknown",
+    "name unknown",
+    "does not exist",
+    "denied",
+    "unauthorized",
+    "authentication required",
+    "authorization failed",
+    "no basic auth credentials",
+    "403 forbidden",
+    "no match for platform",
+    "no matching manifest",
+    "invalid reference format",
+    "gave http response to https client",
+];
+
+fn image_pull(
+    observed: &Observed,
+    pod: &Pod,
+    who: &str,
+    image: &str,
+    reason: &str,
+    said: &str,
+    grace: &Grace,
+) -> Finding {
+    let pulls: Vec<&Event> = observed
+        .events_of_pod(pod)
+        .filter(|event| words(event).0 == "Failed" && words(event).1.starts_with("Failed to pull image"))
+        .collect();
+    let mut why = pull_words(said);
+    // Before Kubernetes 1.32 ImagePullBackOff names only the image; the event of the failed pull says why.
+    if why.is_empty() {
+        why = pulls.last().map(|event| pull_words(words(event).1)).unwrap_or_default();
+    }
+    let lower = why.to_lowercase();
+    let permanent = PERMANENT_PULL_FAULTS.iter().any(|fault| lower.contains(fault)) || lower.contains("x509");
+    let failed: u32 = pulls.iter().map(|event| times_seen(event)).sum();
+    let often = if pulls.is_empty() {
+        reason == "ImagePullBackOff"
+    } else {
+        failed >= grace.image_pulls
+    };
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let hint = if has(&["denied", "unauthorized", "auth", "403"]) {
+        "check the name given to --image; for a private registry name its Secret by --image-pull-secret"
+    } else if has(&["platform", "matching manifest"]) {
+        "the image is not built for the nodes' architecture"
+    } else if has(&["x509", "http response"]) {
+        "the nodes' container runtime must be told to trust this registry"
+    } else if has(&["toomanyrequests", "too many requests", "429"]) {
+        "the registry limits anonymous pulls: log in by --image-pull-secret, or use a mirror"
+    } else if has(&["not found", "unknown", "does not exist", "invalid reference"]) {
+        "check the name and tag given to --image, and that the image was pushed"
+    } else {
+        "check that the nodes reach the image's registry"
+    };
+    let why = if why.is_empty() { reason.to_owned() } else { why };
+    let cause = Cause::new(
+        CauseKind::ImagePull,
+        format!("image {image} of {who} cannot be pulled: {why}"),
+    )
+    .hint(hint);
+    Finding::of(cause, permanent || often)
+}
+
+/// The registry's words, without what the kubelet and gRPC put before them.
+fn pull_words(said: &str) -> String {
+    let mut rest = said.trim();
+    loop {
+        let shorter = rest
+            .strip_prefix("ErrImagePull: ")
+            .or_else(|| after_quoted(rest, "Back-off pulling image "))
+            .or_else(|| after_quoted(rest, "Failed to pull image "))
+            .or_else(|| after_quoted(rest, "failed to pull and unpack image "))
+            .or_else(|| after_quoted(rest, "failed to resolve reference "))
+            .or_else(|| {
+                rest.strip_prefix("rpc error: code = ")
+                    .and_then(|r| r.split_once(" desc = "))
+                    .map(|(_, desc)| desc)
+            });
+        match shorter {
+            Some(shorter) => rest = shorter.trim_start(),
+            None => return one_line(rest),
+        }
+    }
+}
+
+/// What follows `prefix`, a quoted word and a colon; empty if nothing does.
+fn after_quoted<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let quoted = text.strip_prefix(prefix)?.strip_prefix('"')?;
+    let (_, rest) = quoted.split_once('"')?;
+    Some(rest.strip_prefix(':').unwrap_or(rest))
+}
+
+fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
+    let waiting = pod.status.as_ref()?.phase.as_deref() == Some("Pending") && !has_started(pod);
+    if !waiting {
+        return None;
+    }
+    let latest = observed
+        .events_of_pod(pod)
+        .rev()
+        .find(|event| !matches!(words(event).0, "Scheduled" | "SuccessfulAttachVolume"))?;
+    let who = who(pod, role);
+    let (reason, said) = (words(latest).0, one_line(words(latest).1));
+    if reason == "FailedCreatePodSandBox" {
+        // Network plugins often need a few attempts; the kubelet goes on.
+        return Some(Finding::Maybe(Note::new(format!("{who} gets no network yet: {said}"))));
+    }
+    if !matches!(reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume") {
+        return None;
+    }
+    // A volume that the old Pod still holds is free once that has left.
+    let held = said.contains("Multi-Attach") && observed.has_leaving_pods();
+    // What authorizes nodes hears of a new Pod's objects late on a busy API server, and the kubelet tries again.
+    let behind = said.contains("no relationship found between node");
+    let limit = if behind { grace.volume * 6 } else { grace.volume };
+    let is_final = !held && older(first_seen(latest), now, limit);
+    let mut cause = Cause::new(
+        CauseKind::Volume,
+        format!("a volume of {who} cannot be mounted: {said}"),
+    );
+    cause = if said.contains("Multi-Attach") {
+        cause.hint("the claim can be mounted on one node only: use one with access mode ReadWriteMany for --mount")
+    } else if said.contains("not found") {
+        cause.hint("create the missing object, or correct its name in the Pod template or --mount CLAIM:PATH")
+    } else {
+        cause.hint("check the claim given to --mount CLAIM:PATH and its storage class")
+    };
+    Some(Finding::of(cause, is_final))
+}

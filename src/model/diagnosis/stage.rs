@@ -1,0 +1,100 @@
+//! Where a cluster stands on its way from created to running.
+
+use std::fmt;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::observed::{Observed, Role};
+use super::pods;
+use crate::model::flink::overview::{FlinkView, JobState};
+
+/// A step on the way, in this order. A cluster may go back, for instance when its JobManager is started again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The objects are created, no node is chosen.
+    Submitted,
+    /// The JobManager's Pod has a node.
+    Scheduled,
+    /// Its node pulls this image.
+    ImagePulling {
+        /// The image as the Pod names it.
+        image: String,
+    },
+    /// Its container runs, Flink's REST does not answer yet.
+    JobManagerStarting,
+    /// REST answers, there is no job yet.
+    JobManagerStarted,
+    /// Flink knows the job, which is not running yet.
+    JobCreated,
+    /// The job runs or restarts, some of its tasks do not.
+    TasksStarting {
+        /// Running tasks.
+        running: u32,
+        /// All tasks.
+        total: u32,
+    },
+    /// All tasks run.
+    Running {
+        /// All tasks.
+        total: u32,
+    },
+    /// The job ended well.
+    Finished,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Submitted => f.write_str("submitted"),
+            Self::Scheduled => f.write_str("scheduled"),
+            Self::ImagePulling { image } => write!(f, "pulling image {image}"),
+            Self::JobManagerStarting => f.write_str("JobManager starting"),
+            Self::JobManagerStarted => f.write_str("JobManager started"),
+            Self::JobCreated => f.write_str("job created"),
+            Self::TasksStarting { running, total } => write!(f, "tasks {running} of {total} running"),
+            Self::Running { total: 1 } => f.write_str("running, 1 task"),
+            Self::Running { total } => write!(f, "running, {total} tasks"),
+            Self::Finished => f.write_str("finished"),
+        }
+    }
+}
+
+/// Where the cluster stands.
+#[must_use]
+pub fn stage(observed: &Observed) -> Stage {
+    match observed.flink_now() {
+        FlinkView::Up { job: None, .. } => Stage::JobManagerStarted,
+        FlinkView::Up { job: Some(job), .. } => match &job.state {
+            JobState::Finished => Stage::Finished,
+            JobState::Running if job.is_healthy() => Stage::Running { total: job.tasks.total },
+            JobState::Running | JobState::Restarting | JobState::Failing if job.tasks.total > 0 => {
+                Stage::TasksStarting {
+                    running: job.tasks.running,
+                    total: job.tasks.total,
+                }
+            }
+            _ => Stage::JobCreated,
+        },
+        // Several Pods may be there after a restart: the furthest one tells.
+        FlinkView::Unreachable => observed
+            .pods_of(Role::JobManager)
+            .filter(|pod| !pods::has_ended(pod))
+            .map(|pod| of_pod(observed, pod))
+            .max()
+            .unwrap_or(Stage::Submitted),
+    }
+}
+
+fn of_pod(observed: &Observed, pod: &Pod) -> Stage {
+    let main = pods::main_status(pod);
+    if main.is_some_and(|s| s.state.as_ref().is_some_and(|s| s.running.is_some())) {
+        return Stage::JobManagerStarting;
+    }
+    if let Some(image) = pods::pulling(observed, pod) {
+        return Stage::ImagePulling { image };
+    }
+    if pods::condition(pod, "PodScheduled").is_some_and(|c| c.status == "True") {
+        return Stage::Scheduled;
+    }
+    Stage::Submitted
+}

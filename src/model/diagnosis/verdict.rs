@@ -1,0 +1,280 @@
+//! The order in which what was seen is judged.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::objects::{self, JobEnd};
+use super::observed::{Observed, Role};
+use super::pods::{self, Finding};
+use super::stage::{Stage, stage};
+use super::{Cause, CauseKind, Grace, Note, Verdict};
+use crate::model::diagnosis::exits;
+use crate::model::flink::overview::{FlinkView, JobOverview, JobState};
+
+/// Whether the outcome is known at `now`.
+///
+/// What Flink says comes first, then the Job's own end, then what keeps the JobManager from running, then the
+/// TaskManagers: what is earlier in this order is the cause of what is later.
+#[must_use]
+pub fn verdict(observed: &Observed, now: Timestamp, grace: &Grace) -> Verdict {
+    if let Some(verdict) = of_flink(observed, now, grace) {
+        return verdict;
+    }
+    match objects::job_end(observed) {
+        Some(JobEnd::Failed { reason, message }) => {
+            return failed(with_taskmanagers(
+                observed,
+                objects::job_failed(observed, &reason, &message),
+            ));
+        }
+        Some(JobEnd::Complete) => return completed(observed),
+        None => {}
+    }
+    let mut notes = Vec::new();
+    for finding in findings(observed, now, grace) {
+        match finding {
+            Finding::Final(cause) => return failed(cause),
+            Finding::Maybe(note) => notes.push(note),
+        }
+    }
+    Verdict::Going {
+        stage: stage(observed),
+        note: notes
+            .into_iter()
+            .next()
+            .or_else(|| of_job(observed, now, grace).map(Note::from)),
+    }
+}
+
+fn failed(cause: Cause) -> Verdict {
+    Verdict::Failed(Box::new(cause))
+}
+
+/// What Flink itself decided.
+fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdict> {
+    let live = observed.flink_now().job();
+    if let Some(job) = live.filter(|job| job.is_healthy()) {
+        // What runs on them runs for as long as Kubernetes lets them be.
+        if let Some(note) = objects::outdated_taskmanagers(observed) {
+            let stage = stage(observed);
+            let note = Some(note);
+            return Some(Verdict::Going { stage, note });
+        }
+        // A fault beside a healthy job is worth a word, not a failure.
+        let note = taskmanagers(observed, now, grace).next().map(|finding| match finding {
+            Finding::Final(cause) => Note::from(cause),
+            Finding::Maybe(note) => note,
+        });
+        return Some(Verdict::Running {
+            job_id: job.jid.clone(),
+            tasks: job.tasks.total,
+            note,
+        });
+    }
+    // REST goes with the job: a terminal state that was seen before stays true.
+    let job = live.or_else(|| observed.last_job())?;
+    let cause = match job.state {
+        JobState::Finished => {
+            return Some(Verdict::Finished {
+                job_id: Some(job.jid.clone()),
+                note: None,
+            });
+        }
+        JobState::Failed => Cause::new(CauseKind::JobFailed, format!("Flink says that {} FAILED", subject(job)))
+            .hint("the root exception is in the JobManager's log: kubectl flink why"),
+        JobState::Canceled => Cause::new(CauseKind::JobCanceled, format!("{} was canceled", subject(job)))
+            .hint("start it again: kubectl flink create, or resume it from its last savepoint"),
+        _ => return None,
+    };
+    let cause = cause.log_of(exits::log_of(observed, Role::JobManager));
+    Some(failed(with_taskmanagers(observed, cause)))
+}
+
+pub(super) fn subject(job: &JobOverview) -> String {
+    if job.name.is_empty() {
+        format!("job {}", job.jid)
+    } else {
+        format!("job {:?} ({})", job.name, job.jid)
+    }
+}
+
+/// Adds the ends of TaskManagers to a failed job: they are often its cause, and the JobManager's log only says that a
+/// connection was lost.
+fn with_taskmanagers(observed: &Observed, mut cause: Cause) -> Cause {
+    for end in observed.pods_of(Role::TaskManager).filter_map(exits::of) {
+        let pod = pods::who(end.pod, Role::TaskManager);
+        if end.is_oom() {
+            cause = cause
+                .evidence(format!(
+                    "{pod} was killed: it used more memory than its limit (OOMKilled)"
+                ))
+                .hint("give the TaskManagers more memory by --taskmanager-memory");
+        } else if end.state.exit_code != 0 {
+            cause = cause.evidence(format!("{pod} ended with exit code {}", end.state.exit_code));
+        }
+    }
+    cause
+}
+
+/// The Job is complete: the JobManager ended with 0.
+fn completed(observed: &Observed) -> Verdict {
+    if let Some(job) = observed.last_job() {
+        return Verdict::Finished {
+            job_id: Some(job.jid.clone()),
+            note: Some(Note::new(format!(
+                "the JobManager ended well; the last state that Flink told was {}",
+                job.state
+            ))),
+        };
+    }
+    if !observed.was_reached() {
+        // Too short for a poll, or REST is closed to us: exit code 0 is all there is, and it means success.
+        return Verdict::Finished {
+            job_id: None,
+            note: Some(Note::new(
+                "the JobManager ended well; Flink's REST was never reached, so the job was not seen",
+            )),
+        };
+    }
+    failed(nothing_ran().log_of(exits::log_of(observed, Role::JobManager)))
+}
+
+/// The JobManager ended well without a job.
+pub(super) fn nothing_ran() -> Cause {
+    Cause::new(
+        CauseKind::NothingRan,
+        "the JobManager ended with exit code 0, and no job was seen running",
+    )
+    // Both seen: 1.20 with high availability, 2.3 without.
+    .hint("with --ha a job ID that ended once is not run again: give the new run a new one")
+    .hint("a main() that calls no execute() ends like this from Flink 2 on")
+}
+
+fn findings<'a>(observed: &'a Observed, now: Timestamp, grace: &'a Grace) -> impl Iterator<Item = Finding> + 'a {
+    let pods = observed
+        .pods_of(Role::JobManager)
+        .filter_map(move |pod| check(observed, pod, Role::JobManager, now, grace));
+    objects::suspended(observed)
+        .into_iter()
+        .chain(objects::jobmanager_refused(observed, now, grace))
+        .chain(pods)
+        .chain(exits::jobmanagers(observed, now, grace))
+        .chain(taskmanagers(observed, now, grace))
+        .chain(displaced(observed, now, grace))
+}
+
+fn taskmanagers<'a>(observed: &'a Observed, now: Timestamp, grace: &'a Grace) -> impl Iterator<Item = Finding> + 'a {
+    let pods = observed
+        .pods_of(Role::TaskManager)
+        .filter_map(move |pod| check(observed, pod, Role::TaskManager, now, grace));
+    let ends = observed
+        .pods_of(Role::TaskManager)
+        .filter_map(move |pod| exits::taskmanager(pod, now, grace));
+    objects::taskmanagers_refused(observed, now, grace)
+        .into_iter()
+        .chain(pods)
+        .chain(ends)
+}
+
+fn check(
+    observed: &Observed,
+    pod: &k8s_openapi::api::core::v1::Pod,
+    role: Role,
+    now: Timestamp,
+    grace: &Grace,
+) -> Option<Finding> {
+    pods::check(observed, pod, role, now, grace).or_else(|| exits::init(pod, role))
+}
+
+/// Pods that were taken away: others take their place, so only repetition is final.
+fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
+    let taken: Vec<String> = [Role::JobManager, Role::TaskManager]
+        .into_iter()
+        .flat_map(|role| observed.pods_of(role).map(move |pod| (role, pod)))
+        .filter(|(_, pod)| {
+            let since = pods::condition(pod, "DisruptionTarget").and_then(|c| c.last_transition_time.as_ref());
+            since.is_none_or(|since| now.duration_since(since.0) <= grace.recent)
+        })
+        .filter_map(|(role, pod)| {
+            Some(format!(
+                "{} was taken away: {}",
+                pods::who(pod, role),
+                pods::displaced(pod)?
+            ))
+        })
+        .collect();
+    let last = taken.last()?;
+    let times = u32::try_from(taken.len()).unwrap_or(u32::MAX);
+    let mut cause = Cause::new(CauseKind::Displaced, last.clone())
+        .hint("the nodes are short of memory or disk, or are being drained: kubectl get nodes tells");
+    for other in taken.iter().rev().skip(1) {
+        cause = cause.evidence(other.clone());
+    }
+    Some(Finding::of(cause, times >= grace.displaced))
+}
+
+/// All that seems wrong with the objects, in the order of the verdict, whether or not it may pass by itself.
+pub(super) fn suspicions(observed: &Observed, now: Timestamp) -> Vec<Cause> {
+    let impatient = Grace {
+        unschedulable: SignedDuration::ZERO,
+        refused: SignedDuration::ZERO,
+        volume: SignedDuration::ZERO,
+        image_pulls: 1,
+        jobmanager_ends: 1,
+        taskmanager_ends: 1,
+        displaced: 1,
+        ..Grace::default()
+    };
+    findings(observed, now, &impatient)
+        .map(|finding| match finding {
+            Finding::Final(cause) => cause,
+            Finding::Maybe(note) => note
+                .hints
+                .into_iter()
+                .fold(Cause::new(CauseKind::Starting, note.text), Cause::hint),
+        })
+        .collect()
+}
+
+/// What holds up a job that Flink has, though no object shows a fault.
+pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
+    let FlinkView::Up {
+        overview,
+        job: Some(job),
+    } = observed.flink_now()
+    else {
+        return None;
+    };
+    let (wanted, ready) = objects::taskmanagers(observed);
+    // A TaskManager registers before it offers its slots, so the numbers are believed only after a while.
+    let settled = job
+        .started()
+        .is_some_and(|since| now.duration_since(since) >= grace.patience);
+    let all_registered = wanted > 0 && ready >= wanted && overview.taskmanagers >= wanted;
+    let too_few = |text| Cause::new(CauseKind::TooFewSlots, text).hint("raise --slots, or lower --parallelism");
+    if all_registered && settled {
+        let slots = overview.slots_total;
+        if let Some(needed) = observed.parallelism.filter(|needed| slots < *needed) {
+            return Some(too_few(format!(
+                "too few slots: all {wanted} TaskManagers are up with {slots} slots, {needed} are needed"
+            )));
+        }
+        let waits = job.tasks.scheduled > 0 && overview.slots_available == 0;
+        if waits {
+            return Some(too_few(format!(
+                "too few slots: {} of {} tasks wait for one, and all {slots} slots of all {wanted} TaskManagers are taken",
+                job.tasks.scheduled, job.tasks.total
+            )));
+        }
+    }
+    if matches!(job.state, JobState::Restarting | JobState::Failing) {
+        // Without a time: each second would be another line of progress.
+        let text = format!("the job is {}: its tasks fail, or find no slots", job.state);
+        let cause = Cause::new(CauseKind::Restarting, text);
+        return Some(cause.hint("the exception is in the JobManager's log: kubectl flink why"));
+    }
+    if wanted > overview.taskmanagers && !matches!(stage(observed), Stage::Running { .. }) {
+        let text = format!("{} of {wanted} TaskManagers registered", overview.taskmanagers);
+        return Some(Cause::new(CauseKind::Starting, text));
+    }
+    None
+}

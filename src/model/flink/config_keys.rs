@@ -1,0 +1,162 @@
+//! Flink's own configuration keys, from 1.13 to 2.3, with their old names: to tell a slip from a key of somebody's own.
+//!
+//! The data are generated from Flink's jars, see `flink-keys/generate`.
+
+use crate::model::flink::FlinkVersion;
+
+/// A line each: the key, the first and the last release that read it, and the key of today where it is an old name.
+const KEYS: &str = include_str!("../../../flink-keys/keys.txt");
+
+/// A key of Flink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known<'a> {
+    name: &'a str,
+    first: FlinkVersion,
+    last: FlinkVersion,
+    /// What it is called now.
+    now: Option<&'a str>,
+}
+
+fn known() -> impl Iterator<Item = Known<'static>> {
+    KEYS.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        Some(Known {
+            name: words.next()?,
+            first: words.next()?.parse().ok()?,
+            last: words.next()?.parse().ok()?,
+            now: words.next(),
+        })
+    })
+}
+
+/// The oldest and the newest release whose keys are known.
+fn span() -> (FlinkVersion, FlinkVersion) {
+    let versions = crate::model::flink::KNOWN_VERSIONS;
+    match versions {
+        [first, .., last] => (*first, *last),
+        _ => (FlinkVersion::new(1, 13), FlinkVersion::new(2, 3)),
+    }
+}
+
+/// Keys of the newest release, old names left out.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let (_, newest) = span();
+    known()
+        .filter(move |key| key.now.is_none() && key.last == newest)
+        .map(|key| key.name)
+}
+
+/// What is probably wrong with a key, for the release if it is known; `None`: nothing, or it is a key of somebody's own.
+#[must_use]
+pub fn doubt(name: &str, version: Option<FlinkVersion>) -> Option<String> {
+    let (oldest, newest) = span();
+    if let Some(key) = known().find(|key| key.name == name) {
+        // Releases beyond the known ones are taken for their neighbours.
+        let version = version?.clamp(oldest, newest);
+        let instead = match key.now.and_then(|now| known().find(|key| key.name == now)) {
+            Some(now) if (now.first..=now.last).contains(&version) => format!("; it is called {} now", now.name),
+            _ => String::new(),
+        };
+        return if version > key.last {
+            Some(format!(
+                "Flink {version} does not read {name}, {} was the last that did{instead}",
+                key.last
+            ))
+        } else if version < key.first {
+            Some(format!(
+                "Flink {version} does not read {name}, that came with {}",
+                key.first
+            ))
+        } else {
+            None
+        };
+    }
+    let most = if name.len() < 20 { 2 } else { 3 };
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_', '.'], "");
+    let meant = known()
+        .filter(|key| key.name.len().abs_diff(name.len()) <= most)
+        .map(|key| {
+            let same = plain(key.name) == plain(name);
+            (
+                if same { 0 } else { strsim::osa_distance(name, key.name) },
+                key.now.is_some(),
+                key,
+            )
+        })
+        .filter(|(distance, _, _)| *distance <= most)
+        .min_by_key(|(distance, is_old, _)| (*distance, *is_old))?
+        .2;
+    Some(format!("Flink has no key {name}; did you mean {}?", meant.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> Option<FlinkVersion> {
+        text.parse().ok()
+    }
+
+    #[test]
+    fn the_data_are_whole() {
+        let mut last = "";
+        for (index, line) in KEYS.lines().enumerate() {
+            let key = known().nth(index);
+            let key = key.filter(|key| line.starts_with(key.name)).expect(line);
+            assert!(last < key.name, "{last} before {}", key.name);
+            assert!(key.first <= key.last, "{line}");
+            if let Some(now) = key.now {
+                assert!(known().any(|key| key.name == now && key.now.is_none()), "{line}");
+            }
+            last = key.name;
+        }
+        assert!(names().count() > 300, "{}", names().count());
+    }
+
+    #[test]
+    fn keys_that_are_read_raise_no_doubt() {
+        for (key, releases) in [
+            ("execution.checkpointing.interval", "1.13 1.20 2.3 3.0"),
+            ("state.backend", "1.13 2.3"),
+            ("high-availability", "1.13 2.3"),
+            ("taskmanager.memory.managed.fraction", "1.13 2.3"),
+        ] {
+            for release in releases.split(' ') {
+                assert_eq!(doubt(key, version(release)), None, "{key} in {release}");
+            }
+            assert_eq!(doubt(key, None), None);
+        }
+    }
+
+    #[test]
+    fn keys_that_are_gone_or_not_there_yet_do() {
+        let told = doubt("taskmanager.heap.size", version("2.3")).unwrap();
+        assert!(
+            told.starts_with("Flink 2.3 does not read taskmanager.heap.size, 1.20 was the last"),
+            "{told}"
+        );
+        let told = doubt("execution.state-recovery.path", version("1.17")).unwrap();
+        assert!(told.contains("came with 1.20"), "{told}");
+    }
+
+    #[test]
+    fn slips_are_told_and_keys_of_ones_own_are_not() {
+        for (slip, meant) in [
+            ("execution.checkpointing.intervall", "execution.checkpointing.interval"),
+            ("state.backend.incrementel", "state.backend.incremental"),
+            ("taskmanager.numberoftaskslots", "taskmanager.numberOfTaskSlots"),
+            ("execution.checkpointing.min_pause", "execution.checkpointing.min-pause"),
+        ] {
+            let told = doubt(slip, version("2.3")).unwrap_or_default();
+            assert_eq!(told, format!("Flink has no key {slip}; did you mean {meant}?"));
+        }
+        for own in [
+            "my.company.setting",
+            "metrics.reporter.prom.factory.class",
+            "containerized.master.env.FOO",
+            "fs.s3a.endpoint",
+        ] {
+            assert_eq!(doubt(own, version("2.3")), None, "{own}");
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! What Flink's REST tells of a cluster that is up, read tolerantly: Flink 1.13 to 2.3 by one set of types.
+//!
+//! Every field that a release lacks has a default, fields that are not needed are skipped, and a number that Flink
+//! writes as text (`"NaN"`) counts as absent.
+
+mod checkpoints;
+
+use serde::{Deserialize, Deserializer};
+
+pub use checkpoints::{Checkpoint, CheckpointConfig, Checkpoints, Counts, Latest, Restored};
+
+use crate::model::flink::overview::{FlinkView, JobOverview, JobState, Overview};
+
+/// Whether Flink's REST was reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// It answered.
+    Answered,
+    /// Nothing answers behind the Service.
+    #[default]
+    Away,
+    /// It cannot be asked, and why: a right is missing, or the time limit passed.
+    Closed(String),
+}
+
+/// All that REST told at one time. What a release or a right does not give is absent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Whether it answered at all.
+    pub reach: Reach,
+    /// `GET /overview`.
+    pub overview: Option<Overview>,
+    /// The cluster's job in `GET /jobs/overview`.
+    pub job: Option<JobOverview>,
+    /// The job's vertices.
+    pub vertices: Vec<Vertex>,
+    /// When the job came into its state, in milliseconds since 1970.
+    pub state_since: Option<u64>,
+    /// How often the job was restarted since its JobManager was started.
+    pub restarts: Option<u64>,
+    /// Checkpoint statistics.
+    pub checkpoints: Option<Checkpoints>,
+    /// Checkpoint configuration.
+    pub checkpoint_config: Option<CheckpointConfig>,
+    /// Exceptions, newest first.
+    pub exceptions: Vec<Exception>,
+    /// Registered TaskManagers.
+    pub task_managers: Option<Vec<TaskManager>>,
+}
+
+impl Snapshot {
+    /// What [`crate::model::diagnosis::Observed::poll`] wants.
+    #[must_use]
+    pub fn view(&self) -> FlinkView {
+        if self.reach == Reach::Answered {
+            FlinkView::Up {
+                overview: self.overview.clone().unwrap_or_default(),
+                job: self.job.clone(),
+            }
+        } else {
+            FlinkView::Unreachable
+        }
+    }
+
+    /// The largest share of its time that a subtask of any vertex was held up by those after it, and that vertex.
+    #[must_use]
+    pub fn most_backpressured(&self) -> Option<(&Vertex, f64)> {
+        self.vertices
+            .iter()
+            .filter_map(|vertex| Some((vertex, vertex.rates.backpressured?)))
+            .max_by(|one, other| one.1.total_cmp(&other.1))
+    }
+
+    /// The busiest vertex: the one that holds up those before it.
+    #[must_use]
+    pub fn busiest(&self) -> Option<(&Vertex, f64)> {
+        self.vertices
+            .iter()
+            .filter_map(|vertex| Some((vertex, vertex.rates.busy?)))
+            .max_by(|one, other| one.1.total_cmp(&other.1))
+    }
+}
+
+/// Reply of `GET /jobs/:id`, as far as it is used.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct JobDetail {
+    /// Its vertices, in the order of the data.
+    pub vertices: Vec<Vertex>,
+    /// When it came into each state, in milliseconds since 1970; 0: never.
+    pub timestamps: std::collections::BTreeMap<String, i64>,
+}
+
+impl JobDetail {
+    /// When the job came into `state`.
+    #[must_use]
+    pub fn since(&self, state: &JobState) -> Option<u64> {
+        let at = *self.timestamps.get(state.as_str())?;
+        u64::try_from(at).ok().filter(|at| *at > 0)
+    }
+}
+
+/// A vertex of the job's graph: operators that are chained, as many subtasks as its parallelism.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Vertex {
+    /// Its ID, 32 hexadecimal digits.
+    pub id: String,
+    /// Names of its operators.
+    pub name: String,
+    /// Number of subtasks.
+    pub parallelism: u32,
+    /// State of the whole.
+    pub status: String,
+    /// What its metrics say; filled from another reply.
+    #[serde(skip)]
+    pub rates: Rates,
+}
+
+/// Metrics of a vertex. Shares are those of the subtask that has most, rates the sums of all subtasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Share of its time that it works, 0 to 1.
+    pub busy: Option<f64>,
+    /// Share of its time that it waits for those after it, 0 to 1.
+    pub backpressured: Option<f64>,
+    /// Records that it reads in a second.
+    pub records_in: Option<f64>,
+    /// Records that it writes in a second.
+    pub records_out: Option<f64>,
+    /// Bytes that it reads in a second.
+    pub bytes_in: Option<f64>,
+    /// Bytes that it writes in a second.
+    pub bytes_out: Option<f64>,
+    /// Records that wait in a source's outer system.
+    pub pending: Option<f64>,
+}
+
+/// Metrics that all tasks have. Flink answers with nothing at all if one subtask lacks one of them.
+pub const RATES: &str = "busyTimeMsPerSecond,backPressuredTimeMsPerSecond,numRecordsInPerSecond,numRecordsOutPerSecond,\
+                         numBytesInPerSecond,numBytesOutPerSecond";
+
+impl Rates {
+    /// Reads `GET /jobs/:id/vertices/:vertex/subtasks/metrics?get=…` for [`RATES`].
+    #[must_use]
+    pub fn of(metrics: &[Metric]) -> Self {
+        let find = |id: &str| metrics.iter().find(|metric| metric.id == id);
+        let sum = |id: &str| find(id).and_then(|metric| metric.sum);
+        // Milliseconds of a second.
+        let share = |id: &str| {
+            find(id)
+                .and_then(|metric| metric.max)
+                .map(|ms| (ms / 1000.0).clamp(0.0, 1.0))
+        };
+        Self {
+            busy: share("busyTimeMsPerSecond"),
+            backpressured: share("backPressuredTimeMsPerSecond"),
+            records_in: sum("numRecordsInPerSecond"),
+            records_out: sum("numRecordsOutPerSecond"),
+            bytes_in: sum("numBytesInPerSecond"),
+            bytes_out: sum("numBytesOutPerSecond"),
+            pending: None,
+        }
+    }
+}
+
+/// One metric: aggregated over subtasks, or a single value as text.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Metric {
+    /// Its name.
+    pub id: String,
+    /// Sum of all.
+    #[serde(deserialize_with = "real")]
+    pub sum: Option<f64>,
+    /// Largest of all.
+    #[serde(deserialize_with = "real")]
+    pub max: Option<f64>,
+    /// The value where there is only one.
+    pub value: Option<String>,
+}
+
+/// The first of `ids` that is among `metrics`, as a whole number.
+#[must_use]
+pub fn whole(metrics: &[Metric], ids: &[&str]) -> Option<u64> {
+    ids.iter()
+        .find_map(|id| metrics.iter().find(|metric| metric.id == *id))
+        .and_then(|metric| metric.value.as_deref()?.parse().ok())
+}
+
+/// Something that the job failed by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exception {
+    /// When, in milliseconds since 1970.
+    pub at: Option<u64>,
+    /// Stack trace with its causes.
+    pub trace: String,
+    /// The task that failed, such as `total (1/1)`; none for a failure of the job as a whole.
+    pub task: Option<String>,
+}
+
+/// Reply of `GET /jobs/:id/exceptions`. Up to 1.20 it has `root-exception`, from 1.13 on `exceptionHistory`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Exceptions {
+    #[serde(rename = "root-exception")]
+    root: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    timestamp: Option<u64>,
+    #[serde(rename = "exceptionHistory")]
+    history: ExceptionHistory,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ExceptionHistory {
+    entries: Vec<ExceptionEntry>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ExceptionEntry {
+    stacktrace: String,
+    #[serde(deserialize_with = "lenient")]
+    timestamp: Option<u64>,
+    task_name: Option<String>,
+}
+
+impl Exceptions {
+    /// All of them, newest first.
+    #[must_use]
+    pub fn newest_first(self) -> Vec<Exception> {
+        let entries = self.history.entries.into_iter().map(|entry| Exception {
+            at: entry.timestamp,
+            trace: entry.stacktrace,
+            task: entry.task_name.filter(|name| !name.is_empty()),
+        });
+        let mut all: Vec<_> = entries.collect();
+        if all.is_empty()
+            && let Some(trace) = self.root
+        {
+            all.push(Exception {
+                at: self.timestamp,
+                trace,
+                task: None,
+            });
+        }
+        all.sort_by_key(|exception| std::cmp::Reverse(exception.at));
+        all
+    }
+}
+
+/// Reply of `GET /taskmanagers`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct TaskManagers {
+    /// Those that are registered.
+    pub taskmanagers: Vec<TaskManager>,
+}
+
+/// A registered TaskManager.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TaskManager {
+    /// Its ID, which begins with its address in official images.
+    pub id: String,
+    /// Task slots.
+    pub slots_number: u32,
+    /// Task slots that no job holds.
+    pub free_slots: u32,
+}
+
+/// A number; `None` for `null`, for text such as `"NaN"`, and for -1, by which Flink says that it does not know.
+pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    Ok(real(deserializer)?
+        .filter(|number| *number >= 0.0)
+        .map(|number| number as u64))
+}
+
+/// A number; `None` for what is none, text such as `"NaN"` among it.
+pub(crate) fn real<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Any {
+        Real(f64),
+        Other(serde::de::IgnoredAny),
+    }
+    Ok(match Any::deserialize(deserializer)? {
+        Any::Real(number) if number.is_finite() => Some(number),
+        Any::Real(_) | Any::Other(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_whatever_is_missing() {
+        let metrics: Vec<Metric> = serde_json::from_str(
+            r#"[{"id":"busyTimeMsPerSecond","min":1.0,"max":250.0,"avg":200.0,"sum":400.0},
+                {"id":"backPressuredTimeMsPerSecond","max":"NaN","sum":"NaN"},
+                {"id":"numRecordsInPerSecond","max":5.0,"sum":9.5}]"#,
+        )
+        .unwrap();
+        let rates = Rates::of(&metrics);
+        assert_eq!((rates.busy, rates.backpressured), (Some(0.25), None));
+        assert_eq!((rates.records_in, rates.records_out), (Some(9.5), None));
+        assert_eq!(Rates::of(&[]), Rates::default());
+        let single: Vec<Metric> =
+            serde_json::from_str(r#"[{"id":"numRestarts","value":"3"},{"id":"x","value":"NaN"}]"#).unwrap();
+        assert_eq!(whole(&single, &["numRestarts", "fullRestarts"]), Some(3));
+        assert_eq!(whole(&single, &["x"]), None);
+        assert_eq!(whole(&single, &["fullRestarts"]), None);
+    }
+
+    #[test]
+    fn exceptions_of_old_and_new_releases_are_the_same() {
+        let old: Exceptions = serde_json::from_str(
+            r#"{"root-exception":"java.lang.X: why","timestamp":5,"all-exceptions":[],"truncated":false}"#,
+        )
+        .unwrap();
+        assert_eq!(old.newest_first()[0].trace, "java.lang.X: why");
+        let new: Exceptions = serde_json::from_str(
+            r#"{"exceptionHistory":{"entries":[
+                {"exceptionName":"a.B","stacktrace":"a.B: one","timestamp":7,"taskName":"total (1/1)","concurrentExceptions":[]},
+                {"exceptionName":"a.B","stacktrace":"a.B: two","timestamp":9,"taskName":null}],"truncated":false}}"#,
+        )
+        .unwrap();
+        let all = new.newest_first();
+        assert_eq!(
+            (all[0].trace.as_str(), all[1].task.as_deref()),
+            ("a.B: two", Some("total (1/1)"))
+        );
+        let none: Exceptions = serde_json::from_str(r#"{"root-exception":null,"timestamp":null}"#).unwrap();
+        assert!(none.newest_first().is_empty());
+    }
+}

@@ -1,0 +1,327 @@
+//! What the plugin knows of Flink's releases: versions, configuration names, exit codes.
+
+pub mod arguments;
+pub mod config_keys;
+pub mod effective_config;
+pub mod job_id;
+pub mod live;
+pub mod memory;
+pub mod overview;
+pub mod rest;
+pub mod settings;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+use crate::model::config::Entrypoint;
+
+/// A Flink release, as far as its behaviour is told apart: major and minor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlinkVersion {
+    /// 1 or 2.
+    pub major: u16,
+    /// 20 of 1.20.5.
+    pub minor: u16,
+}
+
+impl FlinkVersion {
+    /// Version `major.minor`.
+    #[must_use]
+    pub const fn new(major: u16, minor: u16) -> Self {
+        Self { major, minor }
+    }
+
+    /// The version that an image's tag names, such as 2.3 of `registry:5000/flink:2.3.0-scala_2.12-java17`.
+    /// `None` for a digest, no tag, or a tag that does not begin with a version.
+    #[must_use]
+    pub fn of_image(image: &str) -> Option<Self> {
+        let name = image.split('@').next()?;
+        let tag = name.rsplit('/').next()?.split_once(':')?.1;
+        // A tag like 20240101 or 7.1 is somebody's own numbering, not a Flink release.
+        tag.parse().ok().filter(|version: &Self| matches!(version.major, 1 | 2))
+    }
+
+    /// The entrypoint words that official images of this version understand.
+    /// Source: apache/flink-docker, whose images have `standalone-job` from 1.10 on.
+    #[must_use]
+    pub fn entrypoint(self) -> Entrypoint {
+        if self < Self::new(1, 10) {
+            Entrypoint::Legacy
+        } else {
+            Entrypoint::Official
+        }
+    }
+}
+
+impl FromStr for FlinkVersion {
+    type Err = Error;
+
+    /// Reads `2.3`, `1.20.5`, `v1_20` (the operator's spelling), and what follows a patch number is left out.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong = || Error::usage(format!("invalid Flink version {text:?}: it must be like 2.3 or 1.20.5"));
+        let plain = text.strip_prefix('v').unwrap_or(text).replace('_', ".");
+        let mut parts = plain.split(['.', '-']);
+        let number = |part: Option<&str>| part.and_then(|p| p.parse::<u16>().ok());
+        match (number(parts.next()), number(parts.next())) {
+            (Some(major), Some(minor)) => Ok(Self::new(major, minor)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for FlinkVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// Releases that are known: their entrypoints, REST and configuration keys. Others are taken for their neighbours.
+pub const KNOWN_VERSIONS: &[FlinkVersion] = &[
+    FlinkVersion::new(1, 13),
+    FlinkVersion::new(1, 14),
+    FlinkVersion::new(1, 15),
+    FlinkVersion::new(1, 16),
+    FlinkVersion::new(1, 17),
+    FlinkVersion::new(1, 18),
+    FlinkVersion::new(1, 19),
+    FlinkVersion::new(1, 20),
+    FlinkVersion::new(2, 0),
+    FlinkVersion::new(2, 1),
+    FlinkVersion::new(2, 2),
+    FlinkVersion::new(2, 3),
+];
+
+/// A folder that JobManager and TaskManagers find alike: with a scheme, or from the root on.
+///
+/// # Errors
+///
+/// When it is neither: Flink would look for it below each process's own folder, or not take it at all.
+pub fn folder(text: &str) -> Result<String, Error> {
+    let scheme = text.split_once(":/").is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    });
+    if scheme || text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::usage(format!(
+            "{text:?} must be like s3://bucket/folder or file:///folder"
+        )))
+    }
+}
+
+/// Class of Kubernetes high availability, which every release understands as a value of `high-availability`; its short
+/// name `kubernetes` came with about 1.16.
+pub const KUBERNETES_HA_FACTORY: &str = "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";
+
+/// What sets addresses and ports, which must agree with the ports and probes of the objects.
+const TEMPLATE: &str = "the templates";
+
+/// Keys that the plugin sets itself, in their old and new spellings, and what to use instead.
+const OWNED: &[(&str, &str)] = &[
+    ("parallelism.default", "--parallelism"),
+    ("taskmanager.numberOfTaskSlots", "--slots"),
+    ("state.savepoints.dir", "--savepoint-dir"),
+    ("execution.checkpointing.savepoint-dir", "--savepoint-dir"),
+    ("state.checkpoints.dir", "--checkpoint-dir"),
+    ("execution.checkpointing.dir", "--checkpoint-dir"),
+    ("high-availability", "--ha"),
+    ("high-availability.type", "--ha"),
+    ("high-availability.storageDir", "--ha"),
+    ("high-availability.zookeeper.quorum", "--ha-zookeeper"),
+    ("high-availability.zookeeper.path.root", "--ha-zookeeper-root"),
+    ("high-availability.cluster-id", "the cluster's name"),
+    ("kubernetes.cluster-id", "the cluster's name"),
+    ("kubernetes.namespace", "--namespace"),
+    ("jobmanager.memory.process.size", "--jobmanager-memory"),
+    ("taskmanager.memory.process.size", "--taskmanager-memory"),
+    ("execution.savepoint.path", "--from-savepoint"),
+    ("execution.state-recovery.path", "--from-savepoint"),
+    (
+        "execution.savepoint.ignore-unclaimed-state",
+        "--allow-non-restored-state",
+    ),
+    (
+        "execution.state-recovery.ignore-unclaimed-state",
+        "--allow-non-restored-state",
+    ),
+    ("$internal.application.main", "--job-class"),
+    ("$internal.application.program-args", "the arguments after --"),
+    ("$internal.pipeline.job-id", "--job-id"),
+    ("pipeline.jars", "--jar"),
+    ("user.artifacts.artifact-list", "--jar"),
+    ("jobmanager.rpc.address", TEMPLATE),
+    ("jobmanager.rpc.port", TEMPLATE),
+    ("jobmanager.bind-host", TEMPLATE),
+    ("blob.server.port", TEMPLATE),
+    ("rest.address", TEMPLATE),
+    ("rest.port", TEMPLATE),
+    ("rest.bind-address", TEMPLATE),
+    ("rest.bind-port", TEMPLATE),
+    ("taskmanager.host", TEMPLATE),
+    ("taskmanager.bind-host", TEMPLATE),
+    ("taskmanager.rpc.port", TEMPLATE),
+];
+
+/// What to use instead of configuration `key`, when the plugin sets that key itself: a flag such as `--slots`, or words
+/// such as `the templates`. `None`: the key is the user's.
+///
+/// Fits into "the plugin sets this key, use {}".
+#[must_use]
+pub fn owned_key(key: &str) -> Option<&'static str> {
+    OWNED
+        .iter()
+        .find(|(owned, _)| *owned == key)
+        .map(|(_, instead)| *instead)
+}
+
+/// Settings below `kubernetes.` that Flink reads wherever it talks to Kubernetes, as its high availability does.
+const KUBERNETES_CLIENT: &[&str] = &[
+    "kubernetes.client.",
+    "kubernetes.config.file",
+    "kubernetes.context",
+    "kubernetes.transactional-operation.",
+];
+
+/// Why configuration `key` would change nothing in a cluster of plain resources, and what does instead; `None` for
+/// every key that Flink would heed.
+///
+/// Such a key is refused rather than passed on, because nobody would notice that it is ignored.
+#[must_use]
+pub fn without_effect(key: &str) -> Option<&'static str> {
+    let starts = |prefix: &&str| key.starts_with(*prefix);
+    if ["kubernetes.operator.", "job.autoscaler."].iter().any(starts) {
+        Some("only the operator reads it")
+    } else if [
+        "containerized.master.env.",
+        "containerized.taskmanager.env.",
+        "containerized.heap-cutoff-",
+    ]
+    .iter()
+    .any(starts)
+    {
+        Some("only Flink's own deployers read it; set the containers' environment with --env")
+    } else if [
+        "execution.savepoint-restore-mode",
+        "execution.state-recovery.claim-mode",
+    ]
+    .contains(&key)
+    {
+        // Tried with 1.17.2, 1.20.5 and 2.3.0.
+        Some("each start of the JobManager overwrites it; the claim mode is always NO_CLAIM")
+    } else if key.starts_with("kubernetes.") && owned_key(key).is_none() && !KUBERNETES_CLIENT.iter().any(starts) {
+        Some("only Flink's native Kubernetes deployment reads it; use resource, podTemplate and serviceAccount")
+    } else {
+        None
+    }
+}
+
+/// Why a FlinkDeployment's configuration `key` can be left out: it is about what the operator does beside the job, not about
+/// the job. `None` for all others.
+#[must_use]
+pub fn beside_the_job(key: &str) -> Option<&'static str> {
+    if key.starts_with("job.autoscaler.") {
+        Some("there is no autoscaler here; kubectl flink scale changes the parallelism")
+    } else if key.starts_with("kubernetes.operator.") {
+        Some("only the operator reads it")
+    } else if key.starts_with("kubernetes.rest-service.") {
+        Some("the Service is that of the templates; --node-port opens it")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_have_a_scheme_or_begin_at_the_root() {
+        for good in [
+            "s3://bucket/x",
+            "file:///x",
+            "file:/x",
+            "/x",
+            "abfss://a@b.dfs/x",
+            "s3p://b",
+        ] {
+            assert_eq!(folder(good).unwrap(), good);
+        }
+        for bad in ["", "x", "x/y", "./x", "://x", "s3:bucket", "a b://x"] {
+            assert!(folder(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn owned_keys_name_what_to_use_instead() {
+        assert_eq!(owned_key("taskmanager.numberOfTaskSlots"), Some("--slots"));
+        assert_eq!(
+            owned_key("execution.checkpointing.savepoint-dir"),
+            owned_key("state.savepoints.dir")
+        );
+        assert_eq!(owned_key("rest.port"), Some("the templates"));
+        assert_eq!(owned_key("state.backend.type"), None);
+    }
+
+    #[test]
+    fn keys_that_only_other_deployments_read_are_known() {
+        for key in [
+            "kubernetes.operator.periodic.savepoint.interval",
+            "job.autoscaler.enabled",
+            "kubernetes.jobmanager.cpu",
+            "containerized.master.env.A",
+            "execution.state-recovery.claim-mode",
+        ] {
+            assert!(without_effect(key).is_some(), "{key}");
+        }
+        for key in [
+            "kubernetes.client.user-agent",
+            "kubernetes.cluster-id",
+            "state.backend.type",
+        ] {
+            assert_eq!(without_effect(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn versions_are_read_in_every_spelling_in_use() {
+        for (text, want) in [
+            ("2.3", (2, 3)),
+            ("1.20.5", (1, 20)),
+            ("v1_20", (1, 20)),
+            ("2.3.0-scala_2.12", (2, 3)),
+            ("2.3-java17", (2, 3)),
+        ] {
+            assert_eq!(
+                text.parse::<FlinkVersion>().unwrap(),
+                FlinkVersion::new(want.0, want.1),
+                "{text}"
+            );
+        }
+        for bad in ["", "2", "latest", "x.y", "2.x"] {
+            assert!(bad.parse::<FlinkVersion>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_image_names_its_version_by_its_tag_only() {
+        let version = |image| FlinkVersion::of_image(image).map(|v| v.to_string());
+        assert_eq!(version("flink:2.3.0").as_deref(), Some("2.3"));
+        assert_eq!(
+            version("registry:5000/team/flink:1.20.5-java17").as_deref(),
+            Some("1.20")
+        );
+        assert_eq!(version("flink:2.3.0@sha256:00").as_deref(), Some("2.3"));
+        for none in [
+            "flink",
+            "registry:5000/flink",
+            "flink:latest",
+            "flink@sha256:00",
+            "app:20240101.1",
+            "app:7.1",
+        ] {
+            assert_eq!(version(none), None, "{none}");
+        }
+    }
+}

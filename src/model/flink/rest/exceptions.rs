@@ -1,0 +1,219 @@
+//! Exceptions of a job: `GET /jobs/:id/exceptions`.
+
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{lenient, root_of};
+use crate::model::diagnosis::{first_line, root_cause};
+
+/// Reply of `GET /jobs/:id/exceptions`. Source: Flink's `JobExceptionsInfo` (up to 1.20) and
+/// `JobExceptionsInfoWithHistory` (from 1.13 on; from 2.0 on alone).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Exceptions {
+    #[serde(rename = "exceptionHistory")]
+    history: History,
+    #[serde(rename = "root-exception")]
+    root: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    timestamp: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct History {
+    entries: Vec<Entry>,
+    truncated: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Entry {
+    exception_name: String,
+    stacktrace: String,
+    #[serde(deserialize_with = "lenient")]
+    timestamp: Option<u64>,
+    task_name: Option<String>,
+    // Renamed in 2.0.
+    #[serde(alias = "location")]
+    endpoint: Option<String>,
+    task_manager_id: Option<String>,
+    concurrent_exceptions: Vec<Entry>,
+}
+
+/// An exception. An item of an ExceptionList, see docs/output.md.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exception {
+    /// When it was thrown.
+    pub time: Option<Timestamp>,
+    /// Its root cause: class and message in one line.
+    pub cause: String,
+    /// Its class.
+    pub class: String,
+    /// The task in which it was thrown; absent where it concerns the whole job.
+    pub task: Option<String>,
+    /// The host and port of its TaskManager.
+    pub location: Option<String>,
+    /// The TaskManager's ID.
+    pub task_manager: Option<String>,
+    /// Exceptions of other tasks that were thrown together with it.
+    pub concurrent: usize,
+    /// All of it.
+    pub stack_trace: String,
+}
+
+/// A failure that ended the run of some or all tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure<'a> {
+    /// When, in milliseconds since 1970 by the JobManager's clock.
+    pub timestamp: u64,
+    trace: &'a str,
+}
+
+impl<'a> Failure<'a> {
+    /// Its root cause, in one line.
+    #[must_use]
+    pub fn root(&self) -> &'a str {
+        root_of(self.trace)
+    }
+}
+
+impl Exceptions {
+    /// The exceptions, newest first.
+    #[must_use]
+    pub fn newest_first(self) -> Vec<Exception> {
+        let mut found: Vec<Exception> = self.history.entries.into_iter().map(Entry::told).collect();
+        if let (true, Some(root)) = (found.is_empty(), self.root.filter(|root| !root.is_empty())) {
+            let entry = Entry {
+                stacktrace: root,
+                timestamp: self.timestamp,
+                ..Entry::default()
+            };
+            found.push(entry.told());
+        }
+        found.sort_by_key(|exception| std::cmp::Reverse(exception.time));
+        found
+    }
+
+    /// The newest failure (1.13+).
+    #[must_use]
+    pub fn newest(&self) -> Option<Failure<'_>> {
+        let newest = self.history.entries.iter().max_by_key(|entry| entry.timestamp)?;
+        Some(Failure {
+            timestamp: newest.timestamp.unwrap_or_default(),
+            trace: &newest.stacktrace,
+        })
+    }
+
+    /// Whether Flink has more.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.history.truncated
+    }
+}
+
+impl Entry {
+    fn told(self) -> Exception {
+        let class = match self.exception_name.as_str() {
+            "" => {
+                let head = self.stacktrace.lines().next().unwrap_or_default();
+                head.split(':').next().unwrap_or_default().trim().to_owned()
+            }
+            name => name.to_owned(),
+        };
+        let present = |text: Option<String>| text.filter(|text| !text.is_empty() && text != "(unassigned)");
+        Exception {
+            time: self
+                .timestamp
+                .and_then(|millis| i64::try_from(millis).ok())
+                .and_then(|millis| Timestamp::from_millisecond(millis).ok()),
+            cause: root_cause(&self.stacktrace).map_or_else(|| first_line(&self.stacktrace), |cause| cause.summary()),
+            class,
+            task: present(self.task_name),
+            location: present(self.endpoint),
+            task_manager: present(self.task_manager_id),
+            concurrent: self.concurrent_exceptions.len(),
+            stack_trace: self.stacktrace,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "org.apache.flink.runtime.JobException: Recovery is suppressed\\n\\tat a.B.c(B.java:1)\\nCaused by: java.lang.IllegalStateException: on purpose\\n\\tat org.example.Job.run(Job.java:7)\\n";
+
+    fn read(text: &str) -> Vec<Exception> {
+        serde_json::from_str::<Exceptions>(&text.replace("TRACE", TRACE))
+            .unwrap()
+            .newest_first()
+    }
+
+    #[test]
+    fn old_and_new_replies_say_the_same() {
+        let old = read(
+            r#"{"root-exception":"TRACE","timestamp":1700000000000,"all-exceptions":[],"truncated":false,
+            "exceptionHistory":{"entries":[{"exceptionName":"org.apache.flink.runtime.JobException","stacktrace":"TRACE",
+              "timestamp":1700000000000,"taskName":"total (1/1)","location":"10.0.0.1:6122","taskManagerId":"tm-1","concurrentExceptions":[]}],"truncated":false}}"#,
+        );
+        let new = read(
+            r#"{"exceptionHistory":{"entries":[{"exceptionName":"org.apache.flink.runtime.JobException","stacktrace":"TRACE",
+              "timestamp":1700000000000,"failureLabels":{},"taskName":"total (1/1)","endpoint":"10.0.0.1:6122","taskManagerId":"tm-1","concurrentExceptions":[]}],"truncated":false}}"#,
+        );
+        assert_eq!(old, new);
+        assert_eq!(new[0].task.as_deref(), Some("total (1/1)"));
+        assert!(new[0].cause.contains("on purpose"), "{}", new[0].cause);
+        assert_eq!(new[0].time.unwrap().to_string(), "2023-11-14T22:13:20Z");
+    }
+
+    #[test]
+    fn without_a_history_the_root_exception_is_all() {
+        let found = read(r#"{"root-exception":"TRACE","timestamp":1700000000000}"#);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].class, "org.apache.flink.runtime.JobException");
+        assert!(read("{}").is_empty());
+        assert!(
+            read(r#"{"root-exception":null,"timestamp":null,"exceptionHistory":{"entries":[],"truncated":false}}"#)
+                .is_empty()
+        );
+    }
+
+    /// The order of the entries differs between releases.
+    #[test]
+    fn the_newest_failure_and_its_root_are_found() {
+        let exceptions: Exceptions = serde_json::from_str(
+            r#"{"exceptionHistory":{"entries":[
+                {"exceptionName":"a.Old","stacktrace":"a.Old: x","timestamp":1,"taskName":"t"},
+                {"exceptionName":"java.io.IOException","timestamp":2,
+                 "stacktrace":"java.io.IOException: outer\n\tat a.B\nCaused by: java.lang.UnsupportedOperationException: Not supported yet.\n\tat c.D\n"}
+               ],"truncated":false}}"#,
+        )
+        .unwrap();
+        let newest = exceptions.newest().unwrap();
+        assert_eq!(newest.timestamp, 2);
+        assert_eq!(
+            newest.root(),
+            "java.lang.UnsupportedOperationException: Not supported yet."
+        );
+        assert_eq!(serde_json::from_str::<Exceptions>("{}").unwrap().newest(), None);
+    }
+
+    #[test]
+    fn the_newest_is_the_first() {
+        let found = read(
+            r#"{"exceptionHistory":{"entries":[
+              {"exceptionName":"a","stacktrace":"a: 1","timestamp":1,"taskName":null,"endpoint":"(unassigned)"},
+              {"exceptionName":"b","stacktrace":"b: 2","timestamp":2,"concurrentExceptions":[{"exceptionName":"c"}]}],"truncated":true}}"#,
+        );
+        assert_eq!(
+            found
+                .iter()
+                .map(|e| (e.class.as_str(), e.concurrent))
+                .collect::<Vec<_>>(),
+            [("b", 1), ("a", 0)]
+        );
+        assert_eq!(found[1].location, None);
+    }
+}

@@ -1,0 +1,169 @@
+//! What a FlinkDeployment has no field for, as annotations `kubectl-flink/…` of it.
+//!
+//! | annotation | value |
+//! |---|---|
+//! | `env` | JSON map of texts |
+//! | `image-pull-secrets`, `jars` | JSON list of texts |
+//! | `mounts` | JSON list of `CLAIM:/PATH[:ro]` |
+//! | `entrypoint`, `restart`, `job-id`, `job-id-seed`, `node-port` | as on the command line |
+//! | `ha-create-rbac` | `true` or `false` |
+//! | `ttl-after-finished` | seconds |
+//! | `identity` | in histories: see [`Layer::nonce`] |
+//!
+//! The operator leaves annotations alone, so that a file with them still is a valid FlinkDeployment.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::fields::Faults;
+use crate::error::{Error, Result};
+use crate::model::config::{JobId, Layer, Mount};
+use crate::model::nearest::nearest;
+
+/// Prefix of the annotations that are the plugin's.
+pub(super) const PREFIX: &str = "kubectl-flink/";
+pub(super) const JARS: &str = "kubectl-flink/jars";
+
+const ENTRYPOINT: &str = "kubectl-flink/entrypoint";
+const ENV: &str = "kubectl-flink/env";
+const HA_CREATE_RBAC: &str = "kubectl-flink/ha-create-rbac";
+const IDENTITY: &str = "kubectl-flink/identity";
+const JOB_ID: &str = "kubectl-flink/job-id";
+const JOB_ID_SEED: &str = "kubectl-flink/job-id-seed";
+const MOUNTS: &str = "kubectl-flink/mounts";
+const NODE_PORT: &str = "kubectl-flink/node-port";
+const PULL_SECRETS: &str = "kubectl-flink/image-pull-secrets";
+const RESTART: &str = "kubectl-flink/restart";
+const TTL: &str = "kubectl-flink/ttl-after-finished";
+
+const KNOWN: &[&str] = &[
+    ENTRYPOINT,
+    ENV,
+    HA_CREATE_RBAC,
+    IDENTITY,
+    JARS,
+    JOB_ID,
+    JOB_ID_SEED,
+    MOUNTS,
+    NODE_PORT,
+    PULL_SECRETS,
+    RESTART,
+    TTL,
+];
+
+/// Annotations of the live objects. They tell what is, not what is wished.
+const OBSERVED: &[&str] = &[
+    "kubectl-flink/revision",
+    "kubectl-flink/parallelism",
+    "kubectl-flink/flink-version",
+];
+
+/// Moves the plugin's annotations of `layer` to the fields they stand for.
+pub(super) fn take(layer: &mut Layer, faults: &mut Faults) {
+    let (ours, others): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut layer.annotations)
+        .into_iter()
+        .partition(|(key, _)| key.starts_with(PREFIX));
+    layer.annotations = others;
+    for (key, value) in ours {
+        let path = format!("metadata.annotations.{key}");
+        match key.as_str() {
+            ENTRYPOINT => layer.entrypoint = faults.check(&path, word(&value)),
+            RESTART => layer.restart = faults.check(&path, word(&value)),
+            JOB_ID | JOB_ID_SEED if layer.job_id.is_some() => {
+                faults.refuse(&path, format!("{JOB_ID} says it too; write only one"));
+            }
+            JOB_ID => layer.job_id = Some(JobId::Fixed(value)),
+            JOB_ID_SEED => layer.job_id = Some(JobId::Seed(value)),
+            IDENTITY => layer.nonce = faults.check(&path, identity(value)),
+            NODE_PORT => {
+                let port = value.parse().ok().filter(|port| *port > 0);
+                let port = port.ok_or_else(|| Error::usage(format!("{value:?} is no port")));
+                layer.node_port = faults.check(&path, port);
+            }
+            HA_CREATE_RBAC => {
+                let wanted = value.parse().map_err(|_| Error::usage("it must be true or false"));
+                layer.ha_create_rbac = faults.check(&path, wanted);
+            }
+            TTL => {
+                let seconds = value
+                    .parse()
+                    .map_err(|_| Error::usage("it must be a whole number of seconds"));
+                layer.ttl_after_finished = faults.check(&path, seconds);
+            }
+            ENV => layer.env = faults.check(&path, json_of(&value)).unwrap_or_default(),
+            JARS => layer.jars = faults.check(&path, json_of(&value)),
+            PULL_SECRETS => layer.image_pull_secrets = faults.check(&path, json_of(&value)),
+            MOUNTS => layer.mounts = faults.check(&path, mounts(&value)).unwrap_or_default(),
+            observed if OBSERVED.contains(&observed) => {}
+            unknown => faults.refuse(
+                &path,
+                match nearest(unknown, KNOWN.iter().copied()) {
+                    Some(known) => format!("unknown annotation of the plugin; did you mean {known}?"),
+                    None => "unknown annotation of the plugin".to_owned(),
+                },
+            ),
+        }
+    }
+}
+
+/// The annotations that say what `layer` says and a FlinkDeployment has no field for.
+pub(super) fn of(layer: &Layer, jars: Option<&Vec<String>>) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut say = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            found.insert(key.to_owned(), value);
+        }
+    };
+    let mounts: Vec<String> = layer.mounts.iter().map(ToString::to_string).collect();
+    say(ENTRYPOINT, layer.entrypoint.map(|word| word.as_str().to_owned()));
+    say(RESTART, layer.restart.map(|word| word.as_str().to_owned()));
+    say(NODE_PORT, layer.node_port.map(|port| port.to_string()));
+    say(HA_CREATE_RBAC, layer.ha_create_rbac.map(|wanted| wanted.to_string()));
+    say(IDENTITY, layer.nonce.clone());
+    say(TTL, layer.ttl_after_finished.map(|seconds| seconds.to_string()));
+    say(ENV, (!layer.env.is_empty()).then(|| json!(layer.env).to_string()));
+    say(MOUNTS, (!mounts.is_empty()).then(|| json!(mounts).to_string()));
+    say(JARS, jars.map(|jars| json!(jars).to_string()));
+    let secrets = layer.image_pull_secrets.as_ref();
+    say(PULL_SECRETS, secrets.map(|names| json!(names).to_string()));
+    match &layer.job_id {
+        Some(JobId::Fixed(id)) => say(JOB_ID, Some(id.clone())),
+        Some(JobId::Seed(seed)) => say(JOB_ID_SEED, Some(seed.clone())),
+        None => {}
+    }
+    found
+}
+
+/// It becomes part of names in Kubernetes.
+fn identity(text: String) -> Result<String> {
+    let fits = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if fits {
+        Ok(text)
+    } else {
+        Err(Error::usage(format!("{text:?} is no identity")))
+    }
+}
+
+/// A word of the command line.
+fn word<T: clap::ValueEnum>(text: &str) -> Result<T> {
+    T::from_str(text, false).map_err(|_| {
+        let words: Vec<String> = T::value_variants()
+            .iter()
+            .filter_map(|variant| Some(variant.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        Error::usage(format!("{text:?} is not possible, only {}", words.join(", ")))
+    })
+}
+
+fn json_of<T: DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| Error::usage(format!("invalid JSON: {error}")))
+}
+
+fn mounts(text: &str) -> Result<Vec<Mount>> {
+    json_of::<Vec<String>>(text)?
+        .iter()
+        .map(|mount| mount.parse())
+        .collect()
+}

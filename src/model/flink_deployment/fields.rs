@@ -1,0 +1,255 @@
+//! Taking a document apart field by field, so that what nobody asked for is what is unknown.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::model::nearest::nearest;
+
+/// All that is wrong with a file, and all that is left out of it.
+#[derive(Default)]
+pub(super) struct Faults {
+    /// Whether the document is from a file of the user, and not from this program.
+    pub(super) by_hand: bool,
+    source: String,
+    /// Source, path and reason.
+    found: Vec<(String, String, String)>,
+    hints: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Faults {
+    pub(super) fn new(by_hand: bool) -> Self {
+        Self {
+            by_hand,
+            ..Self::default()
+        }
+    }
+
+    /// The file and document that is read from here on.
+    pub(super) fn within(&mut self, source: &str) {
+        source.clone_into(&mut self.source);
+    }
+
+    /// The field at `path` cannot be, for that reason.
+    pub(super) fn refuse(&mut self, path: &str, reason: impl Display) {
+        self.found
+            .push((self.source.clone(), path.to_owned(), reason.to_string()));
+    }
+
+    /// The field at `path` is left out, for that reason: the job runs as asked without it.
+    pub(super) fn warn(&mut self, path: &str, reason: impl Display) {
+        self.warnings.push(located(&self.source, path, &reason.to_string()));
+    }
+
+    /// Notes the error of `result`, if it is one, with its hints.
+    pub(super) fn check<T>(&mut self, path: &str, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.refuse(path, &error.message);
+                for hint in error.hints {
+                    if !self.hints.contains(&hint) {
+                        self.hints.push(hint);
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether the current document has a fault at `path`.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.found
+            .iter()
+            .any(|(source, place, _)| *source == self.source && place == path)
+    }
+
+    /// What is left out, a line each; or one usage error of all faults.
+    pub(super) fn into_result(self) -> Result<Vec<String>> {
+        if self.found.is_empty() {
+            return Ok(self.warnings);
+        }
+        let lines: Vec<String> = self
+            .found
+            .iter()
+            .map(|(source, path, reason)| located(source, path, reason))
+            .collect();
+        Err(self.hints.into_iter().fold(Error::usage(lines.join("\n")), Error::hint))
+    }
+}
+
+fn located(source: &str, path: &str, reason: &str) -> String {
+    if path.is_empty() {
+        format!("{source}: {reason}")
+    } else {
+        format!("{source}: {path}: {reason}")
+    }
+}
+
+/// A map of the document. Fields are taken out of it; [`Section::finish`] refuses the rest. A field that is `null` is
+/// absent, as in Kubernetes.
+pub(super) struct Section {
+    path: String,
+    fields: Map<String, Value>,
+    known: Vec<&'static str>,
+}
+
+impl Section {
+    /// The map at `path`; anything else is refused and read as empty.
+    pub(super) fn new(path: &str, value: Value, faults: &mut Faults) -> Self {
+        let fields = if let Value::Object(fields) = value {
+            fields
+        } else {
+            faults.refuse(path, "it must be a map");
+            Map::new()
+        };
+        Self {
+            path: path.to_owned(),
+            fields,
+            known: Vec::new(),
+        }
+    }
+
+    /// What has not been taken.
+    pub(super) fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
+    /// Full path of a field.
+    pub(super) fn path(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Value> {
+        self.known.push(key);
+        self.fields.remove(key).filter(|value| !value.is_null())
+    }
+
+    /// Known, but impossible here.
+    pub(super) fn refuse(&mut self, key: &'static str, reason: &str, faults: &mut Faults) {
+        if self.take(key).is_some() {
+            faults.refuse(&self.path(key), reason);
+        }
+    }
+
+    /// Known, and left out: the job runs without it as asked.
+    pub(super) fn leave_out(&mut self, key: &'static str, reason: &str, faults: &mut Faults) {
+        if self.take(key).is_some() {
+            faults.warn(&self.path(key), reason);
+        }
+    }
+
+    pub(super) fn section(&mut self, key: &'static str, faults: &mut Faults) -> Option<Self> {
+        let value = self.take(key)?;
+        Some(Self::new(&self.path(key), value, faults))
+    }
+
+    pub(super) fn text(&mut self, key: &'static str, faults: &mut Faults) -> Option<String> {
+        let value = self.take(key)?;
+        text(value, &self.path(key), faults)
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str, faults: &mut Faults) -> Option<bool> {
+        let value = self.take(key)?;
+        if value.as_bool().is_none() {
+            faults.refuse(&self.path(key), "it must be true or false");
+        }
+        value.as_bool()
+    }
+
+    /// A whole number from 1 on.
+    pub(super) fn count(&mut self, key: &'static str, faults: &mut Faults) -> Option<u32> {
+        let value = self.take(key)?;
+        let number = value
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok())
+            .filter(|n| *n > 0);
+        if number.is_none() {
+            faults.refuse(
+                &self.path(key),
+                format!("{value} is not possible, it must be a whole number from 1 on"),
+            );
+        }
+        number
+    }
+
+    pub(super) fn list(&mut self, key: &'static str, faults: &mut Faults) -> Vec<Value> {
+        match self.take(key) {
+            None => Vec::new(),
+            Some(Value::Array(elements)) => elements,
+            Some(_) => {
+                faults.refuse(&self.path(key), "it must be a list");
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn texts(&mut self, key: &'static str, faults: &mut Faults) -> Option<Vec<String>> {
+        let value = self.take(key)?;
+        let path = self.path(key);
+        let Value::Array(elements) = value else {
+            faults.refuse(&path, "it must be a list");
+            return None;
+        };
+        let texts = elements.into_iter().enumerate();
+        Some(
+            texts
+                .filter_map(|(index, element)| text(element, &format!("{path}[{index}]"), faults))
+                .collect(),
+        )
+    }
+
+    pub(super) fn text_map(&mut self, key: &'static str, faults: &mut Faults) -> BTreeMap<String, String> {
+        let Some(section) = self.section(key, faults) else {
+            return BTreeMap::new();
+        };
+        let path = section.path.clone();
+        section
+            .fields
+            .into_iter()
+            .filter_map(|(key, value)| {
+                let value = text(value, &format!("{path}.{key}"), faults)?;
+                Some((key, value))
+            })
+            .collect()
+    }
+
+    /// Everything that was not taken.
+    pub(super) fn rest(self) -> Map<String, Value> {
+        self.fields
+    }
+
+    /// Refuses what was not taken.
+    pub(super) fn finish(self, faults: &mut Faults) {
+        for key in self.fields.keys() {
+            let reason = match nearest(key, self.known.iter().copied()) {
+                Some(known) => format!("unknown field; did you mean {known}?"),
+                None => "unknown field".to_owned(),
+            };
+            faults.refuse(&self.path(key), reason);
+        }
+    }
+}
+
+/// `value` as a text. Numbers and booleans are refused: the API server would refuse them in a FlinkDeployment too, and
+/// what they are as a text depends on who reads the YAML.
+fn text(value: Value, path: &str, faults: &mut Faults) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(_) | Value::Bool(_) => {
+            faults.refuse(path, format!("it must be a text: put {value} in quotes"));
+            None
+        }
+        _ => {
+            faults.refuse(path, "it must be a text");
+            None
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The file format: the operator's custom resource FlinkDeployment, flink.apache.org/v1beta1.
+//!
+//! What it can say and three plain resources can do becomes a [`Layer`]; what they cannot do is refused by its path and
+//! the reason, and so is every field that is not known. What only adds something beside the job (an ingress, options of
+//! the operator and its autoscaler) is left out with a warning, and other kinds of objects are passed over with a word:
+//! nothing is dropped silently but a server's own notes (`status`, `metadata.uid` and the like), which carry no wishes.
+//!
+//! What a Layer can say and a FlinkDeployment cannot is kept in annotations, see [`annotations`].
+
+mod annotations;
+mod configuration;
+mod fields;
+mod json;
+pub mod operator;
+mod places;
+pub(crate) mod read;
+mod resources;
+mod unfilled;
+pub(crate) mod write;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use self::fields::{Faults, Section};
+use super::file_text;
+use super::nearest::nearest;
+use crate::error::{Error, Result};
+use crate::model::config::Layer;
+
+pub use self::places::located;
+pub use self::write::write;
+
+/// Where to look for FlinkDeployments: the only version there is.
+const API_VERSION: &str = "flink.apache.org/v1beta1";
+const KIND: &str = "FlinkDeployment";
+
+/// Flink's folder for jars that are part of the image. Its entrypoint finds the job there without being told.
+const USRLIB: &str = "local:///opt/flink/usrlib/";
+
+/// What a file has in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Documents {
+    /// Its FlinkDeployments.
+    pub layers: Vec<Layer>,
+    /// Where each of these stands: file and document.
+    pub sources: Vec<String>,
+    /// What of them is left out, each with its place and the reason.
+    pub warnings: Vec<String>,
+    /// Objects of other kinds, each with its place.
+    pub passed_over: Vec<String>,
+}
+
+/// Reads the FlinkDeployments of a file: YAML with any number of documents, or JSON; a List of them too.
+///
+/// `source` is the file's name for messages.
+///
+/// # Errors
+/// Usage error: malformed YAML with line and column, or every fault of every FlinkDeployment, a line each.
+pub fn read_all(text: &str, source: &str) -> Result<Documents> {
+    documents(text, source, true)
+}
+
+/// What a text has in it; with `by_hand` what a template engine should have filled in is refused.
+fn documents(text: &str, source: &str, by_hand: bool) -> Result<Documents> {
+    let documents = parse(text, source)?;
+    let several = documents.len() > 1;
+    let mut faults = Faults::new(by_hand);
+    let mut found = Documents::default();
+    for (index, document) in documents.into_iter().enumerate() {
+        let source = if several {
+            format!("{source}: document {}", index + 1)
+        } else {
+            source.to_owned()
+        };
+        read_document(document, &source, &mut faults, &mut found);
+    }
+    found.warnings = faults.into_result()?;
+    Ok(found)
+}
+
+/// The FlinkDeployments alone, of a text that this program wrote and that must have one.
+///
+/// # Errors
+/// As [`read_all`], and usage error when there is none.
+pub fn read(text: &str, source: &str) -> Result<Vec<Layer>> {
+    let Documents {
+        layers, passed_over, ..
+    } = documents(text, source, false)?;
+    if layers.is_empty() {
+        return Err(none(source, &passed_over));
+    }
+    Ok(layers)
+}
+
+/// The error for a `source` without a FlinkDeployment.
+#[must_use]
+pub fn none(source: &str, passed_over: &[String]) -> Error {
+    let error = Error::usage(format!("{source}: there is no {KIND} in it"));
+    match passed_over {
+        [] => error,
+        others => error.hint(format!("there is: {}; kubectl apply takes them", others.join(", "))),
+    }
+}
+
+/// Reads configuration that was given as `-D` options: keys that have a place of their own go there, as in a file.
+///
+/// `source` is where the options stand, for messages.
+///
+/// # Errors
+/// Usage error: every fault, a line each.
+pub fn read_options(configuration: BTreeMap<String, String>, source: &str) -> Result<Layer> {
+    let mut faults = Faults::default();
+    faults.within(source);
+    let fields = configuration.into_iter().map(|(key, value)| (key, value.into()));
+    let section = Section::new("", Value::Object(fields.collect()), &mut faults);
+    let mut layer = Layer::default();
+    configuration::read(section, "-D", &mut layer, &mut faults);
+    faults.into_result().map(|_| layer)
+}
+
+/// The documents of a file, the empty ones left out.
+fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
+    // An unquoted scalar is what YAML 1.2 makes of it, which is also how Flink reads its configuration: `yes`, `1_000`
+    // and `0755` are texts. Comments need no limit, they are not kept.
+    let options = serde_yaml::options! {
+        strict_booleans: true,
+        underscored_numbers_as_strings: true,
+        leading_zero_numbers_as_strings: true,
+        emit_comments: false,
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let documents: Vec<Value> = match serde_yaml::from_multiple_with_options(text, options) {
+        Ok(documents) => documents,
+        Err(error) => match json::documents(text) {
+            Some(documents) => documents.map_err(|error| error.context(source))?,
+            None => return Err(not_yaml(text, source, &error)),
+        },
+    };
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+/// The error for a text that is no YAML.
+fn not_yaml(text: &str, source: &str, error: &serde_yaml::Error) -> Error {
+    if let Some(expression) = file_text::helm_expression(text) {
+        let line = text[..text.find(expression).unwrap_or_default()].matches('\n').count() + 1;
+        return Error::usage(format!(
+            "{source}:{line}: it is a template of Helm: {expression} has not been filled in"
+        ))
+        .hint("`helm template RELEASE CHART | kubectl flink create -f -` fills it in");
+    }
+    let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
+    let why = file_text::yaml_fault(error);
+    Error::usage(format!("{source}{}: invalid YAML: {why}", place.unwrap_or_default()))
+}
+
+fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut Documents) {
+    faults.within(source);
+    let mut root = Section::new("", document, faults);
+    let kind = root.text("kind", faults);
+    let list = matches!(kind.as_deref(), Some("List" | "FlinkDeploymentList"));
+    if list {
+        // What `kubectl get -o yaml` prints for several objects.
+        root.take("apiVersion");
+        root.take("metadata");
+        for (index, item) in root.list("items", faults).into_iter().enumerate() {
+            read_document(item, &format!("{source}: items[{index}]"), faults, found);
+        }
+        faults.within(source);
+        root.finish(faults);
+        return;
+    }
+    match kind.as_deref() {
+        Some(KIND) if faults.by_hand => unfilled::check(root.fields(), faults),
+        Some(KIND) => {}
+        Some(other) => {
+            // Its fields mean something else: to list them as unknown would only hide the reason.
+            match foreign_kind(other) {
+                Some(reason) => faults.refuse("kind", reason),
+                None => {
+                    let name = root.section("metadata", faults).and_then(|mut it| it.take("name"));
+                    let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
+                    found
+                        .passed_over
+                        .push(format!("{source}: {other} {name}").trim_end().to_owned());
+                }
+            }
+            return;
+        }
+        None if faults.has("kind") => return,
+        None => faults.refuse("kind", format!("it is missing; it must be {KIND}")),
+    }
+    match root.text("apiVersion", faults).as_deref() {
+        Some(API_VERSION) => {}
+        Some(other) => faults.refuse("apiVersion", format!("{other:?} is not supported, only {API_VERSION}")),
+        None if faults.has("apiVersion") => {}
+        None => faults.refuse("apiVersion", format!("it is missing; it must be {API_VERSION}")),
+    }
+    found.sources.push(source.to_owned());
+    found.layers.push(read::layer(root, faults));
+}
+
+/// Why a document of another kind is refused; `None`: it is passed over, as it has nothing to do with Flink.
+fn foreign_kind(kind: &str) -> Option<String> {
+    let reason = match kind {
+        "FlinkSessionJob" => "it runs in a session cluster, and the plugin runs application clusters only",
+        "FlinkBlueGreenDeployment" => "the plugin runs one cluster at a time; write its template as a FlinkDeployment",
+        "FlinkCluster" | "FlinkApplication" => "it belongs to another operator; write it as a FlinkDeployment",
+        _ => {
+            let meant = nearest(kind, [KIND, "FlinkStateSnapshot"])?;
+            return (meant == KIND && kind != "FlinkStateSnapshot")
+                .then(|| format!("{kind:?} is not known; did you mean {KIND}?"));
+        }
+    };
+    Some(format!("{kind} is not supported: {reason}"))
+}
+
+#[cfg(test)]
+mod refusals;
+
+#[cfg(test)]
+mod round_trip;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! Where a fault stands that is found when all sources lie over each other: file, document and path, instead of a flag that
+//! was not typed.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::model::config::Layer;
+use crate::model::names::ClusterName;
+
+/// Takes a field out of a layer; false: it is not there.
+type Take = fn(&mut Layer) -> bool;
+
+fn took<T>(field: &mut Option<T>) -> bool {
+    field.take().is_some()
+}
+
+fn took_all(map: &mut BTreeMap<String, String>) -> bool {
+    !std::mem::take(map).is_empty()
+}
+
+/// Fields of a file that together with others may be wrong, their flags, and how they are taken out.
+const FIELDS: [(&str, &str, Take); 20] = [
+    ("spec.jobManager.resource.memory", "--jobmanager-memory", |layer| {
+        took(&mut layer.job_manager.memory)
+    }),
+    ("spec.taskManager.resource.memory", "--taskmanager-memory", |layer| {
+        took(&mut layer.task_manager.memory)
+    }),
+    ("spec.jobManager.resource.cpu", "--jobmanager-cpu", |layer| {
+        took(&mut layer.job_manager.cpu)
+    }),
+    ("spec.taskManager.resource.cpu", "--taskmanager-cpu", |layer| {
+        took(&mut layer.task_manager.cpu)
+    }),
+    ("spec.job.parallelism", "--parallelism", |layer| {
+        took(&mut layer.parallelism)
+    }),
+    (
+        "spec.flinkConfiguration.taskmanager.numberOfTaskSlots",
+        "--slots",
+        |layer| took(&mut layer.slots),
+    ),
+    ("spec.taskManager.replicas", "--task-managers", |layer| {
+        took(&mut layer.task_managers)
+    }),
+    ("spec.jobManager.replicas", "--jobmanager-replicas", |layer| {
+        took(&mut layer.job_managers)
+    }),
+    ("spec.job.jarURI", "--jar", |layer| took(&mut layer.jars)),
+    ("spec.flinkVersion", "--flink-version", |layer| {
+        took(&mut layer.flink_version)
+    }),
+    ("spec.job.entryClass", "--job-class", |layer| took(&mut layer.job_class)),
+    ("spec.job.args", "--", |layer| took(&mut layer.arguments)),
+    ("spec.job.initialSavepointPath", "--from-savepoint", |layer| {
+        took(&mut layer.from_savepoint)
+    }),
+    (
+        "spec.flinkConfiguration.high-availability.zookeeper.path.root",
+        "--ha-zookeeper-root",
+        |layer| took(&mut layer.zookeeper_root),
+    ),
+    (
+        "spec.flinkConfiguration.high-availability.zookeeper.quorum",
+        "--ha-zookeeper",
+        |layer| took(&mut layer.zookeeper),
+    ),
+    (
+        "spec.flinkConfiguration.high-availability.storageDir",
+        "--ha",
+        |layer| took(&mut layer.ha),
+    ),
+    (
+        "spec.flinkConfiguration.execution.checkpointing.savepoint-dir",
+        "--savepoint-dir",
+        |layer| took(&mut layer.savepoint_dir),
+    ),
+    (
+        "spec.flinkConfiguration.execution.checkpointing.dir",
+        "--checkpoint-dir",
+        |layer| took(&mut layer.checkpoint_dir),
+    ),
+    ("spec.flinkConfiguration", "-D", |layer| {
+        took_all(&mut layer.configuration)
+    }),
+    ("spec.podTemplate.spec.containers.env", "--env", |layer| {
+        took_all(&mut layer.env)
+    }),
+];
+
+/// `error`, with the place in `source` that it comes from: the field of `file` without which `attempt` succeeds, or fails for
+/// another reason. What the file is not at fault for stays as it is.
+#[must_use]
+pub fn located<T>(error: Error, file: &Layer, source: &str, attempt: impl Fn(Layer) -> Result<T>) -> Error {
+    let named = file.name.as_deref().is_some_and(|name| ClusterName::new(name).is_err());
+    let other = |layer: Layer| attempt(layer).err().is_none_or(|other| other.message != error.message);
+    let without_name = Layer {
+        name: Some("x".to_owned()),
+        ..file.clone()
+    };
+    if named && other(without_name) {
+        return at(error, source, "metadata.name");
+    }
+    let image = Layer {
+        image: Some("flink".to_owned()),
+        ..file.clone()
+    };
+    if file.image.is_some() && other(image) {
+        return at(error, source, "spec.image");
+    }
+    let found = FIELDS.iter().find(|(_, _, take)| {
+        let mut without = file.clone();
+        take(&mut without) && other(without)
+    });
+    match found {
+        Some((path, _, _)) => at(error, source, path),
+        None => error,
+    }
+}
+
+fn at(mut error: Error, source: &str, path: &str) -> Error {
+    let words = error.message.split(' ').map(|word| {
+        let bare = word.trim_matches(|c: char| matches!(c, '(' | ')' | ',' | ';' | ':'));
+        match FIELDS.iter().find(|(_, flag, _)| *flag == bare && bare != "--") {
+            Some((field, flag, _)) => word.replacen(flag, field, 1),
+            None => word.to_owned(),
+        }
+    });
+    let message = words.collect::<Vec<_>>().join(" ");
+    error.message = if message.contains(path) {
+        format!("{source}: {message}")
+    } else {
+        format!("{source}: {path}: {message}")
+    };
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::flink_deployment::read;
+    use crate::model::spec::Spec;
+
+    fn fault(spec: &str, flags: &Layer) -> String {
+        let text = format!("{{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, {spec}}}");
+        let file = read(&text, "a.yaml").unwrap().remove(0);
+        let attempt = |file: Layer| Spec::resolve(flags.clone().over(file));
+        let error = attempt(file.clone()).unwrap_err();
+        located(error, &file, "a.yaml: document 2", attempt).message
+    }
+
+    #[test]
+    fn a_fault_of_a_file_names_its_place_and_no_flag() {
+        for (spec, path) in [
+            ("metadata: {name: A_b}, spec: {image: flink, job: {}}", "metadata.name"),
+            ("metadata: {name: a}, spec: {image: \"a b\", job: {}}", "spec.image"),
+            (
+                "metadata: {name: a}, spec: {image: flink, job: {parallelism: 99999}}",
+                "spec.job.parallelism",
+            ),
+            (
+                "metadata: {name: a}, spec: {image: flink, job: {}, jobManager: {resource: {memory: 1m}}}",
+                "spec.jobManager.resource.memory",
+            ),
+            (
+                "metadata: {name: a}, spec: {image: flink, job: {}, taskManager: {resource: {memory: 1m}}}",
+                "spec.taskManager.resource.memory",
+            ),
+            (
+                "metadata: {name: a}, spec: {image: \"flink:1.15\", job: {jarURI: \"https://x/a.jar\"}}",
+                "spec.image",
+            ),
+            (
+                "metadata: {name: a}, spec: {image: flink, job: {entryClass: \"\"}}",
+                "spec.job.entryClass",
+            ),
+            (
+                "metadata: {name: a}, spec: {image: flink, job: {}, jobManager: {replicas: 2}}",
+                "spec.jobManager.replicas",
+            ),
+            (
+                "metadata: {name: a}, spec: {image: flink, job: {}, flinkConfiguration: \
+                 {high-availability.type: zookeeper, high-availability.storageDir: \"s3://a/b\", \
+                 high-availability.zookeeper.quorum: \"a:b\"}}",
+                "spec.flinkConfiguration.high-availability.zookeeper.quorum",
+            ),
+        ] {
+            let said = fault(spec, &Layer::default());
+            assert!(
+                said.starts_with("a.yaml: document 2: ") && said.contains(path),
+                "{spec}: {said}"
+            );
+            assert!(!said.contains(" --"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_command_line_names_no_file() {
+        let flags = Layer {
+            parallelism: Some(99_999),
+            ..Layer::default()
+        };
+        let said = fault(
+            "metadata: {name: a}, spec: {image: flink, job: {parallelism: 2}}",
+            &flags,
+        );
+        assert!(said.starts_with("invalid parallelism"), "{said}");
+    }
+}

@@ -1,0 +1,269 @@
+//! `metadata` and `spec` of a FlinkDeployment.
+
+use super::fields::{Faults, Section};
+use super::{USRLIB, annotations, configuration, resources};
+use crate::error::Error;
+use crate::model::config::{Layer, PullPolicy, RoleLayer};
+use crate::model::flink::FlinkVersion;
+use crate::model::names::{self, ClusterName};
+use crate::model::pod_template;
+
+/// Metadata that a server or a client wrote for itself.
+const SERVER_METADATA: &[&str] = &[
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// The annotation in which `kubectl apply` keeps what it sent last.
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Reads a FlinkDeployment whose `apiVersion` and `kind` were taken.
+pub(super) fn layer(mut root: Section, faults: &mut Faults) -> Layer {
+    let mut layer = Layer::default();
+    root.take("status");
+    if let Some(section) = root.section("metadata", faults) {
+        metadata(section, &mut layer, faults);
+    }
+    match root.section("spec", faults) {
+        Some(section) => spec(section, &mut layer, faults),
+        None if faults.has("spec") => {}
+        None => faults.refuse("spec", "it is missing"),
+    }
+    root.finish(faults);
+    layer
+}
+
+fn metadata(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
+    for key in SERVER_METADATA {
+        section.take(key);
+    }
+    layer.name = section.text("name", faults);
+    layer.namespace = section.text("namespace", faults);
+    section.refuse(
+        "generateName",
+        "a cluster is found by its name; use metadata.name",
+        faults,
+    );
+    section.refuse(
+        "ownerReferences",
+        "the objects of a cluster have owners of their own",
+        faults,
+    );
+    layer.labels = section.text_map("labels", faults);
+    own_labels(layer, faults);
+    layer.annotations = section.text_map("annotations", faults);
+    layer.annotations.remove(LAST_APPLIED);
+    annotations::take(layer, faults);
+    section.finish(faults);
+}
+
+/// Labels by which the plugin knows the objects of a cluster. They are left out: charts and other tools set them without
+/// asking anybody.
+fn own_labels(layer: &mut Layer, faults: &mut Faults) {
+    let Ok(placeholder) = ClusterName::new("x") else { return };
+    for (key, _) in names::labels(&placeholder, names::MASTER) {
+        let Some(value) = layer.labels.remove(key) else {
+            continue;
+        };
+        let same = match key {
+            names::APP_LABEL | "app.kubernetes.io/instance" => Some(&value) == layer.name.as_ref(),
+            "app.kubernetes.io/name" => value == "flink",
+            "app.kubernetes.io/managed-by" => value == names::FIELD_MANAGER,
+            _ => false,
+        };
+        if !same {
+            faults.warn(
+                &format!("metadata.labels.{key}"),
+                "left out: the plugin sets this label itself, to know the objects of a cluster",
+            );
+        }
+    }
+}
+
+fn spec(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
+    layer.image = section.text("image", faults);
+    layer.service_account = section.text("serviceAccount", faults);
+    layer.image_pull_policy = section.text("imagePullPolicy", faults).and_then(|text| {
+        let policy = <PullPolicy as clap::ValueEnum>::from_str(&text, false)
+            .map_err(|_| Error::usage(format!("{text:?} is not possible, only Always, IfNotPresent and Never")));
+        faults.check("spec.imagePullPolicy", policy)
+    });
+    layer.flink_version = section.text("flinkVersion", faults).and_then(|text| {
+        let version = text.parse::<FlinkVersion>().ok();
+        let version = version.filter(|version| text == format!("v{}_{}", version.major, version.minor));
+        let wrong = || Error::usage(format!("{text:?} is not possible, it must be like v1_20 or v2_3"));
+        faults.check("spec.flinkVersion", version.ok_or_else(wrong))
+    });
+    if let Some(mode) = section.text("mode", faults) {
+        // Both end in the same processes with the same configuration; native only lets Flink ask for TaskManagers.
+        if mode != "native" && mode != "standalone" {
+            faults.refuse(
+                "spec.mode",
+                format!("{mode:?} is not possible, only native and standalone"),
+            );
+        }
+    }
+    section.leave_out(
+        "ingress",
+        "left out: a cluster has no Ingress; make one to its Service yourself, or use kubectl flink ui",
+        faults,
+    );
+    section.leave_out(
+        "restartNonce",
+        "left out: there is no controller that watches it; use kubectl flink restart",
+        faults,
+    );
+    layer.pod_template = template(&mut section, faults);
+    layer.log_configuration = section.text_map("logConfiguration", faults);
+    for name in layer.log_configuration.keys() {
+        let path = format!("spec.logConfiguration.{name}");
+        faults.check(&path, pod_template::check_file_name(name));
+    }
+    match section.section("job", faults) {
+        Some(job_section) => job(job_section, layer, faults),
+        None if faults.has("spec.job") => {}
+        None => faults.refuse(
+            "spec.job",
+            "without it this is a session cluster, and the plugin runs application clusters only",
+        ),
+    }
+    if let Some(mut manager) = section.section("jobManager", faults) {
+        layer.job_managers = manager.count("replicas", faults);
+        layer.job_manager = role(manager, faults);
+    }
+    if let Some(mut manager) = section.section("taskManager", faults) {
+        layer.task_managers = manager.count("replicas", faults);
+        layer.task_manager = role(manager, faults);
+    }
+    // Last, because its keys must agree with the fields that say the same.
+    if let Some(section) = section.section("flinkConfiguration", faults) {
+        configuration::read(section, configuration::PATH, layer, faults);
+    }
+    if let (Some(replicas), Some(parallelism)) = (layer.task_managers, layer.parallelism) {
+        let slots = replicas.saturating_mul(layer.slots.unwrap_or(1));
+        if slots < parallelism {
+            faults.warn(
+                "spec.taskManager.replicas",
+                format!("{replicas} TaskManagers have {slots} slots, fewer than the parallelism of {parallelism}"),
+            );
+        }
+    }
+    section.finish(faults);
+}
+
+fn role(mut section: Section, faults: &mut Faults) -> RoleLayer {
+    let mut role = RoleLayer {
+        pod_template: template(&mut section, faults),
+        ..RoleLayer::default()
+    };
+    resources::read(&mut section, &mut role, faults);
+    section.finish(faults);
+    role
+}
+
+fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Value> {
+    let mut template = section.take("podTemplate")?;
+    let path = section.path("podTemplate");
+    // Flink's own deployers write over it as well, so that nobody's Pods have it.
+    if let Some(labels) = template
+        .pointer_mut("/metadata/labels")
+        .and_then(|labels| labels.as_object_mut())
+    {
+        for key in [names::APP_LABEL, names::COMPONENT_LABEL] {
+            if labels.remove(key).is_some() {
+                faults.warn(
+                    &format!("{path}.metadata.labels.{key}"),
+                    "left out: the plugin finds the Pods of a cluster by this label",
+                );
+            }
+        }
+    }
+    for (below, reason) in pod_template::faults(&template) {
+        let dot = if below.is_empty() { "" } else { "." };
+        faults.refuse(&format!("{path}{dot}{below}"), reason);
+    }
+    Some(template)
+}
+
+fn job(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
+    if let Some(uri) = section.text("jarURI", faults) {
+        match jar(&uri) {
+            Err(reason) => faults.refuse("spec.job.jarURI", reason),
+            Ok(Some(_)) if layer.jars.is_some() => faults.refuse(
+                "spec.job.jarURI",
+                format!("metadata.annotations.{} says it too", annotations::JARS),
+            ),
+            Ok(Some(jar)) => layer.jars = Some(vec![jar]),
+            Ok(None) => {}
+        }
+    }
+    layer.job_class = section.text("entryClass", faults);
+    layer.arguments = section.texts("args", faults);
+    layer.parallelism = section.count("parallelism", faults);
+    layer.from_savepoint = section.text("initialSavepointPath", faults);
+    layer.allow_non_restored_state = section.boolean("allowNonRestoredState", faults);
+    match section.text("state", faults).as_deref() {
+        None | Some("running") => {}
+        Some("suspended") => layer.suspended = true,
+        Some(other) => faults.refuse(
+            "spec.job.state",
+            format!("{other:?} is not possible, only running and suspended"),
+        ),
+    }
+    // How the operator carries state from one generation to the next. Here each command says that itself, so that
+    // nothing of it is kept.
+    match section.text("upgradeMode", faults).as_deref() {
+        None | Some("stateless" | "savepoint" | "last-state") => {}
+        Some(other) => faults.refuse(
+            "spec.job.upgradeMode",
+            format!("{other:?} is not possible, only stateless, savepoint and last-state"),
+        ),
+    }
+    for (nonce, instead) in [
+        ("savepointTriggerNonce", "use kubectl flink savepoint"),
+        ("checkpointTriggerNonce", "use kubectl flink checkpoint"),
+        (
+            "savepointRedeployNonce",
+            "use kubectl flink savepoint-resume with --from-savepoint",
+        ),
+        ("autoscalerResetNonce", "there is no autoscaler either"),
+    ] {
+        let reason = format!("left out: there is no controller that watches it; {instead}");
+        section.leave_out(nonce, &reason, faults);
+    }
+    section.refuse(
+        "initialStateReference",
+        "FlinkStateSnapshots need the operator; use initialSavepointPath",
+        faults,
+    );
+    section.finish(faults);
+}
+
+/// What is to be fetched for a `jarURI`: nothing when the entrypoint finds it in the image.
+///
+/// Other paths in the image are passed on: from Flink 1.19 the entrypoint takes `local://` as it takes `https://` and
+/// `s3://`. Whether the version is high enough is not known here.
+pub(super) fn jar(uri: &str) -> Result<Option<String>, String> {
+    if uri.starts_with(USRLIB) && !uri.contains("/../") {
+        return Ok(None);
+    }
+    let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme);
+    let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    if valid {
+        Ok(Some(uri.to_owned()))
+    } else {
+        Err(format!(
+            "{uri:?} is no URI; a jar in the image is written like {USRLIB}job.jar"
+        ))
+    }
+}

@@ -1,0 +1,359 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{read, write};
+use crate::model::config::{Layer, Restart, RoleLayer};
+use crate::model::flink::FlinkVersion;
+use crate::model::pod_template::MAIN_CONTAINER;
+use crate::model::quantity::{Cpu, Memory};
+
+pub(super) fn one(text: &str) -> Layer {
+    let mut layers = read(text, "job.yaml").unwrap();
+    assert_eq!(layers.len(), 1);
+    layers.remove(0)
+}
+
+/// A document with this below `spec`, indented by two, with a job unless it says one.
+pub(super) fn with_spec(spec: &str) -> String {
+    let job = if spec.contains("\n  job:") || spec.starts_with("  job:") {
+        ""
+    } else {
+        "  job: {}\n"
+    };
+    format!("apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nspec:\n{spec}\n{job}")
+}
+
+pub(super) fn refused(text: &str) -> String {
+    read(text, "job.yaml").unwrap_err().message
+}
+
+pub(super) fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}
+
+pub(super) const BASIC: &str = r#"
+# A job of the image.
+apiVersion: flink.apache.org/v1beta1
+kind: FlinkDeployment
+metadata:
+  name: counter
+spec:
+  image: flink:1.20
+  flinkVersion: v1_20
+  flinkConfiguration:
+    taskmanager.numberOfTaskSlots: "2"
+  serviceAccount: flink
+  jobManager:
+    resource:
+      memory: "2048m"
+      cpu: 1
+  taskManager:
+    resource:
+      memory: "2048m"
+      cpu: 0.5
+  job:
+    jarURI: local:///opt/flink/examples/streaming/StateMachineExample.jar
+    parallelism: 2
+    upgradeMode: stateless
+"#;
+
+#[test]
+fn a_basic_deployment() {
+    let memory = Some(Memory::from_bytes(2048 << 20));
+    let role = |millis| RoleLayer {
+        memory,
+        cpu: Some(Cpu::from_millis(millis)),
+        pod_template: None,
+    };
+    let want = Layer {
+        name: Some("counter".into()),
+        image: Some("flink:1.20".into()),
+        flink_version: Some(FlinkVersion::new(1, 20)),
+        slots: Some(2),
+        service_account: Some("flink".into()),
+        job_manager: role(1000),
+        task_manager: role(500),
+        jars: Some(vec![
+            "local:///opt/flink/examples/streaming/StateMachineExample.jar".into(),
+        ]),
+        parallelism: Some(2),
+        ..Layer::default()
+    };
+    assert_eq!(one(BASIC), want);
+}
+
+#[test]
+fn a_deployment_with_checkpoints_and_high_availability() {
+    let layer = one(&with_spec(
+        r"  mode: native
+  flinkConfiguration:
+    state.savepoints.dir: s3://bucket/savepoints
+    execution.checkpointing.dir: s3://bucket/checkpoints
+    high-availability: org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory
+    high-availability.storageDir: s3://bucket/ha
+    execution.checkpointing.interval: 10s
+    jobmanager.memory.process.size: 1600m
+    parallelism.default: 3
+  job:
+    jarURI: local:///opt/flink/usrlib/job.jar
+    entryClass: com.example.Job
+    args: [--topic, in, '5']
+    upgradeMode: last-state
+    state: running
+    initialSavepointPath: s3://bucket/savepoints/savepoint-1
+    allowNonRestoredState: true",
+    ));
+    assert_eq!(layer.savepoint_dir.as_deref(), Some("s3://bucket/savepoints"));
+    assert_eq!(layer.checkpoint_dir.as_deref(), Some("s3://bucket/checkpoints"));
+    assert_eq!(layer.ha.as_deref(), Some("s3://bucket/ha"));
+    assert_eq!(layer.configuration, map(&[("execution.checkpointing.interval", "10s")]));
+    assert_eq!(layer.job_manager.memory, Some(Memory::from_bytes(1600 << 20)));
+    assert_eq!(layer.parallelism, Some(3));
+    assert_eq!(layer.jars, None);
+    assert_eq!(layer.job_class.as_deref(), Some("com.example.Job"));
+    assert_eq!(layer.arguments.unwrap(), ["--topic", "in", "5"]);
+    assert_eq!(
+        layer.from_savepoint.as_deref(),
+        Some("s3://bucket/savepoints/savepoint-1")
+    );
+    assert_eq!(layer.allow_non_restored_state, Some(true));
+}
+
+#[test]
+fn pod_templates_and_logging() {
+    let layer = one(&with_spec(
+        r"  podTemplate:
+    apiVersion: v1
+    kind: Pod
+    metadata:
+      name: pod-template
+    spec:
+      containers:
+        - name: flink-main-container
+          volumeMounts:
+            - {mountPath: /opt/flink/log, name: logs}
+        - name: shipper
+          image: fluent-bit:4
+          command: [sh, -c, tail -f /log]
+      volumes:
+        - name: logs
+          emptyDir: {}
+  taskManager:
+    replicas: 3
+    podTemplate: {spec: {nodeSelector: {disk: ssd}}}
+  jobManager:
+    replicas: 1
+  logConfiguration:
+    log4j-console.properties: |
+      rootLogger.level = INFO",
+    ));
+    assert_eq!(layer.pod_template.unwrap()["spec"]["volumes"][0]["name"], "logs");
+    assert_eq!(layer.task_managers, Some(3));
+    assert_eq!(
+        layer.task_manager.pod_template,
+        Some(json!({"spec": {"nodeSelector": {"disk": "ssd"}}}))
+    );
+    assert_eq!(layer.job_manager, RoleLayer::default());
+    assert_eq!(
+        layer.log_configuration,
+        map(&[("log4j-console.properties", "rootLogger.level = INFO\n")])
+    );
+}
+
+#[test]
+fn what_the_server_wrote_is_no_wish() {
+    let layer = one(r#"
+apiVersion: flink.apache.org/v1beta1
+kind: FlinkDeployment
+metadata:
+  name: counter
+  namespace: jobs
+  uid: 0d1f
+  resourceVersion: "12"
+  generation: 3
+  creationTimestamp: "2026-01-01T00:00:00Z"
+  finalizers: [flinkdeployments.flink.apache.org/finalizer]
+  managedFields: [{manager: kubectl}]
+  labels: {team: data, app: counter}
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: "{}"
+    kubectl-flink/revision: "7"
+    note: kept
+spec: {job: {}}
+status: {jobStatus: {state: RUNNING}}
+"#);
+    assert_eq!(layer.namespace.as_deref(), Some("jobs"));
+    assert_eq!(layer.labels, map(&[("team", "data")]));
+    assert_eq!(layer.annotations, map(&[("note", "kept")]));
+}
+
+#[test]
+fn documents_lists_and_json() {
+    let two = format!("---\n{BASIC}\n---\n# nothing\n---\n{BASIC}");
+    assert_eq!(read(&two, "x").unwrap().len(), 2);
+    let list = json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""},
+        "items": [write(&one(BASIC)), write(&one(BASIC))]});
+    let pretty = serde_json::to_string_pretty(&list).unwrap();
+    assert_eq!(read(&pretty, "x").unwrap(), [one(BASIC), one(BASIC)]);
+    // Indented with tabs, and with the escapes that other writers of JSON use.
+    let tabs = "{\n\t\"apiVersion\": \"flink.apache.org/v1beta1\",\n\t\"kind\": \"FlinkDeployment\",\n\t\"spec\": {\n\t\t\"image\": \"a\\/\\u00e9\\ud83d\\ude00\",\n\t\t\"job\": {}\n\t}\n}\n";
+    assert_eq!(one(tabs).image.as_deref(), Some("a/é😀"));
+    for empty in ["", "---\n---\n", "# only a comment\n"] {
+        assert_eq!(refused(empty), "job.yaml: there is no FlinkDeployment in it");
+    }
+}
+
+#[test]
+fn configuration_values_are_what_flink_reads() {
+    let layer = one(&with_spec(
+        r"  flinkConfiguration:
+    yes: yes
+    a.bool: true
+    a.int: 5
+    a.float: 0.5
+    a.text: 1_000
+    a.octal: 0755
+    a.time: 1:30
+    a.empty: ''
+    nested: {deep: {key: 1}, other: x}
+    list: [a, 2, 'b;c']",
+    ));
+    let want = map(&[
+        ("yes", "yes"),
+        ("a.bool", "true"),
+        ("a.int", "5"),
+        ("a.float", "0.5"),
+        ("a.text", "1_000"),
+        ("a.octal", "0755"),
+        ("a.time", "1:30"),
+        ("a.empty", ""),
+        ("nested.deep.key", "1"),
+        ("nested.other", "x"),
+        ("list", "a;2;'b;c'"),
+    ]);
+    assert_eq!(layer.configuration, want);
+}
+
+fn roles(task_manager: &str) -> RoleLayer {
+    one(&with_spec(&format!("  taskManager: {task_manager}"))).task_manager
+}
+
+#[test]
+fn resources_are_the_limit_and_the_rest_goes_to_the_pod_template() {
+    let same = roles("{resources: {requests: {cpu: 1, memory: 2Gi}, limits: {cpu: 1000m, memory: 2048Mi}}}");
+    assert_eq!(same.memory, Some(Memory::from_bytes(2 << 30)));
+    assert_eq!(same.cpu, Some(Cpu::from_millis(1000)));
+    assert_eq!(same.pod_template, None);
+
+    let apart = roles(
+        "{resources: {requests: {cpu: 500m, memory: 1Gi}, limits: {memory: 2Gi, nvidia.com/gpu: 1}},
+          podTemplate: {spec: {containers: [{name: side}]}}}",
+    );
+    assert_eq!(apart.memory, Some(Memory::from_bytes(2 << 30)));
+    assert_eq!(apart.cpu, Some(Cpu::from_millis(500)));
+    let resources = json!({"requests": {"memory": "1Gi"}, "limits": {"cpu": null, "nvidia.com/gpu": 1}});
+    assert_eq!(
+        apart.pod_template,
+        Some(json!({"spec": {"containers": [{"name": "side"}, {"name": MAIN_CONTAINER, "resources": resources}]}}))
+    );
+
+    let disk = roles("{resource: {ephemeralStorage: 2g}}");
+    let resources = json!({"requests": {"ephemeral-storage": "2Gi"}, "limits": {"ephemeral-storage": "2Gi"}});
+    assert_eq!(
+        disk.pod_template,
+        Some(json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}}))
+    );
+
+    // As in the operator's own examples.
+    let flinks = roles("{resources: {requests: {memory: 1024m}, limits: {memory: 2048m}}}");
+    assert_eq!(flinks.memory, Some(Memory::from_bytes(2 << 30)));
+    let resources = json!({"requests": {"memory": "1Gi"}});
+    assert_eq!(
+        flinks.pod_template,
+        Some(json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}}))
+    );
+    for (resources, want) in [
+        (
+            "{requests: {cpu: 2}, limits: {cpu: 1}}",
+            "resources.requests.cpu: it is more than the limit",
+        ),
+        (
+            "{request: {cpu: 2}}",
+            "resources.request: unknown field; did you mean requests?",
+        ),
+        ("{limits: {gpu: []}}", "resources.limits.gpu: it must be an amount"),
+    ] {
+        let message = refused(&with_spec(&format!("  taskManager: {{resources: {resources}}}")));
+        assert!(
+            message.starts_with(&format!("job.yaml: spec.taskManager.{want}")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn jars() {
+    let jars = |uri: &str| one(&with_spec(&format!("  job: {{jarURI: '{uri}'}}"))).jars;
+    assert_eq!(jars("local:///opt/flink/usrlib/a.jar"), None);
+    for uri in [
+        "https://host/a.jar",
+        "s3://bucket/a.jar",
+        "local:///opt/flink/examples/a.jar",
+    ] {
+        assert_eq!(jars(uri), Some(vec![uri.to_owned()]));
+    }
+    let message = refused(&with_spec("  job: {jarURI: /opt/flink/usrlib/a.jar}"));
+    assert!(message.starts_with("job.yaml: spec.job.jarURI: "), "{message}");
+}
+
+#[test]
+fn annotations_of_the_plugin() {
+    let text = |key: &str, value: &str| {
+        format!(
+            "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {{annotations: {{'kubectl-flink/{key}': '{value}'}}}}\nspec: {{job: {{}}}}"
+        )
+    };
+    assert_eq!(one(&text("restart", "on-failure")).restart, Some(Restart::OnFailure));
+    assert_eq!(one(&text("env", "{\"A\":\"b\"}")).env, map(&[("A", "b")]));
+    for (key, value, want) in [
+        (
+            "restart",
+            "sometimes",
+            "\"sometimes\" is not possible, only until-terminal",
+        ),
+        ("env", "{", "invalid JSON"),
+        ("mounts", "[\"a\"]", "invalid mount"),
+        ("node-port", "0", "\"0\" is no port"),
+        (
+            "restrat",
+            "never",
+            "unknown annotation of the plugin; did you mean kubectl-flink/restart?",
+        ),
+    ] {
+        let message = refused(&text(key, value));
+        let want = format!("job.yaml: metadata.annotations.kubectl-flink/{key}: {want}");
+        assert!(message.starts_with(&want), "{message}");
+    }
+}
+
+#[test]
+fn written_for_the_operator() {
+    let layer = Layer {
+        savepoint_dir: Some("s3://a".into()),
+        ha: Some("s3://b".into()),
+        flink_version: Some(FlinkVersion::new(1, 15)),
+        task_manager: RoleLayer {
+            cpu: Some(Cpu::from_millis(1500)),
+            ..RoleLayer::default()
+        },
+        ..Layer::default()
+    };
+    let value = write(&layer);
+    assert_eq!(value["spec"]["job"], json!({"upgradeMode": "savepoint"}));
+    assert_eq!(value["spec"]["taskManager"], json!({"resource": {"cpu": 1.5}}));
+    assert_eq!(
+        value["spec"]["flinkConfiguration"]["high-availability"],
+        "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory"
+    );
+}

@@ -1,0 +1,120 @@
+//! What a watch changes in an inventory.
+
+use std::collections::BTreeSet;
+
+use super::{Inventory, Key, Part, Parts};
+
+/// What a watch tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A part is new or different.
+    Now(Key, Part),
+    /// A part is gone, or does not match the selector any more.
+    Gone(Key, Part),
+    /// These are all Jobs: the watch lost its place, and the list was read anew.
+    AllJobs(Vec<(Key, Part)>),
+    /// These are all Deployments.
+    AllDeployments(Vec<(Key, Part)>),
+}
+
+/// Makes the change, and gives the keys of the clusters that are not as they were. A cluster that is gone is left with
+/// no parts: whoever has told of it takes it away.
+pub fn change(inventory: &mut Inventory, change: Change) -> Vec<Key> {
+    let edit = |inventory: &mut Inventory, key: Key, edit: &dyn Fn(&mut Parts)| {
+        let parts = inventory.entry(key.clone()).or_default();
+        let before = parts.clone();
+        edit(parts);
+        if *parts != before {
+            return Some(key);
+        }
+        if parts.is_empty() {
+            inventory.remove(&key);
+        }
+        None
+    };
+    let anew = |inventory: &mut Inventory, all: Vec<(Key, Part)>, take: fn(&mut Parts)| {
+        let known: BTreeSet<Key> = all.iter().map(|(key, _)| key.clone()).collect();
+        let lost: Vec<Key> = inventory.keys().filter(|key| !known.contains(*key)).cloned().collect();
+        let mut changed: BTreeSet<Key> = lost.into_iter().filter_map(|key| edit(inventory, key, &take)).collect();
+        changed.extend(
+            all.into_iter()
+                .filter_map(|(key, part)| edit(inventory, key, &|parts| parts.put(part.clone()))),
+        );
+        changed.into_iter().collect()
+    };
+    match change {
+        Change::Now(key, part) => edit(inventory, key, &|parts| parts.put(part.clone()))
+            .into_iter()
+            .collect(),
+        Change::Gone(key, part) => edit(inventory, key, &|parts| parts.take(&part)).into_iter().collect(),
+        Change::AllJobs(all) => anew(inventory, all, |parts| parts.job = None),
+        Change::AllDeployments(all) => anew(inventory, all, |parts| parts.deployment = None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::listing::{JobManager, JobState, TaskManagers, Traits};
+
+    fn key(name: &str) -> Key {
+        Key {
+            namespace: "ns".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    fn job(state: JobState) -> Part {
+        let traits = Traits::default();
+        Part::JobManager(JobManager { traits, state })
+    }
+
+    fn tasks() -> Part {
+        Part::TaskManagers(TaskManagers {
+            traits: Traits::default(),
+            ready: 1,
+            desired: 1,
+        })
+    }
+
+    fn names(keys: Vec<Key>) -> Vec<String> {
+        keys.into_iter().map(|key| key.name).collect()
+    }
+
+    #[test]
+    fn only_what_differs_is_told() {
+        let mut inventory = Inventory::new();
+        let mut tell = |told| names(change(&mut inventory, told));
+        assert_eq!(tell(Change::Now(key("a"), job(JobState::Running))), ["a"]);
+        assert!(tell(Change::Now(key("a"), job(JobState::Running))).is_empty());
+        assert_eq!(tell(Change::Now(key("a"), job(JobState::Failed))), ["a"]);
+        assert_eq!(tell(Change::Now(key("a"), tasks())), ["a"]);
+        assert!(tell(Change::Gone(key("b"), tasks())).is_empty());
+        assert_eq!(tell(Change::Gone(key("a"), job(JobState::Failed))), ["a"]);
+        assert_eq!(tell(Change::Gone(key("a"), tasks())), ["a"]);
+        assert!(inventory[&key("a")].is_empty());
+        assert_eq!(inventory.len(), 1);
+    }
+
+    #[test]
+    fn a_list_read_anew_tells_what_was_missed() {
+        let mut inventory = Inventory::new();
+        for name in ["same", "lost", "other"] {
+            change(&mut inventory, Change::Now(key(name), job(JobState::Running)));
+        }
+        change(&mut inventory, Change::Now(key("tasks"), tasks()));
+        let all = vec![
+            (key("new"), job(JobState::Running)),
+            (key("other"), job(JobState::Failed)),
+            (key("same"), job(JobState::Running)),
+        ];
+        assert_eq!(
+            names(change(&mut inventory, Change::AllJobs(all))),
+            ["lost", "new", "other"]
+        );
+        assert_eq!(
+            names(change(&mut inventory, Change::AllDeployments(Vec::new()))),
+            ["tasks"]
+        );
+    }
+}

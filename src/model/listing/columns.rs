@@ -1,0 +1,176 @@
+//! Clusters as rows of a table, and their order.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{LiveJob, View};
+use crate::model::age::age;
+use crate::model::flink::FlinkVersion;
+
+/// What the table is sorted by. In kubectl's own spelling, a JSONPath, the fields of metadata are understood too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    /// By name, then namespace.
+    Name,
+    /// By namespace, then name: the order without a key.
+    Namespace,
+    /// By the state's word.
+    Status,
+    /// By time of creation, the oldest first.
+    Age,
+    /// By parallelism.
+    Parallelism,
+    /// By the number of TaskManagers that are wanted, then that are ready.
+    TaskManagers,
+    /// By image.
+    Image,
+    /// By version of Flink.
+    Flink,
+    /// By revision.
+    Revision,
+}
+
+impl std::str::FromStr for SortKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = text
+            .strip_prefix('{')
+            .and_then(|inner| inner.strip_suffix('}'))
+            .unwrap_or(text);
+        Ok(match path.trim_start_matches('.') {
+            "name" | "metadata.name" => Self::Name,
+            "namespace" | "metadata.namespace" => Self::Namespace,
+            "status" => Self::Status,
+            "age" | "createdAt" | "metadata.creationTimestamp" => Self::Age,
+            "parallelism" => Self::Parallelism,
+            "taskmanagers" | "taskManagers" => Self::TaskManagers,
+            "image" => Self::Image,
+            "flink" | "flinkVersion" => Self::Flink,
+            "revision" => Self::Revision,
+            _ => {
+                return Err(
+                    "sort by name, namespace, status, age, parallelism, taskmanagers, image, flink or \
+                            revision"
+                        .to_owned(),
+                );
+            }
+        })
+    }
+}
+
+/// A place in an order: number before text. What is absent comes first.
+pub type Rank = (Option<i64>, Option<i64>, String, String);
+
+impl SortKey {
+    /// Where a cluster stands in the order of this key.
+    #[must_use]
+    pub fn of(self, view: &View<'_>) -> Rank {
+        let number = |first: Option<i64>| (first, None, String::new(), String::new());
+        let text = |first: &str| (None, None, first.to_owned(), String::new());
+        match self {
+            Self::Name => (None, None, view.name.to_owned(), view.namespace.to_owned()),
+            Self::Namespace => (None, None, view.namespace.to_owned(), view.name.to_owned()),
+            Self::Status => text(&view.status.to_string()),
+            Self::Age => number(view.created_at.map(Timestamp::as_second)),
+            Self::Parallelism => number(view.parallelism.map(i64::from)),
+            Self::TaskManagers => {
+                let replicas = view.task_managers;
+                let ready = replicas.map(|of| i64::from(of.ready));
+                (
+                    replicas.map(|of| i64::from(of.desired)),
+                    ready,
+                    String::new(),
+                    String::new(),
+                )
+            }
+            Self::Image => text(view.image.unwrap_or_default()),
+            // 1.9 comes before 1.20.
+            Self::Flink => {
+                let told = view.flink_version.as_deref().unwrap_or_default();
+                let version = told.parse::<FlinkVersion>().ok();
+                let (major, minor) = (version.map(|v| v.major.into()), version.map(|v| v.minor.into()));
+                (major, minor, told.to_owned(), String::new())
+            }
+            Self::Revision => number(view.revision.map(u64::cast_signed)),
+        }
+    }
+}
+
+/// The columns of a table row; [`headers`] gives their names.
+#[must_use]
+pub fn row(view: &View<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let mut row = Vec::with_capacity(10);
+    if columns.namespace {
+        row.push(view.namespace.to_owned());
+    }
+    row.extend([
+        view.name.to_owned(),
+        view.status.to_string(),
+        or_none(view.parallelism.map(|n| n.to_string())),
+        or_none(view.task_managers.map(|of| format!("{}/{}", of.ready, of.desired))),
+        or_none(view.created_at.map(|then| age(then, now))),
+    ]);
+    if columns.live {
+        row.extend(live(view.live, now));
+    }
+    if columns.wide {
+        row.extend([
+            or_none(view.image.map(ToOwned::to_owned)),
+            or_none(view.flink_version.clone()),
+            or_none(view.revision.map(|n| n.to_string())),
+            or_none(view.objects.job.clone()),
+            or_none(view.objects.deployment.clone()),
+        ]);
+    }
+    row
+}
+
+/// JOB STATE, RESTARTS and LAST CHECKPOINT.
+fn live(live: Option<&LiveJob>, now: Timestamp) -> [String; 3] {
+    let dash = || "-".to_owned();
+    let Some(live) = live else {
+        return [dash(), dash(), dash()];
+    };
+    if !live.answered {
+        return ["no answer".to_owned(), dash(), dash()];
+    }
+    let state = match (&live.state, live.tasks_running, live.tasks_total) {
+        (None, ..) => "no job".to_owned(),
+        (Some(state), Some(running), Some(total)) if state == "RUNNING" && running < total => {
+            format!("{state} {running}/{total}")
+        }
+        (Some(state), ..) => state.clone(),
+    };
+    let restarts = live.restarts.map_or_else(dash, |times| times.to_string());
+    let last = live.last_checkpoint_at.map_or_else(dash, |at| age(at, now));
+    [state, restarts, last]
+}
+
+/// Which columns a table has besides those that are always there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// NAMESPACE, as the first.
+    pub namespace: bool,
+    /// JOB STATE, RESTARTS and LAST CHECKPOINT: what Flink says.
+    pub live: bool,
+    /// IMAGE, FLINK, REVISION, JOB and DEPLOYMENT.
+    pub wide: bool,
+}
+
+/// Names of the columns of [`row`].
+#[must_use]
+pub fn headers(columns: Columns) -> Vec<&'static str> {
+    let mut headers = Vec::with_capacity(11);
+    if columns.namespace {
+        headers.push("NAMESPACE");
+    }
+    headers.extend(["NAME", "STATUS", "PARALLELISM", "TASKMANAGERS", "AGE"]);
+    if columns.live {
+        headers.extend(["JOB STATE", "RESTARTS", "LAST CHECKPOINT"]);
+    }
+    if columns.wide {
+        headers.extend(["IMAGE", "FLINK", "REVISION", "JOB", "DEPLOYMENT"]);
+    }
+    headers
+}

@@ -1,0 +1,47 @@
+//! What Flink says of a cluster's job, as a list shows it.
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+
+use crate::model::flink::live::{Reach, Snapshot};
+
+/// What Flink says of a cluster's job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveJob {
+    /// Whether Flink answered in time.
+    pub answered: bool,
+    /// Its ID.
+    pub job_id: Option<String>,
+    /// Its state in Flink's word.
+    pub state: Option<String>,
+    /// Tasks that run.
+    pub tasks_running: Option<u32>,
+    /// All tasks.
+    pub tasks_total: Option<u32>,
+    /// How often Flink restarted it since the JobManager was started.
+    pub restarts: Option<u64>,
+    /// When the last checkpoint was written.
+    pub last_checkpoint_at: Option<Timestamp>,
+}
+
+impl LiveJob {
+    /// What a snapshot tells.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let job = snapshot.job.as_ref();
+        let last = snapshot
+            .checkpoints
+            .as_ref()
+            .and_then(|told| told.latest.completed.as_ref()?.latest_ack_timestamp);
+        Self {
+            answered: snapshot.reach == Reach::Answered,
+            job_id: job.map(|job| job.jid.clone()),
+            state: job.map(|job| job.state.to_string()),
+            tasks_running: job.map(|job| job.tasks.running),
+            tasks_total: job.map(|job| job.tasks.total),
+            restarts: snapshot.restarts,
+            last_checkpoint_at: last.and_then(|millis| Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok()),
+        }
+    }
+}

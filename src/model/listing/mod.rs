@@ -1,0 +1,511 @@
+//! What is listed of clusters: their parts as the API server's Tables tell them, joined and interpreted.
+//!
+//! Everything said here is Kubernetes' view. Whether Flink's job makes progress is not known at this level.
+
+pub(crate) mod change;
+mod columns;
+mod idle;
+mod live;
+
+pub use change::{Change, change};
+pub use columns::{Columns, SortKey, headers, row};
+pub use idle::some_of;
+pub use live::LiveJob;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::flink::FlinkVersion;
+use super::names::{APP_LABEL, MASTER, TASK_MANAGER};
+
+/// Until this age, TaskManagers that are not ready are taken for ones that start. Ten minutes is also what Kubernetes
+/// gives a Deployment by default before it says that there is no progress.
+const START: SignedDuration = SignedDuration::from_mins(10);
+
+/// State of a Kubernetes Job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Neither finished nor suspended. Its Pod may not run yet, or not for the moment.
+    Running,
+    /// `spec.suspend` is set: it has no Pod.
+    Suspended,
+    /// Its Pod succeeded: Flink's job is finished or canceled.
+    Complete,
+    /// It will not be tried again.
+    Failed,
+    /// The server uses a word that this version does not know.
+    Unknown,
+}
+
+impl JobState {
+    /// Reads the Status cell of a Job's Table row.
+    /// Source: `printJob` in kubernetes/pkg/printers/internalversion/printers.go.
+    #[must_use]
+    pub fn of_cell(cell: &str) -> Self {
+        match cell {
+            // A Job that is being deleted is told apart by its deletionTimestamp.
+            "Running" | "Terminating" => Self::Running,
+            "Suspended" => Self::Suspended,
+            "Complete" | "SuccessCriteriaMet" => Self::Complete,
+            "Failed" | "FailureTarget" => Self::Failed,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Reads the conditions of a Job that are true, for servers without that cell. They exclude each other, except
+    /// that a Job can be suspended and deleted in any state.
+    #[must_use]
+    pub fn of_conditions<'a>(conditions: impl IntoIterator<Item = &'a str>) -> Self {
+        let states: Vec<_> = conditions.into_iter().map(Self::of_cell).collect();
+        [Self::Complete, Self::Failed, Self::Suspended]
+            .into_iter()
+            .find(|state| states.contains(state))
+            .unwrap_or(Self::Running)
+    }
+}
+
+/// What both parts of a cluster tell. Kept small: there can be thousands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// When the object was created.
+    pub created: Option<Timestamp>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Image of Flink's container.
+    pub image: Option<Box<str>>,
+    /// [`crate::model::manifests::PARALLELISM`].
+    pub parallelism: Option<u32>,
+    /// [`crate::model::manifests::FLINK_VERSION`].
+    pub flink_version: Option<Box<str>>,
+    /// [`crate::model::manifests::REVISION`].
+    pub revision: Option<u64>,
+    /// Labels; empty where they are not shown.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The Job of a cluster: Flink's JobManager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobManager {
+    /// What every part tells.
+    pub traits: Traits,
+    /// The Job's state.
+    pub state: JobState,
+}
+
+/// The Deployment of a cluster: Flink's TaskManagers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskManagers {
+    /// What every part tells.
+    pub traits: Traits,
+    /// Pods that are ready.
+    pub ready: u32,
+    /// Pods that are wanted.
+    pub desired: u32,
+}
+
+/// One of the two parts of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The Job.
+    JobManager(JobManager),
+    /// The Deployment.
+    TaskManagers(TaskManagers),
+}
+
+/// Namespace and name of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// Namespace.
+    pub namespace: String,
+    /// Name: the label `app` of its parts.
+    pub name: String,
+}
+
+impl Key {
+    /// The cluster to which an object with this metadata belongs: a history, of which a list has no more.
+    #[must_use]
+    pub fn of_metadata(metadata: &serde_json::Value) -> Option<Self> {
+        Some(Self {
+            namespace: metadata["namespace"].as_str()?.to_owned(),
+            name: metadata["labels"][APP_LABEL].as_str()?.to_owned(),
+        })
+    }
+
+    /// The cluster to which an object belongs, if it is one of ours: a Job or a Deployment that has the label but not
+    /// the name is somebody else's.
+    #[must_use]
+    pub fn of_object(component: &str, namespace: &str, object: &str, app: &str) -> Option<Self> {
+        let ours = object.strip_suffix(component)?.strip_suffix('-')? == app;
+        ours.then(|| Self {
+            namespace: namespace.to_owned(),
+            name: app.to_owned(),
+        })
+    }
+}
+
+/// A cluster as it is listed: one part can be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// The Job.
+    pub job: Option<JobManager>,
+    /// The Deployment.
+    pub deployment: Option<TaskManagers>,
+}
+
+/// The clusters that were found, in the order of namespace and name.
+pub type Inventory = BTreeMap<Key, Parts>;
+
+/// Meanings of the words in the column STATUS, the variants of [`Status`], for help texts.
+pub const STATES: &str = "\
+STATUS is what Kubernetes knows of a cluster:
+  Running           the Job and all TaskManagers run
+  Stopping          the Flink job is being stopped with a savepoint whose path is not in the history yet
+  Starting          not all TaskManagers are ready
+  Degraded          the same, in a cluster older than ten minutes
+  Finished          the Job is complete: the Flink job is finished or canceled
+  Failed            the Job failed and is not tried again
+  Suspended         the job was stopped and its TaskManagers sent away, or the Job is suspended
+  Terminating       a part is being deleted
+  Deleted           all parts are gone (with --watch only)
+  NoTaskManagers    the Deployment is missing or scaled to zero
+  TaskManagersOnly  the Job is missing
+  Unknown           the Job has a state that this version does not know";
+
+/// State of a cluster in one word. The first that fits, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Status {
+    /// Both parts are gone. In watches only.
+    Deleted,
+    /// A part is being deleted.
+    Terminating,
+    /// The Deployment exists without the Job: left over, or made before it.
+    TaskManagersOnly,
+    /// The Job is complete: Flink's job is finished or canceled.
+    Finished,
+    /// The Job failed and is not tried again.
+    Failed,
+    /// The Job is complete and the Deployment scaled to zero, or the Job is suspended: nothing runs.
+    Suspended,
+    /// The server gave the Job a state that this version does not know.
+    Unknown,
+    /// The Job has no Deployment, or one with zero replicas: nothing can be computed.
+    NoTaskManagers,
+    /// Flink's job is being stopped with a savepoint, whose path is not in the history yet.
+    Stopping,
+    /// The Job and all TaskManagers run.
+    Running,
+    /// Not all TaskManagers are ready, and the cluster is younger than ten minutes.
+    Starting,
+    /// Not all TaskManagers are ready, ten minutes after the cluster was made or later.
+    Degraded,
+}
+
+impl Status {
+    /// The state of a cluster whose operation in progress stops its job with a savepoint.
+    #[must_use]
+    pub const fn stopping(self) -> Self {
+        match self {
+            Self::NoTaskManagers | Self::Running | Self::Starting | Self::Degraded => Self::Stopping,
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The words are the names of the variants: what is printed, serialized and documented cannot differ.
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Parts {
+    /// Adds or replaces a part.
+    pub fn put(&mut self, part: Part) {
+        match part {
+            Part::JobManager(job) => self.job = Some(job),
+            Part::TaskManagers(deployment) => self.deployment = Some(deployment),
+        }
+    }
+
+    /// Takes a part of the kind of `part` away.
+    pub fn take(&mut self, part: &Part) {
+        match part {
+            Part::JobManager(_) => self.job = None,
+            Part::TaskManagers(_) => self.deployment = None,
+        }
+    }
+
+    /// Whether nothing is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.job.is_none() && self.deployment.is_none()
+    }
+
+    /// The state in one word.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> Status {
+        let job = self.job.as_ref();
+        let tasks = self.deployment.as_ref();
+        if self.is_empty() {
+            return Status::Deleted;
+        }
+        if job.is_some_and(|job| job.traits.deleting) || tasks.is_some_and(|tasks| tasks.traits.deleting) {
+            return Status::Terminating;
+        }
+        match job.map(|job| job.state) {
+            None => return Status::TaskManagersOnly,
+            // That is how `suspend` leaves a cluster.
+            Some(JobState::Complete) if tasks.is_some_and(|tasks| tasks.desired == 0) => return Status::Suspended,
+            Some(JobState::Complete) => return Status::Finished,
+            Some(JobState::Failed) => return Status::Failed,
+            Some(JobState::Suspended) => return Status::Suspended,
+            Some(JobState::Unknown) => return Status::Unknown,
+            Some(JobState::Running) => {}
+        }
+        match tasks.map(|tasks| (tasks.ready, tasks.desired)) {
+            None | Some((_, 0)) => Status::NoTaskManagers,
+            Some((ready, desired)) if ready >= desired => Status::Running,
+            Some(_) if self.created().is_some_and(|then| now.duration_since(then) >= START) => Status::Degraded,
+            Some(_) => Status::Starting,
+        }
+    }
+
+    fn leading(&self) -> Option<&Traits> {
+        let deployment = self.deployment.as_ref().map(|part| &part.traits);
+        self.job.as_ref().map(|part| &part.traits).or(deployment)
+    }
+
+    /// When the cluster was made: its Job is what is made anew when a job is resumed.
+    #[must_use]
+    pub fn created(&self) -> Option<Timestamp> {
+        self.leading().and_then(|traits| traits.created)
+    }
+
+    /// All that is shown of the cluster.
+    #[must_use]
+    pub fn view<'a>(&'a self, key: &'a Key, live: Option<&'a LiveJob>, now: Timestamp) -> View<'a> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        let traits = self.leading();
+        let image = traits.and_then(|traits| traits.image.as_deref());
+        let told = traits.and_then(|traits| traits.flink_version.as_deref());
+        View {
+            namespace: &key.namespace,
+            name: &key.name,
+            status: self.status(now),
+            parallelism: traits.and_then(|traits| traits.parallelism),
+            task_managers: self.deployment.as_ref().map(|part| Replicas {
+                ready: part.ready,
+                desired: part.desired,
+            }),
+            image,
+            flink_version: told.map(ToOwned::to_owned).or_else(|| {
+                let version = FlinkVersion::of_image(image?)?;
+                Some(version.to_string())
+            }),
+            revision: traits.and_then(|traits| traits.revision),
+            created_at: self.created(),
+            labels: traits.map_or(&NONE, |traits| &traits.labels),
+            objects: Objects {
+                job: self.job.as_ref().map(|_| format!("{}-{MASTER}", key.name)),
+                deployment: self.deployment.as_ref().map(|_| format!("{}-{TASK_MANAGER}", key.name)),
+            },
+            live,
+        }
+    }
+}
+
+/// An item of a ClusterList, see docs/output.md. Tables are made from the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View<'a> {
+    /// Namespace.
+    pub namespace: &'a str,
+    /// Name.
+    pub name: &'a str,
+    /// State in one word.
+    pub status: Status,
+    /// Parallelism, where the cluster was made by this plugin.
+    pub parallelism: Option<u32>,
+    /// TaskManagers; none where there is no Deployment.
+    pub task_managers: Option<Replicas>,
+    /// Image of Flink.
+    pub image: Option<&'a str>,
+    /// Version of Flink as it was told at creation, or as the image's tag names it.
+    pub flink_version: Option<String>,
+    /// Number of the revision that runs.
+    pub revision: Option<u64>,
+    /// When the Job was created, or the Deployment where it is left over.
+    pub created_at: Option<Timestamp>,
+    /// Labels of the Job, or of the Deployment where it is left over.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Names of the objects that exist.
+    pub objects: Objects,
+    /// What Flink says of its job; none where it was not asked.
+    pub live: Option<&'a LiveJob>,
+}
+
+/// Number of TaskManagers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Replicas {
+    /// That are ready.
+    pub ready: u32,
+    /// That are wanted.
+    pub desired: u32,
+}
+
+/// Names of the objects of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Objects {
+    /// The Job.
+    pub job: Option<String>,
+    /// The Deployment.
+    pub deployment: Option<String>,
+}
+
+/// Checks that a name can be looked for: a cluster made by hand may have one that [`super::names::ClusterName`]
+/// refuses for new clusters.
+///
+/// # Errors
+/// When it can be no label's value (apimachinery's `IsValidLabelValue`).
+pub fn check_name(name: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric();
+    let bytes = name.as_bytes();
+    let valid = bytes.len() <= 63
+        && bytes.first().is_some_and(|&byte| plain(byte))
+        && bytes.last().is_some_and(|&byte| plain(byte))
+        && bytes.iter().all(|&byte| plain(byte) || b"-_.".contains(&byte));
+    if valid {
+        Ok(name.to_owned())
+    } else {
+        Err("no cluster can have this name".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_objects_with_name_and_label_are_ours() {
+        let app = |object, app| Key::of_object("task-manager", "ns", object, app).map(|key| key.name);
+        assert_eq!(app("shop-task-manager", "shop").as_deref(), Some("shop"));
+        assert_eq!(
+            app("a-task-manager-task-manager", "a-task-manager").as_deref(),
+            Some("a-task-manager")
+        );
+        for (object, label) in [
+            ("shop-task-manager", "cart"),
+            ("shop-master", "shop"),
+            ("task-manager", ""),
+            ("shoptask-manager", "shop"),
+            ("shop", "shop"),
+        ] {
+            assert_eq!(app(object, label), None, "{object}");
+        }
+    }
+
+    #[test]
+    fn the_help_has_every_state_and_no_other() {
+        let told: Vec<_> = STATES
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        let mut all = [
+            Status::Deleted,
+            Status::Terminating,
+            Status::TaskManagersOnly,
+            Status::Finished,
+            Status::Failed,
+            Status::Suspended,
+            Status::Unknown,
+            Status::NoTaskManagers,
+            Status::Stopping,
+            Status::Running,
+            Status::Starting,
+            Status::Degraded,
+        ]
+        .map(|status| status.to_string())
+        .to_vec();
+        all.sort_by_key(|status| told.iter().position(|word| word == status));
+        assert_eq!(told, all);
+    }
+
+    /// As `suspend` leaves it, and not as `stop` does.
+    #[test]
+    fn a_stopped_cluster_without_taskmanagers_is_suspended() {
+        let with = |desired| {
+            let parts = Parts {
+                job: Some(JobManager {
+                    traits: Traits::default(),
+                    state: JobState::Complete,
+                }),
+                deployment: Some(TaskManagers {
+                    traits: Traits::default(),
+                    ready: 0,
+                    desired,
+                }),
+            };
+            parts.status(Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!((with(0), with(2)), (Status::Suspended, Status::Finished));
+    }
+
+    #[test]
+    fn what_is_being_deleted_terminates_whatever_else_it_is() {
+        let deleting = Traits {
+            deleting: true,
+            ..Traits::default()
+        };
+        let job = |traits, state| Some(JobManager { traits, state });
+        let tasks = |traits| {
+            Some(TaskManagers {
+                traits,
+                ready: 1,
+                desired: 1,
+            })
+        };
+        for (job, deployment) in [
+            (job(deleting.clone(), JobState::Failed), None),
+            (None, tasks(deleting.clone())),
+            (job(Traits::default(), JobState::Running), tasks(deleting)),
+        ] {
+            let parts = Parts { job, deployment };
+            assert_eq!(parts.status(Timestamp::UNIX_EPOCH), Status::Terminating);
+        }
+    }
+
+    #[test]
+    fn ten_minutes_are_enough_to_start() {
+        let traits = Traits {
+            created: Some(Timestamp::UNIX_EPOCH),
+            ..Traits::default()
+        };
+        let parts = Parts {
+            job: Some(JobManager {
+                traits: traits.clone(),
+                state: JobState::Running,
+            }),
+            deployment: Some(TaskManagers {
+                traits,
+                ready: 1,
+                desired: 2,
+            }),
+        };
+        let status = |seconds| parts.status(Timestamp::from_second(seconds).unwrap());
+        assert_eq!((status(599), status(600)), (Status::Starting, Status::Degraded));
+    }
+
+    #[test]
+    fn names_that_are_no_label_values_cannot_be_looked_for() {
+        for good in ["a", "1a", "A.b_c-d", &"a".repeat(63)] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a)", "a,b", "-a", "a-", "a b", "ä", &"a".repeat(64)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! High availability in the objects of a cluster: its configuration, the JobManagers that stand by, and the rights that
+//! Kubernetes' kind of it needs.
+
+use serde_json::{Value, json};
+
+use super::{Manifests, list, main_container, map, selector};
+use crate::error::Result;
+use crate::model::flink::settings::leader_map;
+use crate::model::flink::{self, FlinkVersion};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, FIELD_MANAGER, HIGH_AVAILABILITY, MASTER};
+use crate::model::rights::{HIGH_AVAILABILITY_ANY, HIGH_AVAILABILITY_OWN};
+use crate::model::spec::Spec;
+
+/// Annotation of Job and Deployment: the rights of high availability were made with them, and go with them.
+pub const CREATED_RBAC: &str = "kubectl-flink/created-rbac";
+
+/// Port of a JobManager's REST.
+const REST_PORT: u16 = 8081;
+
+/// What keeps a finished job finished: without it the next leader begins it anew, for its result is forgotten as soon as
+/// the last leader has cleaned up. Source: Flink's `JobResultStoreOptions`, and `ApplicationResultStoreOptions` of 2.3.
+const REMEMBER_RESULTS: [&str; 2] = [
+    "job-result-store.delete-on-commit",
+    "application-result-store.delete-on-commit",
+];
+
+/// Configuration of both roles; `generation` numbers the Kubernetes Jobs.
+pub(super) fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Vec<(String, String)> {
+    let layer = &spec.layer;
+    let Some(dir) = &layer.ha else { return Vec::new() };
+    let name = spec.name.as_str();
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut push = |key: &str, value: &str| pairs.push((key.to_owned(), value.to_owned()));
+    let new_name = spec
+        .flink_version
+        .is_some_and(|version| version >= FlinkVersion::new(1, 17));
+    let key = if new_name {
+        "high-availability.type"
+    } else {
+        "high-availability"
+    };
+    match &layer.zookeeper {
+        Some(quorum) => {
+            push(key, "zookeeper");
+            push("high-availability.zookeeper.quorum", quorum);
+            if let Some(root) = &layer.zookeeper_root {
+                push("high-availability.zookeeper.path.root", root);
+            }
+        }
+        // The class is understood by every release.
+        None if !new_name => push(key, flink::KUBERNETES_HA_FACTORY),
+        None => push(key, "kubernetes"),
+    }
+    push("high-availability.storageDir", dir);
+    // A place of its own for each generation, in the folder and in ZooKeeper: what a JobManager leaves behind that is
+    // killed as its job ends must not meet the next one, and clusters of one name in two namespaces must not meet at all.
+    push(
+        "high-availability.cluster-id",
+        &format!("{namespace}/{name}/{}", spec.identity(generation, '-')),
+    );
+    if layer.zookeeper.is_none() {
+        push("kubernetes.cluster-id", &spec.cluster_id(generation));
+        push("kubernetes.namespace", namespace);
+    }
+    if spec.job_managers() > 1 {
+        for key in REMEMBER_RESULTS {
+            if !layer.configuration.contains_key(key) {
+                push(key, "false");
+            }
+        }
+    }
+    pairs
+}
+
+/// Exit code 1 is a command line, jar or class that is wrong for good, or a start that failed for what passes: storage or
+/// ZooKeeper out of reach. Of one among several JobManagers it must not end the Job, and the leader with it.
+pub(super) fn spare_the_leader(job: &mut Value, spec: &Spec) -> Result<()> {
+    if spec.job_managers() == 1 {
+        return Ok(());
+    }
+    let Some(rules) = map(job, &["spec"])?
+        .get_mut("podFailurePolicy")
+        .and_then(|policy| policy["rules"].as_array_mut())
+    else {
+        return Ok(());
+    };
+    for rule in rules.iter_mut().filter(|rule| rule["action"] == "FailJob") {
+        if let Some(codes) = rule["onExitCodes"]["values"].as_array_mut()
+            && codes.len() > 1
+        {
+            codes.retain(|code| code != 1);
+        }
+    }
+    Ok(())
+}
+
+/// The JobManager's own address, and those that stand by.
+pub(super) fn job(job: &mut Value, spec: &Spec) -> Result<()> {
+    if spec.layer.ha.is_none() {
+        return Ok(());
+    }
+    let env = list(main_container(job)?, "env")?;
+    if !env.iter().any(|variable| variable["name"] == "POD_IP") {
+        env.push(json!({ "name": "POD_IP", "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }));
+    }
+    let replicas = spec.job_managers();
+    if spec.layer.job_managers.is_none() {
+        return Ok(());
+    }
+    let body = map(job, &["spec"])?;
+    for key in ["parallelism", "completions", "completionMode", "successPolicy"] {
+        body.remove(key);
+    }
+    if replicas == 1 {
+        return Ok(());
+    }
+    body.insert("parallelism".to_owned(), json!(replicas));
+    // The Job is done as soon as one of them ends well, and the others are ended with it. That takes a Job with indexes.
+    body.insert("completions".to_owned(), json!(replicas));
+    body.insert("completionMode".to_owned(), json!("Indexed"));
+    body.insert(
+        "successPolicy".to_owned(),
+        json!({ "rules": [{ "succeededCount": 1 }] }),
+    );
+    // One that starts in a dead one's place must not answer for those that live: the Service spreads requests over all.
+    let probe = json!({ "tcpSocket": { "port": REST_PORT }, "periodSeconds": 1 });
+    let container = main_container(job)?;
+    container.entry("readinessProbe").or_insert(probe);
+    let pod = map(job, &["spec", "template", "spec"])?;
+    // One that stands by on the leader's node goes with it.
+    pod.entry("topologySpreadConstraints").or_insert_with(|| {
+        json!([{
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": { "matchLabels": selector(spec, MASTER) },
+        }])
+    });
+    Ok(())
+}
+
+/// Makes the rights, and lets the Pods have them.
+///
+/// Objects that are there cannot be written but the ConfigMaps of this revision: a Pod must not write the history, nor
+/// the ConfigMaps of others. What is created has no name yet for Kubernetes, so that this right cannot be bound.
+pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str, generation: u64) -> Result<()> {
+    if !spec.creates_rbac() {
+        return Ok(());
+    }
+    let name = spec.name.high_availability();
+    let account = spec.layer.service_account.as_deref().unwrap_or(&name);
+    for object in [&mut manifests.job, &mut manifests.deployment] {
+        map(object, &["metadata", "annotations"])?.insert(CREATED_RBAC.to_owned(), json!("true"));
+        map(object, &["spec", "template", "spec"])?.insert("serviceAccountName".to_owned(), json!(account));
+    }
+    let mut labels = map(&mut manifests.job, &["metadata", "labels"])?.clone();
+    for (key, value) in [
+        (APP_LABEL, spec.name.as_str()),
+        (COMPONENT_LABEL, HIGH_AVAILABILITY),
+        ("app.kubernetes.io/name", "flink"),
+        ("app.kubernetes.io/instance", spec.name.as_str()),
+        ("app.kubernetes.io/component", HIGH_AVAILABILITY),
+        ("app.kubernetes.io/managed-by", FIELD_MANAGER),
+    ] {
+        labels.insert(key.to_owned(), json!(value));
+    }
+    let metadata = json!({ "name": name, "namespace": namespace, "labels": labels });
+    let group = "rbac.authorization.k8s.io";
+    let version = format!("{group}/v1");
+    if spec.layer.service_account.is_none() {
+        manifests.access.push(json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata,
+        }));
+    }
+    manifests.access.push(json!({
+        "apiVersion": version, "kind": "Role", "metadata": metadata,
+        "rules": rules(spec, namespace, generation),
+    }));
+    manifests.access.push(json!({
+        "apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
+        "roleRef": { "apiGroup": group, "kind": "Role", "name": name },
+        "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": namespace }],
+    }));
+    Ok(())
+}
+
+/// What the Role allows.
+fn rules(spec: &Spec, namespace: &str, generation: u64) -> Value {
+    let id = spec.cluster_id(generation);
+    let job = spec.job_id(namespace, generation).unwrap_or_default();
+    // Source: `KubernetesUtils`, `KubernetesMultipleComponentLeaderElectionHaServices` and, up to 1.14 and for those that
+    // choose it later, `KubernetesHaServices`.
+    let old = spec
+        .flink_version
+        .is_none_or(|version| version < FlinkVersion::new(1, 17));
+    let mut names = vec![leader_map(&id), format!("{id}-{job}-config-map")];
+    if old {
+        let components = ["dispatcher", "resourcemanager", "restserver"];
+        names.extend(components.map(|component| format!("{id}-{component}-leader")));
+        names.push(format!("{id}-{job}-jobmanager-leader"));
+    }
+    json!([
+        { "apiGroups": [""], "resources": ["configmaps"], "verbs": HIGH_AVAILABILITY_ANY },
+        { "apiGroups": [""], "resources": ["configmaps"], "verbs": HIGH_AVAILABILITY_OWN, "resourceNames": names },
+    ])
+}

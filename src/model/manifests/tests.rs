@@ -1,0 +1,451 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::config::{JobId, Layer};
+use crate::model::quantity;
+use crate::model::{flink, flink_deployment};
+
+fn layer() -> Layer {
+    Layer {
+        name: Some("demo".into()),
+        image: Some("registry:5000/team/job:2.3.0".into()),
+        ..Layer::default()
+    }
+}
+
+fn made(layer: Layer) -> Manifests {
+    build(&Spec::resolve(layer).unwrap(), &Templates::built_in().unwrap(), "ns", 7).unwrap()
+}
+
+fn container(object: &Value) -> &Value {
+    &object["spec"]["template"]["spec"]["containers"][0]
+}
+
+fn args(object: &Value) -> Vec<&str> {
+    container(object)["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_str().unwrap())
+        .collect()
+}
+
+/// What a process gets of `text` in args: Kubernetes replaces `$$` by `$`, and `$(NAME)` where NAME is known.
+fn expanded(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..=at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            rest = after;
+        } else {
+            assert!(!rest.starts_with('('), "{text} would be expanded");
+        }
+    }
+    out + rest
+}
+
+#[test]
+fn objects_have_the_seeds_names_labels_and_selectors() {
+    let made = made(layer());
+    for (object, name, component) in [
+        (&made.service, "demo-master", "master"),
+        (&made.job, "demo-master", "master"),
+        (&made.deployment, "demo-task-manager", "task-manager"),
+    ] {
+        assert_eq!(object["metadata"]["name"], name);
+        assert_eq!(object["metadata"]["namespace"], "ns");
+        assert_eq!(object["metadata"]["labels"]["app"], "demo");
+        assert_eq!(object["metadata"]["labels"]["component"], component);
+    }
+    assert_eq!(
+        made.service["spec"]["selector"],
+        json!({"app": "demo", "component": "master"})
+    );
+    assert_eq!(
+        made.deployment["spec"]["selector"],
+        json!({"matchLabels": {"app": "demo", "component": "task-manager"}})
+    );
+    assert_eq!(made.job["metadata"]["annotations"][REVISION], "7");
+    assert_eq!(
+        made.deployment["spec"]["template"]["metadata"]["annotations"][REVISION],
+        "7"
+    );
+}
+
+#[test]
+fn flinks_options_come_first_and_the_programs_arguments_last() {
+    let made = made(Layer {
+        job_class: Some("a.B".into()),
+        job_id: Some(JobId::Seed("demo".into())),
+        from_savepoint: Some("s3://b/sp".into()),
+        allow_non_restored_state: Some(true),
+        jars: Some(vec!["s3://b/1.jar".into(), "s3://b/2.jar".into()]),
+        parallelism: Some(4),
+        slots: Some(2),
+        configuration: [("blob.server.port".to_owned(), "7000".to_owned())].into(),
+        arguments: Some(vec!["--job-id".into(), "--".into(), String::new()]),
+        ..layer()
+    });
+    assert_eq!(
+        args(&made.job),
+        [
+            "standalone-job",
+            "-Djobmanager.rpc.address=demo-master",
+            "-Dparallelism.default=4",
+            "-Dqueryable-state.server.ports=6125",
+            "-Djobmanager.memory.process.size=1600m",
+            "-Drest.async.store-duration=1d",
+            "--job-classname",
+            "a.B",
+            "--job-id",
+            "2a97516c354b68848cdbd8f54a226a0a",
+            "--fromSavepoint",
+            "s3://b/sp",
+            "--jars",
+            "s3://b/1.jar,s3://b/2.jar",
+            "--allowNonRestoredState",
+            "-Dblob.server.port=7000",
+            "-Dtaskmanager.numberOfTaskSlots=2",
+            "--",
+            "--job-id",
+            "--",
+            "",
+        ]
+    );
+    assert_eq!(made.deployment["spec"]["replicas"], 2);
+    assert!(args(&made.deployment).contains(&"-Dtaskmanager.numberOfTaskSlots=2"));
+    assert!(args(&made.deployment).contains(&"-Dblob.server.port=7000"));
+}
+
+#[test]
+fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
+    let spec = Spec::resolve(Layer {
+        ha: Some("s3://b/ha".into()),
+        ..layer()
+    })
+    .unwrap();
+    let templates = Templates::built_in().unwrap();
+    let first = build(&spec, &templates, "ns", 1).unwrap();
+    let second = build(&spec, &templates, "ns", 2).unwrap();
+    for object in [&first.job, &first.deployment] {
+        for option in [
+            "-Dhigh-availability.type=kubernetes",
+            "-Dhigh-availability.storageDir=s3://b/ha",
+            "-Dhigh-availability.cluster-id=ns/demo/1",
+            "-Dkubernetes.cluster-id=demo",
+            "-Dkubernetes.namespace=ns",
+        ] {
+            assert!(args(object).contains(&option), "{option}");
+        }
+    }
+    let addresses: Vec<_> = args(&first.job)
+        .into_iter()
+        .filter(|a| a.contains("rpc.address"))
+        .collect();
+    assert_eq!(addresses, ["-Djobmanager.rpc.address=$(POD_IP)"]);
+    assert_eq!(container(&first.job)["env"][0]["name"], "POD_IP");
+    let id = |object| {
+        let list = args(object);
+        list[list.iter().position(|a| *a == "--job-id").unwrap() + 1].to_owned()
+    };
+    assert_ne!(id(&first.job), id(&second.job));
+    assert_eq!(first.job["spec"]["completionMode"], Value::Null);
+    assert_eq!(first.access, Vec::<Value>::new());
+}
+
+#[test]
+fn zookeeper_needs_nothing_of_kubernetes() {
+    let made = made(Layer {
+        ha: Some("s3://b/ha".into()),
+        zookeeper: Some("zk-0:2181,zk-1:2181".into()),
+        zookeeper_root: Some("/team".into()),
+        ..layer()
+    });
+    for object in [&made.job, &made.deployment] {
+        for option in [
+            "-Dhigh-availability.type=zookeeper",
+            "-Dhigh-availability.zookeeper.quorum=zk-0:2181,zk-1:2181",
+            "-Dhigh-availability.zookeeper.path.root=/team",
+            "-Dhigh-availability.storageDir=s3://b/ha",
+            "-Dhigh-availability.cluster-id=ns/demo/7",
+        ] {
+            assert!(args(object).contains(&option), "{option}");
+        }
+        assert!(!args(object).join(" ").contains("kubernetes"), "{object}");
+    }
+    assert!(args(&made.job).contains(&"--job-id"));
+    assert!(args(&made.job).contains(&"-Djobmanager.rpc.address=$(POD_IP)"));
+}
+
+#[test]
+fn jobmanagers_that_stand_by_end_with_the_leader() {
+    let made = made(Layer {
+        ha: Some("s3://b/ha".into()),
+        job_managers: Some(2),
+        configuration: [(
+            "application-result-store.delete-on-commit".to_owned(),
+            "true".to_owned(),
+        )]
+        .into(),
+        ..layer()
+    });
+    let spec = &made.job["spec"];
+    assert_eq!(
+        (&spec["parallelism"], &spec["completions"], &spec["completionMode"]),
+        (&json!(2), &json!(2), &json!("Indexed"))
+    );
+    // One that cannot start does not end the others.
+    assert_eq!(
+        spec["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"],
+        json!([163])
+    );
+    assert_eq!(spec["successPolicy"], json!({"rules": [{"succeededCount": 1}]}));
+    let container = &spec["template"]["spec"]["containers"][0];
+    assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 8081);
+    assert!(args(&made.job).contains(&"-Djob-result-store.delete-on-commit=false"));
+    // What the user says stays.
+    assert!(args(&made.job).contains(&"-Dapplication-result-store.delete-on-commit=true"));
+    assert!(!args(&made.job).contains(&"-Dapplication-result-store.delete-on-commit=false"));
+}
+
+#[test]
+fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
+    let layer = || Layer {
+        ha: Some("s3://b/ha".into()),
+        ha_create_rbac: Some(true),
+        labels: [("team".to_owned(), "a".to_owned())].into(),
+        ..layer()
+    };
+    let own = made(layer());
+    let kinds: Vec<_> = own.all().map(|object| object["kind"].as_str().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        ["ServiceAccount", "Role", "RoleBinding", "Service", "Job", "Deployment"]
+    );
+    for object in &own.access {
+        assert_eq!(object["metadata"]["name"], "demo-high-availability");
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(
+            (&labels["app"], &labels["component"], &labels["team"]),
+            (&json!("demo"), &json!("high-availability"), &json!("a"))
+        );
+    }
+    for object in [&own.job, &own.deployment] {
+        assert_eq!(
+            object["spec"]["template"]["spec"]["serviceAccountName"],
+            "demo-high-availability"
+        );
+        assert_eq!(object["metadata"]["annotations"][CREATED_RBAC], "true");
+    }
+    // An account of the user's own gets the rights, and is not made.
+    let given = made(Layer {
+        service_account: Some("flink".into()),
+        ..layer()
+    });
+    assert_eq!(given.access.len(), 2);
+    assert_eq!(
+        given.access[1]["subjects"],
+        json!([{"kind": "ServiceAccount", "name": "flink", "namespace": "ns"}])
+    );
+}
+
+#[test]
+fn releases_get_the_names_that_they_know() {
+    let of = |version: &str| {
+        let made = made(Layer {
+            flink_version: Some(version.parse().unwrap()),
+            savepoint_dir: Some("/sp".into()),
+            checkpoint_dir: Some("/cp".into()),
+            ha: Some("/ha".into()),
+            ..layer()
+        });
+        args(&made.job).join(" ")
+    };
+    assert!(of("1.9").starts_with("job-cluster "));
+    assert!(of("1.15").contains(&format!("-Dhigh-availability={} ", flink::KUBERNETES_HA_FACTORY)));
+    assert!(of("1.19").contains("-Dstate.savepoints.dir=/sp -Dstate.checkpoints.dir=/cp"));
+    assert!(of("2.3").contains("-Dexecution.checkpointing.savepoint-dir=/sp -Dexecution.checkpointing.dir=/cp"));
+}
+
+#[test]
+fn memory_is_flinks_process_and_the_containers_limit() {
+    let made = made(Layer {
+        job_manager: RoleLayer {
+            memory: Some(quantity::memory_flink("2048m").unwrap()),
+            cpu: Some(quantity::cpu("0.5").unwrap()),
+            pod_template: None,
+        },
+        ..layer()
+    });
+    let main = container(&made.job);
+    assert_eq!(
+        main["resources"],
+        json!({"requests": {"memory": "2Gi", "cpu": "500m"}, "limits": {"memory": "2Gi", "cpu": "500m"}})
+    );
+    let sizes: Vec<_> = args(&made.job)
+        .into_iter()
+        .filter(|a| a.contains("process.size"))
+        .collect();
+    assert_eq!(sizes, ["-Djobmanager.memory.process.size=2g"]);
+    assert_eq!(container(&made.deployment)["resources"]["limits"]["memory"], "1728Mi");
+}
+
+/// A request below the limit, and no limit at all, as a file's `resources` say them.
+#[test]
+fn exact_amounts_of_a_file_stay() {
+    let made = |resources: &str| {
+        let text = format!(
+            "{{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, metadata: {{name: demo}}, spec: {{image: 'flink:2.3.0', job: {{}}, taskManager: {{resources: {resources}}}}}}}"
+        );
+        let layer = flink_deployment::read(&text, "x").unwrap().remove(0);
+        container(&made(layer).deployment)["resources"].clone()
+    };
+    assert_eq!(
+        made("{requests: {memory: 1024m, cpu: 0.5}, limits: {memory: 2048m}}"),
+        json!({"requests": {"memory": "1Gi", "cpu": "500m"}, "limits": {"memory": "2Gi"}})
+    );
+    // A process that is smaller than its limit, as a cluster made by hand may have it.
+    let template = json!({"spec": {"containers": [{"name": pod_template::MAIN_CONTAINER,
+        "resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "3Gi"}}}]}});
+    let roomy = self::made(Layer {
+        task_manager: RoleLayer {
+            memory: Some(quantity::memory_flink("2g").unwrap()),
+            pod_template: Some(template),
+            ..RoleLayer::default()
+        },
+        ..layer()
+    });
+    assert_eq!(
+        container(&roomy.deployment)["resources"],
+        json!({"requests": {"memory": "2Gi"}, "limits": {"memory": "3Gi"}})
+    );
+    assert_eq!(
+        made("{requests: {memory: 2Gi}}"),
+        json!({"requests": {"memory": "2Gi"}, "limits": {}})
+    );
+}
+
+#[test]
+fn a_suspended_cluster_has_no_pods() {
+    let made = made(Layer {
+        suspended: true,
+        parallelism: Some(3),
+        ..layer()
+    });
+    assert_eq!(made.job["spec"]["suspend"], true);
+    assert_eq!(made.deployment["spec"]["replicas"], 0);
+    assert_eq!(made.deployment["metadata"]["annotations"][SUSPENDED_REPLICAS], "3");
+    let revision = flink_deployment::write(&Layer {
+        suspended: true,
+        ..layer()
+    });
+    assert_eq!(revision, flink_deployment::write(&layer()));
+}
+
+#[test]
+fn restart_policies_are_the_jobs() {
+    let policy = |restart| made(Layer { restart, ..layer() }).job["spec"].clone();
+    let built_in = policy(None);
+    let said = policy(Some(Restart::UntilTerminal));
+    assert_eq!(built_in, said);
+    assert_eq!(
+        said["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"],
+        json!([1, 163])
+    );
+    let on_failure = policy(Some(Restart::OnFailure));
+    assert_eq!(on_failure["template"]["spec"]["restartPolicy"], "OnFailure");
+    assert_eq!(on_failure.get("podFailurePolicy"), None);
+    let never = policy(Some(Restart::Never));
+    assert_eq!(
+        (&never["backoffLimit"], &never["template"]["spec"]["restartPolicy"]),
+        (&json!(0), &json!("Never"))
+    );
+}
+
+#[test]
+fn the_oldest_form_of_the_seeds_templates_works_as_it_is() {
+    let templates = Templates::from_files([
+        ("service", "kind: Service\napiVersion: v1\nmetadata: {name: flink-job-cluster}\nspec: {type: NodePort, ports: [{name: ui, port: 8081, nodePort: 30081}], selector: {app: flink, component: job-cluster}}"),
+        ("job", "kind: Job\napiVersion: batch/v1\nmetadata: {name: flink-job-cluster}\nspec:\n  template:\n    metadata: {labels: {app: flink, component: job-cluster}}\n    spec:\n      restartPolicy: OnFailure\n      containers:\n      - name: flink-job-cluster\n        image: ${FLINK_IMAGE_NAME}\n        args: [\"job-cluster\", \"--job-id-seed\", \"${FLINK_APPLICATION_NAME}\", \"-Djobmanager.rpc.address=flink-job-cluster\", \"-Dparallelism.default=${FLINK_JOB_PARALLELISM}\", ${FLINK_JOB_ARGUMENTS}]"),
+        ("deployment", "kind: Deployment\napiVersion: extensions/v1beta1\nmetadata: {name: flink-task-manager}\nspec:\n  replicas: ${FLINK_JOB_PARALLELISM}\n  template:\n    metadata: {labels: {app: flink, component: task-manager}}\n    spec: {containers: [{name: flink-task-manager, image: \"${FLINK_IMAGE_NAME}\", args: [\"task-manager\", \"-Djobmanager.rpc.address=flink-job-cluster\"]}]}"),
+    ])
+    .unwrap();
+    let spec = Spec::resolve(Layer {
+        parallelism: Some(3),
+        job_class: Some("a.B".into()),
+        ..layer()
+    })
+    .unwrap();
+    let made = build(&spec, &templates, "ns", 1).unwrap();
+    assert_eq!(made.deployment["apiVersion"], "apps/v1");
+    assert_eq!(made.deployment["spec"]["replicas"], 3);
+    assert_eq!(
+        args(&made.deployment),
+        ["task-manager", "-Djobmanager.rpc.address=demo-master"]
+    );
+    assert_eq!(
+        args(&made.job),
+        [
+            "job-cluster",
+            "--job-id",
+            "2a97516c354b68848cdbd8f54a226a0a",
+            "-Djobmanager.rpc.address=demo-master",
+            "-Dparallelism.default=3",
+            "--job-classname",
+            "a.B"
+        ]
+    );
+    assert_eq!(
+        made.job["spec"]["template"]["metadata"]["labels"],
+        json!({"app": "demo", "component": "master"})
+    );
+    assert_eq!(container(&made.job).get("resources"), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn whatever_is_given_is_refused_or_found_byte_for_byte(
+        argument in any::<String>(),
+        value in any::<String>(),
+        env in any::<String>(),
+        path in any::<String>(),
+        label in any::<String>(),
+    ) {
+        let given = Layer {
+            arguments: Some(vec![argument.clone()]),
+            configuration: [("key".to_owned(), value.clone())].into(),
+            env: [("NAME".to_owned(), env.clone())].into(),
+            from_savepoint: Some(path.clone()),
+            labels: [("label".to_owned(), label.clone())].into(),
+            ..layer()
+        };
+        match Spec::resolve(given.clone()) {
+            Err(error) => {
+                let texts = [&argument, &value, &env, &path];
+                prop_assert!(texts.iter().any(|t| t.contains('\0')) || path.is_empty(), "{error}");
+            }
+            Ok(spec) => {
+                let made = build(&spec, &Templates::built_in().unwrap(), "ns", 1).unwrap();
+                let list = args(&made.job);
+                prop_assert_eq!(expanded(list[list.len() - 1]), argument);
+                let at = list.iter().position(|a| *a == "--fromSavepoint").unwrap();
+                prop_assert_eq!(expanded(list[at + 1]), path);
+                for object in [&made.job, &made.deployment] {
+                    let pair = format!("-Dkey={value}");
+                    prop_assert!(args(object).iter().any(|a| expanded(a) == pair));
+                    prop_assert_eq!(expanded(container(object)["env"][0]["value"].as_str().unwrap()), env.clone());
+                    prop_assert_eq!(&object["metadata"]["labels"]["label"], &json!(label));
+                }
+                // What the history remembers makes the same objects again.
+                let text = flink_deployment::write(&spec.layer).to_string();
+                let again = flink_deployment::read(&text, "history").unwrap().remove(0);
+                let remade = build(&Spec::resolve(again).unwrap(), &Templates::built_in().unwrap(), "ns", 1).unwrap();
+                prop_assert_eq!(remade, made);
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Merging the user's pod template into ours, as Kubernetes' strategic merge patch does.
+//!
+//! Source of the lists and their keys: the `patchMergeKey` tags of PodSpec and Container in k8s.io/api core/v1. Where a
+//! tag has one key but the server tells elements apart by two (`listMapKey`), both are used.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
+
+/// What the container that runs Flink is called in the pod templates of a FlinkDeployment.
+pub const MAIN_CONTAINER: &str = "flink-main-container";
+
+/// Directive of a strategic merge patch: `delete`, `replace` or `merge`.
+const DIRECTIVE: &str = "$patch";
+
+/// Directives that kubectl writes for the server, nobody by hand.
+const FOREIGN: &[&str] = &["$deleteFromPrimitiveList", "$retainKeys", "$setElementOrder"];
+
+/// Metadata of a pod template that says nothing of the Pods: a name they cannot share, and what a server wrote.
+const SILENT_METADATA: &[&str] = &[
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// Merges `patch`, a PodTemplateSpec, into `base`, the pod template of our Job or Deployment.
+///
+/// Maps are merged, `null` deletes, lists with a key are merged element by element, other lists are replaced. The
+/// container [`MAIN_CONTAINER`] of the patch is the container `container` of the base. As an exception from Kubernetes'
+/// rule, a probe, a volume and a variable of the patch that name another source than the base's take the base's away:
+/// the two together are never valid, and who writes the patch does not see the base.
+///
+/// # Errors
+/// Usage error that lists all of [`faults`].
+pub fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<()> {
+    let found = faults_in(patch, container);
+    if !found.is_empty() {
+        let lines: Vec<String> = found
+            .iter()
+            .map(|(path, reason)| {
+                let dot = if path.is_empty() { "" } else { "." };
+                format!("podTemplate{dot}{path}: {reason}")
+            })
+            .collect();
+        return Err(Error::usage(lines.join("\n")));
+    }
+    let mut wishes = Map::new();
+    if let Some(Value::Object(metadata)) = patch.get("metadata") {
+        let kept: Map<String, Value> = metadata
+            .iter()
+            .filter(|(key, _)| !SILENT_METADATA.contains(&key.as_str()))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        wishes.insert("metadata".to_owned(), Value::Object(kept));
+    }
+    if let Some(spec) = patch.get("spec").filter(|spec| !spec.is_null()) {
+        let mut spec = spec.clone();
+        if let Some(Value::Array(containers)) = spec.get_mut("containers") {
+            for main in containers.iter_mut().filter(|c| c["name"] == MAIN_CONTAINER) {
+                main["name"] = Value::String(container.to_owned());
+            }
+        }
+        wishes.insert("spec".to_owned(), spec);
+    }
+    merge_value(base, &Value::Object(wishes), "");
+    Ok(())
+}
+
+/// All that is wrong with a pod template as a patch: path, relative to the template, and reason.
+///
+/// These are the parts that cannot be merged, and those that would take away what makes the cluster ours; unknown fields
+/// are left to the API server, which knows its own version.
+#[must_use]
+pub fn faults(patch: &Value) -> Vec<(String, String)> {
+    faults_in(patch, MAIN_CONTAINER)
+}
+
+fn faults_in(patch: &Value, container: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let Some(fields) = patch.as_object() else {
+        found.push((String::new(), "it must be a map with metadata and spec".to_owned()));
+        return found;
+    };
+    let mut refuse = |path: &str, reason: &str| found.push((path.to_owned(), reason.to_owned()));
+    for (key, value) in fields {
+        match (key.as_str(), value) {
+            ("metadata" | "spec", Value::Object(_) | Value::Null) | ("apiVersion" | "status", _) => {}
+            ("metadata" | "spec", _) => refuse(key, "it must be a map"),
+            ("kind", kind) if kind == "Pod" || kind == "PodTemplate" => {}
+            ("kind", _) => refuse(key, "it must be Pod or PodTemplate"),
+            _ => refuse(key, "a pod template has only metadata and spec"),
+        }
+    }
+    for (key, value) in patch["metadata"].as_object().into_iter().flatten() {
+        let place = format!("metadata.{key}");
+        match (key.as_str(), value) {
+            ("labels" | "annotations", Value::Object(pairs)) => {
+                for (name, value) in pairs {
+                    if key == "labels" && (name == APP_LABEL || name == COMPONENT_LABEL) {
+                        refuse(
+                            &format!("{place}.{name}"),
+                            "the plugin finds the Pods of a cluster by this label",
+                        );
+                    } else if !matches!(value, Value::String(_) | Value::Null) {
+                        refuse(&format!("{place}.{name}"), "it must be a text: put it in quotes");
+                    }
+                }
+            }
+            ("labels" | "annotations", Value::Null) => {
+                refuse(&place, "it would delete those of the plugin; null a single key instead");
+            }
+            ("labels" | "annotations", _) => refuse(&place, "it must be a map of texts"),
+            (silent, _) if SILENT_METADATA.contains(&silent) => {}
+            _ => refuse(
+                &place,
+                "of a pod template's metadata only labels and annotations reach the Pods",
+            ),
+        }
+    }
+    spec_faults(&patch["spec"], container, &mut refuse);
+    directive_faults(patch, "", &mut refuse);
+    found
+}
+
+fn spec_faults(spec: &Value, container: &str, refuse: &mut impl FnMut(&str, &str)) {
+    let Some(spec) = spec.as_object() else { return };
+    if spec.contains_key("restartPolicy") {
+        refuse(
+            "spec.restartPolicy",
+            "the plugin sets it, as a Job and a Deployment need it; use --restart",
+        );
+    }
+    if spec.get("containers").is_some_and(Value::is_null) {
+        refuse("spec.containers", "it would delete the container that runs Flink");
+    }
+    list_faults(spec, "spec", refuse);
+    for field in ["containers", "initContainers"] {
+        let elements = spec.get(field).and_then(Value::as_array).into_iter().flatten();
+        for (index, element) in elements.enumerate() {
+            let path = format!("spec.{field}[{index}]");
+            let Some(fields) = element.as_object() else { continue };
+            list_faults(fields, &path, refuse);
+            let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
+            if field != "containers" || !(name == MAIN_CONTAINER || name == container) {
+                continue;
+            }
+            for owned in ["command", "args"] {
+                if fields.contains_key(owned) {
+                    refuse(
+                        &format!("{path}.{owned}"),
+                        "the plugin starts Flink itself; use job.entryClass, job.args and flinkConfiguration",
+                    );
+                }
+            }
+            if fields.contains_key(DIRECTIVE) && fields[DIRECTIVE] != "merge" {
+                refuse(
+                    &format!("{path}.{DIRECTIVE}"),
+                    "the container that runs Flink must stay",
+                );
+            }
+        }
+    }
+}
+
+/// Faults of the keyed lists of a PodSpec or Container: no list, elements that are no maps or lack their key.
+fn list_faults(fields: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(&str, &str)) {
+    for (field, value) in fields {
+        let Some(keys) = merge_keys(field) else { continue };
+        let Some(elements) = value.as_array() else {
+            if !value.is_null() {
+                refuse(&format!("{path}.{field}"), "it must be a list");
+            }
+            continue;
+        };
+        for (index, element) in elements.iter().enumerate() {
+            let path = format!("{path}.{field}[{index}]");
+            match element.as_object() {
+                None => refuse(&path, "it must be a map"),
+                Some(map) if map.get(keys[0]).is_none_or(Value::is_null) && map.get(DIRECTIVE).is_none() => {
+                    refuse(&path, &format!("it lacks {}", keys[0]));
+                }
+                Some(map) if field == "containers" && map.get(DIRECTIVE).is_some_and(|d| d == "replace") => {
+                    refuse(&path, "it would delete the container that runs Flink");
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// Directives of a strategic merge patch that cannot be followed.
+fn directive_faults(value: &Value, path: &str, refuse: &mut impl FnMut(&str, &str)) {
+    let join = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if key == DIRECTIVE && !["delete", "replace", "merge"].iter().any(|known| value == known) {
+                    refuse(&join(key), "it must be delete, replace or merge");
+                } else if key == DIRECTIVE
+                    && value != "merge"
+                    && ["", "metadata", "metadata.labels", "spec"].contains(&path)
+                {
+                    refuse(&join(key), "it would delete what the plugin put there");
+                } else if FOREIGN.iter().any(|foreign| key.starts_with(foreign)) {
+                    refuse(&join(key), "the only directive that is understood is $patch");
+                }
+                directive_faults(value, &join(key), refuse);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                directive_faults(element, &format!("{path}[{index}]"), refuse);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The fields that tell the elements of a list apart; `None` for a list that is replaced as a whole.
+fn merge_keys(field: &str) -> Option<&'static [&'static str]> {
+    Some(match field {
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "env"
+        | "imagePullSecrets"
+        | "resourceClaims"
+        | "schedulingGates" => &["name"],
+        "volumeMounts" => &["mountPath"],
+        "volumeDevices" => &["devicePath"],
+        "ports" => &["containerPort", "protocol"],
+        "hostAliases" => &["ip"],
+        "topologySpreadConstraints" => &["topologyKey", "whenUnsatisfiable"],
+        _ => return None,
+    })
+}
+
+/// Fields of `element` of which Kubernetes allows one, and which the patch therefore takes away with its own.
+fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    const HANDLERS: [&str; 4] = ["exec", "grpc", "httpGet", "tcpSocket"];
+    let says = |key: &&str| patch.get(*key).is_some_and(|value| !value.is_null());
+    match field {
+        // The tag's `retainKeys`: another kind of volume replaces the one before.
+        "volumes" | "resourceClaims" if patch.len() > 1 => {
+            element.retain(|key, _| patch.contains_key(key));
+        }
+        "env" if says(&"value") => {
+            element.remove("valueFrom");
+        }
+        "env" if says(&"valueFrom") => {
+            element.remove("value");
+        }
+        "livenessProbe" | "readinessProbe" | "startupProbe" if HANDLERS.iter().any(says) => {
+            element.retain(|key, _| !HANDLERS.contains(&key.as_str()) || patch.contains_key(key));
+        }
+        _ => {}
+    }
+}
+
+fn merge_value(base: &mut Value, patch: &Value, field: &str) {
+    match patch {
+        Value::Object(fields) => {
+            if !base.is_object() || fields.get(DIRECTIVE).is_some_and(|directive| directive != "merge") {
+                *base = Value::Object(Map::new());
+            }
+            if fields.get(DIRECTIVE).is_some_and(|directive| directive == "delete") {
+                return;
+            }
+            if let Value::Object(into) = base {
+                make_room(field, into, fields);
+                merge_map(into, fields);
+            }
+        }
+        Value::Array(elements) => match merge_keys(field) {
+            Some(keys) => merge_list(base, elements, keys, field),
+            None => base.clone_from(patch),
+        },
+        _ => base.clone_from(patch),
+    }
+}
+
+fn merge_map(base: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (key, value) in patch.iter().filter(|(key, _)| *key != DIRECTIVE) {
+        if value.is_null() {
+            base.remove(key);
+        } else {
+            merge_value(base.entry(key.clone()).or_insert(Value::Null), value, key);
+        }
+    }
+}
+
+fn merge_list(base: &mut Value, patch: &[Value], keys: &[&str], field: &str) {
+    let is = |element: &Value, directive: &str| element.get(DIRECTIVE).is_some_and(|value| value == directive);
+    if !base.is_array() || patch.iter().any(|element| is(element, "replace")) {
+        *base = Value::Array(Vec::new());
+    }
+    let Value::Array(elements) = base else { return };
+    for wish in patch.iter().filter(|element| !is(element, "replace")) {
+        let same = |element: &Value| keys.iter().all(|key| part(element, key) == part(wish, key));
+        if is(wish, "delete") {
+            elements.retain(|element| !same(element));
+        } else if let Some(element) = elements.iter_mut().find(|element| same(element)) {
+            merge_value(element, wish, field);
+        } else {
+            let mut element = Value::Null;
+            merge_value(&mut element, wish, field);
+            elements.push(element);
+        }
+    }
+}
+
+/// One part of an element's key. The protocol of a port is TCP where it is not said.
+fn part<'a>(element: &'a Value, key: &str) -> Cow<'a, Value> {
+    match (&element[key], key) {
+        (Value::Null, "protocol") => Cow::Owned(Value::from("TCP")),
+        (value, _) => Cow::Borrowed(value),
+    }
+}

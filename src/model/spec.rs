@@ -1,0 +1,533 @@
+//! A cluster as it shall be: validated, with every default in its place.
+
+use super::flink::FlinkVersion;
+use super::names::{ClusterName, MAX_LENGTH};
+use crate::error::{Error, Result};
+use crate::model::config::{Entrypoint, JobId, Layer};
+use crate::model::flink::arguments::MAX_ARGUMENT;
+use crate::model::flink::job_id;
+use crate::model::flink::memory;
+
+/// Largest parallelism that Flink takes: 2^15. Source: Flink's `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
+pub const MAX_PARALLELISM: u32 = 32_768;
+
+/// Most JobManagers of a cluster. One that leads and one or two that stand by are usual.
+pub const MAX_JOB_MANAGERS: u32 = 16;
+
+/// A validated cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The cluster's name.
+    pub name: ClusterName,
+    /// Image of both roles.
+    pub image: String,
+    /// Flink's version, where it was said or the image's tag tells it.
+    pub flink_version: Option<FlinkVersion>,
+    /// Default parallelism of the job, 1 to [`MAX_PARALLELISM`].
+    pub parallelism: u32,
+    /// Task slots per TaskManager.
+    pub slots: u32,
+    /// Number of TaskManagers.
+    pub task_managers: u32,
+    /// All that was said of the cluster, for what needs no default: the source of everything else.
+    pub layer: Layer,
+}
+
+impl Spec {
+    /// Validates `layer` and fills in the defaults.
+    ///
+    /// # Errors
+    /// Usage error for the first thing that cannot be.
+    pub fn resolve(layer: Layer) -> Result<Self> {
+        let Some(name) = &layer.name else {
+            return Err(Error::usage("the cluster has no name")
+                .hint("NAME on the command line gives one, FLINK_APPLICATION_NAME or metadata.name in a file do too"));
+        };
+        let name = ClusterName::new(name)?;
+        let image = match layer.image.as_deref() {
+            Some(image) => valid_image(image)?,
+            None => {
+                return Err(Error::usage(format!("cluster {name} has no image")).hint(
+                    "--image IMAGE names one with Flink and your jar in /opt/flink/usrlib, FLINK_IMAGE_NAME does too",
+                ));
+            }
+        };
+        // All slots of the TaskManagers, where their number is said and nothing else: as the operator has it.
+        let all_slots = layer
+            .task_managers
+            .map(|count| count.saturating_mul(layer.slots.unwrap_or(1)));
+        let parallelism = layer.parallelism.or(all_slots).unwrap_or(1);
+        if !(1..=MAX_PARALLELISM).contains(&parallelism) {
+            return Err(Error::usage(format!(
+                "invalid parallelism {parallelism}: Flink takes 1 to {MAX_PARALLELISM}"
+            )));
+        }
+        let slots = layer.slots.unwrap_or(1);
+        if slots == 0 {
+            return Err(Error::usage(
+                "invalid number of task slots 0: a TaskManager has at least 1",
+            ));
+        }
+        validate_texts(&layer)?;
+        validate_high_availability(&layer)?;
+        for (role, memory) in [
+            ("jobmanager", layer.job_manager.memory),
+            ("taskmanager", layer.task_manager.memory),
+        ] {
+            if let Some(memory) = memory {
+                memory::check(role, memory, &layer.configuration)?;
+            }
+        }
+        if let Some(JobId::Fixed(id)) = &layer.job_id {
+            job_id::parse(id)?;
+        }
+        let flink_version = layer.flink_version.or_else(|| FlinkVersion::of_image(&image));
+        if layer.jars.as_ref().is_some_and(|jars| !jars.is_empty())
+            && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(1, 19))
+        {
+            return Err(
+                Error::usage(format!("Flink {version} cannot fetch jars, that came with 1.19"))
+                    .hint("put the jar into the image, under /opt/flink/usrlib"),
+            );
+        }
+        Ok(Self {
+            image,
+            flink_version,
+            parallelism,
+            slots,
+            task_managers: layer.task_managers.unwrap_or_else(|| parallelism.div_ceil(slots)),
+            name,
+            // It has been left out of what lies below by now.
+            layer: Layer { no_ha: false, ..layer },
+        })
+    }
+
+    /// The words of the image's entrypoint; `None`: those of the template.
+    #[must_use]
+    pub fn entrypoint(&self) -> Option<Entrypoint> {
+        self.layer.entrypoint.or_else(|| {
+            self.flink_version
+                .map(FlinkVersion::entrypoint)
+                .filter(|word| *word == Entrypoint::Legacy)
+        })
+    }
+
+    /// Whether high availability is Kubernetes' own: leaders in ConfigMaps, which need rights.
+    #[must_use]
+    pub fn ha_by_kubernetes(&self) -> bool {
+        self.layer.ha.is_some() && self.layer.zookeeper.is_none()
+    }
+
+    /// Whether the rights of high availability are made with the cluster.
+    #[must_use]
+    pub fn creates_rbac(&self) -> bool {
+        self.ha_by_kubernetes() && self.layer.ha_create_rbac == Some(true)
+    }
+
+    /// Number of JobManagers: more than one only with high availability.
+    #[must_use]
+    pub fn job_managers(&self) -> u32 {
+        self.layer.job_managers.unwrap_or(1)
+    }
+
+    /// The job ID for the `generation`-th Kubernetes Job of this cluster.
+    ///
+    /// With high availability every generation needs one of its own, that stays the same when the JobManager is
+    /// restarted: a job ID that ended is never run again (Flink 1.20 then exits with 0 without a word). Without it, none:
+    /// a restarted JobManager must not find itself under an old one.
+    #[must_use]
+    pub fn job_id(&self, namespace: &str, generation: u64) -> Option<String> {
+        match &self.layer.job_id {
+            Some(JobId::Fixed(id)) => Some(id.to_ascii_lowercase()),
+            Some(JobId::Seed(seed)) => Some(job_id::from_seed(seed)),
+            None if self.layer.ha.is_some() => {
+                let identity = self.identity(generation, '/');
+                Some(job_id::from_seed(&format!("{namespace}/{}/{identity}", self.name)))
+            }
+            None => None,
+        }
+    }
+
+    /// What tells the `generation`-th Kubernetes Job from all others of this name.
+    #[must_use]
+    pub fn identity(&self, generation: u64, separator: char) -> String {
+        match &self.layer.nonce {
+            Some(nonce) => format!("{generation}{separator}{nonce}"),
+            None => generation.to_string(),
+        }
+    }
+
+    /// `kubernetes.cluster-id` of the `generation`-th Kubernetes Job, under which Flink keeps its ConfigMaps: at most 45
+    /// characters, `[a-z]([-a-z0-9]*[a-z0-9])?`. Before revisions had a nonce it was the cluster's name.
+    #[must_use]
+    pub fn cluster_id(&self, generation: u64) -> String {
+        let name = self.name.as_str();
+        if self.layer.nonce.is_none() {
+            return name.to_owned();
+        }
+        let identity = self.identity(generation, '-');
+        let room = MAX_LENGTH.saturating_sub(identity.len() + 1).min(name.len());
+        format!("{}-{identity}", name[..room].trim_end_matches('-'))
+    }
+}
+
+/// What high availability has to be on for, and what only one kind of it can do.
+fn validate_high_availability(layer: &Layer) -> Result<()> {
+    let managers = layer.job_managers.unwrap_or(1);
+    if !(1..=MAX_JOB_MANAGERS).contains(&managers) {
+        return Err(Error::usage(format!(
+            "invalid number of JobManagers {managers}: it must be 1 to {MAX_JOB_MANAGERS}"
+        )));
+    }
+    let rbac = layer.ha_create_rbac == Some(true);
+    let wanted = [
+        (
+            layer.zookeeper.is_some(),
+            "a ZooKeeper (--ha-zookeeper) is used by high availability only".to_owned(),
+        ),
+        (
+            rbac,
+            "the rights that --ha-create-rbac makes are those of high availability".to_owned(),
+        ),
+        (
+            managers > 1,
+            format!("{managers} JobManagers elect a leader, which is what high availability is for"),
+        ),
+    ];
+    if layer.ha.is_none()
+        && let Some((_, why)) = wanted.into_iter().find(|(wanted, _)| *wanted)
+    {
+        return Err(Error::usage(why).hint("--ha STORAGE_DIR turns it on, with its data in that folder"));
+    }
+    if layer.zookeeper_root.is_some() && layer.zookeeper.is_none() {
+        return Err(
+            Error::usage("a node of ZooKeeper (--ha-zookeeper-root) needs a ZooKeeper")
+                .hint("--ha-zookeeper QUORUM names it, such as zk-0:2181,zk-1:2181"),
+        );
+    }
+    if rbac && layer.zookeeper.is_some() {
+        return Err(Error::usage(
+            "high availability by ZooKeeper needs no rights in Kubernetes, so --ha-create-rbac has nothing to make",
+        ));
+    }
+    let server = |server: &str| {
+        let port = server.rsplit_once(':').map(|(_, port)| port.trim().parse::<u16>());
+        !server.trim().is_empty() && port.is_none_or(|port| port.is_ok())
+    };
+    if let Some(quorum) = layer
+        .zookeeper
+        .as_deref()
+        .filter(|quorum| !quorum.split(',').all(server))
+    {
+        return Err(Error::usage(format!(
+            "invalid quorum of ZooKeeper {quorum:?}: it must be like zk-0:2181,zk-1:2181"
+        )));
+    }
+    match layer.zookeeper_root.as_deref().filter(|root| !root.starts_with('/')) {
+        Some(root) => Err(Error::usage(format!(
+            "invalid node of ZooKeeper {root:?}: it must be a path like /flink"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn valid_image(image: &str) -> Result<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
+    if !image.is_empty()
+        && image.len() <= 1024
+        && image.chars().all(plain)
+        && !image.starts_with(['-', ':', '/', '@'])
+        && !image.ends_with([':', '/', '@'])
+    {
+        Ok(image.to_owned())
+    } else {
+        Err(Error::usage(format!(
+            "invalid image {image:?}: it must be like registry/name:tag"
+        )))
+    }
+}
+
+/// What no process can be given: NUL, and arguments longer than Linux passes.
+fn validate_texts(layer: &Layer) -> Result<()> {
+    let arguments = layer
+        .arguments
+        .iter()
+        .flatten()
+        .map(|text| ("program argument", text.as_str(), 0));
+    let savepoint = layer
+        .from_savepoint
+        .iter()
+        .map(|text| ("savepoint path", text.as_str(), 0));
+    let class = layer.job_class.iter().map(|text| ("job class", text.as_str(), 0));
+    let jars = layer.jars.iter().flatten().map(|text| ("jar", text.as_str(), 0));
+    let configuration = layer
+        .configuration
+        .iter()
+        .map(|(key, value)| ("configuration", value.as_str(), key.len() + 3));
+    let env = layer
+        .env
+        .iter()
+        .map(|(key, value)| ("environment variable", value.as_str(), key.len() + 1));
+    let dirs = [&layer.savepoint_dir, &layer.checkpoint_dir, &layer.ha]
+        .into_iter()
+        .flatten()
+        .map(|text| ("folder", text.as_str(), 40));
+    for (what, text, beside) in arguments
+        .chain(savepoint)
+        .chain(class)
+        .chain(jars)
+        .chain(configuration)
+        .chain(env)
+        .chain(dirs)
+    {
+        if text.contains('\0') {
+            return Err(Error::usage(format!(
+                "a {what} has a NUL character, which no process can be given"
+            )));
+        }
+        if text.len() + beside > MAX_ARGUMENT {
+            return Err(Error::usage(format!(
+                "a {what} has {} bytes; Linux passes at most {MAX_ARGUMENT} in one argument",
+                text.len()
+            )));
+        }
+    }
+    let not_empty = [
+        ("savepoint path", &layer.from_savepoint),
+        ("job class", &layer.job_class),
+        ("savepoint folder", &layer.savepoint_dir),
+        ("checkpoint folder", &layer.checkpoint_dir),
+        ("folder of high availability", &layer.ha),
+    ];
+    for (what, value) in not_empty {
+        if value.as_deref() == Some("") {
+            return Err(Error::usage(format!("the {what} is empty")));
+        }
+    }
+    if let Some(bad) = layer
+        .jars
+        .iter()
+        .flatten()
+        .find(|jar| jar.is_empty() || jar.contains(','))
+    {
+        return Err(Error::usage(format!(
+            "invalid jar {bad:?}: Flink separates jars by commas"
+        )));
+    }
+    if let Some(bad) = layer
+        .env
+        .keys()
+        .find(|key| key.is_empty() || key.contains(|c: char| c == '=' || !(' '..='~').contains(&c)))
+    {
+        return Err(Error::usage(format!("invalid name of an environment variable {bad:?}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer() -> Layer {
+        Layer {
+            name: Some("demo".into()),
+            image: Some("flink:2.3.0".into()),
+            ..Layer::default()
+        }
+    }
+
+    #[test]
+    fn task_managers_are_as_many_as_the_slots_need() {
+        let spec = Spec::resolve(Layer {
+            parallelism: Some(5),
+            slots: Some(2),
+            ..layer()
+        })
+        .unwrap();
+        assert_eq!(spec.task_managers, 3);
+        assert_eq!(spec.flink_version, Some(FlinkVersion::new(2, 3)));
+        assert_eq!(spec.job_id("ns", 1), None);
+    }
+
+    #[test]
+    fn high_availability_has_a_job_id_for_each_generation() {
+        let spec = Spec::resolve(Layer {
+            ha: Some("s3://ha".into()),
+            ..layer()
+        })
+        .unwrap();
+        assert_eq!(spec.job_id("ns", 1).unwrap().len(), 32);
+        assert_eq!(spec.job_id("ns", 1), spec.job_id("ns", 1));
+        assert_ne!(spec.job_id("ns", 1), spec.job_id("ns", 2));
+        assert_ne!(spec.job_id("ns", 1), spec.job_id("other", 1));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_a_reason() {
+        let refused = |layer: Layer, reason: &str| {
+            let error = Spec::resolve(layer).unwrap_err();
+            assert!(error.message.contains(reason), "{error}");
+        };
+        refused(Layer { image: None, ..layer() }, "no image");
+        refused(
+            Layer {
+                image: Some("a b".into()),
+                ..layer()
+            },
+            "\"a b\"",
+        );
+        refused(
+            Layer {
+                image: Some("flink:".into()),
+                ..layer()
+            },
+            "registry/name:tag",
+        );
+        refused(
+            Layer {
+                parallelism: Some(0),
+                ..layer()
+            },
+            "1 to 32768",
+        );
+        refused(
+            Layer {
+                parallelism: Some(32_769),
+                ..layer()
+            },
+            "1 to 32768",
+        );
+        refused(
+            Layer {
+                slots: Some(0),
+                ..layer()
+            },
+            "at least 1",
+        );
+        refused(
+            Layer {
+                job_id: Some(JobId::Fixed("x".into())),
+                ..layer()
+            },
+            "32 hexadecimal",
+        );
+        refused(
+            Layer {
+                arguments: Some(vec!["a\0".into()]),
+                ..layer()
+            },
+            "NUL",
+        );
+        refused(
+            Layer {
+                arguments: Some(vec!["a".repeat(MAX_ARGUMENT + 1)]),
+                ..layer()
+            },
+            "131072 bytes",
+        );
+        refused(
+            Layer {
+                image: Some("flink:1.18".into()),
+                jars: Some(vec!["a".into()]),
+                ..layer()
+            },
+            "1.19",
+        );
+        refused(
+            Layer {
+                env: [("a=b".to_owned(), String::new())].into(),
+                ..layer()
+            },
+            "\"a=b\"",
+        );
+    }
+
+    #[test]
+    fn each_revision_has_ids_of_its_own() {
+        let spec = |name: &str, nonce: Option<&str>| {
+            Spec::resolve(Layer {
+                name: Some(name.to_owned()),
+                ha: Some("s3://b/ha".into()),
+                nonce: nonce.map(ToOwned::to_owned),
+                ..layer()
+            })
+            .unwrap()
+        };
+        let demo = spec("demo", Some("k3x9a0b1"));
+        assert_eq!(demo.cluster_id(7), "demo-7-k3x9a0b1");
+        assert_eq!(spec("demo", None).cluster_id(7), "demo");
+        let long = "a".repeat(30) + "-b-" + &"c".repeat(12);
+        for number in [1, 99, u64::MAX] {
+            let id = spec(&long, Some("k3x9a0b1")).cluster_id(number);
+            assert!(id.len() <= 45 && id.starts_with("aaaa"), "{id}");
+            assert!(
+                id.ends_with(&format!("a-{number}-k3x9a0b1")) || id.ends_with(&format!("-{number}-k3x9a0b1")),
+                "{id}"
+            );
+            assert!(!id.contains("--"), "{id}");
+        }
+        let ids = [
+            demo.job_id("ns", 1),
+            demo.job_id("ns", 2),
+            spec("demo", Some("other")).job_id("ns", 1),
+            spec("demo", None).job_id("ns", 1),
+        ];
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn what_only_high_availability_can_do_needs_it() {
+        for (layer, reason) in [
+            (
+                Layer {
+                    job_managers: Some(2),
+                    ..layer()
+                },
+                "2 JobManagers elect a leader",
+            ),
+            (
+                Layer {
+                    zookeeper: Some("zk:2181".into()),
+                    ..layer()
+                },
+                "used by high availability only",
+            ),
+            (
+                Layer {
+                    ha_create_rbac: Some(true),
+                    ..layer()
+                },
+                "those of high availability",
+            ),
+            (
+                Layer {
+                    ha: Some("/ha".into()),
+                    zookeeper: Some("zk:2181".into()),
+                    ha_create_rbac: Some(true),
+                    ..layer()
+                },
+                "nothing to make",
+            ),
+            (
+                Layer {
+                    ha: Some("/ha".into()),
+                    zookeeper: Some("zk:2181,:x".into()),
+                    ..layer()
+                },
+                "\"zk:2181,:x\"",
+            ),
+            (
+                Layer {
+                    ha: Some("/ha".into()),
+                    zookeeper_root: Some("/a".into()),
+                    ..layer()
+                },
+                "needs a ZooKeeper",
+            ),
+        ] {
+            let error = Spec::resolve(layer).unwrap_err();
+            assert!(error.message.contains(reason), "{error}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What there is to choose from, for completion and for suggestions: asked for quietly, and never waited for long.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::history::{HISTORY, History};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::kubeconfig::read_kubeconfig;
+use crate::kubernetes::resource::{CONFIG_MAPS, Resource, Target, encode};
+use crate::kubernetes::tables::{Wanted, list};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
+use crate::model::nearest::nearest;
+
+/// Namespaces, which nothing else here asks for as a list.
+const NAMESPACES: Resource = Resource {
+    group: "",
+    version: "v1",
+    kind: "Namespace",
+    plural: "namespaces",
+};
+/// Most objects that anybody chooses from.
+const MOST: usize = 500;
+
+/// Names of a kubeconfig's contexts, clusters and users.
+#[derive(Debug, Default)]
+pub struct KubeconfigNames {
+    /// Contexts.
+    pub contexts: Vec<String>,
+    /// Clusters.
+    pub clusters: Vec<String>,
+    /// Users.
+    pub users: Vec<String>,
+}
+
+/// The names in the kubeconfig.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn kubeconfig_names(args: &ConnectionArgs) -> Result<KubeconfigNames> {
+    let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
+        return Ok(KubeconfigNames::default());
+    };
+    Ok(KubeconfigNames {
+        contexts: kubeconfig.contexts.into_iter().map(|named| named.name).collect(),
+        clusters: kubeconfig.clusters.into_iter().map(|named| named.name).collect(),
+        users: kubeconfig.auth_infos.into_iter().map(|named| named.name).collect(),
+    })
+}
+
+/// Names of the clusters in the namespace. Two requests, side by side.
+///
+/// # Errors
+/// What a request can give.
+pub async fn clusters(cluster: &Cluster) -> Result<Vec<String>> {
+    let wanted = Wanted {
+        namespace: Some(cluster.namespace().to_owned()),
+        ..Wanted::default()
+    };
+    let (inventory, _) = list(cluster, &wanted).await?;
+    Ok(inventory.into_keys().map(|key| key.name).collect())
+}
+
+/// Longest wait for a name that may have been meant: the error itself is known already.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Adds to the error that a cluster does not exist which one may have been meant, where the command works.
+pub async fn nearest_cluster(args: &ConnectionArgs, error: Error) -> Error {
+    match connect(args) {
+        Ok(cluster) => nearest_cluster_of(&cluster, error).await,
+        Err(_) => error,
+    }
+}
+
+/// The same, for a cluster of this namespace. Nothing is asked for other errors.
+pub async fn nearest_cluster_of(cluster: &Cluster, mut error: Error) -> Error {
+    let Some(name) = error.absent.take() else {
+        return error;
+    };
+    let Ok(Ok(names)) = tokio::time::timeout(LIMIT, clusters(cluster)).await else {
+        return error;
+    };
+    let others = names.iter().map(String::as_str).filter(|other| *other != name);
+    if let Some(meant) = nearest(&name, others) {
+        error.hints.insert(0, format!("did you mean {meant}?"));
+    }
+    error
+}
+
+/// Names of the clusters in the namespace that have a history, also those that were deleted. One request.
+///
+/// # Errors
+/// What a request can give.
+pub async fn remembered(cluster: &Cluster) -> Result<Vec<String>> {
+    let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
+    let selector = encode(&format!("{COMPONENT_LABEL}={HISTORY}"));
+    let query = format!("labelSelector={selector}&limit={MOST}");
+    let list = cluster.get_with(&target, &query).await?;
+    Ok(names(&list.unwrap_or_default(), |item| {
+        &item["metadata"]["labels"][APP_LABEL]
+    }))
+}
+
+/// Names of the namespaces. One request.
+///
+/// # Errors
+/// What a request can give.
+pub async fn namespaces(cluster: &Cluster) -> Result<Vec<String>> {
+    let target = Target::collection("list", NAMESPACES, None);
+    let list = cluster.get_with(&target, &format!("limit={MOST}")).await?;
+    Ok(names(&list.unwrap_or_default(), |item| &item["metadata"]["name"]))
+}
+
+/// The history of a cluster; an empty one where there is none. One request, and not a word where it is forbidden.
+///
+/// # Errors
+/// What a request can give.
+pub async fn history(cluster: &Cluster, name: &ClusterName) -> Result<History> {
+    let target = Target::object("get", CONFIG_MAPS, cluster.namespace(), &name.history());
+    match cluster.get::<Value>(&target).await? {
+        Some(object) => History::from_config_map(&object),
+        None => Ok(History::default()),
+    }
+}
+
+fn names(list: &Value, name: impl Fn(&Value) -> &Value) -> Vec<String> {
+    let items = list["items"].as_array().into_iter().flatten();
+    items
+        .filter_map(|item| name(item).as_str().map(ToOwned::to_owned))
+        .collect()
+}

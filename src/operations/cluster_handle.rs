@@ -1,0 +1,457 @@
+//! How a cluster stands when a command comes to change or end it.
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::Flink;
+use crate::history::Revision;
+use crate::history::holder;
+use crate::history::plan_basis::Basis;
+use crate::history::revision_spec;
+use crate::history::store::Ledger;
+use crate::history::transaction::Journal;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::objects::{self, Live};
+use crate::model::adopt::adopt;
+use crate::model::config::Layer;
+use crate::model::flink::settings::{ConfigMaps, Settings};
+use crate::model::ha_config_maps::Ids;
+use crate::model::main_container;
+use crate::model::manifests;
+use crate::model::manifests::{FLINK_VERSION, Manifests, PARALLELISM, REVISION};
+use crate::model::names::ClusterName;
+use crate::model::spec::Spec;
+use crate::model::template::Templates;
+use crate::operations::delete::{self, Removal};
+use crate::operations::savepoint::Origin;
+use crate::operations::target_revision::Wanted;
+use crate::output::terminal;
+
+/// A cluster as it was found.
+pub struct Standing {
+    /// Its name.
+    pub name: ClusterName,
+    /// Its objects.
+    pub live: Live,
+    /// Its history.
+    pub ledger: Ledger,
+    /// Its JobManager's REST.
+    pub flink: Flink,
+    /// An operation that another command left behind, and that this one goes on with.
+    pub left_behind: Option<Journal>,
+    /// Whether this is a dry run, which writes nothing.
+    pub(crate) only_looks: bool,
+    pub(crate) cluster: Cluster,
+    /// ConfigMaps with configuration files of its Pods.
+    files: ConfigMaps,
+}
+
+impl Standing {
+    /// Reads objects and history, side by side.
+    pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        // Both are awaited, so that the error told is always that of the first.
+        let (live, ledger) = futures::join!(objects::read(cluster, name), Ledger::open(cluster, name));
+        Self::of(cluster, name, live?, ledger?).await
+    }
+
+    /// The same of a cluster whose history is to be deleted, whether or not it can be read.
+    pub async fn read_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let (live, ledger) = futures::join!(objects::read(cluster, name), Ledger::open_to_purge(cluster, name));
+        Self::of(cluster, name, live?, ledger?).await
+    }
+
+    async fn of(cluster: &Cluster, name: &ClusterName, live: Live, ledger: Ledger) -> Result<Self> {
+        Ok(Self {
+            name: name.clone(),
+            files: objects::configuration_files(cluster, &live).await?,
+            live,
+            ledger,
+            flink: Flink::new(cluster, name),
+            left_behind: None,
+            only_looks: false,
+            cluster: cluster.clone(),
+        })
+    }
+
+    /// Writes nothing from now on where this is a dry run.
+    pub fn dry_run(&mut self, is_dry_run: bool) {
+        self.only_looks |= is_dry_run;
+        if self.only_looks {
+            self.ledger.only_look();
+        }
+    }
+
+    /// Reads a cluster that must exist, or have existed, to show something of it: says where an operation on it stands.
+    ///
+    /// # Errors
+    /// Not found, when there is neither an object nor a history.
+    pub async fn known(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let standing = Self::read(cluster, name).await?;
+        if standing.is_unknown() {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!(
+                    "there is no cluster {name} in namespace {}, and no history of one",
+                    cluster.namespace()
+                ),
+            )
+            .absent(name)
+            .hint("`kubectl flink list -A` shows those that there are"));
+        }
+        Ok(standing)
+    }
+
+    /// Reads a cluster of which something is shown, and says where an operation on it stands that is not over.
+    ///
+    /// # Errors
+    /// Those of [`Standing::known`], and of a bad name before anything is asked.
+    pub async fn shown(connection: &ConnectionArgs, name: &str) -> Result<Self> {
+        let name = ClusterName::new(name)?;
+        let cluster = connect(connection)?;
+        connect::check_namespace(cluster.namespace())?;
+        let standing = Self::known(&cluster, &name).await?;
+        standing.tell_operation();
+        Ok(standing)
+    }
+
+    /// Says where an operation stands that is not over, for commands that it does not hinder.
+    pub fn tell_operation(&self) {
+        let Some(journal) = self.ledger.history().open_journal() else {
+            return;
+        };
+        let name = &self.name;
+        terminal::note(&format!(
+            "an operation on {name} is not over: {journal}; {}",
+            journal.stand()
+        ));
+        let lives = journal.holder.as_ref().and_then(holder::lives);
+        if lives != Some(true) {
+            journal
+                .ways_on(name)
+                .iter()
+                .for_each(|way| terminal::note(&format!("  {way}")));
+        }
+    }
+
+    /// Reads a cluster that must exist.
+    ///
+    /// # Errors
+    /// Not found, when there is no object of it.
+    pub async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let standing = Self::read(cluster, name).await?;
+        if standing.live.is_empty() {
+            return Err(standing.absent(&Self::remembered(name)));
+        }
+        Ok(standing)
+    }
+
+    /// The hint for a cluster of which only the history is left.
+    pub fn remembered(name: &ClusterName) -> String {
+        format!("it has a history: `kubectl flink savepoint-resume {name}` brings it back")
+    }
+
+    /// The error that there is no object of it; `remembered` is the hint where it has a history.
+    pub fn absent(&self, remembered: &str) -> Error {
+        let name = &self.name;
+        let error = Error::new(
+            Kind::NotFound,
+            format!("there is no cluster {name} in namespace {}", self.cluster.namespace()),
+        )
+        .absent(name);
+        let foreign = self.live.foreign.iter();
+        let error = foreign.fold(error, |error, foreign| error.hint(foreign.to_string()));
+        error.hint(if self.ledger.exists() {
+            remembered
+        } else {
+            "`kubectl flink list -A` shows those that there are"
+        })
+    }
+
+    /// Makes what an interrupted command left out, where it is known: without its Service Flink cannot be asked.
+    ///
+    /// # Errors
+    /// Conflict when another process has changed the cluster since it was read.
+    pub async fn make_whole(&mut self) -> Result<()> {
+        let live = &self.live;
+        let last = self
+            .ledger
+            .history()
+            .revisions
+            .last()
+            .map(|last| last.number.to_string());
+        let known = |job: &Value| job["metadata"]["annotations"][REVISION].as_str() == last.as_deref();
+        // An interrupted operation may have made the Job, and left the Deployment as it was before.
+        let number = |object: &Value| {
+            object["metadata"]["annotations"][REVISION]
+                .as_str()?
+                .parse::<u64>()
+                .ok()
+        };
+        let is_older = |deployment: &Value| number(deployment) < live.job.as_ref().and_then(number);
+        let stale = self.left_behind.is_some() && live.deployment.as_ref().is_some_and(is_older);
+        let whole = live.service.is_some() && live.deployment.is_some() && !stale;
+        if whole || !live.job.as_ref().is_some_and(known) {
+            return Ok(());
+        }
+        // It may be missing since another process deletes the cluster, or has deleted it while it was read.
+        self.ledger.check(&Basis::of(live)).await?;
+        let (templates, layer, _) = self.base(&Layer::default(), None)?;
+        let generation = self.ledger.history().next_revision() - 1;
+        let whole = manifests::build(&Spec::resolve(layer)?, &templates, self.cluster.namespace(), generation)?;
+        let missing = [
+            (live.service.is_none(), &whole.service),
+            (live.deployment.is_none() || stale, &whole.deployment),
+        ];
+        let missing = missing.into_iter().filter(|(is_missing, _)| *is_missing);
+        let missing: Vec<&Value> = missing.map(|(_, wanted)| wanted).collect();
+        objects::apply_each(&self.cluster, &missing, &mut self.live).await
+    }
+
+    /// Whether there is neither an object nor a history.
+    pub fn is_unknown(&self) -> bool {
+        self.live.is_empty() && !self.ledger.exists()
+    }
+
+    /// How the Kubernetes Job ended: its condition `Complete` or `Failed`. `None`: it goes on, or there is none.
+    pub fn job_end(&self) -> Option<&'static str> {
+        self.live.job.as_ref().and_then(objects::end_of_job)
+    }
+
+    /// TaskManagers that are wanted.
+    pub fn replicas(&self) -> u64 {
+        let deployment = self.live.deployment.as_ref();
+        deployment.map_or(0, manifests::replicas)
+    }
+
+    /// Whether the cluster was created suspended, and never ran: it is to be started, and not to go on from anywhere.
+    pub async fn was_created_suspended(&self) -> Result<bool> {
+        let Some(job) = &self.live.job else { return Ok(false) };
+        let revision = job["metadata"]["annotations"][REVISION].as_str();
+        let history = self.ledger.history();
+        let saved = history.savepoints.iter().any(|savepoint| {
+            savepoint
+                .revision
+                .is_some_and(|number| Some(number.to_string().as_str()) == revision)
+        });
+        Ok(job["spec"]["suspend"] == true && !saved && objects::never_ran(&self.cluster, &self.name).await?)
+    }
+
+    /// TaskManagers that there were before the cluster was suspended.
+    pub fn replicas_before(&self) -> u64 {
+        let noted = self.live.deployment.as_ref().and_then(|deployment| {
+            let note = &deployment["metadata"]["annotations"][manifests::SUSPENDED_REPLICAS];
+            note.as_str()?.parse().ok()
+        });
+        noted.unwrap_or_else(|| self.replicas().max(1))
+    }
+
+    /// The job's parallelism; 1 where the cluster was not made by this plugin.
+    pub fn parallelism(&self) -> u32 {
+        let told = self
+            .live
+            .job
+            .as_ref()
+            .and_then(|job| job["metadata"]["annotations"][PARALLELISM].as_str());
+        told.and_then(|text| text.parse().ok()).unwrap_or(1)
+    }
+
+    /// The namespace that it is in.
+    pub fn namespace(&self) -> &str {
+        self.cluster.namespace()
+    }
+
+    /// Whether the JobManager is told to stay up after its job.
+    pub fn jobmanager_stays(&self) -> bool {
+        let stays = |settings: Settings| {
+            let key = "execution.shutdown-on-application-finish";
+            settings
+                .get(&[key])
+                .is_some_and(|value| value.eq_ignore_ascii_case("false"))
+        };
+        self.settings().is_some_and(stays)
+    }
+
+    /// Whether the JobManager keeps data of high availability.
+    pub fn is_highly_available(&self) -> bool {
+        self.settings()
+            .is_some_and(|settings| settings.high_availability().is_some())
+    }
+
+    /// What a delete takes: the cluster's objects, and without its Job what a delete before may have left.
+    pub async fn removal(&self) -> Result<Removal> {
+        let (cluster, name) = (&self.cluster, &self.name);
+        let mut removal = Removal::of(&self.live)?;
+        if self.live.job.is_some() {
+            removal.leaders = self.leaders();
+            if objects::rbac::created_with(&self.live) {
+                removal.rights = objects::rbac::known(cluster, name, &self.live).await?;
+            }
+            return Ok(removal);
+        }
+        let revisions = &self.ledger.history().revisions;
+        let layers: Vec<Layer> = revisions
+            .iter()
+            .filter_map(|known| revision_spec::layer(known).ok())
+            .collect();
+        let highly_available = |layer: &Layer| layer.ha.is_some() && layer.zookeeper.is_none();
+        let with_rights = |layer: &Layer| highly_available(layer) && layer.ha_create_rbac == Some(true);
+        let rights = async {
+            // Of a cluster that has no history nobody knows.
+            if !revisions.is_empty() && !layers.iter().any(with_rights) {
+                return Ok(Vec::new());
+            }
+            match objects::rbac::read(cluster, name).await {
+                // Whoever may not see them has not made them, and what is not the cluster's stays.
+                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Conflict) => Ok(Vec::new()),
+                rights => rights,
+            }
+        };
+        let ids = self.leaders();
+        let maps = objects::ha_config_maps::read(cluster, &ids.own);
+        let (rights, pods, maps) = futures::join!(rights, delete::pods(cluster, name), maps);
+        removal.rights = rights?;
+        removal.pods = pods?;
+        if !maps?.is_empty() {
+            removal.leaders = ids;
+        }
+        Ok(removal)
+    }
+
+    /// ID under which the objects that there are keep data of high availability in ConfigMaps.
+    pub fn live_leader(&self) -> Option<String> {
+        self.settings()?.kubernetes_cluster_id().map(ToOwned::to_owned)
+    }
+
+    /// IDs under which the cluster keeps, or kept, data of high availability in ConfigMaps: those that its objects name,
+    /// and those of the revisions in its history.
+    pub fn leaders(&self) -> Ids {
+        let mut ids = objects::ha_config_maps::of_live(&self.live, &self.files);
+        for revision in &self.ledger.history().revisions {
+            if let Some((id, nonce)) = revision_spec::leader(revision) {
+                ids.add(&id, nonce.as_deref());
+            }
+        }
+        ids
+    }
+
+    /// What outlives a highly available cluster whose job does not end by itself: only Flink can take it away.
+    pub fn left_behind(&self) -> Option<String> {
+        let settings = self.settings()?;
+        settings.high_availability()?;
+        let folder = settings.ha_storage()?;
+        Some(match settings.zookeeper_path() {
+            None => format!("files of its high availability in {folder} stay"),
+            Some(path) => format!("{path} in ZooKeeper and files in {folder}, of its high availability, stay"),
+        })
+    }
+
+    /// The parallelism with which the JobManager was started: a job that was scaled since has another.
+    pub fn started_with(&self) -> Option<u32> {
+        self.settings()?.get(&["parallelism.default"])?.parse().ok()
+    }
+
+    /// The savepoint from which the JobManager was started.
+    pub fn started_from(&self) -> Option<String> {
+        self.settings()?.arguments().from_savepoint.clone()
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        let object = self.live.job.as_ref().or(self.live.deployment.as_ref())?;
+        Some(Settings::of_object(object, &self.files))
+    }
+
+    /// The templates and the layer that a resume starts from, and whether the templates are worth keeping in the history.
+    ///
+    /// The last revision, if it is what runs or nothing runs; else what runs was made otherwise, and is taken as it is.
+    pub fn base(&self, new: &Layer, own: Option<Templates>) -> Result<(Templates, Layer, bool)> {
+        if let Some(revision) = self.known_revision() {
+            let (templates, kept) = match own {
+                Some(templates) => (templates, true),
+                None => revision_spec::templates(revision)?,
+            };
+            return Ok((templates, revision_spec::layer(revision)?, kept));
+        }
+        let Live {
+            service: Some(service),
+            job: Some(job),
+            deployment: Some(deployment),
+            ..
+        } = &self.live
+        else {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!(
+                    "{} has no history, and not all of its Service, Job and Deployment are there",
+                    self.name
+                ),
+            )
+            .hint(format!(
+                "`kubectl flink create {} --from-savepoint PATH …` makes it anew",
+                self.name
+            )));
+        };
+        let (templates, layer) = adopt(&self.name, service, job, deployment, new)?;
+        Ok((own.unwrap_or(templates), layer, true))
+    }
+
+    /// The revision of the history that runs, or that ran last where nothing does.
+    fn known_revision(&self) -> Option<&Revision> {
+        let history = self.ledger.history();
+        match &self.live.job {
+            Some(_) => history.revision(self.live_revision()?),
+            None => history.last_wanted(),
+        }
+    }
+
+    /// The revision that the Kubernetes Job tells.
+    pub fn live_revision(&self) -> Option<u64> {
+        let job = self.live.job.as_ref()?;
+        job["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
+    }
+
+    /// The version that runs, and its number: one that is free where it has none.
+    pub fn current(&self) -> Result<(u64, Wanted)> {
+        let number = self
+            .live_revision()
+            .unwrap_or_else(|| self.ledger.history().next_revision());
+        Ok((number, Wanted::changed(self, Layer::default(), None)?))
+    }
+
+    /// The templates that are worth keeping, or those compiled in.
+    pub fn kept_templates(&self) -> Result<(Templates, bool)> {
+        match self.known_revision() {
+            Some(revision) => revision_spec::templates(revision),
+            None => Ok((Templates::built_in()?, false)),
+        }
+    }
+
+    /// Whether somebody changed the objects since they were made as `made`, which is of the history.
+    pub fn drifted(&self, made: &Manifests) -> bool {
+        self.known_revision().is_some() && self.live.drifted(made)
+    }
+
+    /// Number of the Kubernetes Job that comes next.
+    pub fn next_generation(&self) -> u64 {
+        self.ledger
+            .history()
+            .next_revision()
+            .max(self.live_revision().map_or(0, |number| number + 1))
+    }
+
+    /// What is written down beside a savepoint.
+    pub fn origin(&self, reason: &str) -> Origin {
+        let job = self.live.job.as_ref();
+        let annotation =
+            |key: &str| job.and_then(|job| job["metadata"]["annotations"][key].as_str().map(ToOwned::to_owned));
+        Origin {
+            reason: reason.to_owned(),
+            flink_version: annotation(FLINK_VERSION),
+            image: job.and_then(|job| {
+                let image = main_container::of(job)?["image"].as_str();
+                image.map(ToOwned::to_owned)
+            }),
+            revision: annotation(manifests::REVISION).and_then(|number| number.parse().ok()),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A cluster that is to be created, and of whose name there is one, or was.
+
+use crate::error::{Error, Kind, Result};
+use crate::history::Revision;
+use crate::history::plan_basis::Basis;
+use crate::history::revision_spec;
+use crate::history::store::Ledger;
+use crate::history::transaction::Journal;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects::Live;
+use crate::model::config::Layer;
+use crate::model::flink_deployment;
+use crate::model::manifests::{self, IDENTITY, REVISION};
+use crate::model::spec::Spec;
+use crate::model::template::Templates;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::create::How;
+use crate::operations::deploy::{self, LaunchArgs};
+use crate::operations::job_image::JobImage;
+use crate::operations::lock::Launch;
+use crate::operations::target_revision::Wanted;
+use crate::operations::upgrade::{ChangeArgs, change};
+use crate::output::terminal;
+
+/// A job that starts afresh does not take up what its history has; nobody shall find that out later.
+pub fn tell_savepoint(ledger: &Ledger, spec: &Spec) {
+    if let (Some(last), None) = (ledger.history().last_savepoint(), &spec.layer.from_savepoint) {
+        let path = last.path.as_deref().unwrap_or_default();
+        terminal::note(&format!(
+            "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
+            spec.name, spec.name
+        ));
+    }
+}
+
+/// A cluster of that name exists, and shall be this one.
+pub async fn replace(
+    cluster: &Cluster,
+    spec: Spec,
+    own: Option<Templates>,
+    image: Option<JobImage>,
+    how: &How<'_>,
+) -> Result<()> {
+    let standing = Standing::read(cluster, &spec.name).await?;
+    standing.live.refuse_foreign(&spec.name)?;
+    let mut wanted = Wanted::file(&standing, spec.layer, Layer::default(), own)?;
+    wanted.start.clone_from(&how.spec.from_savepoint);
+    wanted.image = image;
+    // It was looked at beside the checks of creating it.
+    wanted.registry = None;
+    change(cluster, standing, wanted, &ChangeArgs::replacing(how.launch), "create").await
+}
+
+/// What there is of a cluster that is to be created.
+pub struct Found<'a> {
+    /// Its objects.
+    pub live: &'a mut Live,
+    /// The creation that another command left behind.
+    pub left: Option<&'a Journal>,
+}
+
+/// A cluster of that name exists: fine if it is the same, as after an interruption. What is missing of it is made.
+pub async fn existing(
+    cluster: &Cluster,
+    ledger: &mut Ledger,
+    spec: &Spec,
+    (templates, own): (&Templates, bool),
+    found: Found<'_>,
+    launch: &LaunchArgs,
+) -> Result<()> {
+    let Found { live, left } = found;
+    let annotated = [&live.job, &live.deployment].into_iter().flatten();
+    let nonce = annotated.clone().next().map(|object| {
+        let nonce = object["metadata"]["annotations"][IDENTITY].as_str();
+        nonce.map(ToOwned::to_owned)
+    });
+    let annotated = annotated
+        .filter_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok())
+        .max();
+    let history = ledger.history();
+    let nonce_of = |revision: &Revision| revision_spec::layer(revision).ok()?.nonce;
+    let is_this = |revision: &&Revision| {
+        let nonce = nonce_of(revision);
+        revision.spec
+            == flink_deployment::write(&Layer {
+                nonce,
+                ..spec.layer.clone()
+            })
+    };
+    let begun = left
+        .and_then(|left| history.revision(left.new_revision?))
+        .filter(is_this);
+    let begun = begun.map(|revision| revision.number);
+    let generation = annotated.or(begun).unwrap_or_else(|| history.next_revision());
+    // What is there, or was begun, has its nonce already.
+    let known = history.revision(generation).map(nonce_of);
+    let mut spec = spec.clone();
+    if let Some(nonce) = nonce.or(known) {
+        spec.layer.nonce = nonce;
+    }
+    let spec = &spec;
+    let wanted = manifests::build(spec, templates, cluster.namespace(), generation)?;
+    if live.differences(&wanted).is_empty() {
+        if launch.is_dry_run() {
+            return launch.show_dry_run(&wanted);
+        }
+        let missing = live.missing(&spec.name);
+        if !missing.is_empty() {
+            terminal::note(&format!(
+                "{}: made anew, because it was missing: {}",
+                spec.name,
+                missing.join(", ")
+            ));
+        }
+        if live.job.is_none() {
+            tell_savepoint(ledger, spec);
+        }
+        let known = ledger.history().revision(generation).is_some();
+        if !known || left.is_some() || !missing.is_empty() || spec.creates_rbac() {
+            let revision = deploy::revision(spec, templates, own, generation, "create");
+            let basis = Basis::of(live);
+            let begun = Launch {
+                basis: &basis,
+                left,
+                command: "create",
+                number: generation,
+                // An interrupted command made the objects, but did not write them down.
+                revision: (!known).then_some(&revision),
+            };
+            deploy::create(cluster, ledger, live, &spec.name, &begun, &wanted).await?;
+        }
+        let done = if missing.is_empty() { "unchanged" } else { "created" };
+        return launch.report(cluster, spec, done, &wanted).await;
+    }
+    let differences = live.told_differences(&wanted);
+    let mut shown: Vec<String> = differences
+        .iter()
+        .take(10)
+        .map(|difference| format!("\n  {difference}"))
+        .collect();
+    if differences.len() > shown.len() {
+        shown.push(format!("\n  and {} more", differences.len() - shown.len()));
+    }
+    Err(Error::new(
+        Kind::Conflict,
+        format!(
+            "cluster {} exists in namespace {} and is another:{}",
+            spec.name,
+            cluster.namespace(),
+            shown.concat()
+        ),
+    )
+    .hint(format!(
+        "`kubectl flink savepoint-resume {}` with the same flags changes it and keeps its state",
+        spec.name
+    ))
+    .hint("--replace does the same, and goes back when it does not come up")
+    .hint(format!(
+        "`kubectl flink delete {}` makes room for a fresh start",
+        spec.name
+    )))
+}

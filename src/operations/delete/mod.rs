@@ -1,0 +1,107 @@
+//! All that is left of a cluster whose job has ended, or need not be asked.
+
+pub(crate) mod plan;
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+
+use crate::error::Result;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects::{Gone, Live, delete, delete_job, ha_config_maps, pods_gone, pods_gone as gone};
+use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
+use crate::model::ha_config_maps::Ids;
+use crate::model::names::ClusterName;
+
+/// What is deleted of a cluster: objects that were read, or made by this process.
+#[derive(Clone, Debug, Default)]
+pub struct Removal {
+    /// `NAME-master`.
+    pub job: Option<Identity>,
+    /// `NAME-task-manager`.
+    pub deployment: Option<Identity>,
+    /// `NAME-master`.
+    pub service: Option<Identity>,
+    /// The service account, the Role and the binding.
+    pub rights: Vec<Identity>,
+    /// IDs of the ConfigMaps of Flink's Kubernetes high availability.
+    pub leaders: Ids,
+    /// Pods that are still there, of a Job or a Deployment that is gone.
+    pub pods: Vec<String>,
+}
+
+impl Removal {
+    /// The three objects that there are.
+    ///
+    /// # Errors
+    /// Those of [`Identity::of`].
+    pub fn of(live: &Live) -> Result<Self> {
+        Ok(Self {
+            job: live.identity(JOBS)?,
+            deployment: live.identity(DEPLOYMENTS)?,
+            service: live.identity(SERVICES)?,
+            ..Self::default()
+        })
+    }
+
+    /// What this process created, and nothing else.
+    #[must_use]
+    pub fn of_created(created: &[Identity]) -> Self {
+        let mut removal = Self::default();
+        for object in created.iter().cloned() {
+            match object.resource() {
+                JOBS => removal.job = Some(object),
+                DEPLOYMENTS => removal.deployment = Some(object),
+                SERVICES => removal.service = Some(object),
+                _ => removal.rights.push(object),
+            }
+        }
+        removal
+    }
+
+    /// Whether there is nothing to delete.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.job.is_none()
+            && self.deployment.is_none()
+            && self.service.is_none()
+            && self.rights.is_empty()
+            && self.pods.is_empty()
+            && self.leaders.is_empty()
+    }
+
+    /// Deletes everything: the JobManager first and gone, the rights that it works with last.
+    pub async fn carry_out(&self, cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
+        delete_job(cluster, name, self.job.as_ref(), limit).await?;
+        delete(cluster, self.deployment.as_ref()).await?;
+        delete(cluster, self.service.as_ref()).await?;
+        pods_gone(cluster, name, None, Gone::Deleted, limit).await?;
+        self.extras(cluster).await
+    }
+
+    /// The same of a cluster whose job has ended: the Job last, since it is what tells of the end, so that a repetition
+    /// finds the rest.
+    pub async fn carry_out_ended(&self, cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
+        delete(cluster, self.deployment.as_ref()).await?;
+        delete(cluster, self.service.as_ref()).await?;
+        self.extras(cluster).await?;
+        delete_job(cluster, name, self.job.as_ref(), limit).await?;
+        pods_gone(cluster, name, None, Gone::Deleted, limit).await
+    }
+
+    /// The end of [`Self::carry_out`].
+    pub async fn extras(&self, cluster: &Cluster) -> Result<()> {
+        ha_config_maps::forget(cluster, &self.leaders).await?;
+        try_join_all(self.rights.iter().map(|object| delete(cluster, Some(object)))).await?;
+        Ok(())
+    }
+}
+
+/// The Pods of a cluster that exist, by their names.
+///
+/// # Errors
+/// Those of listing Pods.
+pub async fn pods(cluster: &Cluster, name: &ClusterName) -> Result<Vec<String>> {
+    let pods = gone::pods_of(cluster, name).await?;
+    Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())
+}

@@ -1,0 +1,202 @@
+//! What a `delete` will do to one cluster, before it is asked for.
+
+use std::fmt;
+
+use crate::error::{Error, Kind as Fault, Result};
+use crate::history::lock;
+use crate::history::transaction::{Journal, Kind};
+use crate::model::flink::overview::JobOverview;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::delete::Removal;
+use crate::operations::job_status::Situation;
+use crate::operations::resume_plan::lost;
+
+/// What becomes of the state of a running job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is written to a savepoint.
+    Savepoint,
+    /// The job is canceled.
+    Cancel,
+    /// The job ends with its JobManager.
+    Lose,
+}
+
+/// What will be deleted, and what is lost with it.
+pub struct Plan {
+    /// The cluster.
+    pub standing: Standing,
+    /// Its running job.
+    pub job: Option<JobOverview>,
+    /// What becomes of the job's state.
+    pub fate: Fate,
+    /// What is deleted.
+    pub removal: Removal,
+    purge: bool,
+    /// An operation that is not over, at which nobody is.
+    pub left: Option<Journal>,
+    silent: Option<String>,
+}
+
+impl Plan {
+    /// Finds out what there is.
+    ///
+    /// # Errors
+    /// Not found, and a job that shall be saved but cannot.
+    pub async fn make(mut standing: Standing, fate: Fate, purge: bool) -> Result<Self> {
+        let name = standing.name.clone();
+        let left = lock::unattended(&mut standing.ledger, &name, false).await?;
+        standing.left_behind.clone_from(&left);
+        let removal = standing.removal().await?;
+        if removal.is_empty() && left.is_none() && !(purge && standing.ledger.exists()) {
+            return Err(standing.absent(&format!(
+                "only its history is left: `kubectl flink delete {name} --purge` deletes that too"
+            )));
+        }
+        let (job, silent) = match standing.situation().await? {
+            Situation::Running(job) => (Some(job), None),
+            Situation::Silent(why) => (None, Some(why)),
+            Situation::Ended if fate == Fate::Savepoint && standing.ledger.history().lost_savepoint().is_some() => {
+                return Err(lost(&standing.name, &standing).hint("without --savepoint it is deleted all the same"));
+            }
+            Situation::Ended => (None, None),
+        };
+        if let (Fate::Savepoint, Some(why)) = (fate, &silent) {
+            let error = Error::failure(format!(
+                "the JobManager of {} cannot take a savepoint, so it stays: {why}",
+                standing.name
+            ));
+            return Err(standing
+                .way_on(error)
+                .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
+        }
+        // Where its job ended may have been found out by now.
+        let left = left.map(|left| standing.ledger.history().open_journal().cloned().unwrap_or(left));
+        Ok(Self {
+            standing,
+            job,
+            fate,
+            removal,
+            purge,
+            left,
+            silent,
+        })
+    }
+
+    fn objects(&self) -> String {
+        let removal = &self.removal;
+        let name = &self.standing.name;
+        let mut objects = Vec::new();
+        let parts = [
+            (removal.job.is_some(), format!("Job {}", name.master())),
+            (
+                removal.deployment.is_some(),
+                format!("Deployment {}", name.task_manager()),
+            ),
+            (removal.service.is_some(), format!("Service {}", name.master())),
+            (
+                !removal.pods.is_empty(),
+                format!("the Pods {}", removal.pods.join(", ")),
+            ),
+            (
+                !removal.leaders.is_empty(),
+                "the ConfigMaps of its high availability".to_owned(),
+            ),
+            (
+                !removal.rights.is_empty(),
+                format!("the service account and rights {}", name.high_availability()),
+            ),
+            (
+                self.purge && self.standing.ledger.exists(),
+                format!("ConfigMap {} with its savepoints' paths", name.history()),
+            ),
+        ];
+        objects.extend(parts.into_iter().filter(|(there, _)| *there).map(|(_, text)| text));
+        if objects.is_empty() {
+            return "nothing is left of it but its history".to_owned();
+        }
+        objects.join(", ")
+    }
+
+    /// Finds out whether it is still what was shown: the same objects, the same job, and no operation on it.
+    ///
+    /// # Errors
+    /// Conflict that says what it is now.
+    pub fn still(&self, now: &Self) -> Result<()> {
+        let identities = |plan: &Self| {
+            let Removal {
+                job,
+                deployment,
+                service,
+                ..
+            } = plan.removal.clone();
+            (job, deployment, service)
+        };
+        let job = |plan: &Self| plan.job.as_ref().map(|job| job.jid.clone());
+        let left = |plan: &Self| {
+            plan.left
+                .as_ref()
+                .map(|left| (left.command.clone(), left.started_at.clone()))
+        };
+        if identities(self) == identities(now)
+            && job(self) == job(now)
+            && left(self) == left(now)
+            && self.silent.is_some() == now.silent.is_some()
+        {
+            return Ok(());
+        }
+        let name = &self.standing.name;
+        Err(Error::new(
+            Fault::Conflict,
+            format!("{name} is not what was shown any more, and stays; now it is {now}"),
+        )
+        .hint(format!("repeat `kubectl flink delete {name}` to decide again")))
+    }
+
+    fn state(&self) -> String {
+        let last = self
+            .standing
+            .ledger
+            .history()
+            .last_savepoint()
+            .and_then(|savepoint| savepoint.path.as_deref());
+        let lost = match last {
+            Some(path) => format!("what it did since savepoint {path} is lost"),
+            None => "all its state is lost, there is no savepoint".to_owned(),
+        };
+        match (&self.job, self.fate, &self.silent) {
+            (Some(job), Fate::Savepoint, _) => format!("its job {} is stopped with a savepoint first", job.jid),
+            (Some(job), Fate::Cancel, _) => format!("its job {} is canceled: {lost}", job.jid),
+            (Some(job), Fate::Lose, _) => {
+                format!("its job {} is {}: {lost} (--savepoint keeps it)", job.jid, job.state)
+            }
+            (None, _, Some(why)) => format!("its JobManager is not asked ({why}): {lost}"),
+            (None, _, None) => "no job runs".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.standing.name;
+        write!(f, "cluster {name}: {}\n  {}", self.objects(), self.state())?;
+        match &self.left {
+            Some(journal) => {
+                let becomes = if journal.kind == Kind::Change {
+                    ", and is given up"
+                } else {
+                    ""
+                };
+                let stand = journal.stand();
+                write!(f, "\n  an operation on it is not over{becomes}: {journal}; {stand}")
+            }
+            None => Ok(()),
+        }?;
+        let killed = self.silent.is_some() || (self.job.is_some() && self.fate == Fate::Lose);
+        if let Some(left) = self.standing.left_behind().filter(|_| killed) {
+            write!(f, "\n  {left}")?;
+        }
+        let mut foreign = self.standing.live.foreign.iter();
+        foreign.try_for_each(|foreign| write!(f, "\n  {foreign}; it stays"))
+    }
+}

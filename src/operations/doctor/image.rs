@@ -1,0 +1,116 @@
+//! What the image of a cluster tells of itself, held against what the cluster wants of it.
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
+use super::Finding;
+use crate::image::compatibility;
+use crate::image::facts::Facts;
+use crate::image::platform::Platform;
+use crate::model::config::{Entrypoint, Layer};
+use crate::model::diagnosis::Severity;
+use crate::model::flink::settings::Settings;
+use crate::model::main_container;
+
+const CHECK: &str = "image contents";
+
+/// What a JobManager's Pod template and the Job's note of Flink's version want of the image.
+#[must_use]
+pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Layer {
+    let settings = Settings::of(template);
+    let text = |keys: &[&str]| settings.get(keys).map(ToOwned::to_owned);
+    let word = main_container::of_template(template).and_then(|container| container.args.as_ref()?.first().cloned());
+    Layer {
+        flink_version: flink_version.and_then(|version| version.parse().ok()),
+        entrypoint: match word.as_deref() {
+            Some("standalone-job") => Some(Entrypoint::Official),
+            Some("job-cluster") => Some(Entrypoint::Legacy),
+            _ => None,
+        },
+        savepoint_dir: text(&["execution.checkpointing.savepoint-dir", "state.savepoints.dir"]),
+        checkpoint_dir: text(&["execution.checkpointing.dir", "state.checkpoints.dir"]),
+        ha: settings.ha_storage().map(ToOwned::to_owned),
+        env: settings
+            .env("ENABLE_BUILT_IN_PLUGINS")
+            .map(|plugins| ("ENABLE_BUILT_IN_PLUGINS".to_owned(), plugins.to_owned()))
+            .into_iter()
+            .collect(),
+        ..Layer::default()
+    }
+}
+
+/// Judges what a registry told of the image. `nodes` are the platforms of the nodes, empty where they may not be read.
+#[must_use]
+pub fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants: &Layer) -> Vec<Finding> {
+    let mut found: Vec<Finding> = compatibility::nodes(platforms, nodes)
+        .map(|text| Finding::new(Severity::Critical, CHECK, text).mend("use an image for the nodes' platform"))
+        .into_iter()
+        .collect();
+    found.extend(
+        compatibility::spec(facts, wants)
+            .into_iter()
+            .chain(compatibility::own_jars(facts))
+            .map(|text| Finding::new(Severity::Warning, CHECK, text)),
+    );
+    if found.is_empty() {
+        let known = [
+            facts.flink_version.as_ref().map(|version| format!("Flink {version}")),
+            facts.java_version.map(|version| format!("Java {version}")),
+            facts.entrypoint.map(|kind| format!("the {kind} entrypoint")),
+            facts.jars.as_ref().map(|jars| format!("{} jars", jars.len())),
+        ];
+        let known: Vec<String> = known.into_iter().flatten().collect();
+        found.push(Finding::ok(
+            CHECK,
+            if known.is_empty() {
+                "the image tells neither its Flink nor its Java".to_owned()
+            } else {
+                known.join(", ")
+            },
+        ));
+    }
+    found
+}
+
+/// The image was not looked at: `why`.
+#[must_use]
+pub fn not_looked_at(why: &str) -> Finding {
+    Finding::new(Severity::Notice, CHECK, format!("not looked at: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn template(words: &[&str]) -> PodTemplateSpec {
+        let container = json!({ "name": "flink", "args": words, "env": [] });
+        serde_json::from_value(json!({ "spec": { "containers": [container] } })).unwrap()
+    }
+
+    #[test]
+    fn what_a_cluster_wants_is_held_against_its_image() {
+        let pods = template(&["job-cluster", "-Dexecution.checkpointing.savepoint-dir=s3://bucket/x"]);
+        let wanted = wants(&pods, Some("1.20"));
+        assert_eq!(wanted.entrypoint, Some(Entrypoint::Legacy));
+        assert_eq!(wanted.savepoint_dir.as_deref(), Some("s3://bucket/x"));
+        let facts = Facts {
+            flink_version: Some("2.3.0".to_owned()),
+            entrypoint: Some("official"),
+            plugins: Some(Vec::new()),
+            libraries: Some(Vec::new()),
+            ..Facts::default()
+        };
+        let (amd, arm) = ("linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap());
+        let found = contents(&facts, &[amd], &[arm], &wanted);
+        let severities: Vec<&str> = found.iter().map(|finding| finding.severity.as_str()).collect();
+        assert_eq!(severities, ["critical", "warning", "warning", "warning"], "{found:?}");
+        let fine = contents(&facts, &[], &[], &Layer::default());
+        assert_eq!(fine[0].message, "Flink 2.3.0, the official entrypoint");
+        assert_eq!(fine[0].severity, "ok");
+        assert_eq!(
+            contents(&Facts::default(), &[], &[], &wanted)[0].severity,
+            "ok",
+            "what is unknown is no fault"
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! `doctor NAME`: a look at the cluster's image in its registry, for as long as nobody notices.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
+use crate::error::{Error, Kind, Result};
+use crate::image::base::{Base, Pick};
+use crate::image::inspect::{Depth, Inspected, inspect};
+use crate::image::platform::Platform;
+use crate::image::reference::Reference;
+use crate::image::registry::RegistryArgs;
+use crate::image::registry::api::Registries;
+use crate::kubernetes::api::Cluster;
+use crate::model::main_container;
+use crate::operations::doctor::{Finding, image};
+use crate::operations::preflight::node_labels;
+
+/// How long the registry may take.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// What the image tells, or one notice why it tells nothing.
+pub async fn of_image(
+    cluster: &Cluster,
+    registry: &RegistryArgs,
+    template: &PodTemplateSpec,
+    flink_version: Option<&str>,
+) -> Vec<Finding> {
+    let Some(name) = main_container::of_template(template).and_then(|container| container.image.clone()) else {
+        return Vec::new();
+    };
+    let looking = async {
+        match tokio::time::timeout(LIMIT, look(registry, &name)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::new(
+                Kind::TimedOut,
+                format!("its registry took longer than {} s", LIMIT.as_secs()),
+            )),
+        }
+    };
+    let (looked, labels) = futures::join!(looking, node_labels(cluster));
+    match looked {
+        Ok((base, found)) => {
+            let wants = image::wants(template, flink_version);
+            let selector = template.spec.as_ref().and_then(|spec| spec.node_selector.clone());
+            let nodes = Platform::of_nodes(&labels, &selector.unwrap_or_default());
+            image::contents(&found.facts, &base.platforms, &nodes, &wants)
+        }
+        Err(error) => vec![image::not_looked_at(&error.message)],
+    }
+}
+
+async fn look(registry: &RegistryArgs, name: &str) -> Result<(Base, Inspected)> {
+    let tag = name.parse::<Reference>()?.tag;
+    let base = Base::read(&Registries::new(registry)?, name, Pick::One(&Platform::common())).await?;
+    let Some(first) = base.images.first() else {
+        return Err(Error::failure("it has no image"));
+    };
+    let found = inspect(&base, first, tag.as_deref(), Depth::Telling).await?;
+    Ok((base, found))
+}

@@ -1,0 +1,358 @@
+//! What may keep clusters from being made and from running well, judged from what the API server told.
+
+pub mod image;
+pub(crate) mod image_lookup;
+mod pods;
+mod storage;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::history::HISTORY;
+use crate::model::diagnosis::Severity;
+use crate::model::listing::{Inventory, Status};
+use crate::model::names::COMPONENT_LABEL;
+use crate::model::quantity;
+use crate::model::rights::Right;
+pub use pods::{AccountCheck, high_availability, images};
+pub use storage::state_paths;
+
+/// Bytes of a history above which it is worth a word; the API server takes 1 MiB.
+const LARGE: usize = 800 << 10;
+/// Port that the seed's Service and `--node-port` take.
+const NODE_PORT: u64 = 30081;
+
+/// Something that was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// `critical`, `warning` or `notice`; `ok` where nothing is wrong.
+    pub severity: String,
+    /// What was checked, such as `rights`.
+    pub check: &'static str,
+    /// One sentence.
+    pub message: String,
+    /// The command, or what else to do.
+    pub mend: Option<String>,
+}
+
+impl Finding {
+    /// Something that is as it should be.
+    #[must_use]
+    pub fn ok(check: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity: "ok".to_owned(),
+            check,
+            message: message.into(),
+            mend: None,
+        }
+    }
+
+    /// Something that is not.
+    #[must_use]
+    pub fn new(severity: Severity, check: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity: severity.to_string(),
+            ..Self::ok(check, message)
+        }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = Some(mend.into());
+        self
+    }
+
+    /// Whether something will not work.
+    #[must_use]
+    pub fn is_serious(&self) -> bool {
+        self.severity == Severity::Critical.to_string()
+    }
+}
+
+/// The API server's version, as `GET /version` tells.
+#[must_use]
+pub fn version(told: &Value) -> Finding {
+    let version = told["gitVersion"].as_str().unwrap_or("unknown");
+    let number = |key: &str| {
+        let text = told[key].as_str().unwrap_or_default();
+        text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().ok()
+    };
+    match (number("major"), number("minor")) {
+        (Some(1), Some(minor)) if minor < 26 => Finding::new(
+            Severity::Warning,
+            "connection",
+            format!("Kubernetes {version} ignores podFailurePolicy: a job that failed for good is started again"),
+        )
+        .mend("use Kubernetes 1.26 or later, or `create --restart on-failure`"),
+        _ => Finding::ok("connection", format!("Kubernetes {version} answers")),
+    }
+}
+
+/// The rights that are missing, by resource; one finding if none is.
+#[must_use]
+pub fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<Finding> {
+    let missing: Vec<&Right> = answers
+        .iter()
+        .filter(|(_, allowed)| !allowed)
+        .map(|(right, _)| right)
+        .collect();
+    if missing.is_empty() {
+        return vec![Finding::ok("rights", format!("all {} rights are there", answers.len()))];
+    }
+    missing
+        .into_iter()
+        .map(|right| {
+            let group = if right.group.is_empty() {
+                String::new()
+            } else {
+                format!(".{}", right.group)
+            };
+            let severity = if right.optional {
+                Severity::Notice
+            } else {
+                Severity::Critical
+            };
+            Finding::new(
+                severity,
+                "rights",
+                format!(
+                    "you may not {} {}{group}: {} need it",
+                    right.verb, right.resource, right.commands
+                ),
+            )
+            .mend(format!(
+                "kubectl flink doctor --rbac -n {namespace} | kubectl apply -f -, by who may"
+            ))
+        })
+        .collect()
+}
+
+/// Quotas that are used up, or nearly.
+#[must_use]
+pub fn quotas(items: &[Value]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for item in items {
+        let name = item["metadata"]["name"].as_str().unwrap_or_default();
+        for (resource, hard) in item["status"]["hard"].as_object().into_iter().flatten() {
+            let used = &item["status"]["used"][resource];
+            let (Some(used_amount), Some(hard_amount)) = (amount(used), amount(hard)) else {
+                continue;
+            };
+            let text = format!(
+                "quota {name}: {} of {} {resource} are used",
+                used.as_str().unwrap_or_default(),
+                hard.as_str().unwrap_or_default()
+            );
+            // In tenths, without a float.
+            let severity = if used_amount >= hard_amount {
+                Severity::Critical
+            } else if used_amount.saturating_mul(10) >= hard_amount.saturating_mul(9) {
+                Severity::Warning
+            } else {
+                continue;
+            };
+            found.push(
+                Finding::new(severity, "quota", text).mend("delete what is not needed, or ask for a larger quota"),
+            );
+        }
+    }
+    if found.is_empty() {
+        let text = match items.len() {
+            0 => "the namespace has none".to_owned(),
+            many => format!("{many} with room left"),
+        };
+        found.push(Finding::ok("quota", text));
+    }
+    found
+}
+
+/// A quantity of CPU, memory or objects, in thousandths.
+fn amount(value: &Value) -> Option<u128> {
+    let text = value.as_str()?;
+    if text == "0" {
+        return Some(0);
+    }
+    if let Some(millis) = text.strip_suffix('m').and_then(|digits| digits.parse().ok()) {
+        return Some(millis);
+    }
+    quantity::memory_kubernetes(text)
+        .ok()
+        .map(|memory| u128::from(memory.bytes()) * 1000)
+}
+
+/// The Pod Security level that the namespace enforces.
+#[must_use]
+pub fn pod_security(namespace: &Value) -> Finding {
+    let level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"].as_str();
+    Finding::ok(
+        "pod security",
+        match level {
+            None => "the namespace enforces no level by a label".to_owned(),
+            Some(level) => format!("the namespace enforces {level}, which the Pods of `create` pass"),
+        },
+    )
+}
+
+/// Services of others that have the seed's node port.
+#[must_use]
+pub fn node_port(services: &[Value], everywhere: bool) -> Finding {
+    let taken = services.iter().find(|service| {
+        let ports = service["spec"]["ports"].as_array();
+        ports.into_iter().flatten().any(|port| port["nodePort"] == NODE_PORT)
+    });
+    match taken {
+        Some(service) => {
+            let text = |key: &str| service["metadata"][key].as_str().unwrap_or_default().to_owned();
+            Finding::new(
+                Severity::Notice,
+                "node port",
+                format!(
+                    "{NODE_PORT} is taken by Service {} in namespace {}",
+                    text("name"),
+                    text("namespace")
+                ),
+            )
+            .mend("name another by --node-port=PORT")
+        }
+        None if everywhere => Finding::ok("node port", format!("{NODE_PORT} is free")),
+        None => Finding::ok(
+            "node port",
+            format!("{NODE_PORT} is free in this namespace; others cannot be seen"),
+        ),
+    }
+}
+
+/// Clusters whose job is over or whose JobManager is missing, and that still have TaskManagers.
+#[must_use]
+pub fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp) -> Vec<Finding> {
+    let mut found: Vec<Finding> = inventory
+        .iter()
+        .filter_map(|(key, parts)| {
+            let status = parts.status(now);
+            let waiting = parts.deployment.as_ref().map_or(0, |part| part.desired);
+            let over = matches!(status, Status::Finished | Status::Failed | Status::TaskManagersOnly);
+            (over && waiting > 0).then(|| {
+                Finding::new(
+                    Severity::Warning,
+                    "left over",
+                    format!(
+                        "cluster {} is {status}, and {waiting} TaskManagers wait for it",
+                        key.name
+                    ),
+                )
+                .mend(match status {
+                    Status::TaskManagersOnly => format!("kubectl flink delete {} -n {}", key.name, key.namespace),
+                    _ => format!("kubectl flink prune -n {}", key.namespace),
+                })
+            })
+        })
+        .collect();
+    if found.is_empty() {
+        found.push(Finding::ok("left over", "no TaskManagers wait behind an ended job"));
+    }
+    found
+}
+
+/// Histories that come near to what a ConfigMap may hold.
+#[must_use]
+pub fn histories(config_maps: &[Value]) -> Vec<Finding> {
+    let ours = config_maps
+        .iter()
+        .filter(|map| map["metadata"]["labels"][COMPONENT_LABEL] == HISTORY);
+    let (mut found, mut number) = (Vec::new(), 0);
+    for map in ours {
+        number += 1;
+        let data = map["data"].as_object().into_iter().flatten();
+        let size: usize = data.filter_map(|(_, value)| value.as_str()).map(str::len).sum();
+        let name = map["metadata"]["name"].as_str().unwrap_or_default();
+        if size >= LARGE {
+            found.push(
+                Finding::new(
+                    Severity::Warning,
+                    "history",
+                    format!("ConfigMap {name} has {} KiB, and 1024 are the most", size >> 10),
+                )
+                .mend("shorten the program's arguments or files in the spec: each revision keeps them"),
+            );
+        }
+    }
+    if found.is_empty() {
+        found.push(Finding::ok(
+            "history",
+            match number {
+                0 => "there is none".to_owned(),
+                1 => "there is one, and it is not too large".to_owned(),
+                _ => format!("there are {number}, none too large"),
+            },
+        ));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn severities(found: &[Finding]) -> Vec<&str> {
+        found.iter().map(|finding| finding.severity.as_str()).collect()
+    }
+
+    #[test]
+    fn quotas_are_judged_by_what_is_left() {
+        let quota = |used: &str, hard: &str| {
+            quotas(&[json!({"metadata": {"name": "q"}, "status": {"hard": {"x": hard}, "used": {"x": used}}})])
+        };
+        for (used, hard, want) in [
+            ("4Gi", "4Gi", "critical"),
+            ("3900Mi", "4Gi", "warning"),
+            ("1Gi", "4Gi", "ok"),
+            ("1950m", "2", "warning"),
+            ("10", "10", "critical"),
+            ("0", "10", "ok"),
+            ("0", "0", "critical"),
+        ] {
+            assert_eq!(severities(&quota(used, hard)), [want], "{used} of {hard}");
+        }
+        assert_eq!(severities(&quotas(&[])), ["ok"]);
+    }
+
+    #[test]
+    fn a_missing_right_is_as_serious_as_what_needs_it() {
+        let answers: Vec<_> = crate::model::rights::RIGHTS
+            .iter()
+            .map(|right| (*right, true))
+            .collect();
+        assert_eq!(severities(&missing_rights(&answers, "ns")), ["ok"]);
+        let none: Vec<_> = answers.iter().map(|(right, _)| (*right, false)).collect();
+        let found = missing_rights(&none, "ns");
+        assert!(found.iter().any(|finding| finding.is_serious()));
+        assert!(found.iter().any(|finding| finding.severity == "notice"));
+    }
+
+    #[test]
+    fn an_old_server_is_told_of() {
+        let told = |minor: &str| version(&json!({"major": "1", "minor": minor, "gitVersion": "v1.x"})).severity;
+        assert_eq!(
+            (told("34"), told("25+"), told("31+")),
+            ("ok".into(), "warning".into(), "ok".into())
+        );
+    }
+
+    #[test]
+    fn large_histories_are_found() {
+        let map = |size: usize| json!({"metadata": {"name": "demo-history", "labels": {"component": "history"}}, "data": {"revision.1": "x".repeat(size)}});
+        assert_eq!(severities(&histories(&[map(10)])), ["ok"]);
+        assert_eq!(severities(&histories(&[map(900 << 10)])), ["warning"]);
+    }
+
+    #[test]
+    fn a_node_port_that_is_taken_is_told_with_its_owner() {
+        let service =
+            json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {"ports": [{"port": 1}, {"nodePort": 30081}]}});
+        assert!(node_port(&[service], true).message.contains("Service a in namespace b"));
+        assert_eq!(node_port(&[], true).severity, "ok");
+    }
+}

@@ -1,0 +1,81 @@
+//! What the Pods of a cluster are made of: their images and their service account.
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
+use crate::model::diagnosis::Severity;
+use crate::model::flink::FlinkVersion;
+use crate::model::main_container;
+use crate::model::rights;
+use crate::operations::doctor::Finding;
+
+/// How a service account stands to high availability.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountCheck {
+    /// It does not exist.
+    Missing,
+    /// It lacks these verbs on ConfigMaps.
+    Lacks(Vec<&'static str>),
+    /// It has all that is needed.
+    Fine,
+    /// That may not be asked.
+    Unknown,
+}
+
+/// Judges the images of both roles.
+#[must_use]
+pub fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -> Vec<Finding> {
+    let image = |template: Option<&PodTemplateSpec>| main_container::of_template(template?)?.image.clone();
+    let (own, theirs) = (image(job), image(deployment));
+    if own.is_some() && theirs.is_some() && own != theirs {
+        let text = format!(
+            "JobManager and TaskManagers have different images: {} and {}",
+            own.unwrap_or_default(),
+            theirs.unwrap_or_default()
+        );
+        let mend = "kubectl flink savepoint-resume sets both";
+        return vec![Finding::new(Severity::Critical, "image", text).mend(mend)];
+    }
+    let Some(image) = own.or(theirs) else { return Vec::new() };
+    vec![match FlinkVersion::of_image(&image) {
+        Some(version) if version < FlinkVersion::new(1, 13) => Finding::new(
+            Severity::Warning,
+            "image",
+            format!("{image} has Flink {version}, and 1.13 is the first that this plugin knows"),
+        ),
+        Some(version) => Finding::ok("image", format!("{image} has Flink {version}")),
+        None => Finding::ok("image", format!("{image} does not name its Flink version")),
+    }]
+}
+
+/// Judges the service account that high availability works as.
+#[must_use]
+pub fn high_availability(user: &str, check: &AccountCheck) -> Finding {
+    let check_name = "high availability";
+    match check {
+        AccountCheck::Fine => Finding::ok(
+            check_name,
+            format!("service account {user} has its rights on ConfigMaps"),
+        ),
+        AccountCheck::Missing => Finding::new(
+            Severity::Critical,
+            check_name,
+            format!("there is no service account {user}"),
+        )
+        .mend(format!("kubectl create serviceaccount {user}")),
+        AccountCheck::Lacks(verbs) => Finding::new(
+            Severity::Critical,
+            check_name,
+            format!("service account {user} may not {} ConfigMaps", verbs.join(", ")),
+        )
+        .mend(format!(
+            "kubectl create role flink-ha --resource=configmaps --verb={} && kubectl create rolebinding flink-ha \
+             --role=flink-ha --serviceaccount=NAMESPACE:{user}",
+            rights::HIGH_AVAILABILITY.join(",")
+        )),
+        AccountCheck::Unknown => Finding::new(
+            Severity::Notice,
+            check_name,
+            format!("whether service account {user} may write ConfigMaps cannot be asked"),
+        ),
+    }
+}

@@ -1,0 +1,109 @@
+//! Where a cluster's state goes, and whether its image can write there.
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
+use super::Finding;
+use crate::model::diagnosis::Severity;
+use crate::model::flink::settings::Settings;
+use crate::model::main_container;
+
+/// Schemes of paths, and the plugins in /opt/flink/opt of official images that open them.
+const PLUGINS: [(&str, &[&str]); 6] = [
+    ("s3", &["flink-s3-fs-hadoop", "flink-s3-fs-presto"]),
+    ("s3a", &["flink-s3-fs-hadoop"]),
+    ("gs", &["flink-gs-fs-hadoop"]),
+    ("oss", &["flink-oss-fs-hadoop"]),
+    ("abfs", &["flink-azure-fs-hadoop"]),
+    ("abfss", &["flink-azure-fs-hadoop"]),
+];
+
+/// Judges the paths that a role's Pods write state to.
+#[must_use]
+pub fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding> {
+    let settings = Settings::of(template);
+    settings
+        .state_paths()
+        .into_iter()
+        .map(|(flag, path)| judge(role, flag, path, template, &settings))
+        .collect()
+}
+
+fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, settings: &Settings) -> Finding {
+    let (scheme, place) = match path.split_once(':') {
+        Some((scheme, rest)) if !scheme.contains('/') => (scheme, rest),
+        _ => ("file", path),
+    };
+    if scheme == "file" {
+        let place = format!("/{}", place.trim_start_matches('/'));
+        let mounts = main_container::of_template(template).and_then(|container| container.volume_mounts.as_ref());
+        let mounted = mounts.into_iter().flatten().any(|mount| {
+            let point = mount.mount_path.trim_end_matches('/');
+            place == point || place.starts_with(&format!("{point}/"))
+        });
+        return if mounted {
+            Finding::ok("storage", format!("{flag} {path} of the {role} is on a volume"))
+        } else {
+            Finding::new(
+                Severity::Critical,
+                "storage",
+                format!("{flag} {path} of the {role} is inside of the container, and lost with it"),
+            )
+            .mend("mount a volume there by --mount CLAIM:PATH, or use an object store")
+        };
+    }
+    let Some((_, plugins)) = PLUGINS.iter().find(|(known, _)| *known == scheme) else {
+        return Finding::new(
+            Severity::Notice,
+            "storage",
+            format!("{flag} {path} of the {role}: whether the image can open {scheme} is not known"),
+        );
+    };
+    let enabled = settings.env("ENABLE_BUILT_IN_PLUGINS").unwrap_or_default();
+    if plugins.iter().any(|plugin| enabled.contains(plugin)) {
+        return Finding::ok("storage", format!("{flag} {path} of the {role} has its plugin"));
+    }
+    Finding::new(
+        Severity::Warning,
+        "storage",
+        format!(
+            "{flag} {path} of the {role} needs the plugin {}, and none is enabled",
+            plugins.join(" or ")
+        ),
+    )
+    .mend(format!(
+        "--env ENABLE_BUILT_IN_PLUGINS={}-VERSION.jar; nothing to do where the image has it under /opt/flink/plugins",
+        plugins[0]
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn severity(path: &str, env: &str) -> String {
+        let template = serde_json::from_value(json!({"spec": {"containers": [{
+            "name": "flink-master", "args": ["standalone-job", format!("-Dstate.checkpoints.dir={path}")],
+            "env": [{"name": "ENABLE_BUILT_IN_PLUGINS", "value": env}],
+            "volumeMounts": [{"name": "s", "mountPath": "/storage/"}]}]}}))
+        .unwrap();
+        state_paths("JobManager", &template).remove(0).severity
+    }
+
+    #[test]
+    fn paths_are_judged_by_scheme_plugin_and_volume() {
+        for (path, env, want) in [
+            ("file:///storage/c", "", "ok"),
+            ("file:/storage", "", "ok"),
+            ("/storage/c", "", "ok"),
+            ("/storage2/c", "", "critical"),
+            ("file:///tmp/c", "", "critical"),
+            ("s3://b/c", "flink-s3-fs-presto-2.3.0.jar", "ok"),
+            ("s3a://b/c", "flink-s3-fs-presto-2.3.0.jar", "warning"),
+            ("gs://b/c", "", "warning"),
+            ("hdfs://n/c", "", "notice"),
+        ] {
+            assert_eq!(severity(path, env), want, "{path} {env}");
+        }
+    }
+}

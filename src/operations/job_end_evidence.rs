@@ -1,0 +1,194 @@
+//! Whether a job has ended whose Flink does not answer: only what says so counts. No answer is not an end.
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::SignedDuration;
+
+use crate::error::{Error, Result};
+use crate::history::revision_spec;
+use crate::history::{OutcomeState, Progress, Savepoint};
+use crate::kubernetes::objects::{self, ha_config_maps};
+use crate::model::diagnosis::why_it_waits;
+use crate::model::ha_config_maps::have_checkpoint;
+use crate::model::manifests::failed_for_good;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::job_status::Situation;
+
+/// How long after its Job the first Pod may be made: one that is younger takes the place of another.
+const FIRST_POD: SignedDuration = SignedDuration::from_secs(60);
+
+/// What the Pods of a JobManager say that does not answer.
+enum JobManager {
+    /// It has exited with 0, and its Job is complete in a moment.
+    Done,
+    /// It may run.
+    Runs,
+    /// None was ever started.
+    NeverRan,
+    /// None runs, but one did, or may have: why there is none.
+    Missing(String),
+}
+
+impl Standing {
+    /// Whether the job of a cluster without a Kubernetes Job has ended.
+    ///
+    /// A delete takes the data of high availability after the Job, so what is left of it was not given up.
+    pub(super) async fn without_job(&self) -> Result<Situation> {
+        let last = self.ledger.history().last_wanted();
+        let highly_available = last.and_then(revision_spec::leader).is_some()
+            || self.live.deployment.is_some() && self.is_highly_available();
+        if !highly_available || self.saved_at_its_end(last.map(|revision| revision.number)) {
+            return Ok(Situation::Ended);
+        }
+        Ok(match self.kept_checkpoint().await? {
+            Some(true) => {
+                Situation::Silent("its Job is gone, and high availability keeps a checkpoint of it".to_owned())
+            }
+            Some(false) | None => Situation::Ended,
+        })
+    }
+
+    /// Whether the job has ended whose Kubernetes Job has: `Complete`, or `Failed` for a reason of Flink's.
+    pub(super) async fn after_job(&self, end: &str) -> Result<Situation> {
+        let job = self.live.job.as_ref();
+        let final_failure = job.is_some_and(failed_for_good);
+        // Without high availability a JobManager that is gone has nothing more to tell.
+        if end != "Failed"
+            || final_failure
+            || !self.is_highly_available()
+            || self.saved_at_its_end(self.live_revision())
+        {
+            return Ok(Situation::Ended);
+        }
+        Ok(match self.kept_checkpoint().await? {
+            Some(false) => Situation::Ended,
+            Some(true) => {
+                Situation::Silent("its Job has failed, and high availability keeps a checkpoint of it".to_owned())
+            }
+            None => Situation::Silent(
+                "its Job has failed, and what high availability keeps of it cannot be seen".to_owned(),
+            ),
+        })
+    }
+
+    /// Whether the job has ended whose Flink is away, while its Kubernetes Job goes on.
+    pub(super) async fn not_answering(&self) -> Result<Situation> {
+        let silent = |why: &str| Ok(Situation::Silent(why.to_owned()));
+        let why = match self.job_manager().await? {
+            JobManager::Runs => return silent("it does not answer"),
+            JobManager::Done => return Ok(Situation::Ended),
+            _ if self.saved_at_its_end(self.live_revision()) => return Ok(Situation::Ended),
+            // What Kubernetes says of its Pods is not all: a Pod that was evicted leaves no trace.
+            JobManager::NeverRan if self.kept_checkpoint().await? != Some(true) => return Ok(Situation::Ended),
+            JobManager::NeverRan => "none of its Pods runs".to_owned(),
+            JobManager::Missing(why) => why,
+        };
+        Ok(Situation::Silent(why))
+    }
+
+    /// What the cluster's Pods say of its JobManager.
+    async fn job_manager(&self) -> Result<JobManager> {
+        let pods = objects::masters(&self.cluster, &self.name).await?;
+        let phase = |pod: &Pod| {
+            pod.status
+                .as_ref()
+                .and_then(|status| status.phase.clone())
+                .unwrap_or_default()
+        };
+        let is = |wanted: &str| pods.iter().any(|pod| phase(pod) == wanted);
+        if pods
+            .iter()
+            .any(|pod| !["Pending", "Succeeded", "Failed"].contains(&phase(pod).as_str()))
+        {
+            return Ok(JobManager::Runs);
+        }
+        if is("Succeeded") && !is("Pending") {
+            return Ok(JobManager::Done);
+        }
+        let suspended = self.live.job.as_ref().is_some_and(|job| job["spec"]["suspend"] == true);
+        if pods.is_empty() && suspended && !self.has_run() {
+            return Ok(JobManager::NeverRan);
+        }
+        let Some(pod) = pods.iter().find(|pod| phase(pod) == "Pending") else {
+            let why = "its Job has no Pod that runs, nor one that waits";
+            return Ok(JobManager::Missing(why.to_owned()));
+        };
+        if pods.iter().all(objects::waits) && !self.has_run() && self.is_first(pod) {
+            return Ok(JobManager::NeverRan);
+        }
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let because = why_it_waits(pod).map_or_else(String::new, |why| format!(" ({why})"));
+        Ok(JobManager::Missing(format!("its Pod {name} is Pending{because}")))
+    }
+
+    /// Whether it is known that the Job's JobManager ran.
+    fn has_run(&self) -> bool {
+        let job = self.live.job.as_ref();
+        let failed = job.and_then(|job| job["status"]["failed"].as_u64()).unwrap_or_default();
+        let history = self.ledger.history();
+        let revision = self.live_revision().and_then(|number| history.revision(number));
+        let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
+        let saved = |savepoint: &Savepoint| savepoint.revision.is_some() && savepoint.revision == self.live_revision();
+        failed > 0 || outcome == Some(OutcomeState::Running) || history.savepoints.iter().any(saved)
+    }
+
+    /// Whether `pod` is the first of its Job: one that was evicted does not count among those that failed.
+    fn is_first(&self, pod: &Pod) -> bool {
+        let job = self.live.job.as_ref();
+        let started = job.and_then(|job| {
+            let at = job["status"]["startTime"]
+                .as_str()
+                .or(job["metadata"]["creationTimestamp"].as_str());
+            at?.parse::<k8s_openapi::jiff::Timestamp>().ok()
+        });
+        match (started, &pod.metadata.creation_timestamp) {
+            (Some(started), Some(made)) => made.0.duration_since(started) < FIRST_POD,
+            _ => true,
+        }
+    }
+
+    /// Whether the history has a savepoint with which the job of this revision was to end.
+    fn saved_at_its_end(&self, revision: Option<u64>) -> bool {
+        let ended = |savepoint: &Savepoint| {
+            savepoint.progress == Progress::Completed
+                && savepoint.failure.is_none()
+                && savepoint.ends_job()
+                && savepoint.revision.is_some()
+                && savepoint.revision == revision
+        };
+        self.ledger.history().savepoints.iter().any(ended)
+    }
+
+    /// Whether high availability keeps a checkpoint of the job; `None`: that cannot be seen, or there is none.
+    async fn kept_checkpoint(&self) -> Result<Option<bool>> {
+        let last = || self.ledger.history().last_wanted().and_then(revision_spec::leader);
+        let id = match self.live_leader() {
+            None if self.live.job.is_none() => last().map(|(id, _)| id),
+            id => id,
+        };
+        let Some(id) = id else { return Ok(None) };
+        let maps = ha_config_maps::read(&self.cluster, &[id]).await?;
+        Ok(Some(have_checkpoint(&maps)))
+    }
+
+    /// Whether the job goes on by itself as soon as a JobManager runs.
+    pub fn recovers(&self) -> bool {
+        self.is_highly_available() && self.live.job.is_some() && self.job_end().is_none()
+    }
+
+    /// Says of a job that cannot be asked what keeps its state.
+    pub fn way_on(&self, error: Error) -> Error {
+        let name = &self.name;
+        let last = self.ledger.history().last_wanted().and_then(revision_spec::leader);
+        if self.recovers() {
+            return error.hint(format!(
+                "its high availability restores it as soon as a JobManager runs: `kubectl flink wait {name} --for running`, and then again"
+            ));
+        }
+        if self.is_highly_available() || last.is_some() {
+            return error.hint(format!(
+                "`kubectl flink restart {name} --recover` starts the same revision again, from its last checkpoint"
+            ));
+        }
+        error.hint(format!("`kubectl flink why {name}` tells what keeps it"))
+    }
+}

@@ -1,0 +1,236 @@
+//! Holding a cluster while its job is ended, or scaled where it stays: nobody else changes it meanwhile, and what is left
+//! behind is told.
+
+use crate::error::{Error, Kind as Fault, Result};
+use crate::history::holder::this_process;
+use crate::history::lock::{self, Heartbeat};
+use crate::history::plan_basis::Basis;
+use crate::history::store::{Entry, Ledger};
+use crate::history::transaction::{Ending, Holder, Journal, Kind, Step};
+use crate::history::{History, Outcome, OutcomeState, Revision, Savepoint};
+use crate::kubernetes::clock;
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::savepoint::progress::Asked;
+
+/// Finds out whether the cluster is free for a command that ends its job. What another such command left behind is no
+/// obstacle: whichever is repeated goes on with it.
+///
+/// # Errors
+/// Conflict when somebody is at it, or a change is not over.
+pub async fn check(standing: &mut Standing) -> Result<()> {
+    let name = standing.name.clone();
+    let open = standing.ledger.history().open_journal();
+    let watch = open.is_some_and(|journal| journal.kind != Kind::Change);
+    match lock::unattended(&mut standing.ledger, &name, watch).await? {
+        Some(journal) if journal.kind == Kind::Change => Err(lock::unfinished(&name, &journal)),
+        left => {
+            standing.left_behind = left;
+            Ok(())
+        }
+    }
+}
+
+/// Finds out whether a cluster is free that is to be created. The creation that another command left behind is no obstacle.
+///
+/// # Errors
+/// Conflict when another process is at it, or a change is unfinished.
+pub async fn check_new(ledger: &mut Ledger, name: &ClusterName) -> Result<Option<Journal>> {
+    let watch = ledger.history().open_journal().is_some_and(Journal::is_launch);
+    match lock::unattended(ledger, name, watch).await? {
+        Some(journal) if !journal.is_launch() => Err(lock::unfinished(name, &journal)),
+        left => Ok(left),
+    }
+}
+
+/// Holds the cluster from now on, for `command`, which ends its job. A savepoint that will be asked for is written down with it.
+///
+/// # Errors
+/// Conflict when another process is at the cluster, or has changed it since it was read.
+pub async fn begin(standing: &mut Standing, command: &str, asked: Option<&Asked>) -> Result<Heartbeat> {
+    begin_with_room(standing, command, asked, 0).await
+}
+
+/// The same for a command that will write `room` bytes more into the history: a revision.
+pub async fn begin_with_room(
+    standing: &mut Standing,
+    command: &str,
+    asked: Option<&Asked>,
+    room: usize,
+) -> Result<Heartbeat> {
+    let ending = asked.map_or(Ending::Nothing, |asked| asked.request.as_ending(&asked.job.jid));
+    ending_with(standing, command, ending, asked, room).await
+}
+
+/// Holds the cluster from now on, for `command`, which cancels the job `job_id`.
+pub async fn canceling(standing: &mut Standing, command: &str, job_id: &str) -> Result<Heartbeat> {
+    let ending = Ending::Cancel {
+        job_id: job_id.to_owned(),
+    };
+    ending_with(standing, command, ending, None, 0).await
+}
+
+async fn ending_with(
+    standing: &mut Standing,
+    command: &str,
+    ending: Ending,
+    asked: Option<&Asked>,
+    room: usize,
+) -> Result<Heartbeat> {
+    let holder = this_process();
+    let now = clock::now().to_string();
+    let journal = Journal {
+        old_revision: standing.live_revision(),
+        step: Step::Stopping,
+        ..Journal::begin(Kind::Halt, command, holder.clone(), &now, ending)
+    };
+    enter(standing, &holder, &journal, asked.map(Asked::record), room).await
+}
+
+/// A cluster that is created, or whose objects become the plugin's.
+pub struct Launch<'a> {
+    /// What its plan was made from.
+    pub basis: &'a Basis,
+    /// The creation that another command left behind.
+    pub left: Option<&'a Journal>,
+    /// The command.
+    pub command: &'a str,
+    /// Number of its revision.
+    pub number: u64,
+    /// The revision, where the history does not have it.
+    pub revision: Option<&'a Revision>,
+}
+
+/// Holds the cluster from now on, for a command that creates it. Its revision is written down with it.
+///
+/// # Errors
+/// Conflict when another process is at the cluster, or has created it.
+pub async fn launching(ledger: &mut Ledger, launch: &Launch<'_>) -> Result<Heartbeat> {
+    let holder = this_process();
+    let now = clock::now().to_string();
+    let journal = Journal {
+        new_revision: Some(launch.number),
+        ..Journal::begin(Kind::Halt, launch.command, holder.clone(), &now, Ending::Nothing)
+    };
+    let left = launch.left.and_then(|left| left.new_revision);
+    let dropped = left.filter(|left| *left != launch.number);
+    let change = |history: &mut History| {
+        if let Some(dropped) = dropped {
+            let why = Some("it was interrupted");
+            history.conclude(dropped, Outcome::new(OutcomeState::Dropped, &now, why));
+        }
+        if let Some(revision) = launch.revision {
+            history.revise(revision.clone());
+        }
+        history.journal = Some(journal.clone());
+    };
+    let entry = Entry {
+        basis: launch.basis,
+        holder: &holder,
+        left: launch.left,
+        room: 0,
+    };
+    ledger.enter(&entry, change).await
+}
+
+/// Holds the cluster from now on, for `command`, which brings its job to another parallelism where it stays.
+pub async fn scaling(standing: &mut Standing, command: &str, parallelism: u32) -> Result<Heartbeat> {
+    let holder = this_process();
+    let now = clock::now().to_string();
+    let journal = Journal {
+        old_revision: standing.live_revision(),
+        parallelism: Some(parallelism),
+        step: Step::Waiting,
+        ..Journal::begin(Kind::Scale, command, holder.clone(), &now, Ending::Nothing)
+    };
+    enter(standing, &holder, &journal, None, 0).await
+}
+
+async fn enter(
+    standing: &mut Standing,
+    holder: &Holder,
+    journal: &Journal,
+    savepoint: Option<Savepoint>,
+    room: usize,
+) -> Result<Heartbeat> {
+    let left = standing.left_behind.take();
+    let basis = Basis::of(&standing.live);
+    let change = |history: &mut History| {
+        if let Some(savepoint) = &savepoint {
+            history.record(savepoint.clone());
+        }
+        history.journal = Some(journal.clone());
+    };
+    let entry = Entry {
+        basis: &basis,
+        holder,
+        left: left.as_ref(),
+        room,
+    };
+    standing.ledger.enter(&entry, change).await
+}
+
+/// Holds it no more. After a fault that may pass the operation stays open, for its repetition.
+pub async fn end<T>(standing: &mut Standing, outcome: &Result<T>) {
+    end_of(&mut standing.ledger, outcome).await;
+}
+
+/// The same of a cluster that is created.
+pub async fn end_of<T>(ledger: &mut Ledger, outcome: &Result<T>) {
+    if !ledger.holds() {
+        return;
+    }
+    let failure = match outcome {
+        Ok(_) => None,
+        Err(error) if passes(error) => return ledger.let_go().await,
+        Err(error) => Some(error.message.clone()),
+    };
+    let now = clock::now().to_string();
+    let written = ledger.update(|history| over(history, failure.as_deref(), &now)).await;
+    if let Err(error) = written {
+        tracing::debug!(%error, "the end is not in the history");
+    }
+    ledger.leave();
+}
+
+/// Closes the operation that an interrupted command left behind, now that what it was for is reached. One that began since
+/// stays.
+pub async fn close(standing: &mut Standing, failure: Option<&str>) -> Result<()> {
+    let Some(left) = standing.left_behind.take() else {
+        return Ok(());
+    };
+    let now = clock::now().to_string();
+    let close = |history: &mut History| {
+        let same = |journal: &Journal| journal.holder == left.holder && journal.started_at == left.started_at;
+        if history.open_journal().is_some_and(same) {
+            over(history, failure, &now);
+        }
+    };
+    standing.ledger.update(close).await
+}
+
+/// Deletes the history of a cluster of which nothing else is left, when that is wanted or nothing but this operation is in
+/// it. Then it is not held any more.
+pub async fn forget(standing: &mut Standing, purge: bool) -> Result<()> {
+    let ledger = &mut standing.ledger;
+    let history = ledger.history();
+    if purge || (history.revisions.is_empty() && history.savepoints.is_empty()) {
+        ledger.purge().await?;
+        ledger.leave();
+    }
+    Ok(())
+}
+
+/// Writes down that the operation in progress is over.
+pub fn over(history: &mut History, failure: Option<&str>, now: &str) {
+    if let Some(journal) = history.journal.as_mut().filter(|journal| journal.is_open()) {
+        journal.step = if failure.is_some() { Step::Failed } else { Step::Done };
+        journal.failure = failure.map(ToOwned::to_owned);
+        journal.holder = None;
+        journal.ended_at = Some(now.to_owned());
+    }
+}
+
+fn passes(error: &Error) -> bool {
+    matches!(error.kind, Fault::Unreachable | Fault::Interrupted | Fault::TimedOut)
+}

@@ -1,0 +1,208 @@
+//! One look at everything that is known of a cluster: its objects, Pods, Events, history, and Flink's REST.
+//!
+//! All requests go side by side; three round trips are the floor, because Flink's answers lead to each other.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use serde::Deserialize;
+
+use super::savepoint;
+use crate::error::{Error, Kind, Result};
+use crate::flink::Flink;
+use crate::flink::metrics::Depth;
+use crate::history::History;
+use crate::history::store::Ledger;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
+use crate::model::diagnosis::{Cause, CauseKind, LogCause, Observed, PodContainer, last_line, root_cause};
+use crate::model::flink::live::{Reach, Snapshot};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::operations::status;
+
+/// Pods and Events that are read. A cluster of more Pods is told of by these.
+const LIMIT: usize = 500;
+/// Lines and bytes of a log that are read for its root cause.
+const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
+
+/// What was seen.
+pub struct Survey {
+    /// Objects, Pods, Events and Flink's answer, for the diagnosis.
+    pub observed: Observed,
+    /// All that Flink's REST told.
+    pub snapshot: Snapshot,
+    /// The history; empty where there is none.
+    pub history: History,
+    /// What could not be read, each a sentence.
+    pub remarks: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct List<T> {
+    items: Vec<T>,
+}
+
+/// Looks at the cluster `name`.
+///
+/// # Errors
+/// Not found when there is neither an object nor a history of this name; those of reading the Job and the Deployment.
+/// What else cannot be read is a remark.
+pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
+    let namespace = cluster.namespace();
+    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})");
+    let pods_query = format!("labelSelector={}&limit={LIMIT}", encode(&selector));
+    let job = Target::object("get", JOBS, namespace, &name.master());
+    let deployment = Target::object("get", DEPLOYMENTS, namespace, &name.task_manager());
+    let pods = Target::collection("list", PODS, Some(namespace));
+    let events = Target::collection("list", EVENTS, Some(namespace));
+    // Of the many Events of a namespace only these are of use.
+    let events_query = format!("fieldSelector={}&limit={LIMIT}", encode("type=Warning"));
+    let service = Target::object("get", SERVICES, namespace, &name.master());
+    let flink = Flink::new(cluster, name);
+    let (job, deployment, service, pods, events, ledger, snapshot) = futures::join!(
+        cluster.get::<Job>(&job),
+        cluster.get::<Deployment>(&deployment),
+        cluster.get::<serde::de::IgnoredAny>(&service),
+        cluster.get_with::<List<Pod>>(&pods, &pods_query),
+        cluster.get_with::<List<Event>>(&events, &events_query),
+        Ledger::open(cluster, name),
+        flink.snapshot(Depth::All),
+    );
+    let (job, deployment) = (job?, deployment?);
+    let mut remarks = Vec::new();
+    let mut note = |what: &str, error: &Error| remarks.push(format!("{what} cannot be read: {error}"));
+    let history = match ledger {
+        Ok(mut ledger) => {
+            if snapshot.reach == Reach::Answered {
+                savepoint::collect(&flink, &mut ledger).await;
+            }
+            ledger.history().clone()
+        }
+        Err(error) => {
+            note("the history", &error);
+            History::default()
+        }
+    };
+    let mut observed = Observed::default();
+    if job.is_none() && deployment.is_none() {
+        return Err(missing(cluster, name, &history));
+    }
+    observed.service_is_missing = matches!(service, Ok(None));
+    observed.parallelism = job.as_ref().and_then(status::parallelism);
+    if let Some(job) = job {
+        observed.upsert_job(job);
+    }
+    if let Some(deployment) = deployment {
+        observed.upsert_deployment(deployment);
+    }
+    match pods {
+        Ok(pods) => {
+            for pod in pods.into_iter().flat_map(|list| list.items) {
+                observed.upsert_pod(pod);
+            }
+        }
+        Err(error) => note("Pods", &error),
+    }
+    match events {
+        Ok(events) => {
+            for event in events.into_iter().flat_map(|list| list.items) {
+                observed.upsert_event(event);
+            }
+        }
+        Err(error) => note("Events", &error),
+    }
+    observed.poll(snapshot.view());
+    Ok(Survey {
+        observed,
+        snapshot,
+        history,
+        remarks,
+    })
+}
+
+fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
+    let namespace = cluster.namespace();
+    let error = Error::new(
+        Kind::NotFound,
+        format!("there is no cluster {:?} in namespace {namespace:?}", name.as_str()),
+    )
+    .absent(name);
+    match history.last_savepoint() {
+        Some(_) => error.hint(format!(
+            "it was deleted and its history is kept: `kubectl flink savepoint-resume {name}` brings it back from its last savepoint"
+        )),
+        None if !history.revisions.is_empty() => {
+            error.hint("it was deleted and its history is kept, but it has no savepoint")
+        }
+        None => error.hint("`kubectl flink list -A` shows the clusters of all namespaces"),
+    }
+}
+
+/// Looks at a log that tells nothing yet, and the time between two: Flink's REST says that a job failed before the trace
+/// is written.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+
+/// What the end of a container's log tells; `None` if nothing, or if it cannot be read: the log may be forbidden, or
+/// gone with its node.
+pub async fn log_cause(cluster: &Cluster, of: &PodContainer) -> Option<LogCause> {
+    root_cause(&log_end(cluster, of).await?)
+}
+
+/// The end of a container's log.
+pub async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
+    let target = Target::object("get", PODS, cluster.namespace(), &of.pod).subresource("log");
+    let query = format!(
+        "container={}&previous={}&{LOG_TAIL}",
+        encode(&of.container),
+        of.previous
+    );
+    match cluster.text(&target, &query).await {
+        Ok(log) => Some(log),
+        Err(error) => {
+            tracing::debug!(%error, "no log");
+            None
+        }
+    }
+}
+
+/// `cause` of a JobManager that ended well without a job that was seen, if its log tells of none either.
+pub async fn without_job(cluster: &Cluster, mut cause: Cause) -> Option<Cause> {
+    let log = log_end(cluster, &cause.log_of.take()?).await?;
+    cause.without_job(&log)
+}
+
+/// Adds to `cause` what the log tells that it names.
+pub async fn with_log(cluster: &Cluster, cause: Cause) -> Cause {
+    with_looks(cluster, cause, 1).await
+}
+
+/// The same for a failure that was seen as it happened: the log is looked at for some seconds.
+pub async fn with_fresh_log(cluster: &Cluster, cause: Cause) -> Cause {
+    with_looks(cluster, cause, LOOKS).await
+}
+
+async fn with_looks(cluster: &Cluster, cause: Cause, looks: u32) -> Cause {
+    let Some(container) = &cause.log_of else {
+        return cause;
+    };
+    let mut last = None;
+    for look in 1..=looks {
+        let Some(log) = log_end(cluster, container).await else {
+            break;
+        };
+        if let Some(found) = root_cause(&log) {
+            return cause.with_log(&found);
+        }
+        last = last_line(&log);
+        if look < looks {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+    match last {
+        Some(line) if cause.ended() || cause.kind == CauseKind::Unregistered => cause.with_last_line(&line),
+        _ => cause,
+    }
+}

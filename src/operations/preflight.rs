@@ -1,0 +1,226 @@
+//! What `doctor` asks of the API server: everything side by side, each once.
+
+use std::collections::BTreeMap;
+
+use futures::stream::{self, StreamExt};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::{Value, json};
+
+use crate::error::{Kind, Result};
+use crate::history::HISTORY;
+use crate::kubernetes::api::{Cluster, Mode};
+use crate::kubernetes::resource::{
+    CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode,
+};
+use crate::kubernetes::tables::{Wanted, list};
+use crate::model::listing::Inventory;
+use crate::model::names::{COMPONENT_LABEL, ClusterName};
+use crate::model::rights::{HIGH_AVAILABILITY, HIGH_AVAILABILITY_OWN, RIGHTS, Right};
+use crate::operations::doctor::AccountCheck;
+
+const NAMESPACES: Resource = core("Namespace", "namespaces");
+const NODES: Resource = core("Node", "nodes");
+const RESOURCE_QUOTAS: Resource = core("ResourceQuota", "resourcequotas");
+const ACCESS_REVIEWS: Resource = Resource {
+    group: "authorization.k8s.io",
+    version: "v1",
+    kind: "SelfSubjectAccessReview",
+    plural: "selfsubjectaccessreviews",
+};
+const LOCAL_ACCESS_REVIEWS: Resource = Resource {
+    group: "authorization.k8s.io",
+    version: "v1",
+    kind: "LocalSubjectAccessReview",
+    plural: "localsubjectaccessreviews",
+};
+/// Reviews at a time.
+const AT_A_TIME: usize = 16;
+
+const fn core(kind: &'static str, plural: &'static str) -> Resource {
+    Resource {
+        group: "",
+        version: "v1",
+        kind,
+        plural,
+    }
+}
+
+/// What was told. What may not be read is absent.
+pub struct Checkup {
+    /// `GET /version`.
+    pub version: Value,
+    /// Each right and whether it is granted.
+    pub rights: Vec<(Right, bool)>,
+    /// ResourceQuotas of the namespace.
+    pub quotas: Option<Vec<Value>>,
+    /// The namespace: `None` where it may not be read, `Some(None)` where it is missing.
+    pub namespace: Option<Option<Value>>,
+    /// Services, and whether they are those of all namespaces.
+    pub services: Option<(Vec<Value>, bool)>,
+    /// Histories.
+    pub histories: Option<Vec<Value>>,
+    /// Clusters of the namespace.
+    pub inventory: Option<Inventory>,
+}
+
+/// Asks for all that concerns the namespace.
+///
+/// # Errors
+/// When the API server does not answer at all.
+pub async fn checkup(cluster: &Cluster) -> Result<Checkup> {
+    let namespace = cluster.namespace();
+    let at = |resource| Target::collection("list", resource, Some(namespace));
+    let own = Target {
+        resource: NAMESPACES,
+        namespace: None,
+        name: Some(namespace.to_owned()),
+        subresource: None,
+        verb: "get",
+    };
+    let label = format!("labelSelector={}", encode(&format!("{COMPONENT_LABEL}={HISTORY}")));
+    let wanted = Wanted {
+        namespace: Some(namespace.to_owned()),
+        selector: None,
+        names: Vec::new(),
+        labels: false,
+    };
+    let (services, quotas, histories) = (at(SERVICES), at(RESOURCE_QUOTAS), at(CONFIG_MAPS));
+    let (version, rights, quotas, own, services, histories, inventory) = futures::join!(
+        server_version(cluster),
+        reviews(cluster),
+        items(cluster, &quotas, ""),
+        cluster.get::<Value>(&own),
+        all_services(cluster, &services),
+        items(cluster, &histories, &label),
+        list(cluster, &wanted),
+    );
+    Ok(Checkup {
+        version: version?,
+        rights: rights?,
+        quotas,
+        namespace: own.ok(),
+        services,
+        histories,
+        inventory: inventory.ok().map(|(inventory, _)| inventory),
+    })
+}
+
+async fn items(cluster: &Cluster, target: &Target, query: &str) -> Option<Vec<Value>> {
+    let list: Value = cluster.get_with(target, query).await.ok()??;
+    list["items"].as_array().cloned()
+}
+
+async fn all_services(cluster: &Cluster, of_namespace: &Target) -> Option<(Vec<Value>, bool)> {
+    let everywhere = Target::collection("list", SERVICES, None);
+    match items(cluster, &everywhere, "").await {
+        Some(services) => Some((services, true)),
+        None => Some((items(cluster, of_namespace, "").await?, false)),
+    }
+}
+
+async fn reviews(cluster: &Cluster) -> Result<Vec<(Right, bool)>> {
+    let ask = |right: &'static Right| async move {
+        let target = Target::collection("create", ACCESS_REVIEWS, None);
+        let attributes = attributes(cluster.namespace(), right.group, right.resource, right.verb);
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": ACCESS_REVIEWS.kind,
+            "spec": {"resourceAttributes": attributes}});
+        let answer = cluster.create(&target, &review, Mode::Real).await?;
+        Ok((*right, answer.object["status"]["allowed"] == true))
+    };
+    let answers: Vec<Result<_>> = stream::iter(RIGHTS.iter().map(ask)).buffered(AT_A_TIME).collect().await;
+    answers.into_iter().collect()
+}
+
+fn attributes(namespace: &str, group: &str, resource: &str, verb: &str) -> Value {
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    json!({"namespace": namespace, "group": group, "resource": resource, "subresource": subresource, "verb": verb})
+}
+
+/// The labels of the nodes, which say their platforms; none where they may not be read, which is a right that few have.
+/// Only their metadata is asked for: a node is tens of kilobytes.
+pub async fn node_labels(cluster: &Cluster) -> Vec<BTreeMap<String, String>> {
+    let target = Target::collection("list", NODES, None);
+    let nodes = cluster.list_metadata(&target, "limit=500").await.unwrap_or_default();
+    nodes
+        .into_iter()
+        .filter_map(|mut node| serde_json::from_value(node["labels"].take()).ok())
+        .collect()
+}
+
+/// The Job and the Deployment of one cluster.
+pub async fn roles(cluster: &Cluster, name: &ClusterName) -> Result<(Option<Job>, Option<Deployment>)> {
+    let job = Target::object("get", JOBS, cluster.namespace(), &name.master());
+    let deployment = Target::object("get", DEPLOYMENTS, cluster.namespace(), &name.task_manager());
+    futures::try_join!(cluster.get(&job), cluster.get(&deployment))
+}
+
+/// Checks the service account that Flink's high availability works as.
+pub async fn account(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
+    let namespace = cluster.namespace();
+    let target = Target::object("get", SERVICE_ACCOUNTS, namespace, account);
+    if let Ok(None) = cluster.get::<Value>(&target).await {
+        return AccountCheck::Missing;
+    }
+    account_rights(cluster, account, map).await
+}
+
+/// The same without a look at whether the account exists: one round trip deep. `map` is a ConfigMap of the cluster's high
+/// availability: the right to write may be bound to its name.
+pub async fn account_rights(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
+    let namespace = cluster.namespace();
+    let ask = |verb: &'static str| async move {
+        let target = Target::collection("create", LOCAL_ACCESS_REVIEWS, Some(namespace));
+        let user = format!("system:serviceaccount:{namespace}:{account}");
+        let groups = [
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{namespace}"),
+        ];
+        let mut attributes = attributes(namespace, "", "configmaps", verb);
+        if let Some(map) = map.filter(|_| HIGH_AVAILABILITY_OWN.contains(&verb)) {
+            attributes["name"] = json!(map);
+        }
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": LOCAL_ACCESS_REVIEWS.kind,
+            "metadata": {"namespace": namespace}, "spec": {"user": user, "groups": groups,
+            "resourceAttributes": attributes}});
+        let answer = cluster.create(&target, &review, Mode::Real).await?;
+        Ok((verb, answer.object["status"]["allowed"] == true))
+    };
+    let answers: Result<Vec<_>> = futures::future::try_join_all(HIGH_AVAILABILITY.map(ask)).await;
+    match answers {
+        Err(error) => {
+            tracing::debug!(%error, forbidden = error.kind == Kind::Forbidden, "no review");
+            AccountCheck::Unknown
+        }
+        Ok(answers) => {
+            let lacks: Vec<_> = answers
+                .iter()
+                .filter(|(_, allowed)| !allowed)
+                .map(|(verb, _)| *verb)
+                .collect();
+            if lacks.is_empty() {
+                AccountCheck::Fine
+            } else {
+                AccountCheck::Lacks(lacks)
+            }
+        }
+    }
+}
+
+/// `GET /version`, whose path is like no other.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn server_version(cluster: &Cluster) -> Result<Value> {
+    let target = Target {
+        resource: core("version", "version"),
+        namespace: None,
+        name: None,
+        subresource: None,
+        verb: "get",
+    };
+    let request = http::Request::get("/version").body(Vec::new());
+    let request = request.map_err(|error| crate::error::Error::failure(format!("cannot ask for it: {error}")))?;
+    let answer = cluster.client().request::<Value>(request).await;
+    answer.map_err(|error| cluster.kube_error(&target, &error))
+}

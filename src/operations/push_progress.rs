@@ -1,0 +1,62 @@
+//! Images on their way, as it is shown.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::image::archive_writer;
+use crate::image::build::Built;
+use crate::image::manifest::Descriptor;
+use crate::image::push::{self, Outcome, Progress};
+use crate::image::reference::Reference;
+use crate::image::registry::api::Registries;
+use crate::image::registry::upload::Arrival;
+use crate::model::bytes::human;
+use crate::output::terminal::{self, Transfers};
+
+/// Pushes an image, with a bar for each part of it.
+pub async fn push(registries: &Registries, built: &Built, target: &Reference) -> Result<()> {
+    let transfers = Transfers::new();
+    let outcome = push::push(registries, built, target, &|blob, progress| {
+        show(&transfers, built, blob, progress);
+    })
+    .await?;
+    drop(transfers);
+    let name = format!("{}:{}", target.name(), push::tag(built, target));
+    terminal::note(&match outcome {
+        Outcome::Present => format!("{name} is there already"),
+        Outcome::Named => format!("{name} names what was there already"),
+        Outcome::Pushed => format!("{name} is pushed"),
+    });
+    Ok(())
+}
+
+/// Writes an image to a file, with a bar for each part of it.
+pub async fn write(built: &Built, file: &Path, name: &Reference) -> Result<()> {
+    let transfers = Transfers::new();
+    archive_writer::write(built, file, name, &|blob, progress| {
+        show(&transfers, built, blob, progress);
+    })
+    .await
+}
+
+fn show(transfers: &Transfers, built: &Built, blob: &Descriptor, progress: Progress) {
+    let new = built
+        .layer
+        .as_ref()
+        .is_some_and(|layer| layer.layer.digest == blob.digest);
+    let kind = if new { "new layer" } else { "layer" };
+    let name = format!("{kind} {}", blob.digest.short());
+    match progress {
+        Progress::Sent(bytes) => transfers.moved(&name, bytes, blob.size),
+        // A configuration is nothing that anybody waits for.
+        Progress::Arrived(_) if blob.media_type.contains("config") || blob.media_type.contains("container.image") => {}
+        Progress::Arrived(how) => {
+            let how = match how {
+                Arrival::Present => "is there",
+                Arrival::Mounted => "is taken from the base's repository",
+                Arrival::Sent => "is sent",
+            };
+            transfers.arrived(&name, &format!("{name} {how} ({})", human(blob.size)));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A highly available job whose JobManager is not up: it is waited for, or its revision is started again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::{Error, Kind, Result};
+use crate::history::revision_spec;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects;
+use crate::kubernetes::resource::JOBS;
+use crate::model::manifests::{self, Manifests};
+use crate::model::spec::Spec;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::job_status::Situation;
+use crate::operations::lock;
+use crate::operations::upgrade::{ChangeArgs, done};
+use crate::operations::wait;
+use crate::output::terminal;
+
+/// Longest time that a change waits for a JobManager which Kubernetes starts again.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Time between two looks.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Waits until the JobManager answers, and gives what can become of its job then.
+pub async fn wait(cluster: &Cluster, standing: &mut Standing, why: &str, limit: Option<Duration>) -> Result<Situation> {
+    let name = standing.name.clone();
+    let mut step = terminal::Step::new(&format!("{name}: waiting until its JobManager runs again: {why}"));
+    let deadline = Instant::now() + limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let left = standing.left_behind.take();
+        *standing = Standing::read(cluster, &name).await?;
+        standing.left_behind = left;
+        match standing.situation().await? {
+            Situation::Silent(why) if Instant::now() < deadline && standing.recovers() => {
+                step.update(&format!("{name}: waiting until its JobManager runs again: {why}"));
+            }
+            situation => return Ok(situation),
+        }
+    }
+}
+
+/// Starts the revision again that ran last: the same Job under the same IDs, so that Flink finds what high availability
+/// keeps of it.
+///
+/// # Errors
+/// Conflict when the job runs, or has ended: there is nothing to restore then.
+pub async fn recover(cluster: &Cluster, mut standing: Standing, how: &ChangeArgs) -> Result<()> {
+    let name = standing.name.clone();
+    lock::check(&mut standing).await?;
+    let conflict = |why: String| Error::new(Kind::Conflict, why);
+    match standing.situation().await? {
+        Situation::Silent(why) if standing.recovers() => {
+            let error = conflict(format!(
+                "the Job of {name} goes on, and starts its JobManager again: {why}"
+            ));
+            return Err(standing.way_on(error));
+        }
+        Situation::Silent(_) => {}
+        Situation::Running(job) => {
+            return Err(
+                conflict(format!("job {} of {name} is {}", job.jid, job.state)).hint(format!(
+                    "`kubectl flink restart {name}` restarts it through a savepoint"
+                )),
+            );
+        }
+        Situation::Ended => {
+            return Err(conflict(format!(
+                "the job of {name} has ended, or has no checkpoint: high availability keeps nothing of it"
+            ))
+            .hint(format!(
+                "`kubectl flink savepoint-resume {name}` starts it from its last savepoint"
+            )));
+        }
+    }
+    let (number, spec, made) = last(&standing)?;
+    terminal::note(&format!(
+        "{name}: revision {number} is started again, from what high availability keeps of it"
+    ));
+    if how.dry_run {
+        return how.output.print(made.all(), "");
+    }
+    standing.live.refuse_foreign(&name)?;
+    if !made.access.is_empty() {
+        standing.live.rights = Some(objects::rbac::read(cluster, &name).await?);
+    }
+    let heartbeat = lock::begin(&mut standing, "restart", None).await?;
+    let starting = async {
+        objects::owners::disown(cluster, &name, &standing.live).await?;
+        let job = standing.live.identity(JOBS)?;
+        objects::delete_job(cluster, &name, job.as_ref(), how.limit()).await?;
+        standing.live.job = None;
+        objects::apply_all(cluster, &name, &made, &mut standing.live).await
+    };
+    let started = heartbeat.beside(Box::pin(starting)).await;
+    lock::end(&mut standing, &started).await;
+    started?;
+    let mut step = terminal::Step::new(&format!("{name}: submitted"));
+    let told = |text: &str| step.update(&format!("{name}: {text}"));
+    let up = wait::until_up(cluster, &name, spec.parallelism, how.limit(), false, told).await?;
+    step.done(&format!("{name}: {}", up.told()));
+    how.output.told(&name, done("restart"), made.all())
+}
+
+/// The revision that ran last, and its objects.
+fn last(standing: &Standing) -> Result<(u64, Spec, Manifests)> {
+    let history = standing.ledger.history();
+    let known = match standing.live_revision() {
+        Some(number) => history.revision(number),
+        None => history.last_wanted(),
+    };
+    let name = &standing.name;
+    let revision = known.ok_or_else(|| {
+        Error::new(
+            Kind::NotFound,
+            format!("the history of {name} does not have the revision that ran last, so it cannot be started again"),
+        )
+        .hint(format!("`kubectl flink history {name}` shows those that it has"))
+    })?;
+    let (templates, _) = revision_spec::templates(revision)?;
+    let spec = Spec::resolve(revision_spec::layer(revision)?)?;
+    let made = manifests::build(&spec, &templates, standing.namespace(), revision.number)?;
+    Ok((revision.number, spec, made))
+}

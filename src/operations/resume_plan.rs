@@ -1,0 +1,103 @@
+//! What becomes of the running job in a resume, and from which savepoint it goes on.
+
+use crate::commands::savepoint_resume::ResumeArgs;
+use crate::error::{Error, Kind, Result};
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::job_status::Situation;
+
+/// What is done to the job, and from where it goes on.
+pub(crate) struct Choice {
+    /// The savepoint to start from; `None`: the one that the running job is stopped with.
+    pub path: Option<String>,
+    /// Whether the running job is stopped with a savepoint.
+    pub stop: bool,
+    /// Whether the running job is canceled.
+    pub cancel: bool,
+}
+
+impl Choice {
+    /// The choice in words.
+    pub fn told(&self, name: &ClusterName) -> String {
+        let end = match (self.stop, self.cancel) {
+            (true, _) => "is stopped with a savepoint and ",
+            (_, true) => "is canceled and ",
+            _ => "",
+        };
+        match &self.path {
+            Some(path) => format!("{name} {end}goes on from {path}"),
+            None => format!("{name} {end}goes on from it"),
+        }
+    }
+}
+
+/// Chooses, or says what has to be said first.
+pub(crate) fn choose(
+    args: &ResumeArgs,
+    name: &ClusterName,
+    situation: &Situation,
+    standing: &Standing,
+) -> Result<Choice> {
+    let given = args.spec.from_savepoint.clone();
+    let last = || {
+        standing
+            .ledger
+            .history()
+            .last_savepoint()
+            .and_then(|savepoint| savepoint.path.clone())
+    };
+    let no_savepoint = || {
+        Error::new(
+            Kind::NotFound,
+            format!("{name} does not run, and its history has no savepoint"),
+        )
+        .hint("--from-savepoint PATH names one")
+        .hint(format!(
+            "`kubectl flink delete {name}` and `kubectl flink create {name} …` start afresh"
+        ))
+    };
+    match situation {
+        Situation::Running(_) if given.is_some() && !args.stop && !args.cancel => Err(Error::usage(format!(
+            "the job of {name} runs: what becomes of its state?"
+        ))
+        .hint("--stop takes a last savepoint of it, which the history keeps")
+        .hint("--cancel gives up what it did since its own last savepoint")),
+        Situation::Running(_) => Ok(Choice {
+            path: if args.cancel {
+                Some(given.or_else(last).ok_or_else(no_savepoint)?)
+            } else {
+                given
+            },
+            stop: !args.cancel,
+            cancel: args.cancel,
+        }),
+        Situation::Silent(why) if !args.cancel => Err(standing
+            .way_on(Error::failure(format!(
+                "{name} has a JobManager that cannot take a savepoint: {why}"
+            )))
+            .hint("--cancel gives that up and starts from the last savepoint, or from --from-savepoint PATH")),
+        Situation::Ended if given.is_none() && !args.cancel && standing.ledger.history().lost_savepoint().is_some() => {
+            Err(lost(name, standing))
+        }
+        Situation::Silent(_) | Situation::Ended => Ok(Choice {
+            path: Some(given.or_else(last).ok_or_else(no_savepoint)?),
+            stop: false,
+            cancel: false,
+        }),
+    }
+}
+
+/// Nothing is guessed: an older savepoint must not take the place of a newer one without a word.
+pub(crate) fn lost(name: &ClusterName, standing: &Standing) -> Error {
+    let history = standing.ledger.history();
+    let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);
+    let error = Error::new(
+        Kind::Conflict,
+        format!("a savepoint of {name} was asked for at {asked}, and its JobManager ended before anybody read the path"),
+    )
+    .hint("if it was written, it is the newest folder that the job left among its savepoints: name it by --from-savepoint PATH");
+    match history.last_savepoint().and_then(|savepoint| savepoint.path.as_deref()) {
+        Some(path) => error.hint(format!("--cancel gives it up, and goes on from {path}")),
+        None => error,
+    }
+}

@@ -1,0 +1,162 @@
+//! A job that is canceled, and the checkpoint that Flink keeps of it.
+//!
+//! A checkpoint that completes between a look at the statistics and the cancel takes the place of the one before, whose
+//! files Flink deletes. So the path is read when the job has ended, from a JobManager that is held until then ([`latch`]),
+//! and not before the answer must be newer than the job's end: Flink gives statistics from a copy.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{AWAY, MIN_POLL};
+use crate::error::{Error, Kind, Result};
+use crate::flink::{Flink, Reply};
+use crate::kubernetes::api::Cluster;
+use crate::model::flink::overview::JobState;
+use crate::model::flink::rest::checkpoints::oldest_answer;
+use crate::model::names::ClusterName;
+use crate::operations::savepoint::end_job::jobs_or_end;
+use crate::operations::savepoint::result_hold::{self, Held};
+
+/// Time between two requests to cancel a job that goes on running: its JobManager was started again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Cancels the job `job_id`, waits until it has ended, and gives the path of the checkpoint that Flink keeps of it; `again`:
+/// another process may have begun that. The JobManager stays until [`result_hold::release_job`] is called.
+///
+/// `None`: nothing more can be learned from its JobManager, which has ended, or runs another job.
+///
+/// # Errors
+/// Unreachable, when Flink is away and its JobManager has not ended: another checkpoint may be completed meanwhile.
+pub async fn cancel_after_checkpoint(
+    cluster: &Cluster,
+    name: &ClusterName,
+    flink: &Flink,
+    job_id: &str,
+    again: bool,
+) -> Result<Option<String>> {
+    let begun = Instant::now();
+    let mut held = None;
+    let mut asked: Option<Instant> = None;
+    // From here on no checkpoint of it is completed. Source: `CheckpointCoordinatorDeActivator` gives up those that are
+    // being written in the same step in which a job leaves RUNNING.
+    let mut stopped: Option<Instant> = None;
+    loop {
+        match flink.jobs().await {
+            Ok(Reply::Answer(jobs)) => match jobs.jobs.iter().find(|job| job.jid == job_id) {
+                // One that was started again has no job at first.
+                None if jobs.jobs.is_empty() => {}
+                None => return Ok(None),
+                // Its checkpoints went with it. Source: `CheckpointProperties`.
+                Some(job) if job.state == JobState::Finished => return Ok(None),
+                Some(job) if job.state.is_terminal() => {
+                    let since = stopped.unwrap_or_else(Instant::now);
+                    let held = held.unwrap_or(Held::Yes);
+                    return kept(cluster, name, flink, job_id, since, held).await;
+                }
+                Some(job) if job.state == JobState::Cancelling => {
+                    stopped.get_or_insert_with(Instant::now);
+                }
+                Some(_) if asked.is_none_or(|asked| asked.elapsed() > AGAIN) => {
+                    stopped = None;
+                    held = Some(result_hold::hold_job(flink, job_id, again || asked.is_some()).await?);
+                    match flink.cancel(job_id).await? {
+                        Reply::Answer(_) => asked = Some(Instant::now()),
+                        Reply::Refused(_, said) => {
+                            result_hold::release_job(flink, job_id).await;
+                            return Err(flink.refused(&said));
+                        }
+                        Reply::Away => {}
+                    }
+                }
+                Some(_) => {}
+            },
+            Ok(Reply::Away) => {
+                if jobs_or_end(cluster, name, flink).await?.is_none() {
+                    return Ok(None);
+                }
+            }
+            Ok(Reply::Refused(_, said)) => tracing::debug!(said, "the jobs are not told"),
+            Err(error) if !error.is_transient() => return Err(error),
+            Err(error) if begun.elapsed() > AWAY => return Err(error),
+            Err(error) => tracing::debug!(%error, "the job's state got no answer"),
+        }
+        if begun.elapsed() > AWAY {
+            return Err(Error::new(
+                Kind::TimedOut,
+                format!("job {job_id} was canceled, and does not end"),
+            ));
+        }
+        sleep(MIN_POLL).await;
+    }
+}
+
+/// The path of the checkpoint that Flink keeps of a job that has ended; none of it is completed `since` then.
+pub async fn kept(
+    cluster: &Cluster,
+    name: &ClusterName,
+    flink: &Flink,
+    job_id: &str,
+    since: Instant,
+    held: Held,
+) -> Result<Option<String>> {
+    let oldest = match held {
+        Held::TooOld => None,
+        Held::Yes | Held::No => Some(oldest(flink).await),
+    };
+    let begun = Instant::now();
+    loop {
+        let current = match oldest {
+            Some(oldest) => {
+                sleep(oldest.saturating_sub(since.elapsed())).await;
+                true
+            }
+            // Before 1.18 details and statistics are of one copy: where the details have the end, the statistics have it.
+            None => matches!(flink.job_state(job_id).await, Ok(Reply::Answer(state)) if state.is_terminal()),
+        };
+        match flink.checkpoints(job_id).await {
+            Ok(Reply::Answer(statistics)) if current => return Ok(statistics.kept().map(ToOwned::to_owned)),
+            Ok(Reply::Answer(_)) => {}
+            Ok(Reply::Away) => {
+                if jobs_or_end(cluster, name, flink).await?.is_none() {
+                    return Ok(None);
+                }
+            }
+            Ok(Reply::Refused(_, said)) => {
+                tracing::debug!(said, "the checkpoints are not told");
+                // A JobManager that was started again does not know the job.
+                if let Ok(Reply::Answer(jobs)) = flink.jobs().await
+                    && !jobs.jobs.is_empty()
+                    && !jobs.jobs.iter().any(|job| job.jid == job_id)
+                {
+                    return Ok(None);
+                }
+            }
+            Err(error) if !error.is_transient() => return Err(error),
+            Err(error) => tracing::debug!(%error, "the checkpoints got no answer"),
+        }
+        if begun.elapsed() > AWAY {
+            return Err(flink.away());
+        }
+        sleep(MIN_POLL).await;
+    }
+}
+
+/// How old Flink's statistics may be.
+async fn oldest(flink: &Flink) -> Duration {
+    let pairs = match flink.configuration().await {
+        Ok(Reply::Answer(pairs)) => pairs,
+        other => {
+            tracing::debug!(?other, "the configuration is not told");
+            Vec::new()
+        }
+    };
+    let pairs: Vec<(&str, String)> = pairs.iter().map(|pair| pair.of()).collect();
+    let get = |key: &str| {
+        pairs
+            .iter()
+            .find(|(known, _)| *known == key)
+            .map(|(_, value)| value.as_str())
+    };
+    oldest_answer(get)
+}

@@ -1,0 +1,68 @@
+//! Paths of savepoints that wait with their JobManager, collected by commands that ask it anyway.
+//!
+//! A stop that was interrupted leaves a JobManager that is held until the path of its savepoint was read (see [`latch`]).
+
+use crate::flink::{Flink, Reply, SavepointStatus};
+use crate::history::holder;
+use crate::history::store::Ledger;
+use crate::history::{History, Progress, Savepoint};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::model::names::ClusterName;
+use crate::operations::interruption::deferred;
+use crate::operations::savepoint::result_hold;
+
+/// Writes down the paths of the savepoints that ended a job and that no command waits for any more, where the history may
+/// be written. The JobManager goes after that; where it cannot be known whether the command lives, it stays.
+///
+/// Floor: nothing is asked where the history has no such savepoint.
+pub async fn collect(flink: &Flink, ledger: &mut Ledger) {
+    let history = ledger.history();
+    let holder = history.open_journal().and_then(|journal| journal.holder.as_ref());
+    let lives = holder.map(holder::lives);
+    if lives == Some(Some(true)) {
+        return;
+    }
+    let stops: Vec<Savepoint> = history
+        .open_savepoints()
+        .filter(|open| open.ends_job())
+        .cloned()
+        .collect();
+    for savepoint in stops {
+        deferred(Box::pin(take(flink, ledger, savepoint, lives != Some(None)))).await;
+    }
+}
+
+/// [`collect`] for the cluster `name`, of which nothing else is read.
+pub async fn collect_of(cluster: &Cluster, name: &ClusterName) {
+    match Ledger::open(cluster, name).await {
+        Ok(mut ledger) => collect(&Flink::new(cluster, name), &mut ledger).await,
+        Err(error) => tracing::debug!(%error, "nothing is collected"),
+    }
+}
+
+async fn take(flink: &Flink, ledger: &mut Ledger, savepoint: Savepoint, release: bool) {
+    let (path, failure) = match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await {
+        Ok(Reply::Answer(SavepointStatus::Completed(path))) => (path, None),
+        Ok(Reply::Answer(SavepointStatus::StopFailed(path, cause))) => (
+            path,
+            Some(crate::operations::savepoint::reconcile::stop_failure(&cause)),
+        ),
+        other => return tracing::debug!(?other, "nothing to collect"),
+    };
+    let collected = Savepoint {
+        progress: Progress::Completed,
+        path: Some(path),
+        completed_at: Some(clock::now().to_string()),
+        failure,
+        ..savepoint
+    };
+    match ledger
+        .offer(|history: &mut History| history.record(collected.clone()))
+        .await
+    {
+        Ok(()) if release => result_hold::release(flink, &collected).await,
+        Ok(()) => {}
+        Err(error) => tracing::debug!(%error, "the path is not in the history"),
+    }
+}

@@ -1,0 +1,191 @@
+//! The end of a job, and of its JobManager after it.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{AWAY, MAX_POLL, MIN_POLL};
+use crate::error::{Error, Kind, Result};
+use crate::flink::{Flink, Reply};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects::{Gone, end_of_job, pods_gone};
+use crate::kubernetes::resource::{JOBS, Target};
+use crate::kubernetes::retry::Pauses;
+use crate::kubernetes::watch::{Event, Objects, Watch};
+use crate::model::flink::overview::{JobState, JobsOverview};
+use crate::model::manifests::JOB_ENDED;
+use crate::model::names::{ClusterName, MASTER};
+
+/// How long a JobManager may take to end after its job. Two or three seconds are usual; it becomes five minutes when
+/// somebody asked Flink for something and never read the result.
+const LINGER: Duration = Duration::from_secs(20);
+/// How long a Pod may take to end that was told to: Kubernetes kills it after 30 seconds.
+const KILL: Duration = Duration::from_secs(90);
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// In this state.
+    As(JobState),
+    /// Its JobManager went away before it told.
+    Unseen,
+}
+
+/// How a JobManager ended after its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobManagerEnd {
+    /// By itself.
+    ByItself(JobEnd),
+    /// It would not, so its Kubernetes Job is suspended.
+    Suspended,
+    /// It does not, because it has another job.
+    Stays,
+}
+
+/// How a Kubernetes Job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobEnd {
+    /// The JobManager exited with 0.
+    Complete,
+    /// It did not, and is not tried again.
+    Failed,
+    /// It was deleted.
+    Gone,
+}
+
+/// Cancels the job `job_id` and waits until it has ended.
+pub async fn cancel(flink: &Flink, job_id: &str) -> Result<Ended> {
+    match flink.cancel(job_id).await? {
+        Reply::Answer(_) => {}
+        Reply::Refused(_, said) => return Err(flink.refused(&said)),
+        Reply::Away => return Err(flink.away()),
+    }
+    let mut last_answer = Instant::now();
+    let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
+    loop {
+        match flink.jobs().await {
+            Ok(Reply::Answer(jobs)) => match jobs.jobs.iter().find(|job| job.jid == job_id) {
+                Some(job) if job.state.is_terminal() => return Ok(Ended::As(job.state.clone())),
+                Some(_) => last_answer = Instant::now(),
+                None => return Ok(Ended::Unseen),
+            },
+            Ok(Reply::Away | Reply::Refused(..)) => return Ok(Ended::Unseen),
+            Err(error) if !error.is_transient() || last_answer.elapsed() > AWAY => return Err(error),
+            Err(error) => tracing::debug!(%error, "the job's state got no answer"),
+        }
+        pauses.pause().await;
+    }
+}
+
+/// Waits until no JobManager runs, nor will, after its job has ended.
+///
+/// One that lingers would exit with 2 in the end, and Kubernetes would start the job once more, from where the cluster
+/// was created: its Kubernetes Job is suspended, which ends the Pod and starts none.
+pub async fn until_jobmanager_ends(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> Result<JobManagerEnd> {
+    match job_ends(cluster, name, LINGER).await {
+        Ok(end) => return Ok(JobManagerEnd::ByItself(end)),
+        Err(error) if error.kind == Kind::TimedOut => {}
+        Err(error) => return Err(error),
+    }
+    if let Ok(Reply::Answer(jobs)) = flink.jobs().await
+        && jobs.jobs.iter().any(|job| !job.state.is_terminal())
+    {
+        return Ok(JobManagerEnd::Stays);
+    }
+    let target = Target::object("patch", JOBS, cluster.namespace(), &name.master());
+    let patch = json!({"metadata": {"annotations": {JOB_ENDED: "true"}}, "spec": {"suspend": true}});
+    match cluster.merge(&target, &patch).await {
+        Err(error) if error.kind == Kind::NotFound => return Ok(JobManagerEnd::ByItself(JobEnd::Gone)),
+        other => other?,
+    };
+    pods_gone(cluster, name, Some(MASTER), Gone::Ended, Some(KILL)).await?;
+    Ok(JobManagerEnd::Suspended)
+}
+
+/// Flink's jobs, as soon as it has any. `None`: its JobManager has ended, and never will.
+///
+/// Flink is away for a moment while its API server is, and before its Kubernetes Job is known to have ended.
+///
+/// # Errors
+/// Unreachable, when neither is known after [`AWAY`].
+pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> Result<Option<JobsOverview>> {
+    let answers = async {
+        let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
+        loop {
+            match flink.jobs().await {
+                Ok(Reply::Answer(jobs)) if !jobs.jobs.is_empty() => return Ok(jobs),
+                // One that was started again has no job at first.
+                Ok(Reply::Answer(_) | Reply::Away) => {}
+                Ok(Reply::Refused(_, said)) => tracing::debug!(said, "the jobs are not told"),
+                Err(error) if !error.is_transient() => return Err(error),
+                Err(error) => tracing::debug!(%error, "the jobs got no answer"),
+            }
+            pauses.pause().await;
+        }
+    };
+    let ends = async {
+        // Flink's answer is mostly there before.
+        sleep(MAX_POLL).await;
+        job_ends(cluster, name, AWAY).await
+    };
+    tokio::select! {
+        jobs = answers => jobs.map(Some),
+        ended = ends => match ended {
+            Ok(_) => Ok(None),
+            Err(error) if error.kind == Kind::TimedOut => Err(flink.away()),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+/// Waits until the Kubernetes Job is complete, failed or gone.
+async fn job_ends(cluster: &Cluster, name: &ClusterName, limit: Duration) -> Result<JobEnd> {
+    let deadline = Instant::now() + limit;
+    let late = |_| Error::new(Kind::TimedOut, format!("the JobManager of {name} has not ended"));
+    let source = Objects::<Job>::with_fields(cluster, JOBS, &format!("metadata.name={}", name.master()));
+    let mut events = Watch::new(cluster, source.in_one_piece()).stream().boxed_local();
+    let mut known = None;
+    while let Some(event) = timeout_at(deadline, events.next()).await.map_err(late)? {
+        let job = match event? {
+            Event::Listed(jobs) => jobs.into_iter().next(),
+            Event::Applied(job) => Some(job),
+            Event::Deleted(_) => None,
+        };
+        let Some(job) = job else { return Ok(JobEnd::Gone) };
+        // Another one of that name: the one that was asked for is gone.
+        if known.get_or_insert_with(|| job.metadata.uid.clone()) != &job.metadata.uid {
+            return Ok(JobEnd::Gone);
+        }
+        if let Some(end) = JobEnd::of(&job) {
+            return Ok(end);
+        }
+    }
+    Err(Error::failure(format!("the watch of the Job of {name} ended")))
+}
+
+impl JobEnd {
+    fn of(job: &Job) -> Option<Self> {
+        let job = serde_json::to_value(job).unwrap_or_default();
+        match end_of_job(&job)? {
+            "Failed" => Some(Self::Failed),
+            _ => Some(Self::Complete),
+        }
+    }
+}
+
+/// Whether the job, whose stop with savepoint an interrupted command left behind, ends with it: it takes a moment from
+/// the savepoint's result to the job's end, and the JobManager goes soon after.
+pub async fn ends(flink: &Flink) -> Result<bool> {
+    for _ in 0..50 {
+        match flink.jobs().await? {
+            Reply::Answer(jobs) if jobs.main_job().is_some_and(|job| !job.state.is_terminal()) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            _ => return Ok(true),
+        }
+    }
+    Ok(false)
+}

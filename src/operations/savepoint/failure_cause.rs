@@ -1,0 +1,134 @@
+//! What became of a job whose savepoint failed.
+//!
+//! A fault inside of a task ends that task, and a stop that fails ends all of them (seen with 2.3): Flink restarts the
+//! job then from its last checkpoint, if it has a restart strategy. Only a savepoint that fails elsewhere leaves the
+//! job alone.
+//!
+//! Flink answers for exceptions and checkpoints from copies that are up to three seconds old (`web.refresh-interval`,
+//! seen with 2.3), and for the jobs' states without one. So the state tells whether anything happened, and the
+//! exceptions, as soon as they are new enough, tell what.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::error::{Error, Kind};
+use crate::flink::{Flink, Reply};
+use crate::history::Savepoint;
+use crate::kubernetes::clock;
+use crate::model::flink::overview::{JobOverview, JobState};
+use crate::model::flink::rest::checkpoints::Checkpoints;
+use crate::model::flink::rest::exceptions::Exceptions;
+use crate::operations::savepoint::running_tasks;
+
+/// Time that the failure takes from the savepoint to the tasks.
+const REACH: Duration = Duration::from_secs(1);
+/// How long is waited for an exception that must be there, or for tasks that Flink's words say are ended.
+const TOLD: Duration = Duration::from_secs(15);
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(500);
+/// Exceptions that are read; their traces are long.
+const EXCEPTIONS: u32 = 5;
+/// Words by which Flink gives a savepoint up together with the tasks that write it.
+/// Source: `CheckpointFailureReason`: CHECKPOINT_COORDINATOR_SUSPEND, JOB_FAILOVER_REGION, TASK_FAILURE.
+const ENDS_TASKS: [&str; 3] = [
+    "Coordinator is suspending",
+    "FailoverRegion is restarting",
+    "Task has failed",
+];
+
+/// What Flink tells after a failed savepoint.
+struct Sight {
+    job: Option<JobOverview>,
+    checkpoints: Checkpoints,
+    exceptions: Option<Exceptions>,
+}
+
+impl Sight {
+    async fn take(flink: &Flink, id: &str) -> Self {
+        let (jobs, checkpoints, exceptions) =
+            futures::join!(flink.jobs(), flink.checkpoints(id), flink.exceptions(id, EXCEPTIONS));
+        Self {
+            job: match jobs {
+                Ok(Reply::Answer(jobs)) => jobs.jobs.into_iter().find(|job| job.jid == *id),
+                _ => None,
+            },
+            checkpoints: match checkpoints {
+                Ok(Reply::Answer(checkpoints)) => checkpoints,
+                _ => Checkpoints::default(),
+            },
+            exceptions: match exceptions {
+                Ok(Reply::Answer(exceptions)) => Some(exceptions),
+                _ => None,
+            },
+        }
+    }
+
+    /// The root cause of a failure since `asked`.
+    fn root(&self, asked: i64) -> Option<&str> {
+        let newest = self.exceptions.as_ref()?.newest()?;
+        i64::try_from(newest.timestamp)
+            .is_ok_and(|at| at >= asked)
+            .then(|| newest.root())
+    }
+}
+
+/// The error for a savepoint that Flink could not write because of `cause`.
+pub async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Error {
+    let ends_tasks = ENDS_TASKS.iter().any(|words| cause.contains(words));
+    let begun = Instant::now();
+    let (sight, root, failed) = loop {
+        tokio::time::sleep(if begun.elapsed() < REACH { REACH } else { LOOK }).await;
+        let sight = Sight::take(flink, &savepoint.job_id).await;
+        let Some(job) = &sight.job else {
+            break (sight, None, true);
+        };
+        let asked = asked(savepoint, job);
+        let root = sight.root(asked).map(ToOwned::to_owned);
+        let restarts = !matches!(job.state, JobState::Running);
+        let failed = root.is_some() || restarts;
+        // A task may have changed its state for a reason of its own, such as that it has finished.
+        let unsettled = restarts || ends_tasks || job.last_modification >= asked;
+        if root.is_some() || job.state.is_terminal() || !unsettled || begun.elapsed() > TOLD {
+            break (sight, root, failed || ends_tasks);
+        }
+    };
+    let checkpoints = &sight.checkpoints;
+    let outcome = match sight.job.map(|job| job.state) {
+        None => ", and what became of the job is not known",
+        Some(state) if state.is_terminal() || state == JobState::Failing => ", and the job failed with it",
+        Some(_) if !failed => ", the job goes on running",
+        Some(_) if checkpoints.counts.completed > 0 || checkpoints.latest.restored.is_some() => {
+            ", and restarted the job from its last checkpoint"
+        }
+        Some(_) => ", and restarted the job from its beginning, because it has no checkpoint",
+    };
+    // Flink often tells only that it gave up; the task tells why.
+    let cause = root
+        .as_deref()
+        .filter(|root| !root.is_empty() && !root.ends_with("Stop-with-savepoint failed."))
+        .unwrap_or(cause);
+    let error = Error::new(
+        Kind::JobFailed,
+        format!("Flink could not write the savepoint{outcome}: {cause}"),
+    );
+    if savepoint.format == "CANONICAL" && cause.contains("Not supported") {
+        return error.hint("this state has no canonical form: --savepoint-format native writes it as it is");
+    }
+    if running_tasks::were_missing(cause) {
+        return error
+            .hint("a savepoint needs all tasks running: `kubectl flink wait NAME --for running` waits for them");
+    }
+    error
+}
+
+/// When the savepoint was asked for, by the JobManager's clock: its own and ours may differ by minutes.
+fn asked(savepoint: &Savepoint, job: &JobOverview) -> i64 {
+    let now = clock::now().as_millisecond();
+    let requested = savepoint
+        .requested_at
+        .parse::<Timestamp>()
+        .map_or(now, Timestamp::as_millisecond);
+    job.now().map_or(requested, |there| there - (now - requested))
+}

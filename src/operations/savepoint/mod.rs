@@ -1,0 +1,219 @@
+//! Savepoints, taken so that nothing is lost whatever is interrupted.
+//!
+//! The trigger ID is chosen here and written to the history before Flink hears of it: an answer that got lost is looked
+//! up, and the request repeated with the same ID, never a second savepoint taken.
+
+mod cancel_at_checkpoint;
+pub(crate) mod collect;
+mod end_job;
+mod failure_cause;
+pub(crate) mod progress;
+pub(crate) mod reconcile;
+mod record;
+mod result_hold;
+mod running_tasks;
+
+use std::time::Duration;
+
+use futures::future::OptionFuture;
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::{Flink, Reply, SavepointRequest, SavepointStatus, Then};
+use crate::history::store::Ledger;
+use crate::history::{History, Savepoint};
+use crate::kubernetes::clock;
+use crate::kubernetes::retry::Pauses;
+use crate::model::flink::overview::{JobOverview, JobState};
+use crate::operations::interruption::deferred;
+
+pub use cancel_at_checkpoint::{cancel_after_checkpoint, kept};
+pub use collect::{collect, collect_of};
+pub use end_job::{Ended, JobEnd, JobManagerEnd, cancel, ends, jobs_or_end, until_jobmanager_ends};
+use reconcile::Outcome;
+pub use reconcile::{Patience, add_size, follow, settle};
+pub use result_hold::{Held, release, release_job};
+pub use running_tasks::until_all_run;
+
+/// Time between two questions for a savepoint at first; it grows to [`MAX_POLL`].
+const MIN_POLL: Duration = Duration::from_millis(50);
+const MAX_POLL: Duration = Duration::from_secs(1);
+/// Time between two looks at the statistics of what is being written at first; it grows to [`MAX_STATISTICS`].
+const STATISTICS: Duration = Duration::from_secs(2);
+const MAX_STATISTICS: Duration = Duration::from_secs(30);
+/// How long Flink may be away before the outcome is left to a repetition of the command.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// What is known of the cluster whose savepoint is taken, for the record.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// Why the savepoint is taken: the command.
+    pub reason: String,
+    /// Flink's version as its REST tells it.
+    pub flink_version: Option<String>,
+    /// The image.
+    pub image: Option<String>,
+    /// The revision.
+    pub revision: Option<u64>,
+}
+
+/// A savepoint that is being written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Writing {
+    /// Time since it was asked for here.
+    pub elapsed: Duration,
+    /// Bytes that are written, as far as Flink tells.
+    pub size: Option<u64>,
+    /// Tasks that have written theirs, and all of them.
+    pub tasks: Option<(u64, u64)>,
+    /// Nothing is written yet, because not all tasks run: those that do, and all of them.
+    pub missing: Option<(u32, u32)>,
+}
+
+/// How often a savepoint is asked for that is refused only because tasks are being restarted.
+const ATTEMPTS: usize = 3;
+
+/// Takes a savepoint of `job`, as `request` says, and gives its path, which is in the history by then.
+///
+/// It is asked for when all tasks run, and once more under another trigger ID where they were restarted just then.
+///
+/// # Errors
+/// Job failed, when Flink cannot write the savepoint; what became of the job is told.
+pub async fn take(
+    flink: &Flink,
+    ledger: &mut Ledger,
+    job: &JobOverview,
+    request: &SavepointRequest,
+    origin: &Origin,
+    mut told: impl FnMut(Writing),
+) -> Result<String> {
+    let mut request = request.clone();
+    let mut job = job.clone();
+    for _ in 1..ATTEMPTS {
+        let (savepoint, known) = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
+        match crate::operations::savepoint::reconcile::outcome(flink, ledger, savepoint, known, &mut told).await? {
+            Outcome::Written(path) => return Ok(path),
+            Outcome::Failed(savepoint, cause) if running_tasks::were_missing(&cause) => {
+                record::failure(ledger, *savepoint, &cause).await?;
+                let next = request.again();
+                let (before, now) = (&request.trigger_id, &next.trigger_id);
+                if ledger.history().open_journal().is_some() {
+                    ledger.update(|history| history.retarget(before, now)).await?;
+                }
+                request = next;
+                // What is known of its tasks is what Flink has just denied.
+                job.state = JobState::Restarting;
+                tokio::time::sleep(MAX_POLL).await;
+            }
+            Outcome::Failed(savepoint, cause) => {
+                return crate::operations::savepoint::reconcile::failed(flink, ledger, *savepoint, &cause).await;
+            }
+        }
+    }
+    let (savepoint, known) = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
+    follow(flink, ledger, savepoint, known, told).await
+}
+
+/// The record of a savepoint before Flink hears of it.
+pub fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, now: &str) -> Savepoint {
+    Savepoint {
+        flink_version: origin.flink_version.clone(),
+        image: origin.image.clone(),
+        revision: origin.revision,
+        ..Savepoint::requested(trigger_id, job_id, format, &origin.reason, now)
+    }
+}
+
+/// Asks Flink for a savepoint, as soon as all tasks run, until it has taken the request, and gives the record of it.
+///
+/// Where its answer got lost, what Flink says of the savepoint is given too, for [`follow`]: it may not say it twice.
+pub async fn trigger(
+    flink: &Flink,
+    ledger: &mut Ledger,
+    job: &JobOverview,
+    request: &SavepointRequest,
+    origin: &Origin,
+    told: impl FnMut(Writing),
+) -> Result<(Savepoint, Option<SavepointStatus>)> {
+    running_tasks::until_all_run(flink, job, told).await?;
+    let job_id = &job.jid;
+    let known = ledger.history().savepoints.iter();
+    let mut savepoint = match known.rev().find(|known| known.trigger_id == request.trigger_id) {
+        Some(known) => known.clone(),
+        None => {
+            let now = clock::now().to_string();
+            let savepoint = requested(&request.trigger_id, job_id, &request.format, origin, &now);
+            ledger.update(|history| history.record(savepoint.clone())).await?;
+            savepoint
+        }
+    };
+    let begun = Instant::now();
+    let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
+    let mut latch = (request.then != Then::GoOn).then(|| result_hold::set(flink, &request.trigger_id));
+    loop {
+        let asked = flink.trigger_savepoint(job_id, request);
+        let (asked, _) = futures::join!(asked, OptionFuture::from(latch.take()));
+        let unclear = match asked {
+            Ok(Reply::Answer(taken)) if taken.is_of(&request.trigger_id) => return Ok((savepoint, None)),
+            // Before 1.15 Flink chooses the ID itself.
+            Ok(Reply::Answer(taken)) => {
+                savepoint.trigger_id = taken.request_id;
+                let known = savepoint.clone();
+                let update = |history: &mut History| history.rename(&request.trigger_id, known.clone());
+                ledger.update(update).await?;
+                return Ok((savepoint, None));
+            }
+            Ok(Reply::Refused(status, said)) if status != StatusCode::CONFLICT => {
+                let error = refusal(flink, &said, request);
+                return refused(flink, ledger, savepoint, error).await;
+            }
+            Err(error) if error.is_denied() => {
+                return refused(flink, ledger, savepoint, error).await;
+            }
+            // The answer got lost, or Flink knows the trigger already: its status tells.
+            Ok(Reply::Refused(..) | Reply::Away) => None,
+            Err(error) => {
+                tracing::debug!(%error, "the request for a savepoint got no answer");
+                Some(error).filter(|error| error.kind == Kind::Failure)
+            }
+        };
+        match deferred(flink.savepoint(job_id, &savepoint.trigger_id)).await {
+            Ok(Reply::Answer(status)) => return Ok((savepoint, Some(status))),
+            // Whatever it was that answered, Flink has not heard of it.
+            Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) => {
+                if let Some(error) = unclear {
+                    return refused(flink, ledger, savepoint, error).await;
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the savepoint's status got no answer"),
+        }
+        if begun.elapsed() > AWAY {
+            return Err(unknown(flink));
+        }
+        pauses.pause().await;
+    }
+}
+
+/// Flink has not begun: nothing keeps its JobManager, and the record says why.
+async fn refused<T>(flink: &Flink, ledger: &mut Ledger, savepoint: Savepoint, error: Error) -> Result<T> {
+    result_hold::release(flink, &savepoint).await;
+    record::fail(ledger, savepoint, error).await
+}
+
+fn unknown(flink: &Flink) -> Error {
+    flink
+        .away()
+        .context("the outcome of the savepoint is not known")
+        .hint("its trigger is in the history: repeat the command, and it is looked up first")
+}
+
+/// Flink did not even begin.
+fn refusal(flink: &Flink, said: &str, request: &SavepointRequest) -> Error {
+    let error = flink.refused(said);
+    if request.directory.is_none() && said.contains("is not set") {
+        return error.hint("--savepoint-dir URI says where to write it");
+    }
+    error
+}

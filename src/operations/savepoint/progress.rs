@@ -1,0 +1,139 @@
+//! What commands that take savepoints have in common: the savepoint's form, and the progress that they show.
+
+use std::io::IsTerminal;
+
+use crate::error::Result;
+use crate::flink::{Flink, SavepointRequest};
+use crate::history::Savepoint;
+use crate::kubernetes::clock;
+use crate::model::bytes;
+use crate::model::flink::overview::JobOverview;
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::savepoint::{self, Origin, Writing};
+use crate::output::terminal;
+
+/// Form of a savepoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SavepointFormat {
+    /// Independent of the state backend
+    Canonical,
+    /// As the state backend stores it: faster, and possible where the other is not (Flink 1.15+)
+    Native,
+}
+
+impl SavepointFormat {
+    /// Its name in Flink's REST.
+    pub const fn as_rest(self) -> &'static str {
+        match self {
+            Self::Canonical => "CANONICAL",
+            Self::Native => "NATIVE",
+        }
+    }
+}
+
+/// Seconds between two lines where there is no terminal.
+const LINE: u64 = 10;
+
+/// A savepoint in progress, on the screen.
+pub struct WritingStep {
+    step: terminal::Step,
+    what: String,
+    said: u64,
+}
+
+impl WritingStep {
+    /// Begins it.
+    pub fn new() -> Self {
+        Self::called("writing a savepoint".to_owned())
+    }
+
+    /// Begins it for one of several clusters.
+    pub fn of(name: &ClusterName) -> Self {
+        Self::called(format!("{name}: writing a savepoint"))
+    }
+
+    fn called(what: String) -> Self {
+        Self {
+            step: terminal::Step::new(&what),
+            what,
+            said: 0,
+        }
+    }
+
+    /// Shows how far it is.
+    pub fn told(&mut self, writing: Writing) {
+        if let Some((running, all)) = writing.missing {
+            return self.step.update(&format!(
+                "{}: waiting until all tasks run, {running} of {all} do",
+                self.what
+            ));
+        }
+        let seconds = writing.elapsed.as_secs();
+        // A spinner shows the time itself.
+        let terminal = std::io::stderr().is_terminal();
+        if !terminal && seconds < self.said + LINE {
+            return;
+        }
+        self.said = seconds;
+        let mut text = self.what.clone();
+        if !terminal {
+            text = format!("{text}, for {seconds} s so far");
+        }
+        if let Some((done, all)) = writing.tasks {
+            text = format!("{text}, {done} of {all} tasks");
+        }
+        if let Some(size) = writing.size {
+            text = format!("{text}, {}", bytes::human(size));
+        }
+        self.step.update(&text);
+    }
+
+    /// Ends it with what came of it.
+    pub fn done(self, text: &str) {
+        self.step.done(text);
+    }
+}
+
+/// Waits until all tasks of a job run, so that nothing is begun before a savepoint of it can be taken.
+pub async fn all_run(flink: &Flink, job: JobOverview) -> Result<JobOverview> {
+    if job.can_be_saved() {
+        return Ok(job);
+    }
+    let mut step = WritingStep::new();
+    savepoint::until_all_run(flink, &job, |writing| step.told(writing)).await
+}
+
+/// A savepoint that a command is about to end its job with.
+pub struct Asked {
+    /// The job.
+    pub job: JobOverview,
+    /// What is asked of Flink.
+    pub request: SavepointRequest,
+    origin: Origin,
+}
+
+impl Asked {
+    /// Waits until the job can be asked; `reason` is what the history calls it.
+    pub async fn of(standing: &Standing, job: JobOverview, request: SavepointRequest, reason: &str) -> Result<Self> {
+        Ok(Self {
+            job: all_run(&standing.flink, job).await?,
+            request,
+            origin: standing.origin(reason),
+        })
+    }
+
+    /// The record of it, before Flink hears of it.
+    pub fn record(&self) -> Savepoint {
+        let now = clock::now().to_string();
+        let request = &self.request;
+        savepoint::requested(&request.trigger_id, &self.job.jid, &request.format, &self.origin, &now)
+    }
+
+    /// Takes it, and gives its path.
+    pub async fn take(&self, standing: &mut Standing, step: &mut WritingStep) -> Result<String> {
+        let Standing { flink, ledger, .. } = standing;
+        let told = |writing| step.told(writing);
+        savepoint::take(flink, ledger, &self.job, &self.request, &self.origin, told).await
+    }
+}

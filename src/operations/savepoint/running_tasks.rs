@@ -1,0 +1,88 @@
+//! A savepoint needs all tasks of the job.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{AWAY, MIN_POLL, Writing};
+use crate::error::{Error, Kind, Result};
+use crate::flink::{Flink, Reply};
+use crate::kubernetes::retry::Pauses;
+use crate::model::flink::overview::JobOverview;
+
+/// How long tasks that are being restarted are waited for: Flink's own pause between two restarts grows to a minute,
+/// and TaskManagers that come anew take a while.
+const RESTART: Duration = Duration::from_secs(90);
+/// Longest time between two looks.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Waits until all tasks of a job run, beginning with what is known of it, and gives what is known of it then.
+///
+/// # Errors
+/// Conflict, when the job ends meanwhile; timed out, when they do not all run in time. Nothing was asked for then.
+pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMut(Writing)) -> Result<JobOverview> {
+    let begun = Instant::now();
+    let mut last_answer = begun;
+    let mut pauses = Pauses::new(MIN_POLL, LOOK);
+    let mut job = job.clone();
+    loop {
+        if job.state.is_terminal() {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("the job ended before a savepoint could be taken: it is {}", job.state),
+            ));
+        }
+        if job.can_be_saved() {
+            return Ok(job);
+        }
+        let tasks = job.tasks;
+        if begun.elapsed() > RESTART {
+            let text = format!(
+                "no savepoint was asked for: {} of {} tasks run, and the job is {}, for {} s",
+                tasks.running,
+                tasks.total,
+                job.state,
+                RESTART.as_secs()
+            );
+            return Err(Error::new(Kind::TimedOut, text)
+                .hint("a savepoint needs all tasks; `kubectl flink why NAME` tells why they do not run")
+                .hint("the job is left as it is"));
+        }
+        told(Writing {
+            elapsed: begun.elapsed(),
+            missing: Some((tasks.running, tasks.total)),
+            ..Writing::default()
+        });
+        pauses.pause().await;
+        match flink.jobs().await {
+            Ok(Reply::Answer(jobs)) => {
+                last_answer = Instant::now();
+                match jobs.jobs.into_iter().find(|found| found.jid == job.jid) {
+                    Some(found) => job = found,
+                    None => {
+                        return Err(Error::new(
+                            Kind::Conflict,
+                            format!("Flink has no job {} any more", job.jid),
+                        ));
+                    }
+                }
+            }
+            Ok(Reply::Refused(_, said)) => tracing::debug!(said, "Flink does not tell its jobs"),
+            Ok(Reply::Away) => {}
+            Err(error) if !error.is_transient() => return Err(error),
+            Err(error) => tracing::debug!(%error, "the job's tasks got no answer"),
+        }
+        if last_answer.elapsed() > AWAY {
+            return Err(flink.away());
+        }
+    }
+}
+
+/// Whether Flink refused a savepoint only because not all tasks ran at that moment. The job is as it was before.
+///
+/// Source: `CheckpointFailureReason.NOT_ALL_REQUIRED_TASKS_RUNNING` of all releases, and `AdaptiveScheduler` (1.13+)
+/// for a job that is between two runs.
+pub fn were_missing(cause: &str) -> bool {
+    cause.contains("Not all required tasks are currently running")
+        || cause.contains("The Flink job is currently not executing")
+}

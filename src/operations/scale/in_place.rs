@@ -1,0 +1,98 @@
+//! A job is scaled where it is: its JobManager stays.
+
+use std::time::Instant;
+
+use crate::commands::scale::Goal;
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects as deploy;
+use crate::model::scale::{Plan, Way};
+use crate::model::server_fields::plain;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::lock;
+use crate::operations::scale::rescale::Change;
+use crate::operations::upgrade::ChangeArgs;
+use crate::output::terminal;
+
+/// What is done to a job that stays.
+pub struct Doing<'a> {
+    /// The caller's name.
+    pub command: &'a str,
+    /// The job.
+    pub job_id: &'a str,
+    /// How it is scaled.
+    pub plan: &'a Plan,
+    /// TaskManagers that there are.
+    pub replicas: u32,
+}
+
+/// Scales a job whose JobManager stays.
+pub async fn in_place(
+    cluster: &Cluster,
+    mut standing: Standing,
+    goal: Goal,
+    how: &ChangeArgs,
+    doing: &Doing<'_>,
+) -> Result<()> {
+    let (name, begun) = (standing.name.clone(), Instant::now());
+    let revision = standing.live_revision();
+    standing.ledger.keep(how.keep.limits());
+    let heartbeat = lock::scaling(&mut standing, doing.command, goal.parallelism).await?;
+    let mut step = terminal::Step::new(&format!("{name}: scaling"));
+    let change = Change {
+        cluster,
+        name: &name,
+        flink: &standing.flink,
+        job_id: doing.job_id,
+        wanted: goal.parallelism,
+        plan: doing.plan,
+        replicas: doing.replicas,
+        revision,
+        limit: how.limit(),
+    };
+    let told = |text: &str| step.update(&format!("{name}: {text}"));
+    let outcome = heartbeat.beside(change.run(&mut standing.ledger, told)).await;
+    if let Err(error) = outcome {
+        return Err(left_at(&mut standing, goal, error).await);
+    }
+    lock::end(&mut standing, &outcome).await;
+    step.done(&format!(
+        "{name} runs with parallelism {}: job {}, after {:.1} s",
+        goal.parallelism,
+        doing.job_id,
+        begun.elapsed().as_secs_f64()
+    ));
+    if let Some(started) = standing.started_with().filter(|started| *started != goal.parallelism)
+        && doing.plan.way == Way::InPlace
+        && !standing.is_highly_available()
+    {
+        terminal::note(&format!(
+            "without high availability a restarted JobManager begins with parallelism {started} again, until the next resume"
+        ));
+    }
+    if how.output.is_given() {
+        standing.live = deploy::read(cluster, &name).await?;
+    }
+    how.output.told(&name, "scaled", &objects(&standing))
+}
+
+/// The operation is not over where the job may still come to its parallelism, or has, and not all of it is written down.
+async fn left_at(standing: &mut Standing, goal: Goal, error: Error) -> Error {
+    if error.kind == Kind::JobFailed {
+        let failed = Err::<(), _>(error.clone());
+        lock::end(standing, &failed).await;
+        return error;
+    }
+    standing.ledger.let_go().await;
+    error.hint(format!(
+        "`kubectl flink scale {} -p {}` goes on with it, and any other change takes its place",
+        standing.name, goal.parallelism
+    ))
+}
+
+/// The objects that there are, for people.
+pub fn objects(standing: &Standing) -> Vec<serde_json::Value> {
+    let live = &standing.live;
+    let all = [&live.service, &live.job, &live.deployment];
+    all.into_iter().flatten().map(plain).collect()
+}

@@ -1,0 +1,107 @@
+//! Which way a job can be scaled, and what is said of it.
+
+use crate::commands::scale::Goal;
+use crate::error::{Error, Kind, Result};
+use crate::flink::{Flink, Reply};
+use crate::kubernetes::api::Cluster;
+use crate::model::flink::effective_config;
+use crate::model::names::ClusterName;
+use crate::model::scale::{Known, Plan, Way};
+use crate::operations::cluster_handle::Standing;
+use crate::operations::job_status::Situation;
+use crate::output::terminal;
+
+/// Asks Flink for all that decides on the way, side by side.
+pub async fn look(standing: &Standing, job_id: &str, goal: Goal) -> Result<Known> {
+    let flink = &standing.flink;
+    let (job, configuration, overview, requirements) = futures::try_join!(
+        flink.job(job_id),
+        flink.configuration(),
+        flink.overview(),
+        flink.requirements(job_id)
+    )?;
+    let job = answer(flink, job)?;
+    let settings = effective_config::settings(&answer(flink, configuration)?, &std::collections::BTreeMap::new());
+    let overview = answer(flink, overview)?;
+    let setting = |key: &str| {
+        let found = settings.iter().find(|setting| setting.key == key);
+        let value = found.and_then(|setting| setting.job_manager.as_deref());
+        value.unwrap_or_default().to_lowercase()
+    };
+    let told = setting("taskmanager.numberOfTaskSlots").parse().ok();
+    let slots = match overview.taskmanagers {
+        0 => told.unwrap_or(1),
+        task_managers => overview.slots_total / task_managers,
+    };
+    Ok(Known {
+        job,
+        requirements,
+        scheduler: setting("jobmanager.scheduler"),
+        mode: setting("scheduler-mode"),
+        version: overview.flink_version.parse().ok(),
+        present: standing.parallelism(),
+        wanted: goal.parallelism,
+        slots: slots.max(1),
+        new_slots: goal.slots,
+    })
+}
+
+fn answer<T>(flink: &Flink, reply: Reply<T>) -> Result<T> {
+    match reply {
+        Reply::Answer(answer) => Ok(answer),
+        Reply::Refused(_, said) => Err(flink.refused(&said)),
+        Reply::Away => Err(flink.away()),
+    }
+}
+
+/// What will be done, and why.
+pub fn told(name: &ClusterName, known: &Known, plan: &Plan, replicas: u32) -> String {
+    let task_managers = match plan.task_managers {
+        same if same == replicas => String::new(),
+        other => format!(", with {other} TaskManagers instead of {replicas}"),
+    };
+    let way = match plan.way {
+        Way::InPlace => "in place, from its last checkpoint",
+        Way::Reactive => "by its TaskManagers alone",
+        Way::Redeploy => "through a savepoint",
+    };
+    let (present, wanted) = (known.present, known.wanted);
+    format!(
+        "{name} goes from parallelism {present} to {wanted} {way}{task_managers}: {}",
+        plan.why
+    )
+}
+
+/// There is nothing that could be scaled.
+pub fn not_running(standing: &Standing, goal: Goal, situation: &Situation) -> Error {
+    let name = &standing.name;
+    if let Situation::Silent(why) = situation {
+        let error = format!("the job of {name} cannot be scaled: its JobManager cannot be asked: {why}");
+        return standing.way_on(Error::new(Kind::Conflict, error));
+    }
+    Error::new(
+        Kind::Conflict,
+        format!("the job of {name} cannot be scaled: it does not run"),
+    )
+    .hint(format!(
+        "`kubectl flink savepoint-resume {name} -p {}` starts it with that parallelism from its last savepoint",
+        goal.parallelism
+    ))
+}
+
+/// Says when the program has not taken the parallelism.
+pub async fn heed(cluster: &Cluster, name: &ClusterName, wanted: u32) -> Result<()> {
+    let flink = Flink::new(cluster, name);
+    let Reply::Answer(jobs) = flink.jobs().await? else {
+        return Ok(());
+    };
+    let Some(job) = jobs.main_job() else { return Ok(()) };
+    if let Reply::Answer(job) = flink.job(&job.jid).await?
+        && !job.vertices.iter().any(|vertex| vertex.parallelism == wanted)
+    {
+        terminal::warn(&format!(
+            "no vertex of {name} has parallelism {wanted}: its program sets parallelism of its own"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! A running job to another parallelism without a new JobManager: Flink is told, and TaskManagers come or go.
+//!
+//! TaskManagers come before the job is told of them, and go after it has left them. Flink has nothing to watch, so its
+//! REST is asked twice a second.
+
+use std::time::{Duration, Instant};
+
+use futures::future::{join_all, try_join_all};
+use http::{Method, StatusCode};
+use k8s_openapi::api::core::v1::Pod;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::{Flink, Reply, of_job};
+use crate::history::store::Ledger;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::resource::{DEPLOYMENTS, JOBS, PODS, Target, encode};
+use crate::model::manifests::PARALLELISM;
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, TASK_MANAGER};
+use crate::model::scale::{self, Job, Plan, Requirements, Way};
+
+const POLL: Duration = Duration::from_millis(500);
+/// How long TaskManagers may take to be free that the job has left.
+const FREE: Duration = Duration::from_secs(20);
+/// Pods with a lower one go first. Source: the ReplicaSet controller, which knows it since Kubernetes 1.21.
+const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
+impl Flink {
+    /// `GET /jobs/:id`, with the vertices' limits.
+    pub async fn job(&self, job_id: &str) -> Result<Reply<Job>> {
+        self.get(&of_job(job_id, "")?).await
+    }
+
+    /// `GET /jobs/:id/resource-requirements` (Flink 1.18+); empty where the scheduler knows none.
+    pub async fn requirements(&self, job_id: &str) -> Result<Requirements> {
+        match self.get(&of_job(job_id, "/resource-requirements")?).await? {
+            Reply::Answer(requirements) => Ok(requirements),
+            Reply::Refused(..) | Reply::Away => Ok(Requirements::new()),
+        }
+    }
+
+    async fn require(&self, job_id: &str, requirements: &Value) -> Result<()> {
+        let path = of_job(job_id, "/resource-requirements")?;
+        match self.ask::<Value>(Method::PUT, &path, Some(requirements)).await? {
+            Reply::Answer(_) => Ok(()),
+            Reply::Refused(_, said) => Err(self.refused(&said)),
+            Reply::Away => Err(self.away()),
+        }
+    }
+}
+
+/// What is being changed.
+pub struct Change<'a> {
+    /// Where.
+    pub cluster: &'a Cluster,
+    /// The cluster's name.
+    pub name: &'a ClusterName,
+    /// Its Flink.
+    pub flink: &'a Flink,
+    /// Flink's job.
+    pub job_id: &'a str,
+    /// The parallelism that is wanted.
+    pub wanted: u32,
+    /// How.
+    pub plan: &'a Plan,
+    /// TaskManagers that there are.
+    pub replicas: u32,
+    /// The revision that runs.
+    pub revision: Option<u64>,
+    /// How long it may take; `None`: as long as it takes.
+    pub limit: Option<Duration>,
+}
+
+impl Change<'_> {
+    /// Does it. Can be repeated; `told` hears of every step.
+    ///
+    /// # Errors
+    /// Timed out, job failed, and what the API server or Flink refuses.
+    pub async fn run(&self, ledger: &mut Ledger, mut told: impl FnMut(&str)) -> Result<()> {
+        let begun = Instant::now();
+        let wanted = self.plan.task_managers;
+        if self.plan.way == Way::Reactive {
+            self.replicas(wanted).await?;
+            self.record(ledger).await?;
+            return self.reached(begun, &mut told).await;
+        }
+        if wanted > self.replicas {
+            self.replicas(wanted).await?;
+            self.slots(begun, &mut told).await?;
+        }
+        let known = self.flink.requirements(self.job_id).await?;
+        if !self.plan.is_required(&known) {
+            self.flink.require(self.job_id, &self.plan.requirements(&known)).await?;
+        }
+        // Flink does it from here on, whoever looks: so it is written down before it is waited for.
+        self.record(ledger).await?;
+        self.reached(begun, &mut told).await?;
+        if wanted < self.replicas {
+            told("TaskManagers that are not needed any more end");
+            self.free_go_first(self.replicas - wanted).await?;
+            self.replicas(wanted).await?;
+            self.reached(begun, &mut told).await?;
+        }
+        Ok(())
+    }
+
+    async fn replicas(&self, replicas: u32) -> Result<()> {
+        let target = Target::object(
+            "patch",
+            DEPLOYMENTS,
+            self.cluster.namespace(),
+            &self.name.task_manager(),
+        );
+        let patch = json!({ "spec": { "replicas": replicas } });
+        self.cluster.merge(&target, &patch).await.map(drop)
+    }
+
+    /// Writes the new parallelism down: at Job and Deployment for lists, in the history for the next resume.
+    async fn record(&self, ledger: &mut Ledger) -> Result<()> {
+        let namespace = self.cluster.namespace();
+        let patch = json!({ "metadata": { "annotations": { PARALLELISM: self.wanted.to_string() } } });
+        let targets = [
+            Target::object("patch", JOBS, namespace, &self.name.master()),
+            Target::object("patch", DEPLOYMENTS, namespace, &self.name.task_manager()),
+        ];
+        let notes = try_join_all(targets.iter().map(|target| self.cluster.merge(target, &patch)));
+        let (wanted, task_managers, revision) = (self.wanted, self.plan.task_managers, self.revision);
+        let written = async {
+            match revision {
+                Some(number) => {
+                    ledger
+                        .update(|history| history.rescale(number, wanted, task_managers))
+                        .await
+                }
+                None => Ok(()),
+            }
+        };
+        let (noted, written) = futures::join!(notes, written);
+        noted?;
+        written
+    }
+
+    /// Waits until Flink knows of as many slots as are needed.
+    async fn slots(&self, begun: Instant, told: &mut impl FnMut(&str)) -> Result<()> {
+        loop {
+            let have = match self.flink.overview().await {
+                Ok(Reply::Answer(overview)) if overview.slots_total >= self.plan.slots => return Ok(()),
+                Ok(Reply::Answer(overview)) => overview.slots_total,
+                Err(error) if !error.is_transient() => return Err(error),
+                Ok(_) | Err(_) => 0,
+            };
+            told(&format!(
+                "TaskManagers start, {have} of {} slots are there",
+                self.plan.slots
+            ));
+            self.in_time(begun, || format!("{have} of {} slots are there", self.plan.slots))?;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until all tasks run in their new number.
+    async fn reached(&self, begun: Instant, told: &mut impl FnMut(&str)) -> Result<()> {
+        let mut progress = "Flink does not answer".to_owned();
+        loop {
+            match self.flink.job(self.job_id).await {
+                Ok(Reply::Answer(job)) if self.plan.is_reached(&job) => return Ok(()),
+                Ok(Reply::Answer(job)) if ["FAILED", "CANCELED", "FINISHED"].contains(&job.state.as_str()) => {
+                    return Err(Error::new(
+                        Kind::JobFailed,
+                        format!("the job of {} is {} while it is scaled", self.name, job.state),
+                    )
+                    .hint(format!("`kubectl flink why {}` tells why", self.name)));
+                }
+                Ok(Reply::Answer(job)) => progress = scale::progress(&job),
+                Ok(Reply::Refused(StatusCode::NOT_FOUND, said)) => {
+                    return Err(Error::new(
+                        Kind::JobFailed,
+                        format!("the job of {} has gone while it was scaled: {said}", self.name),
+                    ));
+                }
+                Ok(_) => {}
+                Err(error) if !error.is_transient() => return Err(error),
+                Err(error) => tracing::debug!(%error, "the job's state got no answer"),
+            }
+            told(&format!("tasks running: {progress}"));
+            self.in_time(begun, || format!("tasks running: {progress}"))?;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn in_time(&self, begun: Instant, stands: impl FnOnce() -> String) -> Result<()> {
+        let Some(limit) = self.limit.filter(|limit| begun.elapsed() > *limit) else {
+            return Ok(());
+        };
+        Err(Error::new(
+            Kind::TimedOut,
+            format!(
+                "{} is not at parallelism {} after {} s, it stands at: {}",
+                self.name,
+                self.wanted,
+                limit.as_secs(),
+                stands()
+            ),
+        )
+        .hint(format!(
+            "`kubectl flink why {}` tells what its TaskManagers wait for",
+            self.name
+        ))
+        .hint("nothing was undone and the job's state is whole: another parallelism takes it back"))
+    }
+
+    /// Marks TaskManagers without a task, so that they are those that go: another one's tasks would have to restart.
+    ///
+    /// What hinders this costs such a restart, and nothing else; a refusal ends it.
+    async fn free_go_first(&self, surplus: u32) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Pods {
+            items: Vec<Pod>,
+        }
+        let begun = Instant::now();
+        let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
+        let free = loop {
+            let free = self.free().await?;
+            if free.len() >= surplus || begun.elapsed() > FREE {
+                break free;
+            }
+            tokio::time::sleep(POLL).await;
+        };
+        let list = Target::collection("list", PODS, Some(self.cluster.namespace()));
+        let selector = encode(&format!("{APP_LABEL}={},{COMPONENT_LABEL}={TASK_MANAGER}", self.name));
+        let query = format!("labelSelector={selector}");
+        let Ok(Some(pods)) = self.cluster.get_with::<Pods>(&list, &query).await else {
+            return Ok(());
+        };
+        let is_free = |pod: &&Pod| {
+            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref());
+            ip.is_some_and(|ip| free.contains(ip))
+        };
+        let names = pods.items.iter().filter(is_free).take(surplus);
+        let marks = names.filter_map(|pod| pod.metadata.name.as_deref()).map(|pod| {
+            let target = Target::object("patch", PODS, self.cluster.namespace(), pod);
+            async move {
+                let patch = json!({ "metadata": { "annotations": { DELETION_COST: "-1" } } });
+                self.cluster.merge(&target, &patch).await
+            }
+        });
+        for error in join_all(marks).await.into_iter().filter_map(Result::err) {
+            tracing::debug!(%error, "a TaskManager is not marked as free");
+        }
+        Ok(())
+    }
+
+    /// Addresses of TaskManagers without a task. Their IDs begin with them: `10.244.0.5:6122-1a2b3c`.
+    async fn free(&self) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Reported {
+            taskmanagers: Vec<TaskManager>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct TaskManager {
+            id: String,
+            slots_number: u32,
+            free_slots: u32,
+        }
+        let reply = match self.flink.get::<Reported>("taskmanagers").await {
+            Ok(Reply::Answer(reply)) => reply,
+            Err(error) if error.is_denied() => return Err(error),
+            Ok(_) | Err(_) => return Ok(Vec::new()),
+        };
+        let free = reply.taskmanagers.into_iter();
+        let free = free.filter(|of| of.free_slots == of.slots_number);
+        Ok(free
+            .filter_map(|of| Some(of.id.rsplit_once(':')?.0.to_owned()))
+            .collect())
+    }
+}

@@ -1,0 +1,202 @@
+//! What `stop` and `suspend` have in common: the job ends with a savepoint, and its JobManager after it.
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::{SavepointRequest, Then};
+use crate::history::{Progress, Savepoint};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects;
+use crate::model::manifests::REVISION;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::job_status::Situation;
+use crate::operations::lock;
+use crate::operations::resume_plan::lost;
+use crate::operations::savepoint::progress::{Asked, SavepointFormat, WritingStep};
+use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Patience};
+use crate::output::terminal;
+
+/// How a job is stopped.
+#[derive(Debug, clap::Args)]
+pub struct HaltArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Emit the final watermark before the savepoint, which ends all windows: for a job that will not go on
+    #[arg(long)]
+    drain: bool,
+    /// Folder for the savepoint, where it is not the configured one
+    #[arg(long, visible_alias = "dir", value_name = "URI", value_parser = crate::model::flink::folder)]
+    savepoint_dir: Option<String>,
+    /// Form of the savepoint
+    #[arg(long, visible_alias = "format", value_name = "FORM", default_value = "canonical")]
+    savepoint_format: SavepointFormat,
+}
+
+/// What becomes of the TaskManagers of a job that is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// They stay.
+    Stop,
+    /// They end too.
+    Suspend,
+}
+
+impl Halt {
+    /// The command.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Suspend => "suspend",
+        }
+    }
+}
+
+/// Commands that leave a job stopped with a savepoint.
+pub(crate) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-resume"];
+
+/// Stops the job of a cluster with a savepoint, waits until its JobManager has ended, and gives the savepoint's path.
+///
+/// A job that a command before stopped with a savepoint is as good: the command may be its repetition.
+pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, what: Halt) -> Result<String> {
+    let reason = what.as_str();
+    let name = standing.name.clone();
+    lock::check(standing).await?;
+    let open = standing.ledger.history().open_savepoints().next().is_some();
+    let earlier =
+        open.then(|| terminal::Step::new(&format!("{name}: waiting for the savepoint of an earlier command")));
+    let situation = standing.situation().await?;
+    drop(earlier);
+    let path = match situation {
+        Situation::Running(job) => {
+            let then = Then::Stop { drain: args.drain };
+            let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
+            let asked = Asked::of(standing, job, request, reason).await?;
+            let heartbeat = lock::begin(standing, reason, Some(&asked)).await?;
+            let stopping = Box::pin(stop(cluster, standing, &asked, what));
+            let stopped = heartbeat.beside(stopping).await;
+            lock::end(standing, &stopped).await;
+            return stopped;
+        }
+        Situation::Ended => already(standing)?,
+        Situation::Silent(why) => {
+            let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
+            let error = standing.way_on(error).hint(format!(
+                "`kubectl flink delete {name}` ends it without: what it did since its last savepoint is lost"
+            ));
+            return Err(standing.or_changed(error).await);
+        }
+    };
+    if what == Halt::Stop || standing.replicas() == 0 {
+        ended(cluster, standing).await?;
+        lock::close(standing, None).await?;
+        return Ok(path);
+    }
+    let heartbeat = lock::begin(standing, reason, None).await?;
+    let suspending = async {
+        ended(cluster, standing).await?;
+        task_managers_end(cluster, standing).await
+    };
+    let suspended = heartbeat.beside(Box::pin(suspending)).await;
+    lock::end(standing, &suspended).await;
+    suspended.map(|()| path)
+}
+
+async fn task_managers_end(cluster: &Cluster, standing: &Standing) -> Result<()> {
+    if standing.replicas() == 0 {
+        return Ok(());
+    }
+    let name = &standing.name;
+    let step = terminal::Step::new(&format!("{name}: the TaskManagers end"));
+    objects::scale_to_zero(cluster, name, &standing.live, standing.replicas()).await?;
+    step.done(&format!("{name}: the TaskManagers have ended"));
+    Ok(())
+}
+
+async fn stop(cluster: &Cluster, standing: &mut Standing, asked: &Asked, what: Halt) -> Result<String> {
+    let mut step = WritingStep::new();
+    let path = asked.take(standing, &mut step).await?;
+    step.done(&format!("{}: stopped with savepoint {path}", standing.name));
+    ended(cluster, standing).await?;
+    if what == Halt::Suspend {
+        task_managers_end(cluster, standing).await?;
+    }
+    Ok(path)
+}
+
+/// Waits until the JobManager has ended after its job, so that nothing is started again behind the user's back.
+pub async fn ended(cluster: &Cluster, standing: &mut Standing) -> Result<()> {
+    let name = standing.name.clone();
+    // Whatever was asked for and never read would keep the JobManager up, and let it fail in the end.
+    savepoint::settle(&standing.flink, &mut standing.ledger, Patience::Look).await?;
+    if standing.job_end().is_some() || standing.live.job.is_none() {
+        return Ok(());
+    }
+    if standing.jobmanager_stays() {
+        terminal::note(&format!("the JobManager of {name} stays up, as its configuration says"));
+        return Ok(());
+    }
+    let step = terminal::Step::new(&format!("{name}: the JobManager ends"));
+    let end = savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
+    drop(step);
+    match end {
+        JobManagerEnd::ByItself(JobEnd::Complete | JobEnd::Gone) => {}
+        JobManagerEnd::ByItself(JobEnd::Failed) => {
+            terminal::warn(&format!("the JobManager of {name} ended with a failure after its job"));
+        }
+        JobManagerEnd::Suspended => terminal::warn(&format!(
+            "the JobManager of {name} waited for somebody to read the result of an earlier request; its Job is suspended now, so that it is not started again"
+        )),
+        JobManagerEnd::Stays => terminal::note(&format!(
+            "the JobManager of {name} stays up: its program has another job"
+        )),
+    }
+    Ok(())
+}
+
+/// The savepoint with which the job was stopped before.
+fn already(standing: &Standing) -> Result<String> {
+    let running = standing.live.job.as_ref();
+    let revision = running.and_then(|job| job["metadata"]["annotations"][REVISION].as_str()?.parse::<u64>().ok());
+    let stopped = |savepoint: &&Savepoint| {
+        savepoint.progress == Progress::Completed
+            && savepoint.revision == revision
+            && STOPS.contains(&savepoint.reason.as_str())
+    };
+    let last = standing.ledger.history().last_savepoint().filter(stopped);
+    let name = &standing.name;
+    match last.and_then(|savepoint| savepoint.path.clone()) {
+        Some(path) if standing.job_end() != Some("Failed") => {
+            terminal::note(&format!("{name}: was stopped before, with savepoint {path}"));
+            Ok(path)
+        }
+        _ if standing.ledger.history().lost_savepoint().is_some() => Err(lost(name, standing)),
+        _ => {
+            let how = match standing.job_end() {
+                Some("Failed") => "has failed",
+                Some(_) => "has ended already",
+                None => "does not run",
+            };
+            Err(Error::new(
+                Kind::Conflict,
+                format!("the job of {name} {how}: there is nothing to stop"),
+            )
+            .hint(format!(
+                "`kubectl flink savepoint list {name}` shows what it can be resumed from"
+            ))
+            .hint(format!("`kubectl flink delete {name}` deletes what is left of it")))
+        }
+    }
+}
+
+/// Deletes the ConfigMaps in which high availability keeps who leads and what runs, and tells of it: the next generation
+/// must not find what the last one left.
+pub async fn forget_leaders(cluster: &Cluster, standing: &Standing) -> Result<()> {
+    let name = &standing.name;
+    let deleted = objects::ha_config_maps::forget(cluster, &standing.leaders()).await?;
+    if deleted > 0 {
+        let s = if deleted == 1 { "" } else { "s" };
+        terminal::note(&format!(
+            "{name}: deleted {deleted} ConfigMap{s} of high availability, which the last JobManager left"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! What a cluster shall become.
+
+use std::path::Path;
+
+use super::job_image::JobImage;
+use crate::cli::args::files;
+use crate::error::{Error, Result};
+use crate::history::{Outcome, OutcomeState, Revision};
+use crate::image::registry::RegistryArgs;
+use crate::model::config::Layer;
+use crate::model::flink_deployment;
+use crate::model::manifests::{self, Manifests};
+use crate::model::names::ClusterName;
+use crate::model::spec::Spec;
+use crate::model::template::Templates;
+use crate::operations::cluster_handle::Standing;
+
+/// A version of a cluster: what shall run, or what runs.
+pub struct Wanted {
+    /// All that is said of it. From where it starts is not part of it: see `start`.
+    pub layer: Layer,
+    /// The templates of its objects.
+    pub templates: Templates,
+    /// Whether the templates are worth keeping in the history.
+    pub own_templates: bool,
+    /// The savepoint that was asked for; `None`: where the running job is stopped.
+    pub start: Option<String>,
+    /// Whether it shall be started anew even if nothing differs.
+    pub force: bool,
+    /// The image that it needs, where that is built for it: it is pushed before anything is changed.
+    pub image: Option<JobImage>,
+    /// How a registry is asked for an image that is new; `None`: it is not.
+    pub registry: Option<RegistryArgs>,
+}
+
+impl Wanted {
+    /// The cluster as it is, but for what `flags` say. `own` are templates that were given.
+    pub fn changed(standing: &Standing, flags: Layer, own: Option<Templates>) -> Result<Self> {
+        let (templates, base, own_templates) = standing.base(&flags, own)?;
+        // A number of TaskManagers that was right for the old parallelism is not for a new one.
+        let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
+        let base = Layer {
+            task_managers: base.task_managers.filter(|_| !rescaled),
+            ..base
+        };
+        Ok(Self::of(flags, base, templates, own_templates))
+    }
+
+    /// What a file says as a whole, but for what `flags` say.
+    pub fn file(standing: &Standing, file: Layer, flags: Layer, own: Option<Templates>) -> Result<Self> {
+        let (templates, own_templates) = match own {
+            Some(templates) => (templates, true),
+            None => standing.kept_templates()?,
+        };
+        // Said for the start that comes next, as with the flag.
+        let flags = Layer {
+            allow_non_restored_state: flags.allow_non_restored_state.or(file.allow_non_restored_state),
+            ..flags
+        };
+        Ok(Self::of(flags, file, templates, own_templates))
+    }
+
+    /// A revision of the history.
+    pub fn revision(revision: &Revision) -> Result<Self> {
+        let (templates, own_templates) = crate::history::revision_spec::templates(revision)?;
+        let base = crate::history::revision_spec::layer(revision)?;
+        Ok(Self {
+            // It ran before.
+            registry: None,
+            ..Self::of(Layer::default(), base, templates, own_templates)
+        })
+    }
+
+    /// `flags` over `base`, without what belongs to one start only.
+    fn of(flags: Layer, base: Layer, templates: Templates, own_templates: bool) -> Self {
+        let start = flags.from_savepoint.clone();
+        let flags_job_id = flags.job_id.clone();
+        let mut layer = flags.over(Layer {
+            from_savepoint: None,
+            allow_non_restored_state: None,
+            ..base
+        });
+        layer.from_savepoint = None;
+        // What is changed shall run: `suspend` ends it.
+        layer.suspended = false;
+        if layer.ha.is_some() {
+            // A job ID that ended is never run again under high availability: each generation gets one of its own.
+            layer.job_id = flags_job_id;
+        }
+        Self {
+            layer,
+            templates,
+            own_templates,
+            start,
+            force: false,
+            image: None,
+            registry: Some(RegistryArgs::default()),
+        }
+    }
+
+    /// The objects as if they were of the same revision as `old`, and without what is said for the next start alone: neither
+    /// is a difference between versions.
+    pub fn build_as(&self, old: &Self, namespace: &str, generation: u64) -> Result<Manifests> {
+        let layer = Layer {
+            nonce: old.layer.nonce.clone(),
+            allow_non_restored_state: None,
+            ..self.layer.clone()
+        };
+        manifests::build(&Spec::resolve(layer)?, &self.templates, namespace, generation)
+    }
+
+    /// Whether both are the same version: each revision has a nonce of its own.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let plain = |layer: &Layer| Layer {
+            nonce: None,
+            ..layer.clone()
+        };
+        plain(&self.layer) == plain(&other.layer) && self.templates == other.templates
+    }
+
+    /// The whole spec, starting from `path`.
+    pub fn spec(&self, path: Option<&str>) -> Result<Spec> {
+        Spec::resolve(Layer {
+            from_savepoint: path.map(ToOwned::to_owned),
+            ..self.layer.clone()
+        })
+    }
+
+    /// The objects, starting from `path`.
+    pub fn build(&self, path: Option<&str>, namespace: &str, generation: u64) -> Result<Manifests> {
+        manifests::build(&self.spec(path)?, &self.templates, namespace, generation)
+    }
+
+    /// As an entry of the history.
+    pub fn to_revision(&self, number: u64, path: Option<&str>, command: &str, by: &str, now: &str) -> Revision {
+        let layer = Layer {
+            from_savepoint: path.map(ToOwned::to_owned),
+            ..self.layer.clone()
+        };
+        let templates = &self.templates;
+        Revision {
+            number,
+            created_at: now.to_owned(),
+            command: command.to_owned(),
+            by: Some(by.to_owned()),
+            outcome: Some(Outcome::new(OutcomeState::Pending, now, None)),
+            spec: flink_deployment::write(&layer),
+            templates: self.own_templates.then(|| {
+                [
+                    templates.service.clone(),
+                    templates.job.clone(),
+                    templates.deployment.clone(),
+                ]
+            }),
+        }
+    }
+}
+
+/// The one FlinkDeployment of a file that is meant: that of this name, or the only one.
+pub fn read_one(path: &Path, name: Option<&str>) -> Result<Layer> {
+    let read = files::read(&[path.to_owned()], false)?;
+    let mut layers: Vec<Layer> = read.into_iter().map(|(layer, _)| layer).collect();
+    if let Some(name) = name
+        && layers.len() > 1
+    {
+        layers.retain(|layer| layer.name.as_deref() == Some(name));
+    }
+    match (layers.pop(), layers.is_empty()) {
+        (Some(layer), true) => match (&layer.name, name) {
+            (Some(said), Some(name)) if said != name => Err(Error::usage(format!(
+                "{}: it is of cluster {said}, and {name} is asked for",
+                path.display()
+            ))),
+            _ => Ok(layer),
+        },
+        (None, _) => Err(Error::usage(format!(
+            "{}: there is no cluster {} in it",
+            path.display(),
+            name.unwrap_or_default()
+        ))),
+        (Some(_), false) => Err(Error::usage(format!(
+            "{}: there are several clusters in it, and this takes one",
+            path.display()
+        ))
+        .hint("NAME on the command line picks one")),
+    }
+}
+
+/// The name that the command line or the file gives.
+pub fn name_of(given: Option<&str>, file: Option<&Layer>) -> Result<ClusterName> {
+    let name = given.or_else(|| file.and_then(|layer| layer.name.as_deref()));
+    match name {
+        Some(name) => ClusterName::new(name),
+        None => Err(Error::usage("the cluster has no name").hint("NAME on the command line gives one")),
+    }
+}

@@ -1,0 +1,77 @@
+//! A change that will be made, in words.
+
+use serde_json::Value;
+
+use crate::history::transaction::Ending;
+use crate::kubernetes::objects::Live;
+use crate::model::diff::Difference;
+use crate::model::manifests::Manifests;
+use crate::model::names::ClusterName;
+use crate::operations::upgrade::ChangeArgs;
+use crate::operations::upgrade::plan::Plan;
+
+impl Plan {
+    /// The plan in words.
+    pub fn told(&self, name: &ClusterName, command: &str, how: &ChangeArgs) -> String {
+        let mut lines = vec![format!("{command} of {name} to revision {}", self.number)];
+        lines.extend(self.differences.iter().map(|difference| format!("  {difference}")));
+        let end = match &self.ending {
+            Ending::Savepoint { job_id, format, .. } => {
+                format!("job {job_id} is stopped with a savepoint ({})", format.to_lowercase())
+            }
+            Ending::Checkpoint { job_id } => format!("job {job_id} is canceled, its last checkpoint is kept"),
+            Ending::Cancel { job_id } => format!("job {job_id} is canceled"),
+            Ending::Nothing => "no job runs that could be stopped".to_owned(),
+        };
+        let from = match (&self.start, &self.ending) {
+            (Some(path), _) => format!("from {path}"),
+            (None, Ending::Savepoint { .. } | Ending::Checkpoint { .. }) => "from there".to_owned(),
+            (None, _) => "empty".to_owned(),
+        };
+        let old = self.old.as_ref().map(|(number, _)| format!("revision {number} goes, "));
+        let limit = how
+            .limit()
+            .map_or_else(String::new, |limit| format!(", within {} s", limit.as_secs()));
+        lines.push(format!("1. {end}"));
+        lines.push(format!(
+            "2. {}revision {} starts {from}",
+            old.unwrap_or_default(),
+            self.number
+        ));
+        lines.push(format!(
+            "3. all its tasks run, and a first checkpoint is completed{limit}"
+        ));
+        match (&self.old, how.no_rollback) {
+            (Some((number, _)), false) => {
+                lines.push(format!("if not: revision {number} starts again, from the same state"));
+            }
+            _ => lines.push("if not: it is left as it is".to_owned()),
+        }
+        if let Some(lost) = &self.lost {
+            lines.push(format!("lost: {lost}"));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+/// What differs between two versions, in words.
+pub fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
+    let live = Live {
+        service: Some(before.service),
+        job: Some(before.job),
+        deployment: Some(before.deployment),
+        ..Live::default()
+    };
+    let short = |value: &Value| {
+        let text = value.to_string();
+        match text.char_indices().nth(80) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    };
+    let told = |difference: &Difference| {
+        let before = difference.live.as_ref().map_or_else(|| "absent".to_owned(), short);
+        format!("{}: {before} becomes {}", difference.path, short(&difference.wanted))
+    };
+    live.told_differences(new).iter().map(told).collect()
+}

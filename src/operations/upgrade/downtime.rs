@@ -1,0 +1,86 @@
+//! How long a job was without processing, and why.
+
+use std::time::{Duration, Instant};
+
+use crate::operations::wait::Up;
+
+/// The moments of a change, as far as this process saw them.
+#[derive(Debug, Default)]
+pub struct Phases {
+    stopping: Option<Instant>,
+    ended: Option<(&'static str, Instant)>,
+    gone: Option<Instant>,
+    made: Option<Instant>,
+    tried: Option<Instant>,
+    tasks: Option<Instant>,
+    checkpoint: Option<Instant>,
+}
+
+impl Phases {
+    /// The job is being ended.
+    pub fn stopping(&mut self) {
+        self.stopping = Some(Instant::now());
+    }
+
+    /// The job has ended, by a savepoint or a cancel.
+    pub fn ended(&mut self, by: &'static str) {
+        self.ended = Some((by, Instant::now()));
+    }
+
+    /// The JobManager has ended.
+    pub fn gone(&mut self) {
+        self.gone = Some(Instant::now());
+    }
+
+    /// The objects are made.
+    pub fn made(&mut self) {
+        self.made = Some(Instant::now());
+    }
+
+    /// A version is given up.
+    pub fn back(&mut self) {
+        self.tried = Some(Instant::now());
+    }
+
+    /// A version runs.
+    pub fn up(&mut self, up: &Up) {
+        self.tasks = Some(up.tasks_at);
+        self.checkpoint = up.checkpoint_at;
+    }
+
+    /// The times in words; empty where the job did not run, or was ended by another process.
+    pub fn told(&self) -> Vec<String> {
+        let (Some(stopping), Some(tasks)) = (self.stopping, self.tasks) else {
+            return Vec::new();
+        };
+        let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
+        let mut parts = Vec::new();
+        let mut last = stopping;
+        let (ended_by, ended) = self.ended.unzip();
+        let phases = [
+            (ended_by.unwrap_or_default(), ended),
+            ("the version that did not come up", self.tried),
+            ("JobManager's end", self.gone),
+            ("new objects", self.made),
+            ("start", Some(tasks)),
+        ];
+        for (what, at) in phases {
+            if let Some(at) = at.filter(|at| *at >= last) {
+                parts.push(format!("{what} {:.1} s", seconds(last, at)));
+                last = at;
+            }
+        }
+        let mut lines = vec![format!(
+            "without processing for {:.1} s: {}",
+            seconds(stopping, tasks),
+            parts.join(", ")
+        )];
+        if let Some(checkpoint) = self.checkpoint {
+            lines.push(format!(
+                "first checkpoint completed {:.1} s after that",
+                Duration::as_secs_f64(&checkpoint.saturating_duration_since(tasks))
+            ));
+        }
+        lines
+    }
+}

@@ -1,0 +1,447 @@
+//! Carries out a transaction, from wherever its journal stands.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::args::output::OutputArgs;
+use crate::error::{Error, Kind as Fault, Result};
+use crate::history::History;
+use crate::history::holder::{this_process, who};
+use crate::history::lock::Heartbeat;
+use crate::history::plan_basis::Basis;
+use crate::history::store::Entry;
+use crate::history::transaction::state_machine::{Action, Event, Seen, Side, after, next};
+use crate::history::transaction::{Ending, Journal, Kind, Step};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::kubernetes::objects;
+use crate::kubernetes::resource::JOBS;
+use crate::model::flink::overview::JobOverview;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::stop;
+use crate::operations::target_revision::Wanted;
+use crate::operations::upgrade::downtime::Phases;
+use crate::operations::upgrade::stop_job as end;
+use crate::operations::upgrade::version::Version;
+use crate::operations::upgrade::{ChangeArgs, done};
+use crate::operations::{savepoint, wait};
+use crate::output::terminal;
+
+/// A transaction under way, which this process holds.
+pub struct Drive {
+    cluster: Cluster,
+    standing: Standing,
+    limit: Option<Duration>,
+    output: OutputArgs,
+    seen: Seen,
+    /// The version whose Service and Deployment are made already.
+    prepared: Option<Side>,
+    phases: Phases,
+    /// Why the new version is given up, as it was found out.
+    fault: Option<Error>,
+    /// The running job, where it was seen by this process.
+    job: Option<JobOverview>,
+}
+
+/// Whether an operation that was left behind is what `command` is about to do.
+pub fn is_same(standing: &Standing, journal: &Journal, wanted: &Wanted, command: &str) -> bool {
+    let history = standing.ledger.history();
+    let known = journal.new_revision.and_then(|number| history.revision(number));
+    let known = known.and_then(|revision| Wanted::revision(revision).ok());
+    journal.kind == Kind::Change
+        && journal.command == command
+        && !journal.back
+        && known.is_some_and(|known| known.is_same(wanted))
+}
+
+/// Goes on with an operation at which nobody is any more.
+///
+/// `named`: the state that the user says it starts from.
+pub async fn go_on(
+    cluster: &Cluster,
+    standing: Standing,
+    journal: &Journal,
+    how: &ChangeArgs,
+    named: Option<&str>,
+) -> Result<()> {
+    Box::pin(take(cluster, standing, journal, how, None, named)).await
+}
+
+/// Goes back to the version before the operation, at which nobody is any more.
+pub async fn abort(
+    cluster: &Cluster,
+    standing: Standing,
+    journal: &Journal,
+    how: &ChangeArgs,
+    named: Option<&str>,
+) -> Result<()> {
+    let why = format!("{} gave it up", who());
+    Box::pin(take(cluster, standing, journal, how, Some(&why), named)).await
+}
+
+async fn take(
+    cluster: &Cluster,
+    mut standing: Standing,
+    journal: &Journal,
+    how: &ChangeArgs,
+    abort: Option<&str>,
+    named: Option<&str>,
+) -> Result<()> {
+    let name = standing.name.clone();
+    terminal::note(&format!("{name}: {journal}; {}", journal.stand()));
+    if how.dry_run {
+        let goal = if abort.is_some() || journal.back { "back" } else { "on" };
+        let place = named.unwrap_or("there");
+        return terminal::data(&format!("{} of {name} would go {goal} from {place}\n", journal.command));
+    }
+    let holder = this_process();
+    let mut taken = Journal {
+        holder: Some(holder.clone()),
+        ..journal.clone()
+    };
+    if let Some(why) = abort {
+        taken = after(&taken, Event::Abort(why));
+    }
+    if let Some(path) = named {
+        let number = standing
+            .next_generation()
+            .max(journal.back_revision.unwrap_or_default() + 1);
+        taken = after(&taken, Event::Named(path, number));
+    }
+    standing.ledger.keep(how.keep.limits());
+    let now = clock::now().to_string();
+    let change = |history: &mut History| {
+        end::renumber(history, journal, &taken, &now);
+        history.journal = Some(taken.clone());
+    };
+    let entry = Entry {
+        basis: &Basis::of(&standing.live),
+        holder: &holder,
+        left: Some(journal),
+        room: 0,
+    };
+    let heartbeat = standing.ledger.enter(&entry, change).await?;
+    standing.release_left(journal).await;
+    Drive::new(cluster, standing, how).finish(&heartbeat).await
+}
+
+impl Drive {
+    /// A transaction whose journal is in the history.
+    pub fn new(cluster: &Cluster, standing: Standing, how: &ChangeArgs) -> Self {
+        let seen = Seen {
+            job: standing.live.job.is_some().then(|| standing.live_revision()),
+            alone: false,
+        };
+        Self {
+            cluster: cluster.clone(),
+            standing,
+            limit: how.limit(),
+            output: how.output,
+            seen,
+            prepared: None,
+            phases: Phases::default(),
+            fault: None,
+            job: None,
+        }
+    }
+
+    /// With the job that runs.
+    #[must_use]
+    pub fn of_job(mut self, job: Option<JobOverview>) -> Self {
+        self.job = job;
+        self
+    }
+
+    /// Brings the transaction to its end, and reports it.
+    pub async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<()> {
+        let outcome = heartbeat.beside(Box::pin(self.drive())).await;
+        if outcome.is_err() {
+            self.standing.ledger.let_go().await;
+        } else {
+            self.standing.ledger.leave();
+        }
+        let journal = self.journal()?;
+        match outcome {
+            Err(error) if journal.is_open() => {
+                let name = &self.standing.name;
+                let error = Error {
+                    message: format!(
+                        "{}; the {} of {name} is not over: {}",
+                        error.message,
+                        journal.command,
+                        journal.stand()
+                    ),
+                    ..error
+                };
+                Err(journal.ways_on(name).into_iter().fold(error, Error::hint))
+            }
+            Err(error) => Err(error),
+            Ok(()) => self.report(&journal),
+        }
+    }
+
+    fn journal(&self) -> Result<Journal> {
+        let journal = self.standing.ledger.history().journal.clone();
+        journal.ok_or_else(|| Error::failure(format!("the journal of {} is gone", self.standing.name)))
+    }
+
+    async fn drive(&mut self) -> Result<()> {
+        loop {
+            let journal = self.journal()?;
+            tracing::debug!(step = journal.step.as_str(), "transaction");
+            match next(&journal, self.seen) {
+                Action::EndJob => self.end_job(&journal).await?,
+                Action::FindOut => self.find_out(&journal).await?,
+                Action::EndJobManager(side) => Box::pin(self.end_jobmanager(&journal, side)).await?,
+                Action::Make(side) => self.make(&journal, side).await?,
+                Action::Await(side) => self.wait(&journal, side).await?,
+                Action::Nothing => return Ok(()),
+            }
+        }
+    }
+
+    /// Writes what came of a step. An end is written with all that belongs to it.
+    async fn happened(&mut self, event: Event<'_>) -> Result<()> {
+        let now = clock::now().to_string();
+        self.standing
+            .ledger
+            .update(|history| {
+                if let Some(journal) = &history.journal {
+                    let journal = after(journal, event);
+                    end::conclude(history, journal, &now);
+                }
+            })
+            .await
+    }
+
+    async fn end_job(&mut self, journal: &Journal) -> Result<()> {
+        self.phases.stopping();
+        match end::end_job(&mut self.standing, journal, self.job.take()).await? {
+            end::Ended::Known => {}
+            end::Ended::At(path) => self.ended_at(journal, path.as_deref()).await?,
+            end::Ended::Not(error) => {
+                self.happened(Event::NotEnded(&error.message)).await?;
+                self.fault = Some(error);
+            }
+            end::Ended::Lost(place, error) => return self.lost(&place, error).await,
+        }
+        self.phases.ended(match journal.ending {
+            Ending::Savepoint { .. } => "savepoint",
+            _ => "cancel",
+        });
+        Ok(())
+    }
+
+    async fn find_out(&mut self, journal: &Journal) -> Result<()> {
+        match end::find_out(&mut self.standing, journal).await? {
+            end::Ended::Known => Ok(()),
+            end::Ended::At(path) => self.ended_at(journal, path.as_deref()).await,
+            end::Ended::Not(error) => self.happened(Event::NotEnded(&error.message)).await,
+            end::Ended::Lost(place, error) => self.lost(&place, error).await,
+        }
+    }
+
+    /// The job has ended. Its JobManager is held until the path of its last checkpoint is written down.
+    async fn ended_at(&mut self, journal: &Journal, path: Option<&str>) -> Result<()> {
+        self.happened(Event::Ended(path)).await?;
+        if let Ending::Checkpoint { job_id } = &journal.ending {
+            savepoint::release_job(&self.standing.flink, job_id).await;
+        }
+        Ok(())
+    }
+
+    /// The state is not where it should be: without it there is no way on.
+    async fn lost(&mut self, place: &str, error: Error) -> Result<()> {
+        self.happened(Event::Lost(place)).await?;
+        Err(error)
+    }
+
+    /// The old JobManager goes; what can be made beside it is made beside it.
+    async fn end_jobmanager(&mut self, journal: &Journal, side: Side) -> Result<()> {
+        let name = self.standing.name.clone();
+        let version = Version::of(&self.standing, journal, side)?;
+        let mut step = terminal::Step::new(&format!("{name}: the JobManager ends"));
+        let highly_available = version.spec.layer.ha.is_some() || self.standing.is_highly_available();
+        let ended_by_us = matches!(journal.ending, Ending::Savepoint { .. } | Ending::Checkpoint { .. });
+        if highly_available && ended_by_us && side == Side::New {
+            // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the
+            // next JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
+            savepoint::until_jobmanager_ends(&self.cluster, &name, &self.standing.flink).await?;
+        }
+        let revision = version.to_revision(journal);
+        let written = self.standing.ledger.update(|history| {
+            history.revise(revision.clone());
+            if let Some(journal) = &history.journal {
+                history.journal = Some(after(journal, Event::Begun));
+            }
+        });
+        let cluster = &self.cluster;
+        // The TaskManagers of the new version start while the old JobManager ends. They could only meet it in a moment
+        // in which its job has ended; with high availability they would find the old leader's address, and an object
+        // that its Job owns cannot be made before it. A JobManager that is given up may be about to start its job, and
+        // would take them.
+        let early = side == Side::New
+            && !highly_available
+            && version.manifests.access.is_empty()
+            && !objects::owners::job_owns(&version.manifests);
+        let given_up = side == Side::Old && self.seen.job.is_some() && self.seen.job == Some(journal.new_revision);
+        let before = self.standing.live.clone();
+        let job = before.identity(JOBS)?;
+        let gone = async {
+            objects::owners::disown(cluster, &name, &before).await?;
+            if given_up {
+                return objects::delete_given_up_job(cluster, &name, job.as_ref(), self.limit).await;
+            }
+            objects::delete_job(cluster, &name, job.as_ref(), self.limit).await
+        };
+        let live = &mut self.standing.live;
+        let beside = async {
+            if !early {
+                return Ok(());
+            }
+            let objects = [&version.manifests.service, &version.manifests.deployment];
+            objects::apply_each(cluster, &objects, live).await?;
+            if objects::makes_strangers(before.deployment.as_ref(), &version.manifests.deployment) {
+                objects::strangers_end(cluster, &name, version.number).await?;
+            }
+            Ok(())
+        };
+        // Nothing is sent before the step is written down: another process may have taken the operation over.
+        written.await?;
+        let (gone, beside) = futures::join!(gone, beside);
+        gone?;
+        self.phases.gone();
+        step.update(&format!("{name}: the JobManager has ended"));
+        if highly_available {
+            // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
+            stop::forget_leaders(&self.cluster, &self.standing).await?;
+        }
+        self.standing.live.job = None;
+        self.seen = Seen { job: None, alone: true };
+        match beside {
+            Ok(()) if early => self.prepared = Some(side),
+            Ok(()) => {}
+            Err(error) => self.down(error).await?,
+        }
+        Ok(())
+    }
+
+    async fn make(&mut self, journal: &Journal, side: Side) -> Result<()> {
+        let name = self.standing.name.clone();
+        let version = Version::of(&self.standing, journal, side)?;
+        let objects = &version.manifests;
+        let cluster = self.cluster.clone();
+        let made = if self.prepared == Some(side) {
+            objects::apply_each(&cluster, &[&objects.job], &mut self.standing.live).await
+        } else {
+            let known = self.seen.job.is_none();
+            if known {
+                let revision = version.to_revision(journal);
+                self.standing
+                    .ledger
+                    .update(|history| history.revise(revision.clone()))
+                    .await?;
+            }
+            let live = &mut self.standing.live;
+            match side {
+                Side::New if !objects::makes_strangers(live.deployment.as_ref(), &objects.deployment) => {
+                    objects::apply_all(&cluster, &name, objects, live).await
+                }
+                Side::New | Side::Old => {
+                    objects::apply_after_strangers(&cluster, &name, objects, version.number, live).await
+                }
+            }
+        };
+        match made {
+            Ok(()) => {
+                self.phases.made();
+                self.seen.job = Some(Some(version.number));
+                self.happened(Event::Made).await
+            }
+            Err(error) => self.down(error).await,
+        }
+    }
+
+    async fn wait(&mut self, journal: &Journal, side: Side) -> Result<()> {
+        let name = self.standing.name.clone();
+        let version = Version::of(&self.standing, journal, side)?;
+        let mut step = terminal::Step::new(&format!("{name}: submitted"));
+        let told = |text: &str| step.update(&format!("{name}: {text}"));
+        let checked = side == Side::New;
+        let begun = Instant::now();
+        let up = wait::until_up(
+            &self.cluster,
+            &name,
+            version.spec.parallelism,
+            self.limit,
+            checked,
+            told,
+        )
+        .await;
+        match up {
+            Ok(up) => {
+                step.done(&format!("{name}: {}", up.told()));
+                self.phases.up(&up);
+                self.happened(Event::Up).await
+            }
+            // A request got no answer in time, which is not the version's time.
+            Err(error) if error.kind == Fault::TimedOut && self.limit.is_none_or(|limit| begun.elapsed() < limit) => {
+                let kind = Fault::Unreachable;
+                self.down(Error { kind, ..error }).await
+            }
+            Err(error) => self.down(error).await,
+        }
+    }
+
+    /// The version of this step cannot be made, or does not come up: it is given up, unless nothing is known for sure.
+    async fn down(&mut self, error: Error) -> Result<()> {
+        let journal = self.journal()?;
+        // What keeps this process from asking tells nothing of the version, and would keep it from going back as well.
+        let unknown = match journal.step {
+            Step::Waiting | Step::Returning => !matches!(error.kind, Fault::JobFailed | Fault::TimedOut),
+            // Where there was no answer that is understood the new version may run, and going back would lose what it has
+            // done.
+            _ => {
+                let kinds = [Fault::Unreachable, Fault::Unauthorized, Fault::Interrupted];
+                error.unanswered || kinds.contains(&error.kind)
+            }
+        };
+        if unknown || matches!(journal.step, Step::RollingBack | Step::Returning) {
+            if error.state_missing && !unknown {
+                let place = end::place(&self.standing, &journal);
+                self.happened(Event::Lost(&place)).await?;
+            }
+            return Err(match self.fault.take().map(|first| first.message) {
+                Some(first) if unknown => {
+                    error.context(format!("{first}; it is not known whether the version before comes up"))
+                }
+                Some(first) => error.context(format!("{first}; and the version before does not come up either")),
+                None => error,
+            });
+        }
+        self.happened(Event::Down(&error.message)).await?;
+        if self.journal()?.is_open() {
+            terminal::warn(&format!("{}: {error}", self.standing.name));
+            terminal::note(&format!("{}: going back to the version before", self.standing.name));
+            self.phases.back();
+        }
+        self.prepared = None;
+        self.seen.alone = false;
+        self.fault = Some(error);
+        Ok(())
+    }
+
+    fn report(&mut self, journal: &Journal) -> Result<()> {
+        let name = &self.standing.name;
+        self.phases
+            .told()
+            .iter()
+            .for_each(|line| terminal::note(&format!("{name}: {line}")));
+        match journal.step {
+            Step::Done => {
+                let made = Version::of(&self.standing, journal, Side::New)?;
+                self.output.told(name, done(&journal.command), made.manifests.all())
+            }
+            _ => Err(end::error(name, journal, self.fault.take())),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The change of a cluster as one transaction, as all commands carry it out that change one.
+
+mod describe;
+mod downtime;
+pub(crate) mod engine;
+mod plan;
+mod restore_point;
+mod stop_job;
+mod version;
+
+use std::time::Duration;
+
+use clap::builder::TypedValueParser;
+
+use super::recover;
+use crate::cli::args::output::OutputArgs;
+use crate::error::Result;
+use crate::history::Limits;
+use crate::history::holder::this_process;
+use crate::history::lock;
+use crate::history::plan_basis::Basis;
+use crate::history::revision_spec;
+use crate::history::store::Entry;
+use crate::history::transaction::{Ending, Journal, Kind};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::kubernetes::objects;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::config_keys;
+use crate::operations::deploy::LaunchArgs;
+use crate::operations::image_check::{self, Look};
+use crate::operations::job_status::Situation;
+use crate::operations::savepoint::progress::{SavepointFormat, all_run};
+use crate::operations::target_revision::Wanted;
+use crate::operations::upgrade::engine as transaction;
+use crate::operations::upgrade::engine::Drive;
+use crate::operations::upgrade::plan::{Plan, Reason};
+use crate::output::terminal;
+
+/// How a change is carried out. To be flattened into the arguments of a command that calls [`change`].
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Change")]
+pub struct ChangeArgs {
+    /// What becomes of the job's state
+    #[arg(long, value_name = "STRATEGY", default_value = "savepoint")]
+    pub strategy: Strategy,
+    /// Form of the savepoint that the running job writes
+    #[arg(long, value_name = "FORM", default_value = "canonical")]
+    pub savepoint_format: SavepointFormat,
+    /// Leave the new version as it is when it does not come up
+    #[arg(long)]
+    pub no_rollback: bool,
+    /// How long the new version may take to come up; 0: as long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
+    pub timeout: Duration,
+    /// Show what would be done, checked by the API server, and do nothing; none: do it
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "none", default_missing_value = "server", hide_default_value = true, value_parser = dry_run())]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Go on with the operation of somebody whose heartbeat has stopped
+    #[arg(long)]
+    pub take_over: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
+}
+
+/// Whether a change is only tried. What it would do depends on what runs: there is no dry run without the API server.
+fn dry_run() -> impl TypedValueParser<Value = bool> {
+    clap::builder::PossibleValuesParser::new(["none", "client", "server"]).try_map(|place| match place.as_str() {
+        "client" => Err("what a change does depends on what runs; --dry-run=server asks and changes nothing"),
+        place => Ok(place == "server"),
+    })
+}
+
+/// How much of the history is kept.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct KeepArgs {
+    /// Revisions that the history keeps from now on, and five times as many savepoints [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    history_limit: Option<u32>,
+}
+
+impl KeepArgs {
+    /// The limits that are asked for; `None`: those that the history has.
+    pub fn limits(&self) -> Option<Limits> {
+        let number = usize::try_from(self.history_limit?).unwrap_or(usize::MAX);
+        Some(Limits::of(number))
+    }
+}
+
+/// What becomes of the running job's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Strategy {
+    /// The job is stopped with a savepoint, and the new version goes on from it
+    Savepoint,
+    /// The job is canceled, and the new version goes on from its last checkpoint: for jobs whose savepoint fails. The
+    /// checkpoints must be retained
+    LastCheckpoint,
+    /// The job is canceled, and the new version begins empty
+    Stateless,
+}
+
+impl ChangeArgs {
+    /// Those of a `create --replace`.
+    pub fn replacing(launch: &LaunchArgs) -> Self {
+        Self {
+            strategy: Strategy::Savepoint,
+            savepoint_format: SavepointFormat::Canonical,
+            no_rollback: false,
+            timeout: launch.limit().unwrap_or_default(),
+            dry_run: launch.is_dry_run(),
+            yes: false,
+            take_over: false,
+            output: launch.output,
+            keep: launch.keep.clone(),
+        }
+    }
+
+    /// The time limit; `None`: there is none.
+    pub fn limit(&self) -> Option<Duration> {
+        (!self.timeout.is_zero()).then_some(self.timeout)
+    }
+}
+
+/// Carries out a change of a cluster as one transaction: check → stop with savepoint → new objects → wait for all tasks
+/// and a first checkpoint; back to the old version where the new one does not come up.
+///
+/// `standing` is the cluster as [`Standing::read`] found it, `wanted` the whole of what it shall become: made by
+/// [`Wanted::changed`] from flags over what runs, by [`Wanted::file`], or by [`Wanted::revision`]. `command` is the
+/// caller's name, which the history and messages show; its result is told as `cluster/NAME changed`, in the words that
+/// [`done`] has for it.
+///
+/// Everything else is done here: the lock, the confirmation, `--dry-run`, the case that nothing differs or nothing runs,
+/// the report. An operation of the same command that was left behind for the same version is gone on with; any other one
+/// is refused with what to run.
+///
+/// # Errors
+/// Conflict when somebody else is at the cluster or an operation is not over; job failed when the new version did not
+/// come up, whether or not the old one runs again; those of reading and checking, before anything is changed.
+pub async fn change(
+    cluster: &Cluster,
+    standing: Standing,
+    wanted: Wanted,
+    how: &ChangeArgs,
+    command: &str,
+) -> Result<()> {
+    Box::pin(async {
+        let Some(mut standing) = unless_left_behind(cluster, standing, &wanted, how, command).await? else {
+            return Ok(());
+        };
+        let situation = match standing.situation().await? {
+            Situation::Silent(why) if how.strategy != Strategy::Stateless && standing.recovers() => {
+                let name = &standing.name;
+                if how.dry_run {
+                    return terminal::data(&format!(
+                        "{command} of {name} waits until its JobManager runs again: {why}\n"
+                    ));
+                }
+                recover::wait(cluster, &mut standing, &why, how.limit()).await?
+            }
+            situation => situation,
+        };
+        Box::pin(carry_out(cluster, standing, situation, wanted, how, command)).await
+    })
+    .await
+}
+
+/// Goes on with an operation of the same command that was left behind for the same version: `None`. Gives the cluster
+/// back where there is none, or one whose place another may take.
+///
+/// # Errors
+/// Conflict when somebody else is at the cluster, or another operation is not over.
+pub async fn unless_left_behind(
+    cluster: &Cluster,
+    mut standing: Standing,
+    wanted: &Wanted,
+    how: &ChangeArgs,
+    command: &str,
+) -> Result<Option<Standing>> {
+    standing.dry_run(how.dry_run);
+    let name = standing.name.clone();
+    let Some(journal) = lock::unattended(&mut standing.ledger, &name, how.take_over).await? else {
+        return Ok(Some(standing));
+    };
+    if journal.yields() {
+        terminal::note(&format!("{name}: {journal} was left behind; {}", journal.stand()));
+        standing.left_behind = Some(journal);
+        return Ok(Some(standing));
+    }
+    if !transaction::is_same(&standing, &journal, wanted, command) {
+        return Err(lock::unfinished(&name, &journal));
+    }
+    transaction::go_on(cluster, standing, &journal, how, None).await?;
+    Ok(None)
+}
+
+/// [`change`] of a cluster that is free, and whose situation is known.
+pub async fn carry_out(
+    cluster: &Cluster,
+    mut standing: Standing,
+    situation: Situation,
+    mut wanted: Wanted,
+    how: &ChangeArgs,
+    command: &str,
+) -> Result<()> {
+    let name = standing.name.clone();
+    let silent = matches!(situation, Situation::Silent(_));
+    let made = match Plan::make(cluster, &standing, situation, &wanted, how).await {
+        Err(error) if silent => return Err(standing.or_changed(error).await),
+        made => made?,
+    };
+    let plan = match made {
+        Ok(plan) => plan,
+        Err(Reason::NothingDiffers(objects)) => {
+            terminal::note(&format!("{name} is so already: nothing differs"));
+            return how.output.told(&name, "unchanged", objects.all());
+        }
+    };
+    let before = standing.live.job.as_ref();
+    let (registry, image) = (wanted.registry.clone(), wanted.image.as_ref());
+    let look = registry
+        .as_ref()
+        .and_then(|registry| Look::new(registry, true, &plan.draft, image, before));
+    let checks = objects::preflight_resume(cluster, &plan.spec, &plan.draft, &standing.live);
+    let checked = image_check::beside(cluster, look, checks, |_| true).await?;
+    for warning in &checked.warnings {
+        terminal::warn(warning);
+    }
+    standing.live.rights = checked.rights;
+    config_keys::warn_of_keys(&plan.spec);
+    if how.dry_run {
+        let told = plan.told(&name, command, how);
+        return if how.output.is_given() {
+            terminal::note(told.trim_end());
+            how.output.print(plan.draft.all(), "")
+        } else {
+            terminal::data(&told)
+        };
+    }
+    if let Some(lost) = &plan.lost {
+        terminal::warn(&format!("{name}: {lost}"));
+        terminal::confirm(&format!("give up the state of {name}?"), how.yes)?;
+    }
+    let job = match (plan.job.clone(), &plan.ending) {
+        // Nothing is begun before it can be ended.
+        (Some(job), Ending::Savepoint { .. }) => Some(all_run(&standing.flink, job).await?),
+        (job, _) => job,
+    };
+    if let Some(image) = wanted.image.take() {
+        image.push().await?;
+    }
+    wanted.layer.nonce = revision_spec::nonce(&wanted.layer);
+    let holder = this_process();
+    let now = clock::now().to_string();
+    let journal = Journal {
+        old_revision: plan.old.as_ref().map(|(number, _)| *number),
+        new_revision: Some(plan.number),
+        back_revision: Some(plan.number + 1),
+        saved: plan.fallback.clone(),
+        start: plan.start.clone(),
+        rolls_back: !how.no_rollback,
+        ..Journal::begin(Kind::Change, command, holder.clone(), &now, plan.ending.clone())
+    };
+    let revision = wanted.to_revision(plan.number, plan.start.as_deref(), command, &holder.who, &now);
+    let old = plan.unknown_old(&standing, &holder.who, &now);
+    let requested = plan.requested(&standing, command, &now);
+    standing.ledger.keep(how.keep.limits());
+    let left = standing.left_behind.take();
+    let entry = Entry {
+        basis: &Basis::of(&standing.live),
+        holder: &holder,
+        left: left.as_ref(),
+        room: 0,
+    };
+    let heartbeat = standing
+        .ledger
+        .enter(&entry, |history| {
+            if let Some(old) = &old {
+                history.revise(old.clone());
+            }
+            history.revise(revision.clone());
+            if let Some(savepoint) = &requested {
+                history.record(savepoint.clone());
+            }
+            history.journal = Some(journal.clone());
+        })
+        .await?;
+    let mut drive = Drive::new(cluster, standing, how).of_job(job);
+    Box::pin(drive.finish(&heartbeat)).await
+}
+
+/// What a command calls its success.
+pub fn done(command: &str) -> &'static str {
+    match command {
+        "upgrade" => "upgraded",
+        "rollback" => "rolled back",
+        "restart" => "restarted",
+        "create" => "replaced",
+        "scale" => "scaled",
+        "edit" => "edited",
+        _ => "changed",
+    }
+}

@@ -1,0 +1,93 @@
+//! From where the new version of a change starts, and what is lost.
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::Reply;
+use crate::history::OutcomeState;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects;
+use crate::model::flink::overview::JobOverview;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::target_revision::Wanted;
+
+/// The newest checkpoint of a job that keeps them when it is canceled.
+pub async fn retained(standing: &Standing, job: &JobOverview) -> Result<String> {
+    let name = &standing.name;
+    let flink = &standing.flink;
+    let (config, statistics) = futures::try_join!(flink.checkpoint_config(&job.jid), flink.checkpoints(&job.jid))?;
+    let (Reply::Answer(config), Reply::Answer(statistics)) = (config, statistics) else {
+        return Err(flink.away());
+    };
+    if !config.survives_a_cancel() {
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("the job of {name} does not keep its checkpoints when it is canceled, so there is no last checkpoint to go on from"),
+        )
+        .hint("-D execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION makes it keep them, from its next start on")
+        .hint("--strategy savepoint needs nothing of the kind"));
+    }
+    let newest = statistics.latest.completed.and_then(|newest| newest.external_path);
+    newest.ok_or_else(|| {
+        Error::new(
+            Kind::NotFound,
+            format!("the job of {name} has no completed checkpoint to go on from"),
+        )
+        .hint(format!("`kubectl flink wait {name} --for checkpoint` waits for one"))
+    })
+}
+
+pub fn given_up(last: Option<&str>, wanted: &Wanted) -> String {
+    match (&wanted.start, last) {
+        (Some(path), _) => format!("what its job did since {path} is lost"),
+        (None, Some(last)) => format!("it begins empty: all state of its job is lost; its last savepoint is {last}"),
+        (None, None) => "it begins empty: all state of its job is lost, and there is no savepoint of it".to_owned(),
+    }
+}
+
+pub fn silent(standing: &Standing, why: &str, last: Option<&str>) -> Error {
+    let name = &standing.name;
+    let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
+    let error = standing.way_on(error);
+    match last {
+        Some(path) => error.hint(format!(
+            "--strategy stateless --from-savepoint {path} gives up what it did since its last savepoint"
+        )),
+        None => error.hint("--strategy stateless begins empty"),
+    }
+}
+
+/// From where a cluster starts of which nothing runs.
+pub async fn after_end(cluster: &Cluster, standing: &Standing, last: Option<String>) -> Result<Option<String>> {
+    let name = &standing.name;
+    let history = standing.ledger.history();
+    if let Some(lost) = history.lost_savepoint() {
+        let error = Error::new(
+            Kind::Conflict,
+            format!(
+                "a savepoint of {name} was asked for at {}, and its JobManager ended before anybody read the path",
+                lost.requested_at
+            ),
+        )
+        .hint("if it was written, it is the newest folder that the job left among its savepoints: name it by --from-savepoint PATH");
+        return Err(match last {
+            Some(path) => error.hint(format!("--from-savepoint {path} goes on from the one before")),
+            None => error,
+        });
+    }
+    if last.is_some() {
+        return Ok(last);
+    }
+    // What never ran has no state: it starts from where it was to start.
+    let revision = history.last_wanted();
+    let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
+    let never = outcome == Some(OutcomeState::Failed);
+    if never || (standing.live.job.is_some() && objects::never_ran(cluster, name).await?) {
+        let layer = revision.map(crate::history::revision_spec::layer).transpose()?;
+        return Ok(layer.and_then(|layer| layer.from_savepoint));
+    }
+    Err(Error::new(
+        Kind::NotFound,
+        format!("{name} does not run, and its history has no savepoint"),
+    )
+    .hint("--from-savepoint PATH names one")
+    .hint("--strategy stateless begins empty"))
+}

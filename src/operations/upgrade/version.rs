@@ -1,0 +1,87 @@
+//! The two versions of a cluster that a transaction is about.
+
+use crate::error::{Error, Result};
+use crate::history::revision_spec;
+use crate::history::transaction::Journal;
+use crate::history::transaction::state_machine::Side;
+use crate::history::{Outcome, OutcomeState, Revision};
+use crate::kubernetes::clock;
+use crate::model::flink::job_id;
+use crate::model::manifests::Manifests;
+use crate::model::spec::Spec;
+use crate::operations::cluster_handle::Standing;
+use crate::operations::target_revision::Wanted;
+
+/// A version as it is to be made.
+pub struct Version {
+    /// What it was asked to be.
+    pub wanted: Wanted,
+    /// The same, with all defaults.
+    pub spec: Spec,
+    /// Its objects.
+    pub manifests: Manifests,
+    /// Its revision.
+    pub number: u64,
+    /// The savepoint or checkpoint that it starts from; `None`: it starts empty.
+    pub start: Option<String>,
+}
+
+impl Version {
+    /// The version of `side`, as the history has it.
+    pub fn of(standing: &Standing, journal: &Journal, side: Side) -> Result<Self> {
+        let (of, number) = match side {
+            Side::New => (journal.new_revision, journal.new_revision),
+            Side::Old => (journal.old_revision, journal.back_revision),
+        };
+        let history = standing.ledger.history();
+        let revision = of.and_then(|of| history.revision(of));
+        let (Some(revision), Some(number)) = (revision, number) else {
+            return Err(Error::failure(format!(
+                "the history of {} does not have the revision that its journal names",
+                standing.name
+            )));
+        };
+        let mut wanted = Wanted::revision(revision)?;
+        let start = match side {
+            Side::New => journal.start.clone(),
+            Side::Old => match &journal.saved {
+                Some(path) => Some(path.clone()),
+                None => revision_spec::layer(revision)?.from_savepoint,
+            },
+        };
+        if side == Side::New {
+            // What was said for this start alone.
+            let said = revision_spec::layer(revision)?;
+            wanted.layer.allow_non_restored_state = said.allow_non_restored_state;
+            wanted.layer.job_id = said.job_id;
+        }
+        if side == Side::Old && wanted.layer.ha.is_some() {
+            // It is a revision of its own, and the same whoever goes on with the operation.
+            wanted.layer.nonce = Some(job_id::nonce(&format!("{}/{number}", journal.started_at)));
+        }
+        let spec = wanted.spec(start.as_deref())?;
+        let namespace = standing.cluster.namespace();
+        Ok(Self {
+            manifests: wanted.build(start.as_deref(), namespace, number)?,
+            spec,
+            wanted,
+            number,
+            start,
+        })
+    }
+
+    /// The same for the history.
+    pub fn to_revision(&self, journal: &Journal) -> Revision {
+        let now = clock::now().to_string();
+        let back = journal.back_revision == Some(self.number);
+        let command = match journal.old_revision {
+            Some(old) if back => format!("{}, back to revision {old}", journal.command),
+            _ => journal.command.clone(),
+        };
+        let mut revision = self
+            .wanted
+            .to_revision(self.number, self.start.as_deref(), &command, journal.who(), &now);
+        revision.outcome = Some(Outcome::new(OutcomeState::Pending, &now, None));
+        revision
+    }
+}

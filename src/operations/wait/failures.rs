@@ -1,0 +1,208 @@
+//! Failures of a job that comes up: those that are one too many end a wait, and so does one that every start repeats.
+//!
+//! Floor: nothing is asked of a job that shows no failure.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::operation::CACHED;
+use crate::flink::{Flink, Reply};
+use crate::model::diagnosis::{CauseKind, root_cause};
+use crate::model::flink::overview::{JobOverview, JobState};
+use crate::model::flink::rest::exceptions::Exception;
+use crate::model::names::ClusterName;
+
+/// Failures of a job that comes up that are one too many: it would be restarted for ever, and always for the same cause.
+const FAILURES: usize = 3;
+/// Time between two looks.
+const POLL: Duration = Duration::from_secs(1);
+
+/// What the polls of a wait saw of failures, and how many are borne.
+#[derive(Debug, Default)]
+pub struct Failures {
+    /// The job, and until when its exceptions are asked for: they may be some seconds old.
+    suspected: RefCell<Option<(String, Instant)>>,
+    was_healthy: Cell<bool>,
+    /// Whether the job may have run long before the wait: what it failed by then does not count.
+    of_old_job: bool,
+}
+
+impl Failures {
+    /// Those of a job that was there before the wait.
+    #[must_use]
+    pub fn of_old_job() -> Self {
+        Self {
+            of_old_job: true,
+            ..Self::default()
+        }
+    }
+
+    /// Takes what a poll told.
+    pub fn look(&self, job: &JobOverview) {
+        let healthy = job.is_healthy();
+        let fell = self.was_healthy.replace(healthy) && !healthy;
+        if fell || job.tasks.failed > 0 || matches!(job.state, JobState::Restarting | JobState::Failing) {
+            self.suspect(&job.jid, CACHED + POLL);
+        }
+    }
+
+    /// Lets a job's exceptions be asked for so long.
+    pub fn suspect(&self, job_id: &str, how_long: Duration) {
+        self.suspected
+            .replace(Some((job_id.to_owned(), Instant::now() + how_long)));
+    }
+
+    fn suspected(&self) -> Option<String> {
+        let suspected = self.suspected.borrow();
+        let (id, until) = suspected.as_ref()?;
+        (Instant::now() <= *until).then(|| id.clone())
+    }
+
+    /// Ends when the job has failed too often, or so that it always will.
+    pub async fn too_many(&self, flink: &Flink, name: &ClusterName) -> Error {
+        let mut before = (!self.of_old_job).then(Vec::new);
+        loop {
+            tokio::time::sleep(POLL).await;
+            let Some(id) = self.suspected() else { continue };
+            let exceptions = match flink.exceptions(&id, 20).await {
+                Ok(Reply::Answer(exceptions)) => exceptions,
+                Err(error) if error.is_denied() => return error,
+                Ok(_) | Err(_) => continue,
+            };
+            let failures = exceptions.newest_first();
+            let known = before.get_or_insert_with(|| failures.iter().map(|failure| failure.time).collect());
+            let new: Vec<&Exception> = failures.iter().filter(|one| !known.contains(&one.time)).collect();
+            let fatal = failures.first().and_then(|newest| fatal(name, newest));
+            if let Some(error) = fatal.or_else(|| repeated(name, &new)) {
+                return error;
+            }
+        }
+    }
+}
+
+/// Beside a wait: its own end, or that there were too many failures.
+///
+/// # Errors
+/// Those of the wait, and job failed.
+pub async fn beside<T>(
+    failures: &Failures,
+    flink: &Flink,
+    name: &ClusterName,
+    wait: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        end = wait => end,
+        error = failures.too_many(flink, name) => Err(error),
+    }
+}
+
+/// State that cannot be restored is restored at every start anew.
+fn fatal(name: &ClusterName, failure: &Exception) -> Option<Error> {
+    let cause = root_cause(&failure.stack_trace).filter(|it| it.kind == Some(CauseKind::SavepointIncompatible))?;
+    let at = place(failure);
+    let error = Error::new(
+        Kind::JobFailed,
+        format!(
+            "the job of {name} cannot go on from its savepoint{at}: {}",
+            failure.cause
+        ),
+    );
+    Some(cause.hints.into_iter().fold(error, Error::hint))
+}
+
+fn repeated(name: &ClusterName, failures: &[&Exception]) -> Option<Error> {
+    let newest = failures.first().filter(|_| failures.len() >= FAILURES)?;
+    Some(
+        Error::new(
+            Kind::JobFailed,
+            format!(
+                "the job of {name} has failed {} times since it was started, last{}: {}",
+                failures.len(),
+                place(newest),
+                newest.cause
+            ),
+        )
+        .hint(format!(
+            "`kubectl flink exceptions {name}` has the traces, as long as it runs"
+        )),
+    )
+}
+
+fn place(failure: &Exception) -> String {
+    let task = failure.task.as_ref();
+    task.map_or_else(String::new, |task| format!(" in {task}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::flink::rest::exceptions::Exceptions;
+
+    fn failures(traces: &[&str]) -> Vec<Exception> {
+        let entries = traces.iter().enumerate().map(|(at, trace)| {
+            json!({"exceptionName": "x", "stacktrace": trace, "timestamp": at + 1, "taskName": "keys (1/1)"})
+        });
+        let entries: Vec<_> = entries.collect();
+        let told: Exceptions = serde_json::from_value(json!({"exceptionHistory": {"entries": entries}})).unwrap();
+        told.newest_first()
+    }
+
+    #[test]
+    fn state_that_cannot_be_restored_is_fatal_at_once_and_all_else_only_again_and_again() {
+        let name = ClusterName::new("demo").unwrap();
+        let state = failures(&[
+            "java.lang.RuntimeException: Error while getting state\nCaused by: org.apache.flink.util.StateMigrationException: For heap backends, the new state serializer (a) must not be incompatible with the old state serializer (b).",
+        ]);
+        let error = fatal(&name, &state[0]).unwrap();
+        assert_eq!(error.kind, Kind::JobFailed);
+        assert!(
+            error.message.starts_with(
+                "the job of demo cannot go on from its savepoint in keys (1/1): StateMigrationException: For heap"
+            ),
+            "{}",
+            error.message
+        );
+        assert!(error.hints[0].contains("does not fit"), "{:?}", error.hints);
+
+        let trace = "java.lang.IllegalStateException: no order\n\tat com.shop.Job.run(Job.java:7)";
+        let often = failures(&[trace; FAILURES]);
+        let all: Vec<&Exception> = often.iter().collect();
+        assert!(fatal(&name, all[0]).is_none());
+        assert!(repeated(&name, &all[1..]).is_none());
+        let error = repeated(&name, &all).unwrap();
+        assert!(
+            error.message.ends_with(
+                "has failed 3 times since it was started, last in keys (1/1): IllegalStateException: no order"
+            ),
+            "{}",
+            error.message
+        );
+    }
+
+    #[test]
+    fn exceptions_are_asked_for_only_of_a_job_that_shows_a_failure() {
+        let job = |state: &str, running: u32| -> JobOverview {
+            let tasks = json!({"total": 2, "running": running});
+            serde_json::from_value(json!({"jid": "a", "state": state, "tasks": tasks})).unwrap()
+        };
+        let failures = Failures::default();
+        for going_up in [
+            job("CREATED", 0),
+            job("RUNNING", 0),
+            job("RUNNING", 1),
+            job("RUNNING", 2),
+        ] {
+            failures.look(&going_up);
+            assert_eq!(failures.suspected(), None);
+        }
+        // Tasks that ran do so no more: the state between was not seen.
+        failures.look(&job("RUNNING", 1));
+        assert_eq!(failures.suspected().as_deref(), Some("a"));
+        let failures = Failures::default();
+        failures.look(&job("RESTARTING", 0));
+        assert_eq!(failures.suspected().as_deref(), Some("a"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Waits for what only Flink's REST tells: checkpoints, savepoints, TaskManagers.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::{Flink, Reply};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects::end_of_job;
+use crate::kubernetes::resource::{JOBS, Target};
+use crate::model::flink::overview::JobOverview;
+use crate::model::flink::rest::checkpoints::Checkpoint;
+use crate::model::names::ClusterName;
+
+/// Time between two questions to Flink.
+const POLL: Duration = Duration::from_millis(500);
+/// Time between two questions for the Kubernetes Job while Flink is away.
+const JOB_POLL: Duration = Duration::from_secs(2);
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// A checkpoint that is completed after the wait began.
+    Checkpoint,
+    /// A savepoint that is completed after the wait began.
+    Savepoint,
+    /// So many TaskManagers that Flink knows.
+    TaskManagers(u32),
+}
+
+/// Waits for `sign`, and gives what to print: a path, or a number. `told` hears of every look.
+///
+/// # Errors
+/// Job failed when the job has ended, so that it cannot come any more; timed out after `timeout`.
+pub async fn until_sign(
+    cluster: &Cluster,
+    name: &ClusterName,
+    sign: Sign,
+    timeout: Option<Duration>,
+    mut told: impl FnMut(&str),
+) -> Result<String> {
+    let flink = Flink::new(cluster, name);
+    let begun = Instant::now();
+    let mut baseline = None;
+    let mut asked_job: Option<Instant> = None;
+    loop {
+        let look = look(&flink, sign, &mut baseline).await;
+        match look {
+            Ok(Look::There(text)) => return Ok(text),
+            Ok(Look::NotYet(text)) => told(&text),
+            Ok(Look::Ended(job)) => return Err(never(name, &format!("its job is {}", job.state))),
+            Ok(Look::Away) => {
+                told("Flink does not answer");
+                if asked_job.is_none_or(|at| at.elapsed() > JOB_POLL) {
+                    asked_job = Some(Instant::now());
+                    check_job(cluster, name).await?;
+                }
+            }
+            Err(error) if !error.is_transient() => return Err(error),
+            Err(error) => tracing::debug!(%error, "Flink could not be asked"),
+        }
+        if timeout.is_some_and(|limit| begun.elapsed() >= limit) {
+            let seconds = timeout.unwrap_or_default().as_secs();
+            return Err(Error::new(
+                Kind::TimedOut,
+                format!("cluster {name}: {sign} did not come within {seconds} s"),
+            )
+            .hint("--timeout sets the limit"));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// The number of the newest one, if there is any.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Newest(Option<u64>);
+
+enum Look {
+    There(String),
+    NotYet(String),
+    Ended(JobOverview),
+    Away,
+}
+
+async fn look(flink: &Flink, sign: Sign, baseline: &mut Option<Newest>) -> Result<Look> {
+    if let Sign::TaskManagers(wanted) = sign {
+        return Ok(match flink.overview().await? {
+            Reply::Answer(overview) if overview.taskmanagers >= wanted => {
+                Look::There(overview.taskmanagers.to_string())
+            }
+            Reply::Answer(overview) => Look::NotYet(format!("{} of {wanted} TaskManagers", overview.taskmanagers)),
+            _ => Look::Away,
+        });
+    }
+    let Reply::Answer(jobs) = flink.jobs().await? else {
+        return Ok(Look::Away);
+    };
+    let Some(job) = jobs.main_job() else {
+        return Ok(Look::NotYet("there is no job yet".to_owned()));
+    };
+    let Reply::Answer(statistics) = flink.checkpoints(&job.jid).await? else {
+        return Ok(Look::Away);
+    };
+    let latest = match sign {
+        Sign::Checkpoint => statistics.latest.completed,
+        _ => statistics.latest.savepoint,
+    };
+    let newest = Newest(latest.as_ref().map(|latest| latest.id));
+    let before = *baseline.get_or_insert(newest);
+    Ok(match latest {
+        Some(latest) if newest > before => Look::There(place(&latest)),
+        _ if job.state.is_terminal() => Look::Ended(job.clone()),
+        _ => Look::NotYet(format!("the job is {}", job.state)),
+    })
+}
+
+fn place(checkpoint: &Checkpoint) -> String {
+    checkpoint
+        .external_path
+        .clone()
+        .unwrap_or_else(|| checkpoint.id.to_string())
+}
+
+/// # Errors
+/// When there is no Job, or it has ended.
+async fn check_job(cluster: &Cluster, name: &ClusterName) -> Result<()> {
+    let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
+    let job = match cluster.get::<Value>(&target).await {
+        Err(error) if error.is_transient() => return Ok(()),
+        job => job?,
+    };
+    let Some(job) = job else {
+        return Err(Error::new(
+            Kind::NotFound,
+            format!("there is no cluster {name} in namespace {}", cluster.namespace()),
+        )
+        .absent(name));
+    };
+    match end_of_job(&job) {
+        Some("Failed") => Err(never(name, "its Job has failed")),
+        Some(_) => Err(never(name, "its Job is complete")),
+        None if job["spec"]["suspend"] == true => Err(never(name, "its Job is suspended")),
+        None => Ok(()),
+    }
+}
+
+fn never(name: &ClusterName, why: &str) -> Error {
+    Error::new(
+        Kind::JobFailed,
+        format!("what is waited for cannot come any more from cluster {name}: {why}"),
+    )
+}
+
+impl std::fmt::Display for Sign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Checkpoint => f.write_str("a checkpoint"),
+            Self::Savepoint => f.write_str("a savepoint"),
+            Self::TaskManagers(number) => write!(f, "{number} TaskManagers"),
+        }
+    }
+}

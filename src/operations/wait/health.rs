@@ -1,0 +1,206 @@
+//! Waits until a version of a cluster has shown that it works: all its tasks run, and a checkpoint is completed.
+
+use std::time::{Duration, Instant};
+
+use super::{End, Outcome, SETTLED, deleted, running, until_ended};
+use crate::error::{Error, Kind, Result};
+use crate::flink::operation;
+use crate::flink::{Flink, Reply};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::model::diagnosis::{is_wrong, problems};
+use crate::model::names::ClusterName;
+use crate::operations::observe::{survey, with_log};
+use crate::operations::wait::failures::{self, Failures};
+
+/// Checkpoints that may fail, while the same tasks run, before it is believed that none will succeed.
+const ATTEMPTS: u32 = 3;
+/// How long it is watched whether a JobManager that does not answer has ended.
+const END: Duration = Duration::from_secs(10);
+/// Longer than any wait.
+const LONG: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Time between two questions for a checkpoint that Flink takes by itself.
+const CHECKPOINT_POLL: Duration = Duration::from_millis(500);
+
+/// A version that works.
+#[derive(Clone, Debug)]
+pub struct Up {
+    /// How the wait ended.
+    pub outcome: Outcome,
+    /// When all tasks ran.
+    pub tasks_at: Instant,
+    /// When the first checkpoint was completed; `None`: it was not waited for, or the job takes none.
+    pub checkpoint_at: Option<Instant>,
+}
+
+impl Up {
+    /// In words.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match &self.outcome {
+            Outcome::Running { job_id, tasks } => format!("runs: job {job_id}, all {tasks} tasks"),
+            Outcome::Finished => "has finished its job".to_owned(),
+        }
+    }
+}
+
+/// Waits until all tasks run, and with `checked` until a checkpoint is completed, if the job takes any. It is asked for:
+/// the job's own may be hours away. `told` hears of every step on the way.
+///
+/// # Errors
+/// The cause when it is known that it will not come up, timed out after `timeout`.
+pub async fn until_up(
+    cluster: &Cluster,
+    name: &ClusterName,
+    parallelism: u32,
+    timeout: Option<Duration>,
+    checked: bool,
+    mut told: impl FnMut(&str),
+) -> Result<Up> {
+    let flink = Flink::new(cluster, name);
+    let begun = Instant::now();
+    let failures = Failures::default();
+    let comes_up = async {
+        let outcome = running(cluster, name, parallelism, timeout, &failures, |stage, note| {
+            told(&match note {
+                Some(note) => format!("{stage} ({})", note.text),
+                None => stage.to_string(),
+            });
+        })
+        .await?
+        .ok_or_else(|| deleted(name))?;
+        let now = Instant::now();
+        let tasks_at = now.checked_sub(SETTLED).unwrap_or(now);
+        let mut up = Up {
+            outcome,
+            tasks_at,
+            checkpoint_at: None,
+        };
+        if let (Outcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
+            let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
+            told("waiting for a first checkpoint");
+            // Nobody polls the job from here on.
+            failures.suspect(job_id, timeout.unwrap_or(LONG));
+            up.checkpoint_at = first_checkpoint(cluster, &flink, name, job_id, left).await?;
+        }
+        Ok(up)
+    };
+    match Box::pin(failures::beside(&failures, &flink, name, comes_up)).await {
+        Err(error) if error.kind == Kind::TimedOut => Err(with_cause(cluster, name, error).await),
+        outcome => outcome,
+    }
+}
+
+/// Waits for the first checkpoint. `None`: the job takes none.
+async fn first_checkpoint(
+    cluster: &Cluster,
+    flink: &Flink,
+    name: &ClusterName,
+    job_id: &str,
+    limit: Option<Duration>,
+) -> Result<Option<Instant>> {
+    match flink.checkpoint_config(job_id).await {
+        Ok(Reply::Answer(config)) if config.every().is_some() => {}
+        Err(error) if error.is_denied() => return Err(error),
+        // Flink refuses the question where checkpointing is off. Source: AbstractCheckpointHandler.
+        _ => return Ok(None),
+    }
+    let Some(limit) = limit else {
+        return completed(cluster, flink, name, job_id).await;
+    };
+    match tokio::time::timeout(limit, completed(cluster, flink, name, job_id)).await {
+        Ok(at) => at,
+        Err(_) => Err(Error::new(
+            Kind::TimedOut,
+            format!("the job of {name} runs, but no checkpoint of it was completed in time"),
+        )),
+    }
+}
+
+/// `None`: the job has finished before.
+async fn completed(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<Option<Instant>> {
+    // Of which tasks checkpoints failed, and how many. Those of a job that is restarted tell nothing of checkpoints.
+    let mut failed = (None, 0);
+    loop {
+        match flink.checkpoints(job_id).await {
+            Ok(Reply::Answer(statistics)) if statistics.latest.completed.is_some() => return Ok(Some(Instant::now())),
+            Err(error) if error.is_denied() => return Err(error),
+            _ => {}
+        }
+        match operation::checkpoint(flink, job_id, "CONFIGURED", |_| {}).await {
+            Ok(_) => return Ok(Some(Instant::now())),
+            Err(error) if error.kind == Kind::JobFailed => {
+                let run = healthy_since(flink).await;
+                failed = match (run, failed) {
+                    (None, _) => (None, 0),
+                    (run, (before, times)) if run == before => (run, times + 1),
+                    (run, _) => (run, 1),
+                };
+                if failed.1 >= ATTEMPTS {
+                    return Err(error.context(format!("the job of {name} runs, but completes no checkpoint")));
+                }
+            }
+            Err(error) if error.is_denied() => return Err(error),
+            // Before 1.17 none can be asked for, and one that is away may be back.
+            Err(error) => tracing::debug!(%error, "no checkpoint was asked for"),
+        }
+        if has_ended(flink, job_id).await {
+            match until_ended(cluster, name, Some(END), |_, _| {}).await {
+                Ok(End::Finished) => return Ok(None),
+                Ok(End::Failed(cause)) => return Err(cause.into_error()),
+                Ok(End::Canceled) => return Err(ended(name, "was canceled")),
+                Ok(End::Suspended) => return Err(ended(name, "was suspended")),
+                Ok(End::Gone | End::Missing) => return Err(ended(name, "was deleted")),
+                // It was away for a moment only.
+                Err(error) if error.kind == Kind::TimedOut => {}
+                Err(error) => return Err(error),
+            }
+        }
+        tokio::time::sleep(CHECKPOINT_POLL).await;
+    }
+}
+
+/// Whether the job has ended, or its JobManager has gone, which it does after that.
+async fn has_ended(flink: &Flink, job_id: &str) -> bool {
+    match flink.jobs().await {
+        Ok(Reply::Answer(jobs)) => jobs.jobs.iter().any(|job| job.jid == job_id && job.state.is_terminal()),
+        Ok(Reply::Away) => true,
+        _ => false,
+    }
+}
+
+fn ended(name: &ClusterName, how: &str) -> Error {
+    Error::new(
+        Kind::JobFailed,
+        format!("the job of {name} {how} before its first checkpoint was completed"),
+    )
+}
+
+/// When the tasks began to run that run now; `None`: not all of them do.
+async fn healthy_since(flink: &Flink) -> Option<i64> {
+    let Ok(Reply::Answer(jobs)) = flink.jobs().await else {
+        return None;
+    };
+    let job = jobs.main_job().filter(|job| job.is_healthy())?;
+    Some(job.last_modification)
+}
+
+/// Adds to a time limit what seems to be wrong.
+async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Error {
+    let Ok(survey) = Box::pin(survey(cluster, name)).await else {
+        return error;
+    };
+    let mut found = problems(&survey.observed, &survey.snapshot, clock::now());
+    if !is_wrong(&found) {
+        return error;
+    }
+    let cause = with_log(cluster, found.remove(0)).await.into_error();
+    let message = format!("{}: {}", error.message, cause.message);
+    let hints = cause.hints;
+    Error {
+        message,
+        hints,
+        absent: None,
+        ..error
+    }
+}

@@ -1,0 +1,348 @@
+//! Waits by watches until a cluster runs, or its job has ended, or until it is known that it will not.
+//!
+//! Floor in requests: a list and a watch of the Job, the Deployment, the Pods and the Events; Flink's REST has nothing
+//! to watch, so it is asked as long as the JobManager's container runs.
+
+mod failures;
+mod flink_conditions;
+mod health;
+mod returning;
+mod watches;
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+use crate::flink::Flink;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::kubernetes::resource::{PODS, Target};
+use crate::model::diagnosis::job_outcome;
+use crate::model::diagnosis::{
+    Cause, CauseKind, Grace, Note, Observed, Role, Stage, Verdict, stage, unseen_job, verdict,
+};
+use crate::model::flink::overview::{FlinkView, JobState};
+use crate::model::names::ClusterName;
+use crate::operations::observe::{log_end, with_fresh_log, without_job};
+
+pub use failures::Failures;
+pub use flink_conditions::{Sign, until_sign};
+pub use health::{Up, until_up};
+pub use returning::until_over;
+use watches::Watching;
+
+/// Time between two questions to Flink while a cluster comes up.
+const POLL: Duration = Duration::from_millis(100);
+/// Time between two questions to Flink while a job runs.
+const SLOW_POLL: Duration = Duration::from_secs(1);
+/// How long all tasks must run: a job that fails, or finishes, at its first record runs for an instant before.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// How a wait ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All tasks run.
+    Running {
+        /// Flink's job ID.
+        job_id: String,
+        /// Number of tasks.
+        tasks: u32,
+    },
+    /// The job is done already.
+    Finished,
+}
+
+/// Waits until all tasks of the job run. `told` hears of every step on the way.
+///
+/// # Errors
+/// The cause when it is known that the job will not run, or when it fails again and again, job failed when the cluster was
+/// deleted and no operation brings it back, timed out after `timeout`, and faults of the connection that do not pass.
+pub async fn until_running(
+    cluster: &Cluster,
+    name: &ClusterName,
+    parallelism: u32,
+    timeout: Option<Duration>,
+    failures: Failures,
+    mut told: impl FnMut(&Stage, Option<&Note>),
+) -> Result<Outcome> {
+    let flink = Flink::new(cluster, name);
+    let begun = Instant::now();
+    loop {
+        let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
+        let running = running(cluster, name, parallelism, left, &failures, &mut told);
+        if let Some(outcome) = Box::pin(failures::beside(&failures, &flink, name, running)).await? {
+            return Ok(outcome);
+        }
+        if !returning::is_replaced(cluster, name, None, left).await? {
+            return Err(deleted(name));
+        }
+    }
+}
+
+fn deleted(name: &ClusterName) -> Error {
+    Error::new(
+        Kind::JobFailed,
+        format!("cluster {name} was deleted before its job ran"),
+    )
+    .hint(format!("`kubectl flink history {name}` shows what it was"))
+}
+
+/// `None`: there is no Kubernetes Job.
+async fn running(
+    cluster: &Cluster,
+    name: &ClusterName,
+    parallelism: u32,
+    timeout: Option<Duration>,
+    failures: &Failures,
+    mut told: impl FnMut(&Stage, Option<&Note>),
+) -> Result<Option<Outcome>> {
+    let watching = Watching {
+        cluster,
+        name,
+        parallelism: Some(parallelism),
+        timeout,
+        poll: Some(POLL),
+    };
+    let mut runs: Option<(i64, Instant)> = None;
+    let mut unseen = None;
+    let mut untold = None;
+    let judge = |observed: &Observed| {
+        if observed.job.is_none() {
+            return Some(None);
+        }
+        let job = observed.flink_now().job();
+        job.inspect(|job| failures.look(job));
+        match verdict(observed, clock::now(), &Grace::default()) {
+            Verdict::Going { stage, note } => {
+                runs = None;
+                told(&stage, note.as_ref());
+                None
+            }
+            runs_now @ Verdict::Running { .. } => {
+                // Tasks that were restarted between two looks are others.
+                let changed = job.map_or(0, |job| job.last_modification);
+                let (of, since) = *runs.get_or_insert_with(|| (changed, Instant::now()));
+                if of != changed {
+                    runs = Some((changed, Instant::now()));
+                }
+                (of == changed && since.elapsed() >= SETTLED).then_some(Some(runs_now))
+            }
+            end => {
+                unseen = unseen_job(observed, clock::now());
+                let told = observed.last_job().is_some_and(|job| job.state == JobState::Finished);
+                untold = master_pod(observed).filter(|_| !told);
+                Some(Some(end))
+            }
+        }
+    };
+    let verdict = watching
+        .until(judge, |observed| timed_out(name, observed, timeout))
+        .await?;
+    let Some(verdict) = verdict else { return Ok(None) };
+    match verdict {
+        Verdict::Failed(cause) => Err(with_fresh_log(cluster, *cause)
+            .await
+            .into_error()
+            .context(format!("cluster {name} does not run"))),
+        Verdict::Running { job_id, tasks, note } => {
+            told(&Stage::Running { total: tasks }, note.as_ref());
+            Ok(Some(Outcome::Running { job_id, tasks }))
+        }
+        Verdict::Finished { note, .. } => {
+            // A program that runs no job ends as well as one whose job was too short to be seen: the log tells them apart.
+            if let Some(cause) = unseen
+                && let Some(cause) = without_job(cluster, cause).await
+            {
+                return Err(cause.into_error().context(format!("cluster {name} does not run")));
+            }
+            // The JobManager ends with 0 for a canceled job too.
+            if let Some(pod) = untold
+                && end_of_log(cluster, &pod, None).await == End::Canceled
+            {
+                return Err(Error::new(
+                    Kind::JobFailed,
+                    format!("cluster {name} does not run: its job was canceled"),
+                ));
+            }
+            told(&Stage::Finished, note.as_ref());
+            Ok(Some(Outcome::Finished))
+        }
+        Verdict::Going { .. } => Err(Error::failure("a wait ended without an end")),
+    }
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Well, or stopped with a savepoint.
+    Finished,
+    /// It was canceled.
+    Canceled,
+    /// It failed, and why.
+    Failed(Box<Cause>),
+    /// Its Kubernetes Job is suspended: nothing runs.
+    Suspended,
+    /// Its Kubernetes Job was deleted.
+    Gone,
+    /// There was no Kubernetes Job from the beginning.
+    Missing,
+}
+
+/// Waits until the job has ended for good, however. `told` hears of every step on the way.
+///
+/// # Errors
+/// Timed out after `timeout`, and faults of the connection that do not pass.
+pub async fn until_ended(
+    cluster: &Cluster,
+    name: &ClusterName,
+    timeout: Option<Duration>,
+    mut told: impl FnMut(&Stage, Option<&Note>),
+) -> Result<End> {
+    let watching = Watching {
+        cluster,
+        name,
+        parallelism: None,
+        timeout,
+        poll: Some(SLOW_POLL),
+    };
+    let mut was_there = false;
+    let mut unseen = None;
+    // While the JobManager is away its last stage is told: it would seem to begin anew.
+    let mut last = Stage::Submitted;
+    let judge = |observed: &Observed| {
+        if observed.job.is_none() {
+            return Some((if was_there { End::Gone } else { End::Missing }, None));
+        }
+        was_there = true;
+        let job_ended = observed.job_ended();
+        match verdict(observed, clock::now(), &Grace::default()) {
+            // What keeps a cluster from coming up is borne here: a job that ran before may run again.
+            Verdict::Failed(cause) => match cause.kind {
+                CauseKind::JobCanceled => Some((End::Canceled, None)),
+                CauseKind::Suspended => Some((End::Suspended, None)),
+                CauseKind::JobFailed => Some((End::Failed(cause), None)),
+                _ if job_ended => Some((End::Failed(cause), None)),
+                _ => {
+                    told(&last, Some(&Note::of(&cause)));
+                    None
+                }
+            },
+            Verdict::Finished { .. } => {
+                unseen = unseen_job(observed, clock::now());
+                let seen = observed.last_job().is_some_and(|job| job.state == JobState::Finished);
+                Some((End::Finished, Some(master_pod(observed)).filter(|_| !seen)))
+            }
+            Verdict::Running { tasks, note, .. } => {
+                last = Stage::Running { total: tasks };
+                told(&last, note.as_ref());
+                None
+            }
+            Verdict::Going { stage, note } => {
+                if *observed.flink_now() != FlinkView::Unreachable {
+                    last = stage;
+                    told(&last, note.as_ref());
+                }
+                None
+            }
+        }
+    };
+    let late = |observed: &Observed| {
+        Error::new(
+            Kind::TimedOut,
+            format!(
+                "the job of {name} has not ended after {} s, it stands at: {}",
+                timeout.unwrap_or_default().as_secs(),
+                stage(observed)
+            ),
+        )
+        .hint("it goes on; --timeout sets the limit")
+    };
+    match watching.until(judge, late).await? {
+        (End::Failed(cause), _) => Ok(End::Failed(Box::new(with_fresh_log(cluster, *cause).await))),
+        // The JobManager ends with 0 for a canceled job too, and its REST went before it told: its log tells.
+        (End::Finished, Some(Some(pod))) => Ok(end_of_log(cluster, &pod, unseen).await),
+        (end, _) => Ok(end),
+    }
+}
+
+/// Waits until `judge` is content with the Job and the Deployment alone; `goal` says what it waits for.
+///
+/// # Errors
+/// Not found when there is neither and `judge` is not content with that; else as [`until_ended`].
+pub async fn until_objects(
+    cluster: &Cluster,
+    name: &ClusterName,
+    timeout: Option<Duration>,
+    goal: &str,
+    mut judge: impl FnMut(&Observed) -> bool,
+) -> Result<()> {
+    let watching = Watching {
+        cluster,
+        name,
+        parallelism: None,
+        timeout,
+        poll: None,
+    };
+    let late = |_: &Observed| {
+        let seconds = timeout.unwrap_or_default().as_secs();
+        Error::new(
+            Kind::TimedOut,
+            format!("cluster {name} is not {goal} after {seconds} s"),
+        )
+        .hint(format!("`kubectl flink status {name}` tells how it stands"))
+    };
+    let judge = |observed: &Observed| {
+        let gone = observed.job.is_none() && observed.deployment.is_none();
+        (judge(observed) || gone).then_some(gone)
+    };
+    let gone = watching.until(judge, late).await?;
+    if gone && goal != "deleted" {
+        let namespace = cluster.namespace();
+        return Err(Error::new(
+            Kind::NotFound,
+            format!("there is no cluster {name} in namespace {namespace}"),
+        )
+        .absent(name));
+    }
+    Ok(())
+}
+
+fn master_pod(observed: &Observed) -> Option<String> {
+    observed
+        .pods_of(Role::JobManager)
+        .next_back()
+        .and_then(|pod| pod.metadata.name.clone())
+}
+
+/// `unseen` is what it is where the log tells of no job.
+async fn end_of_log(cluster: &Cluster, pod: &str, mut unseen: Option<Cause>) -> End {
+    let log = match unseen.as_mut().and_then(|cause| cause.log_of.take()) {
+        Some(container) => log_end(cluster, &container).await,
+        None => {
+            let target = Target::object("get", PODS, cluster.namespace(), pod).subresource("log");
+            cluster.text(&target, "tailLines=500&limitBytes=1048576").await.ok()
+        }
+    };
+    let Some(log) = log else {
+        return End::Finished;
+    };
+    match unseen.and_then(|cause| cause.without_job(&log)) {
+        Some(cause) => End::Failed(Box::new(cause)),
+        None if job_outcome::of_log(&log) == Some(JobState::Canceled) => End::Canceled,
+        None => End::Finished,
+    }
+}
+
+fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>) -> Error {
+    let seconds = timeout.unwrap_or_default().as_secs();
+    let error = Error::new(
+        Kind::TimedOut,
+        format!(
+            "cluster {name} does not run after {seconds} s, it stands at: {}",
+            stage(observed)
+        ),
+    );
+    match verdict(observed, clock::now(), &Grace::default()) {
+        Verdict::Going { note: Some(note), .. } => note.hints.into_iter().fold(error.hint(note.text), Error::hint),
+        _ => error.hint("nothing was undone: it may still come up; --timeout sets the limit"),
+    }
+}

@@ -1,0 +1,235 @@
+//! The watches and polls behind every wait, and what is seen by them.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, LocalBoxStream, StreamExt};
+use k8s_openapi::Metadata;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event as KubeEvent, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+use crate::flink::Flink;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Resource};
+use crate::kubernetes::watch::{Event, Objects, Watch};
+use crate::model::diagnosis::{Observed, Role};
+use crate::model::flink::overview::FlinkView;
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+
+/// Time after which things are thought over without news: the graces run by the clock.
+const TICK: Duration = Duration::from_secs(1);
+/// Time between two questions to Flink at least, as long as no TaskManager has come: both JVMs start, and each question takes
+/// processor time from them.
+const FAR: Duration = Duration::from_millis(300);
+/// How long Flink's overview is good for: the numbers in it explain, and decide nothing once there are TaskManagers.
+const OVERVIEW: Duration = Duration::from_secs(1);
+
+enum Change {
+    /// `None`: it is gone.
+    Job(Option<Job>),
+    Deployment(Option<Deployment>),
+    Pod(Event<Pod>),
+    KubeEvent(Event<KubeEvent>),
+}
+
+/// What was listed so far.
+#[derive(Default)]
+struct Listed {
+    job: bool,
+    deployment: bool,
+    pods: bool,
+}
+
+/// What is waited for, and how it is looked at.
+pub struct Watching<'a> {
+    /// The Kubernetes cluster.
+    pub cluster: &'a Cluster,
+    /// The Flink cluster.
+    pub name: &'a ClusterName,
+    /// The parallelism that was asked for, where it is known.
+    pub parallelism: Option<u32>,
+    /// When to give up.
+    pub timeout: Option<Duration>,
+    /// Time between two questions to Flink; `None`: Flink is not asked, and neither Pods nor Events are looked at.
+    pub poll: Option<Duration>,
+}
+
+impl Watching<'_> {
+    /// Looks until `judge` has an answer. `late` gives the error for the time limit.
+    ///
+    /// # Errors
+    /// That of `late`, and faults of the connection that do not pass.
+    pub async fn until<T>(
+        &self,
+        mut judge: impl FnMut(&Observed) -> Option<T>,
+        late: impl FnOnce(&Observed) -> Error,
+    ) -> Result<T> {
+        let flink = Flink::new(self.cluster, self.name);
+        let mut changes = changes(self.cluster, self.name, self.poll.is_some());
+        let mut observed = Observed::default();
+        observed.parallelism = self.parallelism;
+        // Without polls Pods are not looked at.
+        let mut listed = Listed {
+            pods: self.poll.is_none(),
+            ..Listed::default()
+        };
+        let mut poll: Pin<Box<dyn Future<Output = Result<FlinkView>>>> = Box::pin(futures::future::pending());
+        let mut polling = false;
+        let mut overview_at: Option<Instant> = None;
+        let mut ticks = tokio::time::interval(TICK);
+        let deadline = async {
+            match self.timeout {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => futures::future::pending().await,
+            }
+        };
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                change = changes.next() => match change {
+                    Some(Err(error)) => return Err(error),
+                    Some(Ok(change)) => take(&mut observed, change, &mut listed),
+                    None => return Err(Error::failure(format!("the watches of cluster {} ended", self.name))),
+                },
+                view = &mut poll => {
+                    polling = false;
+                    poll = Box::pin(futures::future::pending());
+                    match view {
+                        Ok(view) => observed.poll(view),
+                        Err(error) if !error.is_transient() => return Err(error),
+                        // A network that fails for a moment must not end a wait of hours.
+                        Err(error) => {
+                            tracing::debug!(%error, "Flink could not be asked");
+                            observed.poll(FlinkView::Unreachable);
+                        }
+                    }
+                }
+                _ = ticks.tick() => {}
+                () = &mut deadline => return Err(late(&observed)),
+            }
+            if !(listed.job && listed.deployment && listed.pods) {
+                continue;
+            }
+            if let Some(pause) = self.poll.filter(|_| !polling && master_runs(&observed)) {
+                polling = true;
+                let flink = flink.clone();
+                let known = match observed.flink_now() {
+                    FlinkView::Up { overview, .. } if overview.taskmanagers > 0 => Some(overview.clone()),
+                    _ => None,
+                };
+                let pause = if known.is_some() { pause } else { pause.max(FAR) };
+                let known = known.filter(|_| overview_at.is_some_and(|at| at.elapsed() < OVERVIEW));
+                if known.is_none() {
+                    overview_at = Some(Instant::now());
+                }
+                poll = Box::pin(async move {
+                    tokio::time::sleep(pause).await;
+                    match known {
+                        Some(overview) => flink.view_of_jobs(overview).await,
+                        None => flink.view().await,
+                    }
+                });
+            }
+            if let Some(answer) = judge(&observed) {
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+fn master_runs(observed: &Observed) -> bool {
+    observed
+        .pods_of(Role::JobManager)
+        .any(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running"))
+}
+
+fn changes(cluster: &Cluster, name: &ClusterName, all: bool) -> LocalBoxStream<'static, Result<Change>> {
+    let mut watches = vec![
+        one(cluster, JOBS, &name.master(), Change::Job),
+        one(cluster, DEPLOYMENTS, &name.task_manager(), Change::Deployment),
+    ];
+    if all {
+        let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})");
+        let pods = Watch::new(cluster, Objects::with_labels(cluster, PODS, &selector)).stream();
+        watches.push(pods.map(|event| event.map(Change::Pod)).boxed_local());
+        // Of the many events of a namespace only these are of use: faults, and a node that is on its way.
+        for selector in ["type=Warning", "reason=TriggeredScaleUp"] {
+            let events = Watch::new(cluster, Objects::with_fields(cluster, EVENTS, selector)).as_help();
+            // They are a help only: that they cannot be read ends nothing.
+            let events = events
+                .stream()
+                .filter_map(async |event| event.ok().map(Change::KubeEvent).map(Ok));
+            watches.push(events.boxed_local());
+        }
+    }
+    stream::select_all(watches).boxed_local()
+}
+
+/// A watch of one object by its name. One that takes the place of another of that name comes after `None`, also where the
+/// end of that fell into a gap of the watch.
+fn one<K>(
+    cluster: &Cluster,
+    resource: Resource,
+    name: &str,
+    wrap: fn(Option<K>) -> Change,
+) -> LocalBoxStream<'static, Result<Change>>
+where
+    K: Metadata<Ty = ObjectMeta> + Clone + DeserializeOwned + 'static,
+{
+    let source = Objects::with_fields(cluster, resource, &format!("metadata.name={name}"));
+    let mut known: Option<String> = None;
+    let seen = move |event: Result<Event<K>>| {
+        let now = match event {
+            Ok(Event::Listed(all)) => all.into_iter().next(),
+            Ok(Event::Applied(object)) => Some(object),
+            Ok(Event::Deleted(_)) => None,
+            Err(error) => return vec![Err(error)],
+        };
+        let uid = now.as_ref().and_then(|object| object.metadata().uid.clone());
+        let before = std::mem::replace(&mut known, uid);
+        let is_another = before.is_some() && now.is_some() && before != known;
+        let gone = is_another.then_some(None);
+        gone.into_iter().chain([now]).map(wrap).map(Ok).collect()
+    };
+    let seen = Watch::new(cluster, source).stream().map(seen);
+    seen.flat_map(stream::iter).boxed_local()
+}
+
+fn take(observed: &mut Observed, change: Change, listed: &mut Listed) {
+    match change {
+        Change::Job(job) => {
+            listed.job = true;
+            match job {
+                Some(job) => observed.upsert_job(job),
+                None => observed.delete_job(),
+            }
+        }
+        Change::Deployment(deployment) => {
+            listed.deployment = true;
+            match deployment {
+                Some(deployment) => observed.upsert_deployment(deployment),
+                None => observed.delete_deployment(),
+            }
+        }
+        Change::Pod(Event::Listed(pods)) => {
+            listed.pods = true;
+            observed.pods.clear();
+            for pod in pods {
+                observed.upsert_pod(pod);
+            }
+        }
+        Change::Pod(Event::Applied(pod)) => observed.upsert_pod(pod),
+        Change::Pod(Event::Deleted(pod)) => observed.delete_pod(pod.metadata.name.as_deref().unwrap_or_default()),
+        Change::KubeEvent(Event::Listed(events)) => {
+            for event in events {
+                observed.upsert_event(event);
+            }
+        }
+        Change::KubeEvent(Event::Applied(event)) => observed.upsert_event(event),
+        Change::KubeEvent(Event::Deleted(_)) => {}
+    }
+}

@@ -1,0 +1,55 @@
+//! The screen of `image inspect`.
+
+use std::fmt::Write;
+
+use crate::commands::image::inspect::ImageReport;
+use crate::model::bytes::human;
+use crate::output::terminal::clean;
+
+/// One line for each thing that is known; what is not is `unknown`.
+#[must_use]
+pub fn image(report: &ImageReport) -> String {
+    let facts = &report.facts;
+    let unknown = || "unknown".to_owned();
+    let names = |list: &Option<Vec<String>>| match list {
+        None => unknown(),
+        Some(names) if names.is_empty() => "none".to_owned(),
+        Some(names) => names.join(", "),
+    };
+    let mut out = String::new();
+    let mut row = |title: &str, text: &str| {
+        let _ = writeln!(out, "{title:<12} {}", clean(text));
+    };
+    row("Image:", &report.image);
+    row("Digest:", report.digest.as_str());
+    row("Platforms:", &report.platforms.join(", "));
+    let several = if report.platforms.len() > 1 {
+        format!(" for {}", report.platform)
+    } else {
+        String::new()
+    };
+    row(
+        "Size:",
+        &format!("{} in {} layers{several}", human(report.size), report.layers),
+    );
+    row("Flink:", &facts.flink_version.clone().unwrap_or_else(unknown));
+    row(
+        "Java:",
+        &facts.java_version.map_or_else(unknown, |version| version.to_string()),
+    );
+    row("Entrypoint:", facts.entrypoint.unwrap_or("unknown"));
+    row("User:", facts.user.as_deref().unwrap_or("not set"));
+    match &facts.jars {
+        None => row("Jars:", &unknown()),
+        Some(jars) if jars.is_empty() => row("Jars:", "none"),
+        Some(jars) => {
+            for (number, jar) in jars.iter().enumerate() {
+                let class = jar.entry_class.as_deref().unwrap_or("no entry class");
+                let title = if number == 0 { "Jars:" } else { "" };
+                row(title, &format!("{} ({}, {class})", jar.name, human(jar.size)));
+            }
+        }
+    }
+    row("Plugins:", &names(&facts.plugins));
+    out
+}

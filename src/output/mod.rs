@@ -1,0 +1,42 @@
+//! The formats of data on stdout: tables as kubectl prints them, JSON and YAML of one and the same tree, and names.
+//!
+//! Everything here gives text; [`crate::output::terminal::data`] writes it.
+
+pub mod charts;
+pub(crate) mod diff;
+pub(crate) mod doctor;
+pub mod image;
+mod printer;
+pub mod status;
+mod structured;
+mod table;
+pub mod terminal;
+pub mod top;
+pub(crate) mod why;
+
+pub use diff::diff;
+pub use doctor::findings;
+pub use printer::{Item, Printer};
+pub use structured::{document, line, list};
+pub use table::{Columns, table};
+pub use why::why;
+
+/// `apiVersion` of every JSON and YAML document. The shapes are in docs/output.md; a change that a reader can notice
+/// gets a new version.
+pub const API_VERSION: &str = "kubectl-flink/v1";
+
+/// Format of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Columns, for people
+    #[default]
+    Table,
+    /// More columns
+    Wide,
+    /// JSON, as in docs/output.md
+    Json,
+    /// YAML, the same tree as JSON
+    Yaml,
+    /// Names only, one a line
+    Name,
+}
