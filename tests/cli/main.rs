@@ -37,6 +37,7 @@ mod image_trust;
 mod inout;
 mod interrupt;
 mod krew;
+mod layout;
 #[path = "../lines/mod.rs"]
 mod lines;
 mod lingering;

@@ -1,0 +1,682 @@
+//! The layout of src, as ARCHITECTURE.md describes it: which module may import which, who prints, who knows clap.
+//!
+//! It reads the sources. What does not follow the rules yet is in the lists of exceptions, each with its reason. An exception that is
+//! no longer needed fails the test, so the lists can only become shorter.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The rooms from the top to the bottom. A file may import from its own room and from those further down; rooms of one line do not know each
+/// other. A room with `::` is a part of another one that lies lower than the rest of it.
+const ROOMS: &[&[&str]] = &[
+    &["cli"],
+    &["commands"],
+    &["cli::args", "cli::config_file", "cli::context"],
+    &["output"],
+    &["operations"],
+    &["flink", "history", "image"],
+    &["kubernetes"],
+    &["model"],
+    &["error"],
+];
+
+/// Imports that go up: the file, the module that it imports, and why that is not mended yet.
+const UPWARDS: &[(&str, &str, &str)] = &[
+    ("cli::args::spec", "cli", "as it was before the move; to be split"),
+    ("commands::checkpoint", "cli", "as it was before the move; to be split"),
+    ("commands::delete", "cli", "as it was before the move; to be split"),
+    ("commands::list", "cli", "as it was before the move; to be split"),
+    ("commands::logs", "cli", "as it was before the move; to be split"),
+    ("commands::prune", "cli", "as it was before the move; to be split"),
+    ("commands::run", "cli", "as it was before the move; to be split"),
+    ("commands::savepoint", "cli", "as it was before the move; to be split"),
+    ("commands::status", "cli", "as it was before the move; to be split"),
+    ("commands::top", "cli", "as it was before the move; to be split"),
+    ("commands::wait", "cli", "as it was before the move; to be split"),
+    (
+        "flink",
+        "history::transaction",
+        "the state machine's trigger ID is in Flink's requests",
+    ),
+    (
+        "history::lock",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "history::store",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "kubernetes::api",
+        "flink::transport",
+        "the cache of ways to Flink is a field of the client; the client needs a place for what others keep in it",
+    ),
+    (
+        "kubernetes::api",
+        "history::fence",
+        "a request that changes something reads the lock first; the client needs a check that is set from outside",
+    ),
+    ("kubernetes::connect", "cli", "as it was before the move; to be split"),
+    (
+        "kubernetes::connect",
+        "flink::transport",
+        "the cache of ways to Flink is a field of the client; the client needs a place for what others keep in it",
+    ),
+    (
+        "kubernetes::connect",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "kubernetes::logs::reader",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "kubernetes::no_proxy",
+        "image::reference",
+        "as it was before the move; to be split",
+    ),
+    (
+        "kubernetes::objects::ha_config_maps",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "kubernetes::objects::rbac",
+        "operations::doctor",
+        "the rights of high availability are checked as doctor does it; the check belongs to operations",
+    ),
+    (
+        "kubernetes::objects::rbac",
+        "operations::preflight",
+        "the rights of high availability are checked as doctor does it; the check belongs to operations",
+    ),
+    (
+        "kubernetes::objects::terminated_pods",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::cluster_handle",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::config_keys",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::create",
+        "cli::args::spec",
+        "what it needs of the flags becomes a struct of its own",
+    ),
+    (
+        "operations::create",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::create::existing",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    ("operations::deploy", "cli", "as it was before the move; to be split"),
+    (
+        "operations::deploy",
+        "cli::args::output",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::deploy",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::image_check",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::job_image",
+        "cli::args::spec",
+        "what it needs of the flags becomes a struct of its own",
+    ),
+    (
+        "operations::job_image",
+        "commands::image::build",
+        "the choice of the jar belongs to image",
+    ),
+    (
+        "operations::job_image",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::push_progress",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::recover",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::resume_plan",
+        "commands::savepoint_resume",
+        "what it needs of the flags becomes a struct of its own",
+    ),
+    (
+        "operations::savepoint::progress",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::savepoint::record",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::scale::in_place",
+        "commands::scale",
+        "the target of a scale belongs to operations",
+    ),
+    (
+        "operations::scale::in_place",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::scale::method",
+        "commands::scale",
+        "the target of a scale belongs to operations",
+    ),
+    (
+        "operations::scale::method",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::status",
+        "output",
+        "the version of the documents belongs to model",
+    ),
+    (
+        "operations::stop",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::target_revision",
+        "cli::args::files",
+        "reading the file belongs to the command",
+    ),
+    ("operations::upgrade", "cli", "as it was before the move; to be split"),
+    (
+        "operations::upgrade",
+        "cli::args::output",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::upgrade",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::upgrade::engine",
+        "cli::args::output",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::upgrade::engine",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "operations::upgrade::stop_job",
+        "output::terminal",
+        "as it was before the move; to be split",
+    ),
+    (
+        "output::image",
+        "commands::image::inspect",
+        "the report belongs to output",
+    ),
+];
+
+/// Circles of files, each as a line of their names, and why. A folder counts as one
+/// file, as its mod.rs has what its files share; those of `model::flink` count one by one.
+const CIRCLES: &[(&str, &str)] = &[
+    (
+        "cli kubernetes::connect kubernetes::kubeconfig operations::candidates",
+        "as it was before the move",
+    ),
+    (
+        "commands::adopt commands::adopt_flinkdeployment",
+        "as it was before the move",
+    ),
+    (
+        "commands::image commands::savepoint_resume commands::status operations::cluster_handle operations::delete operations::deploy operations::image_check operations::job_image operations::job_status operations::lock operations::observe operations::recover operations::resume_plan operations::savepoint operations::stop operations::target_revision operations::upgrade operations::wait output::image",
+        "as it was before the move",
+    ),
+    ("commands::scale operations::scale", "as it was before the move"),
+    (
+        "flink flink::port_forward flink::service_proxy flink::transport history::fence history::lock history::plan_basis history::store kubernetes::api kubernetes::objects kubernetes::tables kubernetes::watch operations::doctor operations::preflight",
+        "as it was before the move",
+    ),
+    ("image::blob_source image::registry", "as it was before the move"),
+    ("model::config model::flink", "as it was before the move"),
+];
+
+/// Files outside of `cli` and `commands` that know clap, and why.
+const CLAP: &[(&str, &str)] = &[
+    (
+        "flink::transport",
+        "the cache of ways to Flink is a field of the client; the client needs a place for what others keep in it",
+    ),
+    ("image::registry", "as it was before the move; to be split"),
+    ("kubernetes::connect", "as it was before the move; to be split"),
+    ("model::config", "as it was before the move; to be split"),
+    (
+        "model::flink_deployment::annotations",
+        "as it was before the move; to be split",
+    ),
+    (
+        "model::flink_deployment::read",
+        "as it was before the move; to be split",
+    ),
+    ("operations::deploy", "as it was before the move; to be split"),
+    (
+        "operations::savepoint::progress",
+        "as it was before the move; to be split",
+    ),
+    ("operations::stop", "as it was before the move; to be split"),
+    ("operations::upgrade", "as it was before the move; to be split"),
+    ("output", "as it was before the move; to be split"),
+];
+
+/// Files outside of `cli`, `commands` and `output` that print, and why.
+const PRINTS: &[(&str, &str)] = &[(
+    "operations::savepoint::progress",
+    "as it was before the move; to be split",
+)];
+
+/// What in `model` is not pure: the file, the word, and why.
+const IMPURE: &[(&str, &str, &str)] = &[];
+
+/// Words by which a source prints, or asks on the terminal.
+const PRINTING: &[&str] = &[
+    "print!",
+    "println!",
+    "eprint!",
+    "eprintln!",
+    "stdout()",
+    "stderr()",
+    "anstream::",
+    "dialoguer::",
+    "indicatif::",
+];
+
+/// Words that make a source depend on a runtime, a client, a clock, files or the environment.
+const OUTER_WORLD: &[&str] = &[
+    "tokio::",
+    "futures::",
+    "kube::",
+    "hyper::",
+    "http::",
+    "tower::",
+    "std::env",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::io",
+    "async fn",
+    "Instant::now",
+    "SystemTime",
+    "Timestamp::now",
+    "Zoned::now",
+];
+
+/// A source file without comments, texts and tests.
+struct File {
+    /// `operations::upgrade`, for src/operations/upgrade/mod.rs.
+    module: String,
+    code: String,
+}
+
+impl File {
+    /// The room that it is in.
+    fn room(&self) -> usize {
+        room(&self.module).unwrap_or_else(|| panic!("{} is in no room of ROOMS", self.module))
+    }
+}
+
+/// The line of [`ROOMS`] that a module belongs to: the most specific one.
+fn room(module: &str) -> Option<usize> {
+    let belongs = |name: &str| module == name || module.starts_with(&format!("{name}::"));
+    let all = ROOMS
+        .iter()
+        .enumerate()
+        .flat_map(|(at, names)| names.iter().map(move |name| (name.len(), at, *name)));
+    all.filter(|(_, _, name)| belongs(name)).max().map(|(_, at, _)| at)
+}
+
+/// The name by which a room is its own: two rooms of one line are different.
+fn room_name(module: &str) -> &'static str {
+    let all = ROOMS.iter().flat_map(|names| names.iter());
+    all.filter(|name| module == **name || module.starts_with(&format!("{name}::")))
+        .max_by_key(|name| name.len())
+        .copied()
+        .unwrap_or_default()
+}
+
+/// All files of src but those that are tests only.
+fn files() -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut tests = BTreeSet::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let relative = path.strip_prefix(&root).unwrap().with_extension("");
+                let parts: Vec<&str> = relative.iter().map(|part| part.to_str().unwrap()).collect();
+                let module = parts.join("::").trim_end_matches("::mod").to_owned();
+                if matches!(module.as_str(), "lib" | "main") {
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap();
+                for declared in text.split("#[cfg(test)]\nmod ").skip(1) {
+                    if let Some((name, _)) = declared.split_once(';').filter(|(name, _)| !name.contains(' ')) {
+                        tests.insert(format!("{module}::{name}"));
+                    }
+                }
+                found.push(File {
+                    module,
+                    code: code_of(&text),
+                });
+            }
+        }
+    }
+    found.retain(|file| !tests.contains(&file.module));
+    found.sort_by(|a, b| a.module.cmp(&b.module));
+    found
+}
+
+/// A source without its tests (which stand at its end), its comments and its texts.
+fn code_of(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let mut code = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if let Some(after) = rest.strip_prefix("r#\"") {
+            3 + after.find("\"#").map_or(after.len(), |end| end + 2)
+        } else if let Some(after) = rest.strip_prefix('"') {
+            let mut escaped = false;
+            let end = after.find(|c: char| {
+                let ends = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends
+            });
+            1 + end.map_or(after.len(), |end| end + 1)
+        } else if rest.starts_with("'\"'") {
+            3
+        } else if rest.starts_with("'\\\"'") {
+            4
+        } else {
+            code.push(c);
+            rest = &rest[c.len_utf8()..];
+            continue;
+        };
+        rest = &rest[skipped..];
+    }
+    code
+}
+
+/// The paths of this crate that a source names, in full: of its `use` and anywhere else.
+fn paths(file: &File) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let words: Vec<&str> = file.module.split("::").collect();
+    for head in ["crate::", "super::", "self::"] {
+        for (at, _) in file.code.match_indices(head) {
+            let before = file.code[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            let mut base: Vec<&str> = if head == "crate::" { Vec::new() } else { words.clone() };
+            let mut rest = &file.code[at..];
+            while let Some(after) = rest.strip_prefix("super::") {
+                base.pop();
+                rest = after;
+            }
+            rest = rest.trim_start_matches("crate::").trim_start_matches("self::");
+            tree(&base.join("::"), rest, &mut found);
+        }
+    }
+    found
+}
+
+/// Reads a path, or a tree of them as `use` has it, and gives what follows it.
+fn tree<'a>(base: &str, text: &'a str, found: &mut BTreeSet<String>) -> &'a str {
+    let text = text.trim_start();
+    let join = |name: &str| {
+        if base.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{base}::{name}")
+        }
+    };
+    if let Some(mut rest) = text.strip_prefix('{') {
+        loop {
+            rest = rest.trim_start();
+            if rest.is_empty() || rest.starts_with('}') {
+                return rest.get(1..).unwrap_or_default();
+            }
+            rest = tree(base, rest, found).trim_start();
+            rest = rest.strip_prefix(',').unwrap_or(rest);
+            if let Some(after) = rest.strip_prefix("as ") {
+                rest = after.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_' || c == ' ');
+                rest = rest.strip_prefix(',').unwrap_or(rest);
+            }
+        }
+    }
+    let end = text
+        .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    if name.is_empty() || name == "self" {
+        found.insert(base.to_owned());
+        return rest.strip_prefix('*').unwrap_or(rest);
+    }
+    match rest.strip_prefix("::") {
+        Some(after) if after.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '{' || c == '*') => {
+            tree(&join(name), after, found)
+        }
+        _ => {
+            found.insert(join(name));
+            rest
+        }
+    }
+}
+
+/// What each file imports: its modules, as far down as they are files.
+fn imports(files: &[File]) -> BTreeMap<&str, BTreeSet<&str>> {
+    let modules: BTreeSet<&str> = files.iter().map(|file| file.module.as_str()).collect();
+    let of = |file: &File| {
+        let mut all = BTreeSet::new();
+        for path in paths(file) {
+            let mut path = path.as_str();
+            loop {
+                if let Some(module) = modules.get(path) {
+                    all.insert(*module);
+                    break;
+                }
+                let Some((shorter, _)) = path.rsplit_once("::") else {
+                    break;
+                };
+                path = shorter;
+            }
+        }
+        all.remove(file.module.as_str());
+        all
+    };
+    files.iter().map(|file| (file.module.as_str(), of(file))).collect()
+}
+
+/// Compares what was found with what is expected, and fails with both directions.
+fn hold(rule: &str, found: &BTreeSet<String>, exceptions: impl Iterator<Item = String>) {
+    let exceptions: BTreeSet<String> = exceptions.collect();
+    let new: Vec<&String> = found.difference(&exceptions).collect();
+    let unneeded: Vec<&String> = exceptions.difference(found).collect();
+    assert!(new.is_empty(), "{rule}:\n{new:#?}");
+    assert!(
+        unneeded.is_empty(),
+        "no longer needed as exceptions, remove them:\n{unneeded:#?}"
+    );
+}
+
+#[test]
+fn imports_go_down() {
+    let files = files();
+    let imports = imports(&files);
+    let mut found = BTreeSet::new();
+    for file in &files {
+        for target in &imports[file.module.as_str()] {
+            let to = room(target).unwrap_or_else(|| panic!("{target} is in no room of ROOMS"));
+            let same = room_name(&file.module) == room_name(target);
+            if !same && to <= file.room() {
+                found.insert(format!("{} imports {target}", file.module));
+            }
+        }
+    }
+    let known = UPWARDS
+        .iter()
+        .map(|(file, target, _)| format!("{file} imports {target}"));
+    hold("imports that go up, or beside", &found, known);
+}
+
+#[test]
+fn no_circles_of_files() {
+    let files = files();
+    let unit = |module: &str| {
+        let depth = if module.starts_with("model::flink::") { 3 } else { 2 };
+        module.split("::").take(depth).collect::<Vec<_>>().join("::")
+    };
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, targets) in imports(&files) {
+        let from = unit(file);
+        for target in targets {
+            let to = unit(target);
+            // A room's mod.rs hands on what its files have.
+            if to != from && !to.starts_with(&format!("{from}::")) {
+                graph.entry(from.clone()).or_default().insert(to);
+            }
+        }
+    }
+    let reach = |from: &String| {
+        let mut seen = BTreeSet::new();
+        let mut next = vec![from];
+        while let Some(at) = next.pop() {
+            for to in graph.get(at).into_iter().flatten() {
+                if seen.insert(to) {
+                    next.push(to);
+                }
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&String, BTreeSet<&String>> = graph.keys().map(|from| (from, reach(from))).collect();
+    let mut found = BTreeSet::new();
+    for (from, all) in &reached {
+        if all.contains(from) {
+            let circle: Vec<&str> = reached
+                .keys()
+                .filter(|other| all.contains(**other) && reached[**other].contains(from))
+                .map(|other| other.as_str())
+                .collect();
+            found.insert(circle.join(" "));
+        }
+    }
+    hold(
+        "circles of files",
+        &found,
+        CIRCLES.iter().map(|(circle, _)| (*circle).to_owned()),
+    );
+}
+
+#[test]
+fn only_the_command_line_knows_clap() {
+    let top = |module: &str| matches!(room_name(module), "cli" | "commands") || module.starts_with("cli::");
+    let found = files()
+        .iter()
+        .filter(|file| !top(&file.module) && file.code.contains("clap::"))
+        .map(|file| file.module.clone())
+        .collect();
+    hold(
+        "clap outside of cli and commands",
+        &found,
+        CLAP.iter().map(|(file, _)| (*file).to_owned()),
+    );
+}
+
+#[test]
+fn only_the_top_prints() {
+    let top = |module: &str| {
+        let room = room_name(module);
+        room == "commands" || room == "output" || room.starts_with("cli")
+    };
+    let prints = |file: &&File| PRINTING.iter().any(|word| file.code.contains(word));
+    let files = files();
+    let found = files
+        .iter()
+        .filter(|file| !top(&file.module))
+        .filter(prints)
+        .map(|file| file.module.clone())
+        .collect();
+    hold("prints", &found, PRINTS.iter().map(|(file, _)| (*file).to_owned()));
+}
+
+#[test]
+fn the_model_is_pure() {
+    let mut found = BTreeSet::new();
+    for file in files().iter().filter(|file| room_name(&file.module) == "model") {
+        for word in OUTER_WORLD {
+            if file.code.contains(word) {
+                found.insert(format!("{} has {word}", file.module));
+            }
+        }
+    }
+    hold(
+        "not pure",
+        &found,
+        IMPURE.iter().map(|(file, word, _)| format!("{file} has {word}")),
+    );
+}
+
+#[test]
+fn what_is_read_of_a_source() {
+    let file = File {
+        module: "a::b".to_owned(),
+        code: code_of(
+            "use crate::x::{self, Y, z::{W as V, *}};\nuse super::c::D; // crate::comment\nfn f() { crate::e::g(\"crate::text\") }\n#[cfg(test)]\nmod tests { use crate::t; }",
+        ),
+    };
+    let found: Vec<String> = paths(&file).into_iter().collect();
+    assert_eq!(
+        found,
+        ["a::c::D", "crate::e::g"]
+            .map(|path| path.trim_start_matches("crate::"))
+            .into_iter()
+            .chain(["x", "x::Y", "x::z", "x::z::W"])
+            .collect::<Vec<_>>()
+    );
+}
