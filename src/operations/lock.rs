@@ -214,7 +214,9 @@ pub async fn close(standing: &mut Standing, failure: Option<&str>) -> Result<()>
 pub async fn forget(standing: &mut Standing, purge: bool) -> Result<()> {
     let ledger = &mut standing.ledger;
     let history = ledger.history();
-    if purge || (history.revisions.is_empty() && history.savepoints.is_empty()) {
+    // Where the history may not be read there is none to take away, unless that was asked for.
+    let holds_nothing = ledger.exists() && history.revisions.is_empty() && history.savepoints.is_empty();
+    if purge || holds_nothing {
         ledger.purge().await?;
         ledger.leave();
     }
