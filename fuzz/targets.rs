@@ -10,7 +10,7 @@ use kube::config::Kubeconfig;
 use kubectl_flink::cli::Cli;
 use kubectl_flink::cli::completion::words::Typed;
 use kubectl_flink::history::History;
-use kubectl_flink::kubernetes::connect::{ConnectionArgs, configure};
+use kubectl_flink::kubernetes::connect::{ConnectionOptions, configure};
 use kubectl_flink::model::diagnosis::job_outcome;
 use kubectl_flink::model::diagnosis::{last_line, root_cause, tells_of_job};
 use kubectl_flink::model::flink::arguments::split_seed;
@@ -45,13 +45,13 @@ pub const TARGETS: &[Target] = &[
 pub fn kubeconfig(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(kubeconfig) = Kubeconfig::from_yaml(text) {
-        let flags = ConnectionArgs {
+        let flags = ConnectionOptions {
             token: Some("t".to_owned()),
             server: Some("127.0.0.1:1".to_owned()),
-            ..ConnectionArgs::default()
+            ..ConnectionOptions::default()
         };
         let _ = configure(Some(kubeconfig.clone()), &flags);
-        let _ = configure(Some(kubeconfig), &ConnectionArgs::default());
+        let _ = configure(Some(kubeconfig), &ConnectionOptions::default());
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::{self, ConnectionArgs};
-use crate::model::config::Layer;
+use crate::kubernetes::connect::{self, ConnectionOptions};
+use crate::model::config::Config;
 use crate::model::defaults::{Defaults, Effective};
 use crate::output::{self, Format};
 
@@ -79,9 +79,9 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
 ///
 /// # Errors
 /// Those of [`load`], and of the kubeconfig.
-pub fn layer(connection: &ConnectionArgs, namespace: Option<&str>) -> Result<Layer> {
+pub fn layer(connection: &ConnectionOptions, namespace: Option<&str>) -> Result<Config> {
     let Some(defaults) = load()? else {
-        return Ok(Layer::default());
+        return Ok(Config::default());
     };
     let (context, default) = connect::scope(connection)?;
     Ok(defaults
@@ -93,7 +93,7 @@ pub fn layer(connection: &ConnectionArgs, namespace: Option<&str>) -> Result<Lay
 ///
 /// # Errors
 /// Those of [`load`].
-pub fn effective(connection: &ConnectionArgs) -> Result<Option<Effective>> {
+pub fn effective(connection: &ConnectionOptions) -> Result<Option<Effective>> {
     let Some(defaults) = load()? else {
         return Ok(None);
     };

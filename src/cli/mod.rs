@@ -22,7 +22,7 @@ use self::lazy::Part;
 use crate::cli::config_file as preferences;
 use crate::commands;
 use crate::error::{Error, Kind, Result};
-use crate::kubernetes::connect::ConnectionArgs;
+use crate::kubernetes::connect::ConnectionOptions;
 use crate::operations::candidates;
 use crate::operations::interruption;
 use crate::output::terminal;
@@ -45,7 +45,7 @@ use crate::output::terminal;
 )]
 struct Root {
     #[command(flatten)]
-    connection: ConnectionArgs,
+    connection: ConnectionOptions,
     /// Say more: requests (-v), and all that libraries say (-vv)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -171,7 +171,7 @@ impl Command {
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let argv: Vec<OsString> = argv.into_iter().collect();
     if let Some(done) = crate::cli::completion::answer(&argv, Cli::command) {
-        return end(done);
+        return exit_code(done);
     }
     let cli = match read(&argv) {
         Ok(cli) => cli,
@@ -192,11 +192,11 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
             runtime.shutdown_background();
             outcome
         });
-    end(outcome)
+    exit_code(outcome)
 }
 
 /// The exit code of what came of it, which is told where it is a failure.
-fn end(outcome: Result<()>) -> ExitCode {
+fn exit_code(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -213,7 +213,7 @@ fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
     if !cli.command.takes_defaults() {
         return Ok(cli);
     }
-    let effective = preferences::effective(&cli.root.connection).map_err(|error| end(Err(error)))?;
+    let effective = preferences::effective(&cli.root.connection).map_err(|error| exit_code(Err(error)))?;
     match effective {
         Some(effective) => parse(argv, |command| preferences::with_defaults(command, &effective)),
         None => Ok(cli),
@@ -230,9 +230,9 @@ fn parse(argv: &[OsString], dress: impl Fn(clap::Command) -> clap::Command) -> R
     let outcome = lazy::command(argv).map(attempt);
     match outcome {
         Some(Ok(cli)) => Ok(cli),
-        Some(Err(help)) if is_asked_for(&help) => Err(told(&help)),
+        Some(Err(help)) if is_asked_for(&help) => Err(print_clap_message(&help)),
         // What is wrong is told in view of all commands.
-        _ => attempt(Cli::command()).map_err(|error| told(&error)),
+        _ => attempt(Cli::command()).map_err(|error| print_clap_message(&error)),
     }
 }
 
@@ -242,7 +242,7 @@ fn is_asked_for(said: &clap::Error) -> bool {
 }
 
 /// Prints what clap has to say, and gives the exit code.
-fn told(said: &clap::Error) -> ExitCode {
+fn print_clap_message(said: &clap::Error) -> ExitCode {
     // Help and version go to stdout with success, and the rest to stderr as usage.
     let _ = said.print();
     ExitCode::from(if said.use_stderr() { Kind::Usage.exit_code() } else { 0 })

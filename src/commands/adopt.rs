@@ -5,17 +5,17 @@ use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind, Result};
 use crate::history::plan_basis::Basis;
 use crate::kubernetes::api::{Cluster, Mode};
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::kubernetes::field_ownership::take_over;
 use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::model::adopt;
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::field_ownership::{Marks, former_owners, labelled, marked};
 use crate::model::flink_deployment;
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::spec::Spec;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::deploy::LaunchArgs;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::deploy::DeployOptions;
 use crate::operations::lock::{self, Launch};
 use crate::output::terminal;
 
@@ -42,16 +42,16 @@ pub struct AdoptArgs {
     #[arg(long, short, conflicts_with = "from_flinkdeployment")]
     yes: bool,
     #[command(flatten)]
-    pub(super) launch: LaunchArgs,
+    pub(super) launch: DeployOptions,
     #[command(flatten)]
     pub(super) spec: SpecArgs,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: AdoptArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Result<()> {
     let Some(source) = args.from_flinkdeployment.clone() else {
         let name = ClusterName::new(args.name.as_deref().unwrap_or_default())?;
-        if args.spec.layer()? != Layer::default() {
+        if args.spec.layer()? != Config::default() {
             return Err(
                 Error::usage("a cluster is taken over as it is, so no flag can change it")
                     .hint(format!("`kubectl flink upgrade {name}` changes it then")),
@@ -66,14 +66,14 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs) -> Result<()> {
     Box::pin(adopt_flinkdeployment::run(connection, args, &source)).await
 }
 
-async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArgs, yes: bool) -> Result<()> {
-    let mut standing = Standing::read(cluster, name).await?;
-    let foreign = standing.live.take_foreign();
-    if standing.live.is_empty() {
-        return Err(standing.absent(&Standing::remembered(name)));
+async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployOptions, yes: bool) -> Result<()> {
+    let mut handle = ClusterHandle::read(cluster, name).await?;
+    let foreign = handle.live.take_foreign();
+    if handle.live.is_empty() {
+        return Err(handle.not_found(&ClusterHandle::remembered(name)));
     }
-    let left = lock::check_new(&mut standing.ledger, name).await?;
-    let live = standing.live.clone();
+    let left = lock::check_new(&mut handle.store, name).await?;
+    let live = handle.live.clone();
     let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
         return Err(Error::new(
             Kind::NotFound,
@@ -96,11 +96,11 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
             terminal::confirm(&format!("make them the plugin's, as cluster {name}?"), yes)?;
         }
     }
-    let revisions = &standing.ledger.history().revisions;
+    let revisions = &handle.store.history().revisions;
     let owners = [service, job, deployment].into_iter().flat_map(former_owners);
     let known = revisions
         .last()
-        .filter(|last| Some(last.number) == standing.live_revision());
+        .filter(|last| Some(last.number) == handle.live_revision());
     if known.is_some() && owners.count() == 0 {
         terminal::note(&format!("{name} is the plugin's already"));
         return terminal::data(&format!("cluster/{name} unchanged\n"));
@@ -120,7 +120,7 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
         .filter(|last| last.command == "adopt" && last.spec == written);
     let number = match known.or(same) {
         Some(revision) => revision.number,
-        None => standing.next_generation(),
+        None => handle.next_generation(),
     };
     let marks = Marks {
         revision: number,
@@ -149,9 +149,9 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &LaunchArg
             number,
             revision: known.is_none().then_some(&revision),
         };
-        let heartbeat = lock::launching(&mut standing.ledger, &begun).await?;
+        let heartbeat = lock::launching(&mut handle.store, &begun).await?;
         let taken = heartbeat.beside(taking).await;
-        lock::end(&mut standing, &taken).await;
+        lock::end(&mut handle, &taken).await;
         taken?
     };
     let mut former: Vec<String> = taken.into_iter().flatten().collect();

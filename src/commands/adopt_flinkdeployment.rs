@@ -5,19 +5,19 @@ use serde_json::Value;
 use super::adopt::AdoptArgs;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
-use crate::kubernetes::objects::Live;
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::objects::LiveObjects;
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, FLINK_DEPLOYMENTS, Target};
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::flink_deployment::operator;
 use crate::model::names::APP_LABEL;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::operations::create::{How, create};
+use crate::operations::create::{CreateOptions, create};
 use crate::output::terminal;
 
 /// Makes a cluster from the FlinkDeployment `source`.
-pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) -> Result<()> {
     args.launch
         .refuse_client_dry_run("what is taken over is in the API server")?;
     let flags = args.spec.layer()?;
@@ -56,12 +56,12 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> 
         None => return Err(no_state(source)),
     }
     let spec = Spec::resolve(
-        Layer {
+        Config {
             name: args.name.clone(),
             from_savepoint,
             ..flags
         }
-        .over(Layer {
+        .merged_over(Config {
             from_savepoint: None,
             ..file
         }),
@@ -73,13 +73,21 @@ pub async fn run(connection: &ConnectionArgs, args: AdoptArgs, source: &str) -> 
         Some(own) => (own, true),
         None => (Templates::built_in()?, false),
     };
-    let how = How {
+    let how = CreateOptions {
         spec: &args.spec,
         launch: &args.launch,
         command: "adopt",
         replace: false,
     };
-    Box::pin(create(&cluster, spec, &templates, kept, &how, &mut Live::default())).await?;
+    Box::pin(create(
+        &cluster,
+        spec,
+        &templates,
+        kept,
+        &how,
+        &mut LiveObjects::default(),
+    ))
+    .await?;
     terminal::note(&format!(
         "FlinkDeployment {source} stays suspended: delete it when the cluster is as it shall be, and leave its savepoints"
     ));

@@ -1,13 +1,13 @@
 //! `cancel`: the job ends without a savepoint.
 
 use crate::error::{Error, Kind, Result};
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::flink::overview::JobState;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::job_status::Situation;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::savepoint::{self, Ended, Patience};
+use crate::operations::savepoint::{self, CancelOutcome, Wait};
 use crate::operations::stop;
 use crate::output::terminal;
 
@@ -26,28 +26,28 @@ pub struct CancelArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: CancelArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::existing(&cluster, &name).await?;
-    lock::check(&mut standing).await?;
+    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
+    lock::check(&mut handle).await?;
     // A savepoint that hangs must not keep a job from being canceled.
-    let job = match standing.situation_with(Patience::Look).await? {
-        Situation::Running(job) => job,
-        Situation::Ended => {
-            stop::ended(&cluster, &mut standing).await?;
-            lock::close(&mut standing, None).await?;
+    let job = match handle.situation_with(Wait::Look).await? {
+        JobStatus::Running(job) => job,
+        JobStatus::Stopped => {
+            stop::await_jobmanager_end(&cluster, &mut handle).await?;
+            lock::close(&mut handle, None).await?;
             terminal::note(&format!("{name}: no job runs"));
             return terminal::data(&format!("cluster/{name} unchanged\n"));
         }
-        Situation::Silent(why) => {
+        JobStatus::Unreachable(why) => {
             let error = Error::failure(format!("{name} has a JobManager that cannot cancel its job: {why}"));
             let error = error.hint(format!("`kubectl flink delete {name}` ends it all the same"));
-            return Err(standing.or_changed(error).await);
+            return Err(handle.or_changed(error).await);
         }
     };
-    let lost = match standing.ledger.history().last_savepoint() {
+    let lost = match handle.store.history().last_savepoint() {
         Some(savepoint) => format!(
             "what it did since savepoint {} is lost",
             savepoint.path.as_deref().unwrap_or_default()
@@ -59,24 +59,26 @@ pub async fn run(connection: &ConnectionArgs, args: CancelArgs) -> Result<()> {
         job.jid, job.state
     ));
     terminal::confirm(&format!("cancel the job of {name}?"), args.yes)?;
-    let heartbeat = lock::canceling(&mut standing, "cancel", &job.jid).await?;
+    let heartbeat = lock::canceling(&mut handle, "cancel", &job.jid).await?;
     let canceling = async {
         let step = terminal::Step::new(&format!("{name}: canceling the job"));
-        let ended = savepoint::cancel(&standing.flink, &job.jid).await?;
+        let ended = savepoint::cancel(&handle.flink, &job.jid).await?;
         drop(step);
-        stop::ended(&cluster, &mut standing).await?;
+        stop::await_jobmanager_end(&cluster, &mut handle).await?;
         Ok(ended)
     };
     let canceled = heartbeat.beside(Box::pin(canceling)).await;
-    lock::end(&mut standing, &canceled).await;
+    lock::end(&mut handle, &canceled).await;
     match canceled? {
-        Ended::As(JobState::Canceled) | Ended::Unseen => terminal::data(&format!("cluster/{name} canceled\n")),
+        CancelOutcome::As(JobState::Canceled) | CancelOutcome::Unseen => {
+            terminal::data(&format!("cluster/{name} canceled\n"))
+        }
         // It was faster.
-        Ended::As(JobState::Finished) => {
+        CancelOutcome::As(JobState::Finished) => {
             terminal::note(&format!("{name}: the job finished before it was canceled"));
             terminal::data(&format!("cluster/{name} finished\n"))
         }
-        Ended::As(state) => Err(Error::new(
+        CancelOutcome::As(state) => Err(Error::new(
             Kind::JobFailed,
             format!("the job of {name} ended as {state} while it was canceled"),
         )),

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::bytes;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
 
 /// Take a checkpoint of a running job now, and print its path (Flink 1.17+)
@@ -49,13 +49,13 @@ impl CheckpointType {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: CheckpointArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: CheckpointArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::existing(&cluster, &name).await?;
-    standing.tell_operation();
-    let job = standing.job_for("checkpoint").await?;
+    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
+    handle.tell_operation();
+    let job = handle.job_for("checkpoint").await?;
     let mut step = terminal::Step::new("writing a checkpoint");
     let told = |elapsed: Duration| {
         if elapsed.as_secs() >= 10 {
@@ -65,7 +65,7 @@ pub async fn run(connection: &ConnectionArgs, args: CheckpointArgs) -> Result<()
             ));
         }
     };
-    let taking = operation::checkpoint(&standing.flink, &job.jid, args.kind.as_rest(), told);
+    let taking = operation::checkpoint(&handle.flink, &job.jid, args.kind.as_rest(), told);
     let checkpoint = if args.timeout.is_zero() {
         taking.await?
     } else {

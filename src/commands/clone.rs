@@ -6,18 +6,18 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::{SavepointRequest, Then};
 use crate::history::revision_spec;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
-use crate::kubernetes::objects::{self, Live};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::clone;
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::create::{How, create};
-use crate::operations::deploy::LaunchArgs;
-use crate::operations::job_status::Situation;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::create::{CreateOptions, create};
+use crate::operations::deploy::DeployOptions;
+use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, WritingStep};
@@ -50,7 +50,7 @@ pub struct CloneArgs {
     #[arg(long, value_name = "FORM", default_value = "canonical")]
     savepoint_format: SavepointFormat,
     #[command(flatten)]
-    launch: LaunchArgs,
+    launch: DeployOptions,
     #[command(flatten)]
     spec: SpecArgs,
 }
@@ -59,12 +59,12 @@ pub struct CloneArgs {
 const LATEST: &str = "latest";
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let new = ClusterName::new(&args.new)?;
     args.launch
         .refuse_client_dry_run("what is cloned is in the API server")?;
-    let flags = Layer {
+    let flags = Config {
         name: Some(new.to_string()),
         from_savepoint: None,
         ..args.spec.layer()?
@@ -76,12 +76,12 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         return Err(Error::usage(format!("{name} cannot be cloned onto itself"))
             .hint("another NEW, --to-namespace or --to-context says where the clone goes"));
     }
-    let mut standing = Standing::known(&cluster, &name).await?;
-    let source = export::exported(&standing)?;
-    let (templates, kept) = templates(&standing, &args, &name, &new)?;
+    let mut handle = ClusterHandle::load(&cluster, &name).await?;
+    let source = export::exported(&handle)?;
+    let (templates, kept) = templates(&handle, &args, &name, &new)?;
     let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
     let base = clone::layer(source.clone(), &new);
-    let layer = flags.over(Layer {
+    let layer = flags.merged_over(Config {
         task_managers: base.task_managers.filter(|_| !rescaled),
         ..base
     });
@@ -96,7 +96,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
     }
     // Everything is checked before the job has to write a savepoint for it.
     let with_path = |path: &str| {
-        Spec::resolve(Layer {
+        Spec::resolve(Config {
             from_savepoint: Some(path.to_owned()),
             ..layer.clone()
         })
@@ -108,20 +108,28 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
         None
     };
     let path = match begun.as_deref().or(args.spec.from_savepoint.as_deref()) {
-        Some(LATEST) => last_savepoint(&standing)?,
+        Some(LATEST) => last_savepoint(&handle)?,
         Some(path) => path.to_owned(),
         None if args.launch.is_dry_run() => "file:///to-be-written".to_owned(),
-        None => fresh_savepoint(&mut standing, &args).await?,
+        None => fresh_savepoint(&mut handle, &args).await?,
     };
     terminal::note(&format!("{new} begins from {path}"));
-    let how = How {
+    let how = CreateOptions {
         spec: &args.spec,
         launch: &args.launch,
         command: "clone",
         replace: false,
     };
     let spec = with_path(&path)?;
-    Box::pin(create(&target, spec, &templates, kept, &how, &mut Live::default())).await
+    Box::pin(create(
+        &target,
+        spec,
+        &templates,
+        kept,
+        &how,
+        &mut LiveObjects::default(),
+    ))
+    .await
 }
 
 /// The savepoint from which a clone starts of which an interrupted command made only a part; `None`: any will do.
@@ -129,7 +137,7 @@ pub async fn run(connection: &ConnectionArgs, args: CloneArgs) -> Result<()> {
 /// # Errors
 /// Conflict when the cluster is whole.
 async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> Result<Option<String>> {
-    let mut there = Standing::read(target, new).await?;
+    let mut there = ClusterHandle::read(target, new).await?;
     there.live.refuse_foreign(new)?;
     if there.live.missing(new).is_empty() {
         // An interrupted clone may have made all of it, and not written down its end.
@@ -150,17 +158,17 @@ async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> 
 }
 
 /// Where the clone goes.
-fn target(connection: &ConnectionArgs, args: &CloneArgs, here: &Cluster) -> Result<Cluster> {
+fn target(connection: &ConnectionOptions, args: &CloneArgs, here: &Cluster) -> Result<Cluster> {
     let there = match &args.to_context {
         None => here.clone(),
-        Some(context) => connect(&ConnectionArgs {
+        Some(context) => connect(&ConnectionOptions {
             context: Some(context.clone()),
             // What was said of the connection here says nothing of the other one.
             kubeconfig: connection.kubeconfig.clone(),
             namespace: args.to_namespace.clone(),
             request_timeout: connection.request_timeout,
             access: connection.access,
-            ..ConnectionArgs::default()
+            ..ConnectionOptions::default()
         })?,
     };
     let there = match &args.to_namespace {
@@ -172,12 +180,17 @@ fn target(connection: &ConnectionArgs, args: &CloneArgs, here: &Cluster) -> Resu
 }
 
 /// The templates of the source, where its revision has some, made to name the clone.
-fn templates(source: &Standing, args: &CloneArgs, old: &ClusterName, new: &ClusterName) -> Result<(Templates, bool)> {
+fn templates(
+    source: &ClusterHandle,
+    args: &CloneArgs,
+    old: &ClusterName,
+    new: &ClusterName,
+) -> Result<(Templates, bool)> {
     if let Some(own) = args.spec.templates()? {
         return Ok((own, true));
     }
     let deleted = source.live.is_empty();
-    match source.ledger.history().revisions.last() {
+    match source.store.history().revisions.last() {
         // Of a live cluster with templates of its own the objects are exported.
         Some(revision) if deleted => {
             let (templates, kept) = revision_spec::templates(revision)?;
@@ -187,10 +200,10 @@ fn templates(source: &Standing, args: &CloneArgs, old: &ClusterName, new: &Clust
     }
 }
 
-fn last_savepoint(standing: &Standing) -> Result<String> {
-    let last = standing.ledger.history().last_savepoint();
+fn last_savepoint(handle: &ClusterHandle) -> Result<String> {
+    let last = handle.store.history().last_savepoint();
     last.and_then(|savepoint| savepoint.path.clone()).ok_or_else(|| {
-        let name = &standing.name;
+        let name = &handle.name;
         Error::new(Kind::NotFound, format!("the history of {name} has no savepoint"))
             .hint(format!("`kubectl flink savepoint {name}` takes one of a running job"))
             .hint("--from-savepoint PATH names one")
@@ -198,12 +211,12 @@ fn last_savepoint(standing: &Standing) -> Result<String> {
 }
 
 /// A savepoint that the running job writes now, recorded in its own history; of a job that does not run, the last one.
-async fn fresh_savepoint(standing: &mut Standing, args: &CloneArgs) -> Result<String> {
-    let name = standing.name.clone();
-    let job = match standing.situation().await? {
-        Situation::Running(job) => job,
-        Situation::Ended => return last_savepoint(standing),
-        Situation::Silent(why) => {
+async fn fresh_savepoint(handle: &mut ClusterHandle, args: &CloneArgs) -> Result<String> {
+    let name = handle.name.clone();
+    let job = match handle.job_status().await? {
+        JobStatus::Running(job) => job,
+        JobStatus::Stopped => return last_savepoint(handle),
+        JobStatus::Unreachable(why) => {
             return Err(
                 Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"))
                     .hint("--from-savepoint latest takes the last one in the history"),
@@ -211,10 +224,10 @@ async fn fresh_savepoint(standing: &mut Standing, args: &CloneArgs) -> Result<St
         }
     };
     let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.spec.savepoint_dir(), Then::GoOn);
-    let origin = standing.origin("clone");
+    let origin = handle.origin("clone");
     let mut step = WritingStep::new();
-    let Standing { flink, ledger, .. } = standing;
-    let path = savepoint::take(flink, ledger, &job, &request, &origin, |writing| step.told(writing)).await?;
+    let ClusterHandle { flink, store, .. } = handle;
+    let path = savepoint::take(flink, store, &job, &request, &origin, |writing| step.update(writing)).await?;
     step.done(&format!("{name}: savepoint {path}"));
     Ok(path)
 }

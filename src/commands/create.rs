@@ -6,17 +6,17 @@ use crate::cli::args::spec::SpecArgs;
 use crate::cli::config_file;
 use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
-use crate::kubernetes::objects::Live;
-use crate::model::config::Layer;
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::objects::LiveObjects;
+use crate::model::config::Config;
 use crate::model::flink_deployment;
 use crate::model::manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::config_keys::warn_of_keys;
-use crate::operations::create::{How, create, with_image};
-use crate::operations::deploy::LaunchArgs;
+use crate::operations::create::{CreateOptions, create, with_image};
+use crate::operations::deploy::DeployOptions;
 
 /// Create a cluster and wait until its job runs
 ///
@@ -39,7 +39,7 @@ pub struct CreateArgs {
     #[arg(long, conflicts_with = "no_wait")]
     replace: bool,
     #[command(flatten)]
-    launch: LaunchArgs,
+    launch: DeployOptions,
     #[command(flatten)]
     spec: SpecArgs,
 }
@@ -57,7 +57,7 @@ impl CreateArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: CreateArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: CreateArgs) -> Result<()> {
     Box::pin(create_all(connection, args, usize::MAX, &mut Vec::new())).await
 }
 
@@ -68,12 +68,12 @@ pub struct Begun {
     /// Its name.
     pub name: ClusterName,
     /// What there was of it, and what of it this command made.
-    pub live: Live,
+    pub live: LiveObjects,
 }
 
 /// Creates `most` clusters or fewer, and adds each to `begun` before its first object is made.
 pub async fn create_all(
-    connection: &ConnectionArgs,
+    connection: &ConnectionOptions,
     args: CreateArgs,
     most: usize,
     begun: &mut Vec<Begun>,
@@ -125,15 +125,15 @@ pub async fn create_all(
         begun.push(Begun {
             cluster: cluster.clone(),
             name: spec.name.clone(),
-            live: Live::default(),
+            live: LiveObjects::default(),
         });
-        let how = How {
+        let how = CreateOptions {
             spec: &args.spec,
             launch: &args.launch,
             command: "create",
             replace: args.replace,
         };
-        let mut live = Live::default();
+        let mut live = LiveObjects::default();
         let created = Box::pin(create(&cluster, spec, &templates, own.is_some(), &how, &mut live)).await;
         if let Some(begun) = begun.last_mut() {
             begun.live = live;
@@ -144,14 +144,14 @@ pub async fn create_all(
 }
 
 /// The clusters that flags, files, environment and configuration file describe.
-fn resolve(connection: &ConnectionArgs, args: &CreateArgs) -> Result<Vec<Spec>> {
-    let flags = Layer {
+fn resolve(connection: &ConnectionOptions, args: &CreateArgs) -> Result<Vec<Spec>> {
+    let flags = Config {
         name: args.name.clone(),
         ..args.spec.layer()?
     };
     let mut files = args.files.read_each()?;
     if files.is_empty() {
-        files.push((Layer::default(), String::new()));
+        files.push((Config::default(), String::new()));
     }
     if files.len() > 1 && args.name.is_some() {
         return Err(Error::usage(format!(
@@ -163,9 +163,9 @@ fn resolve(connection: &ConnectionArgs, args: &CreateArgs) -> Result<Vec<Spec>> 
     let mut specs: Vec<Spec> = Vec::new();
     for (file, source) in &files {
         let defaults = config_file::layer(connection, file.namespace.as_deref())?;
-        let attempt = |file: Layer| {
-            let below = file.over(environment.clone()).over(defaults.clone());
-            Spec::resolve(flags.clone().over(below))
+        let attempt = |file: Config| {
+            let below = file.merged_over(environment.clone()).merged_over(defaults.clone());
+            Spec::resolve(flags.clone().merged_over(below))
         };
         let spec = attempt(file.clone()).map_err(|error| flink_deployment::located(error, file, source, attempt))?;
         let same = |other: &Spec| other.name == spec.name && other.layer.namespace == spec.layer.namespace;

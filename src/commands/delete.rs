@@ -5,17 +5,17 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Result};
 use crate::flink::{SavepointRequest, Then};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::kubernetes::objects;
 use crate::kubernetes::objects::Gone;
-use crate::kubernetes::tables::{self, Wanted};
+use crate::kubernetes::tables::{self, ListSelection};
 use crate::model::names::ClusterName;
 use crate::operations::candidates;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::delete::plan::{Fate, Plan};
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::delete::plan::{OnDelete, Plan};
 use crate::operations::lock;
 use crate::operations::savepoint;
-use crate::operations::savepoint::progress::{Asked, SavepointFormat, WritingStep};
+use crate::operations::savepoint::progress::{SavepointFormat, SavepointJob, WritingStep};
 use crate::output::terminal;
 
 /// Delete clusters
@@ -67,7 +67,7 @@ pub struct DeleteArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, mut args: DeleteArgs) -> Result<()> {
     args.dry_run = args.dry_run.filter(|place| place != "none");
     let given = args
         .names
@@ -88,23 +88,23 @@ pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()
     }
     let mut plans = Vec::new();
     let fate = match (args.savepoint, args.cancel) {
-        (true, _) => Fate::Savepoint,
-        (_, true) => Fate::Cancel,
-        _ => Fate::Lose,
+        (true, _) => OnDelete::Savepoint,
+        (_, true) => OnDelete::Cancel,
+        _ => OnDelete::Lose,
     };
     let standings = names.iter().map(|name| read(&cluster, name, &args));
-    for (standing, name) in futures::future::join_all(standings).await.into_iter().zip(&names) {
-        let plan = match standing {
-            Ok(mut standing) => {
-                standing.dry_run(args.dry_run.is_some());
-                Plan::make(standing, fate, args.purge).await
+    for (handle, name) in futures::future::join_all(standings).await.into_iter().zip(&names) {
+        let plan = match handle {
+            Ok(mut handle) => {
+                handle.dry_run(args.dry_run.is_some());
+                Plan::make(handle, fate, args.purge).await
             }
             Err(error) => Err(error.context(format!("cluster {name}"))),
         };
         match plan {
             Ok(plan) => plans.push(plan),
             Err(error) if error.kind == Kind::NotFound && args.ignore_not_found => {}
-            Err(error) => told(&mut failure, candidates::nearest_cluster_of(&cluster, error).await),
+            Err(error) => keep_first(&mut failure, candidates::nearest_cluster_of(&cluster, error).await),
         }
     }
     for plan in &plans {
@@ -112,13 +112,13 @@ pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()
     }
     if !plans.is_empty() && args.dry_run.is_none() {
         let question = match plans.as_slice() {
-            [plan] => format!("delete cluster {}?", plan.standing.name),
+            [plan] => format!("delete cluster {}?", plan.handle.name),
             plans => format!("delete these {} clusters?", plans.len()),
         };
         terminal::confirm(&question, args.yes)?;
     }
     for mut plan in plans {
-        let name = plan.standing.name.clone();
+        let name = plan.handle.name.clone();
         let outcome = match &args.dry_run {
             Some(place) => terminal::data(&format!("cluster/{name} deleted ({place} dry run)\n")),
             None => held(&cluster, &mut plan, &args)
@@ -126,7 +126,7 @@ pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()
                 .map_err(|error| error.context(format!("cluster {name}"))),
         };
         if let Err(error) = outcome {
-            told(&mut failure, error);
+            keep_first(&mut failure, error);
         }
     }
     match failure {
@@ -136,25 +136,25 @@ pub async fn run(connection: &ConnectionArgs, mut args: DeleteArgs) -> Result<()
     }
 }
 
-fn told(failure: &mut Option<Error>, error: Error) {
+fn keep_first(failure: &mut Option<Error>, error: Error) {
     terminal::fail(&error);
     failure.get_or_insert(error);
 }
 
-async fn read(cluster: &Cluster, name: &ClusterName, args: &DeleteArgs) -> Result<Standing> {
+async fn read(cluster: &Cluster, name: &ClusterName, args: &DeleteArgs) -> Result<ClusterHandle> {
     if args.purge {
-        Standing::read_to_purge(cluster, name).await
+        ClusterHandle::read_to_purge(cluster, name).await
     } else {
-        Standing::read(cluster, name).await
+        ClusterHandle::read(cluster, name).await
     }
 }
 
 /// The clusters that are meant. Those whose names none of ours can have are told, and left out.
 async fn selected(cluster: &Cluster, args: &DeleteArgs, failure: &mut Option<Error>) -> Result<Vec<ClusterName>> {
-    let wanted = Wanted {
+    let wanted = ListSelection {
         namespace: Some(cluster.namespace().to_owned()),
         selector: args.selector.clone(),
-        ..Wanted::default()
+        ..ListSelection::default()
     };
     let (inventory, _) = tables::list(cluster, &wanted).await?;
     let mut names = Vec::new();
@@ -167,7 +167,7 @@ async fn selected(cluster: &Cluster, args: &DeleteArgs, failure: &mut Option<Err
                     "`kubectl delete job,deployment,service -l app={app} -n {}` deletes it",
                     key.namespace
                 ));
-                told(failure, error);
+                keep_first(failure, error);
             }
         }
     }
@@ -177,44 +177,44 @@ async fn selected(cluster: &Cluster, args: &DeleteArgs, failure: &mut Option<Err
 /// Holds the cluster while it is deleted. What was shown before a prompt is looked at again after it.
 async fn held(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<()> {
     if !args.yes {
-        let standing = read(cluster, &plan.standing.name, args).await?;
-        let now = Plan::make(standing, plan.fate, args.purge).await?;
+        let handle = read(cluster, &plan.handle.name, args).await?;
+        let now = Plan::make(handle, plan.fate, args.purge).await?;
         plan.still(&now)?;
         *plan = now;
     }
-    let asked = match plan.job.clone().filter(|_| plan.fate == Fate::Savepoint) {
+    let asked = match plan.job.clone().filter(|_| plan.fate == OnDelete::Savepoint) {
         Some(job) => {
             let then = Then::Stop { drain: false };
             let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
-            Some(Asked::of(&plan.standing, job, request, "delete").await?)
+            Some(SavepointJob::of(&plan.handle, job, request, "delete").await?)
         }
         None => None,
     };
-    let heartbeat = lock::begin(&mut plan.standing, "delete", asked.as_ref()).await?;
+    let heartbeat = lock::begin(&mut plan.handle, "delete", asked.as_ref()).await?;
     let deleting = Box::pin(delete(cluster, plan, asked.as_ref(), args));
     let deleted = heartbeat.beside(deleting).await;
-    lock::end(&mut plan.standing, &deleted).await;
+    lock::end(&mut plan.handle, &deleted).await;
     deleted
 }
 
-async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args: &DeleteArgs) -> Result<()> {
-    let name = plan.standing.name.clone();
+async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&SavepointJob>, args: &DeleteArgs) -> Result<()> {
+    let name = plan.handle.name.clone();
     let limit = (!args.timeout.is_zero() && !args.no_wait).then_some(args.timeout);
     let mut step = terminal::Step::new(&format!("{name}: deleting"));
     if let Some(job) = plan.job.clone() {
         if let Some(asked) = asked {
             drop(step);
             let mut writing = WritingStep::of(&name);
-            let path = asked.take(&mut plan.standing, &mut writing).await?;
+            let path = asked.take(&mut plan.handle, &mut writing).await?;
             writing.done(&format!("{name}: stopped with savepoint {path}"));
             step = terminal::Step::new(&format!("{name}: deleting"));
-        } else if plan.fate == Fate::Cancel {
+        } else if plan.fate == OnDelete::Cancel {
             step.update(&format!("{name}: canceling the job"));
-            savepoint::cancel(&plan.standing.flink, &job.jid).await?;
+            savepoint::cancel(&plan.handle.flink, &job.jid).await?;
         }
-        if plan.fate != Fate::Lose && plan.standing.is_highly_available() && !args.no_wait {
+        if plan.fate != OnDelete::Lose && plan.handle.is_highly_available() && !args.no_wait {
             // Flink cleans up as it ends: what lies in ZooKeeper and in the storage folder only it can take away.
-            savepoint::until_jobmanager_ends(cluster, &name, &plan.standing.flink).await?;
+            savepoint::until_jobmanager_ends(cluster, &name, &plan.handle.flink).await?;
         }
     }
     let removal = &plan.removal;
@@ -233,7 +233,7 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&Asked>, args:
         }
         removal.extras(cluster).await?;
     }
-    lock::forget(&mut plan.standing, args.purge).await?;
+    lock::forget(&mut plan.handle, args.purge).await?;
     drop(step);
     terminal::data(&format!("cluster/{name} deleted\n"))
 }

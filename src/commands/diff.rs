@@ -6,15 +6,15 @@ use crate::cli::args::files::{self, FileArgs};
 use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind, Result};
 use crate::history::revision_spec;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::kubernetes::objects;
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::manifests::{self, REVISION};
 use crate::model::names::ClusterName;
 use crate::model::secrets;
-use crate::model::server_fields::plain;
+use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::{self, terminal};
 
 /// Show what would change in the Service, the Job and the Deployment
@@ -45,7 +45,7 @@ pub struct DiffArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: DiffArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
     match compare(connection, args).await {
         Ok(false) => Ok(()),
         Ok(true) => Err(Error::new(Kind::Differs, "")),
@@ -58,7 +58,7 @@ pub async fn run(connection: &ConnectionArgs, args: DiffArgs) -> Result<()> {
 }
 
 /// Whether anything differs.
-async fn compare(connection: &ConnectionArgs, args: DiffArgs) -> Result<bool> {
+async fn compare(connection: &ConnectionOptions, args: DiffArgs) -> Result<bool> {
     let flags = args.spec.layer()?;
     let mut files = args.files.read_each()?;
     if args.name.is_some() && files.len() > 1 {
@@ -68,7 +68,7 @@ async fn compare(connection: &ConnectionArgs, args: DiffArgs) -> Result<bool> {
         }
     }
     for (file, source) in &files {
-        let flags = Layer {
+        let flags = Config {
             name: args.name.clone(),
             ..flags.clone()
         };
@@ -89,8 +89,8 @@ async fn compare(connection: &ConnectionArgs, args: DiffArgs) -> Result<bool> {
             _ => cluster.clone(),
         };
         connect::check_namespace(cluster.namespace())?;
-        let standing = Standing::read(&cluster, &name).await?;
-        let flags = Layer {
+        let handle = ClusterHandle::read(&cluster, &name).await?;
+        let flags = Config {
             name: Some(name.to_string()),
             ..flags.clone()
         };
@@ -99,13 +99,13 @@ async fn compare(connection: &ConnectionArgs, args: DiffArgs) -> Result<bool> {
             file,
             revision: args.revision,
         };
-        let made = wanted.build(&standing, &args.spec, cluster.namespace())?;
-        let applied = objects::dry_run(&cluster, &made, &standing.live).await?;
-        let live = [&standing.live.service, &standing.live.job, &standing.live.deployment];
+        let made = wanted.build(&handle, &args.spec, cluster.namespace())?;
+        let applied = objects::dry_run(&cluster, &made, &handle.live).await?;
+        let live = [&handle.live.service, &handle.live.job, &handle.live.deployment];
         let mut text = String::new();
         for (live, applied) in live.into_iter().zip(applied) {
-            let mut after = plain(&applied.object);
-            let mut before = live.as_ref().map_or(Value::Null, plain);
+            let mut after = strip_server_fields(&applied.object);
+            let mut before = live.as_ref().map_or(Value::Null, strip_server_fields);
             let kind = made
                 .in_order()
                 .into_iter()
@@ -148,27 +148,27 @@ fn without_number(object: &mut Value) {
 
 /// What is to be compared with what is there.
 struct Wish {
-    flags: Layer,
-    file: Option<Layer>,
+    flags: Config,
+    file: Option<Config>,
     revision: Option<u64>,
 }
 
 impl Wish {
-    fn build(self, standing: &Standing, args: &SpecArgs, namespace: &str) -> Result<manifests::Manifests> {
+    fn build(self, handle: &ClusterHandle, args: &SpecArgs, namespace: &str) -> Result<manifests::Manifests> {
         let own = args.templates()?;
-        let running = standing.live_revision();
-        let history = standing.ledger.history();
+        let running = handle.live_revision();
+        let history = handle.store.history();
         let (templates, base) = if let Some(number) = self.revision {
-            let revision = revision_spec::find(history, &standing.name, number)?;
+            let revision = revision_spec::find(history, &handle.name, number)?;
             (revision_spec::templates(revision)?.0, revision_spec::layer(revision)?)
         } else if let Some(file) = self.file {
             let templates = match own {
                 Some(own) => own,
-                None => standing.kept_templates()?.0,
+                None => handle.kept_templates()?.0,
             };
             (templates, file)
         } else {
-            let (templates, layer, _) = standing.base(&self.flags, own)?;
+            let (templates, layer, _) = handle.base(&self.flags, own)?;
             (templates, layer)
         };
         // Where the running job began is no difference: a change goes on from its state.
@@ -177,7 +177,7 @@ impl Wish {
             .map(revision_spec::layer)
             .transpose()?;
         let rescaled = self.flags.parallelism.is_some() || self.flags.slots.is_some();
-        let layer = self.flags.over(Layer {
+        let layer = self.flags.merged_over(Config {
             from_savepoint: begun
                 .as_ref()
                 .map_or(base.from_savepoint.clone(), |layer| layer.from_savepoint.clone()),

@@ -2,10 +2,10 @@
 
 use super::status::StatusFormat;
 use crate::error::{Error, Kind, Result};
-use crate::image::registry::RegistryArgs;
+use crate::image::registry::RegistryOptions;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionArgs, connect, namespace};
+use crate::kubernetes::connect::{ConnectionOptions, connect, namespace};
 use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::{HighAvailability, Settings, leader_map};
 use crate::model::manifests::FLINK_VERSION;
@@ -13,7 +13,7 @@ use crate::model::names::ClusterName;
 use crate::model::rights;
 use crate::operations::doctor::image_lookup::of_image;
 use crate::operations::doctor::{self, Finding};
-use crate::operations::preflight::{account, checkup, roles};
+use crate::operations::preflight::{account, preflight, roles};
 use crate::output::terminal;
 use crate::output::{Format, document, findings, list};
 
@@ -36,11 +36,11 @@ pub struct DoctorArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: StatusFormat,
     #[command(flatten)]
-    registry: RegistryArgs,
+    registry: RegistryOptions,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: &DoctorArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: &DoctorArgs) -> Result<()> {
     if args.rbac {
         let objects = rights::role(&namespace(connection)?, &args.subject).map_err(Error::usage)?;
         let format = args.output.document().unwrap_or(Format::Yaml);
@@ -73,7 +73,7 @@ pub async fn run(connection: &ConnectionArgs, args: &DoctorArgs) -> Result<()> {
 }
 
 async fn of_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
-    let told = Box::pin(checkup(cluster)).await?;
+    let told = Box::pin(preflight(cluster)).await?;
     let namespace = cluster.namespace();
     let mut found = vec![doctor::version(&told.version)];
     if let Some(None) = told.namespace {
@@ -108,7 +108,7 @@ async fn of_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-async fn of_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryArgs) -> Result<Vec<Finding>> {
+async fn of_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryOptions) -> Result<Vec<Finding>> {
     let (job, deployment) = roles(cluster, name).await?;
     let noted = job
         .as_ref()

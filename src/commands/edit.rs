@@ -5,15 +5,15 @@ use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::history::lock;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
-use crate::model::config::Layer;
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::model::config::Config;
 use crate::model::flink_deployment;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption;
-use crate::operations::target_revision::Wanted;
-use crate::operations::upgrade::{ChangeArgs, change};
+use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::{ChangeOptions, change};
 use crate::output::terminal;
 use crate::output::{self, Format};
 
@@ -31,23 +31,23 @@ pub struct EditArgs {
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
-    change: ChangeArgs,
+    change: ChangeOptions,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: EditArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::known(&cluster, &name).await?;
+    let mut handle = ClusterHandle::load(&cluster, &name).await?;
     // In the midst of a change there is no version to edit, and what is written would be refused.
-    match lock::unattended(&mut standing.ledger, &name, args.change.take_over).await? {
+    match lock::unattended(&mut handle.store, &name, args.change.take_over).await? {
         Some(journal) if !journal.yields() => return Err(lock::unfinished(&name, &journal)),
         _ => {}
     }
-    let present = Layer {
+    let present = Config {
         nonce: None,
-        ..Wanted::changed(&standing, Layer::default(), None)?.layer
+        ..TargetRevision::changed(&handle, Config::default(), None)?.layer
     };
     let file = scratch(&name)?;
     interruption::keep(Some(file.clone()));
@@ -64,14 +64,14 @@ pub async fn run(connection: &ConnectionArgs, args: EditArgs) -> Result<()> {
     };
     let kept = |error: Error| kept(&file, &spec, error);
     let dry_run = args.change.dry_run;
-    let flags = Layer {
+    let flags = Config {
         name: Some(name.to_string()),
-        ..Layer::default()
+        ..Config::default()
     };
     let start = edited.from_savepoint.clone();
-    let mut wanted = Wanted::file(&standing, edited, flags, None).map_err(kept)?;
-    wanted.start = start;
-    change(&cluster, standing, wanted, &args.change, "edit")
+    let mut wanted = TargetRevision::file(&handle, edited, flags, None).map_err(kept)?;
+    wanted.restore_from = start;
+    change(&cluster, handle, wanted, &args.change, "edit")
         .await
         .map_err(kept)?;
     if dry_run {
@@ -113,7 +113,7 @@ fn said(text: &str) -> String {
 }
 
 /// What is made of `present` in the editor; `None`: nothing.
-async fn edit(file: &Path, name: &ClusterName, present: &Layer, spec: &str) -> Result<Option<Layer>> {
+async fn edit(file: &Path, name: &ClusterName, present: &Config, spec: &str) -> Result<Option<Config>> {
     let mut text = format!(
         "{}{spec}",
         comment(&[format!("Cluster {name}. Lines that begin with # are left out.")])
@@ -154,7 +154,7 @@ fn comment(lines: &[String]) -> String {
     lines.iter().map(|line| format!("# {line}\n")).collect()
 }
 
-fn read(text: &str, name: &ClusterName) -> Result<Layer> {
+fn read(text: &str, name: &ClusterName) -> Result<Config> {
     let mut found = flink_deployment::read_all(text, "the edited text")?;
     let (Some(layer), true) = (found.layers.pop(), found.layers.is_empty()) else {
         return Err(Error::usage("there must be one FlinkDeployment"));

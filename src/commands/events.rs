@@ -5,9 +5,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::error::Result;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::events::Events;
-use crate::model::events::{View, headers, row};
+use crate::model::events::{EventRow, headers, row};
 use crate::model::names::ClusterName;
 use crate::output::terminal;
 use crate::output::{Format, Item, Printer};
@@ -51,7 +51,7 @@ enum EventType {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: &EventsArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: &EventsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let kind = args.kind.map(|kind| match kind {
@@ -62,7 +62,7 @@ pub async fn run(connection: &ConnectionArgs, args: &EventsArgs) -> Result<()> {
     let wide = args.output == Format::Wide;
     let mut printer = Printer::new(args.output, "EventList", headers(wide), !args.no_headers);
     let now = clock::now();
-    let lines: Vec<Line> = found.iter().map(|event| Line::new(event, wide, now)).collect();
+    let lines: Vec<EventLine> = found.iter().map(|event| EventLine::new(event, wide, now)).collect();
     printer.list(lines.iter(), args.watch, terminal::data)?;
     if lines.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
         terminal::note(&format!("there are no events of {name}, of the last hour or so"));
@@ -72,14 +72,14 @@ pub async fn run(connection: &ConnectionArgs, args: &EventsArgs) -> Result<()> {
     }
     loop {
         let event = events.next().await?;
-        printer.one(&Line::new(&event, wide, clock::now()), terminal::data)?;
+        printer.one(&EventLine::new(&event, wide, clock::now()), terminal::data)?;
     }
 }
 
 #[derive(serde::Serialize)]
 #[serde(transparent)]
-struct Line {
-    view: View,
+struct EventLine {
+    view: EventRow,
     /// Name of the Event itself.
     #[serde(skip)]
     name: String,
@@ -89,10 +89,10 @@ struct Line {
     now: Timestamp,
 }
 
-impl Line {
+impl EventLine {
     fn new(event: &Event, wide: bool, now: Timestamp) -> Self {
         Self {
-            view: View::from(event),
+            view: EventRow::from(event),
             name: event.metadata.name.clone().unwrap_or_default(),
             wide,
             now,
@@ -100,7 +100,7 @@ impl Line {
     }
 }
 
-impl Item for Line {
+impl Item for EventLine {
     fn name(&self) -> &str {
         &self.name
     }

@@ -5,12 +5,12 @@ use k8s_openapi::jiff::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::age::age;
 use crate::model::flink::rest::exceptions::Exception;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::job_status::Situation;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
 use crate::output::terminal;
 use crate::output::{Format, Item, Printer};
 
@@ -37,7 +37,7 @@ pub struct ExceptionsArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: ExceptionsArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: ExceptionsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
@@ -45,7 +45,7 @@ pub async fn run(connection: &ConnectionArgs, args: ExceptionsArgs) -> Result<()
     let job = match flink.jobs().await? {
         Reply::Answer(jobs) => jobs.main_job().cloned(),
         Reply::Refused(_, said) => return Err(flink.refused(&said)),
-        Reply::Away => return Err(away(Standing::existing(&cluster, &name).await?).await),
+        Reply::Away => return Err(away(ClusterHandle::existing(&cluster, &name).await?).await),
     };
     let Some(job) = job else {
         terminal::note(&format!("{name} has no job yet"));
@@ -77,8 +77,10 @@ pub async fn run(connection: &ConnectionArgs, args: ExceptionsArgs) -> Result<()
         if wide {
             headers.extend(["CLASS", "LOCATION", "TASKMANAGER", "CONCURRENT"]);
         }
-        let lines = found.into_iter().map(|exception| Line { exception, wide, now });
-        let lines: Vec<Line> = lines.collect();
+        let lines = found
+            .into_iter()
+            .map(|exception| ExceptionLine { exception, wide, now });
+        let lines: Vec<ExceptionLine> = lines.collect();
         Printer::new(args.output, "ExceptionList", &headers, !args.no_headers).list(
             lines.iter(),
             false,
@@ -92,22 +94,22 @@ pub async fn run(connection: &ConnectionArgs, args: ExceptionsArgs) -> Result<()
 }
 
 /// Why there is no answer of a JobManager: it has ended, or does not answer.
-pub(super) async fn away(mut standing: Standing) -> Error {
-    let name = standing.name.clone();
-    match standing.situation().await {
+pub(super) async fn away(mut handle: ClusterHandle) -> Error {
+    let name = handle.name.clone();
+    match handle.job_status().await {
         Err(error) => error,
-        Ok(Situation::Ended) => Error::new(
+        Ok(JobStatus::Stopped) => Error::new(
             Kind::Conflict,
             format!("the JobManager of {name} has ended, and what it remembered with it"),
         )
         .hint(format!("`kubectl flink why {name}` reads its log")),
-        Ok(_) => standing.flink.away(),
+        Ok(_) => handle.flink.away(),
     }
 }
 
 #[derive(serde::Serialize)]
 #[serde(transparent)]
-struct Line {
+struct ExceptionLine {
     exception: Exception,
     #[serde(skip)]
     wide: bool,
@@ -115,7 +117,7 @@ struct Line {
     now: Timestamp,
 }
 
-impl Item for &Line {
+impl Item for &ExceptionLine {
     fn name(&self) -> &str {
         &self.exception.class
     }

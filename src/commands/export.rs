@@ -3,15 +3,15 @@
 use crate::error::{Error, Kind, Result};
 use crate::history::History;
 use crate::history::revision_spec;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
-use crate::model::config::Layer;
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::model::config::Config;
 use crate::model::export;
 use crate::model::flink_deployment;
 use crate::model::manifests;
 use crate::model::names::ClusterName;
-use crate::model::server_fields::plain;
+use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
 use crate::output::{self, Format};
 
@@ -43,27 +43,27 @@ enum Form {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: ExportArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: ExportArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::known(&cluster, &name).await?;
+    let handle = ClusterHandle::load(&cluster, &name).await?;
     match args.output {
         Form::Flinkdeployment => {
-            let layer = exported(&standing)?;
-            let layer = from_last_savepoint(layer, standing.ledger.history(), &name);
+            let layer = exported(&handle)?;
+            let layer = from_last_savepoint(layer, handle.store.history(), &name);
             terminal::data(&output::document(Format::Yaml, &flink_deployment::write(&layer))?)
         }
-        Form::Kubernetes => kubernetes(&standing, cluster.namespace()),
+        Form::Kubernetes => kubernetes(&handle, cluster.namespace()),
     }
 }
 
-fn kubernetes(standing: &Standing, namespace: &str) -> Result<()> {
-    let live = &standing.live;
+fn kubernetes(handle: &ClusterHandle, namespace: &str) -> Result<()> {
+    let live = &handle.live;
     let mut objects: Vec<_> = [&live.service, &live.job, &live.deployment]
         .into_iter()
         .flatten()
-        .map(plain)
+        .map(strip_server_fields)
         .collect();
     for metadata in objects
         .iter_mut()
@@ -73,9 +73,9 @@ fn kubernetes(standing: &Standing, namespace: &str) -> Result<()> {
         metadata.remove("ownerReferences");
     }
     if objects.is_empty() {
-        let history = standing.ledger.history();
-        let revision = history.revisions.last().ok_or_else(|| nothing(&standing.name))?;
-        let layer = from_last_savepoint(revision_spec::layer(revision)?, history, &standing.name);
+        let history = handle.store.history();
+        let revision = history.revisions.last().ok_or_else(|| nothing(&handle.name))?;
+        let layer = from_last_savepoint(revision_spec::layer(revision)?, history, &handle.name);
         let (templates, _) = revision_spec::templates(revision)?;
         let made = manifests::build(&Spec::resolve(layer)?, &templates, namespace, history.next_revision())?;
         objects = made.all().cloned().collect();
@@ -89,11 +89,11 @@ fn kubernetes(standing: &Standing, namespace: &str) -> Result<()> {
 
 /// The whole spec of a cluster: of its revision if that is what runs, else of its
 /// objects. What cannot be said is told.
-pub(super) fn exported(standing: &Standing) -> Result<Layer> {
-    let history = standing.ledger.history();
-    let name = &standing.name;
-    let live = &standing.live;
-    let running = standing.live_revision();
+pub(super) fn exported(handle: &ClusterHandle) -> Result<Config> {
+    let history = handle.store.history();
+    let name = &handle.name;
+    let live = &handle.live;
+    let running = handle.live_revision();
     let revision = history.revisions.last();
     let revision = revision.filter(|last| live.is_empty() || (running == Some(last.number)));
     let mut layer = match revision {
@@ -125,7 +125,7 @@ pub(super) fn exported(standing: &Standing) -> Result<Layer> {
     Ok(layer)
 }
 
-fn from_last_savepoint(layer: Layer, history: &History, name: &ClusterName) -> Layer {
+fn from_last_savepoint(layer: Config, history: &History, name: &ClusterName) -> Config {
     let Some(last) = history.last_savepoint().and_then(|savepoint| savepoint.path.clone()) else {
         if layer.from_savepoint.is_none() {
             terminal::note(&format!(
@@ -135,7 +135,7 @@ fn from_last_savepoint(layer: Layer, history: &History, name: &ClusterName) -> L
         return layer;
     };
     terminal::note(&format!("what is printed begins from {last}"));
-    Layer {
+    Config {
         from_savepoint: Some(last),
         ..layer
     }

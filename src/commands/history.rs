@@ -3,12 +3,12 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::error::Result;
-use crate::history::revision_list::{self, View};
+use crate::history::revision_list::{self, RevisionRow};
 use crate::history::revision_spec;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::ConnectionArgs;
+use crate::kubernetes::connect::ConnectionOptions;
 use crate::model::manifests::REVISION;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
 use crate::output::{self, Format, Item, Printer};
 
@@ -37,10 +37,10 @@ pub struct HistoryArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
-    let standing = Standing::shown(connection, &args.name).await?;
-    let name = &standing.name;
-    let history = standing.ledger.history();
+pub async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Result<()> {
+    let handle = ClusterHandle::load_for_display(connection, &args.name).await?;
+    let name = &handle.name;
+    let history = handle.store.history();
     if let Some(number) = args.revision {
         let revision = revision_spec::find(history, name, number)?;
         if revision.templates.is_some() {
@@ -55,16 +55,16 @@ pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
         };
         return terminal::data(&output::document(format, &revision.spec)?);
     }
-    let objects = [&standing.live.job, &standing.live.deployment];
+    let objects = [&handle.live.job, &handle.live.deployment];
     let current = objects
         .into_iter()
         .flatten()
         .find_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok());
     let wide = args.output == Format::Wide;
     let now = clock::now();
-    let lines: Vec<Line> = revision_list::views(history, current)
+    let lines: Vec<RevisionLine> = revision_list::views(history, current)
         .into_iter()
-        .map(|view| Line {
+        .map(|view| RevisionLine {
             number: view.revision.to_string(),
             view,
             wide,
@@ -82,8 +82,8 @@ pub async fn run(connection: &ConnectionArgs, args: HistoryArgs) -> Result<()> {
 
 #[derive(serde::Serialize)]
 #[serde(transparent)]
-struct Line<'a> {
-    view: View<'a>,
+struct RevisionLine<'a> {
+    view: RevisionRow<'a>,
     #[serde(skip)]
     number: String,
     #[serde(skip)]
@@ -92,7 +92,7 @@ struct Line<'a> {
     now: Timestamp,
 }
 
-impl Item for Line<'_> {
+impl Item for RevisionLine<'_> {
     fn name(&self) -> &str {
         &self.number
     }

@@ -13,9 +13,9 @@ use crate::history::unfinished::Operations;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::cluster_watch::changes;
-use crate::kubernetes::connect::{ConnectionArgs, connect};
-use crate::kubernetes::tables::{Wanted, list};
-use crate::model::listing::{self, Columns, Inventory, Key, LiveJob, Parts, SortKey, View};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::kubernetes::tables::{ListSelection, list};
+use crate::model::listing::{self, ClusterRow, Columns, Inventory, Key, LiveJob, Parts, SortKey};
 use crate::model::names::ClusterName;
 use crate::operations::savepoint;
 use crate::output::terminal;
@@ -58,7 +58,7 @@ pub struct ListArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     let cluster = connect(connection)?;
     if args.deleted {
         return list_deleted::run(
@@ -70,7 +70,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         )
         .await;
     }
-    let wanted = Wanted {
+    let wanted = ListSelection {
         namespace: (!args.all_namespaces).then(|| cluster.namespace().to_owned()),
         selector: args.selector.clone(),
         names: args.names.clone(),
@@ -102,7 +102,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
     let clusters = ordered(&args, &inventory, now);
     let lines = clusters
         .iter()
-        .map(|(key, parts)| Line::new(key, parts, live.get(key), columns, now).stopping(stopping.contains(key)));
+        .map(|(key, parts)| ClusterLine::new(key, parts, live.get(key), columns, now).stopping(stopping.contains(key)));
     printer.list(lines, args.watch, terminal::data)?;
     all_found(&args.names, &inventory, cluster.namespace())?;
     if inventory.is_empty() && for_people {
@@ -112,7 +112,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
         });
     }
     let open = match operations.filter(|_| !inventory.is_empty()) {
-        Some(operations) => operations.told().await,
+        Some(operations) => operations.collect().await,
         None => Vec::new(),
     };
     // In the midst of an operation they wait for the next JobManager.
@@ -150,7 +150,7 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
             } else {
                 LiveJobs::new()
             };
-            let line = Line::new(&key, parts, live.get(&key), columns, clock::now());
+            let line = ClusterLine::new(&key, parts, live.get(&key), columns, clock::now());
             printer.one(&line, terminal::data)?;
             if parts.is_empty() {
                 inventory.remove(&key);
@@ -215,15 +215,15 @@ fn all_found(names: &[String], inventory: &Inventory, namespace: &str) -> Result
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Line<'a> {
-    view: View<'a>,
+struct ClusterLine<'a> {
+    view: ClusterRow<'a>,
     #[serde(skip)]
     columns: Columns,
     #[serde(skip)]
     now: Timestamp,
 }
 
-impl<'a> Line<'a> {
+impl<'a> ClusterLine<'a> {
     fn new(key: &'a Key, parts: &'a Parts, live: Option<&'a LiveJob>, columns: Columns, now: Timestamp) -> Self {
         let view = parts.view(key, live, now);
         Self { view, columns, now }
@@ -238,7 +238,7 @@ impl<'a> Line<'a> {
     }
 }
 
-impl Item for Line<'_> {
+impl Item for ClusterLine<'_> {
     fn name(&self) -> &str {
         self.view.name
     }

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
-use crate::history::deleted::{View, headers, row};
+use crate::history::deleted::{DeletedCluster, headers, row};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::operations::list_deleted::deleted;
@@ -27,8 +27,8 @@ pub async fn run(
             continue;
         }
         match history {
-            Ok(history) => lines.push(Line {
-                view: View::new(&key.namespace, &key.name, &history),
+            Ok(history) => lines.push(DeletedLine {
+                view: DeletedCluster::new(&key.namespace, &key.name, &history),
                 all_namespaces,
                 wide: output == Format::Wide,
                 now,
@@ -57,8 +57,8 @@ pub async fn run(
 
 #[derive(serde::Serialize)]
 #[serde(transparent)]
-struct Line {
-    view: View,
+struct DeletedLine {
+    view: DeletedCluster,
     #[serde(skip)]
     all_namespaces: bool,
     #[serde(skip)]
@@ -67,7 +67,7 @@ struct Line {
     now: Timestamp,
 }
 
-impl Item for Line {
+impl Item for DeletedLine {
     fn name(&self) -> &str {
         &self.view.name
     }

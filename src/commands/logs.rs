@@ -10,8 +10,8 @@ use regex::Regex;
 use tokio::task::LocalSet;
 
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionArgs, connect};
-use crate::kubernetes::logs::{Told, Wanted, open};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::kubernetes::logs::{LogSelection, Told, open};
 use crate::model::diagnosis::Role;
 use crate::model::names::ClusterName;
 use crate::output::terminal;
@@ -73,14 +73,14 @@ const COLOURS: [AnsiColor; 6] = [
 ];
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
     LocalSet::new().run_until(print(connection, args)).await
 }
 
-async fn print(connection: &ConnectionArgs, args: &LogsArgs) -> Result<()> {
+async fn print(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    let wanted = Wanted {
+    let wanted = LogSelection {
         role: args.role.map(|role| match role {
             RoleArg::Jobmanager => Role::JobManager,
             RoleArg::Taskmanager => Role::TaskManager,

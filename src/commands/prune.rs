@@ -9,14 +9,14 @@ use crate::history::lock;
 use crate::history::transaction::Kind as Operation;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionArgs, connect};
-use crate::kubernetes::objects::{self, Live};
-use crate::kubernetes::tables::{self, Wanted};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::kubernetes::objects::{self, LiveObjects};
+use crate::kubernetes::tables::{self, ListSelection};
 use crate::model::age::age;
 use crate::model::job_end_time;
 use crate::model::listing::{Key, Status};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::delete::Removal;
 use crate::operations::deploy::DryRun;
 use crate::operations::lock as hold;
@@ -52,14 +52,14 @@ pub struct PruneArgs {
 }
 
 /// A cluster that has ended.
-struct Ended {
+struct EndedCluster {
     cluster: Cluster,
-    standing: Standing,
+    handle: ClusterHandle,
     removal: Removal,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: PruneArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: PruneArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let found = ended(&cluster, &args).await?;
     let now = clock::now();
@@ -77,14 +77,14 @@ pub async fn run(connection: &ConnectionArgs, args: PruneArgs) -> Result<()> {
     }
     if !DryRun::is_on(args.dry_run) {
         let question = match found.as_slice() {
-            [one] => format!("delete cluster {}?", one.standing.name),
+            [one] => format!("delete cluster {}?", one.handle.name),
             all => format!("delete these {} clusters?", all.len()),
         };
         terminal::confirm(&question, args.yes)?;
     }
     let mut failure: Option<Error> = None;
     for one in found {
-        let name = one.standing.name.clone();
+        let name = one.handle.name.clone();
         let outcome = if DryRun::is_on(args.dry_run) {
             terminal::data(&format!("cluster/{name} pruned (dry run)\n"))
         } else {
@@ -109,11 +109,11 @@ fn since(args: &PruneArgs) -> String {
 }
 
 /// The clusters that have ended for long enough: one list, and a read of each that the list shows as ended.
-async fn ended(cluster: &Cluster, args: &PruneArgs) -> Result<Vec<Ended>> {
-    let wanted = Wanted {
+async fn ended(cluster: &Cluster, args: &PruneArgs) -> Result<Vec<EndedCluster>> {
+    let wanted = ListSelection {
         namespace: (!args.all_namespaces).then(|| cluster.namespace().to_owned()),
         selector: args.selector.clone(),
-        ..Wanted::default()
+        ..ListSelection::default()
     };
     let (inventory, _) = tables::list(cluster, &wanted).await?;
     let now = clock::now();
@@ -123,10 +123,10 @@ async fn ended(cluster: &Cluster, args: &PruneArgs) -> Result<Vec<Ended>> {
     let reads = over.map(|(key, _)| read(cluster, key));
     let found = futures::future::join_all(reads).await.into_iter();
     let found = found.collect::<Result<Vec<_>>>()?.into_iter().flatten();
-    Ok(found.filter(|one| is_due(&one.standing.live, args, now)).collect())
+    Ok(found.filter(|one| is_due(&one.handle.live, args, now)).collect())
 }
 
-async fn read(cluster: &Cluster, key: Key) -> Result<Option<Ended>> {
+async fn read(cluster: &Cluster, key: Key) -> Result<Option<EndedCluster>> {
     // A cluster made by hand may have a name that none of ours can have.
     let Ok(name) = ClusterName::new(&key.name) else {
         return Ok(None);
@@ -136,9 +136,9 @@ async fn read(cluster: &Cluster, key: Key) -> Result<Option<Ended>> {
 }
 
 /// Reads a cluster. One that is being changed has not ended, whatever its Job says, and is told of.
-async fn look(cluster: &Cluster, name: &ClusterName) -> Result<Option<Ended>> {
-    let mut standing = Standing::read(cluster, name).await?;
-    let left = match lock::unattended(&mut standing.ledger, name, false).await {
+async fn look(cluster: &Cluster, name: &ClusterName) -> Result<Option<EndedCluster>> {
+    let mut handle = ClusterHandle::read(cluster, name).await?;
+    let left = match lock::unattended(&mut handle.store, name, false).await {
         Ok(left) => left,
         Err(error) if error.kind == Kind::Conflict => {
             terminal::note(&format!("{}, so it stays", error.message));
@@ -150,16 +150,16 @@ async fn look(cluster: &Cluster, name: &ClusterName) -> Result<Option<Ended>> {
         terminal::note(&format!("{}, so it stays", lock::unfinished(name, change).message));
         return Ok(None);
     }
-    standing.left_behind = left;
-    let removal = standing.removal().await?;
-    Ok(Some(Ended {
+    handle.left_behind = left;
+    let removal = handle.removal().await?;
+    Ok(Some(EndedCluster {
         cluster: cluster.clone(),
-        standing,
+        handle,
         removal,
     }))
 }
 
-fn is_due(live: &Live, args: &PruneArgs, now: Timestamp) -> bool {
+fn is_due(live: &LiveObjects, args: &PruneArgs, now: Timestamp) -> bool {
     let least = args.older_than.map_or(SignedDuration::ZERO, |limit| {
         SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX)
     });
@@ -169,15 +169,15 @@ fn is_due(live: &Live, args: &PruneArgs, now: Timestamp) -> bool {
         .is_some_and(|at| now.duration_since(at) >= least)
 }
 
-fn line(one: &Ended, now: Timestamp) -> String {
-    let job = one.standing.live.job.as_ref();
+fn line(one: &EndedCluster, now: Timestamp) -> String {
+    let job = one.handle.live.job.as_ref();
     let how = match job.and_then(objects::end_of_job) {
         Some("Failed") => "failed",
         _ => "ended",
     };
     let at = job.and_then(job_end_time::ended_at);
     let ago = at.map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
-    let idle = one.standing.live.deployment.as_ref();
+    let idle = one.handle.live.deployment.as_ref();
     let idle = idle.map_or(0, |deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(1));
     let task_managers = match idle {
         0 => "no TaskManager is left".to_owned(),
@@ -186,30 +186,30 @@ fn line(one: &Ended, now: Timestamp) -> String {
     };
     format!(
         "cluster {} of {} {how}{ago}, {task_managers}",
-        one.standing.name,
+        one.handle.name,
         one.cluster.namespace()
     )
 }
 
 /// Deletes one, if it still is the one that was shown, which holding it finds out: it may have been resumed before the
 /// answer to the question, or while others were deleted.
-async fn remove(one: Ended, args: &PruneArgs) -> Result<()> {
-    let Ended {
+async fn remove(one: EndedCluster, args: &PruneArgs) -> Result<()> {
+    let EndedCluster {
         cluster,
-        mut standing,
+        mut handle,
         removal,
     } = one;
-    let name = standing.name.clone();
+    let name = handle.name.clone();
     let step = terminal::Step::new(&format!("{name}: deleting"));
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
     // Its repetition is one of `delete` as well.
-    let heartbeat = hold::begin(&mut standing, "delete", None).await?;
+    let heartbeat = hold::begin(&mut handle, "delete", None).await?;
     let removing = Box::pin(removal.carry_out_ended(&cluster, &name, limit));
     let removed = match heartbeat.beside(removing).await {
-        Ok(()) => hold::forget(&mut standing, false).await,
+        Ok(()) => hold::forget(&mut handle, false).await,
         failed => failed,
     };
-    hold::end(&mut standing, &removed).await;
+    hold::end(&mut handle, &removed).await;
     removed?;
     drop(step);
     terminal::data(&format!("cluster/{name} pruned\n"))

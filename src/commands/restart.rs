@@ -1,13 +1,13 @@
 //! `restart`: the same version anew.
 
 use crate::error::Result;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
-use crate::model::config::Layer;
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::model::config::Config;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::recover;
-use crate::operations::target_revision::Wanted;
-use crate::operations::upgrade::{ChangeArgs, change};
+use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::{ChangeOptions, change};
 
 /// Restart a cluster through a savepoint, changing nothing
 ///
@@ -23,21 +23,21 @@ pub struct RestartArgs {
     #[arg(long)]
     recover: bool,
     #[command(flatten)]
-    change: ChangeArgs,
+    change: ChangeOptions,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: RestartArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: RestartArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::known(&cluster, &name).await?;
+    let handle = ClusterHandle::load(&cluster, &name).await?;
     if args.recover {
-        return Box::pin(recover::recover(&cluster, standing, &args.change)).await;
+        return Box::pin(recover::recover(&cluster, handle, &args.change)).await;
     }
-    let wanted = Wanted {
-        force: true,
-        ..Wanted::changed(&standing, Layer::default(), None)?
+    let wanted = TargetRevision {
+        restart_if_unchanged: true,
+        ..TargetRevision::changed(&handle, Config::default(), None)?
     };
-    change(&cluster, standing, wanted, &args.change, "restart").await
+    change(&cluster, handle, wanted, &args.change, "restart").await
 }

@@ -2,12 +2,12 @@
 
 use super::savepoint_resume::{self, ResumeArgs};
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::kubernetes::objects;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::deploy::LaunchArgs;
-use crate::operations::job_status::Situation;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::deploy::DeployOptions;
+use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 
 /// Resume a suspended cluster from its last savepoint, or start one that was created suspended
@@ -20,56 +20,53 @@ pub struct PlainResumeArgs {
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
-    launch: LaunchArgs,
+    launch: DeployOptions,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: PlainResumeArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     args.launch
         .refuse_client_dry_run("what a resume does depends on what runs")?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::known(&cluster, &name).await?;
-    standing.dry_run(args.launch.is_dry_run());
-    lock::check(&mut standing).await?;
+    let mut handle = ClusterHandle::load(&cluster, &name).await?;
+    handle.dry_run(args.launch.is_dry_run());
+    lock::check(&mut handle).await?;
     if !args.launch.is_dry_run() {
-        standing.make_whole().await?;
+        handle.repair_missing_objects().await?;
     }
-    let situation = standing.situation().await?;
-    if let Situation::Silent(why) = &situation
-        && (standing.live.job.is_none() || standing.job_end().is_some())
+    let job_status = handle.job_status().await?;
+    if let JobStatus::Unreachable(why) = &job_status
+        && (handle.live.job.is_none() || handle.job_end().is_some())
     {
         let error = Error::failure(format!("{name} is not suspended: {why}"));
-        return Err(standing.way_on(error).hint(format!(
+        return Err(handle.way_on(error).hint(format!(
             "`kubectl flink savepoint-resume {name} --cancel` gives that up and starts from its last savepoint"
         )));
     }
-    if let Situation::Running(_) | Situation::Silent(_) = situation {
+    if let JobStatus::Running(_) | JobStatus::Unreachable(_) = job_status {
         // Without TaskManagers the interrupted resume is not complete.
-        if !args.launch.is_dry_run() && standing.replicas() > 0 {
-            lock::close(&mut standing, None).await?;
+        if !args.launch.is_dry_run() && handle.replicas() > 0 {
+            lock::close(&mut handle, None).await?;
         }
-        return args
-            .launch
-            .wait_unchanged(&cluster, &name, standing.parallelism())
-            .await;
+        return args.launch.wait_unchanged(&cluster, &name, handle.parallelism()).await;
     }
-    if standing.was_created_suspended().await? {
+    if handle.was_created_suspended().await? {
         if !args.launch.is_dry_run() {
-            let heartbeat = lock::begin(&mut standing, "resume", None).await?;
-            let starting = objects::unsuspend(&cluster, &standing.live, standing.replicas_before());
+            let heartbeat = lock::begin(&mut handle, "resume", None).await?;
+            let starting = objects::unsuspend(&cluster, &handle.live, handle.replicas_before());
             let started = heartbeat.beside(starting).await;
-            lock::end(&mut standing, &started).await;
+            lock::end(&mut handle, &started).await;
             started?;
         }
-        return args.launch.resumed(&cluster, &name, standing.parallelism()).await;
+        return args.launch.resumed(&cluster, &name, handle.parallelism()).await;
     }
     let args = ResumeArgs::plain(args.name, args.launch);
     Box::pin(savepoint_resume::resume(
         &cluster,
-        standing,
-        Situation::Ended,
+        handle,
+        JobStatus::Stopped,
         args,
         "resume",
     ))

@@ -2,12 +2,12 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::history::lock;
-use crate::history::{History, OutcomeState, Revision};
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::history::{History, Revision, RevisionState};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::target_revision::Wanted;
-use crate::operations::upgrade::{ChangeArgs, change};
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::{ChangeOptions, change};
 
 /// Go back to an earlier revision, keeping state
 ///
@@ -28,25 +28,25 @@ pub struct RollbackArgs {
     #[arg(long, value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     from_savepoint: Option<String>,
     #[command(flatten)]
-    change: ChangeArgs,
+    change: ChangeOptions,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: RollbackArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::known(&cluster, &name).await?;
-    let history = standing.ledger.history();
-    let picked = pick(&name, history, standing.live_revision(), args.to_revision);
+    let handle = ClusterHandle::load(&cluster, &name).await?;
+    let history = handle.store.history();
+    let picked = pick(&name, history, handle.live_revision(), args.to_revision);
     let revision = match (picked, history.open_journal()) {
         // What is not over is the first thing to know.
         (Err(_), Some(journal)) => return Err(lock::unfinished(&name, journal)),
         (picked, _) => picked?,
     };
-    let mut wanted = Wanted::revision(revision)?;
-    wanted.start = args.from_savepoint;
-    change(&cluster, standing, wanted, &args.change, "rollback").await
+    let mut wanted = TargetRevision::revision(revision)?;
+    wanted.restore_from = args.from_savepoint;
+    change(&cluster, handle, wanted, &args.change, "rollback").await
 }
 
 fn pick<'a>(
@@ -71,7 +71,7 @@ fn pick<'a>(
     let ran = |revision: &&Revision| {
         let outcome = revision.outcome.as_ref().map(|outcome| outcome.state);
         revision.number < present
-            && matches!(outcome, None | Some(OutcomeState::Running))
+            && matches!(outcome, None | Some(RevisionState::Running))
             && now.is_none_or(|now| !same_but_start(&revision.spec, now))
     };
     history

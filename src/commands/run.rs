@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::create::{self, Begun, CreateArgs};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::ConnectionArgs;
+use crate::kubernetes::connect::ConnectionOptions;
 use crate::model::diagnosis::{Note, Stage};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::delete::Removal;
 use crate::operations::lock;
 use crate::operations::wait::{self, End};
@@ -35,7 +35,7 @@ pub struct RunArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: RunArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: RunArgs) -> Result<()> {
     if args.create.does_not_wait() {
         return Err(
             Error::usage("run waits for the end of the job: --no-wait contradicts it")
@@ -105,15 +105,15 @@ async fn remove(begun: &Begun) -> Result<()> {
         cluster, name, live, ..
     } = begun;
     let step = terminal::Step::new(&format!("{name}: deleting"));
-    let mut standing = Standing::read(cluster, name).await?;
-    lock::check(&mut standing).await?;
+    let mut handle = ClusterHandle::read(cluster, name).await?;
+    lock::check(&mut handle).await?;
     let mut removal = Removal::of_created(&live.created);
     if removal.job.is_some() {
-        removal.leaders = standing.leaders();
+        removal.leaders = handle.leaders();
     }
-    let heartbeat = lock::begin(&mut standing, "delete", None).await?;
+    let heartbeat = lock::begin(&mut handle, "delete", None).await?;
     let removed = heartbeat.beside(Box::pin(removal.carry_out(cluster, name, None))).await;
-    lock::end(&mut standing, &removed).await;
+    lock::end(&mut handle, &removed).await;
     removed?;
     step.done(&format!("{name}: deleted"));
     Ok(())

@@ -5,23 +5,23 @@ use crate::error::{Error, Result};
 use crate::flink::{SavepointRequest, Then};
 use crate::history::revision_spec;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys::warn_of_keys;
-use crate::operations::deploy::{self, LaunchArgs};
-use crate::operations::image_check::{self, Look};
+use crate::operations::deploy::{self, DeployOptions};
+use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::job_image;
-use crate::operations::job_status::Situation;
+use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::resume_plan::{Choice, choose};
+use crate::operations::resume_plan::{ResumePlan, choose};
 use crate::operations::savepoint;
-use crate::operations::savepoint::progress::{Asked, SavepointFormat, WritingStep};
+use crate::operations::savepoint::progress::{SavepointFormat, SavepointJob, WritingStep};
 use crate::operations::stop;
 use crate::output::terminal;
 
@@ -52,14 +52,14 @@ pub struct ResumeArgs {
     #[arg(long)]
     drain: bool,
     #[command(flatten)]
-    launch: LaunchArgs,
+    launch: DeployOptions,
     #[command(flatten)]
     pub(crate) spec: SpecArgs,
 }
 
 impl ResumeArgs {
     /// Those of a resume that changes nothing.
-    pub fn plain(name: String, launch: LaunchArgs) -> Self {
+    pub fn plain(name: String, launch: DeployOptions) -> Self {
         Self {
             name,
             stop: false,
@@ -73,44 +73,44 @@ impl ResumeArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: ResumeArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     args.launch
         .refuse_client_dry_run("what a resume does depends on what runs")?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::known(&cluster, &name).await?;
-    standing.dry_run(args.launch.is_dry_run());
-    lock::check(&mut standing).await?;
+    let mut handle = ClusterHandle::load(&cluster, &name).await?;
+    handle.dry_run(args.launch.is_dry_run());
+    lock::check(&mut handle).await?;
     if !args.launch.is_dry_run() {
-        standing.make_whole().await?;
+        handle.repair_missing_objects().await?;
     }
-    let situation = standing.situation().await?;
-    Box::pin(resume(&cluster, standing, situation, args, "savepoint-resume")).await
+    let job_status = handle.job_status().await?;
+    Box::pin(resume(&cluster, handle, job_status, args, "savepoint-resume")).await
 }
 
 /// Starts the cluster anew, as `args` say; `command` is what the history calls it.
 pub async fn resume(
     cluster: &Cluster,
-    mut standing: Standing,
-    situation: Situation,
+    mut handle: ClusterHandle,
+    job_status: JobStatus,
     args: ResumeArgs,
     command: &str,
 ) -> Result<()> {
-    let name = standing.name.clone();
-    let flags = Layer {
+    let name = handle.name.clone();
+    let flags = Config {
         name: Some(args.name.clone()),
         ..args.spec.layer()?
     };
     let own_templates = args.spec.templates()?;
-    let (templates, base, own) = standing.base(&flags, own_templates)?;
-    let choice = match choose(&args, &name, &situation, &standing) {
-        Err(error) if matches!(situation, Situation::Silent(_)) => return Err(standing.or_changed(error).await),
+    let (templates, base, own) = handle.base(&flags, own_templates)?;
+    let choice = match choose(&args, &name, &job_status, &handle) {
+        Err(error) if matches!(job_status, JobStatus::Unreachable(_)) => return Err(handle.or_changed(error).await),
         choice => choice?,
     };
     // A number of TaskManagers that was right for the old parallelism is not for a new one.
     let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
-    let mut layer = flags.clone().over(Layer {
+    let mut layer = flags.clone().merged_over(Config {
         from_savepoint: None,
         task_managers: base.task_managers.filter(|_| !rescaled),
         allow_non_restored_state: None,
@@ -126,91 +126,91 @@ pub async fn resume(
         .clone()
         .unwrap_or_else(|| "file:///to-be-written".to_owned());
     let with_savepoint = |path: String| {
-        Spec::resolve(Layer {
+        Spec::resolve(Config {
             from_savepoint: Some(path),
             ..layer.clone()
         })
     };
     let draft_spec = with_savepoint(stand_in)?;
     warn_of_keys(&draft_spec);
-    let generation = standing.next_generation();
+    let generation = handle.next_generation();
     let draft = manifests::build(&draft_spec, &templates, cluster.namespace(), generation)?;
-    let before = standing.live.job.as_ref();
-    let look = Look::new(
+    let before = handle.live.job.as_ref();
+    let look = ImageCheck::new(
         &args.spec.registry,
         !args.spec.no_image_check,
         &draft,
         image.as_ref(),
         before,
     );
-    let checks = objects::preflight_resume(cluster, &draft_spec, &draft, &standing.live);
+    let checks = objects::preflight_resume(cluster, &draft_spec, &draft, &handle.live);
     let checked = image_check::beside(cluster, look, checks, |_| true).await?;
     for warning in &checked.warnings {
         terminal::warn(warning);
     }
-    standing.live.rights = checked.rights;
-    terminal::note(&choice.told(&name));
+    handle.live.rights = checked.rights;
+    terminal::note(&choice.describe(&name));
     if args.launch.is_dry_run() {
         return args.launch.show_dry_run(&draft);
     }
     if let Some(image) = image {
         image.push().await?;
     }
-    standing.ledger.keep(args.launch.keep.limits());
-    let asked = match &situation {
-        Situation::Running(job) if !choice.cancel => {
+    handle.store.set_limits(args.launch.keep.limits());
+    let asked = match &job_status {
+        JobStatus::Running(job) if !choice.cancel => {
             let then = Then::Stop { drain: args.drain };
             let format = args.savepoint_format.as_rest();
             let request = SavepointRequest::new(format, args.spec.savepoint_dir(), then);
-            Some(Asked::of(&standing, job.clone(), request, "savepoint-resume").await?)
+            Some(SavepointJob::of(&handle, job.clone(), request, "savepoint-resume").await?)
         }
         _ => None,
     };
     let room = deploy::revision(&draft_spec, &templates, own, generation, command).bytes();
-    let heartbeat = lock::begin_with_room(&mut standing, command, asked.as_ref(), room).await?;
+    let heartbeat = lock::begin_with_room(&mut handle, command, asked.as_ref(), room).await?;
     let replacing = async {
-        let path = end_job(asked.as_ref(), &situation, &mut standing, &choice).await?;
-        let highly_available = draft_spec.layer.ha.is_some() || standing.is_highly_available();
-        if highly_available && matches!(situation, Situation::Running(_)) {
+        let path = end_job(asked.as_ref(), &job_status, &mut handle, &choice).await?;
+        let highly_available = draft_spec.layer.ha.is_some() || handle.is_highly_available();
+        if highly_available && matches!(job_status, JobStatus::Running(_)) {
             // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the
             // next JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
-            savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
+            savepoint::until_jobmanager_ends(cluster, &name, &handle.flink).await?;
         }
-        objects::owners::disown(cluster, &name, &standing.live).await?;
-        let job = standing.live.identity(JOBS)?;
+        objects::owners::remove_owner_references(cluster, &name, &handle.live).await?;
+        let job = handle.live.identity(JOBS)?;
         objects::delete_job(cluster, &name, job.as_ref(), args.launch.limit()).await?;
         if highly_available {
             // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
-            stop::forget_leaders(cluster, &standing).await?;
+            stop::delete_ha_config_maps(cluster, &handle).await?;
         }
-        standing.live.job = None;
+        handle.live.job = None;
         let spec = with_savepoint(path)?;
-        let Standing { ledger, live, .. } = &mut standing;
-        let made = deploy::launch(cluster, ledger, live, &spec, (&templates, own), generation, command).await?;
+        let ClusterHandle { store, live, .. } = &mut handle;
+        let made = deploy::deploy(cluster, store, live, &spec, (&templates, own), generation, command).await?;
         Ok((spec, made))
     };
     let replaced = heartbeat.beside(Box::pin(replacing)).await;
-    lock::end(&mut standing, &replaced).await;
+    lock::end(&mut handle, &replaced).await;
     let (spec, manifests) = replaced?;
     args.launch.report(cluster, &spec, "resumed", &manifests).await
 }
 
 /// Ends the running job as chosen, and gives the path to start from.
 async fn end_job(
-    asked: Option<&Asked>,
-    situation: &Situation,
-    standing: &mut Standing,
-    choice: &Choice,
+    asked: Option<&SavepointJob>,
+    job_status: &JobStatus,
+    handle: &mut ClusterHandle,
+    choice: &ResumePlan,
 ) -> Result<String> {
     if let Some(asked) = asked {
         let mut step = WritingStep::new();
-        let path = asked.take(standing, &mut step).await?;
+        let path = asked.take(handle, &mut step).await?;
         step.done(&format!("stopped with savepoint {path}"));
         return Ok(choice.path.clone().unwrap_or(path));
     }
-    if let Situation::Running(job) = situation {
+    if let JobStatus::Running(job) = job_status {
         let _step = terminal::Step::new("canceling the job");
-        savepoint::cancel(&standing.flink, &job.jid).await?;
+        savepoint::cancel(&handle.flink, &job.jid).await?;
     }
     choice
         .path

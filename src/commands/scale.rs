@@ -2,17 +2,17 @@
 
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
-use crate::model::config::Layer;
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::model::config::Config;
 use crate::model::names::ClusterName;
-use crate::model::scale::{self, Way};
+use crate::model::scale::{self, ScaleMethod};
 use crate::model::spec::MAX_PARALLELISM;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::job_status::Situation;
-use crate::operations::scale::in_place::{Doing, in_place, objects};
-use crate::operations::scale::method::{heed, look, not_running, told};
-use crate::operations::target_revision::Wanted;
-use crate::operations::upgrade::{self, ChangeArgs};
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
+use crate::operations::scale::in_place::{InPlaceScale, in_place, objects};
+use crate::operations::scale::method::{describe, not_running, observe, warn_if_limited};
+use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::{self, ChangeOptions};
 use crate::output::terminal;
 
 /// Change the parallelism of a running job without losing its state
@@ -37,20 +37,20 @@ pub struct ScaleArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
     slots: Option<u32>,
     #[command(flatten)]
-    change: ChangeArgs,
+    change: ChangeOptions,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: ScaleArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::existing(&cluster, &name).await?;
+    let handle = ClusterHandle::existing(&cluster, &name).await?;
     let goal = Goal {
         parallelism: args.parallelism,
         slots: args.slots,
     };
-    Box::pin(scale(&cluster, standing, goal, &args.change, "scale")).await
+    Box::pin(scale(&cluster, handle, goal, &args.change, "scale")).await
 }
 
 /// Where a scale goes.
@@ -64,54 +64,62 @@ pub struct Goal {
 
 /// Brings a job to another parallelism, as its Flink can; `command` is the caller's name. What does not run is refused
 /// by `scale`, and any other command starts it.
-pub async fn scale(cluster: &Cluster, standing: Standing, goal: Goal, how: &ChangeArgs, command: &str) -> Result<()> {
-    let name = standing.name.clone();
-    let flags = Layer {
+pub async fn scale(
+    cluster: &Cluster,
+    handle: ClusterHandle,
+    goal: Goal,
+    how: &ChangeOptions,
+    command: &str,
+) -> Result<()> {
+    let name = handle.name.clone();
+    let flags = Config {
         name: Some(name.to_string()),
         parallelism: Some(goal.parallelism),
         slots: goal.slots,
-        ..Layer::default()
+        ..Config::default()
     };
-    let wanted = Wanted::changed(&standing, flags, None)?;
-    let Some(mut standing) = upgrade::unless_left_behind(cluster, standing, &wanted, how, command).await? else {
+    let wanted = TargetRevision::changed(&handle, flags, None)?;
+    let Some(mut handle) = upgrade::unless_left_behind(cluster, handle, &wanted, how, command).await? else {
         return Ok(());
     };
-    let situation = standing.situation().await?;
-    let job_id = match &situation {
-        Situation::Running(job) => job.jid.clone(),
-        _ if command == "scale" => return Err(not_running(&standing, goal, &situation)),
-        _ => return Box::pin(upgrade::carry_out(cluster, standing, situation, wanted, how, command)).await,
+    let job_status = handle.job_status().await?;
+    let job_id = match &job_status {
+        JobStatus::Running(job) => job.jid.clone(),
+        _ if command == "scale" => return Err(not_running(&handle, goal, &job_status)),
+        _ => return Box::pin(upgrade::carry_out(cluster, handle, job_status, wanted, how, command)).await,
     };
-    let known = look(&standing, &job_id, goal).await?;
+    let known = observe(&handle, &job_id, goal).await?;
     let plan = scale::plan(&known)?;
-    let replicas = u32::try_from(standing.replicas()).unwrap_or(u32::MAX);
+    let replicas = u32::try_from(handle.replicas()).unwrap_or(u32::MAX);
     let done = known.present == known.wanted
         && match plan.way {
-            Way::Redeploy => known.new_slots.is_none_or(|new| new == known.slots),
-            Way::InPlace | Way::Reactive => replicas == plan.task_managers && plan.is_reached(&known.job),
+            ScaleMethod::Redeploy => known.new_slots.is_none_or(|new| new == known.slots),
+            ScaleMethod::InPlace | ScaleMethod::Reactive => {
+                replicas == plan.task_managers && plan.is_reached(&known.job)
+            }
         };
     // Whether what was left behind has all been written down is not known.
-    if done && standing.left_behind.is_none() {
+    if done && handle.left_behind.is_none() {
         terminal::note(&format!("{name} has parallelism {} already", known.wanted));
-        return how.output.told(&name, "unchanged", &objects(&standing));
+        return how.output.told(&name, "unchanged", &objects(&handle));
     }
-    terminal::note(&told(&name, &known, &plan, replicas));
-    if plan.way == Way::Redeploy {
-        Box::pin(upgrade::carry_out(cluster, standing, situation, wanted, how, command)).await?;
+    terminal::note(&describe(&name, &known, &plan, replicas));
+    if plan.way == ScaleMethod::Redeploy {
+        Box::pin(upgrade::carry_out(cluster, handle, job_status, wanted, how, command)).await?;
         return if how.dry_run {
             Ok(())
         } else {
-            heed(cluster, &name, goal.parallelism).await
+            warn_if_limited(cluster, &name, goal.parallelism).await
         };
     }
     if how.dry_run {
-        return how.output.told(&name, "scaled (server dry run)", &objects(&standing));
+        return how.output.told(&name, "scaled (server dry run)", &objects(&handle));
     }
-    let doing = Doing {
+    let doing = InPlaceScale {
         command,
         job_id: &job_id,
         plan: &plan,
         replicas,
     };
-    in_place(cluster, standing, goal, how, &doing).await
+    in_place(cluster, handle, goal, how, &doing).await
 }

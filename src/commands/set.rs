@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use super::scale::{Goal, scale};
 use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
-use crate::model::config::Layer;
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::model::config::Config;
 use crate::model::flink_deployment;
 use crate::model::names::ClusterName;
 use crate::model::spec::MAX_PARALLELISM;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys::check_key;
-use crate::operations::target_revision::Wanted;
-use crate::operations::upgrade::{ChangeArgs, change};
+use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::{ChangeOptions, change};
 
 /// Change one field of a cluster without losing state
 ///
@@ -41,7 +41,7 @@ enum Field {
         #[arg(value_name = "IMAGE")]
         image: String,
         #[command(flatten)]
-        change: ChangeArgs,
+        change: ChangeOptions,
     },
     /// Set the default parallelism of the job; there are as many TaskManagers as it needs
     Parallelism {
@@ -52,7 +52,7 @@ enum Field {
         #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]
         parallelism: u32,
         #[command(flatten)]
-        change: ChangeArgs,
+        change: ChangeOptions,
     },
     /// Set keys of the Flink configuration, or take them away
     Config {
@@ -63,7 +63,7 @@ enum Field {
         #[arg(value_name = "KEY=VALUE|KEY-", required = true)]
         pairs: Vec<String>,
         #[command(flatten)]
-        change: ChangeArgs,
+        change: ChangeOptions,
     },
     /// Set the arguments of the program, all of them
     Args {
@@ -71,7 +71,7 @@ enum Field {
         #[arg(value_name = "NAME")]
         name: String,
         #[command(flatten)]
-        change: ChangeArgs,
+        change: ChangeOptions,
         /// Arguments of the program; none takes them all away
         #[arg(last = true, value_name = "PROGRAM ARGUMENTS")]
         arguments: Vec<String>,
@@ -79,7 +79,7 @@ enum Field {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: SetArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
     let mut gone = Vec::new();
     let (name, said, how) = match args.field {
         Field::Image { name, image, change } => (name, image_layer(image), change),
@@ -92,8 +92,8 @@ pub async fn run(connection: &ConnectionArgs, args: SetArgs) -> Result<()> {
                 parallelism,
                 slots: None,
             };
-            let (cluster, standing) = open(connection, &name).await?;
-            return Box::pin(scale(&cluster, standing, goal, &change, "set")).await;
+            let (cluster, handle) = open(connection, &name).await?;
+            return Box::pin(scale(&cluster, handle, goal, &change, "set")).await;
         }
         Field::Config { name, pairs, change } => {
             let (layer, keys) = configuration(&pairs)?;
@@ -106,20 +106,20 @@ pub async fn run(connection: &ConnectionArgs, args: SetArgs) -> Result<()> {
             change,
         } => {
             let arguments = Some(arguments);
-            let layer = Layer {
+            let layer = Config {
                 arguments,
-                ..Layer::default()
+                ..Config::default()
             };
             (name, layer, change)
         }
     };
-    let (cluster, standing) = open(connection, &name).await?;
-    let name = &standing.name;
-    let flags = Layer {
+    let (cluster, handle) = open(connection, &name).await?;
+    let name = &handle.name;
+    let flags = Config {
         name: Some(name.to_string()),
         ..said
     };
-    let mut wanted = Wanted::changed(&standing, flags, None)?;
+    let mut wanted = TargetRevision::changed(&handle, flags, None)?;
     for key in gone {
         if wanted.layer.configuration.remove(&key).is_none() {
             return Err(
@@ -129,28 +129,28 @@ pub async fn run(connection: &ConnectionArgs, args: SetArgs) -> Result<()> {
             );
         }
     }
-    change(&cluster, standing, wanted, &how, "set").await
+    change(&cluster, handle, wanted, &how, "set").await
 }
 
-async fn open(connection: &ConnectionArgs, name: &str) -> Result<(Cluster, Standing)> {
+async fn open(connection: &ConnectionOptions, name: &str) -> Result<(Cluster, ClusterHandle)> {
     let name = ClusterName::new(name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let standing = Standing::known(&cluster, &name).await?;
-    Ok((cluster, standing))
+    let handle = ClusterHandle::load(&cluster, &name).await?;
+    Ok((cluster, handle))
 }
 
-fn image_layer(image: String) -> Layer {
-    Layer {
+fn image_layer(image: String) -> Config {
+    Config {
         // The tag tells another version.
         flink_version: crate::model::flink::FlinkVersion::of_image(&image),
         image: Some(image),
-        ..Layer::default()
+        ..Config::default()
     }
 }
 
 /// What is set, and the keys that are taken away.
-fn configuration(pairs: &[String]) -> Result<(Layer, Vec<String>)> {
+fn configuration(pairs: &[String]) -> Result<(Config, Vec<String>)> {
     let (mut set, mut gone) = (BTreeMap::new(), Vec::new());
     for pair in pairs {
         match (pair.split_once('='), pair.strip_suffix('-')) {

@@ -6,12 +6,12 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::diagnosis::problems;
 use crate::model::names::ClusterName;
-use crate::operations::observe::{Survey, survey};
-use crate::operations::status::{ClusterStatus, Seen};
-use crate::output::status::{Look, status};
+use crate::operations::observe::{Observation, observe};
+use crate::operations::status::{ClusterStatus, StatusInput};
+use crate::output::status::{ScreenStyle, status};
 use crate::output::terminal;
 use crate::output::{Format, document, line};
 
@@ -60,22 +60,22 @@ impl StatusFormat {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: &StatusArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: &StatusArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let mut screen = terminal::Screen::new(args.watch && args.output == StatusFormat::Table);
     let mut seen = false;
     loop {
-        match Box::pin(survey(&cluster, &name)).await {
+        match Box::pin(observe(&cluster, &name)).await {
             Ok(survey) => {
                 seen = true;
                 let now = clock::now();
-                let told = told(cluster.namespace(), &name, survey, now);
+                let told = to_status(cluster.namespace(), &name, survey, now);
                 match args.output.document() {
                     Some(format) if args.watch => terminal::data(&line(format, &told)?)?,
                     Some(format) => terminal::data(&document(format, &told)?)?,
                     None => {
-                        let look = Look {
+                        let look = ScreenStyle {
                             width: screen.width(),
                             bars: terminal::is_terminal(),
                         };
@@ -94,9 +94,9 @@ pub async fn run(connection: &ConnectionArgs, args: &StatusArgs) -> Result<()> {
     }
 }
 
-fn told(namespace: &str, name: &ClusterName, survey: Survey, now: Timestamp) -> ClusterStatus {
+fn to_status(namespace: &str, name: &ClusterName, survey: Observation, now: Timestamp) -> ClusterStatus {
     let found = problems(&survey.observed, &survey.snapshot, now);
-    let seen = Seen {
+    let seen = StatusInput {
         observed: &survey.observed,
         snapshot: &survey.snapshot,
         history: &survey.history,

@@ -1,10 +1,10 @@
 //! `stop`: the job ends with a savepoint.
 
 use crate::error::Result;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::stop::{self, Halt, HaltArgs};
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::stop::{self, Halt, StopOptions};
 use crate::output::terminal;
 
 /// Stop a job with a savepoint, and print its path
@@ -15,17 +15,17 @@ use crate::output::terminal;
 #[derive(Debug, clap::Args)]
 pub struct StopArgs {
     #[command(flatten)]
-    halt: HaltArgs,
+    halt: StopOptions,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: StopArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: StopArgs) -> Result<()> {
     let name = ClusterName::new(&args.halt.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::existing(&cluster, &name).await?;
-    let path = stop::halt(&cluster, &mut standing, &args.halt, Halt::Stop).await?;
-    if standing.replicas() > 0 {
+    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
+    let path = stop::stop(&cluster, &mut handle, &args.halt, Halt::Stop).await?;
+    if handle.replicas() > 0 {
         terminal::note(&format!(
             "{name}: its TaskManagers are still there; `kubectl flink suspend {name}` sends them away, `kubectl flink delete {name}` deletes all"
         ));

@@ -8,8 +8,8 @@ use crate::flink::live_jobs::snapshots;
 use crate::flink::metrics::Depth;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionArgs, connect};
-use crate::kubernetes::tables::{Wanted, list};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::kubernetes::tables::{ListSelection, list};
 use crate::kubernetes::usage;
 use crate::model::listing::{Key, check_name};
 use crate::model::names::ClusterName;
@@ -39,7 +39,7 @@ pub struct TopArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: &TopArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: &TopArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;
     let mut screen = terminal::Screen::new(!args.once);
@@ -75,7 +75,7 @@ async fn all(
     everywhere: bool,
     used: impl Future<Output = Option<Usages>>,
 ) -> Result<(String, bool)> {
-    let wanted = Wanted {
+    let wanted = ListSelection {
         namespace: (!everywhere).then(|| cluster.namespace().to_owned()),
         selector: None,
         names: Vec::new(),
@@ -97,7 +97,7 @@ async fn one(
     name: &ClusterName,
     used: impl Future<Output = Option<Usages>>,
 ) -> Result<(String, bool)> {
-    let wanted = Wanted {
+    let wanted = ListSelection {
         namespace: Some(cluster.namespace().to_owned()),
         selector: None,
         names: vec![name.to_string()],

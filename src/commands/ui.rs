@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::{port_forward, web_ui as web};
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::kubernetes::objects;
 use crate::model::names::ClusterName;
 use crate::output::terminal;
@@ -30,7 +30,7 @@ pub struct UiArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: UiArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: UiArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;

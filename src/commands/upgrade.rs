@@ -7,13 +7,13 @@ use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind as Fault, Result};
 use crate::history::lock;
 use crate::history::transaction::{Journal, Kind};
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
-use crate::model::config::Layer;
-use crate::operations::cluster_handle::Standing;
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::model::config::Config;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_image;
-use crate::operations::target_revision::{Wanted, name_of, read_one};
+use crate::operations::target_revision::{TargetRevision, name_of, read_one};
 use crate::operations::upgrade::engine;
-use crate::operations::upgrade::{ChangeArgs, change};
+use crate::operations::upgrade::{ChangeOptions, change};
 
 /// Change a running cluster without losing state
 ///
@@ -43,13 +43,13 @@ pub struct UpgradeArgs {
     #[arg(long, conflicts_with = "file")]
     abort: bool,
     #[command(flatten)]
-    change: ChangeArgs,
+    change: ChangeOptions,
     #[command(flatten)]
     spec: SpecArgs,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
     let file = match &args.file {
         Some(path) => Some(read_one(path, args.name.as_deref())?),
         None => None,
@@ -57,7 +57,7 @@ pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
     let name = name_of(args.name.as_deref(), file.as_ref())?;
     let flags = args.spec.layer()?;
     if let (Some(file), Some(path)) = (&file, &args.file) {
-        let flags = Layer {
+        let flags = Config {
             name: Some(name.to_string()),
             ..flags.clone()
         };
@@ -65,11 +65,11 @@ pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
     }
     let own = args.spec.templates()?;
     let named = flags.from_savepoint.clone();
-    let others = Layer {
+    let others = Config {
         from_savepoint: None,
         ..flags.clone()
     };
-    if (args.go_on || args.abort) && others != Layer::default() {
+    if (args.go_on || args.abort) && others != Config::default() {
         return Err(
             Error::usage("what shall run was said when the operation was begun, and is in the history").hint(format!(
                 "`kubectl flink upgrade {name} --abort` first, to begin another one"
@@ -78,38 +78,38 @@ pub async fn run(connection: &ConnectionArgs, args: UpgradeArgs) -> Result<()> {
     }
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::known(&cluster, &name).await?;
+    let mut handle = ClusterHandle::load(&cluster, &name).await?;
     if args.go_on || args.abort {
-        let open = lock::unattended(&mut standing.ledger, &name, args.change.take_over).await?;
-        let journal = open_change(&standing, open)?;
+        let open = lock::unattended(&mut handle.store, &name, args.change.take_over).await?;
+        let journal = open_change(&handle, open)?;
         return if args.abort {
-            engine::abort(&cluster, standing, &journal, &args.change, named.as_deref()).await
+            engine::abort(&cluster, handle, &journal, &args.change, named.as_deref()).await
         } else {
-            engine::go_on(&cluster, standing, &journal, &args.change, named.as_deref()).await
+            engine::resume(&cluster, handle, &journal, &args.change, named.as_deref()).await
         };
     }
-    let flags = Layer {
+    let flags = Config {
         name: Some(name.to_string()),
         ..flags
     };
     let mut wanted = match file {
-        Some(file) => Wanted::file(&standing, file, flags.clone(), own)?,
-        None => Wanted::changed(&standing, flags.clone(), own)?,
+        Some(file) => TargetRevision::file(&handle, file, flags.clone(), own)?,
+        None => TargetRevision::changed(&handle, flags.clone(), own)?,
     };
     wanted.image = job_image::prepare(&args.spec, &flags, &mut wanted.layer).await?;
     wanted.registry = (!args.spec.no_image_check).then(|| args.spec.registry.clone());
-    change(&cluster, standing, wanted, &args.change, "upgrade").await
+    change(&cluster, handle, wanted, &args.change, "upgrade").await
 }
 
-fn open_change(standing: &Standing, open: Option<Journal>) -> Result<Journal> {
-    let name = &standing.name;
+fn open_change(handle: &ClusterHandle, open: Option<Journal>) -> Result<Journal> {
+    let name = &handle.name;
     match open {
         Some(journal) if journal.kind == Kind::Change => Ok(journal),
         Some(journal) => Err(lock::unfinished(name, &journal)),
         None => {
             let error = Error::new(Fault::NotFound, format!("no operation on {name} is open"));
-            Err(match &standing.ledger.history().journal {
-                Some(last) => error.hint(format!("the last one: {last}; {}", last.stand())),
+            Err(match &handle.store.history().journal {
+                Some(last) => error.hint(format!("the last one: {last}; {}", last.status_text())),
                 None => error,
             })
         }

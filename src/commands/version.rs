@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
-use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::flink::KNOWN_VERSIONS;
 use crate::operations::preflight::server_version;
 use crate::output::terminal;
@@ -36,7 +36,7 @@ enum Output {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: &VersionArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: &VersionArgs) -> Result<()> {
     let server = if args.client {
         Ok(None)
     } else {
@@ -84,7 +84,7 @@ pub async fn run(connection: &ConnectionArgs, args: &VersionArgs) -> Result<()> 
     server.map(drop)
 }
 
-async fn server(connection: &ConnectionArgs) -> Result<Value> {
+async fn server(connection: &ConnectionOptions) -> Result<Value> {
     let cluster = connect(connection)?;
     let limit = connection.request_timeout.filter(|limit| !limit.is_zero());
     tokio::time::timeout(limit.unwrap_or(LIMIT), server_version(&cluster))

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::diagnosis::{Note, Observed, Stage};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::WritingStep;
-use crate::operations::wait::{self, End, Failures, Sign};
+use crate::operations::wait::{self, End, Failures, FlinkCondition};
 use crate::output::terminal;
 
 /// Wait until a cluster is running, finished, failed, stopped, …
@@ -26,7 +26,7 @@ pub struct WaitArgs {
     name: String,
     /// What to wait for
     #[arg(long = "for", value_name = "GOAL", default_value = "running")]
-    goal: Goal,
+    goal: WaitFor,
     /// How long to wait; 0: as long as it takes
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
     timeout: Duration,
@@ -45,7 +45,7 @@ const GOALS: &str = "Goals:\n  \
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Goal {
+enum WaitFor {
     Running,
     Finished,
     Failed,
@@ -57,7 +57,7 @@ enum Goal {
     TaskManagers(u32),
 }
 
-impl FromStr for Goal {
+impl FromStr for WaitFor {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -84,7 +84,7 @@ impl FromStr for Goal {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: WaitArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
@@ -95,37 +95,37 @@ pub async fn run(connection: &ConnectionArgs, args: WaitArgs) -> Result<()> {
         step.update(&note.map_or(text.clone(), |note| format!("{text} ({})", note.text)));
     };
     let word = match args.goal {
-        Goal::Running => {
-            let parallelism = Standing::existing(&cluster, &name).await?.parallelism();
+        WaitFor::Running => {
+            let parallelism = ClusterHandle::existing(&cluster, &name).await?.parallelism();
             match wait::until_running(&cluster, &name, parallelism, limit, Failures::of_old_job(), told).await? {
-                wait::Outcome::Running { .. } => "running",
-                wait::Outcome::Finished => return Err(never(&name, "run: its job has finished")),
+                wait::WaitOutcome::Running { .. } => "running",
+                wait::WaitOutcome::Finished => return Err(never(&name, "run: its job has finished")),
             }
         }
-        Goal::Finished | Goal::Failed | Goal::Stopped => {
+        WaitFor::Finished | WaitFor::Failed | WaitFor::Stopped => {
             let end = wait::until_over(&cluster, &name, limit, &mut told).await?;
             of_end(&cluster, &name, args.goal, end)?
         }
-        Goal::Suspended => {
+        WaitFor::Suspended => {
             wait::until_objects(&cluster, &name, limit, "suspended", is_suspended).await?;
             "suspended"
         }
-        Goal::Deleted => {
+        WaitFor::Deleted => {
             let mut first = Deleted::default();
             wait::until_objects(&cluster, &name, limit, "deleted", |seen| first.is_gone(seen)).await?;
             "deleted"
         }
-        Goal::Savepoint => {
+        WaitFor::Savepoint => {
             drop(step);
             return until_savepoint(&cluster, &name, limit).await;
         }
-        Goal::Checkpoint | Goal::TaskManagers(_) => {
+        WaitFor::Checkpoint | WaitFor::TaskManagers(_) => {
             let sign = match args.goal {
-                Goal::TaskManagers(number) => Sign::TaskManagers(number),
-                _ => Sign::Checkpoint,
+                WaitFor::TaskManagers(number) => FlinkCondition::TaskManagers(number),
+                _ => FlinkCondition::Checkpoint,
             };
             let told = |text: &str| step.update(&format!("{name}: {text}"));
-            let found = wait::until_sign(&cluster, &name, sign, limit, told).await?;
+            let found = wait::until_condition(&cluster, &name, sign, limit, told).await?;
             drop(step);
             return terminal::data(&terminal::clean(&format!("{found}\n")));
         }
@@ -160,13 +160,13 @@ impl Deleted {
 
 /// One that was asked for and is not known to be written, else the next one.
 async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
-    let mut standing = Standing::existing(cluster, name).await?;
-    let open = standing.ledger.history().open_savepoints().next_back().cloned();
+    let mut handle = ClusterHandle::existing(cluster, name).await?;
+    let open = handle.store.history().open_savepoints().next_back().cloned();
     let path = match open {
         Some(open) => {
             let mut step = WritingStep::new();
-            let told = |writing| step.told(writing);
-            let following = savepoint::follow(&standing.flink, &mut standing.ledger, open, None, told);
+            let told = |writing| step.update(writing);
+            let following = savepoint::wait_for_savepoint(&handle.flink, &mut handle.store, open, None, told);
             match limit {
                 None => following.await?,
                 Some(limit) => tokio::time::timeout(limit, following).await.map_err(|_| {
@@ -180,12 +180,12 @@ async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Du
         None => {
             let mut step = terminal::Step::new(&format!("{name}: waiting for a savepoint"));
             let told = |text: &str| step.update(&format!("{name}: waiting for a savepoint, {text}"));
-            let before = last_trigger(&standing);
-            match wait::until_sign(cluster, name, Sign::Savepoint, limit, told).await {
+            let before = last_trigger(&handle);
+            match wait::until_condition(cluster, name, FlinkCondition::Savepoint, limit, told).await {
                 // Flink's statistics are seconds old, and it may have been the job's last savepoint: the history knows.
                 Err(error) if error.kind == Kind::JobFailed => {
-                    let now = Standing::read(cluster, name).await?;
-                    let last = now.ledger.history().last_savepoint();
+                    let now = ClusterHandle::read(cluster, name).await?;
+                    let last = now.store.history().last_savepoint();
                     let path = last.and_then(|savepoint| savepoint.path.clone());
                     path.filter(|_| last_trigger(&now) != before).ok_or(error)?
                 }
@@ -196,26 +196,26 @@ async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Du
     terminal::data(&terminal::clean(&format!("{path}\n")))
 }
 
-fn last_trigger(standing: &Standing) -> Option<String> {
-    let last = standing.ledger.history().last_savepoint();
+fn last_trigger(handle: &ClusterHandle) -> Option<String> {
+    let last = handle.store.history().last_savepoint();
     last.map(|savepoint| savepoint.trigger_id.clone())
 }
 
-fn of_end(cluster: &Cluster, name: &ClusterName, goal: Goal, end: End) -> Result<&'static str> {
+fn of_end(cluster: &Cluster, name: &ClusterName, goal: WaitFor, end: End) -> Result<&'static str> {
     match (goal, end) {
-        (Goal::Finished, End::Finished) => Ok("finished"),
-        (Goal::Failed, End::Failed(_)) => Ok("failed"),
+        (WaitFor::Finished, End::Finished) => Ok("finished"),
+        (WaitFor::Failed, End::Failed(_)) => Ok("failed"),
         (_, End::Missing) => Err(Error::new(
             Kind::NotFound,
             format!("there is no cluster {name} in namespace {}", cluster.namespace()),
         )
         .absent(name)),
-        (Goal::Stopped, _) => Ok("stopped"),
-        (Goal::Finished, End::Failed(cause)) => Err(cause
+        (WaitFor::Stopped, _) => Ok("stopped"),
+        (WaitFor::Finished, End::Failed(cause)) => Err(cause
             .into_error()
             .context(format!("the job of {name} cannot finish any more"))),
         (goal, end) => {
-            let goal = if goal == Goal::Failed { "fail" } else { "finish" };
+            let goal = if goal == WaitFor::Failed { "fail" } else { "finish" };
             let why = match end {
                 End::Finished => "it has finished",
                 End::Canceled => "it was canceled",
@@ -248,14 +248,14 @@ fn is_suspended(seen: &Observed) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Goal;
+    use super::WaitFor;
 
     #[test]
     fn goals_are_read() {
-        assert_eq!("taskmanagers=3".parse(), Ok(Goal::TaskManagers(3)));
-        assert_eq!("Running".parse(), Ok(Goal::Running));
+        assert_eq!("taskmanagers=3".parse(), Ok(WaitFor::TaskManagers(3)));
+        assert_eq!("Running".parse(), Ok(WaitFor::Running));
         for bad in ["", "taskmanagers", "taskmanagers=x", "done"] {
-            assert!(bad.parse::<Goal>().is_err(), "{bad}");
+            assert!(bad.parse::<WaitFor>().is_err(), "{bad}");
         }
     }
 }

@@ -6,12 +6,12 @@ use serde::Serialize;
 use super::status::StatusFormat;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::age::age;
 use crate::model::diagnosis::{Grace, Verdict, is_wrong, problems, stage, unseen_job, verdict};
 use crate::model::manifests::REVISION;
 use crate::model::names::ClusterName;
-use crate::operations::observe::{Survey, survey, with_log, without_job};
+use crate::operations::observe::{Observation, observe, with_log, without_job};
 use crate::operations::status::Problem;
 use crate::operations::stop::STOPS;
 use crate::output::terminal;
@@ -49,10 +49,10 @@ struct Explanation<'a> {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: &WhyArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    let survey = Box::pin(survey(&cluster, &name)).await?;
+    let survey = Box::pin(observe(&cluster, &name)).await?;
     let now = clock::now();
     let mut found = problems(&survey.observed, &survey.snapshot, now);
     if let Some(cause) = unseen_job(&survey.observed, now)
@@ -106,7 +106,7 @@ pub async fn run(connection: &ConnectionArgs, args: &WhyArgs) -> Result<()> {
 }
 
 /// How a job ended that ended well.
-fn ended(survey: &Survey) -> Option<String> {
+fn ended(survey: &Observation) -> Option<String> {
     let Verdict::Finished { .. } = verdict(&survey.observed, clock::now(), &Grace::default()) else {
         return None;
     };
@@ -118,13 +118,13 @@ fn ended(survey: &Survey) -> Option<String> {
     })
 }
 
-fn revision(survey: &Survey) -> Option<u64> {
+fn revision(survey: &Observation) -> Option<u64> {
     let job = survey.observed.job.as_ref()?;
     job.metadata.annotations.as_ref()?.get(REVISION)?.parse().ok()
 }
 
 /// What goes well, in a sentence.
-fn healthy(survey: &Survey, now: Timestamp) -> String {
+fn healthy(survey: &Observation, now: Timestamp) -> String {
     let Some(job) = &survey.snapshot.job else {
         return ended(survey).unwrap_or_else(|| stage(&survey.observed).to_string());
     };

@@ -24,7 +24,7 @@ pub enum Access {
 
 /// The ways that a command has found, shared by all that it does: no connection is made twice.
 #[derive(Clone, Default)]
-pub struct Ways {
+pub struct TransportCache {
     access: Access,
     found: Arc<Found>,
 }
@@ -36,7 +36,7 @@ struct Found {
     forwards: Mutex<BTreeMap<(String, ClusterName), Slot>>,
 }
 
-impl Ways {
+impl TransportCache {
     /// No way is known yet.
     #[must_use]
     pub fn new(access: Access) -> Self {

@@ -47,7 +47,7 @@ impl History {
         let told = |journal: &Journal| lines.iter().any(|line| line.contains(&told_by(journal)));
         match (&self.journal, &now.journal) {
             (before, Some(after)) if before.as_ref() != Some(after) && !told(after) => {
-                lines.push(format!("{after}; {}", after.stand()));
+                lines.push(format!("{after}; {}", after.status_text()));
             }
             _ => {}
         }
@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
     use crate::history::transaction::{Ending, Holder, Kind, Step};
-    use crate::history::{Outcome, OutcomeState, Progress};
+    use crate::history::{Progress, RevisionOutcome, RevisionState};
 
     fn revision(number: u64, command: &str, configuration: &Value) -> Revision {
         Revision {
@@ -211,7 +211,7 @@ mod tests {
 
     fn before() -> History {
         let mut history = History::default();
-        history.revise(revision(1, "create", &json!({"a": "1", "s3.secret-key": "hidden"})));
+        history.upsert_revision(revision(1, "create", &json!({"a": "1", "s3.secret-key": "hidden"})));
         history.record(savepoint(1, "stop"));
         history.record(savepoint(2, "savepoint"));
         history
@@ -222,7 +222,10 @@ mod tests {
         let before = before();
         let mut now = before.clone();
         now.heartbeat = Some("t-7".to_owned());
-        now.conclude(1, Outcome::new(OutcomeState::Running, "2026-01-01T00:00:00Z", None));
+        now.conclude(
+            1,
+            RevisionOutcome::new(RevisionState::Running, "2026-01-01T00:00:00Z", None),
+        );
         now.record(savepoint(3, "savepoint"));
         now.limits = crate::history::Limits::of(3);
         assert_eq!(before.since(&now), Vec::<String>::new());
@@ -237,7 +240,7 @@ mod tests {
     fn a_revision_is_told_with_who_made_it_and_what_differs() {
         let before = before();
         let mut now = before.clone();
-        now.revise(revision(2, "set", &json!({"b": "2", "s3.secret-key": "hidden-2"})));
+        now.upsert_revision(revision(2, "set", &json!({"b": "2", "s3.secret-key": "hidden-2"})));
         let mut journal = begun(Kind::Change, "set");
         journal.new_revision = Some(2);
         journal.step = Step::Done;
@@ -260,9 +263,9 @@ mod tests {
             ..revision(number, "upgrade", &json!({}))
         };
         let mut before = History::default();
-        before.revise(spec(1, r#"{"DB_PASSWORD": "p1"}"#));
+        before.upsert_revision(spec(1, r#"{"DB_PASSWORD": "p1"}"#));
         let mut now = before.clone();
-        now.revise(spec(2, r#"{"DB_PASSWORD": "p2", "A": "2"}"#));
+        now.upsert_revision(spec(2, r#"{"DB_PASSWORD": "p2", "A": "2"}"#));
         assert_eq!(
             before.since(&now)[1..],
             [
@@ -283,9 +286,9 @@ mod tests {
             ..revision(number, "set", &json!({}))
         };
         let mut before = History::default();
-        before.revise(with(1, "hidden-1"));
+        before.upsert_revision(with(1, "hidden-1"));
         let mut now = before.clone();
-        now.revise(with(2, "hidden-2"));
+        now.upsert_revision(with(2, "hidden-2"));
         let told = before.since(&now).join("\n");
         assert!(!told.contains("hidden"), "{told}");
         assert!(
@@ -322,10 +325,10 @@ mod tests {
     #[test]
     fn a_history_that_was_deleted_or_made_again_is_another_one() {
         let mut before = before();
-        before.revise(revision(2, "upgrade", &json!({})));
+        before.upsert_revision(revision(2, "upgrade", &json!({})));
         assert_eq!(before.since(&History::default()), ["its history was deleted"]);
         let mut again = History::default();
-        again.revise(Revision {
+        again.upsert_revision(Revision {
             created_at: "2026-02-02T00:00:00Z".to_owned(),
             ..revision(1, "create", &json!({}))
         });

@@ -84,7 +84,7 @@ impl History {
         });
         if let Some(journal) = trimmed.open_journal() {
             object["metadata"]["labels"][OPERATION] = json!(OPEN);
-            object["metadata"]["annotations"] = json!({ OPERATION: format!("{journal}; {}", journal.stand()) });
+            object["metadata"]["annotations"] = json!({ OPERATION: format!("{journal}; {}", journal.status_text()) });
             if let Some(trigger_id) = journal.awaited_savepoint() {
                 object["metadata"]["annotations"][STOPPING] = json!(trigger_id);
             }

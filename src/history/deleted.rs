@@ -9,7 +9,7 @@ use crate::model::age::age;
 /// An item of a DeletedClusterList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct View {
+pub struct DeletedCluster {
     /// Where it was.
     pub namespace: String,
     /// What it was called.
@@ -28,7 +28,7 @@ pub struct View {
     pub savepoint_at: Option<String>,
 }
 
-impl View {
+impl DeletedCluster {
     /// What `history` tells of a cluster.
     #[must_use]
     pub fn new(namespace: &str, name: &str, history: &History) -> Self {
@@ -66,7 +66,7 @@ pub fn headers(namespaces: bool, wide: bool) -> Vec<&'static str> {
 
 /// The columns of one cluster.
 #[must_use]
-pub fn row(view: &View, namespaces: bool, wide: bool, now: Timestamp) -> Vec<String> {
+pub fn row(view: &DeletedCluster, namespaces: bool, wide: bool, now: Timestamp) -> Vec<String> {
     let since = |at: &Option<String>| {
         let then: Option<Timestamp> = at.as_ref().and_then(|at| at.parse().ok());
         then.map(|then| age(then, now)).unwrap_or_default()

@@ -23,15 +23,15 @@ pub struct Revision {
     pub templates: Option<[Value; 3]>,
     /// What came of it; `None`: nobody waited for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<RevisionOutcome>,
 }
 
 /// What came of a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Outcome {
+pub struct RevisionOutcome {
     /// How it ended, so far.
-    pub state: OutcomeState,
+    pub state: RevisionState,
     /// When that was seen, RFC 3339.
     pub at: String,
     /// Why, where it is not well.
@@ -42,7 +42,7 @@ pub struct Outcome {
 /// How a revision ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum OutcomeState {
+pub enum RevisionState {
     /// It is being brought up.
     Pending,
     /// All its tasks ran.
@@ -55,10 +55,10 @@ pub enum OutcomeState {
     Dropped,
 }
 
-impl Outcome {
+impl RevisionOutcome {
     /// An outcome at `at`; a cause is cut after 500 characters.
     #[must_use]
-    pub fn new(state: OutcomeState, at: &str, why: Option<&str>) -> Self {
+    pub fn new(state: RevisionState, at: &str, why: Option<&str>) -> Self {
         Self {
             state,
             at: at.to_owned(),
@@ -67,7 +67,7 @@ impl Outcome {
     }
 }
 
-impl OutcomeState {
+impl RevisionState {
     /// Its name, as in the history.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -86,7 +86,7 @@ impl Revision {
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         let state = self.outcome.as_ref().map(|outcome| outcome.state);
-        !matches!(state, Some(OutcomeState::RolledBack | OutcomeState::Dropped))
+        !matches!(state, Some(RevisionState::RolledBack | RevisionState::Dropped))
     }
 }
 

@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
     use crate::history::transaction::{Ending, Holder, Kind};
-    use crate::history::{Limits, Outcome, OutcomeState};
+    use crate::history::{Limits, RevisionOutcome, RevisionState};
 
     fn name() -> ClusterName {
         ClusterName::new("demo").unwrap()
@@ -264,7 +264,7 @@ mod tests {
             ..History::default()
         };
         for number in 1..=20 {
-            history.revise(revision(number, 30 << 10));
+            history.upsert_revision(revision(number, 30 << 10));
         }
         for id in 0..1000 {
             history.record(savepoint(id));
@@ -284,9 +284,9 @@ mod tests {
     fn an_operation_has_room_to_go_back_or_does_not_begin() {
         let begun = |size: usize| {
             let mut history = History::default();
-            history.revise(revision(1, 10));
-            history.revise(revision(2, size));
-            history.revise(revision(3, size));
+            history.upsert_revision(revision(1, 10));
+            history.upsert_revision(revision(2, size));
+            history.upsert_revision(revision(3, size));
             history.journal = Some(upgrade(2));
             history
         };
@@ -298,9 +298,9 @@ mod tests {
         fits.journal.as_mut().unwrap().back = true;
         fits.conclude(
             3,
-            Outcome::new(OutcomeState::RolledBack, "2026-01-01T00:00:00Z", Some("it failed")),
+            RevisionOutcome::new(RevisionState::RolledBack, "2026-01-01T00:00:00Z", Some("it failed")),
         );
-        fits.revise(revision(4, 500 << 10));
+        fits.upsert_revision(revision(4, 500 << 10));
         let object = fits.to_config_map(&name(), "ns").unwrap();
         assert!(values(&object) <= MOST, "{}", values(&object));
         let again = History::from_config_map(&object).unwrap();
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn what_an_operation_will_make_is_counted_before_it_begins() {
         let mut history = History::default();
-        history.revise(revision(1, 500 << 10));
+        history.upsert_revision(revision(1, 500 << 10));
         history.journal = Some(Journal {
             new_revision: None,
             back_revision: None,
@@ -335,9 +335,13 @@ mod tests {
     #[test]
     fn a_number_stays_given_when_its_revision_is_dropped() {
         let mut history = History::default();
-        history.revise(revision(1, 10));
-        history.revise(Revision {
-            outcome: Some(Outcome::new(OutcomeState::Dropped, "2026-01-01T00:00:00Z", None)),
+        history.upsert_revision(revision(1, 10));
+        history.upsert_revision(Revision {
+            outcome: Some(RevisionOutcome::new(
+                RevisionState::Dropped,
+                "2026-01-01T00:00:00Z",
+                None,
+            )),
             ..revision(2, (1 << 20) - 1000)
         });
         let again = History::from_config_map(&history.to_config_map(&name(), "ns").unwrap()).unwrap();

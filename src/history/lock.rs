@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::holder;
 use crate::error::{Error, Kind, Result};
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
 use crate::history::{HEARTBEAT, History};
 use crate::kubernetes::api::Cluster;
@@ -129,7 +129,7 @@ impl Heartbeat {
 ///
 /// # Errors
 /// Conflict when somebody is at it, or it cannot be told; with `take_over` it is watched whether somebody is.
-pub async fn unattended(ledger: &mut Ledger, name: &ClusterName, take_over: bool) -> Result<Option<Journal>> {
+pub async fn unattended(ledger: &mut HistoryStore, name: &ClusterName, take_over: bool) -> Result<Option<Journal>> {
     let Some(journal) = ledger.history().open_journal().cloned() else {
         return Ok(None);
     };
@@ -167,7 +167,7 @@ pub async fn unattended(ledger: &mut Ledger, name: &ClusterName, take_over: bool
 pub fn busy(name: &ClusterName, journal: &Journal) -> Error {
     Error::new(
         Kind::Conflict,
-        format!("{name} is being changed: {journal}; {}", journal.stand()),
+        format!("{name} is being changed: {journal}; {}", journal.status_text()),
     )
     .hint("wait until it is over")
 }
@@ -177,9 +177,12 @@ pub fn busy(name: &ClusterName, journal: &Journal) -> Error {
 pub fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
     let error = Error::new(
         Kind::Conflict,
-        format!("an operation on {name} is not over: {journal}; {}", journal.stand()),
+        format!(
+            "an operation on {name} is not over: {journal}; {}",
+            journal.status_text()
+        ),
     );
-    journal.ways_on(name).into_iter().fold(error, Error::hint)
+    journal.next_steps(name).into_iter().fold(error, Error::hint)
 }
 
 /// The error for an operation that was taken away from this process; `journal` is that of the history now.
@@ -187,7 +190,7 @@ pub fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
 pub fn taken_over(journal: Option<&Journal>) -> Error {
     let now = journal.map_or_else(
         || "its history was deleted".to_owned(),
-        |journal| format!("{journal}; {}", journal.stand()),
+        |journal| format!("{journal}; {}", journal.status_text()),
     );
     Error::new(
         Kind::Conflict,

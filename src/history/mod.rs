@@ -26,7 +26,7 @@ use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal};
 
 pub use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
-pub use entries::{Outcome, OutcomeState, Progress, Revision, Savepoint};
+pub use entries::{Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
 
 /// Version of the format written here. A ConfigMap with a higher one is refused, never overwritten.
 pub const FORMAT: u32 = 1;
@@ -153,7 +153,7 @@ impl History {
     }
 
     /// Notes what came of a revision.
-    pub fn conclude(&mut self, number: u64, outcome: Outcome) {
+    pub fn conclude(&mut self, number: u64, outcome: RevisionOutcome) {
         if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
             revision.outcome = Some(outcome);
         }
@@ -168,7 +168,7 @@ impl History {
             && savepoint.failure.is_none()
             && journal.ending.trigger_id() == Some(&savepoint.trigger_id)
         {
-            *journal = after(journal, Event::Ended(savepoint.path.as_deref()));
+            *journal = after(journal, Event::JobStopped(savepoint.path.as_deref()));
         }
         match self
             .savepoints
@@ -182,7 +182,7 @@ impl History {
     }
 
     /// The operation in progress waits for the savepoint `new` from now on, not for `old`.
-    pub fn retarget(&mut self, old: &str, new: &str) {
+    pub fn replace_trigger_id(&mut self, old: &str, new: &str) {
         if let Some(Journal {
             ending: Ending::Savepoint { trigger_id, .. },
             ..
@@ -195,13 +195,13 @@ impl History {
 
     /// Puts `savepoint` in the place of the one with the trigger ID `old`: Flink chose another one.
     pub fn rename(&mut self, old: &str, savepoint: Savepoint) {
-        self.retarget(old, &savepoint.trigger_id);
+        self.replace_trigger_id(old, &savepoint.trigger_id);
         self.savepoints.retain(|other| other.trigger_id != old);
         self.record(savepoint);
     }
 
     /// Adds `revision`, or puts it in the place of the one with the same number.
-    pub fn revise(&mut self, revision: Revision) {
+    pub fn upsert_revision(&mut self, revision: Revision) {
         self.revisions.retain(|known| known.number != revision.number);
         self.revisions.push(revision);
     }

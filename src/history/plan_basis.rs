@@ -8,13 +8,13 @@ use crate::history::History;
 use crate::history::store::Entry;
 use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::Live;
+use crate::kubernetes::objects::LiveObjects;
 use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::names::ClusterName;
 
 /// The Kubernetes Job that a command read before it made its plan. The history that it read is known to the ledger.
 ///
-/// [`crate::history::store::Ledger::enter`] wants it, so that no command begins without one.
+/// [`crate::history::store::HistoryStore::enter`] wants it, so that no command begins without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basis {
     /// The Job's uid; `None`: there was none.
@@ -24,7 +24,7 @@ pub struct Basis {
 impl Basis {
     /// The basis of a plan that was made from these objects.
     #[must_use]
-    pub fn of(live: &Live) -> Self {
+    pub fn of(live: &LiveObjects) -> Self {
         Self {
             job: live.job.as_ref().map(uid),
         }

@@ -10,7 +10,7 @@ use crate::model::age::age;
 /// An item of a RevisionList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct View<'a> {
+pub struct RevisionRow<'a> {
     /// Counts from 1.
     pub revision: u64,
     /// Whether the objects that are there are of it.
@@ -37,7 +37,7 @@ pub struct View<'a> {
     pub own_templates: bool,
 }
 
-impl<'a> View<'a> {
+impl<'a> RevisionRow<'a> {
     fn new(revision: &'a Revision, current: Option<u64>) -> Self {
         let spec = &revision.spec["spec"];
         let text = |value: &'a Value| value.as_str();
@@ -60,9 +60,9 @@ impl<'a> View<'a> {
 
 /// All revisions, newest first. `current` is the number of the one whose objects are there.
 #[must_use]
-pub fn views(history: &History, current: Option<u64>) -> Vec<View<'_>> {
+pub fn views(history: &History, current: Option<u64>) -> Vec<RevisionRow<'_>> {
     let newest = history.revisions.iter().rev();
-    newest.map(|revision| View::new(revision, current)).collect()
+    newest.map(|revision| RevisionRow::new(revision, current)).collect()
 }
 
 /// Names of the columns.
@@ -85,7 +85,7 @@ pub const fn headers(wide: bool) -> &'static [&'static str] {
 
 /// The columns of one revision. The current one is marked.
 #[must_use]
-pub fn row(view: &View<'_>, wide: bool, now: Timestamp) -> Vec<String> {
+pub fn row(view: &RevisionRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let when: Option<Timestamp> = view.created_at.parse().ok();
     let mut row = vec![

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::history::{History, Revision};
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::flink::job_id;
 use crate::model::flink_deployment;
 use crate::model::names::ClusterName;
@@ -46,7 +46,7 @@ pub fn templates(revision: &Revision) -> Result<(Templates, bool)> {
 }
 
 /// The nonce of a revision that is about to be made of `layer`: one that was never used.
-pub fn nonce(layer: &Layer) -> Option<String> {
+pub fn nonce(layer: &Config) -> Option<String> {
     let nonce = || job_id::nonce(&uuid::Uuid::new_v4().to_string());
     layer.ha.is_some().then(nonce)
 }
@@ -59,7 +59,7 @@ pub fn leader(revision: &Revision) -> Option<(String, Option<String>)> {
 }
 
 /// What a revision says of its cluster.
-pub fn layer(revision: &Revision) -> Result<Layer> {
+pub fn layer(revision: &Revision) -> Result<Config> {
     let text = Value::to_string(&revision.spec);
     let mut layers = flink_deployment::read(&text, &format!("revision {} in the history", revision.number))?;
     layers

@@ -10,7 +10,7 @@ use crate::model::bytes;
 /// An item of a SavepointList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct View<'a> {
+pub struct SavepointRow<'a> {
     /// Where it lies, once it is written.
     pub path: Option<&'a str>,
     /// Whether it is there.
@@ -54,7 +54,7 @@ pub enum Status {
     Disposed,
 }
 
-impl<'a> View<'a> {
+impl<'a> SavepointRow<'a> {
     fn new(savepoint: &'a Savepoint) -> Self {
         Self {
             path: savepoint.path.as_deref(),
@@ -82,8 +82,8 @@ impl<'a> View<'a> {
 
 /// All savepoints, newest first.
 #[must_use]
-pub fn views(history: &History) -> Vec<View<'_>> {
-    history.savepoints.iter().rev().map(View::new).collect()
+pub fn views(history: &History) -> Vec<SavepointRow<'_>> {
+    history.savepoints.iter().rev().map(SavepointRow::new).collect()
 }
 
 /// Names of the columns.
@@ -97,7 +97,7 @@ pub const fn headers(wide: bool) -> &'static [&'static str] {
 
 /// The columns of one savepoint.
 #[must_use]
-pub fn row(view: &View<'_>, wide: bool, now: Timestamp) -> Vec<String> {
+pub fn row(view: &SavepointRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let when: Option<Timestamp> = view.completed_at.unwrap_or(view.requested_at).parse().ok();
     let mut row = vec![

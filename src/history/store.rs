@@ -35,7 +35,7 @@ pub struct Entry<'a> {
 /// The history of one cluster, as the API server has it.
 ///
 /// Where ConfigMaps are forbidden it says so once, and remembers for the length of the command only.
-pub struct Ledger {
+pub struct HistoryStore {
     cluster: Cluster,
     name: ClusterName,
     history: History,
@@ -51,13 +51,13 @@ pub struct Ledger {
     beats: Beats,
 }
 
-impl Ledger {
+impl HistoryStore {
     /// Reads the history; an empty one where there is none.
     pub async fn open(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
-        let mut ledger = Self::unread(cluster, name);
-        ledger.read_if_allowed().await?;
-        ledger.ground = ledger.history.clone();
-        Ok(ledger)
+        let mut store = Self::unread(cluster, name);
+        store.read_if_allowed().await?;
+        store.ground = store.history.clone();
+        Ok(store)
     }
 
     /// Reads a history that is to be deleted: that it cannot be understood is no obstacle then, and it is never written.
@@ -65,24 +65,24 @@ impl Ledger {
     /// # Errors
     /// When a newer version wrote it, which may be at the cluster.
     pub async fn open_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
-        let mut ledger = Self::unread(cluster, name);
-        if let Err(error) = ledger.read_if_allowed().await {
-            match &ledger.stored {
-                Some(stored) if !is_part(stored, name, HISTORY) => return Err(ledger.foreign(stored)),
+        let mut store = Self::unread(cluster, name);
+        if let Err(error) = store.read_if_allowed().await {
+            match &store.stored {
+                Some(stored) if !is_part(stored, name, HISTORY) => return Err(store.foreign(stored)),
                 Some(stored) if !History::is_newer(stored) => {}
                 _ => return Err(error),
             }
             terminal::warn(&format!("{}; it is deleted unread", error.message));
-            ledger.forbidden = true;
+            store.forbidden = true;
         }
-        ledger.ground = ledger.history.clone();
-        Ok(ledger)
+        store.ground = store.history.clone();
+        Ok(store)
     }
 
     async fn read_if_allowed(&mut self) -> Result<()> {
         match self.read().await {
             Err(error) if error.kind == Kind::Forbidden => {
-                self.give_up(&error);
+                self.disable(&error);
                 Ok(())
             }
             outcome => outcome,
@@ -186,7 +186,7 @@ impl Ledger {
     /// # Errors
     /// Conflict when another process is at the cluster, or has changed it since the plan was made; failure when the history
     /// has no room for the operation.
-    pub async fn enter(&mut self, entry: &Entry<'_>, change: impl Fn(&mut History)) -> Result<Heartbeat> {
+    pub async fn acquire_lock(&mut self, entry: &Entry<'_>, change: impl Fn(&mut History)) -> Result<Heartbeat> {
         let name = self.name.clone();
         let holder = entry.holder;
         entry.basis.check(&self.cluster, &name).await?;
@@ -227,7 +227,7 @@ impl Ledger {
     }
 
     /// Lets go of the operation in progress, which is not over. It is a courtesy to who comes next.
-    pub async fn let_go(&mut self) {
+    pub async fn abandon(&mut self) {
         if self.token.is_none() {
             return;
         }
@@ -251,12 +251,12 @@ impl Ledger {
     }
 
     /// How much is kept from the next write on; `None`: as much as before.
-    pub fn keep(&mut self, limits: Option<Limits>) {
+    pub fn set_limits(&mut self, limits: Option<Limits>) {
         self.limits = limits.or(self.limits);
     }
 
     /// Holds nothing any more: the operation is over.
-    pub fn leave(&mut self) {
+    pub fn release(&mut self) {
         self.released();
     }
 
@@ -291,7 +291,7 @@ impl Ledger {
                     change(&mut self.history)?;
                 }
                 Err(error) if error.kind == Kind::Forbidden => {
-                    self.give_up(&error);
+                    self.disable(&error);
                     return Ok(());
                 }
                 other => return other,
@@ -384,7 +384,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn give_up(&mut self, error: &Error) {
+    fn disable(&mut self, error: &Error) {
         self.forbidden = true;
         terminal::warn(&format!(
             "no history is kept of {}, so a resume will need --from-savepoint: {error}",

@@ -105,7 +105,7 @@ fn a_job_that_was_scaled_is_resumed_as_it_was() {
         spec: json!({ "spec": spec }),
         ..revision(1, 0)
     };
-    history.revise(spec(json!({"job": {"parallelism": 2}, "taskManager": {"replicas": 2}})));
+    history.upsert_revision(spec(json!({"job": {"parallelism": 2}, "taskManager": {"replicas": 2}})));
     history.rescale(1, 3, 3);
     let now = |history: &History| history.revisions[0].spec["spec"].clone();
     assert_eq!(now(&history), json!({"job": {"parallelism": 3}, "taskManager": {}}));
@@ -115,7 +115,7 @@ fn a_job_that_was_scaled_is_resumed_as_it_was() {
         json!({"job": {"parallelism": 3}, "taskManager": {"replicas": 4}})
     );
     let configuration = json!({"taskmanager.numberOfTaskSlots": "2"});
-    history.revise(spec(json!({"job": {}, "flinkConfiguration": configuration})));
+    history.upsert_revision(spec(json!({"job": {}, "flinkConfiguration": configuration})));
     history.rescale(1, 3, 2);
     assert_eq!(
         now(&history),
@@ -134,7 +134,7 @@ fn it_is_bounded_and_keeps_what_a_resume_needs() {
         history.record(savepoint(id, Progress::Failed));
     }
     for number in 1..=40 {
-        history.revise(revision(number, 100 << 10));
+        history.upsert_revision(revision(number, 100 << 10));
     }
     let object = stored(&history);
     assert!(object.to_string().len() < 800 << 10);

@@ -12,7 +12,7 @@ use futures::future::LocalBoxFuture;
 use crate::history::{OPEN, OPERATION, STOPPING};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{CONFIG_MAPS, Target, encode};
-use crate::kubernetes::tables::Wanted;
+use crate::kubernetes::tables::ListSelection;
 use crate::model::listing::Key;
 
 /// How much longer than all else the answer may take.
@@ -43,7 +43,7 @@ pub struct Operations<'a> {
 impl<'a> Operations<'a> {
     /// Of the clusters that are listed.
     #[must_use]
-    pub fn of(cluster: &'a Cluster, wanted: &'a Wanted) -> Self {
+    pub fn of(cluster: &'a Cluster, wanted: &'a ListSelection) -> Self {
         Self {
             asked: open(cluster, wanted).boxed_local(),
             told: None,
@@ -73,7 +73,7 @@ impl<'a> Operations<'a> {
     }
 
     /// The answer, if there is one [`LATE`] from now.
-    pub async fn told(self) -> Open {
+    pub async fn collect(self) -> Open {
         match self.told {
             Some(told) => told,
             None => tokio::time::timeout(LATE, self.asked).await.unwrap_or_default(),
@@ -81,7 +81,7 @@ impl<'a> Operations<'a> {
     }
 }
 
-async fn open(cluster: &Cluster, wanted: &Wanted) -> Open {
+async fn open(cluster: &Cluster, wanted: &ListSelection) -> Open {
     let target = Target::collection("list", CONFIG_MAPS, wanted.namespace.as_deref());
     let query = format!("labelSelector={}&limit={MOST}", encode(&format!("{OPERATION}={OPEN}")));
     let found = cluster.list_metadata(&target, &query).await.unwrap_or_else(|error| {

@@ -19,7 +19,7 @@ use crate::image::reference::Reference;
 
 /// What is to be put on a base.
 #[derive(Default)]
-pub struct Wanted {
+pub struct BuildRequest {
     /// Files.
     pub files: Vec<Chosen>,
     /// Environment variables.
@@ -55,7 +55,7 @@ pub struct Built {
 }
 
 /// Builds an image. The files are read once, for their digest; nothing is written.
-pub async fn build(mut base: Base, wanted: Wanted) -> Result<Built> {
+pub async fn build(mut base: Base, wanted: BuildRequest) -> Result<Built> {
     let mut stripped = false;
     if wanted.of_job {
         for image in &mut base.images {

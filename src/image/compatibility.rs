@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::platform::Platform;
-use crate::model::config::{Entrypoint, Layer};
+use crate::model::config::{Config, Entrypoint};
 use crate::model::flink::FlinkVersion;
 
 /// A jar that is built for a newer Java than the image has: the JVM refuses its classes.
@@ -20,7 +20,7 @@ pub fn own_jars(facts: &Facts) -> impl Iterator<Item = String> + '_ {
 
 /// What does not go with the spec of a cluster.
 #[must_use]
-pub fn spec(facts: &Facts, layer: &Layer) -> Vec<String> {
+pub fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
     let mut found = Vec::new();
     let has = facts.flink_version.as_deref();
     if let (Some(has), Some(said)) = (has, layer.flink_version)
@@ -112,11 +112,11 @@ mod tests {
 
     #[test]
     fn versions_entrypoints_and_plugins_are_compared() {
-        let layer = Layer {
+        let layer = Config {
             flink_version: Some(FlinkVersion::new(1, 20)),
             entrypoint: Some(Entrypoint::Legacy),
             savepoint_dir: Some("s3://bucket/x".to_owned()),
-            ..Layer::default()
+            ..Config::default()
         };
         let told = spec(&facts(), &layer);
         assert_eq!(told.len(), 3, "{told:?}");
@@ -126,7 +126,7 @@ mod tests {
             Vec::<String>::new(),
             "what is unknown is no fault"
         );
-        let enabled = Layer {
+        let enabled = Config {
             savepoint_dir: Some("s3://bucket/x".to_owned()),
             env: [(
                 "ENABLE_BUILT_IN_PLUGINS".to_owned(),
@@ -134,7 +134,7 @@ mod tests {
             )]
             .into(),
             flink_version: Some(FlinkVersion::new(2, 3)),
-            ..Layer::default()
+            ..Config::default()
         };
         assert_eq!(spec(&facts(), &enabled), Vec::<String>::new());
     }

@@ -16,7 +16,7 @@ use super::zstandard::Frames;
 use crate::error::{Error, Kind, Result};
 use crate::image::blob_source::{Reader, Source};
 use crate::image::facts::Facts;
-use crate::image::layer_contents::{Changes, Found, Wanted, is_deletion, merged, note, wanted};
+use crate::image::layer_contents::{Changes, Found, Interest, is_deletion, merged, note, wanted};
 use crate::image::manifest::Descriptor;
 
 /// Layers up to this size are read unasked.
@@ -84,7 +84,7 @@ pub async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, dept
     };
     let reading: Vec<_> = image.manifest.layers.iter().enumerate().map(read).collect();
     let layers: Vec<_> = stream::iter(reading).buffered(AT_A_TIME).try_collect().await?;
-    let whole = |read: &Option<Seen>| read.as_ref().is_some_and(|seen| seen.whole);
+    let whole = |read: &Option<LayerSummary>| read.as_ref().is_some_and(|seen| seen.whole);
     let left_out = image
         .manifest
         .layers
@@ -110,14 +110,14 @@ fn lines(config: &Value, layers: usize) -> Vec<&str> {
 }
 
 /// What was seen of a layer.
-struct Seen {
+struct LayerSummary {
     changes: Changes,
     /// Whether that is all of it.
     whole: bool,
 }
 
 /// What a layer changes, by its first `most` bytes; `None`: it is packed in a way that is not understood.
-async fn changes(layer: Descriptor, source: Source, home: String, most: u64) -> Result<Option<Seen>> {
+async fn changes(layer: Descriptor, source: Source, home: String, most: u64) -> Result<Option<LayerSummary>> {
     let Some(packing) = Packing::of(&layer.media_type) else {
         return Ok(None);
     };
@@ -144,9 +144,9 @@ async fn changes(layer: Descriptor, source: Source, home: String, most: u64) -> 
     drop(sender);
     let failed = |why: String| Error::new(Kind::Failure, format!("layer {} cannot be read: {why}", layer.digest));
     match reading.await {
-        Ok((changes, Ok(()))) => Ok(Some(Seen { changes, whole: !cut })),
+        Ok((changes, Ok(()))) => Ok(Some(LayerSummary { changes, whole: !cut })),
         // What was cut off ends in the middle of something.
-        Ok((changes, Err(_))) if cut => Ok(Some(Seen { changes, whole: false })),
+        Ok((changes, Err(_))) if cut => Ok(Some(LayerSummary { changes, whole: false })),
         Ok((_, Err(e))) => Err(failed(e.to_string())),
         Err(e) => Err(failed(e.to_string())),
     }
@@ -213,9 +213,9 @@ fn list(reader: impl Read, size: u64, home: &str, changes: &mut Changes) -> std:
             return Ok(());
         }
         let most = match wanted(&path, size, home) {
-            Wanted::Nothing => return Ok(()),
-            Wanted::Name => 0,
-            Wanted::Start(most) => most,
+            Interest::Nothing => return Ok(()),
+            Interest::Name => 0,
+            Interest::Start(most) => most,
         };
         let mut start = Vec::new();
         entry.take(most as u64).read_to_end(&mut start)?;

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Error, Result};
 use crate::image::assemble::NewLayer;
 use crate::image::digest::Digest;
-use crate::image::layer_files::{Entry, Place, Source};
+use crate::image::layer_files::{Entry, Source, TargetFolder};
 use crate::image::layer_tar::{Layout, Part};
 use crate::image::stored_gzip::{Run, Stored};
 
@@ -28,7 +28,7 @@ pub struct Chosen {
 }
 
 /// Chooses a file.
-pub fn choose(path: &Path, name: String, place: Place) -> Result<Chosen> {
+pub fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> {
     let unreadable = |e: io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
@@ -56,7 +56,11 @@ pub fn choose_plugin(path: &Path) -> Result<Vec<Chosen>> {
     let wrong = || Error::usage(format!("--plugin {}: it has no name", path.display()));
     if !path.is_dir() {
         let stem = path.file_stem().ok_or_else(wrong)?.to_string_lossy().into_owned();
-        return Ok(vec![choose(path, name(path).ok_or_else(wrong)?, Place::Plugin(stem))?]);
+        return Ok(vec![choose(
+            path,
+            name(path).ok_or_else(wrong)?,
+            TargetFolder::Plugin(stem),
+        )?]);
     }
     // Of `plugins/.` and `..` too.
     let plugin = match name(path) {
@@ -93,7 +97,7 @@ fn walk(folder: &Path, below: &str, plugin: &str, chosen: &mut Vec<Chosen>) -> R
             chosen.push(choose(
                 &path,
                 format!("{below}{name}"),
-                Place::Plugin(plugin.to_owned()),
+                TargetFolder::Plugin(plugin.to_owned()),
             )?);
         }
     }
@@ -248,7 +252,7 @@ mod tests {
         for (name, content) in files {
             let path = folder.join(name);
             std::fs::write(&path, content).unwrap();
-            chosen.push(choose(&path, (*name).to_owned(), Place::Usrlib).unwrap());
+            chosen.push(choose(&path, (*name).to_owned(), TargetFolder::Usrlib).unwrap());
         }
         let sources: Vec<Source> = chosen.iter().map(|chosen| chosen.source.clone()).collect();
         let entries = lay_out(&sources, FLINK_HOME).unwrap();
@@ -302,14 +306,14 @@ mod tests {
             .iter()
             .map(|chosen| (chosen.source.name.as_str(), &chosen.source.place))
             .collect();
-        let place = Place::Plugin("s3".to_owned());
+        let place = TargetFolder::Plugin("s3".to_owned());
         assert_eq!(names, [("a.jar", &place), ("more/b.jar", &place)]);
         let single = choose_plugin(&plugin.join("a.jar")).unwrap();
-        assert_eq!(single[0].source.place, Place::Plugin("a".to_owned()));
+        assert_eq!(single[0].source.place, TargetFolder::Plugin("a".to_owned()));
         std::fs::create_dir(folder.path().join("empty")).unwrap();
         assert!(choose_plugin(&folder.path().join("empty")).is_err());
         assert!(
-            choose(folder.path(), "x".to_owned(), Place::Usrlib).is_err(),
+            choose(folder.path(), "x".to_owned(), TargetFolder::Usrlib).is_err(),
             "a folder is no jar"
         );
     }

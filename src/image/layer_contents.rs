@@ -21,7 +21,7 @@ pub type Changes = BTreeMap<String, Option<Found>>;
 
 /// What is wanted of an entry of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Interest {
     /// That it is there.
     Name,
     /// Its beginning as well.
@@ -32,22 +32,22 @@ pub enum Wanted {
 
 /// Whether an entry of a layer concerns Flink, whose home is `home` (without its first slash).
 #[must_use]
-pub fn wanted(path: &str, size: u64, home: &str) -> Wanted {
+pub fn wanted(path: &str, size: u64, home: &str) -> Interest {
     let Some(rest) = path.strip_prefix(home).and_then(|rest| rest.strip_prefix('/')) else {
         // The runtime of every JDK and JRE has such a file.
         let runtime =
             path.ends_with("/release") && (path.contains("jvm/") || path.contains("java/") || path.contains("openjdk"));
         return if runtime && size <= RELEASE {
-            Wanted::Start(START_OF_JAR)
+            Interest::Start(START_OF_JAR)
         } else {
-            Wanted::Nothing
+            Interest::Nothing
         };
     };
     let jar = is_jar(rest);
     match rest.split('/').next() {
-        Some("usrlib") if jar => Wanted::Start(START_OF_JAR),
-        Some("usrlib" | "plugins" | "lib") => Wanted::Name,
-        _ => Wanted::Nothing,
+        Some("usrlib") if jar => Interest::Start(START_OF_JAR),
+        Some("usrlib" | "plugins" | "lib") => Interest::Name,
+        _ => Interest::Nothing,
     }
 }
 
@@ -143,15 +143,15 @@ mod tests {
     #[test]
     fn only_what_concerns_flink_is_wanted() {
         let home = "opt/flink";
-        assert_eq!(wanted("opt/flink/usrlib/a.jar", 1, home), Wanted::Start(START_OF_JAR));
-        assert_eq!(wanted("opt/flink/lib/flink-dist-2.3.0.jar", 1, home), Wanted::Name);
-        assert_eq!(wanted("opt/flink/plugins/s3/x.jar", 1, home), Wanted::Name);
+        assert_eq!(wanted("opt/flink/usrlib/a.jar", 1, home), Interest::Start(START_OF_JAR));
+        assert_eq!(wanted("opt/flink/lib/flink-dist-2.3.0.jar", 1, home), Interest::Name);
+        assert_eq!(wanted("opt/flink/plugins/s3/x.jar", 1, home), Interest::Name);
         assert_eq!(
             wanted("opt/java/openjdk/release", 1000, home),
-            Wanted::Start(START_OF_JAR)
+            Interest::Start(START_OF_JAR)
         );
-        assert_eq!(wanted("opt/java/openjdk/release", 1 << 20, home), Wanted::Nothing);
-        assert_eq!(wanted("opt/flinkish/usrlib/a.jar", 1, home), Wanted::Nothing);
-        assert_eq!(wanted("usr/bin/java", 1, home), Wanted::Nothing);
+        assert_eq!(wanted("opt/java/openjdk/release", 1 << 20, home), Interest::Nothing);
+        assert_eq!(wanted("opt/flinkish/usrlib/a.jar", 1, home), Interest::Nothing);
+        assert_eq!(wanted("usr/bin/java", 1, home), Interest::Nothing);
     }
 }

@@ -11,7 +11,7 @@ const PROGRAM: u32 = 0o755;
 
 /// Where a file goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum TargetFolder {
     /// A jar of the job: `usrlib/`.
     Usrlib,
     /// A library of Flink's own class path: `lib/`.
@@ -25,10 +25,10 @@ pub enum Place {
 /// A file on disk that goes into the layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What goes after the place; not used for [`Place::Path`].
+    /// What goes after the place; not used for [`TargetFolder::Path`].
     pub name: String,
     /// Where it goes.
-    pub place: Place,
+    pub place: TargetFolder,
     /// Its size.
     pub size: u64,
     /// Whether it is a program.
@@ -72,12 +72,12 @@ pub fn lay_out(sources: &[Source], home: &str) -> Result<Vec<Entry>> {
     for (number, source) in sources.iter().enumerate() {
         let below = |folder: &str| inside(&format!("/{home}/{folder}/{}", source.name));
         let path = match &source.place {
-            Place::Usrlib => {
+            TargetFolder::Usrlib => {
                 folders.insert(format!("{home}/usrlib/"));
                 below("usrlib")?
             }
-            Place::Lib => below("lib")?,
-            Place::Plugin(plugin) => {
+            TargetFolder::Lib => below("lib")?,
+            TargetFolder::Plugin(plugin) => {
                 let path = below(&format!("plugins/{plugin}"))?;
                 let start = format!("{home}/plugins/");
                 // Each folder on the way, since a plugin may have some of its own.
@@ -86,12 +86,12 @@ pub fn lay_out(sources: &[Source], home: &str) -> Result<Vec<Entry>> {
                 }
                 path
             }
-            Place::Path(path) if path.ends_with('/') => inside(&format!("{path}{}", source.name))?,
-            Place::Path(path) => inside(path)?,
+            TargetFolder::Path(path) if path.ends_with('/') => inside(&format!("{path}{}", source.name))?,
+            TargetFolder::Path(path) => inside(path)?,
         };
         let entry = Entry {
             path: path.clone(),
-            mode: if source.executable && matches!(source.place, Place::Path(_)) {
+            mode: if source.executable && matches!(source.place, TargetFolder::Path(_)) {
                 PROGRAM
             } else {
                 FILE
@@ -158,7 +158,7 @@ pub fn source_and_destination(text: &str) -> Result<(String, String)> {
 mod tests {
     use super::*;
 
-    fn source(name: &str, place: Place) -> Source {
+    fn source(name: &str, place: TargetFolder) -> Source {
         Source {
             name: name.to_owned(),
             place,
@@ -170,12 +170,12 @@ mod tests {
     #[test]
     fn everything_has_its_place_and_the_order_is_that_of_the_paths() {
         let sources = [
-            source("z.jar", Place::Usrlib),
-            source("a.jar", Place::Usrlib),
-            source("x.jar", Place::Lib),
-            source("sub/s3.jar", Place::Plugin("s3".to_owned())),
-            source("ignored", Place::Path("/etc/app/settings".to_owned())),
-            source("named", Place::Path("/usr/bin/".to_owned())),
+            source("z.jar", TargetFolder::Usrlib),
+            source("a.jar", TargetFolder::Usrlib),
+            source("x.jar", TargetFolder::Lib),
+            source("sub/s3.jar", TargetFolder::Plugin("s3".to_owned())),
+            source("ignored", TargetFolder::Path("/etc/app/settings".to_owned())),
+            source("named", TargetFolder::Path("/usr/bin/".to_owned())),
         ];
         let entries = lay_out(&sources, FLINK_HOME).unwrap();
         let shown: Vec<String> = entries
@@ -228,13 +228,16 @@ mod tests {
             ("C:\\x\\a".to_owned(), "/b/c".to_owned())
         );
         assert_eq!(source_and_destination("a:/b/").unwrap().1, "/b/");
-        assert!(lay_out(&[source("../x", Place::Usrlib)], FLINK_HOME).is_err());
-        assert!(lay_out(&[source("x", Place::Plugin("..".to_owned()))], FLINK_HOME).is_err());
+        assert!(lay_out(&[source("../x", TargetFolder::Usrlib)], FLINK_HOME).is_err());
+        assert!(lay_out(&[source("x", TargetFolder::Plugin("..".to_owned()))], FLINK_HOME).is_err());
     }
 
     #[test]
     fn two_files_of_one_path_are_refused() {
-        let twice = [source("a.jar", Place::Usrlib), source("a.jar", Place::Usrlib)];
+        let twice = [
+            source("a.jar", TargetFolder::Usrlib),
+            source("a.jar", TargetFolder::Usrlib),
+        ];
         assert!(
             lay_out(&twice, FLINK_HOME)
                 .unwrap_err()
@@ -242,8 +245,8 @@ mod tests {
                 .contains("/opt/flink/usrlib/a.jar")
         );
         let nested = [
-            source("a", Place::Path("/x".to_owned())),
-            source("b", Place::Path("/x/y".to_owned())),
+            source("a", TargetFolder::Path("/x".to_owned())),
+            source("b", TargetFolder::Path("/x/y".to_owned())),
         ];
         assert!(lay_out(&nested, FLINK_HOME).is_err());
     }

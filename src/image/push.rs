@@ -26,7 +26,7 @@ pub enum Progress {
 
 /// What came of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PushOutcome {
     /// The image was there under its name: nothing was done.
     Present,
     /// The image was there, under another name or none.
@@ -41,7 +41,7 @@ pub async fn push(
     built: &Built,
     target: &Reference,
     tell: &(dyn Fn(&Descriptor, Progress) + Sync),
-) -> Result<Outcome> {
+) -> Result<PushOutcome> {
     let mut repository = registries.repository(target, true);
     let from = match &built.base.origin {
         Origin::Repository(base) if base.reference.registry == target.registry => Some(&base.reference),
@@ -53,11 +53,11 @@ pub async fn push(
     let tag = tag(built, target);
     let (there, named) = futures::try_join!(known(&repository, built.digest.as_str()), known(&repository, &tag))?;
     if named.as_ref() == Some(&built.digest) {
-        return Ok(Outcome::Present);
+        return Ok(PushOutcome::Present);
     }
     if there.is_some() {
         repository.put_manifest(&tag, built.media_type, &built.bytes).await?;
-        return Ok(Outcome::Named);
+        return Ok(PushOutcome::Named);
     }
     let blobs = built.blobs()?;
     stream::iter(&blobs)
@@ -90,7 +90,7 @@ pub async fn push(
         }
     }
     repository.put_manifest(&tag, built.media_type, &built.bytes).await?;
-    Ok(Outcome::Pushed)
+    Ok(PushOutcome::Pushed)
 }
 
 /// What is behind a name. Some registries tell nobody what is in a repository that does not exist yet; whether one may

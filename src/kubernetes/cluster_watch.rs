@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::api::Cluster;
 use super::resource::Target;
-use super::tables::{Position, Side, Wanted, list_side, part_of_event};
+use super::tables::{ListSelection, ObjectKind, Position, list_side, part_of_event};
 use super::watch::{Event, Source, Watch};
 use crate::error::Result;
 use crate::model::listing::{Change, Key, Part};
@@ -18,20 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// All changes after `positions`, which are those of [`super::tables::list`]. Ends with the first error only.
 pub fn changes(
     cluster: &Cluster,
-    wanted: &Wanted,
+    wanted: &ListSelection,
     positions: [Position; 2],
 ) -> impl Stream<Item = Result<Change>> + use<> {
     let [jobs, deployments] = positions;
     futures::stream::select(
-        changes_of(cluster, wanted, Side::Jobs, jobs),
-        changes_of(cluster, wanted, Side::Deployments, deployments),
+        changes_of(cluster, wanted, ObjectKind::Jobs, jobs),
+        changes_of(cluster, wanted, ObjectKind::Deployments, deployments),
     )
 }
 
 fn changes_of(
     cluster: &Cluster,
-    wanted: &Wanted,
-    side: Side,
+    wanted: &ListSelection,
+    side: ObjectKind,
     at: Position,
 ) -> impl Stream<Item = Result<Change>> + use<> {
     let version = at.version.clone();
@@ -41,8 +41,8 @@ fn changes_of(
         .give_up_after(PATIENCE);
     let change = move |event| match event {
         Event::Listed(parts) => match side {
-            Side::Jobs => Change::AllJobs(parts),
-            Side::Deployments => Change::AllDeployments(parts),
+            ObjectKind::Jobs => Change::AllJobs(parts),
+            ObjectKind::Deployments => Change::AllDeployments(parts),
         },
         Event::Applied((key, part)) => Change::Now(key, part),
         Event::Deleted((key, part)) => Change::Gone(key, part),
@@ -52,8 +52,8 @@ fn changes_of(
 
 /// One side of clusters as a Table.
 struct Table {
-    wanted: Wanted,
-    side: Side,
+    wanted: ListSelection,
+    side: ObjectKind,
     at: Position,
 }
 

@@ -24,7 +24,7 @@ use super::kubeconfig::{check_context, configuration, read_kubeconfig};
 use super::lines::ShortLines;
 use crate::error::{Error, Kind, Result};
 use crate::flink::transport::Access;
-use crate::kubernetes::errors::Whereabouts;
+use crate::kubernetes::errors::ServerInfo;
 use crate::output::terminal;
 
 /// How long a connection may take to be made.
@@ -37,7 +37,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// kubectl's connection flags. They mean what they mean there.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
-pub struct ConnectionArgs {
+pub struct ConnectionOptions {
     /// Path of the kubeconfig file to use
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -95,9 +95,9 @@ pub struct ConnectionArgs {
 ///
 /// # Errors
 /// Usage errors for a kubeconfig that cannot be read, contexts that do not exist and no configuration at all.
-pub fn connect(args: &ConnectionArgs) -> Result<Cluster> {
+pub fn connect(args: &ConnectionOptions) -> Result<Cluster> {
     let (config, context) = configuration(args)?;
-    let at = Whereabouts {
+    let at = ServerInfo {
         server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
         context,
     };
@@ -145,7 +145,7 @@ fn warn_of_plain_text(server: &http::Uri) {
 ///
 /// # Errors
 /// Usage errors for a kubeconfig that cannot be read.
-pub fn namespace(args: &ConnectionArgs) -> Result<String> {
+pub fn namespace(args: &ConnectionOptions) -> Result<String> {
     if let Some(namespace) = &args.namespace {
         return check_namespace(namespace).map(|()| namespace.clone());
     }
@@ -156,7 +156,7 @@ pub fn namespace(args: &ConnectionArgs) -> Result<String> {
 ///
 /// # Errors
 /// Usage errors for a kubeconfig that cannot be read, and a context that it does not have.
-pub fn scope(args: &ConnectionArgs) -> Result<(Option<String>, String)> {
+pub fn scope(args: &ConnectionOptions) -> Result<(Option<String>, String)> {
     let given = args.namespace.clone();
     let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
         return Ok((None, given.unwrap_or_else(|| "default".to_owned())));
@@ -212,7 +212,7 @@ fn refuse_removed(provider: &str) -> Result<()> {
 }
 
 /// Why there is no client: most often a program that should have given credentials.
-fn no_client(at: &Whereabouts, error: &kube::Error, program: Option<&str>, install_hint: Option<String>) -> Error {
+fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, install_hint: Option<String>) -> Error {
     let credentials = |why: &str| Error::new(Kind::Unauthorized, format!("no credentials for {at}: {why}"));
     match error {
         kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {

@@ -21,14 +21,14 @@ pub struct Status {
 
 /// Connection facts that errors tell about.
 #[derive(Clone, Debug)]
-pub struct Whereabouts {
+pub struct ServerInfo {
     /// Address of the API server.
     pub server: String,
     /// Context in use; `None`: in-cluster, or made of flags.
     pub context: Option<String>,
 }
 
-impl std::fmt::Display for Whereabouts {
+impl std::fmt::Display for ServerInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.context {
             Some(context) => write!(f, "{} (context {context:?})", self.server),
@@ -51,7 +51,7 @@ pub(crate) const NO_SERVER: &str = "check that the address is that of a Kubernet
 
 /// An answer of the API server with a status that is no success.
 #[must_use]
-pub fn of_status(target: &Target, at: &Whereabouts, code: StatusCode, body: &[u8]) -> Error {
+pub fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]) -> Error {
     let status: Status = serde_json::from_slice(body).unwrap_or_else(|_| Status {
         message: String::from_utf8_lossy(&body[..body.len().min(500)]).trim().to_owned(),
         reason: String::new(),
@@ -150,7 +150,7 @@ pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a
 
 /// A request that got no answer.
 #[must_use]
-pub fn of_transport(target: &Target, at: &Whereabouts, error: &(dyn std::error::Error + 'static)) -> Error {
+pub fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::error::Error + 'static)) -> Error {
     let chain = chain(error);
     let text = |wanted: &str| chain.iter().map(ToString::to_string).find(|s| s.contains(wanted));
     let deepest = chain.last().map_or_else(String::new, ToString::to_string);
@@ -196,7 +196,7 @@ fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
 
 /// No answer in time.
 #[must_use]
-pub fn timed_out(target: &Target, at: &Whereabouts, seconds: f64) -> Error {
+pub fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error {
     let error = Error::new(
         Kind::TimedOut,
         format!("{at} did not {} {target} within {seconds} s", target.verb),

@@ -12,13 +12,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::connect::ConnectionArgs;
+use super::connect::ConnectionOptions;
 use super::no_proxy;
 use crate::error::{Error, Kind, Result};
 use crate::model::nearest::nearest;
 
 /// What the kubeconfig's files and kubectl's connection flags say together, and the context that is used.
-pub(crate) fn configuration(args: &ConnectionArgs) -> Result<(Config, Option<String>)> {
+pub(crate) fn configuration(args: &ConnectionOptions) -> Result<(Config, Option<String>)> {
     configure(read_kubeconfig(args.kubeconfig.as_deref())?, args)
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn configuration(args: &ConnectionArgs) -> Result<(Config, Option<Str
 ///
 /// # Errors
 /// Usage errors for what is not in it, or makes no sense.
-pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionArgs) -> Result<(Config, Option<String>)> {
+pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionOptions) -> Result<(Config, Option<String>)> {
     let named = args.context.is_some() || args.cluster.is_some() || args.user.is_some();
     let (mut kubeconfig, context) = match kubeconfig {
         Some(kubeconfig) if named || args.server.is_none() || kubeconfig.current_context.is_some() => {
@@ -71,7 +71,7 @@ pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionArgs) -> Resul
 }
 
 /// What a context says. kube's own `Config::from_custom_kubeconfig` does the same, but for the proxy: see [`no_proxy`].
-fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionArgs) -> Result<Config> {
+fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionOptions) -> Result<Config> {
     let found = kubeconfig.contexts.iter().find(|named| named.name == context);
     let context = found.and_then(|named| named.context.clone()).unwrap_or_default();
     let name = args.cluster.as_ref().unwrap_or(&context.cluster);
@@ -122,7 +122,7 @@ fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>> {
 /// Name of the context, cluster and user that stand for flags where the kubeconfig has none.
 const FLAGS: &str = "kubectl-flink-flags";
 
-fn from_flags_alone(kubeconfig: &mut Kubeconfig, args: &ConnectionArgs) {
+fn from_flags_alone(kubeconfig: &mut Kubeconfig, args: &ConnectionOptions) {
     if args.cluster.is_none() {
         kubeconfig.clusters.push(NamedCluster {
             name: FLAGS.to_owned(),
@@ -207,7 +207,7 @@ fn read_file(path: &Path) -> Result<Kubeconfig> {
 }
 
 /// Sets what the flags say in the cluster and the user that will be used.
-fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionArgs) -> Result<()> {
+fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOptions) -> Result<()> {
     let used = kubeconfig
         .contexts
         .iter()
@@ -319,7 +319,7 @@ fn readable(flag: &str, file: &Path) -> Result<()> {
 }
 
 /// The user's fields that flags set, under their kubeconfig names; null removes what the flag displaces.
-fn user_flags(args: &ConnectionArgs) -> Vec<(&'static str, Value)> {
+fn user_flags(args: &ConnectionOptions) -> Vec<(&'static str, Value)> {
     let mut fields = Vec::new();
     if let Some(token) = &args.token {
         fields.push(("token", json!(token)));
@@ -360,7 +360,7 @@ fn overridden(info: AuthInfo, fields: Vec<(&'static str, Value)>) -> Result<Auth
     serde_json::from_value(tree).map_err(failed)
 }
 
-fn with_flags_in_cluster(mut config: Config, args: &ConnectionArgs) -> Result<Config> {
+fn with_flags_in_cluster(mut config: Config, args: &ConnectionOptions) -> Result<Config> {
     let fields = user_flags(args);
     if !fields.is_empty() {
         config.auth_info = overridden(config.auth_info, fields)?;

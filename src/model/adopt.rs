@@ -10,7 +10,7 @@ use super::names::ClusterName;
 use super::pod_template::unescape_dollar;
 use super::template::{self, Templates};
 use crate::error::{Error, Result};
-use crate::model::config::{JobId, Layer};
+use crate::model::config::{Config, JobId};
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::main_container;
@@ -41,8 +41,8 @@ pub fn adopt(
     service: &Value,
     job: &Value,
     deployment: &Value,
-    new: &Layer,
-) -> Result<(Templates, Layer)> {
+    new: &Config,
+) -> Result<(Templates, Config)> {
     let mut service = cleaned(service);
     strip(&mut service["spec"], &SERVICE_CHOICES);
     let mut job = cleaned(job);
@@ -50,11 +50,11 @@ pub fn adopt(
     strip(&mut job["spec"]["template"]["metadata"]["labels"], &JOB_LABELS);
     let replicas = replicas(deployment);
     let mut deployment = cleaned(deployment);
-    let mut layer = Layer {
+    let mut layer = Config {
         name: Some(name.to_string()),
         image: main_container::of(&job).and_then(|container| Some(container["image"].as_str()?.to_owned())),
         task_managers: replicas.filter(|_| new.parallelism.is_none() && new.slots.is_none()),
-        ..Layer::default()
+        ..Config::default()
     };
     let mut tokens = arguments(&job)?;
     let word = (!tokens.is_empty()).then(|| tokens.remove(0));
@@ -114,8 +114,8 @@ pub fn adopt(
 ///
 /// # Errors
 /// As [`adopt`].
-pub fn take_over(name: &ClusterName, service: &Value, job: &Value, deployment: &Value) -> Result<(Templates, Layer)> {
-    let (_, as_it_is) = adopt(name, service, job, deployment, &Layer::default())?;
+pub fn take_over(name: &ClusterName, service: &Value, job: &Value, deployment: &Value) -> Result<(Templates, Config)> {
+    let (_, as_it_is) = adopt(name, service, job, deployment, &Config::default())?;
     let mut tokens = arguments(&cleaned(job))?;
     if !tokens.is_empty() {
         tokens.remove(0);
@@ -124,20 +124,20 @@ pub fn take_over(name: &ClusterName, service: &Value, job: &Value, deployment: &
     let plain: Vec<(String, bool)> = known.program.iter().map(|text| unescape_dollar(text)).collect();
     // What Kubernetes expands cannot be said in a layer, and stays in the template.
     let expands = plain.iter().any(|(_, expands)| *expands);
-    let said = Layer {
+    let said = Config {
         arguments: (!expands && !plain.is_empty()).then(|| plain.into_iter().map(|(text, _)| text).collect()),
         parallelism: as_it_is.parallelism,
-        ..Layer::default()
+        ..Config::default()
     };
-    let started = Layer {
+    let started = Config {
         from_savepoint: known.from_savepoint,
         allow_non_restored_state: known.allow_non_restored_state.then_some(true),
-        ..Layer::default()
+        ..Config::default()
     };
     let (templates, layer) = adopt(name, service, job, deployment, &said)?;
     Ok((
         templates,
-        said.over(started).over(Layer {
+        said.merged_over(started).merged_over(Config {
             task_managers: as_it_is.task_managers,
             ..layer
         }),
@@ -254,18 +254,18 @@ mod tests {
         ]
     }
 
-    fn resumed(new: Layer) -> manifests::Manifests {
+    fn resumed(new: Config) -> manifests::Manifests {
         let [service, job, deployment] = live();
         let (templates, layer) = adopt(&ClusterName::new("demo").unwrap(), &service, &job, &deployment, &new).unwrap();
-        let spec = Spec::resolve(new.over(layer)).unwrap();
+        let spec = Spec::resolve(new.merged_over(layer)).unwrap();
         manifests::build(&spec, &templates, "ns", 1).unwrap()
     }
 
     #[test]
     fn only_what_a_resume_changes_is_changed() {
-        let made = resumed(Layer {
+        let made = resumed(Config {
             from_savepoint: Some("/new".into()),
-            ..Layer::default()
+            ..Config::default()
         });
         let container = &made.job["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(
@@ -303,7 +303,7 @@ mod tests {
         deployment["spec"]["replicas"] = json!(0);
         deployment["metadata"]["annotations"] = json!({"kubectl-flink/suspended-replicas": "2"});
         let name = ClusterName::new("demo").unwrap();
-        let (templates, layer) = adopt(&name, &service, &job, &deployment, &Layer::default()).unwrap();
+        let (templates, layer) = adopt(&name, &service, &job, &deployment, &Config::default()).unwrap();
         assert_eq!(layer.task_managers, Some(2));
         let made = manifests::build(&Spec::resolve(layer).unwrap(), &templates, "ns", 1).unwrap();
         assert_eq!(made.deployment["spec"]["replicas"], 2);
@@ -312,12 +312,12 @@ mod tests {
 
     #[test]
     fn flags_change_what_they_say() {
-        let made = resumed(Layer {
+        let made = resumed(Config {
             image: Some("job:2".into()),
             parallelism: Some(4),
             job_class: Some("a.C".into()),
             arguments: Some(vec!["--new".into()]),
-            ..Layer::default()
+            ..Config::default()
         });
         let container = &made.job["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(container["image"], "job:2");
@@ -346,7 +346,7 @@ mod tests {
         let name = ClusterName::new("demo").unwrap();
         let arguments =
             |made: &manifests::Manifests| made.job["spec"]["template"]["spec"]["containers"][0]["args"].clone();
-        let made = |layer: Layer, templates: &Templates| {
+        let made = |layer: Config, templates: &Templates| {
             let spec = Spec::resolve(layer).unwrap();
             manifests::build(&spec, templates, "ns", 1).unwrap()
         };
@@ -368,12 +368,12 @@ mod tests {
             arguments(&made(layer.clone(), &templates)).as_array().unwrap()[..8],
             live_args.as_array().unwrap()[..8]
         );
-        let new = Layer {
+        let new = Config {
             arguments: Some(vec!["--other".into()]),
             parallelism: Some(5),
-            ..Layer::default()
+            ..Config::default()
         };
-        let changed = arguments(&made(new.over(layer), &templates)).to_string();
+        let changed = arguments(&made(new.merged_over(layer), &templates)).to_string();
         assert!(
             changed.contains("parallelism.default=5") && !changed.contains("--input"),
             "{changed}"

@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use super::names::ClusterName;
 use super::template::Templates;
-use crate::model::config::Layer;
+use crate::model::config::Config;
 
 /// What the first cluster keeps for itself: its job ID, its port of the nodes, and where it began. Left out, the second
 /// gets its own.
 #[must_use]
-pub fn layer(source: Layer, name: &ClusterName) -> Layer {
-    Layer {
+pub fn layer(source: Config, name: &ClusterName) -> Config {
+    Config {
         name: Some(name.to_string()),
         namespace: None,
         // Checkpoints lie in a folder of the job's ID: two jobs of one ID would write over each other's.
@@ -86,7 +86,7 @@ fn renamed(tree: &Value, old: &ClusterName, new: &ClusterName, label: bool) -> V
 /// The folder of high availability that both would use, where that is not apart by their names: Flink puts it below the
 /// cluster's name, which knows no namespace.
 #[must_use]
-pub fn shared_storage<'a>(source: &'a Layer, clone: &Layer) -> Option<&'a str> {
+pub fn shared_storage<'a>(source: &'a Config, clone: &Config) -> Option<&'a str> {
     let same = source.name == clone.name && source.zookeeper == clone.zookeeper;
     source
         .ha
@@ -104,14 +104,14 @@ mod tests {
     #[test]
     fn a_clone_has_an_id_and_ports_of_its_own() {
         let name = ClusterName::new("second").unwrap();
-        let source = Layer {
+        let source = Config {
             name: Some("first".into()),
             namespace: Some("ns".into()),
             job_id: Some(JobId::Seed("x".into())),
             node_port: Some(30081),
             image: Some("a".into()),
             ha: Some("s3://ha".into()),
-            ..Layer::default()
+            ..Config::default()
         };
         let clone = layer(source.clone(), &name);
         assert_eq!(
@@ -120,7 +120,7 @@ mod tests {
         );
         assert_eq!(clone.image.as_deref(), Some("a"));
         assert_eq!(shared_storage(&source, &clone), None);
-        let same = Layer {
+        let same = Config {
             name: source.name.clone(),
             ..clone
         };

@@ -1,7 +1,7 @@
 //! What one source says of a cluster, and how sources are laid over each other.
 //!
-//! Flags, file, environment, configuration file and history each give a [`Layer`] in which a field is absent where
-//! the source is silent. [`Layer::over`] puts the stronger one on top; [`crate::model::spec::Spec::resolve`] validates the result.
+//! Flags, file, environment, configuration file and history each give a [`Config`] in which a field is absent where
+//! the source is silent. [`Config::merged_over`] puts the stronger one on top; [`crate::model::spec::Spec::resolve`] validates the result.
 
 use std::collections::BTreeMap;
 
@@ -135,7 +135,7 @@ impl std::fmt::Display for Mount {
 
 /// What is said of one role, JobManager or TaskManager.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RoleLayer {
+pub struct RoleConfig {
     /// Memory of the whole process: Flink's `process.size` and the container's memory request and limit.
     pub memory: Option<Memory>,
     /// CPU request and limit of the container.
@@ -146,7 +146,7 @@ pub struct RoleLayer {
 
 /// What one source says of a cluster. `None` and empty maps: nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Layer {
+pub struct Config {
     /// Name of the cluster, not yet validated.
     pub name: Option<String>,
     /// Namespace; the connection's where absent.
@@ -188,9 +188,9 @@ pub struct Layer {
     /// Volumes mounted into all containers, merged path by path.
     pub mounts: Vec<Mount>,
     /// The JobManager.
-    pub job_manager: RoleLayer,
+    pub job_manager: RoleConfig,
     /// The TaskManagers.
-    pub task_manager: RoleLayer,
+    pub task_manager: RoleConfig,
     /// A Kubernetes PodTemplateSpec merged into the Pods of both roles.
     pub pod_template: Option<Value>,
     /// Folder in which savepoints are written.
@@ -229,8 +229,8 @@ pub struct Layer {
     pub suspended: bool,
 }
 
-impl RoleLayer {
-    fn over(self, lower: Self) -> Self {
+impl RoleConfig {
+    fn merged_over(self, lower: Self) -> Self {
         Self {
             memory: self.memory.or(lower.memory),
             cpu: self.cpu.or(lower.cpu),
@@ -239,10 +239,10 @@ impl RoleLayer {
     }
 }
 
-impl Layer {
+impl Config {
     /// Lays `self` over `lower`: where `self` says something it wins; maps are merged key by key.
     #[must_use]
-    pub fn over(self, lower: Self) -> Self {
+    pub fn merged_over(self, lower: Self) -> Self {
         let map = |mut under: BTreeMap<String, String>, upper: BTreeMap<String, String>| {
             under.extend(upper);
             under
@@ -283,8 +283,8 @@ impl Layer {
             image_pull_secrets: self.image_pull_secrets.or(lower.image_pull_secrets),
             env: map(lower.env, self.env),
             mounts,
-            job_manager: self.job_manager.over(lower.job_manager),
-            task_manager: self.task_manager.over(lower.task_manager),
+            job_manager: self.job_manager.merged_over(lower.job_manager),
+            task_manager: self.task_manager.merged_over(lower.task_manager),
             pod_template: self.pod_template.or(lower.pod_template),
             savepoint_dir: self.savepoint_dir.or(lower.savepoint_dir),
             checkpoint_dir: self.checkpoint_dir.or(lower.checkpoint_dir),
@@ -312,20 +312,20 @@ mod tests {
 
     #[test]
     fn the_upper_layer_wins_and_maps_are_merged() {
-        let upper = Layer {
+        let upper = Config {
             image: Some("new".into()),
             configuration: BTreeMap::from([("a".into(), "1".into())]),
             mounts: vec!["other:/data".parse().unwrap()],
-            ..Layer::default()
+            ..Config::default()
         };
-        let lower = Layer {
+        let lower = Config {
             image: Some("old".into()),
             parallelism: Some(3),
             configuration: BTreeMap::from([("a".into(), "0".into()), ("b".into(), "2".into())]),
             mounts: vec!["claim:/data:ro".parse().unwrap(), "claim:/more".parse().unwrap()],
-            ..Layer::default()
+            ..Config::default()
         };
-        let both = upper.over(lower);
+        let both = upper.merged_over(lower);
         assert_eq!(both.image.as_deref(), Some("new"));
         assert_eq!(both.parallelism, Some(3));
         assert_eq!(

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use super::file_text;
 use super::nearest::nearest;
 use crate::error::{Error, Result};
-use crate::model::config::Layer;
+use crate::model::config::Config;
 
 /// What a key can be set to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ pub struct Defaults {
 
 /// A part of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ConfigPath {
     /// `defaults`.
     Everywhere,
     /// A context.
@@ -128,7 +128,7 @@ pub enum Place {
     Namespace(String, String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ConfigPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Everywhere => f.write_str("defaults"),
@@ -140,26 +140,26 @@ impl fmt::Display for Place {
 
 /// What holds in one context and namespace, each with the part of the file that says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Effective(BTreeMap<&'static str, (String, Place)>);
+pub struct Effective(BTreeMap<&'static str, (String, ConfigPath)>);
 
 impl Effective {
     /// The value of a key, and where it stands.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<(&str, &Place)> {
+    pub fn get(&self, key: &str) -> Option<(&str, &ConfigPath)> {
         self.0.get(key).map(|(value, place)| (value.as_str(), place))
     }
 
     /// What it says of clusters.
     #[must_use]
-    pub fn layer(&self) -> Layer {
+    pub fn layer(&self) -> Config {
         let value = |key: &str| self.get(key).map(|(value, _)| value.to_owned());
-        Layer {
+        Config {
             image: value("image"),
             savepoint_dir: value("savepoint-dir"),
             checkpoint_dir: value("checkpoint-dir"),
             ha: value("ha"),
             service_account: value("service-account"),
-            ..Layer::default()
+            ..Config::default()
         }
     }
 }
@@ -250,16 +250,16 @@ impl Defaults {
     #[must_use]
     pub fn effective(&self, context: Option<&str>, namespace: &str) -> Effective {
         let mut effective = Effective::default();
-        let mut lay = |values: &Values, place: &Place| {
+        let mut lay = |values: &Values, place: &ConfigPath| {
             for (key, value) in values {
                 effective.0.insert(key, (value.clone(), place.clone()));
             }
         };
-        lay(&self.everywhere, &Place::Everywhere);
+        lay(&self.everywhere, &ConfigPath::Everywhere);
         if let Some((name, context)) = context.and_then(|name| self.contexts.get_key_value(name)) {
-            lay(&context.values, &Place::Context(name.clone()));
+            lay(&context.values, &ConfigPath::Context(name.clone()));
             if let Some(values) = context.namespaces.get(namespace) {
-                lay(values, &Place::Namespace(name.clone(), namespace.to_owned()));
+                lay(values, &ConfigPath::Namespace(name.clone(), namespace.to_owned()));
             }
         }
         effective
@@ -269,13 +269,13 @@ impl Defaults {
     ///
     /// # Errors
     /// Usage error for a key that there is not, or a value that it cannot have.
-    pub fn set(&mut self, place: &Place, key: &str, value: Option<&str>) -> Result<()> {
+    pub fn set(&mut self, place: &ConfigPath, key: &str, value: Option<&str>) -> Result<()> {
         let key = known(key, "", &[])?;
         let value = value.map(|value| check(key, value, key.name)).transpose()?;
         let values = match place {
-            Place::Everywhere => &mut self.everywhere,
-            Place::Context(context) => &mut self.contexts.entry(context.clone()).or_default().values,
-            Place::Namespace(context, namespace) => {
+            ConfigPath::Everywhere => &mut self.everywhere,
+            ConfigPath::Context(context) => &mut self.contexts.entry(context.clone()).or_default().values,
+            ConfigPath::Namespace(context, namespace) => {
                 let context = self.contexts.entry(context.clone()).or_default();
                 context.namespaces.entry(namespace.clone()).or_default()
             }
@@ -395,7 +395,7 @@ mod tests {
         let file = Defaults::read(FILE, "f").unwrap();
         assert_eq!(Defaults::of_tree(file.tree()).unwrap(), file);
         let mut changed = file.clone();
-        let place = Place::Namespace("new".into(), "n".into());
+        let place = ConfigPath::Namespace("new".into(), "n".into());
         changed.set(&place, "prompts", Some("true")).unwrap();
         assert_eq!(
             changed.tree()["contexts"]["new"],

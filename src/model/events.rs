@@ -78,7 +78,7 @@ fn is_of_replica_set(pod: &str, deployment: &str) -> bool {
 /// An Event. An item of an EventList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct View {
+pub struct EventRow {
     /// When it was last seen.
     pub last_seen: Option<Timestamp>,
     /// When it was first seen.
@@ -107,7 +107,7 @@ pub struct Object {
     pub name: String,
 }
 
-impl From<&Event> for View {
+impl From<&Event> for EventRow {
     fn from(event: &Event) -> Self {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let told = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -151,7 +151,7 @@ pub const fn headers(wide: bool) -> &'static [&'static str] {
 
 /// The columns of one Event.
 #[must_use]
-pub fn row(view: &View, wide: bool, now: Timestamp) -> Vec<String> {
+pub fn row(view: &EventRow, wide: bool, now: Timestamp) -> Vec<String> {
     let ago = |then: Option<Timestamp>| then.map_or_else(|| "?".to_owned(), |then| age(then, now));
     let mut row = vec![ago(view.last_seen)];
     if wide {
@@ -218,8 +218,8 @@ mod tests {
             "type": "Warning", "reason": "BackOff", "message": "Back-off\n  restarting ", "reportingComponent": "kubelet",
             "eventTime": "2026-01-01T09:00:00.000000Z", "series": {"count": 4, "lastObservedTime": "2026-01-01T09:59:00.000000Z"}}))
         .unwrap();
-        assert_eq!(View::from(&old), View::from(&new));
-        let row = row(&View::from(&new), true, now);
+        assert_eq!(EventRow::from(&old), EventRow::from(&new));
+        let row = row(&EventRow::from(&new), true, now);
         assert_eq!(
             row,
             [

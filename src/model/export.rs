@@ -10,16 +10,16 @@ use super::manifests::{self, FLINK_VERSION, SUSPENDED_REPLICAS};
 use super::names::{self, ClusterName};
 use super::pod_template::{MAIN_CONTAINER, unescape_dollar};
 use crate::error::{Error, Result};
-use crate::model::config::{Entrypoint, JobId, Layer, Restart, RoleLayer};
+use crate::model::config::{Config, Entrypoint, JobId, Restart, RoleConfig};
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::main_container;
-use crate::model::server_fields::plain;
+use crate::model::server_fields::strip_server_fields;
 
 /// A spec, and what of the objects it cannot say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exported {
     /// What the objects say.
-    pub layer: Layer,
+    pub layer: Config,
     /// Each a sentence.
     pub remarks: Vec<String>,
 }
@@ -31,8 +31,8 @@ pub struct Exported {
 pub fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Value) -> Result<Exported> {
     let mut remarks = Vec::new();
     let version = job["metadata"]["annotations"][FLINK_VERSION].as_str();
-    let (service, job, live_deployment) = (plain(service), plain(job), deployment);
-    let deployment = plain(deployment);
+    let (service, job, live_deployment) = (strip_server_fields(service), strip_server_fields(job), deployment);
+    let deployment = strip_server_fields(deployment);
     let (word, known) = arguments(&job, &mut remarks)?;
     let (_, workers) = arguments(&deployment, &mut remarks)?;
     let mut configuration: BTreeMap<String, String> = known.dynamic.iter().cloned().collect();
@@ -77,7 +77,7 @@ pub fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Va
     }
     let pod = &job["spec"]["template"]["spec"];
     let highly_available = read.ha.is_some();
-    let layer = Layer {
+    let layer = Config {
         name: Some(name.to_string()),
         namespace: job["metadata"]["namespace"].as_str().map(ToOwned::to_owned),
         image,
@@ -100,11 +100,11 @@ pub fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Va
         restart: restart(&job),
         job_manager: role(&job, &read.job_manager)?,
         task_manager: role(&deployment, &read.task_manager)?,
-        ..Layer::default()
+        ..Config::default()
     };
-    let mut layer = Layer {
-        job_manager: RoleLayer::default(),
-        task_manager: RoleLayer::default(),
+    let mut layer = Config {
+        job_manager: RoleConfig::default(),
+        task_manager: RoleConfig::default(),
         ..read
     }
     .with_roles(layer);
@@ -112,10 +112,10 @@ pub fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Va
     Ok(Exported { layer, remarks })
 }
 
-impl Layer {
+impl Config {
     /// `upper` over `self`, whose roles are silent.
     fn with_roles(self, upper: Self) -> Self {
-        upper.over(self)
+        upper.merged_over(self)
     }
 }
 
@@ -175,7 +175,7 @@ fn labels(all: &Value) -> BTreeMap<String, String> {
 }
 
 /// What a role's Pods say beyond `read`, which comes from its arguments, as a pod template.
-fn role(object: &Value, read: &RoleLayer) -> Result<RoleLayer> {
+fn role(object: &Value, read: &RoleConfig) -> Result<RoleConfig> {
     let mut object = object.clone();
     container(&object)?;
     let main = main_container::of_mut(&mut object).and_then(Value::as_object_mut);
@@ -210,7 +210,7 @@ fn role(object: &Value, read: &RoleLayer) -> Result<RoleLayer> {
             template.as_object_mut().map(|template| template.remove("metadata"));
         }
     }
-    Ok(RoleLayer {
+    Ok(RoleConfig {
         memory: read.memory,
         cpu: read.cpu,
         pod_template: Some(template),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::flink::FlinkVersion;
 use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
 use super::names::{self, ClusterName, FIELD_MANAGER};
-use crate::model::server_fields::plain;
+use crate::model::server_fields::strip_server_fields;
 
 /// Whether an entry of `metadata.managedFields` is of somebody who wrote the object's spec: not of the plugin, and not of
 /// a controller, which writes status or a count by a subresource.
@@ -62,7 +62,7 @@ pub struct Marks {
 /// template stays, so that no Pod is replaced.
 #[must_use]
 pub fn marked(live: &Value, name: &ClusterName, component: &str, marks: Marks) -> Value {
-    let mut object = plain(&labelled(live, name, component));
+    let mut object = strip_server_fields(&labelled(live, name, component));
     if object["kind"] != "Service" {
         let annotations = &mut object["metadata"]["annotations"];
         annotations[REVISION] = json!(marks.revision.to_string());

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// A line as the API server sends it with `timestamps=true`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'a> {
+pub struct LogLine<'a> {
     /// When the container's runtime got it.
     pub at: Timestamp,
     /// The line itself, without its end.
@@ -26,12 +26,12 @@ const SECOND: usize = 19;
 impl Stamps {
     /// Takes a raw line apart. One without a timestamp, such as the kubelet's own words, has that of the line before.
     #[must_use]
-    pub fn parse<'a>(&mut self, raw: &'a str, before: Option<Timestamp>) -> Line<'a> {
+    pub fn parse<'a>(&mut self, raw: &'a str, before: Option<Timestamp>) -> LogLine<'a> {
         let raw = raw.trim_end_matches(['\n', '\r']);
         let (stamp, text) = raw.split_once(' ').unwrap_or((raw, ""));
         match self.known(stamp.as_bytes()).or_else(|| self.read(stamp)) {
-            Some(at) => Line { at, text },
-            None => Line {
+            Some(at) => LogLine { at, text },
+            None => LogLine {
                 at: before.unwrap_or_default(),
                 text: raw,
             },
@@ -76,7 +76,7 @@ impl Stamps {
 /// The API server goes back to whole seconds only, so it repeats up to a second of lines. A line is known again by
 /// its time and its content; of lines that are equal in both as many are new as there are more than before.
 #[derive(Clone, Debug, Default)]
-pub struct Place {
+pub struct LogPosition {
     last: Option<Timestamp>,
     /// Digests of the lines since the beginning of the last line's second.
     seen: Vec<u64>,
@@ -84,7 +84,7 @@ pub struct Place {
     repeated: HashMap<u64, u32>,
 }
 
-impl Place {
+impl LogPosition {
     /// What to ask for next: lines since this time; `None`: nothing was read so far.
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {
@@ -106,7 +106,7 @@ impl Place {
     }
 
     /// Whether the line is new.
-    pub fn admit(&mut self, line: Line<'_>) -> bool {
+    pub fn admit(&mut self, line: LogLine<'_>) -> bool {
         let key = digest(line);
         if !self.repeated.is_empty()
             && let Some(left) = self.repeated.get_mut(&key).filter(|left| **left > 0)
@@ -132,7 +132,7 @@ fn second(at: Timestamp) -> Timestamp {
 
 /// What a line is known by. Nobody gains by lines that look alike here but a line that is not shown after a connection
 /// broke off, so it has to be fast and no more.
-fn digest(line: Line<'_>) -> u64 {
+fn digest(line: LogLine<'_>) -> u64 {
     // Knuth's multiplier of linear congruential generators; the rotation brings high bits back to where they count.
     let mix = |digest: u64, word: u64| (digest.rotate_left(29) ^ word).wrapping_mul(6_364_136_223_846_793_005);
     let (words, rest) = line.text.as_bytes().as_chunks();
@@ -160,7 +160,7 @@ pub fn label(role: &str, pod: &str, container: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    fn line(raw: &str) -> Line<'_> {
+    fn line(raw: &str) -> LogLine<'_> {
         Stamps::default().parse(raw, None)
     }
 
@@ -209,7 +209,7 @@ mod tests {
 
     /// Each list is one answer; what is admitted in all must be every line once.
     fn admitted(answers: &[&[&str]]) -> Vec<String> {
-        let mut place = Place::default();
+        let mut place = LogPosition::default();
         let mut lines = Vec::new();
         for answer in answers {
             place.reconnect();
@@ -268,10 +268,10 @@ mod tests {
 
     #[test]
     fn a_long_log_is_not_kept() {
-        let mut place = Place::default();
+        let mut place = LogPosition::default();
         for at in 0..1000 {
             let at = Timestamp::from_second(at).unwrap();
-            assert!(place.admit(Line { at, text: "x" }));
+            assert!(place.admit(LogLine { at, text: "x" }));
         }
         assert_eq!(place.seen.len(), 1);
     }

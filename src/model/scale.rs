@@ -58,7 +58,7 @@ pub struct Bounds {
 
 /// What is known before a way is chosen.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct ScaleInput {
     /// The job.
     pub job: Job,
     /// What its vertices ask for, where the scheduler knows such requirements.
@@ -81,7 +81,7 @@ pub struct Known {
 
 /// The way to another parallelism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum ScaleMethod {
     /// The adaptive scheduler is told: the job restarts from its last checkpoint in the same JobManager.
     InPlace,
     /// The job takes whatever slots there are: only TaskManagers are added or taken away.
@@ -92,12 +92,12 @@ pub enum Way {
 
 /// What will be done.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct ScalePlan {
     /// By this way.
-    pub way: Way,
+    pub way: ScaleMethod,
     /// Why by this one.
     pub why: String,
-    /// Parallelism of each vertex in the end; empty for [`Way::Redeploy`], where the program decides.
+    /// Parallelism of each vertex in the end; empty for [`ScaleMethod::Redeploy`], where the program decides.
     pub targets: BTreeMap<String, u32>,
     /// TaskManagers that are needed.
     pub task_managers: u32,
@@ -109,12 +109,12 @@ pub struct Plan {
 ///
 /// # Errors
 /// Usage error for a parallelism that the job can never have, and in reactive mode for one that TaskManagers cannot make.
-pub fn plan(known: &Known) -> Result<Plan> {
+pub fn plan(known: &ScaleInput) -> Result<ScalePlan> {
     let wanted = known.wanted;
     let followers = followers(known);
     check_limit(known, &followers)?;
-    let redeploy = |why: String| Plan {
-        way: Way::Redeploy,
+    let redeploy = |why: String| ScalePlan {
+        way: ScaleMethod::Redeploy,
         why,
         targets: BTreeMap::new(),
         task_managers: wanted.div_ceil(known.new_slots.unwrap_or(known.slots).max(1)),
@@ -159,8 +159,8 @@ pub fn plan(known: &Known) -> Result<Plan> {
         })
         .collect();
     let slots = slots_for(&known.job, &targets);
-    Ok(Plan {
-        way: Way::InPlace,
+    Ok(ScalePlan {
+        way: ScaleMethod::InPlace,
         why: "its scheduler is the adaptive one".to_owned(),
         task_managers: slots.div_ceil(known.slots.max(1)),
         slots,
@@ -168,7 +168,7 @@ pub fn plan(known: &Known) -> Result<Plan> {
     })
 }
 
-fn reactive(known: &Known) -> Result<Plan> {
+fn reactive(known: &ScaleInput) -> Result<ScalePlan> {
     let (wanted, slots) = (known.wanted, known.slots.max(1));
     if wanted % slots != 0 {
         let below = wanted - wanted % slots;
@@ -181,8 +181,8 @@ fn reactive(known: &Known) -> Result<Plan> {
         let most = u32::try_from(vertex.max_parallelism).ok().filter(|most| *most > 0);
         (vertex.id.clone(), most.map_or(wanted, |most| wanted.min(most)))
     });
-    Ok(Plan {
-        way: Way::Reactive,
+    Ok(ScalePlan {
+        way: ScaleMethod::Reactive,
         why: "its scheduler is in reactive mode, so that it takes all slots there are".to_owned(),
         targets: targets.collect(),
         task_managers: wanted / slots,
@@ -191,7 +191,7 @@ fn reactive(known: &Known) -> Result<Plan> {
 }
 
 /// What a vertex asks for; what it has, where there are no requirements.
-fn bound(known: &Known, vertex: &Vertex) -> u32 {
+fn bound(known: &ScaleInput, vertex: &Vertex) -> u32 {
     known
         .requirements
         .get(&vertex.id)
@@ -199,7 +199,7 @@ fn bound(known: &Known, vertex: &Vertex) -> u32 {
 }
 
 /// The parallelism by which vertices that follow the job's are known.
-fn bound_of_followers(known: &Known) -> u32 {
+fn bound_of_followers(known: &ScaleInput) -> u32 {
     let bounds: Vec<u32> = known.job.vertices.iter().map(|vertex| bound(known, vertex)).collect();
     if bounds.contains(&known.present) {
         known.present
@@ -209,7 +209,7 @@ fn bound_of_followers(known: &Known) -> u32 {
 }
 
 /// The vertices that have the job's parallelism; others were given one of their own by the program.
-fn followers(known: &Known) -> Vec<&str> {
+fn followers(known: &ScaleInput) -> Vec<&str> {
     let theirs = bound_of_followers(known);
     let vertices = known.job.vertices.iter();
     vertices
@@ -218,7 +218,7 @@ fn followers(known: &Known) -> Vec<&str> {
         .collect()
 }
 
-fn check_limit(known: &Known, followers: &[&str]) -> Result<()> {
+fn check_limit(known: &ScaleInput, followers: &[&str]) -> Result<()> {
     let limits = known
         .job
         .vertices
@@ -253,7 +253,7 @@ fn slots_for(job: &Job, targets: &BTreeMap<String, u32>) -> u32 {
     groups.values().sum()
 }
 
-impl Plan {
+impl ScalePlan {
     /// The body of `PUT /jobs/:id/resource-requirements`: every vertex has to be in it.
     #[must_use]
     pub fn requirements(&self, known: &Requirements) -> Value {
@@ -319,8 +319,8 @@ mod tests {
         }
     }
 
-    fn known(vertices: Vec<Vertex>, wanted: u32) -> Known {
-        Known {
+    fn known(vertices: Vec<Vertex>, wanted: u32) -> ScaleInput {
+        ScaleInput {
             job: Job {
                 state: "RUNNING".into(),
                 vertices,
@@ -330,7 +330,7 @@ mod tests {
             present: 2,
             wanted,
             slots: 2,
-            ..Known::default()
+            ..ScaleInput::default()
         }
     }
 
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn only_what_has_the_jobs_parallelism_follows_it() {
         let made = plan(&known(counting(), 3)).unwrap();
-        assert_eq!(made.way, Way::InPlace);
+        assert_eq!(made.way, ScaleMethod::InPlace);
         let targets: Vec<_> = made.targets.iter().map(|(id, n)| (id.as_str(), *n)).collect();
         assert_eq!(targets, [("keys", 3), ("source", 1), ("total", 1)]);
         assert_eq!((made.slots, made.task_managers), (3, 2));
@@ -386,7 +386,7 @@ mod tests {
         let made = plan(&known).unwrap();
         assert_eq!(
             (made.way, made.targets["source"], made.targets["keys"]),
-            (Way::InPlace, 1, 3)
+            (ScaleMethod::InPlace, 1, 3)
         );
     }
 
@@ -402,28 +402,28 @@ mod tests {
         let base = || known(counting(), 3);
         for (known, why) in [
             (
-                Known {
+                ScaleInput {
                     scheduler: "default".into(),
                     ..base()
                 },
                 "has not the adaptive scheduler",
             ),
             (
-                Known {
+                ScaleInput {
                     version: Some(FlinkVersion::new(1, 17)),
                     ..base()
                 },
                 "came with 1.18",
             ),
             (
-                Known {
+                ScaleInput {
                     new_slots: Some(4),
                     ..base()
                 },
                 "with 4 slots",
             ),
             (
-                Known {
+                ScaleInput {
                     present: 1,
                     ..known(vec![vertex("a", 1, 128), vertex("b", 1, 128)], 3)
                 },
@@ -431,21 +431,21 @@ mod tests {
             ),
         ] {
             let made = plan(&known).unwrap();
-            assert_eq!(made.way, Way::Redeploy);
+            assert_eq!(made.way, ScaleMethod::Redeploy);
             assert!(made.why.contains(why), "{}", made.why);
         }
         // The same number of slots is no change.
-        let same = Known {
+        let same = ScaleInput {
             new_slots: Some(2),
             ..base()
         };
-        assert_eq!(plan(&same).unwrap().way, Way::InPlace);
+        assert_eq!(plan(&same).unwrap().way, ScaleMethod::InPlace);
     }
 
     #[test]
     fn more_than_the_state_can_be_divided_by_is_refused_with_the_number() {
         for scheduler in ["adaptive", "default"] {
-            let known = Known {
+            let known = ScaleInput {
                 scheduler: scheduler.into(),
                 ..known(counting(), 129)
             };
@@ -459,12 +459,12 @@ mod tests {
 
     #[test]
     fn reactive_mode_takes_all_slots() {
-        let reactive = |wanted| Known {
+        let reactive = |wanted| ScaleInput {
             mode: "reactive".into(),
             ..known(vec![vertex("source", 1, 1), vertex("keys", 2, 128)], wanted)
         };
         let made = plan(&reactive(4)).unwrap();
-        assert_eq!((made.way, made.task_managers), (Way::Reactive, 2));
+        assert_eq!((made.way, made.task_managers), (ScaleMethod::Reactive, 2));
         assert_eq!((made.targets["source"], made.targets["keys"]), (1, 4));
         let error = plan(&reactive(3)).unwrap_err();
         assert!(error.hints[0].contains("2 and 4 can"), "{error:?}");

@@ -39,7 +39,7 @@ pub(super) const SERVICE_CHOICES: [&str; 6] = [
 ///
 /// Applied to the object that it is of, it changes nothing.
 #[must_use]
-pub fn plain(object: &Value) -> Value {
+pub fn strip_server_fields(object: &Value) -> Value {
     let mut object = object.clone();
     strip(&mut object, &["status"]);
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -240,7 +240,7 @@ mod tests {
                             "ports": [{"name": "rpc", "containerPort": 6123, "protocol": "TCP"}]}]}}},
             "status": {"active": 1}});
         assert_eq!(
-            plain(&live),
+            strip_server_fields(&live),
             json!({
                 "apiVersion": "batch/v1", "kind": "Job",
                 "metadata": {"name": "demo-master", "namespace": "ns", "labels": {"app": "demo"}},
@@ -263,20 +263,20 @@ mod tests {
                 {"name": "ui", "port": 8081, "targetPort": 8081, "nodePort": 30081, "protocol": "TCP"},
                 {"name": "x", "port": 80, "targetPort": "web"}]}});
         assert_eq!(
-            plain(&live),
+            strip_server_fields(&live),
             json!({"kind": "Service", "spec": {"type": "NodePort", "ports": [
                 {"name": "ui", "port": 8081, "nodePort": 30081}, {"name": "x", "port": 80, "targetPort": "web"}]}})
         );
         let deployment = json!({"kind": "Deployment", "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "a"}},
             "strategy": {"type": "Recreate"}, "revisionHistoryLimit": 10}});
         assert_eq!(
-            plain(&deployment),
+            strip_server_fields(&deployment),
             json!({"kind": "Deployment", "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "a"}},
                 "strategy": {"type": "Recreate"}}})
         );
         // A Job whose Pods are selected by hand cannot be made again without that.
         let manual =
             json!({"kind": "Job", "spec": {"manualSelector": true, "selector": {"matchLabels": {"job-name": "x"}}}});
-        assert_eq!(plain(&manual), manual);
+        assert_eq!(strip_server_fields(&manual), manual);
     }
 }

@@ -3,7 +3,7 @@
 use super::flink::FlinkVersion;
 use super::names::{ClusterName, MAX_LENGTH};
 use crate::error::{Error, Result};
-use crate::model::config::{Entrypoint, JobId, Layer};
+use crate::model::config::{Config, Entrypoint, JobId};
 use crate::model::flink::arguments::MAX_ARGUMENT;
 use crate::model::flink::job_id;
 use crate::model::flink::memory;
@@ -30,7 +30,7 @@ pub struct Spec {
     /// Number of TaskManagers.
     pub task_managers: u32,
     /// All that was said of the cluster, for what needs no default: the source of everything else.
-    pub layer: Layer,
+    pub layer: Config,
 }
 
 impl Spec {
@@ -38,7 +38,7 @@ impl Spec {
     ///
     /// # Errors
     /// Usage error for the first thing that cannot be.
-    pub fn resolve(layer: Layer) -> Result<Self> {
+    pub fn resolve(layer: Config) -> Result<Self> {
         let Some(name) = &layer.name else {
             return Err(Error::usage("the cluster has no name")
                 .hint("NAME on the command line gives one, FLINK_APPLICATION_NAME or metadata.name in a file do too"));
@@ -98,7 +98,7 @@ impl Spec {
             task_managers: layer.task_managers.unwrap_or_else(|| parallelism.div_ceil(slots)),
             name,
             // It has been left out of what lies below by now.
-            layer: Layer { no_ha: false, ..layer },
+            layer: Config { no_ha: false, ..layer },
         })
     }
 
@@ -172,7 +172,7 @@ impl Spec {
 }
 
 /// What high availability has to be on for, and what only one kind of it can do.
-fn validate_high_availability(layer: &Layer) -> Result<()> {
+fn validate_high_availability(layer: &Config) -> Result<()> {
     let managers = layer.job_managers.unwrap_or(1);
     if !(1..=MAX_JOB_MANAGERS).contains(&managers) {
         return Err(Error::usage(format!(
@@ -248,7 +248,7 @@ fn valid_image(image: &str) -> Result<String> {
 }
 
 /// What no process can be given: NUL, and arguments longer than Linux passes.
-fn validate_texts(layer: &Layer) -> Result<()> {
+fn validate_texts(layer: &Config) -> Result<()> {
     let arguments = layer
         .arguments
         .iter()
@@ -328,17 +328,17 @@ fn validate_texts(layer: &Layer) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn layer() -> Layer {
-        Layer {
+    fn layer() -> Config {
+        Config {
             name: Some("demo".into()),
             image: Some("flink:2.3.0".into()),
-            ..Layer::default()
+            ..Config::default()
         }
     }
 
     #[test]
     fn task_managers_are_as_many_as_the_slots_need() {
-        let spec = Spec::resolve(Layer {
+        let spec = Spec::resolve(Config {
             parallelism: Some(5),
             slots: Some(2),
             ..layer()
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn high_availability_has_a_job_id_for_each_generation() {
-        let spec = Spec::resolve(Layer {
+        let spec = Spec::resolve(Config {
             ha: Some("s3://ha".into()),
             ..layer()
         })
@@ -364,69 +364,69 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_with_a_reason() {
-        let refused = |layer: Layer, reason: &str| {
+        let refused = |layer: Config, reason: &str| {
             let error = Spec::resolve(layer).unwrap_err();
             assert!(error.message.contains(reason), "{error}");
         };
-        refused(Layer { image: None, ..layer() }, "no image");
+        refused(Config { image: None, ..layer() }, "no image");
         refused(
-            Layer {
+            Config {
                 image: Some("a b".into()),
                 ..layer()
             },
             "\"a b\"",
         );
         refused(
-            Layer {
+            Config {
                 image: Some("flink:".into()),
                 ..layer()
             },
             "registry/name:tag",
         );
         refused(
-            Layer {
+            Config {
                 parallelism: Some(0),
                 ..layer()
             },
             "1 to 32768",
         );
         refused(
-            Layer {
+            Config {
                 parallelism: Some(32_769),
                 ..layer()
             },
             "1 to 32768",
         );
         refused(
-            Layer {
+            Config {
                 slots: Some(0),
                 ..layer()
             },
             "at least 1",
         );
         refused(
-            Layer {
+            Config {
                 job_id: Some(JobId::Fixed("x".into())),
                 ..layer()
             },
             "32 hexadecimal",
         );
         refused(
-            Layer {
+            Config {
                 arguments: Some(vec!["a\0".into()]),
                 ..layer()
             },
             "NUL",
         );
         refused(
-            Layer {
+            Config {
                 arguments: Some(vec!["a".repeat(MAX_ARGUMENT + 1)]),
                 ..layer()
             },
             "131072 bytes",
         );
         refused(
-            Layer {
+            Config {
                 image: Some("flink:1.18".into()),
                 jars: Some(vec!["a".into()]),
                 ..layer()
@@ -434,7 +434,7 @@ mod tests {
             "1.19",
         );
         refused(
-            Layer {
+            Config {
                 env: [("a=b".to_owned(), String::new())].into(),
                 ..layer()
             },
@@ -445,7 +445,7 @@ mod tests {
     #[test]
     fn each_revision_has_ids_of_its_own() {
         let spec = |name: &str, nonce: Option<&str>| {
-            Spec::resolve(Layer {
+            Spec::resolve(Config {
                 name: Some(name.to_owned()),
                 ha: Some("s3://b/ha".into()),
                 nonce: nonce.map(ToOwned::to_owned),
@@ -480,28 +480,28 @@ mod tests {
     fn what_only_high_availability_can_do_needs_it() {
         for (layer, reason) in [
             (
-                Layer {
+                Config {
                     job_managers: Some(2),
                     ..layer()
                 },
                 "2 JobManagers elect a leader",
             ),
             (
-                Layer {
+                Config {
                     zookeeper: Some("zk:2181".into()),
                     ..layer()
                 },
                 "used by high availability only",
             ),
             (
-                Layer {
+                Config {
                     ha_create_rbac: Some(true),
                     ..layer()
                 },
                 "those of high availability",
             ),
             (
-                Layer {
+                Config {
                     ha: Some("/ha".into()),
                     zookeeper: Some("zk:2181".into()),
                     ha_create_rbac: Some(true),
@@ -510,7 +510,7 @@ mod tests {
                 "nothing to make",
             ),
             (
-                Layer {
+                Config {
                     ha: Some("/ha".into()),
                     zookeeper: Some("zk:2181,:x".into()),
                     ..layer()
@@ -518,7 +518,7 @@ mod tests {
                 "\"zk:2181,:x\"",
             ),
             (
-                Layer {
+                Config {
                     ha: Some("/ha".into()),
                     zookeeper_root: Some("/a".into()),
                     ..layer()

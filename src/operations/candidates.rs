@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::history::{HISTORY, History};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::kubeconfig::read_kubeconfig;
 use crate::kubernetes::resource::{CONFIG_MAPS, Resource, Target, encode};
-use crate::kubernetes::tables::{Wanted, list};
+use crate::kubernetes::tables::{ListSelection, list};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
 use crate::model::nearest::nearest;
 
@@ -39,7 +39,7 @@ pub struct KubeconfigNames {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn kubeconfig_names(args: &ConnectionArgs) -> Result<KubeconfigNames> {
+pub fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
     let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
         return Ok(KubeconfigNames::default());
     };
@@ -55,9 +55,9 @@ pub fn kubeconfig_names(args: &ConnectionArgs) -> Result<KubeconfigNames> {
 /// # Errors
 /// What a request can give.
 pub async fn clusters(cluster: &Cluster) -> Result<Vec<String>> {
-    let wanted = Wanted {
+    let wanted = ListSelection {
         namespace: Some(cluster.namespace().to_owned()),
-        ..Wanted::default()
+        ..ListSelection::default()
     };
     let (inventory, _) = list(cluster, &wanted).await?;
     Ok(inventory.into_keys().map(|key| key.name).collect())
@@ -67,7 +67,7 @@ pub async fn clusters(cluster: &Cluster) -> Result<Vec<String>> {
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// Adds to the error that a cluster does not exist which one may have been meant, where the command works.
-pub async fn nearest_cluster(args: &ConnectionArgs, error: Error) -> Error {
+pub async fn nearest_cluster(args: &ConnectionOptions, error: Error) -> Error {
     match connect(args) {
         Ok(cluster) => nearest_cluster_of(&cluster, error).await,
         Err(_) => error,

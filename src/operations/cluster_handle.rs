@@ -8,13 +8,13 @@ use crate::history::Revision;
 use crate::history::holder;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
-use crate::kubernetes::objects::{self, Live};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::adopt::adopt;
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::ha_config_maps::Ids;
 use crate::model::main_container;
@@ -25,17 +25,17 @@ use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::delete::{self, Removal};
 use crate::operations::savepoint::Origin;
-use crate::operations::target_revision::Wanted;
+use crate::operations::target_revision::TargetRevision;
 use crate::output::terminal;
 
 /// A cluster as it was found.
-pub struct Standing {
+pub struct ClusterHandle {
     /// Its name.
     pub name: ClusterName,
     /// Its objects.
-    pub live: Live,
+    pub live: LiveObjects,
     /// Its history.
-    pub ledger: Ledger,
+    pub store: HistoryStore,
     /// Its JobManager's REST.
     pub flink: Flink,
     /// An operation that another command left behind, and that this one goes on with.
@@ -47,26 +47,26 @@ pub struct Standing {
     files: ConfigMaps,
 }
 
-impl Standing {
+impl ClusterHandle {
     /// Reads objects and history, side by side.
     pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         // Both are awaited, so that the error told is always that of the first.
-        let (live, ledger) = futures::join!(objects::read(cluster, name), Ledger::open(cluster, name));
-        Self::of(cluster, name, live?, ledger?).await
+        let (live, store) = futures::join!(objects::read(cluster, name), HistoryStore::open(cluster, name));
+        Self::of(cluster, name, live?, store?).await
     }
 
     /// The same of a cluster whose history is to be deleted, whether or not it can be read.
     pub async fn read_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
-        let (live, ledger) = futures::join!(objects::read(cluster, name), Ledger::open_to_purge(cluster, name));
-        Self::of(cluster, name, live?, ledger?).await
+        let (live, store) = futures::join!(objects::read(cluster, name), HistoryStore::open_to_purge(cluster, name));
+        Self::of(cluster, name, live?, store?).await
     }
 
-    async fn of(cluster: &Cluster, name: &ClusterName, live: Live, ledger: Ledger) -> Result<Self> {
+    async fn of(cluster: &Cluster, name: &ClusterName, live: LiveObjects, store: HistoryStore) -> Result<Self> {
         Ok(Self {
             name: name.clone(),
             files: objects::configuration_files(cluster, &live).await?,
             live,
-            ledger,
+            store,
             flink: Flink::new(cluster, name),
             left_behind: None,
             only_looks: false,
@@ -78,7 +78,7 @@ impl Standing {
     pub fn dry_run(&mut self, is_dry_run: bool) {
         self.only_looks |= is_dry_run;
         if self.only_looks {
-            self.ledger.only_look();
+            self.store.only_look();
         }
     }
 
@@ -86,9 +86,9 @@ impl Standing {
     ///
     /// # Errors
     /// Not found, when there is neither an object nor a history.
-    pub async fn known(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
-        let standing = Self::read(cluster, name).await?;
-        if standing.is_unknown() {
+    pub async fn load(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let handle = Self::read(cluster, name).await?;
+        if handle.is_unknown() {
             return Err(Error::new(
                 Kind::NotFound,
                 format!(
@@ -99,36 +99,36 @@ impl Standing {
             .absent(name)
             .hint("`kubectl flink list -A` shows those that there are"));
         }
-        Ok(standing)
+        Ok(handle)
     }
 
     /// Reads a cluster of which something is shown, and says where an operation on it stands that is not over.
     ///
     /// # Errors
-    /// Those of [`Standing::known`], and of a bad name before anything is asked.
-    pub async fn shown(connection: &ConnectionArgs, name: &str) -> Result<Self> {
+    /// Those of [`ClusterHandle::load`], and of a bad name before anything is asked.
+    pub async fn load_for_display(connection: &ConnectionOptions, name: &str) -> Result<Self> {
         let name = ClusterName::new(name)?;
         let cluster = connect(connection)?;
         connect::check_namespace(cluster.namespace())?;
-        let standing = Self::known(&cluster, &name).await?;
-        standing.tell_operation();
-        Ok(standing)
+        let handle = Self::load(&cluster, &name).await?;
+        handle.tell_operation();
+        Ok(handle)
     }
 
     /// Says where an operation stands that is not over, for commands that it does not hinder.
     pub fn tell_operation(&self) {
-        let Some(journal) = self.ledger.history().open_journal() else {
+        let Some(journal) = self.store.history().open_journal() else {
             return;
         };
         let name = &self.name;
         terminal::note(&format!(
             "an operation on {name} is not over: {journal}; {}",
-            journal.stand()
+            journal.status_text()
         ));
         let lives = journal.holder.as_ref().and_then(holder::lives);
         if lives != Some(true) {
             journal
-                .ways_on(name)
+                .next_steps(name)
                 .iter()
                 .for_each(|way| terminal::note(&format!("  {way}")));
         }
@@ -139,11 +139,11 @@ impl Standing {
     /// # Errors
     /// Not found, when there is no object of it.
     pub async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
-        let standing = Self::read(cluster, name).await?;
-        if standing.live.is_empty() {
-            return Err(standing.absent(&Self::remembered(name)));
+        let handle = Self::read(cluster, name).await?;
+        if handle.live.is_empty() {
+            return Err(handle.not_found(&Self::remembered(name)));
         }
-        Ok(standing)
+        Ok(handle)
     }
 
     /// The hint for a cluster of which only the history is left.
@@ -152,7 +152,7 @@ impl Standing {
     }
 
     /// The error that there is no object of it; `remembered` is the hint where it has a history.
-    pub fn absent(&self, remembered: &str) -> Error {
+    pub fn not_found(&self, remembered: &str) -> Error {
         let name = &self.name;
         let error = Error::new(
             Kind::NotFound,
@@ -161,7 +161,7 @@ impl Standing {
         .absent(name);
         let foreign = self.live.foreign.iter();
         let error = foreign.fold(error, |error, foreign| error.hint(foreign.to_string()));
-        error.hint(if self.ledger.exists() {
+        error.hint(if self.store.exists() {
             remembered
         } else {
             "`kubectl flink list -A` shows those that there are"
@@ -172,10 +172,10 @@ impl Standing {
     ///
     /// # Errors
     /// Conflict when another process has changed the cluster since it was read.
-    pub async fn make_whole(&mut self) -> Result<()> {
+    pub async fn repair_missing_objects(&mut self) -> Result<()> {
         let live = &self.live;
         let last = self
-            .ledger
+            .store
             .history()
             .revisions
             .last()
@@ -195,9 +195,9 @@ impl Standing {
             return Ok(());
         }
         // It may be missing since another process deletes the cluster, or has deleted it while it was read.
-        self.ledger.check(&Basis::of(live)).await?;
-        let (templates, layer, _) = self.base(&Layer::default(), None)?;
-        let generation = self.ledger.history().next_revision() - 1;
+        self.store.check(&Basis::of(live)).await?;
+        let (templates, layer, _) = self.base(&Config::default(), None)?;
+        let generation = self.store.history().next_revision() - 1;
         let whole = manifests::build(&Spec::resolve(layer)?, &templates, self.cluster.namespace(), generation)?;
         let missing = [
             (live.service.is_none(), &whole.service),
@@ -210,7 +210,7 @@ impl Standing {
 
     /// Whether there is neither an object nor a history.
     pub fn is_unknown(&self) -> bool {
-        self.live.is_empty() && !self.ledger.exists()
+        self.live.is_empty() && !self.store.exists()
     }
 
     /// How the Kubernetes Job ended: its condition `Complete` or `Failed`. `None`: it goes on, or there is none.
@@ -228,7 +228,7 @@ impl Standing {
     pub async fn was_created_suspended(&self) -> Result<bool> {
         let Some(job) = &self.live.job else { return Ok(false) };
         let revision = job["metadata"]["annotations"][REVISION].as_str();
-        let history = self.ledger.history();
+        let history = self.store.history();
         let saved = history.savepoints.iter().any(|savepoint| {
             savepoint
                 .revision
@@ -289,13 +289,13 @@ impl Standing {
             }
             return Ok(removal);
         }
-        let revisions = &self.ledger.history().revisions;
-        let layers: Vec<Layer> = revisions
+        let revisions = &self.store.history().revisions;
+        let layers: Vec<Config> = revisions
             .iter()
             .filter_map(|known| revision_spec::layer(known).ok())
             .collect();
-        let highly_available = |layer: &Layer| layer.ha.is_some() && layer.zookeeper.is_none();
-        let with_rights = |layer: &Layer| highly_available(layer) && layer.ha_create_rbac == Some(true);
+        let highly_available = |layer: &Config| layer.ha.is_some() && layer.zookeeper.is_none();
+        let with_rights = |layer: &Config| highly_available(layer) && layer.ha_create_rbac == Some(true);
         let rights = async {
             // Of a cluster that has no history nobody knows.
             if !revisions.is_empty() && !layers.iter().any(with_rights) {
@@ -327,7 +327,7 @@ impl Standing {
     /// and those of the revisions in its history.
     pub fn leaders(&self) -> Ids {
         let mut ids = objects::ha_config_maps::of_live(&self.live, &self.files);
-        for revision in &self.ledger.history().revisions {
+        for revision in &self.store.history().revisions {
             if let Some((id, nonce)) = revision_spec::leader(revision) {
                 ids.add(&id, nonce.as_deref());
             }
@@ -364,7 +364,7 @@ impl Standing {
     /// The templates and the layer that a resume starts from, and whether the templates are worth keeping in the history.
     ///
     /// The last revision, if it is what runs or nothing runs; else what runs was made otherwise, and is taken as it is.
-    pub fn base(&self, new: &Layer, own: Option<Templates>) -> Result<(Templates, Layer, bool)> {
+    pub fn base(&self, new: &Config, own: Option<Templates>) -> Result<(Templates, Config, bool)> {
         if let Some(revision) = self.known_revision() {
             let (templates, kept) = match own {
                 Some(templates) => (templates, true),
@@ -372,7 +372,7 @@ impl Standing {
             };
             return Ok((templates, revision_spec::layer(revision)?, kept));
         }
-        let Live {
+        let LiveObjects {
             service: Some(service),
             job: Some(job),
             deployment: Some(deployment),
@@ -397,7 +397,7 @@ impl Standing {
 
     /// The revision of the history that runs, or that ran last where nothing does.
     fn known_revision(&self) -> Option<&Revision> {
-        let history = self.ledger.history();
+        let history = self.store.history();
         match &self.live.job {
             Some(_) => history.revision(self.live_revision()?),
             None => history.last_wanted(),
@@ -411,11 +411,11 @@ impl Standing {
     }
 
     /// The version that runs, and its number: one that is free where it has none.
-    pub fn current(&self) -> Result<(u64, Wanted)> {
+    pub fn current(&self) -> Result<(u64, TargetRevision)> {
         let number = self
             .live_revision()
-            .unwrap_or_else(|| self.ledger.history().next_revision());
-        Ok((number, Wanted::changed(self, Layer::default(), None)?))
+            .unwrap_or_else(|| self.store.history().next_revision());
+        Ok((number, TargetRevision::changed(self, Config::default(), None)?))
     }
 
     /// The templates that are worth keeping, or those compiled in.
@@ -433,7 +433,7 @@ impl Standing {
 
     /// Number of the Kubernetes Job that comes next.
     pub fn next_generation(&self) -> u64 {
-        self.ledger
+        self.store
             .history()
             .next_revision()
             .max(self.live_revision().map_or(0, |number| number + 1))

@@ -6,24 +6,24 @@ use crate::cli::args::output::OutputArgs;
 use crate::error::{Error, Result};
 use crate::history::Revision;
 use crate::history::holder::who;
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
-use crate::kubernetes::objects::{self, Live};
+use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::flink_deployment;
 use crate::model::manifests::{self, Manifests};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::lock::{self, Launch};
-use crate::operations::upgrade::KeepArgs;
+use crate::operations::upgrade::HistoryLimit;
 use crate::operations::wait;
 use crate::operations::wait::Failures;
 use crate::output::terminal;
 
 /// How a cluster is launched.
 #[derive(Clone, Debug, clap::Args)]
-pub struct LaunchArgs {
+pub struct DeployOptions {
     /// Do not wait until the job runs
     #[arg(long)]
     no_wait: bool,
@@ -36,7 +36,7 @@ pub struct LaunchArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
-    pub(crate) keep: KeepArgs,
+    pub(crate) keep: HistoryLimit,
 }
 
 /// Where a command is tried that changes nothing.
@@ -54,7 +54,7 @@ impl DryRun {
     }
 }
 
-impl LaunchArgs {
+impl DeployOptions {
     /// Whether nothing is to be changed.
     pub fn is_dry_run(&self) -> bool {
         DryRun::is_on(self.dry_run)
@@ -98,13 +98,13 @@ impl LaunchArgs {
 
     /// Prints what was done, and waits until the job runs.
     pub async fn report(&self, cluster: &Cluster, spec: &Spec, done: &str, manifests: &Manifests) -> Result<()> {
-        self.told(&spec.name, done, manifests)?;
+        self.print(&spec.name, done, manifests)?;
         self.wait(cluster, &spec.name, spec.parallelism, Failures::default())
             .await
     }
 
     /// Prints what was done.
-    pub fn told(&self, name: &ClusterName, done: &str, manifests: &Manifests) -> Result<()> {
+    pub fn print(&self, name: &ClusterName, done: &str, manifests: &Manifests) -> Result<()> {
         self.output.told(name, done, manifests.all())
     }
 
@@ -142,20 +142,20 @@ impl LaunchArgs {
         .await?;
         let seconds = begun.elapsed().as_secs_f64();
         step.done(&match outcome {
-            wait::Outcome::Running { job_id, tasks } => {
+            wait::WaitOutcome::Running { job_id, tasks } => {
                 format!("{name} runs: job {job_id}, all {tasks} tasks, after {seconds:.1} s")
             }
-            wait::Outcome::Finished => format!("{name} has finished its job, after {seconds:.1} s"),
+            wait::WaitOutcome::Finished => format!("{name} has finished its job, after {seconds:.1} s"),
         });
         Ok(())
     }
 }
 
 /// Writes the revision to the history and makes the objects, of a cluster that is held; `live` is what there is of them.
-pub async fn launch(
+pub async fn deploy(
     cluster: &Cluster,
-    ledger: &mut Ledger,
-    live: &mut Live,
+    store: &mut HistoryStore,
+    live: &mut LiveObjects,
     spec: &Spec,
     (templates, own_templates): (&Templates, bool),
     generation: u64,
@@ -164,7 +164,9 @@ pub async fn launch(
     let manifests = manifests::build(spec, templates, cluster.namespace(), generation)?;
     let revision = revision(spec, templates, own_templates, generation, command);
     // What is made by halves is made whole from its revision.
-    ledger.update(|history| history.revise(revision.clone())).await?;
+    store
+        .update(|history| history.upsert_revision(revision.clone()))
+        .await?;
     objects::apply_all(cluster, &spec.name, &manifests, live).await?;
     Ok(manifests)
 }
@@ -172,17 +174,17 @@ pub async fn launch(
 /// Creates a cluster: holds it, and makes its objects, so that no other command of that name makes any meanwhile.
 pub async fn create(
     cluster: &Cluster,
-    ledger: &mut Ledger,
-    live: &mut Live,
+    store: &mut HistoryStore,
+    live: &mut LiveObjects,
     name: &ClusterName,
     launch: &Launch<'_>,
     manifests: &Manifests,
 ) -> Result<()> {
-    let heartbeat = lock::launching(ledger, launch).await?;
+    let heartbeat = lock::launching(store, launch).await?;
     let made = heartbeat
         .beside(objects::apply_all(cluster, name, manifests, live))
         .await;
-    lock::end_of(ledger, &made).await;
+    lock::end_of(store, &made).await;
     made
 }
 

@@ -20,7 +20,7 @@ use crate::image::facts::Facts;
 use crate::image::inspect::{Depth, inspect};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::RegistryArgs;
+use crate::image::registry::RegistryOptions;
 use crate::image::registry::api::Registries;
 use crate::kubernetes::api::Cluster;
 use crate::model::main_container;
@@ -35,19 +35,19 @@ const LIMIT: Duration = Duration::from_secs(1);
 const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
 
 /// An image that is worth a look.
-pub struct Look<'a> {
-    registry: &'a RegistryArgs,
+pub struct ImageCheck<'a> {
+    registry: &'a RegistryOptions,
     /// Its platforms, where it was built here and everything else is known.
     platforms: Option<Vec<Platform>>,
     template: PodTemplateSpec,
     flink_version: Option<String>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> ImageCheck<'a> {
     /// At the image of these objects; `built` is the image where it was built here, and `before` the Job that runs now.
     /// `None`: nobody wants it, or that image runs already.
     pub fn new(
-        registry: &'a RegistryArgs,
+        registry: &'a RegistryOptions,
         wanted: bool,
         draft: &Manifests,
         built: Option<&JobImage>,
@@ -77,13 +77,13 @@ impl<'a> Look<'a> {
     }
 
     /// Notes what does not fit, piece by piece: who has no more time keeps what is known so far.
-    async fn note(self, cluster: &Cluster, seen: &Seen) {
+    async fn note(self, cluster: &Cluster, seen: &ImageFindings) {
         if let Err(error) = self.try_to_note(cluster, seen).await {
             tracing::debug!(%error, "the image is not looked at");
         }
     }
 
-    async fn try_to_note(&self, cluster: &Cluster, seen: &Seen) -> Result<()> {
+    async fn try_to_note(&self, cluster: &Cluster, seen: &ImageFindings) -> Result<()> {
         if let Some(platforms) = &self.platforms {
             self.note_nodes(cluster, platforms, seen).await;
             return Ok(());
@@ -110,7 +110,7 @@ impl<'a> Look<'a> {
         futures::join!(layers, self.note_nodes(cluster, &base.platforms, seen)).0
     }
 
-    async fn note_nodes(&self, cluster: &Cluster, platforms: &[Platform], seen: &Seen) {
+    async fn note_nodes(&self, cluster: &Cluster, platforms: &[Platform], seen: &ImageFindings) {
         // An image for both kinds of processors that nodes have: they need not be asked for.
         let there = |kind: &str| platforms.iter().any(|platform| platform.architecture == kind);
         if there("amd64") && there("arm64") {
@@ -125,11 +125,11 @@ impl<'a> Look<'a> {
 
 /// What was seen so far.
 #[derive(Default)]
-struct Seen {
+struct ImageFindings {
     found: RefCell<Vec<String>>,
 }
 
-impl Seen {
+impl ImageFindings {
     fn add(&self, texts: impl IntoIterator<Item = String>) {
         let mut found = self.found.borrow_mut();
         for text in texts {
@@ -144,7 +144,7 @@ impl Seen {
 /// is `worth` a look.
 pub fn beside<'a, T: 'a>(
     cluster: &'a Cluster,
-    look: Option<Look<'a>>,
+    look: Option<ImageCheck<'a>>,
     checks: impl Future<Output = Result<T>> + 'a,
     worth: impl FnOnce(&T) -> bool + 'a,
 ) -> impl Future<Output = Result<T>> + 'a {
@@ -154,7 +154,7 @@ pub fn beside<'a, T: 'a>(
         let Some(look) = look else {
             return checks.await;
         };
-        let seen = Seen::default();
+        let seen = ImageFindings::default();
         let mut looking = Box::pin(look.note(cluster, &seen));
         let mut over = false;
         let checked = loop {

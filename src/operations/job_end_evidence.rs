@@ -5,13 +5,13 @@ use k8s_openapi::jiff::SignedDuration;
 
 use crate::error::{Error, Result};
 use crate::history::revision_spec;
-use crate::history::{OutcomeState, Progress, Savepoint};
+use crate::history::{Progress, RevisionState, Savepoint};
 use crate::kubernetes::objects::{self, ha_config_maps};
 use crate::model::diagnosis::why_it_waits;
 use crate::model::ha_config_maps::have_checkpoint;
 use crate::model::manifests::failed_for_good;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::job_status::Situation;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
 
 /// How long after its Job the first Pod may be made: one that is younger takes the place of another.
 const FIRST_POD: SignedDuration = SignedDuration::from_secs(60);
@@ -28,27 +28,27 @@ enum JobManager {
     Missing(String),
 }
 
-impl Standing {
+impl ClusterHandle {
     /// Whether the job of a cluster without a Kubernetes Job has ended.
     ///
     /// A delete takes the data of high availability after the Job, so what is left of it was not given up.
-    pub(super) async fn without_job(&self) -> Result<Situation> {
-        let last = self.ledger.history().last_wanted();
+    pub(super) async fn without_job(&self) -> Result<JobStatus> {
+        let last = self.store.history().last_wanted();
         let highly_available = last.and_then(revision_spec::leader).is_some()
             || self.live.deployment.is_some() && self.is_highly_available();
         if !highly_available || self.saved_at_its_end(last.map(|revision| revision.number)) {
-            return Ok(Situation::Ended);
+            return Ok(JobStatus::Stopped);
         }
         Ok(match self.kept_checkpoint().await? {
             Some(true) => {
-                Situation::Silent("its Job is gone, and high availability keeps a checkpoint of it".to_owned())
+                JobStatus::Unreachable("its Job is gone, and high availability keeps a checkpoint of it".to_owned())
             }
-            Some(false) | None => Situation::Ended,
+            Some(false) | None => JobStatus::Stopped,
         })
     }
 
     /// Whether the job has ended whose Kubernetes Job has: `Complete`, or `Failed` for a reason of Flink's.
-    pub(super) async fn after_job(&self, end: &str) -> Result<Situation> {
+    pub(super) async fn after_job(&self, end: &str) -> Result<JobStatus> {
         let job = self.live.job.as_ref();
         let final_failure = job.is_some_and(failed_for_good);
         // Without high availability a JobManager that is gone has nothing more to tell.
@@ -57,32 +57,32 @@ impl Standing {
             || !self.is_highly_available()
             || self.saved_at_its_end(self.live_revision())
         {
-            return Ok(Situation::Ended);
+            return Ok(JobStatus::Stopped);
         }
         Ok(match self.kept_checkpoint().await? {
-            Some(false) => Situation::Ended,
+            Some(false) => JobStatus::Stopped,
             Some(true) => {
-                Situation::Silent("its Job has failed, and high availability keeps a checkpoint of it".to_owned())
+                JobStatus::Unreachable("its Job has failed, and high availability keeps a checkpoint of it".to_owned())
             }
-            None => Situation::Silent(
+            None => JobStatus::Unreachable(
                 "its Job has failed, and what high availability keeps of it cannot be seen".to_owned(),
             ),
         })
     }
 
     /// Whether the job has ended whose Flink is away, while its Kubernetes Job goes on.
-    pub(super) async fn not_answering(&self) -> Result<Situation> {
-        let silent = |why: &str| Ok(Situation::Silent(why.to_owned()));
+    pub(super) async fn not_answering(&self) -> Result<JobStatus> {
+        let silent = |why: &str| Ok(JobStatus::Unreachable(why.to_owned()));
         let why = match self.job_manager().await? {
             JobManager::Runs => return silent("it does not answer"),
-            JobManager::Done => return Ok(Situation::Ended),
-            _ if self.saved_at_its_end(self.live_revision()) => return Ok(Situation::Ended),
+            JobManager::Done => return Ok(JobStatus::Stopped),
+            _ if self.saved_at_its_end(self.live_revision()) => return Ok(JobStatus::Stopped),
             // What Kubernetes says of its Pods is not all: a Pod that was evicted leaves no trace.
-            JobManager::NeverRan if self.kept_checkpoint().await? != Some(true) => return Ok(Situation::Ended),
+            JobManager::NeverRan if self.kept_checkpoint().await? != Some(true) => return Ok(JobStatus::Stopped),
             JobManager::NeverRan => "none of its Pods runs".to_owned(),
             JobManager::Missing(why) => why,
         };
-        Ok(Situation::Silent(why))
+        Ok(JobStatus::Unreachable(why))
     }
 
     /// What the cluster's Pods say of its JobManager.
@@ -124,11 +124,11 @@ impl Standing {
     fn has_run(&self) -> bool {
         let job = self.live.job.as_ref();
         let failed = job.and_then(|job| job["status"]["failed"].as_u64()).unwrap_or_default();
-        let history = self.ledger.history();
+        let history = self.store.history();
         let revision = self.live_revision().and_then(|number| history.revision(number));
         let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
         let saved = |savepoint: &Savepoint| savepoint.revision.is_some() && savepoint.revision == self.live_revision();
-        failed > 0 || outcome == Some(OutcomeState::Running) || history.savepoints.iter().any(saved)
+        failed > 0 || outcome == Some(RevisionState::Running) || history.savepoints.iter().any(saved)
     }
 
     /// Whether `pod` is the first of its Job: one that was evicted does not count among those that failed.
@@ -155,12 +155,12 @@ impl Standing {
                 && savepoint.revision.is_some()
                 && savepoint.revision == revision
         };
-        self.ledger.history().savepoints.iter().any(ended)
+        self.store.history().savepoints.iter().any(ended)
     }
 
     /// Whether high availability keeps a checkpoint of the job; `None`: that cannot be seen, or there is none.
     async fn kept_checkpoint(&self) -> Result<Option<bool>> {
-        let last = || self.ledger.history().last_wanted().and_then(revision_spec::leader);
+        let last = || self.store.history().last_wanted().and_then(revision_spec::leader);
         let id = match self.live_leader() {
             None if self.live.job.is_none() => last().map(|(id, _)| id),
             id => id,
@@ -178,7 +178,7 @@ impl Standing {
     /// Says of a job that cannot be asked what keeps its state.
     pub fn way_on(&self, error: Error) -> Error {
         let name = &self.name;
-        let last = self.ledger.history().last_wanted().and_then(revision_spec::leader);
+        let last = self.store.history().last_wanted().and_then(revision_spec::leader);
         if self.recovers() {
             return error.hint(format!(
                 "its high availability restores it as soon as a JobManager runs: `kubectl flink wait {name} --for running`, and then again"

@@ -9,14 +9,14 @@ use crate::cli::args::spec::SpecArgs;
 use crate::commands::image::build::chosen_jar;
 use crate::error::{Error, Result};
 use crate::image::base::{Base, Pick};
-use crate::image::build::{Built, Wanted, build};
+use crate::image::build::{BuildRequest, Built, build};
 use crate::image::compatibility;
 use crate::image::jar::Jar;
 use crate::image::jar_files;
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::registry::api::Registries;
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::flink::FlinkVersion;
 use crate::operations::push_progress;
 use crate::output::terminal;
@@ -42,7 +42,7 @@ impl JobImage {
 
 /// Builds the image that the flags ask for, and puts it, its entry class and its version of Flink into `layer`. `stated`
 /// is what the user says now, as against what a cluster had before. `None`: no image is asked for.
-pub async fn prepare(args: &SpecArgs, stated: &Layer, layer: &mut Layer) -> Result<Option<JobImage>> {
+pub async fn prepare(args: &SpecArgs, stated: &Config, layer: &mut Config) -> Result<Option<JobImage>> {
     let Some((paths, target)) = args.job_image()? else {
         return Ok(None);
     };
@@ -60,15 +60,15 @@ pub async fn prepare(args: &SpecArgs, stated: &Layer, layer: &mut Layer) -> Resu
     let found = Base::read(&registries, &base, Pick::All).await?;
     let built = build(
         found,
-        Wanted {
+        BuildRequest {
             files,
             of_job: true,
-            ..Wanted::default()
+            ..BuildRequest::default()
         },
     )
     .await?;
     let facts = built.facts();
-    let asked = Layer {
+    let asked = Config {
         flink_version: stated.flink_version,
         entrypoint: stated.entrypoint,
         ..layer.clone()

@@ -10,20 +10,20 @@ use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Step};
 use crate::history::{History, Progress, Savepoint};
 use crate::model::flink::overview::{JobOverview, JobsOverview};
-use crate::operations::cluster_handle::Standing;
-use crate::operations::savepoint::{self, Held, Patience};
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::savepoint::{self, Held, Wait};
 
 /// What can become of the job's state.
-pub enum Situation {
+pub enum JobStatus {
     /// Flink answers and has this job: it can be stopped with a savepoint.
     Running(JobOverview),
     /// There is a JobManager that may hold newer state than any savepoint, and cannot write one now: why.
-    Silent(String),
+    Unreachable(String),
     /// There is nothing to save.
-    Ended,
+    Stopped,
 }
 
-impl Standing {
+impl ClusterHandle {
     /// See [`savepoint::jobs_or_end`].
     pub async fn jobs_or_end(&self) -> Result<Option<JobsOverview>> {
         savepoint::jobs_or_end(&self.cluster, &self.name, &self.flink).await
@@ -36,19 +36,19 @@ impl Standing {
 
     /// The error of a plan that cannot be made, or, where another process changes the cluster or has changed it, that.
     pub async fn or_changed(&self, error: Error) -> Error {
-        match self.ledger.check(&Basis::of(&self.live)).await {
+        match self.store.check(&Basis::of(&self.live)).await {
             Err(changed) if changed.kind == Kind::Conflict => changed,
             _ => error,
         }
     }
 
     /// Whether there is a job whose state can be saved; settles what interrupted commands left open.
-    pub async fn situation(&mut self) -> Result<Situation> {
-        self.situation_with(Patience::Wait).await
+    pub async fn job_status(&mut self) -> Result<JobStatus> {
+        self.situation_with(Wait::Wait).await
     }
 
-    /// The same; with [`Patience::Look`] it does not wait for savepoints that are being written.
-    pub async fn situation_with(&mut self, patience: Patience) -> Result<Situation> {
+    /// The same; with [`Wait::Look`] it does not wait for savepoints that are being written.
+    pub async fn situation_with(&mut self, patience: Wait) -> Result<JobStatus> {
         if self.live.job.is_none() {
             return self.without_job().await;
         }
@@ -56,7 +56,7 @@ impl Standing {
             // What can be read only once is left to the command that writes it down.
             return self.look().await;
         }
-        if let Some(left) = self.ledger.history().open_journal() {
+        if let Some(left) = self.store.history().open_journal() {
             self.release_left(left).await;
         }
         // Asked even of an ended Job: Flink lingers until somebody reads the result of the savepoint that ended it.
@@ -67,16 +67,16 @@ impl Standing {
         if let Reply::Answer(jobs) = &reply {
             self.collect_checkpoint(jobs).await?;
         }
-        let stops = self.ledger.history().open_savepoints().any(Savepoint::ends_job);
-        let settled = savepoint::settle(&self.flink, &mut self.ledger, patience).await?;
-        if stops && settled.is_some() && self.job_end().is_none() && savepoint::ends(&self.flink).await? {
-            return Ok(Situation::Ended);
+        let stops = self.store.history().open_savepoints().any(Savepoint::ends_job);
+        let settled = savepoint::reconcile_pending(&self.flink, &mut self.store, patience).await?;
+        if stops && settled.is_some() && self.job_end().is_none() && savepoint::job_has_ended(&self.flink).await? {
+            return Ok(JobStatus::Stopped);
         }
         self.judge(reply).await
     }
 
     /// The same for a dry run: nothing is settled, and nothing written down.
-    async fn look(&self) -> Result<Situation> {
+    async fn look(&self) -> Result<JobStatus> {
         let reply = match self.flink.jobs().await {
             Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
             reply => reply?,
@@ -85,22 +85,22 @@ impl Standing {
     }
 
     /// What Flink's answer means.
-    async fn judge(&self, reply: Reply<JobsOverview>) -> Result<Situation> {
+    async fn judge(&self, reply: Reply<JobsOverview>) -> Result<JobStatus> {
         Ok(match reply {
             _ if self.job_end().is_some() => self.after_job(self.job_end().unwrap_or_default()).await?,
             Reply::Answer(jobs) => match jobs.main_job() {
-                Some(job) if job.state.is_terminal() => Situation::Ended,
-                Some(job) => Situation::Running(job.clone()),
-                None => Situation::Silent("it has not created its job yet".to_owned()),
+                Some(job) if job.state.is_terminal() => JobStatus::Stopped,
+                Some(job) => JobStatus::Running(job.clone()),
+                None => JobStatus::Unreachable("it has not created its job yet".to_owned()),
             },
-            Reply::Refused(_, said) => Situation::Silent(said),
+            Reply::Refused(_, said) => JobStatus::Unreachable(said),
             Reply::Away => self.not_answering().await?,
         })
     }
 
     /// Writes down which checkpoint is left of a job that an interrupted command canceled, and lets its JobManager go.
     async fn collect_checkpoint(&mut self, jobs: &JobsOverview) -> Result<()> {
-        let Some(left) = self.ledger.history().open_journal().cloned() else {
+        let Some(left) = self.store.history().open_journal().cloned() else {
             return Ok(());
         };
         let Ending::Checkpoint { job_id } = &left.ending else {
@@ -115,10 +115,10 @@ impl Standing {
         if let Some(path) = path {
             let record = |history: &mut History| {
                 if let Some(journal) = history.open_journal().filter(|journal| **journal == left) {
-                    history.journal = Some(after(journal, Event::Ended(Some(&path))));
+                    history.journal = Some(after(journal, Event::JobStopped(Some(&path))));
                 }
             };
-            self.ledger.update(record).await?;
+            self.store.update(record).await?;
         }
         savepoint::release_job(&self.flink, job_id).await;
         Ok(())
@@ -134,25 +134,25 @@ impl Standing {
         {
             savepoint::release_job(&self.flink, job_id).await;
         }
-        let savepoints = &self.ledger.history().savepoints;
+        let savepoints = &self.store.history().savepoints;
         if let Some(trigger_id) = journal.ending.trigger_id().filter(|_| before_the_end)
             && let Some(savepoint) = savepoints.iter().find(|known| known.trigger_id == trigger_id)
             && savepoint.progress == Progress::Completed
         {
-            savepoint::release(&self.flink, savepoint).await;
+            savepoint::release_hold(&self.flink, savepoint).await;
         }
     }
 
     /// The running job, for a `what` to be taken of it: a savepoint, a checkpoint.
     pub async fn job_for(&mut self, what: &str) -> Result<JobOverview> {
         let name = self.name.clone();
-        match self.situation_with(Patience::Look).await? {
-            Situation::Running(job) => Ok(job),
-            Situation::Silent(why) => {
+        match self.situation_with(Wait::Look).await? {
+            JobStatus::Running(job) => Ok(job),
+            JobStatus::Unreachable(why) => {
                 let error = Error::failure(format!("{name} has a JobManager that cannot take a {what}: {why}"));
                 Err(self.way_on(error))
             }
-            Situation::Ended => Err(Error::new(
+            JobStatus::Stopped => Err(Error::new(
                 Kind::Conflict,
                 format!("the job of {name} does not run, so no {what} can be taken of it"),
             )),

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::history::{HISTORY, History};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{CONFIG_MAPS, Target};
-use crate::kubernetes::tables::{Wanted, list};
+use crate::kubernetes::tables::{ListSelection, list};
 use crate::model::listing::Key;
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
 
@@ -22,9 +22,9 @@ const SIDE_BY_SIDE: usize = 16;
 pub async fn deleted(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<(Key, Result<History>)>> {
     let target = Target::collection("list", CONFIG_MAPS, namespace);
     let query = format!("labelSelector={COMPONENT_LABEL}%3D{HISTORY}%2C{APP_LABEL}");
-    let wanted = Wanted {
+    let wanted = ListSelection {
         namespace: namespace.map(ToOwned::to_owned),
-        ..Wanted::default()
+        ..ListSelection::default()
     };
     let (found, there) = futures::join!(cluster.list_metadata(&target, &query), list(cluster, &wanted));
     let found = found?;

@@ -5,27 +5,27 @@ use crate::error::{Error, Kind as Fault, Result};
 use crate::history::holder::this_process;
 use crate::history::lock::{self, Heartbeat};
 use crate::history::plan_basis::Basis;
-use crate::history::store::{Entry, Ledger};
+use crate::history::store::{Entry, HistoryStore};
 use crate::history::transaction::{Ending, Holder, Journal, Kind, Step};
-use crate::history::{History, Outcome, OutcomeState, Revision, Savepoint};
+use crate::history::{History, Revision, RevisionOutcome, RevisionState, Savepoint};
 use crate::kubernetes::clock;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::savepoint::progress::Asked;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::savepoint::progress::SavepointJob;
 
 /// Finds out whether the cluster is free for a command that ends its job. What another such command left behind is no
 /// obstacle: whichever is repeated goes on with it.
 ///
 /// # Errors
 /// Conflict when somebody is at it, or a change is not over.
-pub async fn check(standing: &mut Standing) -> Result<()> {
-    let name = standing.name.clone();
-    let open = standing.ledger.history().open_journal();
+pub async fn check(handle: &mut ClusterHandle) -> Result<()> {
+    let name = handle.name.clone();
+    let open = handle.store.history().open_journal();
     let watch = open.is_some_and(|journal| journal.kind != Kind::Change);
-    match lock::unattended(&mut standing.ledger, &name, watch).await? {
+    match lock::unattended(&mut handle.store, &name, watch).await? {
         Some(journal) if journal.kind == Kind::Change => Err(lock::unfinished(&name, &journal)),
         left => {
-            standing.left_behind = left;
+            handle.left_behind = left;
             Ok(())
         }
     }
@@ -35,9 +35,9 @@ pub async fn check(standing: &mut Standing) -> Result<()> {
 ///
 /// # Errors
 /// Conflict when another process is at it, or a change is unfinished.
-pub async fn check_new(ledger: &mut Ledger, name: &ClusterName) -> Result<Option<Journal>> {
-    let watch = ledger.history().open_journal().is_some_and(Journal::is_launch);
-    match lock::unattended(ledger, name, watch).await? {
+pub async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<Option<Journal>> {
+    let watch = store.history().open_journal().is_some_and(Journal::is_launch);
+    match lock::unattended(store, name, watch).await? {
         Some(journal) if !journal.is_launch() => Err(lock::unfinished(name, &journal)),
         left => Ok(left),
     }
@@ -47,44 +47,44 @@ pub async fn check_new(ledger: &mut Ledger, name: &ClusterName) -> Result<Option
 ///
 /// # Errors
 /// Conflict when another process is at the cluster, or has changed it since it was read.
-pub async fn begin(standing: &mut Standing, command: &str, asked: Option<&Asked>) -> Result<Heartbeat> {
-    begin_with_room(standing, command, asked, 0).await
+pub async fn begin(handle: &mut ClusterHandle, command: &str, asked: Option<&SavepointJob>) -> Result<Heartbeat> {
+    begin_with_room(handle, command, asked, 0).await
 }
 
 /// The same for a command that will write `room` bytes more into the history: a revision.
 pub async fn begin_with_room(
-    standing: &mut Standing,
+    handle: &mut ClusterHandle,
     command: &str,
-    asked: Option<&Asked>,
+    asked: Option<&SavepointJob>,
     room: usize,
 ) -> Result<Heartbeat> {
     let ending = asked.map_or(Ending::Nothing, |asked| asked.request.as_ending(&asked.job.jid));
-    ending_with(standing, command, ending, asked, room).await
+    ending_with(handle, command, ending, asked, room).await
 }
 
 /// Holds the cluster from now on, for `command`, which cancels the job `job_id`.
-pub async fn canceling(standing: &mut Standing, command: &str, job_id: &str) -> Result<Heartbeat> {
+pub async fn canceling(handle: &mut ClusterHandle, command: &str, job_id: &str) -> Result<Heartbeat> {
     let ending = Ending::Cancel {
         job_id: job_id.to_owned(),
     };
-    ending_with(standing, command, ending, None, 0).await
+    ending_with(handle, command, ending, None, 0).await
 }
 
 async fn ending_with(
-    standing: &mut Standing,
+    handle: &mut ClusterHandle,
     command: &str,
     ending: Ending,
-    asked: Option<&Asked>,
+    asked: Option<&SavepointJob>,
     room: usize,
 ) -> Result<Heartbeat> {
     let holder = this_process();
     let now = clock::now().to_string();
     let journal = Journal {
-        old_revision: standing.live_revision(),
+        old_revision: handle.live_revision(),
         step: Step::Stopping,
         ..Journal::begin(Kind::Halt, command, holder.clone(), &now, ending)
     };
-    enter(standing, &holder, &journal, asked.map(Asked::record), room).await
+    enter(handle, &holder, &journal, asked.map(SavepointJob::record), room).await
 }
 
 /// A cluster that is created, or whose objects become the plugin's.
@@ -105,7 +105,7 @@ pub struct Launch<'a> {
 ///
 /// # Errors
 /// Conflict when another process is at the cluster, or has created it.
-pub async fn launching(ledger: &mut Ledger, launch: &Launch<'_>) -> Result<Heartbeat> {
+pub async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> Result<Heartbeat> {
     let holder = this_process();
     let now = clock::now().to_string();
     let journal = Journal {
@@ -117,10 +117,10 @@ pub async fn launching(ledger: &mut Ledger, launch: &Launch<'_>) -> Result<Heart
     let change = |history: &mut History| {
         if let Some(dropped) = dropped {
             let why = Some("it was interrupted");
-            history.conclude(dropped, Outcome::new(OutcomeState::Dropped, &now, why));
+            history.conclude(dropped, RevisionOutcome::new(RevisionState::Dropped, &now, why));
         }
         if let Some(revision) = launch.revision {
-            history.revise(revision.clone());
+            history.upsert_revision(revision.clone());
         }
         history.journal = Some(journal.clone());
     };
@@ -130,31 +130,31 @@ pub async fn launching(ledger: &mut Ledger, launch: &Launch<'_>) -> Result<Heart
         left: launch.left,
         room: 0,
     };
-    ledger.enter(&entry, change).await
+    store.acquire_lock(&entry, change).await
 }
 
 /// Holds the cluster from now on, for `command`, which brings its job to another parallelism where it stays.
-pub async fn scaling(standing: &mut Standing, command: &str, parallelism: u32) -> Result<Heartbeat> {
+pub async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32) -> Result<Heartbeat> {
     let holder = this_process();
     let now = clock::now().to_string();
     let journal = Journal {
-        old_revision: standing.live_revision(),
+        old_revision: handle.live_revision(),
         parallelism: Some(parallelism),
         step: Step::Waiting,
         ..Journal::begin(Kind::Scale, command, holder.clone(), &now, Ending::Nothing)
     };
-    enter(standing, &holder, &journal, None, 0).await
+    enter(handle, &holder, &journal, None, 0).await
 }
 
 async fn enter(
-    standing: &mut Standing,
+    handle: &mut ClusterHandle,
     holder: &Holder,
     journal: &Journal,
     savepoint: Option<Savepoint>,
     room: usize,
 ) -> Result<Heartbeat> {
-    let left = standing.left_behind.take();
-    let basis = Basis::of(&standing.live);
+    let left = handle.left_behind.take();
+    let basis = Basis::of(&handle.live);
     let change = |history: &mut History| {
         if let Some(savepoint) = &savepoint {
             history.record(savepoint.clone());
@@ -167,64 +167,66 @@ async fn enter(
         left: left.as_ref(),
         room,
     };
-    standing.ledger.enter(&entry, change).await
+    handle.store.acquire_lock(&entry, change).await
 }
 
 /// Holds it no more. After a fault that may pass the operation stays open, for its repetition.
-pub async fn end<T>(standing: &mut Standing, outcome: &Result<T>) {
-    end_of(&mut standing.ledger, outcome).await;
+pub async fn end<T>(handle: &mut ClusterHandle, outcome: &Result<T>) {
+    end_of(&mut handle.store, outcome).await;
 }
 
 /// The same of a cluster that is created.
-pub async fn end_of<T>(ledger: &mut Ledger, outcome: &Result<T>) {
-    if !ledger.holds() {
+pub async fn end_of<T>(store: &mut HistoryStore, outcome: &Result<T>) {
+    if !store.holds() {
         return;
     }
     let failure = match outcome {
         Ok(_) => None,
-        Err(error) if passes(error) => return ledger.let_go().await,
+        Err(error) if passes(error) => return store.abandon().await,
         Err(error) => Some(error.message.clone()),
     };
     let now = clock::now().to_string();
-    let written = ledger.update(|history| over(history, failure.as_deref(), &now)).await;
+    let written = store
+        .update(|history| close_operation(history, failure.as_deref(), &now))
+        .await;
     if let Err(error) = written {
         tracing::debug!(%error, "the end is not in the history");
     }
-    ledger.leave();
+    store.release();
 }
 
 /// Closes the operation that an interrupted command left behind, now that what it was for is reached. One that began since
 /// stays.
-pub async fn close(standing: &mut Standing, failure: Option<&str>) -> Result<()> {
-    let Some(left) = standing.left_behind.take() else {
+pub async fn close(handle: &mut ClusterHandle, failure: Option<&str>) -> Result<()> {
+    let Some(left) = handle.left_behind.take() else {
         return Ok(());
     };
     let now = clock::now().to_string();
     let close = |history: &mut History| {
         let same = |journal: &Journal| journal.holder == left.holder && journal.started_at == left.started_at;
         if history.open_journal().is_some_and(same) {
-            over(history, failure, &now);
+            close_operation(history, failure, &now);
         }
     };
-    standing.ledger.update(close).await
+    handle.store.update(close).await
 }
 
 /// Deletes the history of a cluster of which nothing else is left, when that is wanted or nothing but this operation is in
 /// it. Then it is not held any more.
-pub async fn forget(standing: &mut Standing, purge: bool) -> Result<()> {
-    let ledger = &mut standing.ledger;
-    let history = ledger.history();
+pub async fn forget(handle: &mut ClusterHandle, purge: bool) -> Result<()> {
+    let store = &mut handle.store;
+    let history = store.history();
     // Where the history may not be read there is none to take away, unless that was asked for.
-    let holds_nothing = ledger.exists() && history.revisions.is_empty() && history.savepoints.is_empty();
+    let holds_nothing = store.exists() && history.revisions.is_empty() && history.savepoints.is_empty();
     if purge || holds_nothing {
-        ledger.purge().await?;
-        ledger.leave();
+        store.purge().await?;
+        store.release();
     }
     Ok(())
 }
 
 /// Writes down that the operation in progress is over.
-pub fn over(history: &mut History, failure: Option<&str>, now: &str) {
+pub fn close_operation(history: &mut History, failure: Option<&str>, now: &str) {
     if let Some(journal) = history.journal.as_mut().filter(|journal| journal.is_open()) {
         journal.step = if failure.is_some() { Step::Failed } else { Step::Done };
         journal.failure = failure.map(ToOwned::to_owned);

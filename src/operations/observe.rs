@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::Flink;
 use crate::flink::metrics::Depth;
 use crate::history::History;
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
 use crate::model::diagnosis::{Cause, CauseKind, LogCause, Observed, PodContainer, last_line, root_cause};
@@ -28,7 +28,7 @@ const LIMIT: usize = 500;
 const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
 
 /// What was seen.
-pub struct Survey {
+pub struct Observation {
     /// Objects, Pods, Events and Flink's answer, for the diagnosis.
     pub observed: Observed,
     /// All that Flink's REST told.
@@ -49,7 +49,7 @@ struct List<T> {
 /// # Errors
 /// Not found when there is neither an object nor a history of this name; those of reading the Job and the Deployment.
 /// What else cannot be read is a remark.
-pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
+pub async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observation> {
     let namespace = cluster.namespace();
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})");
     let pods_query = format!("labelSelector={}&limit={LIMIT}", encode(&selector));
@@ -61,24 +61,24 @@ pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
     let events_query = format!("fieldSelector={}&limit={LIMIT}", encode("type=Warning"));
     let service = Target::object("get", SERVICES, namespace, &name.master());
     let flink = Flink::new(cluster, name);
-    let (job, deployment, service, pods, events, ledger, snapshot) = futures::join!(
+    let (job, deployment, service, pods, events, store, snapshot) = futures::join!(
         cluster.get::<Job>(&job),
         cluster.get::<Deployment>(&deployment),
         cluster.get::<serde::de::IgnoredAny>(&service),
         cluster.get_with::<List<Pod>>(&pods, &pods_query),
         cluster.get_with::<List<Event>>(&events, &events_query),
-        Ledger::open(cluster, name),
+        HistoryStore::open(cluster, name),
         flink.snapshot(Depth::All),
     );
     let (job, deployment) = (job?, deployment?);
     let mut remarks = Vec::new();
     let mut note = |what: &str, error: &Error| remarks.push(format!("{what} cannot be read: {error}"));
-    let history = match ledger {
-        Ok(mut ledger) => {
+    let history = match store {
+        Ok(mut store) => {
             if snapshot.reach == Reach::Answered {
-                savepoint::collect(&flink, &mut ledger).await;
+                savepoint::collect(&flink, &mut store).await;
             }
-            ledger.history().clone()
+            store.history().clone()
         }
         Err(error) => {
             note("the history", &error);
@@ -114,7 +114,7 @@ pub async fn survey(cluster: &Cluster, name: &ClusterName) -> Result<Survey> {
         Err(error) => note("Events", &error),
     }
     observed.poll(snapshot.view());
-    Ok(Survey {
+    Ok(Observation {
         observed,
         snapshot,
         history,

@@ -13,7 +13,7 @@ use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{
     CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode,
 };
-use crate::kubernetes::tables::{Wanted, list};
+use crate::kubernetes::tables::{ListSelection, list};
 use crate::model::listing::Inventory;
 use crate::model::names::{COMPONENT_LABEL, ClusterName};
 use crate::model::rights::{HIGH_AVAILABILITY, HIGH_AVAILABILITY_OWN, RIGHTS, Right};
@@ -47,7 +47,7 @@ const fn core(kind: &'static str, plural: &'static str) -> Resource {
 }
 
 /// What was told. What may not be read is absent.
-pub struct Checkup {
+pub struct Preflight {
     /// `GET /version`.
     pub version: Value,
     /// Each right and whether it is granted.
@@ -68,7 +68,7 @@ pub struct Checkup {
 ///
 /// # Errors
 /// When the API server does not answer at all.
-pub async fn checkup(cluster: &Cluster) -> Result<Checkup> {
+pub async fn preflight(cluster: &Cluster) -> Result<Preflight> {
     let namespace = cluster.namespace();
     let at = |resource| Target::collection("list", resource, Some(namespace));
     let own = Target {
@@ -79,7 +79,7 @@ pub async fn checkup(cluster: &Cluster) -> Result<Checkup> {
         verb: "get",
     };
     let label = format!("labelSelector={}", encode(&format!("{COMPONENT_LABEL}={HISTORY}")));
-    let wanted = Wanted {
+    let wanted = ListSelection {
         namespace: Some(namespace.to_owned()),
         selector: None,
         names: Vec::new(),
@@ -95,7 +95,7 @@ pub async fn checkup(cluster: &Cluster) -> Result<Checkup> {
         items(cluster, &histories, &label),
         list(cluster, &wanted),
     );
-    Ok(Checkup {
+    Ok(Preflight {
         version: version?,
         rights: rights?,
         quotas,

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::image::archive_writer;
 use crate::image::build::Built;
 use crate::image::manifest::Descriptor;
-use crate::image::push::{self, Outcome, Progress};
+use crate::image::push::{self, Progress, PushOutcome};
 use crate::image::reference::Reference;
 use crate::image::registry::api::Registries;
 use crate::image::registry::upload::Arrival;
@@ -23,9 +23,9 @@ pub async fn push(registries: &Registries, built: &Built, target: &Reference) ->
     drop(transfers);
     let name = format!("{}:{}", target.name(), push::tag(built, target));
     terminal::note(&match outcome {
-        Outcome::Present => format!("{name} is there already"),
-        Outcome::Named => format!("{name} names what was there already"),
-        Outcome::Pushed => format!("{name} is pushed"),
+        PushOutcome::Present => format!("{name} is there already"),
+        PushOutcome::Named => format!("{name} names what was there already"),
+        PushOutcome::Pushed => format!("{name} is pushed"),
     });
     Ok(())
 }

@@ -11,10 +11,10 @@ use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
 use crate::model::manifests::{self, Manifests};
 use crate::model::spec::Spec;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::job_status::Situation;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::upgrade::{ChangeArgs, done};
+use crate::operations::upgrade::{ChangeOptions, done};
 use crate::operations::wait;
 use crate::output::terminal;
 
@@ -24,20 +24,25 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Waits until the JobManager answers, and gives what can become of its job then.
-pub async fn wait(cluster: &Cluster, standing: &mut Standing, why: &str, limit: Option<Duration>) -> Result<Situation> {
-    let name = standing.name.clone();
+pub async fn wait(
+    cluster: &Cluster,
+    handle: &mut ClusterHandle,
+    why: &str,
+    limit: Option<Duration>,
+) -> Result<JobStatus> {
+    let name = handle.name.clone();
     let mut step = terminal::Step::new(&format!("{name}: waiting until its JobManager runs again: {why}"));
     let deadline = Instant::now() + limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
     loop {
         tokio::time::sleep(LOOK).await;
-        let left = standing.left_behind.take();
-        *standing = Standing::read(cluster, &name).await?;
-        standing.left_behind = left;
-        match standing.situation().await? {
-            Situation::Silent(why) if Instant::now() < deadline && standing.recovers() => {
+        let left = handle.left_behind.take();
+        *handle = ClusterHandle::read(cluster, &name).await?;
+        handle.left_behind = left;
+        match handle.job_status().await? {
+            JobStatus::Unreachable(why) if Instant::now() < deadline && handle.recovers() => {
                 step.update(&format!("{name}: waiting until its JobManager runs again: {why}"));
             }
-            situation => return Ok(situation),
+            job_status => return Ok(job_status),
         }
     }
 }
@@ -47,26 +52,26 @@ pub async fn wait(cluster: &Cluster, standing: &mut Standing, why: &str, limit: 
 ///
 /// # Errors
 /// Conflict when the job runs, or has ended: there is nothing to restore then.
-pub async fn recover(cluster: &Cluster, mut standing: Standing, how: &ChangeArgs) -> Result<()> {
-    let name = standing.name.clone();
-    lock::check(&mut standing).await?;
+pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeOptions) -> Result<()> {
+    let name = handle.name.clone();
+    lock::check(&mut handle).await?;
     let conflict = |why: String| Error::new(Kind::Conflict, why);
-    match standing.situation().await? {
-        Situation::Silent(why) if standing.recovers() => {
+    match handle.job_status().await? {
+        JobStatus::Unreachable(why) if handle.recovers() => {
             let error = conflict(format!(
                 "the Job of {name} goes on, and starts its JobManager again: {why}"
             ));
-            return Err(standing.way_on(error));
+            return Err(handle.way_on(error));
         }
-        Situation::Silent(_) => {}
-        Situation::Running(job) => {
+        JobStatus::Unreachable(_) => {}
+        JobStatus::Running(job) => {
             return Err(
                 conflict(format!("job {} of {name} is {}", job.jid, job.state)).hint(format!(
                     "`kubectl flink restart {name}` restarts it through a savepoint"
                 )),
             );
         }
-        Situation::Ended => {
+        JobStatus::Stopped => {
             return Err(conflict(format!(
                 "the job of {name} has ended, or has no checkpoint: high availability keeps nothing of it"
             ))
@@ -75,43 +80,43 @@ pub async fn recover(cluster: &Cluster, mut standing: Standing, how: &ChangeArgs
             )));
         }
     }
-    let (number, spec, made) = last(&standing)?;
+    let (number, spec, made) = last(&handle)?;
     terminal::note(&format!(
         "{name}: revision {number} is started again, from what high availability keeps of it"
     ));
     if how.dry_run {
         return how.output.print(made.all(), "");
     }
-    standing.live.refuse_foreign(&name)?;
+    handle.live.refuse_foreign(&name)?;
     if !made.access.is_empty() {
-        standing.live.rights = Some(objects::rbac::read(cluster, &name).await?);
+        handle.live.rights = Some(objects::rbac::read(cluster, &name).await?);
     }
-    let heartbeat = lock::begin(&mut standing, "restart", None).await?;
+    let heartbeat = lock::begin(&mut handle, "restart", None).await?;
     let starting = async {
-        objects::owners::disown(cluster, &name, &standing.live).await?;
-        let job = standing.live.identity(JOBS)?;
+        objects::owners::remove_owner_references(cluster, &name, &handle.live).await?;
+        let job = handle.live.identity(JOBS)?;
         objects::delete_job(cluster, &name, job.as_ref(), how.limit()).await?;
-        standing.live.job = None;
-        objects::apply_all(cluster, &name, &made, &mut standing.live).await
+        handle.live.job = None;
+        objects::apply_all(cluster, &name, &made, &mut handle.live).await
     };
     let started = heartbeat.beside(Box::pin(starting)).await;
-    lock::end(&mut standing, &started).await;
+    lock::end(&mut handle, &started).await;
     started?;
     let mut step = terminal::Step::new(&format!("{name}: submitted"));
     let told = |text: &str| step.update(&format!("{name}: {text}"));
-    let up = wait::until_up(cluster, &name, spec.parallelism, how.limit(), false, told).await?;
-    step.done(&format!("{name}: {}", up.told()));
+    let up = wait::until_healthy(cluster, &name, spec.parallelism, how.limit(), false, told).await?;
+    step.done(&format!("{name}: {}", up.describe()));
     how.output.told(&name, done("restart"), made.all())
 }
 
 /// The revision that ran last, and its objects.
-fn last(standing: &Standing) -> Result<(u64, Spec, Manifests)> {
-    let history = standing.ledger.history();
-    let known = match standing.live_revision() {
+fn last(handle: &ClusterHandle) -> Result<(u64, Spec, Manifests)> {
+    let history = handle.store.history();
+    let known = match handle.live_revision() {
         Some(number) => history.revision(number),
         None => history.last_wanted(),
     };
-    let name = &standing.name;
+    let name = &handle.name;
     let revision = known.ok_or_else(|| {
         Error::new(
             Kind::NotFound,
@@ -121,6 +126,6 @@ fn last(standing: &Standing) -> Result<(u64, Spec, Manifests)> {
     })?;
     let (templates, _) = revision_spec::templates(revision)?;
     let spec = Spec::resolve(revision_spec::layer(revision)?)?;
-    let made = manifests::build(&spec, &templates, standing.namespace(), revision.number)?;
+    let made = manifests::build(&spec, &templates, handle.namespace(), revision.number)?;
     Ok((revision.number, spec, made))
 }

@@ -3,11 +3,11 @@
 use crate::commands::savepoint_resume::ResumeArgs;
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::job_status::Situation;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
 
 /// What is done to the job, and from where it goes on.
-pub(crate) struct Choice {
+pub(crate) struct ResumePlan {
     /// The savepoint to start from; `None`: the one that the running job is stopped with.
     pub path: Option<String>,
     /// Whether the running job is stopped with a savepoint.
@@ -16,9 +16,9 @@ pub(crate) struct Choice {
     pub cancel: bool,
 }
 
-impl Choice {
+impl ResumePlan {
     /// The choice in words.
-    pub fn told(&self, name: &ClusterName) -> String {
+    pub fn describe(&self, name: &ClusterName) -> String {
         let end = match (self.stop, self.cancel) {
             (true, _) => "is stopped with a savepoint and ",
             (_, true) => "is canceled and ",
@@ -35,13 +35,13 @@ impl Choice {
 pub(crate) fn choose(
     args: &ResumeArgs,
     name: &ClusterName,
-    situation: &Situation,
-    standing: &Standing,
-) -> Result<Choice> {
+    job_status: &JobStatus,
+    handle: &ClusterHandle,
+) -> Result<ResumePlan> {
     let given = args.spec.from_savepoint.clone();
     let last = || {
-        standing
-            .ledger
+        handle
+            .store
             .history()
             .last_savepoint()
             .and_then(|savepoint| savepoint.path.clone())
@@ -56,13 +56,13 @@ pub(crate) fn choose(
             "`kubectl flink delete {name}` and `kubectl flink create {name} …` start afresh"
         ))
     };
-    match situation {
-        Situation::Running(_) if given.is_some() && !args.stop && !args.cancel => Err(Error::usage(format!(
+    match job_status {
+        JobStatus::Running(_) if given.is_some() && !args.stop && !args.cancel => Err(Error::usage(format!(
             "the job of {name} runs: what becomes of its state?"
         ))
         .hint("--stop takes a last savepoint of it, which the history keeps")
         .hint("--cancel gives up what it did since its own last savepoint")),
-        Situation::Running(_) => Ok(Choice {
+        JobStatus::Running(_) => Ok(ResumePlan {
             path: if args.cancel {
                 Some(given.or_else(last).ok_or_else(no_savepoint)?)
             } else {
@@ -71,15 +71,15 @@ pub(crate) fn choose(
             stop: !args.cancel,
             cancel: args.cancel,
         }),
-        Situation::Silent(why) if !args.cancel => Err(standing
+        JobStatus::Unreachable(why) if !args.cancel => Err(handle
             .way_on(Error::failure(format!(
                 "{name} has a JobManager that cannot take a savepoint: {why}"
             )))
             .hint("--cancel gives that up and starts from the last savepoint, or from --from-savepoint PATH")),
-        Situation::Ended if given.is_none() && !args.cancel && standing.ledger.history().lost_savepoint().is_some() => {
-            Err(lost(name, standing))
+        JobStatus::Stopped if given.is_none() && !args.cancel && handle.store.history().lost_savepoint().is_some() => {
+            Err(savepoint_path_unknown(name, handle))
         }
-        Situation::Silent(_) | Situation::Ended => Ok(Choice {
+        JobStatus::Unreachable(_) | JobStatus::Stopped => Ok(ResumePlan {
             path: Some(given.or_else(last).ok_or_else(no_savepoint)?),
             stop: false,
             cancel: false,
@@ -88,8 +88,8 @@ pub(crate) fn choose(
 }
 
 /// Nothing is guessed: an older savepoint must not take the place of a newer one without a word.
-pub(crate) fn lost(name: &ClusterName, standing: &Standing) -> Error {
-    let history = standing.ledger.history();
+pub(crate) fn savepoint_path_unknown(name: &ClusterName, handle: &ClusterHandle) -> Error {
+    let history = handle.store.history();
     let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);
     let error = Error::new(
         Kind::Conflict,

@@ -252,16 +252,16 @@ impl OperationPart {
             by: journal.holder.as_ref().map(|holder| holder.who.clone()),
             started_at: journal.started_at.clone(),
             step: journal.step.as_str(),
-            stand: journal.stand(),
+            stand: journal.status_text(),
             revision: journal.new_revision,
-            hints: journal.ways_on(name),
+            hints: journal.next_steps(name),
         }
     }
 }
 
 /// What a status is put together from.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct StatusInput<'a> {
     /// Objects, Pods and Events.
     pub observed: &'a Observed,
     /// What Flink told.
@@ -275,8 +275,14 @@ pub struct Seen<'a> {
 impl ClusterStatus {
     /// Puts together what was seen.
     #[must_use]
-    pub fn new(namespace: &str, name: &ClusterName, seen: &Seen<'_>, mut remarks: Vec<String>, now: Timestamp) -> Self {
-        let Seen {
+    pub fn new(
+        namespace: &str,
+        name: &ClusterName,
+        seen: &StatusInput<'_>,
+        mut remarks: Vec<String>,
+        now: Timestamp,
+    ) -> Self {
+        let StatusInput {
             observed,
             snapshot,
             history,

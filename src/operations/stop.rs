@@ -6,17 +6,17 @@ use crate::history::{Progress, Savepoint};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects;
 use crate::model::manifests::REVISION;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::job_status::Situation;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::resume_plan::lost;
-use crate::operations::savepoint::progress::{Asked, SavepointFormat, WritingStep};
-use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Patience};
+use crate::operations::resume_plan::savepoint_path_unknown;
+use crate::operations::savepoint::progress::{SavepointFormat, SavepointJob, WritingStep};
+use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Wait};
 use crate::output::terminal;
 
 /// How a job is stopped.
 #[derive(Debug, clap::Args)]
-pub struct HaltArgs {
+pub struct StopOptions {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -56,86 +56,91 @@ pub(crate) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-res
 /// Stops the job of a cluster with a savepoint, waits until its JobManager has ended, and gives the savepoint's path.
 ///
 /// A job that a command before stopped with a savepoint is as good: the command may be its repetition.
-pub async fn halt(cluster: &Cluster, standing: &mut Standing, args: &HaltArgs, what: Halt) -> Result<String> {
+pub async fn stop(cluster: &Cluster, handle: &mut ClusterHandle, args: &StopOptions, what: Halt) -> Result<String> {
     let reason = what.as_str();
-    let name = standing.name.clone();
-    lock::check(standing).await?;
-    let open = standing.ledger.history().open_savepoints().next().is_some();
+    let name = handle.name.clone();
+    lock::check(handle).await?;
+    let open = handle.store.history().open_savepoints().next().is_some();
     let earlier =
         open.then(|| terminal::Step::new(&format!("{name}: waiting for the savepoint of an earlier command")));
-    let situation = standing.situation().await?;
+    let job_status = handle.job_status().await?;
     drop(earlier);
-    let path = match situation {
-        Situation::Running(job) => {
+    let path = match job_status {
+        JobStatus::Running(job) => {
             let then = Then::Stop { drain: args.drain };
             let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
-            let asked = Asked::of(standing, job, request, reason).await?;
-            let heartbeat = lock::begin(standing, reason, Some(&asked)).await?;
-            let stopping = Box::pin(stop(cluster, standing, &asked, what));
+            let asked = SavepointJob::of(handle, job, request, reason).await?;
+            let heartbeat = lock::begin(handle, reason, Some(&asked)).await?;
+            let stopping = Box::pin(stop_with_savepoint(cluster, handle, &asked, what));
             let stopped = heartbeat.beside(stopping).await;
-            lock::end(standing, &stopped).await;
+            lock::end(handle, &stopped).await;
             return stopped;
         }
-        Situation::Ended => already(standing)?,
-        Situation::Silent(why) => {
+        JobStatus::Stopped => stopped_before(handle)?,
+        JobStatus::Unreachable(why) => {
             let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
-            let error = standing.way_on(error).hint(format!(
+            let error = handle.way_on(error).hint(format!(
                 "`kubectl flink delete {name}` ends it without: what it did since its last savepoint is lost"
             ));
-            return Err(standing.or_changed(error).await);
+            return Err(handle.or_changed(error).await);
         }
     };
-    if what == Halt::Stop || standing.replicas() == 0 {
-        ended(cluster, standing).await?;
-        lock::close(standing, None).await?;
+    if what == Halt::Stop || handle.replicas() == 0 {
+        await_jobmanager_end(cluster, handle).await?;
+        lock::close(handle, None).await?;
         return Ok(path);
     }
-    let heartbeat = lock::begin(standing, reason, None).await?;
+    let heartbeat = lock::begin(handle, reason, None).await?;
     let suspending = async {
-        ended(cluster, standing).await?;
-        task_managers_end(cluster, standing).await
+        await_jobmanager_end(cluster, handle).await?;
+        task_managers_end(cluster, handle).await
     };
     let suspended = heartbeat.beside(Box::pin(suspending)).await;
-    lock::end(standing, &suspended).await;
+    lock::end(handle, &suspended).await;
     suspended.map(|()| path)
 }
 
-async fn task_managers_end(cluster: &Cluster, standing: &Standing) -> Result<()> {
-    if standing.replicas() == 0 {
+async fn task_managers_end(cluster: &Cluster, handle: &ClusterHandle) -> Result<()> {
+    if handle.replicas() == 0 {
         return Ok(());
     }
-    let name = &standing.name;
+    let name = &handle.name;
     let step = terminal::Step::new(&format!("{name}: the TaskManagers end"));
-    objects::scale_to_zero(cluster, name, &standing.live, standing.replicas()).await?;
+    objects::scale_to_zero(cluster, name, &handle.live, handle.replicas()).await?;
     step.done(&format!("{name}: the TaskManagers have ended"));
     Ok(())
 }
 
-async fn stop(cluster: &Cluster, standing: &mut Standing, asked: &Asked, what: Halt) -> Result<String> {
+async fn stop_with_savepoint(
+    cluster: &Cluster,
+    handle: &mut ClusterHandle,
+    asked: &SavepointJob,
+    what: Halt,
+) -> Result<String> {
     let mut step = WritingStep::new();
-    let path = asked.take(standing, &mut step).await?;
-    step.done(&format!("{}: stopped with savepoint {path}", standing.name));
-    ended(cluster, standing).await?;
+    let path = asked.take(handle, &mut step).await?;
+    step.done(&format!("{}: stopped with savepoint {path}", handle.name));
+    await_jobmanager_end(cluster, handle).await?;
     if what == Halt::Suspend {
-        task_managers_end(cluster, standing).await?;
+        task_managers_end(cluster, handle).await?;
     }
     Ok(path)
 }
 
 /// Waits until the JobManager has ended after its job, so that nothing is started again behind the user's back.
-pub async fn ended(cluster: &Cluster, standing: &mut Standing) -> Result<()> {
-    let name = standing.name.clone();
+pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle) -> Result<()> {
+    let name = handle.name.clone();
     // Whatever was asked for and never read would keep the JobManager up, and let it fail in the end.
-    savepoint::settle(&standing.flink, &mut standing.ledger, Patience::Look).await?;
-    if standing.job_end().is_some() || standing.live.job.is_none() {
+    savepoint::reconcile_pending(&handle.flink, &mut handle.store, Wait::Look).await?;
+    if handle.job_end().is_some() || handle.live.job.is_none() {
         return Ok(());
     }
-    if standing.jobmanager_stays() {
+    if handle.jobmanager_stays() {
         terminal::note(&format!("the JobManager of {name} stays up, as its configuration says"));
         return Ok(());
     }
     let step = terminal::Step::new(&format!("{name}: the JobManager ends"));
-    let end = savepoint::until_jobmanager_ends(cluster, &name, &standing.flink).await?;
+    let end = savepoint::until_jobmanager_ends(cluster, &name, &handle.flink).await?;
     drop(step);
     match end {
         JobManagerEnd::ByItself(JobEnd::Complete | JobEnd::Gone) => {}
@@ -153,24 +158,24 @@ pub async fn ended(cluster: &Cluster, standing: &mut Standing) -> Result<()> {
 }
 
 /// The savepoint with which the job was stopped before.
-fn already(standing: &Standing) -> Result<String> {
-    let running = standing.live.job.as_ref();
+fn stopped_before(handle: &ClusterHandle) -> Result<String> {
+    let running = handle.live.job.as_ref();
     let revision = running.and_then(|job| job["metadata"]["annotations"][REVISION].as_str()?.parse::<u64>().ok());
     let stopped = |savepoint: &&Savepoint| {
         savepoint.progress == Progress::Completed
             && savepoint.revision == revision
             && STOPS.contains(&savepoint.reason.as_str())
     };
-    let last = standing.ledger.history().last_savepoint().filter(stopped);
-    let name = &standing.name;
+    let last = handle.store.history().last_savepoint().filter(stopped);
+    let name = &handle.name;
     match last.and_then(|savepoint| savepoint.path.clone()) {
-        Some(path) if standing.job_end() != Some("Failed") => {
+        Some(path) if handle.job_end() != Some("Failed") => {
             terminal::note(&format!("{name}: was stopped before, with savepoint {path}"));
             Ok(path)
         }
-        _ if standing.ledger.history().lost_savepoint().is_some() => Err(lost(name, standing)),
+        _ if handle.store.history().lost_savepoint().is_some() => Err(savepoint_path_unknown(name, handle)),
         _ => {
-            let how = match standing.job_end() {
+            let how = match handle.job_end() {
                 Some("Failed") => "has failed",
                 Some(_) => "has ended already",
                 None => "does not run",
@@ -189,9 +194,9 @@ fn already(standing: &Standing) -> Result<String> {
 
 /// Deletes the ConfigMaps in which high availability keeps who leads and what runs, and tells of it: the next generation
 /// must not find what the last one left.
-pub async fn forget_leaders(cluster: &Cluster, standing: &Standing) -> Result<()> {
-    let name = &standing.name;
-    let deleted = objects::ha_config_maps::forget(cluster, &standing.leaders()).await?;
+pub async fn delete_ha_config_maps(cluster: &Cluster, handle: &ClusterHandle) -> Result<()> {
+    let name = &handle.name;
+    let deleted = objects::ha_config_maps::forget(cluster, &handle.leaders()).await?;
     if deleted > 0 {
         let s = if deleted == 1 { "" } else { "s" };
         terminal::note(&format!(

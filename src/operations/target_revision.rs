@@ -5,41 +5,41 @@ use std::path::Path;
 use super::job_image::JobImage;
 use crate::cli::args::files;
 use crate::error::{Error, Result};
-use crate::history::{Outcome, OutcomeState, Revision};
-use crate::image::registry::RegistryArgs;
-use crate::model::config::Layer;
+use crate::history::{Revision, RevisionOutcome, RevisionState};
+use crate::image::registry::RegistryOptions;
+use crate::model::config::Config;
 use crate::model::flink_deployment;
 use crate::model::manifests::{self, Manifests};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 
 /// A version of a cluster: what shall run, or what runs.
-pub struct Wanted {
+pub struct TargetRevision {
     /// All that is said of it. From where it starts is not part of it: see `start`.
-    pub layer: Layer,
+    pub layer: Config,
     /// The templates of its objects.
     pub templates: Templates,
     /// Whether the templates are worth keeping in the history.
     pub own_templates: bool,
     /// The savepoint that was asked for; `None`: where the running job is stopped.
-    pub start: Option<String>,
+    pub restore_from: Option<String>,
     /// Whether it shall be started anew even if nothing differs.
-    pub force: bool,
+    pub restart_if_unchanged: bool,
     /// The image that it needs, where that is built for it: it is pushed before anything is changed.
     pub image: Option<JobImage>,
     /// How a registry is asked for an image that is new; `None`: it is not.
-    pub registry: Option<RegistryArgs>,
+    pub registry: Option<RegistryOptions>,
 }
 
-impl Wanted {
+impl TargetRevision {
     /// The cluster as it is, but for what `flags` say. `own` are templates that were given.
-    pub fn changed(standing: &Standing, flags: Layer, own: Option<Templates>) -> Result<Self> {
-        let (templates, base, own_templates) = standing.base(&flags, own)?;
+    pub fn changed(handle: &ClusterHandle, flags: Config, own: Option<Templates>) -> Result<Self> {
+        let (templates, base, own_templates) = handle.base(&flags, own)?;
         // A number of TaskManagers that was right for the old parallelism is not for a new one.
         let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
-        let base = Layer {
+        let base = Config {
             task_managers: base.task_managers.filter(|_| !rescaled),
             ..base
         };
@@ -47,13 +47,13 @@ impl Wanted {
     }
 
     /// What a file says as a whole, but for what `flags` say.
-    pub fn file(standing: &Standing, file: Layer, flags: Layer, own: Option<Templates>) -> Result<Self> {
+    pub fn file(handle: &ClusterHandle, file: Config, flags: Config, own: Option<Templates>) -> Result<Self> {
         let (templates, own_templates) = match own {
             Some(templates) => (templates, true),
-            None => standing.kept_templates()?,
+            None => handle.kept_templates()?,
         };
         // Said for the start that comes next, as with the flag.
-        let flags = Layer {
+        let flags = Config {
             allow_non_restored_state: flags.allow_non_restored_state.or(file.allow_non_restored_state),
             ..flags
         };
@@ -67,15 +67,15 @@ impl Wanted {
         Ok(Self {
             // It ran before.
             registry: None,
-            ..Self::of(Layer::default(), base, templates, own_templates)
+            ..Self::of(Config::default(), base, templates, own_templates)
         })
     }
 
     /// `flags` over `base`, without what belongs to one start only.
-    fn of(flags: Layer, base: Layer, templates: Templates, own_templates: bool) -> Self {
-        let start = flags.from_savepoint.clone();
+    fn of(flags: Config, base: Config, templates: Templates, own_templates: bool) -> Self {
+        let restore_from = flags.from_savepoint.clone();
         let flags_job_id = flags.job_id.clone();
-        let mut layer = flags.over(Layer {
+        let mut layer = flags.merged_over(Config {
             from_savepoint: None,
             allow_non_restored_state: None,
             ..base
@@ -91,17 +91,17 @@ impl Wanted {
             layer,
             templates,
             own_templates,
-            start,
-            force: false,
+            restore_from,
+            restart_if_unchanged: false,
             image: None,
-            registry: Some(RegistryArgs::default()),
+            registry: Some(RegistryOptions::default()),
         }
     }
 
     /// The objects as if they were of the same revision as `old`, and without what is said for the next start alone: neither
     /// is a difference between versions.
     pub fn build_as(&self, old: &Self, namespace: &str, generation: u64) -> Result<Manifests> {
-        let layer = Layer {
+        let layer = Config {
             nonce: old.layer.nonce.clone(),
             allow_non_restored_state: None,
             ..self.layer.clone()
@@ -111,7 +111,7 @@ impl Wanted {
 
     /// Whether both are the same version: each revision has a nonce of its own.
     pub fn is_same(&self, other: &Self) -> bool {
-        let plain = |layer: &Layer| Layer {
+        let plain = |layer: &Config| Config {
             nonce: None,
             ..layer.clone()
         };
@@ -120,7 +120,7 @@ impl Wanted {
 
     /// The whole spec, starting from `path`.
     pub fn spec(&self, path: Option<&str>) -> Result<Spec> {
-        Spec::resolve(Layer {
+        Spec::resolve(Config {
             from_savepoint: path.map(ToOwned::to_owned),
             ..self.layer.clone()
         })
@@ -133,7 +133,7 @@ impl Wanted {
 
     /// As an entry of the history.
     pub fn to_revision(&self, number: u64, path: Option<&str>, command: &str, by: &str, now: &str) -> Revision {
-        let layer = Layer {
+        let layer = Config {
             from_savepoint: path.map(ToOwned::to_owned),
             ..self.layer.clone()
         };
@@ -143,7 +143,7 @@ impl Wanted {
             created_at: now.to_owned(),
             command: command.to_owned(),
             by: Some(by.to_owned()),
-            outcome: Some(Outcome::new(OutcomeState::Pending, now, None)),
+            outcome: Some(RevisionOutcome::new(RevisionState::Pending, now, None)),
             spec: flink_deployment::write(&layer),
             templates: self.own_templates.then(|| {
                 [
@@ -157,9 +157,9 @@ impl Wanted {
 }
 
 /// The one FlinkDeployment of a file that is meant: that of this name, or the only one.
-pub fn read_one(path: &Path, name: Option<&str>) -> Result<Layer> {
+pub fn read_one(path: &Path, name: Option<&str>) -> Result<Config> {
     let read = files::read(&[path.to_owned()], false)?;
-    let mut layers: Vec<Layer> = read.into_iter().map(|(layer, _)| layer).collect();
+    let mut layers: Vec<Config> = read.into_iter().map(|(layer, _)| layer).collect();
     if let Some(name) = name
         && layers.len() > 1
     {
@@ -187,7 +187,7 @@ pub fn read_one(path: &Path, name: Option<&str>) -> Result<Layer> {
 }
 
 /// The name that the command line or the file gives.
-pub fn name_of(given: Option<&str>, file: Option<&Layer>) -> Result<ClusterName> {
+pub fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<ClusterName> {
     let name = given.or_else(|| file.and_then(|layer| layer.name.as_deref()));
     match name {
         Some(name) => ClusterName::new(name),

@@ -21,7 +21,7 @@ const BAR: usize = 8;
 
 /// How a screen is drawn.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
+pub struct ScreenStyle {
     /// Columns of the terminal; `None`: nothing is cut.
     pub width: Option<usize>,
     /// Whether shares are drawn as bars.
@@ -30,7 +30,7 @@ pub struct Look {
 
 /// The screen as text with styles, which [`crate::output::terminal::data`] takes away where they do not belong.
 #[must_use]
-pub fn status(status: &ClusterStatus, look: Look, now: Timestamp) -> String {
+pub fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) -> String {
     let mut out = String::new();
     head(&mut out, status, now);
     if let Some(job) = &status.job {
@@ -134,7 +134,7 @@ fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
     );
 }
 
-fn vertices(vertices: &[VertexPart], look: Look) -> String {
+fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
     let share = |share: Option<f64>| match share {
         Some(value) if look.bars => format!("{} {:>4}", charts::bar(value, BAR), charts::percent(share)),
         _ => charts::percent(share),
@@ -175,7 +175,7 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     kept + "…"
 }
 
-fn checkpoint_lines(out: &mut String, told: &CheckpointPart, look: Look, now: Timestamp) {
+fn checkpoint_lines(out: &mut String, told: &CheckpointPart, look: ScreenStyle, now: Timestamp) {
     let every = match told.interval_millis {
         Some(interval) => format!("every {}", charts::millis(interval)),
         None => "off, or at an interval that is not known".to_owned(),
@@ -422,7 +422,7 @@ mod tests {
 
     /// Without the styles, which stdout takes away in a pipe.
     fn drawn(told: &ClusterStatus, width: Option<usize>, bars: bool) -> String {
-        let text = status(told, Look { width, bars }, at(0));
+        let text = status(told, ScreenStyle { width, bars }, at(0));
         anstream::adapter::strip_str(&text).to_string()
     }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::flink::arguments::{JobManagerArguments, split_seed};
 use crate::model::flink_deployment;
 use crate::model::template;
 
 /// What the seed's four variables say.
-pub fn environment() -> Result<Layer> {
+pub fn environment() -> Result<Config> {
     let variable = |index: usize| {
         std::env::var(template::VARIABLES[index])
             .ok()
@@ -17,7 +17,7 @@ pub fn environment() -> Result<Layer> {
     };
     let from_arguments = match variable(3) {
         Some(text) => JobManagerArguments::parse(&split_seed(&text)?)?.into_layer(),
-        None => Layer::default(),
+        None => Config::default(),
     };
     let configuration = flink_deployment::read_options(from_arguments.configuration.clone(), template::VARIABLES[3])?;
     let parallelism = variable(2).map(|text| {
@@ -25,14 +25,14 @@ pub fn environment() -> Result<Layer> {
             .parse()
             .map_err(|_| Error::usage(format!("invalid FLINK_JOB_PARALLELISM {text:?}: it must be a number")))
     });
-    Ok(Layer {
+    Ok(Config {
         name: variable(0),
         image: variable(1),
         parallelism: parallelism.transpose()?.or(configuration.parallelism),
-        ..Layer {
+        ..Config {
             configuration: BTreeMap::new(),
             ..from_arguments
         }
-        .over(configuration)
+        .merged_over(configuration)
     })
 }

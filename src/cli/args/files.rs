@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::file_text;
 use crate::model::flink_deployment::{self, Documents};
 use crate::model::spec::Spec;
@@ -26,7 +26,7 @@ impl FileArgs {
     ///
     /// # Errors
     /// As [`read`].
-    pub fn read_each(&self) -> Result<Vec<(Layer, String)>> {
+    pub fn read_each(&self) -> Result<Vec<(Config, String)>> {
         read(&self.files, self.recursive)
     }
 }
@@ -36,7 +36,7 @@ impl FileArgs {
 ///
 /// # Errors
 /// Usage error for what cannot be read or done, and for a file without any FlinkDeployment.
-pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Layer, String)>> {
+pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, String)>> {
     let mut layers = Vec::new();
     for file in files {
         refuse_address(file)?;
@@ -61,8 +61,8 @@ pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Layer, String)>> 
 ///
 /// # Errors
 /// Usage error that names the file and the path, where the file is at fault.
-pub fn check(file: &Layer, source: &str, flags: &Layer) -> Result<()> {
-    let attempt = |file: Layer| Spec::resolve(flags.clone().over(file));
+pub fn check(file: &Config, source: &str, flags: &Config) -> Result<()> {
+    let attempt = |file: Config| Spec::resolve(flags.clone().merged_over(file));
     let outcome = attempt(file.clone());
     outcome
         .map(drop)

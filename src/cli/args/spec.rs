@@ -8,8 +8,8 @@ use clap::builder::TypedValueParser;
 use crate::cli::args::templates::{manifests_folder, read_templates};
 use crate::error::{Error, Result};
 use crate::image::reference::Reference;
-use crate::image::registry::RegistryArgs;
-use crate::model::config::{Entrypoint, JobId, Layer, Mount, PullPolicy, Restart, RoleLayer};
+use crate::image::registry::RegistryOptions;
+use crate::model::config::{Config, Entrypoint, JobId, Mount, PullPolicy, Restart, RoleConfig};
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::arguments::key_value;
 use crate::model::flink::job_id;
@@ -137,7 +137,7 @@ pub struct SpecArgs {
     manifests: Option<PathBuf>,
     /// How registries are spoken to.
     #[command(flatten)]
-    pub registry: RegistryArgs,
+    pub registry: RegistryOptions,
     /// Arguments of the program
     #[arg(last = true, value_name = "PROGRAM ARGUMENTS")]
     arguments: Vec<String>,
@@ -145,7 +145,7 @@ pub struct SpecArgs {
 
 impl SpecArgs {
     /// What the flags say.
-    pub fn layer(&self) -> Result<Layer> {
+    pub fn layer(&self) -> Result<Config> {
         for (key, _) in &self.configuration {
             check_key(key, "-D ")?;
         }
@@ -155,7 +155,7 @@ impl SpecArgs {
         }
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         let map = |pairs: &[(String, String)]| pairs.iter().cloned().collect::<BTreeMap<_, _>>();
-        Ok(Layer {
+        Ok(Config {
             image: self.image.clone(),
             parallelism: self.parallelism,
             slots: self.slots,
@@ -176,12 +176,12 @@ impl SpecArgs {
             image_pull_secrets: some(&self.image_pull_secret),
             env: map(&self.env),
             mounts: self.mount.clone(),
-            job_manager: RoleLayer {
+            job_manager: RoleConfig {
                 memory: self.jobmanager_memory,
                 cpu: self.jobmanager_cpu,
                 pod_template: None,
             },
-            task_manager: RoleLayer {
+            task_manager: RoleConfig {
                 memory: self.taskmanager_memory,
                 cpu: self.taskmanager_cpu,
                 pod_template: None,
@@ -200,7 +200,7 @@ impl SpecArgs {
             labels: map(&self.label),
             annotations: map(&self.annotation),
             arguments: some(&self.arguments),
-            ..Layer::default()
+            ..Config::default()
         })
     }
 

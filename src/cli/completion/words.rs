@@ -10,7 +10,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use crate::cli::completion::job_classes as classes;
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{ConnectionArgs, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::defaults::KEYS;
 use crate::model::flink::config_keys;
 use crate::model::names::ClusterName;
@@ -26,7 +26,7 @@ pub struct Typed {
     positionals: Vec<String>,
     /// Values of `--jar`.
     jars: Vec<String>,
-    connection: ConnectionArgs,
+    connection: ConnectionOptions,
 }
 
 impl Typed {
@@ -34,7 +34,7 @@ impl Typed {
     /// is one that was built.
     #[must_use]
     pub fn of(built: &Command, words: &[OsString]) -> Self {
-        let connection = ConnectionArgs::augment_args(Command::new("connection"));
+        let connection = ConnectionOptions::augment_args(Command::new("connection"));
         let mut line = vec!["connection".to_owned()];
         let (mut positionals, mut jars) = (Vec::new(), Vec::new());
         let mut current = built;
@@ -70,7 +70,7 @@ impl Typed {
             positionals,
             jars,
             connection: matches
-                .and_then(|matches| ConnectionArgs::from_arg_matches(&matches))
+                .and_then(|matches| ConnectionOptions::from_arg_matches(&matches))
                 .unwrap_or_default(),
         }
     }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::cli::config_file;
 use crate::error::Result;
-use crate::kubernetes::connect::{self, ConnectionArgs};
-use crate::model::defaults::{KEYS, Place};
+use crate::kubernetes::connect::{self, ConnectionOptions};
+use crate::model::defaults::{ConfigPath, KEYS};
 use crate::output::terminal;
 use crate::output::{Format, Item, Printer};
 
@@ -67,7 +67,7 @@ impl Item for Row {
 }
 
 /// Runs the command.
-pub(super) fn run(connection: &ConnectionArgs, command: FileCommand) -> Result<()> {
+pub(super) fn run(connection: &ConnectionOptions, command: FileCommand) -> Result<()> {
     match command {
         FileCommand::Path => terminal::data(&format!("{}\n", config_file::path()?.display())),
         FileCommand::View(args) => view(connection, &args),
@@ -76,7 +76,7 @@ pub(super) fn run(connection: &ConnectionArgs, command: FileCommand) -> Result<(
     }
 }
 
-fn view(connection: &ConnectionArgs, args: &ViewArgs) -> Result<()> {
+fn view(connection: &ConnectionOptions, args: &ViewArgs) -> Result<()> {
     let (context, namespace) = connect::scope(connection)?;
     let defaults = config_file::load()?.unwrap_or_default();
     let effective = defaults.effective(context.as_deref(), &namespace);
@@ -92,7 +92,7 @@ fn view(connection: &ConnectionArgs, args: &ViewArgs) -> Result<()> {
     Printer::new(args.output, "DefaultList", &headers, !args.no_headers).list(rows, false, terminal::data)
 }
 
-fn set(connection: &ConnectionArgs, key: &str, value: Option<&str>) -> Result<()> {
+fn set(connection: &ConnectionOptions, key: &str, value: Option<&str>) -> Result<()> {
     let place = place(connection)?;
     let mut defaults = config_file::load()?.unwrap_or_default();
     defaults.set(&place, key, value)?;
@@ -106,16 +106,16 @@ fn set(connection: &ConnectionArgs, key: &str, value: Option<&str>) -> Result<()
 
 /// The part of the file that `--context` and `--namespace` name. A namespace is one of a context: of the current one
 /// where none is named.
-fn place(connection: &ConnectionArgs) -> Result<Place> {
+fn place(connection: &ConnectionOptions) -> Result<ConfigPath> {
     if let Some(namespace) = &connection.namespace {
         connect::check_namespace(namespace)?;
     }
     match (&connection.context, &connection.namespace) {
-        (None, None) => Ok(Place::Everywhere),
-        (Some(context), None) => Ok(Place::Context(context.clone())),
-        (Some(context), Some(namespace)) => Ok(Place::Namespace(context.clone(), namespace.clone())),
+        (None, None) => Ok(ConfigPath::Everywhere),
+        (Some(context), None) => Ok(ConfigPath::Context(context.clone())),
+        (Some(context), Some(namespace)) => Ok(ConfigPath::Namespace(context.clone(), namespace.clone())),
         (None, Some(namespace)) => match connect::scope(connection)?.0 {
-            Some(context) => Ok(Place::Namespace(context, namespace.clone())),
+            Some(context) => Ok(ConfigPath::Namespace(context, namespace.clone())),
             None => Err(
                 crate::error::Error::usage("a namespace is one of a context, and there is no current one")
                     .hint("--context NAME says which"),

@@ -9,11 +9,11 @@ use crate::commands::config::file as config_file;
 use crate::commands::config::file::FileCommand;
 use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::kubernetes::objects;
 use crate::model::flink::effective_config::{self, Setting};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
 use crate::output::{Format, Item, Printer};
 
@@ -65,7 +65,7 @@ impl ConfigArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: ConfigArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: ConfigArgs) -> Result<()> {
     match (args.command, args.show) {
         (Some(_), Some(_)) => Err(Error::usage(
             "the NAME of a cluster cannot stand before view, set, unset or path",
@@ -78,7 +78,7 @@ pub async fn run(connection: &ConnectionArgs, args: ConfigArgs) -> Result<()> {
     }
 }
 
-async fn show(connection: &ConnectionArgs, args: ShowArgs) -> Result<()> {
+async fn show(connection: &ConnectionOptions, args: ShowArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
@@ -91,7 +91,7 @@ async fn show(connection: &ConnectionArgs, args: ShowArgs) -> Result<()> {
         Reply::Answer(pairs) => pairs,
         Reply::Refused(_, said) => return Err(flink.refused(&said)),
         Reply::Away => {
-            let error = away(Standing::existing(&cluster, &name).await?).await;
+            let error = away(ClusterHandle::existing(&cluster, &name).await?).await;
             return Err(error.hint("only a JobManager that runs tells its configuration"));
         }
     };
@@ -112,20 +112,20 @@ async fn show(connection: &ConnectionArgs, args: ShowArgs) -> Result<()> {
     let headers = ["KEY", "JOBMANAGER", "TASKMANAGER"];
     // A single setting is what was asked for, however long.
     let longest = (args.output == Format::Table && settings.len() > 1).then_some(LONGEST);
-    let lines = settings.iter().map(|setting| Line { setting, longest });
+    let lines = settings.iter().map(|setting| SettingLine { setting, longest });
     Printer::new(args.output, "ConfigurationList", &headers, !args.no_headers).list(lines, false, terminal::data)
 }
 
 #[derive(serde::Serialize)]
 #[serde(transparent)]
-struct Line<'a> {
+struct SettingLine<'a> {
     setting: &'a Setting,
     /// Characters of a value that are shown; `None`: all.
     #[serde(skip)]
     longest: Option<usize>,
 }
 
-impl Item for Line<'_> {
+impl Item for SettingLine<'_> {
     fn name(&self) -> &str {
         &self.setting.key
     }

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::image::base::{Base, Pick};
-use crate::image::build::{Built, Wanted, build};
+use crate::image::build::{BuildRequest, Built, build};
 use crate::image::layer::{Chosen, choose, choose_plugin};
-use crate::image::layer_files::{Place, source_and_destination};
+use crate::image::layer_files::{TargetFolder, source_and_destination};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::RegistryArgs;
+use crate::image::registry::RegistryOptions;
 use crate::image::registry::api::Registries;
 use crate::operations::push_progress;
 use crate::output::terminal;
@@ -64,7 +64,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "NAME:TAG", requires = "output")]
     tag: Option<Reference>,
     #[command(flatten)]
-    registry: RegistryArgs,
+    registry: RegistryOptions,
 }
 
 /// Runs the command.
@@ -93,7 +93,7 @@ pub async fn run(args: BuildArgs) -> Result<()> {
 }
 
 /// The files that are named, each looked at once.
-fn wanted(args: &BuildArgs) -> Result<Wanted> {
+fn wanted(args: &BuildArgs) -> Result<BuildRequest> {
     let mut files = Vec::new();
     for jar in &args.jar {
         files.push(chosen_jar(jar)?);
@@ -102,17 +102,17 @@ fn wanted(args: &BuildArgs) -> Result<Wanted> {
         files.extend(choose_plugin(plugin)?);
     }
     for library in &args.lib {
-        files.push(choose(library, file_name(library)?, Place::Lib)?);
+        files.push(choose(library, file_name(library)?, TargetFolder::Lib)?);
     }
     for (source, destination) in &args.file {
         let path = Path::new(source);
-        files.push(choose(path, file_name(path)?, Place::Path(destination.clone()))?);
+        files.push(choose(path, file_name(path)?, TargetFolder::Path(destination.clone()))?);
     }
     if files.is_empty() && args.env.is_empty() && args.label.is_empty() {
         return Err(Error::usage("nothing is put on the base")
             .hint("--jar FILE, --plugin DIR, --lib FILE, --file SRC:DST, --env and --label put something on it"));
     }
-    Ok(Wanted {
+    Ok(BuildRequest {
         files,
         env: args.env.clone(),
         labels: args.label.clone(),
@@ -123,7 +123,7 @@ fn wanted(args: &BuildArgs) -> Result<Wanted> {
 /// A jar of a job, which must be one.
 pub fn chosen_jar(path: &Path) -> Result<Chosen> {
     crate::image::jar_files::read(path)?;
-    choose(path, file_name(path)?, Place::Usrlib)
+    choose(path, file_name(path)?, TargetFolder::Usrlib)
 }
 
 fn file_name(path: &Path) -> Result<String> {

@@ -10,7 +10,7 @@ use crate::image::facts::Facts;
 use crate::image::inspect::{Depth, inspect};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::RegistryArgs;
+use crate::image::registry::RegistryOptions;
 use crate::image::registry::api::Registries;
 use crate::model::bytes::human;
 use crate::output::terminal;
@@ -38,7 +38,7 @@ pub struct InspectArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: StatusFormat,
     #[command(flatten)]
-    registry: RegistryArgs,
+    registry: RegistryOptions,
 }
 
 /// What is shown.

@@ -3,11 +3,11 @@
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::main_container;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
 
 /// Delete the files of a savepoint
@@ -28,16 +28,16 @@ pub struct DisposeArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: DisposeArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     if args.path.trim().is_empty() {
         return Err(Error::usage("the path of the savepoint is empty"));
     }
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::existing(&cluster, &name).await?;
+    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
     let path = &args.path;
-    let history = standing.ledger.history();
+    let history = handle.store.history();
     if history
         .savepoint_at(path)
         .is_some_and(|savepoint| savepoint.disposed_at.is_some())
@@ -45,7 +45,7 @@ pub async fn run(connection: &ConnectionArgs, args: DisposeArgs) -> Result<()> {
         terminal::note(&format!("{path} was disposed of before"));
         return terminal::data(&format!("{path} unchanged\n"));
     }
-    if starts_from(&standing, path) {
+    if starts_from(&handle, path) {
         return Err(Error::new(
             Kind::Conflict,
             format!("{name} was started from {path}, and a restarted JobManager may need it again"),
@@ -65,17 +65,17 @@ pub async fn run(connection: &ConnectionArgs, args: DisposeArgs) -> Result<()> {
     }
     terminal::confirm(&format!("delete the files of {path}?"), args.yes)?;
     let step = terminal::Step::new(&format!("{name}: Flink deletes {path}"));
-    operation::dispose(&standing.flink, path).await?;
+    operation::dispose(&handle.flink, path).await?;
     drop(step);
     let at = clock::now().to_string();
-    standing.ledger.update(|history| history.dispose(path, &at)).await?;
+    handle.store.update(|history| history.dispose(path, &at)).await?;
     terminal::data(&format!("{path} disposed\n"))
 }
 
 /// Whether the JobManager has it on its command line.
-fn starts_from(standing: &Standing, path: &str) -> bool {
-    let Some(job) = &standing.live.job else { return false };
+fn starts_from(handle: &ClusterHandle, path: &str) -> bool {
+    let Some(job) = &handle.live.job else { return false };
     let tokens: Vec<String> = main_container::arguments(job).into_iter().skip(1).collect();
-    standing.job_end().is_none()
+    handle.job_end().is_none()
         && JobManagerArguments::parse(&tokens).is_ok_and(|known| known.from_savepoint.as_deref() == Some(path))
 }

@@ -3,10 +3,10 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::error::Result;
-use crate::history::savepoint_list::{self, View};
+use crate::history::savepoint_list::{self, SavepointRow};
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::ConnectionArgs;
-use crate::operations::cluster_handle::Standing;
+use crate::kubernetes::connect::ConnectionOptions;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
 use crate::output::{Format, Item, Printer};
 
@@ -27,16 +27,16 @@ pub struct ListArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
-    let standing = Standing::shown(connection, &args.name).await?;
-    let name = &standing.name;
+pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
+    let handle = ClusterHandle::load_for_display(connection, &args.name).await?;
+    let name = &handle.name;
     let now = clock::now();
     let wide = args.output == Format::Wide;
-    let lines: Vec<Line> = savepoint_list::views(standing.ledger.history())
+    let lines: Vec<SavepointLine> = savepoint_list::views(handle.store.history())
         .into_iter()
         // A name is what other commands take: only what has a path has one.
         .filter(|view| args.output != Format::Name || view.path.is_some())
-        .map(|view| Line { view, wide, now })
+        .map(|view| SavepointLine { view, wide, now })
         .collect();
     if lines.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
         terminal::note(&format!("the history of {name} has no savepoints"));
@@ -47,15 +47,15 @@ pub async fn run(connection: &ConnectionArgs, args: ListArgs) -> Result<()> {
 
 #[derive(serde::Serialize)]
 #[serde(transparent)]
-struct Line<'a> {
-    view: View<'a>,
+struct SavepointLine<'a> {
+    view: SavepointRow<'a>,
     #[serde(skip)]
     wide: bool,
     #[serde(skip)]
     now: Timestamp,
 }
 
-impl Item for Line<'_> {
+impl Item for SavepointLine<'_> {
     fn name(&self) -> &str {
         self.view.path.unwrap_or_default()
     }

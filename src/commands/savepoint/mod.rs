@@ -11,9 +11,9 @@ use crate::commands::savepoint::list as savepoint_list;
 use crate::commands::savepoint::list::ListArgs;
 use crate::error::{Error, Kind, Result};
 use crate::flink::{SavepointRequest, Then};
-use crate::kubernetes::connect::{self, ConnectionArgs, connect};
+use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, WritingStep};
 use crate::output::terminal;
@@ -68,7 +68,7 @@ struct TakeArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionArgs, args: SavepointArgs) -> Result<()> {
+pub async fn run(connection: &ConnectionOptions, args: SavepointArgs) -> Result<()> {
     match (args.command, args.take) {
         // Clap's own check of this would refuse `savepoint -n NAMESPACE list NAME` as well.
         (Some(_), Some(_)) => Err(Error::usage(
@@ -81,21 +81,21 @@ pub async fn run(connection: &ConnectionArgs, args: SavepointArgs) -> Result<()>
     }
 }
 
-async fn take(connection: &ConnectionArgs, args: TakeArgs) -> Result<()> {
+async fn take(connection: &ConnectionOptions, args: TakeArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut standing = Standing::existing(&cluster, &name).await?;
-    standing.tell_operation();
-    let job = standing.job_for("savepoint").await.map_err(|error| match error.kind {
+    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
+    handle.tell_operation();
+    let job = handle.job_for("savepoint").await.map_err(|error| match error.kind {
         Kind::Conflict => error.hint(format!(
             "`kubectl flink savepoint list {name}` shows those that there are"
         )),
         _ => error,
     })?;
-    let origin = standing.origin("savepoint");
-    let Standing { flink, ledger, .. } = &mut standing;
-    let open = ledger
+    let origin = handle.origin("savepoint");
+    let ClusterHandle { flink, store, .. } = &mut handle;
+    let open = store
         .history()
         .open_savepoints()
         .rfind(|open| open.job_id == job.jid)
@@ -106,16 +106,12 @@ async fn take(connection: &ConnectionArgs, args: TakeArgs) -> Result<()> {
         ));
     }
     let mut step = WritingStep::new();
-    let told = |writing| step.told(writing);
+    let told = |writing| step.update(writing);
     let request = SavepointRequest::new(args.format.as_rest(), args.dir.clone(), Then::GoOn);
     if args.no_wait {
         let asked = match open {
             Some(open) => open,
-            None => {
-                savepoint::trigger(flink, ledger, &job, &request, &origin, told)
-                    .await?
-                    .0
-            }
+            None => savepoint::trigger(flink, store, &job, &request, &origin, told).await?.0,
         };
         drop(step);
         terminal::note(&format!(
@@ -126,8 +122,8 @@ async fn take(connection: &ConnectionArgs, args: TakeArgs) -> Result<()> {
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
     let written = async {
         match open {
-            Some(open) => savepoint::follow(flink, ledger, open, None, told).await,
-            None => savepoint::take(flink, ledger, &job, &request, &origin, told).await,
+            Some(open) => savepoint::wait_for_savepoint(flink, store, open, None, told).await,
+            None => savepoint::take(flink, store, &job, &request, &origin, told).await,
         }
     };
     let path = match limit {
@@ -142,6 +138,6 @@ async fn take(connection: &ConnectionArgs, args: TakeArgs) -> Result<()> {
     };
     step.done(&format!("{name}: savepoint {path}"));
     terminal::data(&terminal::clean(&format!("{path}\n")))?;
-    savepoint::add_size(flink, ledger, &path).await;
+    savepoint::add_size(flink, store, &path).await;
     Ok(())
 }

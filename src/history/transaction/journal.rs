@@ -269,7 +269,7 @@ impl Journal {
 
     /// Where the operation stands, in words.
     #[must_use]
-    pub fn stand(&self) -> String {
+    pub fn status_text(&self) -> String {
         let saved = match (&self.saved, &self.start) {
             _ if self.lost.is_some() => "the state is not where it should be".to_owned(),
             (Some(path), _) => format!("the state is in {path}"),
@@ -311,7 +311,7 @@ impl Journal {
 
     /// What to run to go on with the operation, or to go back, each a line.
     #[must_use]
-    pub fn ways_on(&self, name: &ClusterName) -> Vec<String> {
+    pub fn next_steps(&self, name: &ClusterName) -> Vec<String> {
         match self.kind {
             Kind::Halt if self.is_launch() => {
                 return vec![format!(

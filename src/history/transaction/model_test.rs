@@ -7,7 +7,7 @@
 use proptest::prelude::*;
 
 use super::journal::{Ending, Holder, Journal, Kind, Step};
-use crate::history::transaction::state_machine::{Action, Event, Seen, Side, after, next};
+use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 
 const OLD: u64 = 1;
 const NEW: u64 = 2;
@@ -117,8 +117,8 @@ impl World {
         }
     }
 
-    fn seen(&self) -> Seen {
-        Seen {
+    fn seen(&self) -> ObservedState {
+        ObservedState {
             job: self.job.map(Some),
             alone: self.alone,
         }
@@ -132,7 +132,7 @@ impl World {
     }
 
     fn happened(&mut self, event: Event<'_>) {
-        if let (Step::Stopping, Event::Ended(Some(path))) = (self.journal.step, event)
+        if let (Step::Stopping, Event::JobStopped(Some(path))) = (self.journal.step, event)
             && !self.unread
         {
             self.history.push(path.parse().unwrap());
@@ -149,10 +149,10 @@ impl World {
         let fails = matches!(fault, Fault::Fails);
         let killed = matches!(fault, Fault::KilledAfter);
         match action {
-            Action::EndJob => {
+            Action::StopJob => {
                 if self.savepoint.is_none() {
                     if fails {
-                        self.happened(Event::NotEnded("no space left"));
+                        self.happened(Event::JobNotStopped("no space left"));
                         return true;
                     }
                     assert_eq!(
@@ -170,16 +170,16 @@ impl World {
                 }
                 self.ended();
             }
-            Action::FindOut => {
+            Action::CheckJobStopped => {
                 if killed {
                     return false;
                 }
                 match self.savepoint {
                     Some(_) => self.ended(),
-                    None => self.happened(Event::NotEnded("it was given up")),
+                    None => self.happened(Event::JobNotStopped("it was given up")),
                 }
             }
-            Action::EndJobManager(_) => {
+            Action::DeleteJobManager(_) => {
                 assert!(self.saved().is_some(), "the JobManager goes before its state is known");
                 self.job = None;
                 if fails {
@@ -191,12 +191,12 @@ impl World {
                     return false;
                 }
                 self.alone = true;
-                self.happened(Event::Begun);
+                self.happened(Event::Replacing);
             }
-            Action::Make(side) => {
+            Action::Deploy(side) => {
                 if fails {
-                    if side == Side::New {
-                        self.happened(Event::Down("exceeded quota"));
+                    if side == Version::Target {
+                        self.happened(Event::Unhealthy("exceeded quota"));
                         self.alone = false;
                     }
                     return true;
@@ -205,23 +205,23 @@ impl World {
                 if killed {
                     return false;
                 }
-                self.happened(Event::Made);
+                self.happened(Event::Deployed);
             }
-            Action::Await(side) => {
-                let revision = if side == Side::New {
+            Action::WaitUntilHealthy(side) => {
+                let revision = if side == Version::Target {
                     self.new_revision()
                 } else {
                     self.back_revision()
                 };
                 assert_eq!(self.jobmanager.map(|(number, _)| number), Some(revision));
-                let up = side == Side::Old || self.works;
+                let up = side == Version::Previous || self.works;
                 if killed {
                     return false;
                 }
                 if up && !fails {
-                    self.happened(Event::Up);
-                } else if side == Side::New {
-                    self.happened(Event::Down("a task fails"));
+                    self.happened(Event::Healthy);
+                } else if side == Version::Target {
+                    self.happened(Event::Unhealthy("a task fails"));
                     self.alone = false;
                 }
             }
@@ -238,14 +238,14 @@ impl World {
     fn ended(&mut self) {
         let path = self.savepoint.unwrap().to_string();
         match self.journal.named.clone() {
-            _ if !self.unread => self.happened(Event::Ended(Some(&path))),
-            Some(named) => self.happened(Event::Ended(Some(&named))),
+            _ if !self.unread => self.happened(Event::JobStopped(Some(&path))),
+            Some(named) => self.happened(Event::JobStopped(Some(&named))),
             None => self.happened(Event::Lost("the newest of the folder")),
         }
     }
 
-    fn make(&mut self, side: Side) {
-        let revision = if side == Side::New {
+    fn make(&mut self, side: Version) {
+        let revision = if side == Version::Target {
             self.new_revision()
         } else {
             self.back_revision()
@@ -255,7 +255,7 @@ impl World {
         }
         assert_eq!(self.job, None, "a Job is made over another one");
         assert_eq!(self.jobmanager, None, "two JobManagers");
-        let start = if side == Side::New {
+        let start = if side == Version::Target {
             &self.journal.start
         } else {
             &self.journal.saved
@@ -365,7 +365,7 @@ proptest! {
 #[test]
 fn what_was_seen_before_changes_nothing() {
     let world = World::new(true, true);
-    for event in [Event::Begun, Event::Made, Event::Up, Event::Down("x")] {
+    for event in [Event::Replacing, Event::Deployed, Event::Healthy, Event::Unhealthy("x")] {
         assert_eq!(after(&world.journal, event), world.journal, "{event:?}");
     }
 }
@@ -375,9 +375,9 @@ fn what_was_seen_before_changes_nothing() {
 #[test]
 fn a_state_that_is_named_is_started_from_once_more() {
     let mut world = World::new(true, true);
-    world.journal = after(&world.journal, Event::Ended(Some("15")));
-    world.journal = after(&world.journal, Event::Begun);
-    world.journal = after(&world.journal, Event::Made);
+    world.journal = after(&world.journal, Event::JobStopped(Some("15")));
+    world.journal = after(&world.journal, Event::Replacing);
+    world.journal = after(&world.journal, Event::Deployed);
     let forward = after(&world.journal, Event::Named("16", 7));
     assert_eq!(
         (
@@ -388,8 +388,8 @@ fn a_state_that_is_named_is_started_from_once_more() {
         ),
         (Step::Replacing, Some("16"), Some(7), Some(8))
     );
-    let mut back = after(&world.journal, Event::Down("FileNotFoundException"));
-    back = after(&back, Event::Made);
+    let mut back = after(&world.journal, Event::Unhealthy("FileNotFoundException"));
+    back = after(&back, Event::Deployed);
     back = after(&back, Event::Lost("chk-N in file:/c"));
     assert!(back.is_open() && back.lost.is_some());
     let named = after(&back, Event::Named("16", 7));
@@ -397,19 +397,19 @@ fn a_state_that_is_named_is_started_from_once_more() {
         (named.step, named.saved.as_deref(), named.back_revision, named.lost),
         (Step::RollingBack, Some("16"), Some(7), None)
     );
-    let seen = Seen {
+    let seen = ObservedState {
         job: Some(Some(BACK)),
         alone: false,
     };
     let named = after(&back, Event::Named("16", 7));
-    assert_eq!(next(&named, seen), Action::EndJobManager(Side::Old));
+    assert_eq!(next(&named, seen), Action::DeleteJobManager(Version::Previous));
 }
 
 #[test]
 fn a_given_start_stays_and_the_old_version_keeps_its_own() {
     let mut world = World::new(true, true);
     world.journal.start = Some("7".into());
-    let journal = after(&world.journal, Event::Ended(Some("100")));
+    let journal = after(&world.journal, Event::JobStopped(Some("100")));
     assert_eq!(
         (journal.start.as_deref(), journal.saved.as_deref()),
         (Some("7"), Some("100"))
@@ -421,7 +421,7 @@ fn a_cluster_of_which_nothing_ran_has_nothing_to_go_back_to() {
     let mut world = World::new(true, true);
     world.journal.old_revision = None;
     world.journal.step = Step::Waiting;
-    for event in [Event::Down("x"), Event::Abort("y")] {
+    for event in [Event::Unhealthy("x"), Event::Abort("y")] {
         assert_eq!(after(&world.journal, event).step, Step::Failed, "{event:?}");
     }
 }

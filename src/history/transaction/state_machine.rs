@@ -4,16 +4,16 @@ use super::journal::{Ending, Journal, Kind, Step};
 
 /// Which version of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum Version {
     /// The one that the transaction is for.
-    New,
+    Target,
     /// The one before.
-    Old,
+    Previous,
 }
 
 /// What is seen of the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObservedState {
     /// The Kubernetes Job, and in it its revision where it tells one.
     pub job: Option<Option<u64>>,
     /// Whether it is known that no JobManager runs but those of that Job.
@@ -24,15 +24,15 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// End the running job as the journal says. What was asked of Flink before is looked up, not asked anew.
-    EndJob,
+    StopJob,
     /// Find out whether the job was ended: it is not asked to any more.
-    FindOut,
+    CheckJobStopped,
     /// Delete the Kubernetes Job and wait until no JobManager runs.
-    EndJobManager(Side),
+    DeleteJobManager(Version),
     /// Make the objects of a version.
-    Make(Side),
+    Deploy(Version),
     /// Wait until a version runs.
-    Await(Side),
+    WaitUntilHealthy(Version),
     /// Nothing: it is over.
     Nothing,
 }
@@ -41,17 +41,17 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The job has ended; where its state lies, if it was kept.
-    Ended(Option<&'a str>),
+    JobStopped(Option<&'a str>),
     /// The job was not ended, and why: nothing is changed.
-    NotEnded(&'a str),
+    JobNotStopped(&'a str),
     /// The old JobManager goes now.
-    Begun,
+    Replacing,
     /// The objects are made.
-    Made,
+    Deployed,
     /// The version runs.
-    Up,
+    Healthy,
     /// The version cannot be made, or does not come up, and why.
-    Down(&'a str),
+    Unhealthy(&'a str),
     /// The user wants the old version back.
     Abort(&'a str),
     /// The state is not where it should be: where to look for it.
@@ -63,23 +63,23 @@ pub enum Event<'a> {
 
 /// Decides what to do.
 #[must_use]
-pub fn next(journal: &Journal, seen: Seen) -> Action {
-    let replace = |side: Side, revision: Option<u64>| {
+pub fn next(journal: &Journal, seen: ObservedState) -> Action {
+    let replace = |side: Version, revision: Option<u64>| {
         let made = revision.is_some() && seen.job == Some(revision);
         let room = seen.job.is_none() && seen.alone;
         if made || room {
-            Action::Make(side)
+            Action::Deploy(side)
         } else {
-            Action::EndJobManager(side)
+            Action::DeleteJobManager(side)
         }
     };
     match journal.step {
-        Step::Stopping if journal.back => Action::FindOut,
-        Step::Stopping => Action::EndJob,
-        Step::Saved | Step::Replacing if journal.kind == Kind::Change => replace(Side::New, journal.new_revision),
-        Step::Waiting => Action::Await(Side::New),
-        Step::RollingBack => replace(Side::Old, journal.back_revision),
-        Step::Returning => Action::Await(Side::Old),
+        Step::Stopping if journal.back => Action::CheckJobStopped,
+        Step::Stopping => Action::StopJob,
+        Step::Saved | Step::Replacing if journal.kind == Kind::Change => replace(Version::Target, journal.new_revision),
+        Step::Waiting => Action::WaitUntilHealthy(Version::Target),
+        Step::RollingBack => replace(Version::Previous, journal.back_revision),
+        Step::Returning => Action::WaitUntilHealthy(Version::Previous),
         Step::Saved | Step::Replacing | Step::Done | Step::RolledBack | Step::Failed => Action::Nothing,
     }
 }
@@ -89,7 +89,7 @@ pub fn next(journal: &Journal, seen: Seen) -> Action {
 pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
     let mut next = journal.clone();
     match (journal.step, event) {
-        (Step::Stopping, Event::Ended(path)) => {
+        (Step::Stopping, Event::JobStopped(path)) => {
             next.saved = path.map(ToOwned::to_owned).or(next.saved);
             if let Some(named) = next.named.clone().filter(|_| next.back) {
                 next.saved = Some(named);
@@ -100,7 +100,7 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
             }
             next.step = if next.back { Step::RollingBack } else { Step::Saved };
         }
-        (Step::Stopping, Event::NotEnded(why)) => {
+        (Step::Stopping, Event::JobNotStopped(why)) => {
             next.step = Step::Failed;
             next.failure.get_or_insert_with(|| why.to_owned());
             next.unchanged = true;
@@ -108,10 +108,10 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
             // The job goes on, and with it the checkpoint that was known before.
             next.saved = None;
         }
-        (Step::Saved, Event::Begun) => next.step = Step::Replacing,
-        (Step::Saved | Step::Replacing, Event::Made) => next.step = Step::Waiting,
-        (Step::Waiting, Event::Up) => next.step = Step::Done,
-        (Step::Saved | Step::Replacing | Step::Waiting, Event::Down(why)) => {
+        (Step::Saved, Event::Replacing) => next.step = Step::Replacing,
+        (Step::Saved | Step::Replacing, Event::Deployed) => next.step = Step::Waiting,
+        (Step::Waiting, Event::Healthy) => next.step = Step::Done,
+        (Step::Saved | Step::Replacing | Step::Waiting, Event::Unhealthy(why)) => {
             next.failure = Some(why.to_owned());
             if next.rolls_back && next.old_revision.is_some() {
                 next.back = true;
@@ -126,8 +126,8 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
         (_, Event::Named(path, number)) if next.is_open() && next.kind == Kind::Change => {
             named(&mut next, path, number);
         }
-        (Step::RollingBack, Event::Made) => next.step = Step::Returning,
-        (Step::Returning, Event::Up) => next.step = Step::RolledBack,
+        (Step::RollingBack, Event::Deployed) => next.step = Step::Returning,
+        (Step::Returning, Event::Healthy) => next.step = Step::RolledBack,
         // Whether the job was ended is not known yet.
         (Step::Stopping, Event::Abort(why)) => {
             next.back = true;

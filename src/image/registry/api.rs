@@ -12,7 +12,7 @@ use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::RegistryArgs;
+use super::RegistryOptions;
 use super::http::{Body, Http, collect, full};
 use super::login::Login;
 use super::retry::{TRIES, Trouble, asked_wait, try_up_to};
@@ -34,14 +34,14 @@ const SILENCE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Registries {
     http: Http,
-    args: RegistryArgs,
+    args: RegistryOptions,
     logins: Arc<Mutex<HashMap<String, Arc<Login>>>>,
     tries: u32,
 }
 
 impl Registries {
     /// As the flags say.
-    pub fn new(args: &RegistryArgs) -> Result<Self> {
+    pub fn new(args: &RegistryOptions) -> Result<Self> {
         Ok(Self {
             http: Http::new(args.registry_ca.as_deref())?,
             args: args.clone(),

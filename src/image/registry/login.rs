@@ -38,13 +38,13 @@ pub struct Login {
 struct State {
     challenge: Option<Challenge>,
     /// Looked for once, when they are asked for.
-    credentials: Asked,
+    credentials: LoginState,
     tokens: HashMap<String, (HeaderValue, Instant)>,
 }
 
 /// Credentials, looked for once.
 #[derive(Default)]
-enum Asked {
+enum LoginState {
     /// Not yet.
     #[default]
     Not,
@@ -81,7 +81,7 @@ impl Login {
 
     /// Whether there are credentials.
     pub async fn is_known(&self) -> bool {
-        matches!(self.state.lock().await.credentials, Asked::Found(_))
+        matches!(self.state.lock().await.credentials, LoginState::Found(_))
     }
 
     /// The header `Authorization` for requests of these scopes; `None` before the registry has asked for one.
@@ -90,18 +90,18 @@ impl Login {
         let Some(challenge) = state.challenge.clone() else {
             return Ok(None);
         };
-        if matches!(state.credentials, Asked::Not) {
+        if matches!(state.credentials, LoginState::Not) {
             // The program that knows them may take its time, and whoever works beside this shall not wait for it.
             let (registry, config) = (self.registry.clone(), self.config.clone());
             let looking = tokio::task::spawn_blocking(move || find(&registry, config.as_deref()));
             let found = looking
                 .await
                 .map_err(|e| Error::failure(format!("credentials are not looked for: {e}")))??;
-            state.credentials = found.map_or(Asked::None, Asked::Found);
+            state.credentials = found.map_or(LoginState::None, LoginState::Found);
         }
         let credentials = match &state.credentials {
-            Asked::Found(known) => Some(known.clone()),
-            Asked::Not | Asked::None => None,
+            LoginState::Found(known) => Some(known.clone()),
+            LoginState::Not | LoginState::None => None,
         };
         let Challenge::Bearer { realm, service } = challenge else {
             return match credentials {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// How registries are spoken to.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Registry")]
-pub struct RegistryArgs {
+pub struct RegistryOptions {
     /// File with credentials, in the form of Docker's config.json [default: those of docker and podman]
     #[arg(long, value_name = "FILE")]
     pub registry_config: Option<PathBuf>,

@@ -22,9 +22,9 @@ use super::clock;
 use super::resource::{FLINK_DEPLOYMENTS, Identity, METADATA, METADATA_OF_ONE, Target};
 use super::retry;
 use crate::error::{Error, Kind, Result};
-use crate::flink::transport::{Access, Ways};
+use crate::flink::transport::{Access, TransportCache};
 use crate::history::fence::Fence;
-use crate::kubernetes::errors::{self, Status, Whereabouts};
+use crate::kubernetes::errors::{self, ServerInfo, Status};
 use crate::model::names::FIELD_MANAGER;
 use exchange::{Answer, Sent, Sink, unsendable};
 use once::is_made_since;
@@ -39,9 +39,9 @@ pub(crate) const MAX_ANSWER: usize = 64 << 20;
 pub struct Cluster {
     client: Client,
     namespace: String,
-    at: Whereabouts,
+    at: ServerInfo,
     timeout: Option<Duration>,
-    ways: Ways,
+    ways: TransportCache,
     fence: Fence,
     /// Whether any request of this process got an answer.
     reached: Arc<AtomicBool>,
@@ -88,13 +88,13 @@ pub enum Mode {
 impl Cluster {
     /// For [`super::connect::connect`], and for tests with a scripted client.
     #[must_use]
-    pub fn new(client: Client, namespace: String, at: Whereabouts, timeout: Option<Duration>) -> Self {
+    pub fn new(client: Client, namespace: String, at: ServerInfo, timeout: Option<Duration>) -> Self {
         Self {
             client,
             namespace,
             at,
             timeout,
-            ways: Ways::default(),
+            ways: TransportCache::default(),
             fence: Fence::default(),
             reached: Arc::default(),
         }
@@ -104,13 +104,13 @@ impl Cluster {
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self {
-            ways: Ways::new(access),
+            ways: TransportCache::new(access),
             ..self
         }
     }
 
     /// The ways to Flink's REST that this command has found.
-    pub(crate) fn ways(&self) -> &Ways {
+    pub(crate) fn ways(&self) -> &TransportCache {
         &self.ways
     }
 
@@ -137,7 +137,7 @@ impl Cluster {
 
     /// Where requests go, for messages.
     #[must_use]
-    pub fn at(&self) -> &Whereabouts {
+    pub fn at(&self) -> &ServerInfo {
         &self.at
     }
 

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::model::log_lines::Line;
+use crate::model::log_lines::LogLine;
 
 /// Length of text at which a batch is full.
 const FULL: usize = 32 << 10;
@@ -31,7 +31,7 @@ impl Default for Batch {
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, line: Line<'_>) {
+    pub(super) fn push(&mut self, line: LogLine<'_>) {
         if self.lines.is_empty() {
             self.came = Instant::now();
         }
@@ -53,11 +53,11 @@ impl Batch {
     }
 
     /// The next line.
-    pub(super) fn next(&mut self) -> Option<Line<'_>> {
+    pub(super) fn next(&mut self) -> Option<LogLine<'_>> {
         let (at, end) = *self.lines.get(self.told)?;
         let begin = self.told.checked_sub(1).map_or(0, |before| self.lines[before].1);
         self.told += 1;
-        Some(Line {
+        Some(LogLine {
             at,
             text: &self.text[begin..end],
         })

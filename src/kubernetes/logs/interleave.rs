@@ -213,7 +213,7 @@ struct Earliest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::log_lines::Line;
+    use crate::model::log_lines::LogLine;
 
     fn source(label: &str) -> (mpsc::Sender<Batch>, Source) {
         let (send, batches) = mpsc::channel(8);
@@ -227,7 +227,7 @@ mod tests {
         for second in seconds {
             let at = Timestamp::from_second(*second).unwrap();
             let text = second.to_string();
-            batch.push(Line { at, text: &text });
+            batch.push(LogLine { at, text: &text });
         }
         batch
     }

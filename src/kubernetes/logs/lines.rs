@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::batch::Batch;
 use super::reader::End;
-use crate::model::log_lines::{Place, Stamps};
+use crate::model::log_lines::{LogPosition, Stamps};
 
 /// Longest line that is kept, in bytes.
 const MAX_LINE: usize = 1 << 20;
@@ -20,7 +20,7 @@ const GATHER: Duration = Duration::from_millis(20);
 
 /// The lines of one answer on their way to who prints them.
 pub(super) struct Lines<'a> {
-    place: &'a mut Place,
+    place: &'a mut LogPosition,
     stamps: Stamps,
     /// The beginning of a line whose end has not come yet.
     begun: Vec<u8>,
@@ -28,7 +28,7 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(place: &'a mut Place) -> Self {
+    pub(super) fn new(place: &'a mut LogPosition) -> Self {
         Self {
             place,
             stamps: Stamps::default(),
@@ -146,7 +146,7 @@ mod tests {
     async fn read(pieces: Vec<std::io::Result<Vec<u8>>>, follow: bool) -> (Vec<String>, std::io::Result<End>) {
         let (send, mut batches) = mpsc::channel(1);
         let answer = futures::stream::iter(pieces).into_async_read();
-        let mut place = Place::default();
+        let mut place = LogPosition::default();
         let reading = async {
             let mut lines = Lines::new(&mut place);
             let end = lines.read(std::pin::pin!(answer), follow, &send).await;
@@ -221,7 +221,7 @@ mod tests {
         let first = futures::stream::iter([Ok(format!("{AT} a\n").into_bytes())]);
         let answer = futures::StreamExt::chain(first, futures::stream::pending()).into_async_read();
         let answer = std::pin::pin!(answer);
-        let mut place = Place::default();
+        let mut place = LogPosition::default();
         let mut lines = Lines::new(&mut place);
         let begun = tokio::time::Instant::now();
         tokio::select! {

@@ -24,7 +24,7 @@ use super::resource::{JOBS, PODS, Target, encode};
 use super::watch::{Event, Objects, Watch};
 use crate::error::{Error, Kind, Result};
 use crate::model::diagnosis::Role;
-use crate::model::log_lines::{Line, label};
+use crate::model::log_lines::{LogLine, label};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 
 /// Batches of lines that a reader may be ahead of what is printed.
@@ -32,7 +32,7 @@ const AHEAD: usize = 8;
 
 /// Which logs.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct LogSelection {
     /// Of one role only.
     pub role: Option<Role>,
     /// Go on with what comes.
@@ -55,7 +55,7 @@ pub struct Told<'a> {
     /// Short name of the container.
     pub label: &'a str,
     /// The line.
-    pub line: Line<'a>,
+    pub line: LogLine<'a>,
 }
 
 struct Source {
@@ -72,7 +72,7 @@ struct PodList {
 ///
 /// # Errors
 /// Those of listing Pods; not found where none is there, unless it is followed.
-pub async fn open(cluster: &Cluster, name: &ClusterName, wanted: &Wanted) -> Result<Interleaved> {
+pub async fn open(cluster: &Cluster, name: &ClusterName, wanted: &LogSelection) -> Result<Interleaved> {
     let selector = selector(name, wanted.role);
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={}", encode(&selector));
@@ -110,7 +110,7 @@ fn selector(name: &ClusterName, role: Option<Role>) -> String {
     }
 }
 
-fn none(cluster: &Cluster, name: &ClusterName, wanted: &Wanted) -> Error {
+fn none(cluster: &Cluster, name: &ClusterName, wanted: &LogSelection) -> Error {
     let namespace = cluster.namespace();
     if wanted.previous {
         let text = format!("no container of cluster {:?} ran before the present one", name.as_str());
@@ -140,14 +140,14 @@ async fn job_is_over(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
 /// The readers of all containers that were seen.
 struct Readers {
     cluster: Cluster,
-    wanted: Wanted,
+    wanted: LogSelection,
     known: BTreeSet<(String, String)>,
     tasks: JoinSet<Result<()>>,
     fresh: Vec<Source>,
 }
 
 impl Readers {
-    fn new(cluster: &Cluster, wanted: &Wanted) -> Self {
+    fn new(cluster: &Cluster, wanted: &LogSelection) -> Self {
         Self {
             cluster: cluster.clone(),
             wanted: wanted.clone(),

@@ -10,12 +10,12 @@ use tokio::sync::mpsc::Sender;
 use super::super::api::Cluster;
 use super::super::resource::{PODS, Target, encode};
 use super::super::retry::Pauses;
-use super::Wanted;
+use super::LogSelection;
 use super::batch::Batch;
 use super::lines::Lines;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
-use crate::model::log_lines::Place;
+use crate::model::log_lines::LogPosition;
 use crate::output::terminal;
 
 /// First and longest wait before another attempt.
@@ -40,13 +40,13 @@ pub(super) enum End {
 
 pub(super) struct Reader {
     cluster: Cluster,
-    wanted: Wanted,
+    wanted: LogSelection,
     pod: String,
     container: String,
     previous: bool,
     /// Whether the Pod was there before the command: of others everything is new.
     first: bool,
-    place: Place,
+    place: LogPosition,
     /// The container's restarts when its log was opened.
     restarts: Option<i32>,
     /// The API server does not accept the credentials any more.
@@ -56,7 +56,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(
         cluster: &Cluster,
-        wanted: &Wanted,
+        wanted: &LogSelection,
         pod: &str,
         container: &str,
         previous: bool,
@@ -70,7 +70,7 @@ impl Reader {
             container: container.to_owned(),
             previous,
             first,
-            place: Place::default(),
+            place: LogPosition::default(),
             restarts,
             denied: None,
         }

@@ -4,7 +4,7 @@
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use super::{Live, delete};
+use super::{LiveObjects, delete};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::{Cluster, ObjectList};
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, Target};
@@ -15,7 +15,7 @@ use crate::output::terminal;
 
 /// The IDs that objects name; `files` are their configuration files.
 #[must_use]
-pub fn of_live(live: &Live, files: &ConfigMaps) -> Ids {
+pub fn of_live(live: &LiveObjects, files: &ConfigMaps) -> Ids {
     let mut ids = Ids::default();
     for object in [&live.job, &live.deployment].into_iter().flatten() {
         let settings = Settings::of_object(object, files);

@@ -16,7 +16,7 @@ use crate::model::secrets::hide;
 
 /// The three objects as the API server has them; `None`: it does not exist.
 #[derive(Clone, Debug, Default)]
-pub struct Live {
+pub struct LiveObjects {
     /// `NAME-master`.
     pub service: Option<Value>,
     /// `NAME-master`.
@@ -59,7 +59,7 @@ impl fmt::Display for Foreign {
     }
 }
 
-impl Live {
+impl LiveObjects {
     /// Whether none of the three exists.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -208,7 +208,7 @@ impl Live {
     }
 }
 
-impl Live {
+impl LiveObjects {
     /// [`Self::differences`] for people: what is secret in them is hidden.
     #[must_use]
     pub fn told_differences(&self, wanted: &Manifests) -> Vec<Difference> {

@@ -29,12 +29,12 @@ use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_
 use crate::model::ownership::is_pod_of;
 use crate::model::spec::Spec;
 
-pub use live::{Foreign, Live};
+pub use live::{Foreign, LiveObjects};
 pub use pods_gone::{Gone, pods_gone};
-pub use stale_task_managers::{apply_after_strangers, makes_strangers, strangers_end};
+pub use stale_task_managers::{apply_after_stale_task_managers, replaces_task_managers, stale_task_managers_gone};
 
 /// Reads the three objects side by side.
-pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Live> {
+pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> {
     let namespace = cluster.namespace();
     let targets = [
         Target::object("get", SERVICES, namespace, &name.master()),
@@ -44,7 +44,7 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Live> {
     // All are awaited, so that the error told is always that of the first.
     let found = join_all(targets.iter().map(|target| cluster.get(target))).await;
     let found: Vec<Option<Value>> = found.into_iter().collect::<Result<_>>()?;
-    let mut live = Live::default();
+    let mut live = LiveObjects::default();
     for (target, object) in targets.into_iter().zip(found) {
         if let Some(object) = object {
             live.see(target.resource, object, name);
@@ -54,7 +54,7 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Live> {
 }
 
 /// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, and then nothing is asked.
-pub async fn configuration_files(cluster: &Cluster, live: &Live) -> Result<ConfigMaps> {
+pub async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -> Result<ConfigMaps> {
     let objects = [&live.job, &live.deployment].into_iter().flatten();
     let names: BTreeSet<String> = objects.flat_map(settings::config_maps).collect();
     let read = names.into_iter().map(|name| async {
@@ -120,7 +120,12 @@ pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manife
 ///
 /// # Errors
 /// The first refusal, in the order Service, Job, Deployment.
-pub async fn preflight_resume(cluster: &Cluster, spec: &Spec, manifests: &Manifests, live: &Live) -> Result<Preflight> {
+pub async fn preflight_resume(
+    cluster: &Cluster,
+    spec: &Spec,
+    manifests: &Manifests,
+    live: &LiveObjects,
+) -> Result<Preflight> {
     let (applied, access, allowed, apart) = futures::join!(
         dry_run(cluster, manifests, live),
         rbac::preflight(cluster, &spec.name, manifests),
@@ -145,7 +150,7 @@ pub async fn preflight_resume(cluster: &Cluster, spec: &Spec, manifests: &Manife
 ///
 /// # Errors
 /// The first refusal, in the order Service, Job, Deployment; conflict when one of that name is not the cluster's.
-pub async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &Live) -> Result<[Applied; 3]> {
+pub async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &LiveObjects) -> Result<[Applied; 3]> {
     let mut job = manifests.job.clone();
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let stand_in = format!("{}x", &name[..name.len().saturating_sub(1)]);
@@ -209,7 +214,12 @@ pub fn waits(pod: &Pod) -> bool {
 ///
 /// A Job that Kubernetes deletes by itself some time after its end comes first: it owns all others, so that they go with
 /// it.
-pub async fn apply_all(cluster: &Cluster, name: &ClusterName, manifests: &Manifests, live: &mut Live) -> Result<()> {
+pub async fn apply_all(
+    cluster: &Cluster,
+    name: &ClusterName,
+    manifests: &Manifests,
+    live: &mut LiveObjects,
+) -> Result<()> {
     rbac::apply(cluster, name, manifests, live).await?;
     if !owners::job_owns(manifests) {
         return apply_each(cluster, &manifests.in_order(), live).await;
@@ -220,7 +230,7 @@ pub async fn apply_all(cluster: &Cluster, name: &ClusterName, manifests: &Manife
 }
 
 /// Makes some of the objects side by side, and notes in `live` what became of them.
-pub async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut Live) -> Result<()> {
+pub async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut LiveObjects) -> Result<()> {
     let onto = objects.iter().map(|object| live.onto(object));
     let onto = onto.collect::<Result<Vec<_>>>()?;
     let all = objects
@@ -328,7 +338,7 @@ pub fn end_of_job(job: &Value) -> Option<&'static str> {
 }
 
 /// Sends all TaskManagers away and waits until they have ended. How many there were is noted at the Deployment.
-pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, live: &Live, replicas: u64) -> Result<()> {
+pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, live: &LiveObjects, replicas: u64) -> Result<()> {
     let Some(deployment) = live.identity(DEPLOYMENTS)? else {
         return Ok(());
     };
@@ -341,7 +351,7 @@ pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, live: &Live, r
 }
 
 /// Lets a suspended Job start its Pods, and brings the TaskManagers back.
-pub async fn unsuspend(cluster: &Cluster, live: &Live, replicas: u64) -> Result<()> {
+pub async fn unsuspend(cluster: &Cluster, live: &LiveObjects, replicas: u64) -> Result<()> {
     let (suspend, scale) = (
         json!({"spec": {"suspend": false}}),
         json!({"spec": {"replicas": replicas}}),

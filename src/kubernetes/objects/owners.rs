@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::{Live, rbac};
+use crate::kubernetes::objects::{LiveObjects, rbac};
 use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
@@ -38,7 +38,7 @@ pub(super) fn owned(manifests: &Manifests, job: &Value) -> Vec<Value> {
 ///
 /// The collector reads an object again before it deletes it, so that what is done here cannot come too late for a Job
 /// that is deleted afterwards. Source: kubernetes/pkg/controller/garbagecollector, `attemptToDeleteItem`.
-pub async fn disown(cluster: &Cluster, name: &ClusterName, live: &Live) -> Result<()> {
+pub async fn remove_owner_references(cluster: &Cluster, name: &ClusterName, live: &LiveObjects) -> Result<()> {
     let owned = |object: &Option<Value>| {
         let owners = object.as_ref().map(|object| &object["metadata"]["ownerReferences"]);
         let mut owners = owners.and_then(Value::as_array).into_iter().flatten();

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::terminated_pods::{Lingering, has_ended};
+use crate::kubernetes::objects::terminated_pods::{TerminatedPods, has_ended};
 use crate::kubernetes::resource::{Identity, PODS, Target, encode};
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
@@ -106,7 +106,7 @@ async fn wait(
         known.insert(pod.uid().to_owned()).then_some(pod)
     };
     let running = |pod: &Pod| gone == Gone::Deleted || !has_ended(pod);
-    let mut lingering = Lingering::default();
+    let mut lingering = TerminatedPods::default();
     let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
     let mut left: Vec<String> = Vec::new();
     loop {

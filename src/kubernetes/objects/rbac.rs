@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::{Foreign, Live, apply as apply_one, apply_each};
+use super::{Foreign, LiveObjects, apply as apply_one, apply_each};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{Identity, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Target};
@@ -34,7 +34,7 @@ pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manife
 }
 
 /// Makes the rights: the binding last, since it names the Role.
-pub async fn apply(cluster: &Cluster, name: &ClusterName, manifests: &Manifests, live: &mut Live) -> Result<()> {
+pub async fn apply(cluster: &Cluster, name: &ClusterName, manifests: &Manifests, live: &mut LiveObjects) -> Result<()> {
     if manifests.access.is_empty() {
         return Ok(());
     }
@@ -70,7 +70,7 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>
 ///
 /// # Errors
 /// Those of [`read`].
-pub async fn known(cluster: &Cluster, name: &ClusterName, live: &Live) -> Result<Vec<Identity>> {
+pub async fn known(cluster: &Cluster, name: &ClusterName, live: &LiveObjects) -> Result<Vec<Identity>> {
     match &live.rights {
         Some(known) => Ok(known.clone()),
         None => read(cluster, name).await,
@@ -83,7 +83,7 @@ fn binds(object: &Value) -> bool {
 
 /// Whether the rights were made with the cluster.
 #[must_use]
-pub fn created_with(live: &Live) -> bool {
+pub fn created_with(live: &LiveObjects) -> bool {
     let objects = [&live.job, &live.deployment].into_iter().flatten();
     objects
         .into_iter()

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::{Live, apply_all, apply_each, owners, pods_gone, rbac};
+use crate::kubernetes::objects::{LiveObjects, apply_all, apply_each, owners, pods_gone, rbac};
 use crate::model::manifests::{Manifests, REVISION, replicas};
 use crate::model::names::{ClusterName, TASK_MANAGER};
 
@@ -16,16 +16,16 @@ use crate::model::names::{ClusterName, TASK_MANAGER};
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Makes the objects of revision `number`, its JobManager after the TaskManagers of other revisions have ended.
-pub async fn apply_after_strangers(
+pub async fn apply_after_stale_task_managers(
     cluster: &Cluster,
     name: &ClusterName,
     manifests: &Manifests,
     number: u64,
-    live: &mut Live,
+    live: &mut LiveObjects,
 ) -> Result<()> {
     rbac::apply(cluster, name, manifests, live).await?;
     apply_each(cluster, &[&manifests.service, &manifests.deployment], live).await?;
-    strangers_end(cluster, name, number).await?;
+    stale_task_managers_gone(cluster, name, number).await?;
     if owners::job_owns(manifests) {
         // They become the Job's as soon as there is one.
         return apply_all(cluster, name, manifests, live).await;
@@ -37,7 +37,7 @@ pub async fn apply_after_strangers(
 ///
 /// Kubernetes' Deployment controller takes the new number to the ReplicaSet that runs, before it looks at the new template.
 /// (`isScalingEvent` in pkg/controller/deployment/sync.go; one without Pods is not asked.)
-pub fn makes_strangers(live: Option<&Value>, wanted: &Value) -> bool {
+pub fn replaces_task_managers(live: Option<&Value>, wanted: &Value) -> bool {
     live.map(replicas)
         .is_some_and(|live| live > 0 && live < replicas(wanted))
 }
@@ -49,7 +49,7 @@ pub fn makes_strangers(live: Option<&Value>, wanted: &Value) -> bool {
 ///
 /// # Errors
 /// Those of reading Pods. One that does not end is no error.
-pub async fn strangers_end(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
+pub async fn stale_task_managers_gone(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
     let number = number.to_string();
     let strange = |pod: &Pod| {
         let annotations = pod.metadata.annotations.as_ref();

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The Pods that have ended and are still there.
 #[derive(Default)]
-pub(super) struct Lingering(BTreeMap<String, Wait>);
+pub(super) struct TerminatedPods(BTreeMap<String, Wait>);
 
 /// How long one of them is waited for.
 enum Wait {
@@ -39,7 +39,7 @@ pub(super) fn has_ended(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-impl Lingering {
+impl TerminatedPods {
     /// Notes a Pod that was seen.
     pub(super) fn see(&mut self, pod: &Pod) {
         if let Some(name) = pod.metadata.name.as_ref().filter(|_| has_ended(pod)) {

@@ -33,7 +33,7 @@ const NAMES: usize = 100;
 
 /// Which clusters are wanted.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct ListSelection {
     /// Namespace; `None`: all.
     pub namespace: Option<String>,
     /// The user's label selector. A cluster is wanted when its Job or its Deployment matches.
@@ -46,14 +46,14 @@ pub struct Wanted {
 
 /// The two kinds of parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum ObjectKind {
     /// Jobs: JobManagers.
     Jobs,
     /// Deployments: TaskManagers.
     Deployments,
 }
 
-impl Side {
+impl ObjectKind {
     const fn component(self) -> &'static str {
         match self {
             Self::Jobs => MASTER,
@@ -76,12 +76,12 @@ impl Side {
         }
     }
 
-    pub(crate) fn target(self, verb: &'static str, wanted: &Wanted) -> Target {
+    pub(crate) fn target(self, verb: &'static str, wanted: &ListSelection) -> Target {
         Target::collection(verb, self.resource(), wanted.namespace.as_deref())
     }
 
     /// The start of a query: the label selector, and how much of each object is wanted.
-    pub(crate) fn query(self, wanted: &Wanted) -> String {
+    pub(crate) fn query(self, wanted: &ListSelection) -> String {
         let mut selector = format!("{COMPONENT_LABEL}={},{APP_LABEL}", self.component());
         if !wanted.names.is_empty() {
             selector = format!("{selector} in ({})", wanted.names.join(","));
@@ -108,10 +108,10 @@ pub struct Position {
 ///
 /// # Errors
 /// What a request can give; that of the Jobs first, with the hints of both where both are forbidden.
-pub async fn list(cluster: &Cluster, wanted: &Wanted) -> Result<(Inventory, [Position; 2])> {
+pub async fn list(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
     // Both lists fill it as their pages come. Nothing that holds the lock can panic, so a poisoned one is still whole.
     let inventory = Mutex::new(Inventory::new());
-    let read = async |side: Side| {
+    let read = async |side: ObjectKind| {
         let mut sink = |told: Option<(Key, Part)>| {
             let mut inventory = inventory.lock().unwrap_or_else(PoisonError::into_inner);
             match told {
@@ -121,7 +121,7 @@ pub async fn list(cluster: &Cluster, wanted: &Wanted) -> Result<(Inventory, [Pos
         };
         list_side(cluster, wanted, side, &mut sink).await
     };
-    let positions = match futures::join!(read(Side::Jobs), read(Side::Deployments)) {
+    let positions = match futures::join!(read(ObjectKind::Jobs), read(ObjectKind::Deployments)) {
         (Ok(jobs), Ok(deployments)) => [jobs, deployments],
         (Err(mut error), Err(other)) => {
             if error.kind == Kind::Forbidden && other.kind == Kind::Forbidden {
@@ -141,20 +141,20 @@ pub async fn list(cluster: &Cluster, wanted: &Wanted) -> Result<(Inventory, [Pos
 }
 
 /// Looks for the other parts of clusters of which only one has the labels that the user asked for.
-async fn complete(cluster: &Cluster, wanted: &Wanted, inventory: &mut Inventory) -> Result<()> {
-    for side in [Side::Jobs, Side::Deployments] {
+async fn complete(cluster: &Cluster, wanted: &ListSelection, inventory: &mut Inventory) -> Result<()> {
+    for side in [ObjectKind::Jobs, ObjectKind::Deployments] {
         let mut names: Vec<String> = inventory
             .iter()
             .filter(|(_, parts)| match side {
-                Side::Jobs => parts.job.is_none(),
-                Side::Deployments => parts.deployment.is_none(),
+                ObjectKind::Jobs => parts.job.is_none(),
+                ObjectKind::Deployments => parts.deployment.is_none(),
             })
             .map(|(key, _)| key.name.clone())
             .collect();
         names.sort_unstable();
         names.dedup();
         for names in names.chunks(NAMES) {
-            let wanted = Wanted {
+            let wanted = ListSelection {
                 selector: None,
                 names: names.to_vec(),
                 ..wanted.clone()
@@ -175,8 +175,8 @@ async fn complete(cluster: &Cluster, wanted: &Wanted, inventory: &mut Inventory)
 /// Reads one list to its end. Parts go to `sink` as they come; `None` tells it to forget them, as the list begins again.
 pub(crate) async fn list_side(
     cluster: &Cluster,
-    wanted: &Wanted,
-    side: Side,
+    wanted: &ListSelection,
+    side: ObjectKind,
     sink: &mut (dyn FnMut(Option<(Key, Part)>) + Send),
 ) -> Result<Position> {
     let target = side.target("list", wanted);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::Side;
+use super::ObjectKind;
 use super::splitter::Splitter;
 use crate::model::listing::{JobManager, JobState, Key, Part, TaskManagers, Traits};
 use crate::model::names::APP_LABEL;
@@ -15,7 +15,7 @@ use crate::model::names::APP_LABEL;
 /// The part that an event of a watch tells of, if it is one of ours. Columns are kept for the events after it.
 pub(crate) fn part_of_event(
     object: Value,
-    side: Side,
+    side: ObjectKind,
     columns: &mut TableColumns,
     labels: bool,
 ) -> Option<(Key, Part)> {
@@ -41,7 +41,7 @@ struct Event {
 /// Reads a Table or a list as it arrives, and gives each row that is one of ours away: a page, which has megabytes, is
 /// never in memory as a whole.
 pub(super) struct PageReader<'a> {
-    side: Side,
+    side: ObjectKind,
     labels: bool,
     splitter: Splitter,
     definitions: Vec<ColumnDefinition>,
@@ -62,7 +62,7 @@ pub(super) struct Head {
 }
 
 impl<'a> PageReader<'a> {
-    pub(super) fn new(side: Side, labels: bool, sink: &'a mut (dyn FnMut(Key, Part) + Send)) -> Self {
+    pub(super) fn new(side: ObjectKind, labels: bool, sink: &'a mut (dyn FnMut(Key, Part) + Send)) -> Self {
         Self {
             side,
             labels,
@@ -155,10 +155,10 @@ impl TableColumns {
     }
 
     /// Whether the Table tells the state of objects.
-    pub(super) fn tell(self, side: Side) -> bool {
+    pub(super) fn tell(self, side: ObjectKind) -> bool {
         match side {
-            Side::Jobs => self.status.is_some(),
-            Side::Deployments => self.ready.is_some(),
+            ObjectKind::Jobs => self.status.is_some(),
+            ObjectKind::Deployments => self.ready.is_some(),
         }
     }
 }
@@ -200,7 +200,7 @@ struct Annotations {
 }
 
 impl Meta {
-    fn reduce(self, side: Side, image: Option<&str>, labels: bool) -> Option<(Key, Traits)> {
+    fn reduce(self, side: ObjectKind, image: Option<&str>, labels: bool) -> Option<(Key, Traits)> {
         let app = self.labels.get(APP_LABEL)?;
         let key = Key::of_object(side.component(), &self.namespace, &self.name, app)?;
         let number = |text: Option<String>| text.and_then(|text| text.parse::<u64>().ok());
@@ -218,7 +218,7 @@ impl Meta {
 }
 
 impl Row {
-    fn reduce(self, side: Side, columns: &TableColumns, labels: bool) -> Option<(Key, Part)> {
+    fn reduce(self, side: ObjectKind, columns: &TableColumns, labels: bool) -> Option<(Key, Part)> {
         let cell = |place: Option<usize>| self.cells.get(place?)?.as_str();
         let containers = cell(columns.containers).unwrap_or_default().split(',');
         let images = cell(columns.images).unwrap_or_default().split(',');
@@ -227,11 +227,11 @@ impl Row {
             .metadata
             .reduce(side, flink(containers.zip(images)), labels)?;
         let part = match side {
-            Side::Jobs => Part::JobManager(JobManager {
+            ObjectKind::Jobs => Part::JobManager(JobManager {
                 traits,
                 state: JobState::of_cell(cell(columns.status).unwrap_or_default()),
             }),
-            Side::Deployments => {
+            ObjectKind::Deployments => {
                 let (ready, desired) = cell(columns.ready)
                     .unwrap_or_default()
                     .split_once('/')
@@ -307,7 +307,7 @@ struct Condition {
 }
 
 impl Whole {
-    fn reduce(self, side: Side, labels: bool) -> Option<(Key, Part)> {
+    fn reduce(self, side: ObjectKind, labels: bool) -> Option<(Key, Part)> {
         let containers = self.spec.template.spec.containers.iter();
         let image = flink(containers.map(|container| (container.name.as_str(), container.image.as_str())));
         let (key, traits) = self.metadata.reduce(side, image, labels)?;
@@ -317,11 +317,11 @@ impl Whole {
             .iter()
             .filter(|condition| condition.status == "True");
         let part = match side {
-            Side::Jobs => Part::JobManager(JobManager {
+            ObjectKind::Jobs => Part::JobManager(JobManager {
                 traits,
                 state: JobState::of_conditions(holds.map(|condition| condition.kind.as_str())),
             }),
-            Side::Deployments => Part::TaskManagers(TaskManagers {
+            ObjectKind::Deployments => Part::TaskManagers(TaskManagers {
                 traits,
                 ready: self.status.ready_replicas,
                 desired: self.spec.replicas.unwrap_or(1),

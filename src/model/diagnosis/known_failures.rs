@@ -22,7 +22,7 @@ pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
 }
 
 /// A row of the table.
-struct Known {
+struct KnownFailure {
     kind: CauseKind,
     /// Fits if all needles of any of these occur.
     when: &'static [&'static [&'static str]],
@@ -34,8 +34,8 @@ pub(super) const ON_TASK_MANAGERS: &str =
     "the jar must be in the image of the TaskManagers too, at the same path: /opt/flink/usrlib, or --jar";
 
 /// Special before general. Messages are Flink's own of 1.17 to 2.3, and the JVM's.
-const KNOWN: &[Known] = &[
-    Known {
+const KNOWN: &[KnownFailure] = &[
+    KnownFailure {
         kind: CauseKind::SavepointIncompatible,
         when: &[
             &["Cannot map checkpoint/savepoint state for operator"],
@@ -46,14 +46,14 @@ const KNOWN: &[Known] = &[
             "to drop that state, start again with --allow-non-restored-state",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::SavepointIncompatible,
         when: &[&["Failed to rollback to checkpoint/savepoint", "parallelism"]],
         hints: &[
             "an operator's maximum parallelism differs from the savepoint's: set it as before, or lower --parallelism",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::SavepointIncompatible,
         when: &[
             &["StateMigrationException"],
@@ -65,7 +65,7 @@ const KNOWN: &[Known] = &[
             "for a deliberate fresh start, create the cluster without --from-savepoint",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::SavepointMissing,
         when: &[
             &["Cannot find checkpoint or savepoint"],
@@ -78,7 +78,7 @@ const KNOWN: &[Known] = &[
             "a path without scheme is inside of the container: mount its volume by --mount CLAIM:PATH",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::FileSystemPlugin,
         when: &[&["Could not find a file system implementation for scheme"]],
         hints: &[
@@ -86,7 +86,7 @@ const KNOWN: &[Known] = &[
              it in the variable ENABLE_BUILT_IN_PLUGINS",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::HighAvailabilityRights,
         when: &[
             &["Forbidden!Configured service account"],
@@ -98,19 +98,19 @@ const KNOWN: &[Known] = &[
             "name a service account that has these rights by --service-account",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::OutOfMemory,
         when: &[&["OutOfMemoryError", "Metaspace"]],
         hints: &[
             "give classes more room: -D jobmanager.memory.jvm-metaspace.size=512m or -D taskmanager.memory.jvm-metaspace.size=512m",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::OutOfMemory,
         when: &[&["OutOfMemoryError", "Direct buffer memory"]],
         hints: &["raise -D taskmanager.memory.task.off-heap.size, and --taskmanager-memory with it"],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::OutOfMemory,
         when: &[
             &["java.lang.OutOfMemoryError"],
@@ -119,7 +119,7 @@ const KNOWN: &[Known] = &[
         ],
         hints: &["give it more memory by --jobmanager-memory or --taskmanager-memory"],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::MemoryConfiguration,
         when: &[
             &["Could not reserve enough space"],
@@ -132,7 +132,7 @@ const KNOWN: &[Known] = &[
             "the container's limit is smaller than what Flink is told to use: check --jobmanager-memory and --taskmanager-memory",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::MemoryConfiguration,
         when: &[
             &["memory configuration failed"],
@@ -146,14 +146,14 @@ const KNOWN: &[Known] = &[
              other -D *.memory.* settings",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::NetworkBuffers,
         when: &[&["Insufficient number of network buffers"]],
         hints: &[
             "raise -D taskmanager.memory.network.fraction or -D taskmanager.memory.network.max, or lower --parallelism",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::TooFewSlots,
         when: &[
             &["NoResourceAvailableException"],
@@ -164,7 +164,7 @@ const KNOWN: &[Known] = &[
             "too few slots: raise --slots, lower --parallelism, or see why TaskManagers do not register: kubectl flink why",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::JavaVersion,
         when: &[&["UnsupportedClassVersionError"]],
         hints: &[
@@ -172,7 +172,7 @@ const KNOWN: &[Known] = &[
              or build for an older release",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::NoExecute,
         when: &[
             &["NoExecuteException"],
@@ -181,7 +181,7 @@ const KNOWN: &[Known] = &[
         ],
         hints: &["main() ended without execute(): call it, or name the right class by --job-class"],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::JarMissing,
         when: &[
             &["No job jar"],
@@ -196,7 +196,7 @@ const KNOWN: &[Known] = &[
             "the jar with the program must be in /opt/flink/usrlib of the image, or given by --jar; name its class by --job-class",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::JobClass,
         when: &[
             &["entry point class"],
@@ -209,12 +209,12 @@ const KNOWN: &[Known] = &[
             "the jar must be in /opt/flink/usrlib of the image, or given by --jar",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::ContainerCreate,
         when: &[&["Could not find or load main class"], &["Unable to access jarfile"]],
         hints: &["the image does not look like a Flink image: check --image"],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::Libraries,
         when: &[
             &["ClassNotFoundException: org.apache.flink"],
@@ -224,13 +224,13 @@ const KNOWN: &[Known] = &[
             "a Flink library is missing: put the connector into the jar, and build for the Flink version of --image",
         ],
     },
-    Known {
+    KnownFailure {
         // What Java says of a lambda whose class is missing where it is deserialized. Seen with 2.3.
         kind: CauseKind::ClassOnTaskManagers,
         when: &[&["cannot assign instance of java.lang.invoke.SerializedLambda"]],
         hints: &[ON_TASK_MANAGERS],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::Libraries,
         when: &[
             &["NoSuchMethodError"],
@@ -242,7 +242,7 @@ const KNOWN: &[Known] = &[
             "the jar was built against other versions of its libraries: build it for the Flink version of --image",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::ClassMissing,
         when: &[&["NoClassDefFoundError"], &["ClassNotFoundException"]],
         hints: &[
@@ -250,7 +250,7 @@ const KNOWN: &[Known] = &[
             "the jar must be in the image of JobManager and TaskManagers alike: /opt/flink/usrlib, or --jar",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::ContainerCreate,
         when: &[
             &["exec format error"],
@@ -259,19 +259,19 @@ const KNOWN: &[Known] = &[
         ],
         hints: &["the image is built for another architecture than the node has: check --image"],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::CommandLine,
         when: &[&["Cannot parse JobID"], &["Failed to parse '--job-id' option"]],
         hints: &["a job ID has 32 hexadecimal digits"],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::CommandLine,
         when: &[&["Could not parse command line arguments"], &["FlinkParseException"]],
         hints: &[
             "check -D key=value settings, --from-savepoint and --job-class; the program's own arguments come last",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::PortTaken,
         when: &[
             &["Address already in use"],
@@ -282,7 +282,7 @@ const KNOWN: &[Known] = &[
             "the port is taken: with host networking choose others by -D rest.port, -D jobmanager.rpc.port, -D blob.server.port",
         ],
     },
-    Known {
+    KnownFailure {
         // Flink's words where `pekko.startup-timeout`, 10 s, passes; seen with 2.3 on a machine that was busy.
         kind: CauseKind::SlowStart,
         when: &[&["Could not create actor system"]],
@@ -291,7 +291,7 @@ const KNOWN: &[Known] = &[
             "give it more time by -D pekko.startup-timeout=120s (akka.startup-timeout before Flink 1.18)",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::NoStorageDirectory,
         when: &[
             &["checkpoint directory", "not configured"],
@@ -302,7 +302,7 @@ const KNOWN: &[Known] = &[
         ],
         hints: &["say where state goes: --checkpoint-dir and --savepoint-dir"],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::StorageAccess,
         // Hadoop's s3a reports the store's refusal by the class that local files have.
         when: &[&["AccessDeniedException", "s3"]],
@@ -310,7 +310,7 @@ const KNOWN: &[Known] = &[
             "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::StorageAccess,
         when: &[
             &["AccessDeniedException"],
@@ -325,7 +325,7 @@ const KNOWN: &[Known] = &[
             "check --checkpoint-dir, --savepoint-dir and --mount CLAIM:PATH",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::StorageAccess,
         when: &[
             &["NoSuchBucket"],
@@ -338,7 +338,7 @@ const KNOWN: &[Known] = &[
             "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::UnknownHost,
         when: &[&["UnknownHostException"]],
         hints: &[
@@ -346,7 +346,7 @@ const KNOWN: &[Known] = &[
             "the JobManager's name is that of the Service: kubectl flink status tells if it is there",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::TaskManagerLost,
         when: &[
             &["Connection unexpectedly closed by remote task manager"],
@@ -357,14 +357,14 @@ const KNOWN: &[Known] = &[
             "a TaskManager was lost: kubectl flink why tells how it ended; memory is the usual cause, --taskmanager-memory",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::StateTooLarge,
         when: &[&["maximum permitted memory-backed state"]],
         hints: &[
             "checkpoints are kept in the JobManager's memory and outgrow it: say where they go by --checkpoint-dir",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::CheckpointTimeout,
         when: &[&["Checkpoint expired before completing"]],
         hints: &[
@@ -372,13 +372,13 @@ const KNOWN: &[Known] = &[
              execution.checkpointing.unaligned.enabled=true",
         ],
     },
-    Known {
+    KnownFailure {
         kind: CauseKind::CheckpointsFailing,
         when: &[&["Exceeded checkpoint tolerable failure threshold"]],
         hints: &["why a checkpoint failed is in the log: kubectl flink logs, with --grep checkpoint"],
     },
     // The least special: whatever main() threw that none of the others is.
-    Known {
+    KnownFailure {
         kind: CauseKind::MainThrows,
         when: &[&["The main method caused an error"]],
         hints: &[

@@ -4,7 +4,7 @@
 //! so options come first, and program arguments last, behind a `--` that ends the options for good.
 
 use crate::error::{Error, Result};
-use crate::model::config::{JobId, Layer};
+use crate::model::config::{Config, JobId};
 
 /// Longest single argument that Linux passes to a process: `MAX_ARG_STRLEN` less the final NUL.
 pub const MAX_ARGUMENT: usize = 131_071;
@@ -126,8 +126,8 @@ impl JobManagerArguments {
 
     /// What the arguments say, as a layer.
     #[must_use]
-    pub fn into_layer(self) -> Layer {
-        Layer {
+    pub fn into_layer(self) -> Config {
+        Config {
             job_class: self.job_class,
             job_id: self.job_id.map(JobId::Fixed).or(self.job_id_seed.map(JobId::Seed)),
             from_savepoint: self.from_savepoint,
@@ -135,7 +135,7 @@ impl JobManagerArguments {
             jars: (!self.jars.is_empty()).then_some(self.jars),
             configuration: self.dynamic.into_iter().collect(),
             arguments: (!self.program.is_empty()).then_some(self.program),
-            ..Layer::default()
+            ..Config::default()
         }
     }
 }

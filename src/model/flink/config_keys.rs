@@ -9,7 +9,7 @@ const KEYS: &str = include_str!("../../../flink-keys/keys.txt");
 
 /// A key of Flink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known<'a> {
+struct KnownKey<'a> {
     name: &'a str,
     first: FlinkVersion,
     last: FlinkVersion,
@@ -17,10 +17,10 @@ struct Known<'a> {
     now: Option<&'a str>,
 }
 
-fn known() -> impl Iterator<Item = Known<'static>> {
+fn known() -> impl Iterator<Item = KnownKey<'static>> {
     KEYS.lines().filter_map(|line| {
         let mut words = line.split(' ');
-        Some(Known {
+        Some(KnownKey {
             name: words.next()?,
             first: words.next()?.parse().ok()?,
             last: words.next()?.parse().ok()?,

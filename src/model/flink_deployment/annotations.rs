@@ -8,7 +8,7 @@
 //! | `entrypoint`, `restart`, `job-id`, `job-id-seed`, `node-port` | as on the command line |
 //! | `ha-create-rbac` | `true` or `false` |
 //! | `ttl-after-finished` | seconds |
-//! | `identity` | in histories: see [`Layer::nonce`] |
+//! | `identity` | in histories: see [`Config::nonce`] |
 //!
 //! The operator leaves annotations alone, so that a file with them still is a valid FlinkDeployment.
 
@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::fields::Faults;
 use crate::error::{Error, Result};
-use crate::model::config::{JobId, Layer, Mount};
+use crate::model::config::{Config, JobId, Mount};
 use crate::model::nearest::nearest;
 
 /// Prefix of the annotations that are the plugin's.
@@ -61,7 +61,7 @@ const OBSERVED: &[&str] = &[
 ];
 
 /// Moves the plugin's annotations of `layer` to the fields they stand for.
-pub(super) fn take(layer: &mut Layer, faults: &mut Faults) {
+pub(super) fn take(layer: &mut Config, faults: &mut Faults) {
     let (ours, others): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut layer.annotations)
         .into_iter()
         .partition(|(key, _)| key.starts_with(PREFIX));
@@ -109,7 +109,7 @@ pub(super) fn take(layer: &mut Layer, faults: &mut Faults) {
 }
 
 /// The annotations that say what `layer` says and a FlinkDeployment has no field for.
-pub(super) fn of(layer: &Layer, jars: Option<&Vec<String>>) -> BTreeMap<String, String> {
+pub(super) fn of(layer: &Config, jars: Option<&Vec<String>>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut say = |key: &str, value: Option<String>| {
         if let Some(value) = value {

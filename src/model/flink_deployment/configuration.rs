@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fields::{Faults, Section};
 use crate::error::{Error, Result};
-use crate::model::config::{Layer, RoleLayer};
+use crate::model::config::{Config, RoleConfig};
 use crate::model::flink::{self, KUBERNETES_HA_FACTORY, owned_key, without_effect};
 use crate::model::quantity;
 
@@ -20,7 +20,7 @@ pub(super) const QUORUM: &str = "high-availability.zookeeper.quorum";
 pub(super) const ZOOKEEPER_ROOT: &str = "high-availability.zookeeper.path.root";
 
 /// Reads the configuration into `layer`, whose other fields were read before. `path` stands before a key where it is told.
-pub(super) fn read(section: Section, path: &'static str, layer: &mut Layer, faults: &mut Faults) {
+pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, faults: &mut Faults) {
     let mut flat = BTreeMap::new();
     for (key, value) in section.rest() {
         flatten(key, value, path, &mut flat, faults);
@@ -194,7 +194,7 @@ impl Moved<'_> {
         }
     }
 
-    fn memory(&mut self, key: &'static str, role: &mut RoleLayer, name: &str) {
+    fn memory(&mut self, key: &'static str, role: &mut RoleConfig, name: &str) {
         if let Some((key, text)) = self.take(&[key]) {
             let memory = self.parse(key, quantity::memory_flink(&text));
             self.agree(key, &mut role.memory, memory, &format!("spec.{name}"));
@@ -202,7 +202,7 @@ impl Moved<'_> {
     }
 
     /// High availability: its storage folder, and the ZooKeeper if it is one.
-    fn high_availability(&mut self, layer: &mut Layer) {
+    fn high_availability(&mut self, layer: &mut Config) {
         const STORAGE: &str = "high-availability.storageDir";
         let mut told = [STORAGE, QUORUM, ZOOKEEPER_ROOT].map(|key| self.take(&[key]).map(|(_, value)| value));
         let kind = self.take(&["high-availability.type", "high-availability"]);

@@ -1,6 +1,6 @@
 //! The file format: the operator's custom resource FlinkDeployment, flink.apache.org/v1beta1.
 //!
-//! What it can say and three plain resources can do becomes a [`Layer`]; what they cannot do is refused by its path and
+//! What it can say and three plain resources can do becomes a [`Config`]; what they cannot do is refused by its path and
 //! the reason, and so is every field that is not known. What only adds something beside the job (an ingress, options of
 //! the operator and its autoscaler) is left out with a warning, and other kinds of objects are passed over with a word:
 //! nothing is dropped silently but a server's own notes (`status`, `metadata.uid` and the like), which carry no wishes.
@@ -26,7 +26,7 @@ use self::fields::{Faults, Section};
 use super::file_text;
 use super::nearest::nearest;
 use crate::error::{Error, Result};
-use crate::model::config::Layer;
+use crate::model::config::Config;
 
 pub use self::places::located;
 pub use self::write::write;
@@ -42,7 +42,7 @@ const USRLIB: &str = "local:///opt/flink/usrlib/";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Documents {
     /// Its FlinkDeployments.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<Config>,
     /// Where each of these stands: file and document.
     pub sources: Vec<String>,
     /// What of them is left out, each with its place and the reason.
@@ -83,7 +83,7 @@ fn documents(text: &str, source: &str, by_hand: bool) -> Result<Documents> {
 ///
 /// # Errors
 /// As [`read_all`], and usage error when there is none.
-pub fn read(text: &str, source: &str) -> Result<Vec<Layer>> {
+pub fn read(text: &str, source: &str) -> Result<Vec<Config>> {
     let Documents {
         layers, passed_over, ..
     } = documents(text, source, false)?;
@@ -109,12 +109,12 @@ pub fn none(source: &str, passed_over: &[String]) -> Error {
 ///
 /// # Errors
 /// Usage error: every fault, a line each.
-pub fn read_options(configuration: BTreeMap<String, String>, source: &str) -> Result<Layer> {
+pub fn read_options(configuration: BTreeMap<String, String>, source: &str) -> Result<Config> {
     let mut faults = Faults::default();
     faults.within(source);
     let fields = configuration.into_iter().map(|(key, value)| (key, value.into()));
     let section = Section::new("", Value::Object(fields.collect()), &mut faults);
-    let mut layer = Layer::default();
+    let mut layer = Config::default();
     configuration::read(section, "-D", &mut layer, &mut faults);
     faults.into_result().map(|_| layer)
 }

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::names::ClusterName;
 
 /// Takes a field out of a layer; false: it is not there.
-type Take = fn(&mut Layer) -> bool;
+type Take = fn(&mut Config) -> bool;
 
 fn took<T>(field: &mut Option<T>) -> bool {
     field.take().is_some()
@@ -91,17 +91,17 @@ const FIELDS: [(&str, &str, Take); 20] = [
 /// `error`, with the place in `source` that it comes from: the field of `file` without which `attempt` succeeds, or fails for
 /// another reason. What the file is not at fault for stays as it is.
 #[must_use]
-pub fn located<T>(error: Error, file: &Layer, source: &str, attempt: impl Fn(Layer) -> Result<T>) -> Error {
+pub fn located<T>(error: Error, file: &Config, source: &str, attempt: impl Fn(Config) -> Result<T>) -> Error {
     let named = file.name.as_deref().is_some_and(|name| ClusterName::new(name).is_err());
-    let other = |layer: Layer| attempt(layer).err().is_none_or(|other| other.message != error.message);
-    let without_name = Layer {
+    let other = |layer: Config| attempt(layer).err().is_none_or(|other| other.message != error.message);
+    let without_name = Config {
         name: Some("x".to_owned()),
         ..file.clone()
     };
     if named && other(without_name) {
         return at(error, source, "metadata.name");
     }
-    let image = Layer {
+    let image = Config {
         image: Some("flink".to_owned()),
         ..file.clone()
     };
@@ -141,10 +141,10 @@ mod tests {
     use crate::model::flink_deployment::read;
     use crate::model::spec::Spec;
 
-    fn fault(spec: &str, flags: &Layer) -> String {
+    fn fault(spec: &str, flags: &Config) -> String {
         let text = format!("{{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, {spec}}}");
         let file = read(&text, "a.yaml").unwrap().remove(0);
-        let attempt = |file: Layer| Spec::resolve(flags.clone().over(file));
+        let attempt = |file: Config| Spec::resolve(flags.clone().merged_over(file));
         let error = attempt(file.clone()).unwrap_err();
         located(error, &file, "a.yaml: document 2", attempt).message
     }
@@ -185,7 +185,7 @@ mod tests {
                 "spec.flinkConfiguration.high-availability.zookeeper.quorum",
             ),
         ] {
-            let said = fault(spec, &Layer::default());
+            let said = fault(spec, &Config::default());
             assert!(
                 said.starts_with("a.yaml: document 2: ") && said.contains(path),
                 "{spec}: {said}"
@@ -196,9 +196,9 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_command_line_names_no_file() {
-        let flags = Layer {
+        let flags = Config {
             parallelism: Some(99_999),
-            ..Layer::default()
+            ..Config::default()
         };
         let said = fault(
             "metadata: {name: a}, spec: {image: flink, job: {parallelism: 2}}",

@@ -3,7 +3,7 @@
 use super::fields::{Faults, Section};
 use super::{USRLIB, annotations, configuration, resources};
 use crate::error::Error;
-use crate::model::config::{Layer, PullPolicy, RoleLayer};
+use crate::model::config::{Config, PullPolicy, RoleConfig};
 use crate::model::flink::FlinkVersion;
 use crate::model::names::{self, ClusterName};
 use crate::model::pod_template;
@@ -25,8 +25,8 @@ const SERVER_METADATA: &[&str] = &[
 pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Reads a FlinkDeployment whose `apiVersion` and `kind` were taken.
-pub(super) fn layer(mut root: Section, faults: &mut Faults) -> Layer {
-    let mut layer = Layer::default();
+pub(super) fn layer(mut root: Section, faults: &mut Faults) -> Config {
+    let mut layer = Config::default();
     root.take("status");
     if let Some(section) = root.section("metadata", faults) {
         metadata(section, &mut layer, faults);
@@ -40,7 +40,7 @@ pub(super) fn layer(mut root: Section, faults: &mut Faults) -> Layer {
     layer
 }
 
-fn metadata(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
+fn metadata(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     for key in SERVER_METADATA {
         section.take(key);
     }
@@ -66,7 +66,7 @@ fn metadata(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
 
 /// Labels by which the plugin knows the objects of a cluster. They are left out: charts and other tools set them without
 /// asking anybody.
-fn own_labels(layer: &mut Layer, faults: &mut Faults) {
+fn own_labels(layer: &mut Config, faults: &mut Faults) {
     let Ok(placeholder) = ClusterName::new("x") else { return };
     for (key, _) in names::labels(&placeholder, names::MASTER) {
         let Some(value) = layer.labels.remove(key) else {
@@ -87,7 +87,7 @@ fn own_labels(layer: &mut Layer, faults: &mut Faults) {
     }
 }
 
-fn spec(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
+fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     layer.image = section.text("image", faults);
     layer.service_account = section.text("serviceAccount", faults);
     layer.image_pull_policy = section.text("imagePullPolicy", faults).and_then(|text| {
@@ -158,10 +158,10 @@ fn spec(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
     section.finish(faults);
 }
 
-fn role(mut section: Section, faults: &mut Faults) -> RoleLayer {
-    let mut role = RoleLayer {
+fn role(mut section: Section, faults: &mut Faults) -> RoleConfig {
+    let mut role = RoleConfig {
         pod_template: template(&mut section, faults),
-        ..RoleLayer::default()
+        ..RoleConfig::default()
     };
     resources::read(&mut section, &mut role, faults);
     section.finish(faults);
@@ -192,7 +192,7 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
     Some(template)
 }
 
-fn job(mut section: Section, layer: &mut Layer, faults: &mut Faults) {
+fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     if let Some(uri) = section.text("jarURI", faults) {
         match jar(&uri) {
             Err(reason) => faults.refuse("spec.job.jarURI", reason),

@@ -3,7 +3,7 @@
 //! Memory is in Flink's notation in both (2048m are MiB), else in Kubernetes'. Source: the operator's
 //! `ResourceConfigUtils.parseResourceMemoryString`, which reads its own examples so.
 //!
-//! A role of a [`crate::model::config::Layer`] has one amount of each, which is the container's request and limit, and for
+//! A role of a [`crate::model::config::Config`] has one amount of each, which is the container's request and limit, and for
 //! memory the size of the process. Where `resources` says more (a request below the limit, no limit, a GPU), the exact
 //! amounts are put into the role's pod template, and the limit is the size of the process: it is what the kernel
 //! enforces, and a process sized by the smaller request would leave the rest unused.
@@ -11,12 +11,12 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Faults, Section};
-use crate::model::config::RoleLayer;
+use crate::model::config::RoleConfig;
 use crate::model::pod_template::MAIN_CONTAINER;
 use crate::model::quantity::{self, Cpu, Memory};
 
 /// Reads both of a role's `section` into `role`, whose pod template was read before.
-pub(super) fn read(section: &mut Section, role: &mut RoleLayer, faults: &mut Faults) {
+pub(super) fn read(section: &mut Section, role: &mut RoleConfig, faults: &mut Faults) {
     let operators = section.section("resource", faults);
     let kubernetes = section.section("resources", faults);
     // The template's own fields of the main container, which may say the same.
@@ -33,7 +33,7 @@ pub(super) fn read(section: &mut Section, role: &mut RoleLayer, faults: &mut Fau
     }
 }
 
-fn read_resource(mut section: Section, role: &mut RoleLayer, role_path: &str, faults: &mut Faults) {
+fn read_resource(mut section: Section, role: &mut RoleConfig, role_path: &str, faults: &mut Faults) {
     let amount = |section: &mut Section, key| Some((section.path(key), scalar(&section.take(key)?)));
     if let Some((path, text)) = amount(&mut section, "memory") {
         role.memory = faults.check(&path, quantity::memory_flink(&text));
@@ -45,14 +45,14 @@ fn read_resource(mut section: Section, role: &mut RoleLayer, role_path: &str, fa
         && let Some(size) = faults.check(&path, quantity::memory_flink(&text))
     {
         for list in ["requests", "limits"] {
-            let place = Place { list, role_path };
+            let place = ResourceField { list, role_path };
             put(role, place, "ephemeral-storage", json!(size.to_kubernetes()), faults);
         }
     }
     section.finish(faults);
 }
 
-fn read_resources(mut section: Section, role: &mut RoleLayer, role_path: &str, faults: &mut Faults) {
+fn read_resources(mut section: Section, role: &mut RoleConfig, role_path: &str, faults: &mut Faults) {
     let [requests, limits] = ["requests", "limits"].map(|key| {
         let amounts = section.section(key, faults).map(Section::rest).unwrap_or_default();
         (section.path(key), amounts)
@@ -76,7 +76,7 @@ fn read_resources(mut section: Section, role: &mut RoleLayer, role_path: &str, f
                 continue;
             }
             if matches!(amount, Value::String(_) | Value::Number(_)) {
-                put(role, Place { list, role_path }, &name, amount, faults);
+                put(role, ResourceField { list, role_path }, &name, amount, faults);
             } else {
                 faults.refuse(&format!("{path}.{name}"), "it must be an amount");
             }
@@ -93,7 +93,7 @@ fn read_resources(mut section: Section, role: &mut RoleLayer, role_path: &str, f
 
 /// The role's amount of `name`: the limit, else the request. What the two say beyond that goes to the pod template.
 fn common<T: PartialOrd + Copy + ToAmount>(
-    role: &mut RoleLayer,
+    role: &mut RoleConfig,
     requests: &(String, Map<String, Value>),
     limits: &(String, Map<String, Value>),
     name: &str,
@@ -112,7 +112,7 @@ fn common<T: PartialOrd + Copy + ToAmount>(
         (Some(request), None) => {
             if limits.1.get(name).is_none_or(Value::is_null) {
                 // No limit at all: null takes the one away that follows from the role's amount.
-                let place = Place {
+                let place = ResourceField {
                     list: "limits",
                     role_path,
                 };
@@ -126,7 +126,7 @@ fn common<T: PartialOrd + Copy + ToAmount>(
         }
         (Some(request), Some(limit)) => {
             if request < limit {
-                let place = Place {
+                let place = ResourceField {
                     list: "requests",
                     role_path,
                 };
@@ -156,7 +156,7 @@ impl ToAmount for Cpu {
 
 /// A list of the main container's resources in a role's pod template.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct ResourceField<'a> {
     /// `requests` or `limits`.
     list: &'static str,
     /// Path of the role, with the dot.
@@ -164,7 +164,7 @@ struct Place<'a> {
 }
 
 /// Puts one amount into the main container of the role's pod template, unless that says another one.
-fn put(role: &mut RoleLayer, place: Place<'_>, name: &str, amount: Value, faults: &mut Faults) {
+fn put(role: &mut RoleConfig, place: ResourceField<'_>, name: &str, amount: Value, faults: &mut Faults) {
     let Some(resources) = resources_of(role) else { return };
     let list = resources.entry(place.list).or_insert_with(|| json!({}));
     let Some(amounts) = list.as_object_mut() else { return };
@@ -181,7 +181,7 @@ fn put(role: &mut RoleLayer, place: Place<'_>, name: &str, amount: Value, faults
 
 /// `resources` of the main container in the role's pod template, made if missing. `None` where the template is malformed,
 /// which was refused when it was read.
-fn resources_of(role: &mut RoleLayer) -> Option<&mut Map<String, Value>> {
+fn resources_of(role: &mut RoleConfig) -> Option<&mut Map<String, Value>> {
     let template = role.pod_template.get_or_insert_with(|| json!({}));
     let spec = template.as_object_mut()?.entry("spec").or_insert_with(|| json!({}));
     let containers = spec.as_object_mut()?.entry("containers").or_insert_with(|| json!([]));

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{read, write};
-use crate::model::config::{Entrypoint, JobId, Layer, Mount, PullPolicy, Restart, RoleLayer};
+use crate::model::config::{Config, Entrypoint, JobId, Mount, PullPolicy, Restart, RoleConfig};
 use crate::model::flink::{FlinkVersion, owned_key, without_effect};
 use crate::model::pod_template::MAIN_CONTAINER;
 use crate::model::quantity::{Cpu, Memory};
@@ -108,13 +108,13 @@ fn template() -> impl Strategy<Value = Value> {
     })
 }
 
-fn role() -> impl Strategy<Value = RoleLayer> {
+fn role() -> impl Strategy<Value = RoleConfig> {
     (
         option::of(1..u64::MAX),
         option::of(1..10_000_000_u64),
         option::of(template()),
     )
-        .prop_map(|(memory, cpu, pod_template)| RoleLayer {
+        .prop_map(|(memory, cpu, pod_template)| RoleConfig {
             memory: memory.map(Memory::from_bytes),
             cpu: cpu.map(Cpu::from_millis),
             pod_template,
@@ -146,17 +146,17 @@ prop_compose! {
         checkpoint_dir in option::of(text()),
         ha in option::of((text(), option::of((text(), option::of(text()))), option::of(any::<bool>()))),
         others in (option::of(1..u32::MAX), option::of(any::<u32>()), option::of("[a-z0-9]{1,16}")),
-    ) -> Layer {
+    ) -> Config {
         // A ZooKeeper without high availability is no valid layer, and has no place in the format.
         let (ha, zookeeper, ha_create_rbac) = match ha {
             Some((folder, zookeeper, rbac)) => (Some(folder), zookeeper, rbac),
             None => (None, None, None),
         };
         let (zookeeper, zookeeper_root) = zookeeper.map_or((None, None), |(quorum, root)| (Some(quorum), root));
-        Layer {
+        Config {
             name, namespace, image, job_class, jars, from_savepoint, arguments, service_account, image_pull_secrets,
             savepoint_dir, checkpoint_dir, ha, zookeeper, zookeeper_root, ha_create_rbac,
-            job_managers: others.0, ttl_after_finished: others.1, nonce: others.2, ..Layer::default()
+            job_managers: others.0, ttl_after_finished: others.1, nonce: others.2, ..Config::default()
         }
     }
 }
@@ -178,8 +178,8 @@ prop_compose! {
         roles in (role(), role(), option::of(template())),
         node_port in option::of(1..u16::MAX),
         log_configuration in btree_map("[a-z][a-z0-9.]{0,20}[a-z]", text(), 0..3),
-    ) -> Layer {
-        Layer {
+    ) -> Config {
+        Config {
             flink_version: version.map(|(major, minor)| FlinkVersion::new(major, minor)),
             parallelism: numbers.0,
             slots: numbers.1,

@@ -3,12 +3,12 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{read, write};
-use crate::model::config::{Layer, Restart, RoleLayer};
+use crate::model::config::{Config, Restart, RoleConfig};
 use crate::model::flink::FlinkVersion;
 use crate::model::pod_template::MAIN_CONTAINER;
 use crate::model::quantity::{Cpu, Memory};
 
-pub(super) fn one(text: &str) -> Layer {
+pub(super) fn one(text: &str) -> Config {
     let mut layers = read(text, "job.yaml").unwrap();
     assert_eq!(layers.len(), 1);
     layers.remove(0)
@@ -61,12 +61,12 @@ spec:
 #[test]
 fn a_basic_deployment() {
     let memory = Some(Memory::from_bytes(2048 << 20));
-    let role = |millis| RoleLayer {
+    let role = |millis| RoleConfig {
         memory,
         cpu: Some(Cpu::from_millis(millis)),
         pod_template: None,
     };
-    let want = Layer {
+    let want = Config {
         name: Some("counter".into()),
         image: Some("flink:1.20".into()),
         flink_version: Some(FlinkVersion::new(1, 20)),
@@ -78,7 +78,7 @@ fn a_basic_deployment() {
             "local:///opt/flink/examples/streaming/StateMachineExample.jar".into(),
         ]),
         parallelism: Some(2),
-        ..Layer::default()
+        ..Config::default()
     };
     assert_eq!(one(BASIC), want);
 }
@@ -154,7 +154,7 @@ fn pod_templates_and_logging() {
         layer.task_manager.pod_template,
         Some(json!({"spec": {"nodeSelector": {"disk": "ssd"}}}))
     );
-    assert_eq!(layer.job_manager, RoleLayer::default());
+    assert_eq!(layer.job_manager, RoleConfig::default());
     assert_eq!(
         layer.log_configuration,
         map(&[("log4j-console.properties", "rootLogger.level = INFO\n")])
@@ -235,7 +235,7 @@ fn configuration_values_are_what_flink_reads() {
     assert_eq!(layer.configuration, want);
 }
 
-fn roles(task_manager: &str) -> RoleLayer {
+fn roles(task_manager: &str) -> RoleConfig {
     one(&with_spec(&format!("  taskManager: {task_manager}"))).task_manager
 }
 
@@ -339,15 +339,15 @@ fn annotations_of_the_plugin() {
 
 #[test]
 fn written_for_the_operator() {
-    let layer = Layer {
+    let layer = Config {
         savepoint_dir: Some("s3://a".into()),
         ha: Some("s3://b".into()),
         flink_version: Some(FlinkVersion::new(1, 15)),
-        task_manager: RoleLayer {
+        task_manager: RoleConfig {
             cpu: Some(Cpu::from_millis(1500)),
-            ..RoleLayer::default()
+            ..RoleConfig::default()
         },
-        ..Layer::default()
+        ..Config::default()
     };
     let value = write(&layer);
     assert_eq!(value["spec"]["job"], json!({"upgradeMode": "savepoint"}));

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::configuration::{HA_NAME, QUORUM, ZOOKEEPER, ZOOKEEPER_ROOT};
 use super::{API_VERSION, KIND, annotations, read};
-use crate::model::config::{Layer, PullPolicy, RoleLayer};
+use crate::model::config::{Config, PullPolicy, RoleConfig};
 use crate::model::flink::{FlinkVersion, KUBERNETES_HA_FACTORY};
 use crate::model::quantity::{Cpu, Memory};
 
@@ -14,7 +14,7 @@ use crate::model::quantity::{Cpu, Memory};
 /// annotations below `kubectl-flink/`, configuration keys that [`crate::model::flink::owned_key`] or
 /// [`crate::model::flink::without_effect`] knows. Those are refused wherever a layer is made.
 #[must_use]
-pub fn write(layer: &Layer) -> Value {
+pub fn write(layer: &Config) -> Value {
     // One jar has a field in the format, unless reading that field would understand it as part of the image.
     let uri = match layer.jars.as_deref() {
         Some([jar]) if read::jar(jar).is_ok_and(|jar| jar.is_some()) => Some(jar.clone()),
@@ -65,7 +65,7 @@ pub fn write(layer: &Layer) -> Value {
     json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata.0, "spec": spec.0})
 }
 
-fn configuration(layer: &Layer) -> std::collections::BTreeMap<String, String> {
+fn configuration(layer: &Config) -> std::collections::BTreeMap<String, String> {
     let mut all = layer.configuration.clone();
     let mut say = |key: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -98,7 +98,7 @@ fn configuration(layer: &Layer) -> std::collections::BTreeMap<String, String> {
     all
 }
 
-fn role(role: &RoleLayer) -> Fields {
+fn role(role: &RoleConfig) -> Fields {
     let mut resource = Fields::default();
     resource.say("memory", role.memory.map(Memory::to_flink));
     resource.say("cpu", role.cpu.map(cores));

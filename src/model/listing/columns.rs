@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{LiveJob, View};
+use super::{ClusterRow, LiveJob};
 use crate::model::age::age;
 use crate::model::flink::FlinkVersion;
 
@@ -64,7 +64,7 @@ pub type Rank = (Option<i64>, Option<i64>, String, String);
 impl SortKey {
     /// Where a cluster stands in the order of this key.
     #[must_use]
-    pub fn of(self, view: &View<'_>) -> Rank {
+    pub fn of(self, view: &ClusterRow<'_>) -> Rank {
         let number = |first: Option<i64>| (first, None, String::new(), String::new());
         let text = |first: &str| (None, None, first.to_owned(), String::new());
         match self {
@@ -98,7 +98,7 @@ impl SortKey {
 
 /// The columns of a table row; [`headers`] gives their names.
 #[must_use]
-pub fn row(view: &View<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
+pub fn row(view: &ClusterRow<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let mut row = Vec::with_capacity(10);
     if columns.namespace {

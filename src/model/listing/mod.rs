@@ -286,12 +286,12 @@ impl Parts {
 
     /// All that is shown of the cluster.
     #[must_use]
-    pub fn view<'a>(&'a self, key: &'a Key, live: Option<&'a LiveJob>, now: Timestamp) -> View<'a> {
+    pub fn view<'a>(&'a self, key: &'a Key, live: Option<&'a LiveJob>, now: Timestamp) -> ClusterRow<'a> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
         let traits = self.leading();
         let image = traits.and_then(|traits| traits.image.as_deref());
         let told = traits.and_then(|traits| traits.flink_version.as_deref());
-        View {
+        ClusterRow {
             namespace: &key.namespace,
             name: &key.name,
             status: self.status(now),
@@ -320,7 +320,7 @@ impl Parts {
 /// An item of a ClusterList, see docs/output.md. Tables are made from the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct View<'a> {
+pub struct ClusterRow<'a> {
     /// Namespace.
     pub namespace: &'a str,
     /// Name.

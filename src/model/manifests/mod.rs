@@ -13,7 +13,7 @@ use super::pod_template;
 use super::spec::Spec;
 use super::template::{self, Templates, Variables};
 use crate::error::{Error, Result};
-use crate::model::config::{Entrypoint, Mount, Restart, RoleLayer};
+use crate::model::config::{Entrypoint, Mount, Restart, RoleConfig};
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::job_id;
 use crate::model::flink::settings::{ConfigMaps, HighAvailability, Settings};
@@ -23,7 +23,7 @@ pub use high_availability::CREATED_RBAC;
 
 /// Annotation with the number of the revision in the history that an object belongs to.
 pub const REVISION: &str = "kubectl-flink/revision";
-/// Annotation with the nonce of the revision, see [`crate::model::config::Layer::nonce`].
+/// Annotation with the nonce of the revision, see [`crate::model::config::Config::nonce`].
 pub const IDENTITY: &str = "kubectl-flink/identity";
 /// Annotation with the job's parallelism, so that a list need not read arguments.
 pub const PARALLELISM: &str = "kubectl-flink/parallelism";
@@ -475,7 +475,7 @@ fn annotate(object: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
 }
 
 /// What Job and Deployment have in common: their Pods. `words` are the entrypoint's, official and legacy.
-fn role(object: &mut Value, spec: &Spec, role: &RoleLayer, words: [&str; 2]) -> Result<()> {
+fn role(object: &mut Value, spec: &Spec, role: &RoleConfig, words: [&str; 2]) -> Result<()> {
     let layer = &spec.layer;
     let container = main_container(object)?["name"].as_str().unwrap_or_default().to_owned();
     if let Some(entrypoint) = spec.entrypoint()

@@ -1,19 +1,19 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::config::{JobId, Layer};
+use crate::model::config::{Config, JobId};
 use crate::model::quantity;
 use crate::model::{flink, flink_deployment};
 
-fn layer() -> Layer {
-    Layer {
+fn layer() -> Config {
+    Config {
         name: Some("demo".into()),
         image: Some("registry:5000/team/job:2.3.0".into()),
-        ..Layer::default()
+        ..Config::default()
     }
 }
 
-fn made(layer: Layer) -> Manifests {
+fn made(layer: Config) -> Manifests {
     build(&Spec::resolve(layer).unwrap(), &Templates::built_in().unwrap(), "ns", 7).unwrap()
 }
 
@@ -76,7 +76,7 @@ fn objects_have_the_seeds_names_labels_and_selectors() {
 
 #[test]
 fn flinks_options_come_first_and_the_programs_arguments_last() {
-    let made = made(Layer {
+    let made = made(Config {
         job_class: Some("a.B".into()),
         job_id: Some(JobId::Seed("demo".into())),
         from_savepoint: Some("s3://b/sp".into()),
@@ -121,7 +121,7 @@ fn flinks_options_come_first_and_the_programs_arguments_last() {
 
 #[test]
 fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
-    let spec = Spec::resolve(Layer {
+    let spec = Spec::resolve(Config {
         ha: Some("s3://b/ha".into()),
         ..layer()
     })
@@ -157,7 +157,7 @@ fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
 
 #[test]
 fn zookeeper_needs_nothing_of_kubernetes() {
-    let made = made(Layer {
+    let made = made(Config {
         ha: Some("s3://b/ha".into()),
         zookeeper: Some("zk-0:2181,zk-1:2181".into()),
         zookeeper_root: Some("/team".into()),
@@ -181,7 +181,7 @@ fn zookeeper_needs_nothing_of_kubernetes() {
 
 #[test]
 fn jobmanagers_that_stand_by_end_with_the_leader() {
-    let made = made(Layer {
+    let made = made(Config {
         ha: Some("s3://b/ha".into()),
         job_managers: Some(2),
         configuration: [(
@@ -212,7 +212,7 @@ fn jobmanagers_that_stand_by_end_with_the_leader() {
 
 #[test]
 fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
-    let layer = || Layer {
+    let layer = || Config {
         ha: Some("s3://b/ha".into()),
         ha_create_rbac: Some(true),
         labels: [("team".to_owned(), "a".to_owned())].into(),
@@ -240,7 +240,7 @@ fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
         assert_eq!(object["metadata"]["annotations"][CREATED_RBAC], "true");
     }
     // An account of the user's own gets the rights, and is not made.
-    let given = made(Layer {
+    let given = made(Config {
         service_account: Some("flink".into()),
         ..layer()
     });
@@ -254,7 +254,7 @@ fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
 #[test]
 fn releases_get_the_names_that_they_know() {
     let of = |version: &str| {
-        let made = made(Layer {
+        let made = made(Config {
             flink_version: Some(version.parse().unwrap()),
             savepoint_dir: Some("/sp".into()),
             checkpoint_dir: Some("/cp".into()),
@@ -271,8 +271,8 @@ fn releases_get_the_names_that_they_know() {
 
 #[test]
 fn memory_is_flinks_process_and_the_containers_limit() {
-    let made = made(Layer {
-        job_manager: RoleLayer {
+    let made = made(Config {
+        job_manager: RoleConfig {
             memory: Some(quantity::memory_flink("2048m").unwrap()),
             cpu: Some(quantity::cpu("0.5").unwrap()),
             pod_template: None,
@@ -309,11 +309,11 @@ fn exact_amounts_of_a_file_stay() {
     // A process that is smaller than its limit, as a cluster made by hand may have it.
     let template = json!({"spec": {"containers": [{"name": pod_template::MAIN_CONTAINER,
         "resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "3Gi"}}}]}});
-    let roomy = self::made(Layer {
-        task_manager: RoleLayer {
+    let roomy = self::made(Config {
+        task_manager: RoleConfig {
             memory: Some(quantity::memory_flink("2g").unwrap()),
             pod_template: Some(template),
-            ..RoleLayer::default()
+            ..RoleConfig::default()
         },
         ..layer()
     });
@@ -329,7 +329,7 @@ fn exact_amounts_of_a_file_stay() {
 
 #[test]
 fn a_suspended_cluster_has_no_pods() {
-    let made = made(Layer {
+    let made = made(Config {
         suspended: true,
         parallelism: Some(3),
         ..layer()
@@ -337,7 +337,7 @@ fn a_suspended_cluster_has_no_pods() {
     assert_eq!(made.job["spec"]["suspend"], true);
     assert_eq!(made.deployment["spec"]["replicas"], 0);
     assert_eq!(made.deployment["metadata"]["annotations"][SUSPENDED_REPLICAS], "3");
-    let revision = flink_deployment::write(&Layer {
+    let revision = flink_deployment::write(&Config {
         suspended: true,
         ..layer()
     });
@@ -346,7 +346,7 @@ fn a_suspended_cluster_has_no_pods() {
 
 #[test]
 fn restart_policies_are_the_jobs() {
-    let policy = |restart| made(Layer { restart, ..layer() }).job["spec"].clone();
+    let policy = |restart| made(Config { restart, ..layer() }).job["spec"].clone();
     let built_in = policy(None);
     let said = policy(Some(Restart::UntilTerminal));
     assert_eq!(built_in, said);
@@ -372,7 +372,7 @@ fn the_oldest_form_of_the_seeds_templates_works_as_it_is() {
         ("deployment", "kind: Deployment\napiVersion: extensions/v1beta1\nmetadata: {name: flink-task-manager}\nspec:\n  replicas: ${FLINK_JOB_PARALLELISM}\n  template:\n    metadata: {labels: {app: flink, component: task-manager}}\n    spec: {containers: [{name: flink-task-manager, image: \"${FLINK_IMAGE_NAME}\", args: [\"task-manager\", \"-Djobmanager.rpc.address=flink-job-cluster\"]}]}"),
     ])
     .unwrap();
-    let spec = Spec::resolve(Layer {
+    let spec = Spec::resolve(Config {
         parallelism: Some(3),
         job_class: Some("a.B".into()),
         ..layer()
@@ -415,7 +415,7 @@ proptest! {
         path in any::<String>(),
         label in any::<String>(),
     ) {
-        let given = Layer {
+        let given = Config {
             arguments: Some(vec![argument.clone()]),
             configuration: [("key".to_owned(), value.clone())].into(),
             env: [("NAME".to_owned(), env.clone())].into(),

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::quantity;
 use crate::error::{Error, Result};
-use crate::model::config::{Mount, RoleLayer};
+use crate::model::config::{Mount, RoleConfig};
 
 pub use merge::{MAIN_CONTAINER, faults, merge};
 
@@ -117,7 +117,7 @@ pub fn add_log_configuration(template: &mut Value, container: &str, files: &BTre
 /// Whether the role's own pod template says an amount of the resource `name` that goes with the role's: a lower request, a
 /// higher limit, or none. These come from a file's requests and limits, see [`crate::model::flink_deployment`].
 #[must_use]
-pub fn says_exactly(role: &RoleLayer, list: &str, name: &str) -> bool {
+pub fn says_exactly(role: &RoleConfig, list: &str, name: &str) -> bool {
     let containers = role
         .pod_template
         .as_ref()

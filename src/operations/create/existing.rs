@@ -4,27 +4,27 @@ use crate::error::{Error, Kind, Result};
 use crate::history::Revision;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::Live;
-use crate::model::config::Layer;
+use crate::kubernetes::objects::LiveObjects;
+use crate::model::config::Config;
 use crate::model::flink_deployment;
 use crate::model::manifests::{self, IDENTITY, REVISION};
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::create::How;
-use crate::operations::deploy::{self, LaunchArgs};
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::create::CreateOptions;
+use crate::operations::deploy::{self, DeployOptions};
 use crate::operations::job_image::JobImage;
 use crate::operations::lock::Launch;
-use crate::operations::target_revision::Wanted;
-use crate::operations::upgrade::{ChangeArgs, change};
+use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::{ChangeOptions, change};
 use crate::output::terminal;
 
 /// A job that starts afresh does not take up what its history has; nobody shall find that out later.
-pub fn tell_savepoint(ledger: &Ledger, spec: &Spec) {
-    if let (Some(last), None) = (ledger.history().last_savepoint(), &spec.layer.from_savepoint) {
+pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
+    if let (Some(last), None) = (store.history().last_savepoint(), &spec.layer.from_savepoint) {
         let path = last.path.as_deref().unwrap_or_default();
         terminal::note(&format!(
             "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
@@ -39,22 +39,22 @@ pub async fn replace(
     spec: Spec,
     own: Option<Templates>,
     image: Option<JobImage>,
-    how: &How<'_>,
+    how: &CreateOptions<'_>,
 ) -> Result<()> {
-    let standing = Standing::read(cluster, &spec.name).await?;
-    standing.live.refuse_foreign(&spec.name)?;
-    let mut wanted = Wanted::file(&standing, spec.layer, Layer::default(), own)?;
-    wanted.start.clone_from(&how.spec.from_savepoint);
+    let handle = ClusterHandle::read(cluster, &spec.name).await?;
+    handle.live.refuse_foreign(&spec.name)?;
+    let mut wanted = TargetRevision::file(&handle, spec.layer, Config::default(), own)?;
+    wanted.restore_from.clone_from(&how.spec.from_savepoint);
     wanted.image = image;
     // It was looked at beside the checks of creating it.
     wanted.registry = None;
-    change(cluster, standing, wanted, &ChangeArgs::replacing(how.launch), "create").await
+    change(cluster, handle, wanted, &ChangeOptions::replacing(how.launch), "create").await
 }
 
 /// What there is of a cluster that is to be created.
 pub struct Found<'a> {
     /// Its objects.
-    pub live: &'a mut Live,
+    pub live: &'a mut LiveObjects,
     /// The creation that another command left behind.
     pub left: Option<&'a Journal>,
 }
@@ -62,11 +62,11 @@ pub struct Found<'a> {
 /// A cluster of that name exists: fine if it is the same, as after an interruption. What is missing of it is made.
 pub async fn existing(
     cluster: &Cluster,
-    ledger: &mut Ledger,
+    store: &mut HistoryStore,
     spec: &Spec,
     (templates, own): (&Templates, bool),
     found: Found<'_>,
-    launch: &LaunchArgs,
+    launch: &DeployOptions,
 ) -> Result<()> {
     let Found { live, left } = found;
     let annotated = [&live.job, &live.deployment].into_iter().flatten();
@@ -77,12 +77,12 @@ pub async fn existing(
     let annotated = annotated
         .filter_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok())
         .max();
-    let history = ledger.history();
+    let history = store.history();
     let nonce_of = |revision: &Revision| revision_spec::layer(revision).ok()?.nonce;
     let is_this = |revision: &&Revision| {
         let nonce = nonce_of(revision);
         revision.spec
-            == flink_deployment::write(&Layer {
+            == flink_deployment::write(&Config {
                 nonce,
                 ..spec.layer.clone()
             })
@@ -113,9 +113,9 @@ pub async fn existing(
             ));
         }
         if live.job.is_none() {
-            tell_savepoint(ledger, spec);
+            tell_savepoint(store, spec);
         }
-        let known = ledger.history().revision(generation).is_some();
+        let known = store.history().revision(generation).is_some();
         if !known || left.is_some() || !missing.is_empty() || spec.creates_rbac() {
             let revision = deploy::revision(spec, templates, own, generation, "create");
             let basis = Basis::of(live);
@@ -127,7 +127,7 @@ pub async fn existing(
                 // An interrupted command made the objects, but did not write them down.
                 revision: (!known).then_some(&revision),
             };
-            deploy::create(cluster, ledger, live, &spec.name, &begun, &wanted).await?;
+            deploy::create(cluster, store, live, &spec.name, &begun, &wanted).await?;
         }
         let done = if missing.is_empty() { "unchanged" } else { "created" };
         return launch.report(cluster, spec, done, &wanted).await;

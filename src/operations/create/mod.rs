@@ -7,16 +7,16 @@ use crate::cli::args::spec::SpecArgs;
 use crate::error::Result;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect;
-use crate::kubernetes::objects::{self, Live};
+use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::manifests;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::create::existing::{Found, existing, replace, tell_savepoint};
-use crate::operations::deploy::{self, LaunchArgs};
-use crate::operations::image_check::{self, Look};
+use crate::operations::deploy::{self, DeployOptions};
+use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::lock::{self, Launch};
 use crate::output::terminal;
 
@@ -29,11 +29,11 @@ pub async fn with_image(args: &SpecArgs, spec: Spec) -> Result<(Spec, Option<Job
 }
 
 /// How a cluster is created.
-pub struct How<'a> {
+pub struct CreateOptions<'a> {
     /// The flags that may say how its image is built.
     pub spec: &'a SpecArgs,
     /// How it is launched.
-    pub launch: &'a LaunchArgs,
+    pub launch: &'a DeployOptions,
     /// What the history calls it.
     pub command: &'a str,
     /// Whether a cluster of that name is replaced.
@@ -48,15 +48,15 @@ pub async fn create(
     spec: Spec,
     templates: &Templates,
     own: bool,
-    how: &How<'_>,
-    live: &mut Live,
+    how: &CreateOptions<'_>,
+    live: &mut LiveObjects,
 ) -> Result<()> {
     connect::check_namespace(cluster.namespace())?;
     let (launch, command) = (how.launch, how.command);
     let (mut spec, image) = with_image(how.spec, spec).await?;
     spec.layer.nonce = revision_spec::nonce(&spec.layer);
     let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
-    let look = Look::new(
+    let look = ImageCheck::new(
         &how.spec.registry,
         !how.spec.no_image_check,
         &draft,
@@ -64,19 +64,18 @@ pub async fn create(
         None,
     );
     let checks = async {
-        let (preflight, allowed, ledger) = futures::join!(
+        let (preflight, allowed, store) = futures::join!(
             objects::preflight(cluster, &spec.name, &draft),
             objects::rbac::check(cluster, &spec, &draft),
-            Ledger::open(cluster, &spec.name)
+            HistoryStore::open(cluster, &spec.name)
         );
-        let (preflight, ledger) = (preflight?, ledger?);
+        let (preflight, store) = (preflight?, store?);
         allowed?;
-        Ok((preflight, ledger))
+        Ok((preflight, store))
     };
-    let (preflight, mut ledger) =
-        image_check::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
-    ledger.keep(launch.keep.limits());
-    let left = lock::check_new(&mut ledger, &spec.name).await?;
+    let (preflight, mut store) = image_check::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
+    store.set_limits(launch.keep.limits());
+    let left = lock::check_new(&mut store, &spec.name).await?;
     if !preflight.exists {
         objects::ha_config_maps::check(cluster, &draft, true).await?;
     }
@@ -86,7 +85,7 @@ pub async fn create(
         if how.replace {
             return replace(cluster, spec, own.then(|| templates.clone()), image, how).await;
         }
-        *live = Live {
+        *live = LiveObjects {
             rights: live.rights.take(),
             ..objects::read(cluster, &spec.name).await?
         };
@@ -95,16 +94,16 @@ pub async fn create(
             live,
             left: left.as_ref(),
         };
-        return existing(cluster, &mut ledger, &spec, (templates, own), found, launch).await;
+        return existing(cluster, &mut store, &spec, (templates, own), found, launch).await;
     }
     if launch.is_dry_run() {
         return launch.show_dry_run(&draft);
     }
-    tell_savepoint(&ledger, &spec);
+    tell_savepoint(&store, &spec);
     if let Some(image) = image {
         image.push().await?;
     }
-    let generation = ledger.history().next_revision();
+    let generation = store.history().next_revision();
     let revision = deploy::revision(&spec, templates, own, generation, command);
     let begun = Launch {
         basis: &Basis::nothing(),
@@ -114,14 +113,14 @@ pub async fn create(
         revision: Some(&revision),
     };
     let objects = manifests::build(&spec, templates, cluster.namespace(), generation)?;
-    deploy::create(cluster, &mut ledger, live, &spec.name, &begun, &objects).await?;
+    deploy::create(cluster, &mut store, live, &spec.name, &begun, &objects).await?;
     if spec.layer.ha.is_none() {
         terminal::note(
             "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",
         );
     }
     if spec.layer.suspended {
-        launch.told(&spec.name, "created", &draft)?;
+        launch.print(&spec.name, "created", &draft)?;
         let name = &spec.name;
         terminal::note(&format!("{name} is suspended: `kubectl flink resume {name}` starts it"));
         return Ok(());

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::{Gone, Live, delete, delete_job, ha_config_maps, pods_gone, pods_gone as gone};
+use crate::kubernetes::objects::{Gone, LiveObjects, delete, delete_job, ha_config_maps, pods_gone, pods_gone as gone};
 use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::model::ha_config_maps::Ids;
 use crate::model::names::ClusterName;
@@ -35,7 +35,7 @@ impl Removal {
     ///
     /// # Errors
     /// Those of [`Identity::of`].
-    pub fn of(live: &Live) -> Result<Self> {
+    pub fn of(live: &LiveObjects) -> Result<Self> {
         Ok(Self {
             job: live.identity(JOBS)?,
             deployment: live.identity(DEPLOYMENTS)?,

@@ -6,14 +6,14 @@ use crate::error::{Error, Kind as Fault, Result};
 use crate::history::lock;
 use crate::history::transaction::{Journal, Kind};
 use crate::model::flink::overview::JobOverview;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::delete::Removal;
-use crate::operations::job_status::Situation;
-use crate::operations::resume_plan::lost;
+use crate::operations::job_status::JobStatus;
+use crate::operations::resume_plan::savepoint_path_unknown;
 
 /// What becomes of the state of a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum OnDelete {
     /// It is written to a savepoint.
     Savepoint,
     /// The job is canceled.
@@ -25,11 +25,11 @@ pub enum Fate {
 /// What will be deleted, and what is lost with it.
 pub struct Plan {
     /// The cluster.
-    pub standing: Standing,
+    pub handle: ClusterHandle,
     /// Its running job.
     pub job: Option<JobOverview>,
     /// What becomes of the job's state.
-    pub fate: Fate,
+    pub fate: OnDelete,
     /// What is deleted.
     pub removal: Removal,
     purge: bool,
@@ -43,37 +43,38 @@ impl Plan {
     ///
     /// # Errors
     /// Not found, and a job that shall be saved but cannot.
-    pub async fn make(mut standing: Standing, fate: Fate, purge: bool) -> Result<Self> {
-        let name = standing.name.clone();
-        let left = lock::unattended(&mut standing.ledger, &name, false).await?;
-        standing.left_behind.clone_from(&left);
-        let removal = standing.removal().await?;
-        if removal.is_empty() && left.is_none() && !(purge && standing.ledger.exists()) {
-            return Err(standing.absent(&format!(
+    pub async fn make(mut handle: ClusterHandle, fate: OnDelete, purge: bool) -> Result<Self> {
+        let name = handle.name.clone();
+        let left = lock::unattended(&mut handle.store, &name, false).await?;
+        handle.left_behind.clone_from(&left);
+        let removal = handle.removal().await?;
+        if removal.is_empty() && left.is_none() && !(purge && handle.store.exists()) {
+            return Err(handle.not_found(&format!(
                 "only its history is left: `kubectl flink delete {name} --purge` deletes that too"
             )));
         }
-        let (job, silent) = match standing.situation().await? {
-            Situation::Running(job) => (Some(job), None),
-            Situation::Silent(why) => (None, Some(why)),
-            Situation::Ended if fate == Fate::Savepoint && standing.ledger.history().lost_savepoint().is_some() => {
-                return Err(lost(&standing.name, &standing).hint("without --savepoint it is deleted all the same"));
+        let (job, silent) = match handle.job_status().await? {
+            JobStatus::Running(job) => (Some(job), None),
+            JobStatus::Unreachable(why) => (None, Some(why)),
+            JobStatus::Stopped if fate == OnDelete::Savepoint && handle.store.history().lost_savepoint().is_some() => {
+                return Err(savepoint_path_unknown(&handle.name, &handle)
+                    .hint("without --savepoint it is deleted all the same"));
             }
-            Situation::Ended => (None, None),
+            JobStatus::Stopped => (None, None),
         };
-        if let (Fate::Savepoint, Some(why)) = (fate, &silent) {
+        if let (OnDelete::Savepoint, Some(why)) = (fate, &silent) {
             let error = Error::failure(format!(
                 "the JobManager of {} cannot take a savepoint, so it stays: {why}",
-                standing.name
+                handle.name
             ));
-            return Err(standing
+            return Err(handle
                 .way_on(error)
                 .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
         }
         // Where its job ended may have been found out by now.
-        let left = left.map(|left| standing.ledger.history().open_journal().cloned().unwrap_or(left));
+        let left = left.map(|left| handle.store.history().open_journal().cloned().unwrap_or(left));
         Ok(Self {
-            standing,
+            handle,
             job,
             fate,
             removal,
@@ -85,7 +86,7 @@ impl Plan {
 
     fn objects(&self) -> String {
         let removal = &self.removal;
-        let name = &self.standing.name;
+        let name = &self.handle.name;
         let mut objects = Vec::new();
         let parts = [
             (removal.job.is_some(), format!("Job {}", name.master())),
@@ -107,7 +108,7 @@ impl Plan {
                 format!("the service account and rights {}", name.high_availability()),
             ),
             (
-                self.purge && self.standing.ledger.exists(),
+                self.purge && self.handle.store.exists(),
                 format!("ConfigMap {} with its savepoints' paths", name.history()),
             ),
         ];
@@ -145,7 +146,7 @@ impl Plan {
         {
             return Ok(());
         }
-        let name = &self.standing.name;
+        let name = &self.handle.name;
         Err(Error::new(
             Fault::Conflict,
             format!("{name} is not what was shown any more, and stays; now it is {now}"),
@@ -155,8 +156,8 @@ impl Plan {
 
     fn state(&self) -> String {
         let last = self
-            .standing
-            .ledger
+            .handle
+            .store
             .history()
             .last_savepoint()
             .and_then(|savepoint| savepoint.path.as_deref());
@@ -165,9 +166,9 @@ impl Plan {
             None => "all its state is lost, there is no savepoint".to_owned(),
         };
         match (&self.job, self.fate, &self.silent) {
-            (Some(job), Fate::Savepoint, _) => format!("its job {} is stopped with a savepoint first", job.jid),
-            (Some(job), Fate::Cancel, _) => format!("its job {} is canceled: {lost}", job.jid),
-            (Some(job), Fate::Lose, _) => {
+            (Some(job), OnDelete::Savepoint, _) => format!("its job {} is stopped with a savepoint first", job.jid),
+            (Some(job), OnDelete::Cancel, _) => format!("its job {} is canceled: {lost}", job.jid),
+            (Some(job), OnDelete::Lose, _) => {
                 format!("its job {} is {}: {lost} (--savepoint keeps it)", job.jid, job.state)
             }
             (None, _, Some(why)) => format!("its JobManager is not asked ({why}): {lost}"),
@@ -178,7 +179,7 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.standing.name;
+        let name = &self.handle.name;
         write!(f, "cluster {name}: {}\n  {}", self.objects(), self.state())?;
         match &self.left {
             Some(journal) => {
@@ -187,16 +188,16 @@ impl fmt::Display for Plan {
                 } else {
                     ""
                 };
-                let stand = journal.stand();
+                let stand = journal.status_text();
                 write!(f, "\n  an operation on it is not over{becomes}: {journal}; {stand}")
             }
             None => Ok(()),
         }?;
-        let killed = self.silent.is_some() || (self.job.is_some() && self.fate == Fate::Lose);
-        if let Some(left) = self.standing.left_behind().filter(|_| killed) {
+        let killed = self.silent.is_some() || (self.job.is_some() && self.fate == OnDelete::Lose);
+        if let Some(left) = self.handle.left_behind().filter(|_| killed) {
             write!(f, "\n  {left}")?;
         }
-        let mut foreign = self.standing.live.foreign.iter();
+        let mut foreign = self.handle.live.foreign.iter();
         foreign.try_for_each(|foreign| write!(f, "\n  {foreign}; it stays"))
     }
 }

@@ -6,7 +6,7 @@ use super::Finding;
 use crate::image::compatibility;
 use crate::image::facts::Facts;
 use crate::image::platform::Platform;
-use crate::model::config::{Entrypoint, Layer};
+use crate::model::config::{Config, Entrypoint};
 use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::Settings;
 use crate::model::main_container;
@@ -15,11 +15,11 @@ const CHECK: &str = "image contents";
 
 /// What a JobManager's Pod template and the Job's note of Flink's version want of the image.
 #[must_use]
-pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Layer {
+pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config {
     let settings = Settings::of(template);
     let text = |keys: &[&str]| settings.get(keys).map(ToOwned::to_owned);
     let word = main_container::of_template(template).and_then(|container| container.args.as_ref()?.first().cloned());
-    Layer {
+    Config {
         flink_version: flink_version.and_then(|version| version.parse().ok()),
         entrypoint: match word.as_deref() {
             Some("standalone-job") => Some(Entrypoint::Official),
@@ -34,13 +34,13 @@ pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Layer {
             .map(|plugins| ("ENABLE_BUILT_IN_PLUGINS".to_owned(), plugins.to_owned()))
             .into_iter()
             .collect(),
-        ..Layer::default()
+        ..Config::default()
     }
 }
 
 /// Judges what a registry told of the image. `nodes` are the platforms of the nodes, empty where they may not be read.
 #[must_use]
-pub fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants: &Layer) -> Vec<Finding> {
+pub fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants: &Config) -> Vec<Finding> {
     let mut found: Vec<Finding> = compatibility::nodes(platforms, nodes)
         .map(|text| Finding::new(Severity::Critical, CHECK, text).mend("use an image for the nodes' platform"))
         .into_iter()
@@ -104,7 +104,7 @@ mod tests {
         let found = contents(&facts, &[amd], &[arm], &wanted);
         let severities: Vec<&str> = found.iter().map(|finding| finding.severity.as_str()).collect();
         assert_eq!(severities, ["critical", "warning", "warning", "warning"], "{found:?}");
-        let fine = contents(&facts, &[], &[], &Layer::default());
+        let fine = contents(&facts, &[], &[], &Config::default());
         assert_eq!(fine[0].message, "Flink 2.3.0, the official entrypoint");
         assert_eq!(fine[0].severity, "ok");
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::image::base::{Base, Pick};
 use crate::image::inspect::{Depth, Inspected, inspect};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::RegistryArgs;
+use crate::image::registry::RegistryOptions;
 use crate::image::registry::api::Registries;
 use crate::kubernetes::api::Cluster;
 use crate::model::main_container;
@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// What the image tells, or one notice why it tells nothing.
 pub async fn of_image(
     cluster: &Cluster,
-    registry: &RegistryArgs,
+    registry: &RegistryOptions,
     template: &PodTemplateSpec,
     flink_version: Option<&str>,
 ) -> Vec<Finding> {
@@ -50,7 +50,7 @@ pub async fn of_image(
     }
 }
 
-async fn look(registry: &RegistryArgs, name: &str) -> Result<(Base, Inspected)> {
+async fn look(registry: &RegistryOptions, name: &str) -> Result<(Base, Inspected)> {
     let tag = name.parse::<Reference>()?.tag;
     let base = Base::read(&Registries::new(registry)?, name, Pick::One(&Platform::common())).await?;
     let Some(first) = base.images.first() else {

@@ -4,7 +4,7 @@
 
 use crate::flink::{Flink, Reply, SavepointStatus};
 use crate::history::holder;
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::history::{History, Progress, Savepoint};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
@@ -16,8 +16,8 @@ use crate::operations::savepoint::result_hold;
 /// be written. The JobManager goes after that; where it cannot be known whether the command lives, it stays.
 ///
 /// Floor: nothing is asked where the history has no such savepoint.
-pub async fn collect(flink: &Flink, ledger: &mut Ledger) {
-    let history = ledger.history();
+pub async fn collect(flink: &Flink, store: &mut HistoryStore) {
+    let history = store.history();
     let holder = history.open_journal().and_then(|journal| journal.holder.as_ref());
     let lives = holder.map(holder::lives);
     if lives == Some(Some(true)) {
@@ -29,19 +29,19 @@ pub async fn collect(flink: &Flink, ledger: &mut Ledger) {
         .cloned()
         .collect();
     for savepoint in stops {
-        deferred(Box::pin(take(flink, ledger, savepoint, lives != Some(None)))).await;
+        deferred(Box::pin(take(flink, store, savepoint, lives != Some(None)))).await;
     }
 }
 
 /// [`collect`] for the cluster `name`, of which nothing else is read.
 pub async fn collect_of(cluster: &Cluster, name: &ClusterName) {
-    match Ledger::open(cluster, name).await {
-        Ok(mut ledger) => collect(&Flink::new(cluster, name), &mut ledger).await,
+    match HistoryStore::open(cluster, name).await {
+        Ok(mut store) => collect(&Flink::new(cluster, name), &mut store).await,
         Err(error) => tracing::debug!(%error, "nothing is collected"),
     }
 }
 
-async fn take(flink: &Flink, ledger: &mut Ledger, savepoint: Savepoint, release: bool) {
+async fn take(flink: &Flink, store: &mut HistoryStore, savepoint: Savepoint, release: bool) {
     let (path, failure) = match flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await {
         Ok(Reply::Answer(SavepointStatus::Completed(path))) => (path, None),
         Ok(Reply::Answer(SavepointStatus::StopFailed(path, cause))) => (
@@ -57,11 +57,11 @@ async fn take(flink: &Flink, ledger: &mut Ledger, savepoint: Savepoint, release:
         failure,
         ..savepoint
     };
-    match ledger
+    match store
         .offer(|history: &mut History| history.record(collected.clone()))
         .await
     {
-        Ok(()) if release => result_hold::release(flink, &collected).await,
+        Ok(()) if release => result_hold::release_hold(flink, &collected).await,
         Ok(()) => {}
         Err(error) => tracing::debug!(%error, "the path is not in the history"),
     }

@@ -27,7 +27,7 @@ const KILL: Duration = Duration::from_secs(90);
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum CancelOutcome {
     /// In this state.
     As(JobState),
     /// Its JobManager went away before it told.
@@ -57,7 +57,7 @@ pub enum JobEnd {
 }
 
 /// Cancels the job `job_id` and waits until it has ended.
-pub async fn cancel(flink: &Flink, job_id: &str) -> Result<Ended> {
+pub async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
     match flink.cancel(job_id).await? {
         Reply::Answer(_) => {}
         Reply::Refused(_, said) => return Err(flink.refused(&said)),
@@ -68,11 +68,11 @@ pub async fn cancel(flink: &Flink, job_id: &str) -> Result<Ended> {
     loop {
         match flink.jobs().await {
             Ok(Reply::Answer(jobs)) => match jobs.jobs.iter().find(|job| job.jid == job_id) {
-                Some(job) if job.state.is_terminal() => return Ok(Ended::As(job.state.clone())),
+                Some(job) if job.state.is_terminal() => return Ok(CancelOutcome::As(job.state.clone())),
                 Some(_) => last_answer = Instant::now(),
-                None => return Ok(Ended::Unseen),
+                None => return Ok(CancelOutcome::Unseen),
             },
-            Ok(Reply::Away | Reply::Refused(..)) => return Ok(Ended::Unseen),
+            Ok(Reply::Away | Reply::Refused(..)) => return Ok(CancelOutcome::Unseen),
             Err(error) if !error.is_transient() || last_answer.elapsed() > AWAY => return Err(error),
             Err(error) => tracing::debug!(%error, "the job's state got no answer"),
         }
@@ -178,7 +178,7 @@ impl JobEnd {
 
 /// Whether the job, whose stop with savepoint an interrupted command left behind, ends with it: it takes a moment from
 /// the savepoint's result to the job's end, and the JobManager goes soon after.
-pub async fn ends(flink: &Flink) -> Result<bool> {
+pub async fn job_has_ended(flink: &Flink) -> Result<bool> {
     for _ in 0..50 {
         match flink.jobs().await? {
             Reply::Answer(jobs) if jobs.main_job().is_some_and(|job| !job.state.is_terminal()) => {

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply, SavepointRequest, SavepointStatus, Then};
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::history::{History, Savepoint};
 use crate::kubernetes::clock;
 use crate::kubernetes::retry::Pauses;
@@ -30,10 +30,10 @@ use crate::operations::interruption::deferred;
 
 pub use cancel_at_checkpoint::{cancel_after_checkpoint, kept};
 pub use collect::{collect, collect_of};
-pub use end_job::{Ended, JobEnd, JobManagerEnd, cancel, ends, jobs_or_end, until_jobmanager_ends};
-use reconcile::Outcome;
-pub use reconcile::{Patience, add_size, follow, settle};
-pub use result_hold::{Held, release, release_job};
+pub use end_job::{CancelOutcome, JobEnd, JobManagerEnd, cancel, job_has_ended, jobs_or_end, until_jobmanager_ends};
+use reconcile::SavepointOutcome;
+pub use reconcile::{Wait, add_size, reconcile_pending, wait_for_savepoint};
+pub use result_hold::{Held, release_hold, release_job};
 pub use running_tasks::until_all_run;
 
 /// Time between two questions for a savepoint at first; it grows to [`MAX_POLL`].
@@ -82,7 +82,7 @@ const ATTEMPTS: usize = 3;
 /// Job failed, when Flink cannot write the savepoint; what became of the job is told.
 pub async fn take(
     flink: &Flink,
-    ledger: &mut Ledger,
+    store: &mut HistoryStore,
     job: &JobOverview,
     request: &SavepointRequest,
     origin: &Origin,
@@ -91,28 +91,28 @@ pub async fn take(
     let mut request = request.clone();
     let mut job = job.clone();
     for _ in 1..ATTEMPTS {
-        let (savepoint, known) = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
-        match crate::operations::savepoint::reconcile::outcome(flink, ledger, savepoint, known, &mut told).await? {
-            Outcome::Written(path) => return Ok(path),
-            Outcome::Failed(savepoint, cause) if running_tasks::were_missing(&cause) => {
-                record::failure(ledger, *savepoint, &cause).await?;
+        let (savepoint, known) = trigger(flink, store, &job, &request, origin, &mut told).await?;
+        match crate::operations::savepoint::reconcile::outcome(flink, store, savepoint, known, &mut told).await? {
+            SavepointOutcome::Written(path) => return Ok(path),
+            SavepointOutcome::Failed(savepoint, cause) if running_tasks::were_missing(&cause) => {
+                record::failure(store, *savepoint, &cause).await?;
                 let next = request.again();
                 let (before, now) = (&request.trigger_id, &next.trigger_id);
-                if ledger.history().open_journal().is_some() {
-                    ledger.update(|history| history.retarget(before, now)).await?;
+                if store.history().open_journal().is_some() {
+                    store.update(|history| history.replace_trigger_id(before, now)).await?;
                 }
                 request = next;
                 // What is known of its tasks is what Flink has just denied.
                 job.state = JobState::Restarting;
                 tokio::time::sleep(MAX_POLL).await;
             }
-            Outcome::Failed(savepoint, cause) => {
-                return crate::operations::savepoint::reconcile::failed(flink, ledger, *savepoint, &cause).await;
+            SavepointOutcome::Failed(savepoint, cause) => {
+                return crate::operations::savepoint::reconcile::failed(flink, store, *savepoint, &cause).await;
             }
         }
     }
-    let (savepoint, known) = trigger(flink, ledger, &job, &request, origin, &mut told).await?;
-    follow(flink, ledger, savepoint, known, told).await
+    let (savepoint, known) = trigger(flink, store, &job, &request, origin, &mut told).await?;
+    wait_for_savepoint(flink, store, savepoint, known, told).await
 }
 
 /// The record of a savepoint before Flink hears of it.
@@ -127,10 +127,10 @@ pub fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, 
 
 /// Asks Flink for a savepoint, as soon as all tasks run, until it has taken the request, and gives the record of it.
 ///
-/// Where its answer got lost, what Flink says of the savepoint is given too, for [`follow`]: it may not say it twice.
+/// Where its answer got lost, what Flink says of the savepoint is given too, for [`wait_for_savepoint`]: it may not say it twice.
 pub async fn trigger(
     flink: &Flink,
-    ledger: &mut Ledger,
+    store: &mut HistoryStore,
     job: &JobOverview,
     request: &SavepointRequest,
     origin: &Origin,
@@ -138,13 +138,13 @@ pub async fn trigger(
 ) -> Result<(Savepoint, Option<SavepointStatus>)> {
     running_tasks::until_all_run(flink, job, told).await?;
     let job_id = &job.jid;
-    let known = ledger.history().savepoints.iter();
+    let known = store.history().savepoints.iter();
     let mut savepoint = match known.rev().find(|known| known.trigger_id == request.trigger_id) {
         Some(known) => known.clone(),
         None => {
             let now = clock::now().to_string();
             let savepoint = requested(&request.trigger_id, job_id, &request.format, origin, &now);
-            ledger.update(|history| history.record(savepoint.clone())).await?;
+            store.update(|history| history.record(savepoint.clone())).await?;
             savepoint
         }
     };
@@ -161,15 +161,15 @@ pub async fn trigger(
                 savepoint.trigger_id = taken.request_id;
                 let known = savepoint.clone();
                 let update = |history: &mut History| history.rename(&request.trigger_id, known.clone());
-                ledger.update(update).await?;
+                store.update(update).await?;
                 return Ok((savepoint, None));
             }
             Ok(Reply::Refused(status, said)) if status != StatusCode::CONFLICT => {
                 let error = refusal(flink, &said, request);
-                return refused(flink, ledger, savepoint, error).await;
+                return refused(flink, store, savepoint, error).await;
             }
             Err(error) if error.is_denied() => {
-                return refused(flink, ledger, savepoint, error).await;
+                return refused(flink, store, savepoint, error).await;
             }
             // The answer got lost, or Flink knows the trigger already: its status tells.
             Ok(Reply::Refused(..) | Reply::Away) => None,
@@ -183,7 +183,7 @@ pub async fn trigger(
             // Whatever it was that answered, Flink has not heard of it.
             Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) => {
                 if let Some(error) = unclear {
-                    return refused(flink, ledger, savepoint, error).await;
+                    return refused(flink, store, savepoint, error).await;
                 }
             }
             Ok(_) => {}
@@ -197,9 +197,9 @@ pub async fn trigger(
 }
 
 /// Flink has not begun: nothing keeps its JobManager, and the record says why.
-async fn refused<T>(flink: &Flink, ledger: &mut Ledger, savepoint: Savepoint, error: Error) -> Result<T> {
-    result_hold::release(flink, &savepoint).await;
-    record::fail(ledger, savepoint, error).await
+async fn refused<T>(flink: &Flink, store: &mut HistoryStore, savepoint: Savepoint, error: Error) -> Result<T> {
+    result_hold::release_hold(flink, &savepoint).await;
+    record::fail(store, savepoint, error).await
 }
 
 fn unknown(flink: &Flink) -> Error {

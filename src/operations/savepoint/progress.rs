@@ -9,7 +9,7 @@ use crate::kubernetes::clock;
 use crate::model::bytes;
 use crate::model::flink::overview::JobOverview;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::{self, Origin, Writing};
 use crate::output::terminal;
 
@@ -62,7 +62,7 @@ impl WritingStep {
     }
 
     /// Shows how far it is.
-    pub fn told(&mut self, writing: Writing) {
+    pub fn update(&mut self, writing: Writing) {
         if let Some((running, all)) = writing.missing {
             return self.step.update(&format!(
                 "{}: waiting until all tasks run, {running} of {all} do",
@@ -101,11 +101,11 @@ pub async fn all_run(flink: &Flink, job: JobOverview) -> Result<JobOverview> {
         return Ok(job);
     }
     let mut step = WritingStep::new();
-    savepoint::until_all_run(flink, &job, |writing| step.told(writing)).await
+    savepoint::until_all_run(flink, &job, |writing| step.update(writing)).await
 }
 
 /// A savepoint that a command is about to end its job with.
-pub struct Asked {
+pub struct SavepointJob {
     /// The job.
     pub job: JobOverview,
     /// What is asked of Flink.
@@ -113,13 +113,13 @@ pub struct Asked {
     origin: Origin,
 }
 
-impl Asked {
+impl SavepointJob {
     /// Waits until the job can be asked; `reason` is what the history calls it.
-    pub async fn of(standing: &Standing, job: JobOverview, request: SavepointRequest, reason: &str) -> Result<Self> {
+    pub async fn of(handle: &ClusterHandle, job: JobOverview, request: SavepointRequest, reason: &str) -> Result<Self> {
         Ok(Self {
-            job: all_run(&standing.flink, job).await?,
+            job: all_run(&handle.flink, job).await?,
             request,
-            origin: standing.origin(reason),
+            origin: handle.origin(reason),
         })
     }
 
@@ -131,9 +131,9 @@ impl Asked {
     }
 
     /// Takes it, and gives its path.
-    pub async fn take(&self, standing: &mut Standing, step: &mut WritingStep) -> Result<String> {
-        let Standing { flink, ledger, .. } = standing;
-        let told = |writing| step.told(writing);
-        savepoint::take(flink, ledger, &self.job, &self.request, &self.origin, told).await
+    pub async fn take(&self, handle: &mut ClusterHandle, step: &mut WritingStep) -> Result<String> {
+        let ClusterHandle { flink, store, .. } = handle;
+        let told = |writing| step.update(writing);
+        savepoint::take(flink, store, &self.job, &self.request, &self.origin, told).await
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::operation::{BETWEEN_LOOKS, CACHED};
 use crate::flink::{Flink, Reply, SavepointStatus};
 use crate::history::Savepoint;
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::kubernetes::retry::Pauses;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::{
@@ -21,7 +21,7 @@ const SIZE: Duration = Duration::from_secs(2);
 
 /// Whether to wait for what Flink still writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum Wait {
     /// Until it is written, or known not to be.
     Wait,
     /// One look.
@@ -29,7 +29,7 @@ pub enum Patience {
 }
 
 /// What came of a savepoint.
-pub(super) enum Outcome {
+pub(super) enum SavepointOutcome {
     /// Its path.
     Written(String),
     /// Its record, and the cause in Flink's words.
@@ -41,27 +41,27 @@ pub(super) enum Outcome {
 ///
 /// # Errors
 /// Job failed, when Flink cannot write the savepoint; what became of the job is told.
-pub async fn follow(
+pub async fn wait_for_savepoint(
     flink: &Flink,
-    ledger: &mut Ledger,
+    store: &mut HistoryStore,
     savepoint: Savepoint,
     known: Option<SavepointStatus>,
     told: impl FnMut(Writing),
 ) -> Result<String> {
-    match outcome(flink, ledger, savepoint, known, told).await? {
-        Outcome::Written(path) => Ok(path),
-        Outcome::Failed(savepoint, cause) => failed(flink, ledger, *savepoint, &cause).await,
+    match outcome(flink, store, savepoint, known, told).await? {
+        SavepointOutcome::Written(path) => Ok(path),
+        SavepointOutcome::Failed(savepoint, cause) => failed(flink, store, *savepoint, &cause).await,
     }
 }
 
 /// Writes down that a savepoint failed, and gives the error that tells what became of the job.
-pub(super) async fn failed<T>(flink: &Flink, ledger: &mut Ledger, savepoint: Savepoint, cause: &str) -> Result<T> {
+pub(super) async fn failed<T>(flink: &Flink, store: &mut HistoryStore, savepoint: Savepoint, cause: &str) -> Result<T> {
     let error = failure_cause::unwritten(flink, &savepoint, cause).await;
-    record::fail(ledger, savepoint, error).await
+    record::fail(store, savepoint, error).await
 }
 
 /// What a look at a savepoint showed.
-enum Look {
+enum Poll {
     /// It is written, and its path in the history; why the job failed when it was stopped after that.
     Written(String, Option<String>),
     /// Flink could not write it: the cause.
@@ -71,39 +71,39 @@ enum Look {
     /// Flink answered something else.
     Refused(StatusCode, String),
     /// Flink did not answer; the error where there is more to say.
-    Silent(Option<Error>),
+    NoAnswer(Option<Error>),
 }
 
 /// Looks at a savepoint, and writes its path into the history before the JobManager is let go: see [`latch`], without which
 /// it may go as soon as the result was read once. `known` is a result that was read already.
 async fn look(
     flink: &Flink,
-    ledger: &mut Ledger,
+    store: &mut HistoryStore,
     savepoint: &Savepoint,
     known: Option<SavepointStatus>,
-) -> Result<Look> {
+) -> Result<Poll> {
     let reply = match known {
         Some(status) => Ok(Reply::Answer(status)),
         None => flink.savepoint(&savepoint.job_id, &savepoint.trigger_id).await,
     };
     let seen = match reply {
         Ok(Reply::Answer(SavepointStatus::Completed(path))) => {
-            record::complete(ledger, savepoint.clone(), &path).await?;
-            Look::Written(path, None)
+            record::complete(store, savepoint.clone(), &path).await?;
+            Poll::Written(path, None)
         }
         Ok(Reply::Answer(SavepointStatus::StopFailed(path, cause))) => {
-            record::complete(ledger, not_stopped(savepoint.clone(), &cause), &path).await?;
-            Look::Written(path, Some(cause))
+            record::complete(store, not_stopped(savepoint.clone(), &cause), &path).await?;
+            Poll::Written(path, Some(cause))
         }
-        Ok(Reply::Answer(SavepointStatus::Failed(cause))) => Look::Failed(cause),
-        Ok(Reply::Answer(SavepointStatus::InProgress)) => Look::Writing,
-        Ok(Reply::Refused(status, said)) => Look::Refused(status, said),
-        Ok(Reply::Away) => Look::Silent(None),
+        Ok(Reply::Answer(SavepointStatus::Failed(cause))) => Poll::Failed(cause),
+        Ok(Reply::Answer(SavepointStatus::InProgress)) => Poll::Writing,
+        Ok(Reply::Refused(status, said)) => Poll::Refused(status, said),
+        Ok(Reply::Away) => Poll::NoAnswer(None),
         Err(error) if !error.is_transient() => return Err(error),
-        Err(error) => Look::Silent(Some(error)),
+        Err(error) => Poll::NoAnswer(Some(error)),
     };
-    if matches!(seen, Look::Written(..) | Look::Failed(_)) {
-        result_hold::release(flink, savepoint).await;
+    if matches!(seen, Poll::Written(..) | Poll::Failed(_)) {
+        result_hold::release_hold(flink, savepoint).await;
     }
     Ok(seen)
 }
@@ -111,11 +111,11 @@ async fn look(
 /// Waits until a savepoint is written, which is in the history by then, or has failed, which is not.
 pub(super) async fn outcome(
     flink: &Flink,
-    ledger: &mut Ledger,
+    store: &mut HistoryStore,
     savepoint: Savepoint,
     mut known: Option<SavepointStatus>,
     mut told: impl FnMut(Writing),
-) -> Result<Outcome> {
+) -> Result<SavepointOutcome> {
     let begun = Instant::now();
     let mut last_answer = begun;
     let mut next_statistics = begun + STATISTICS;
@@ -123,25 +123,25 @@ pub(super) async fn outcome(
     let mut writing = Writing::default();
     let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     loop {
-        match deferred(Box::pin(look(flink, ledger, &savepoint, known.take()))).await? {
-            Look::Written(path, stop) => {
-                note_size(flink, ledger, &savepoint, &path).await;
+        match deferred(Box::pin(look(flink, store, &savepoint, known.take()))).await? {
+            Poll::Written(path, stop) => {
+                note_size(flink, store, &savepoint, &path).await;
                 return match stop {
-                    None => Ok(Outcome::Written(path)),
+                    None => Ok(SavepointOutcome::Written(path)),
                     Some(cause) => Err(stop_failed(&path, &cause)),
                 };
             }
-            Look::Failed(cause) => return Ok(Outcome::Failed(Box::new(savepoint), cause)),
+            Poll::Failed(cause) => return Ok(SavepointOutcome::Failed(Box::new(savepoint), cause)),
             // Its JobManager was started anew.
-            Look::Refused(StatusCode::NOT_FOUND, said) => {
+            Poll::Refused(StatusCode::NOT_FOUND, said) => {
                 let lost = flink
                     .refused(&said)
                     .context("the savepoint was lost with its JobManager");
-                return record::fail(ledger, savepoint, lost).await;
+                return record::fail(store, savepoint, lost).await;
             }
-            Look::Refused(_, said) => return Err(flink.refused(&said)),
-            Look::Writing => last_answer = Instant::now(),
-            Look::Silent(error) => tracing::debug!(?error, "the savepoint's status got no answer"),
+            Poll::Refused(_, said) => return Err(flink.refused(&said)),
+            Poll::Writing => last_answer = Instant::now(),
+            Poll::NoAnswer(error) => tracing::debug!(?error, "the savepoint's status got no answer"),
         }
         if last_answer.elapsed() > AWAY {
             return Err(unknown(flink));
@@ -167,13 +167,13 @@ pub(super) async fn outcome(
 /// Finds out what became of the savepoints that nobody waited for, or whose commands were interrupted, and gives the
 /// path of the newest one that is written.
 ///
-/// What Flink is still writing is left open with [`Patience::Look`], and so is everything while Flink is away: it may
+/// What Flink is still writing is left open with [`Wait::Look`], and so is everything while Flink is away: it may
 /// be asked when it is back.
-pub async fn settle(flink: &Flink, ledger: &mut Ledger, patience: Patience) -> Result<Option<String>> {
-    let open: Vec<Savepoint> = ledger.history().open_savepoints().cloned().collect();
+pub async fn reconcile_pending(flink: &Flink, store: &mut HistoryStore, patience: Wait) -> Result<Option<String>> {
+    let open: Vec<Savepoint> = store.history().open_savepoints().cloned().collect();
     let mut newest = None;
     for savepoint in open {
-        if let Some(path) = settle_one(flink, ledger, savepoint, patience).await? {
+        if let Some(path) = settle_one(flink, store, savepoint, patience).await? {
             newest = Some(path);
         }
     }
@@ -182,35 +182,35 @@ pub async fn settle(flink: &Flink, ledger: &mut Ledger, patience: Patience) -> R
 
 async fn settle_one(
     flink: &Flink,
-    ledger: &mut Ledger,
+    store: &mut HistoryStore,
     savepoint: Savepoint,
-    patience: Patience,
+    patience: Wait,
 ) -> Result<Option<String>> {
     let mut pauses = Pauses::new(Duration::from_millis(100), MAX_POLL);
     loop {
-        let cause = match deferred(Box::pin(look(flink, ledger, &savepoint, None))).await? {
-            Look::Written(path, _) => {
-                note_size(flink, ledger, &savepoint, &path).await;
+        let cause = match deferred(Box::pin(look(flink, store, &savepoint, None))).await? {
+            Poll::Written(path, _) => {
+                note_size(flink, store, &savepoint, &path).await;
                 return Ok(Some(path));
             }
-            Look::Writing if patience == Patience::Wait => {
+            Poll::Writing if patience == Wait::Wait => {
                 pauses.pause().await;
                 continue;
             }
-            Look::Writing | Look::Silent(None) => return Ok(None),
-            Look::Silent(Some(error)) => return Err(error),
-            Look::Refused(status, said) if !status.is_client_error() => return Err(flink.refused(&said)),
-            Look::Failed(cause) | Look::Refused(_, cause) => cause,
+            Poll::Writing | Poll::NoAnswer(None) => return Ok(None),
+            Poll::NoAnswer(Some(error)) => return Err(error),
+            Poll::Refused(status, said) if !status.is_client_error() => return Err(flink.refused(&said)),
+            Poll::Failed(cause) | Poll::Refused(_, cause) => cause,
         };
-        record::failure(ledger, savepoint, &cause).await?;
+        record::failure(store, savepoint, &cause).await?;
         return Ok(None);
     }
 }
 
 /// Notes the size of a savepoint whose path is written down, for the next write.
-async fn note_size(flink: &Flink, ledger: &mut Ledger, savepoint: &Savepoint, path: &str) {
+async fn note_size(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoint, path: &str) {
     if let Ok(Some(size)) = tokio::time::timeout(SIZE, size(flink, &savepoint.job_id, path)).await {
-        ledger.amend(|history| {
+        store.amend(|history| {
             if let Some(known) = history.savepoint_at(path).cloned() {
                 let size = Some(size);
                 history.record(Savepoint { size, ..known });
@@ -229,8 +229,8 @@ async fn size(flink: &Flink, job_id: &str, path: &str) -> Option<u64> {
 
 /// Writes down the size of a savepoint whose job goes on. What Flink tells of it may be some seconds old. That is nice to
 /// have, so nothing comes of a failure.
-pub async fn add_size(flink: &Flink, ledger: &mut Ledger, path: &str) {
-    let Some(mut savepoint) = ledger.history().savepoint_at(path).cloned() else {
+pub async fn add_size(flink: &Flink, store: &mut HistoryStore, path: &str) {
+    let Some(mut savepoint) = store.history().savepoint_at(path).cloned() else {
         return;
     };
     let begun = Instant::now();
@@ -239,7 +239,7 @@ pub async fn add_size(flink: &Flink, ledger: &mut Ledger, path: &str) {
         savepoint.size = size(flink, &savepoint.job_id, path).await;
     }
     if savepoint.size.is_some()
-        && let Err(error) = ledger.update(|history| history.record(savepoint.clone())).await
+        && let Err(error) = store.update(|history| history.record(savepoint.clone())).await
     {
         tracing::debug!(%error, "the size is not in the history");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::history::{Progress, Savepoint};
 use crate::kubernetes::clock;
 use crate::kubernetes::retry::Pauses;
@@ -19,7 +19,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Flink has written it.
-pub async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str) -> Result<()> {
+pub async fn complete(store: &mut HistoryStore, mut savepoint: Savepoint, path: &str) -> Result<()> {
     savepoint.progress = Progress::Completed;
     savepoint.path = Some(path.to_owned());
     savepoint.completed_at = Some(clock::now().to_string());
@@ -27,7 +27,7 @@ pub async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str)
     let mut pauses = Pauses::new(FIRST_WAIT, MAX_WAIT);
     let mut warned = false;
     loop {
-        let error = match ledger.update(|history| history.record(savepoint.clone())).await {
+        let error = match store.update(|history| history.record(savepoint.clone())).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -51,16 +51,16 @@ pub async fn complete(ledger: &mut Ledger, mut savepoint: Savepoint, path: &str)
 }
 
 /// Flink has not written it.
-pub async fn failure(ledger: &mut Ledger, mut savepoint: Savepoint, cause: &str) -> Result<()> {
+pub async fn failure(store: &mut HistoryStore, mut savepoint: Savepoint, cause: &str) -> Result<()> {
     savepoint.progress = Progress::Failed;
     savepoint.failure = Some(cause.chars().take(500).collect());
-    ledger.update(|history| history.record(savepoint.clone())).await
+    store.update(|history| history.record(savepoint.clone())).await
 }
 
 /// Records the failure and gives the error.
-pub async fn fail<T>(ledger: &mut Ledger, savepoint: Savepoint, error: Error) -> Result<T> {
+pub async fn fail<T>(store: &mut HistoryStore, savepoint: Savepoint, error: Error) -> Result<T> {
     // The cause is what the user has to hear; that it is not in the history either is the lesser evil.
-    if let Err(unwritten) = failure(ledger, savepoint, &error.message).await {
+    if let Err(unwritten) = failure(store, savepoint, &error.message).await {
         tracing::debug!(%unwritten, "the failure is not in the history");
     }
     Err(error)

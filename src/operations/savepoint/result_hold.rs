@@ -92,7 +92,7 @@ pub async fn release_job(flink: &Flink, job_id: &str) {
 }
 
 /// Lets the JobManager go, if the savepoint has a latch: its path is written down, or there is none.
-pub async fn release(flink: &Flink, savepoint: &Savepoint) {
+pub async fn release_hold(flink: &Flink, savepoint: &Savepoint) {
     if savepoint.ends_job() {
         read(flink, &savepoint.trigger_id).await;
     }

@@ -6,22 +6,22 @@ use crate::commands::scale::Goal;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects as deploy;
-use crate::model::scale::{Plan, Way};
-use crate::model::server_fields::plain;
-use crate::operations::cluster_handle::Standing;
+use crate::model::scale::{ScaleMethod, ScalePlan};
+use crate::model::server_fields::strip_server_fields;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
 use crate::operations::scale::rescale::Change;
-use crate::operations::upgrade::ChangeArgs;
+use crate::operations::upgrade::ChangeOptions;
 use crate::output::terminal;
 
 /// What is done to a job that stays.
-pub struct Doing<'a> {
+pub struct InPlaceScale<'a> {
     /// The caller's name.
     pub command: &'a str,
     /// The job.
     pub job_id: &'a str,
     /// How it is scaled.
-    pub plan: &'a Plan,
+    pub plan: &'a ScalePlan,
     /// TaskManagers that there are.
     pub replicas: u32,
 }
@@ -29,20 +29,20 @@ pub struct Doing<'a> {
 /// Scales a job whose JobManager stays.
 pub async fn in_place(
     cluster: &Cluster,
-    mut standing: Standing,
+    mut handle: ClusterHandle,
     goal: Goal,
-    how: &ChangeArgs,
-    doing: &Doing<'_>,
+    how: &ChangeOptions,
+    doing: &InPlaceScale<'_>,
 ) -> Result<()> {
-    let (name, begun) = (standing.name.clone(), Instant::now());
-    let revision = standing.live_revision();
-    standing.ledger.keep(how.keep.limits());
-    let heartbeat = lock::scaling(&mut standing, doing.command, goal.parallelism).await?;
+    let (name, begun) = (handle.name.clone(), Instant::now());
+    let revision = handle.live_revision();
+    handle.store.set_limits(how.keep.limits());
+    let heartbeat = lock::scaling(&mut handle, doing.command, goal.parallelism).await?;
     let mut step = terminal::Step::new(&format!("{name}: scaling"));
     let change = Change {
         cluster,
         name: &name,
-        flink: &standing.flink,
+        flink: &handle.flink,
         job_id: doing.job_id,
         wanted: goal.parallelism,
         plan: doing.plan,
@@ -51,48 +51,48 @@ pub async fn in_place(
         limit: how.limit(),
     };
     let told = |text: &str| step.update(&format!("{name}: {text}"));
-    let outcome = heartbeat.beside(change.run(&mut standing.ledger, told)).await;
+    let outcome = heartbeat.beside(change.run(&mut handle.store, told)).await;
     if let Err(error) = outcome {
-        return Err(left_at(&mut standing, goal, error).await);
+        return Err(left_at(&mut handle, goal, error).await);
     }
-    lock::end(&mut standing, &outcome).await;
+    lock::end(&mut handle, &outcome).await;
     step.done(&format!(
         "{name} runs with parallelism {}: job {}, after {:.1} s",
         goal.parallelism,
         doing.job_id,
         begun.elapsed().as_secs_f64()
     ));
-    if let Some(started) = standing.started_with().filter(|started| *started != goal.parallelism)
-        && doing.plan.way == Way::InPlace
-        && !standing.is_highly_available()
+    if let Some(started) = handle.started_with().filter(|started| *started != goal.parallelism)
+        && doing.plan.way == ScaleMethod::InPlace
+        && !handle.is_highly_available()
     {
         terminal::note(&format!(
             "without high availability a restarted JobManager begins with parallelism {started} again, until the next resume"
         ));
     }
     if how.output.is_given() {
-        standing.live = deploy::read(cluster, &name).await?;
+        handle.live = deploy::read(cluster, &name).await?;
     }
-    how.output.told(&name, "scaled", &objects(&standing))
+    how.output.told(&name, "scaled", &objects(&handle))
 }
 
 /// The operation is not over where the job may still come to its parallelism, or has, and not all of it is written down.
-async fn left_at(standing: &mut Standing, goal: Goal, error: Error) -> Error {
+async fn left_at(handle: &mut ClusterHandle, goal: Goal, error: Error) -> Error {
     if error.kind == Kind::JobFailed {
         let failed = Err::<(), _>(error.clone());
-        lock::end(standing, &failed).await;
+        lock::end(handle, &failed).await;
         return error;
     }
-    standing.ledger.let_go().await;
+    handle.store.abandon().await;
     error.hint(format!(
         "`kubectl flink scale {} -p {}` goes on with it, and any other change takes its place",
-        standing.name, goal.parallelism
+        handle.name, goal.parallelism
     ))
 }
 
 /// The objects that there are, for people.
-pub fn objects(standing: &Standing) -> Vec<serde_json::Value> {
-    let live = &standing.live;
+pub fn objects(handle: &ClusterHandle) -> Vec<serde_json::Value> {
+    let live = &handle.live;
     let all = [&live.service, &live.job, &live.deployment];
-    all.into_iter().flatten().map(plain).collect()
+    all.into_iter().flatten().map(strip_server_fields).collect()
 }

@@ -6,14 +6,14 @@ use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
 use crate::model::flink::effective_config;
 use crate::model::names::ClusterName;
-use crate::model::scale::{Known, Plan, Way};
-use crate::operations::cluster_handle::Standing;
-use crate::operations::job_status::Situation;
+use crate::model::scale::{ScaleInput, ScaleMethod, ScalePlan};
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
 use crate::output::terminal;
 
 /// Asks Flink for all that decides on the way, side by side.
-pub async fn look(standing: &Standing, job_id: &str, goal: Goal) -> Result<Known> {
-    let flink = &standing.flink;
+pub async fn observe(handle: &ClusterHandle, job_id: &str, goal: Goal) -> Result<ScaleInput> {
+    let flink = &handle.flink;
     let (job, configuration, overview, requirements) = futures::try_join!(
         flink.job(job_id),
         flink.configuration(),
@@ -33,13 +33,13 @@ pub async fn look(standing: &Standing, job_id: &str, goal: Goal) -> Result<Known
         0 => told.unwrap_or(1),
         task_managers => overview.slots_total / task_managers,
     };
-    Ok(Known {
+    Ok(ScaleInput {
         job,
         requirements,
         scheduler: setting("jobmanager.scheduler"),
         mode: setting("scheduler-mode"),
         version: overview.flink_version.parse().ok(),
-        present: standing.parallelism(),
+        present: handle.parallelism(),
         wanted: goal.parallelism,
         slots: slots.max(1),
         new_slots: goal.slots,
@@ -55,15 +55,15 @@ fn answer<T>(flink: &Flink, reply: Reply<T>) -> Result<T> {
 }
 
 /// What will be done, and why.
-pub fn told(name: &ClusterName, known: &Known, plan: &Plan, replicas: u32) -> String {
+pub fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan, replicas: u32) -> String {
     let task_managers = match plan.task_managers {
         same if same == replicas => String::new(),
         other => format!(", with {other} TaskManagers instead of {replicas}"),
     };
     let way = match plan.way {
-        Way::InPlace => "in place, from its last checkpoint",
-        Way::Reactive => "by its TaskManagers alone",
-        Way::Redeploy => "through a savepoint",
+        ScaleMethod::InPlace => "in place, from its last checkpoint",
+        ScaleMethod::Reactive => "by its TaskManagers alone",
+        ScaleMethod::Redeploy => "through a savepoint",
     };
     let (present, wanted) = (known.present, known.wanted);
     format!(
@@ -73,11 +73,11 @@ pub fn told(name: &ClusterName, known: &Known, plan: &Plan, replicas: u32) -> St
 }
 
 /// There is nothing that could be scaled.
-pub fn not_running(standing: &Standing, goal: Goal, situation: &Situation) -> Error {
-    let name = &standing.name;
-    if let Situation::Silent(why) = situation {
+pub fn not_running(handle: &ClusterHandle, goal: Goal, job_status: &JobStatus) -> Error {
+    let name = &handle.name;
+    if let JobStatus::Unreachable(why) = job_status {
         let error = format!("the job of {name} cannot be scaled: its JobManager cannot be asked: {why}");
-        return standing.way_on(Error::new(Kind::Conflict, error));
+        return handle.way_on(Error::new(Kind::Conflict, error));
     }
     Error::new(
         Kind::Conflict,
@@ -90,7 +90,7 @@ pub fn not_running(standing: &Standing, goal: Goal, situation: &Situation) -> Er
 }
 
 /// Says when the program has not taken the parallelism.
-pub async fn heed(cluster: &Cluster, name: &ClusterName, wanted: u32) -> Result<()> {
+pub async fn warn_if_limited(cluster: &Cluster, name: &ClusterName, wanted: u32) -> Result<()> {
     let flink = Flink::new(cluster, name);
     let Reply::Answer(jobs) = flink.jobs().await? else {
         return Ok(());

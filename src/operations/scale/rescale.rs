@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply, of_job};
-use crate::history::store::Ledger;
+use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{DEPLOYMENTS, JOBS, PODS, Target, encode};
 use crate::model::manifests::PARALLELISM;
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, TASK_MANAGER};
-use crate::model::scale::{self, Job, Plan, Requirements, Way};
+use crate::model::scale::{self, Job, Requirements, ScaleMethod, ScalePlan};
 
 const POLL: Duration = Duration::from_millis(500);
 /// How long TaskManagers may take to be free that the job has left.
@@ -63,7 +63,7 @@ pub struct Change<'a> {
     /// The parallelism that is wanted.
     pub wanted: u32,
     /// How.
-    pub plan: &'a Plan,
+    pub plan: &'a ScalePlan,
     /// TaskManagers that there are.
     pub replicas: u32,
     /// The revision that runs.
@@ -77,12 +77,12 @@ impl Change<'_> {
     ///
     /// # Errors
     /// Timed out, job failed, and what the API server or Flink refuses.
-    pub async fn run(&self, ledger: &mut Ledger, mut told: impl FnMut(&str)) -> Result<()> {
+    pub async fn run(&self, store: &mut HistoryStore, mut told: impl FnMut(&str)) -> Result<()> {
         let begun = Instant::now();
         let wanted = self.plan.task_managers;
-        if self.plan.way == Way::Reactive {
+        if self.plan.way == ScaleMethod::Reactive {
             self.replicas(wanted).await?;
-            self.record(ledger).await?;
+            self.record(store).await?;
             return self.reached(begun, &mut told).await;
         }
         if wanted > self.replicas {
@@ -94,7 +94,7 @@ impl Change<'_> {
             self.flink.require(self.job_id, &self.plan.requirements(&known)).await?;
         }
         // Flink does it from here on, whoever looks: so it is written down before it is waited for.
-        self.record(ledger).await?;
+        self.record(store).await?;
         self.reached(begun, &mut told).await?;
         if wanted < self.replicas {
             told("TaskManagers that are not needed any more end");
@@ -117,7 +117,7 @@ impl Change<'_> {
     }
 
     /// Writes the new parallelism down: at Job and Deployment for lists, in the history for the next resume.
-    async fn record(&self, ledger: &mut Ledger) -> Result<()> {
+    async fn record(&self, store: &mut HistoryStore) -> Result<()> {
         let namespace = self.cluster.namespace();
         let patch = json!({ "metadata": { "annotations": { PARALLELISM: self.wanted.to_string() } } });
         let targets = [
@@ -129,7 +129,7 @@ impl Change<'_> {
         let written = async {
             match revision {
                 Some(number) => {
-                    ledger
+                    store
                         .update(|history| history.rescale(number, wanted, task_managers))
                         .await
                 }

@@ -3,16 +3,16 @@
 use serde_json::Value;
 
 use crate::history::transaction::Ending;
-use crate::kubernetes::objects::Live;
+use crate::kubernetes::objects::LiveObjects;
 use crate::model::diff::Difference;
 use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
-use crate::operations::upgrade::ChangeArgs;
+use crate::operations::upgrade::ChangeOptions;
 use crate::operations::upgrade::plan::Plan;
 
 impl Plan {
     /// The plan in words.
-    pub fn told(&self, name: &ClusterName, command: &str, how: &ChangeArgs) -> String {
+    pub fn describe(&self, name: &ClusterName, command: &str, how: &ChangeOptions) -> String {
         let mut lines = vec![format!("{command} of {name} to revision {}", self.number)];
         lines.extend(self.differences.iter().map(|difference| format!("  {difference}")));
         let end = match &self.ending {
@@ -56,11 +56,11 @@ impl Plan {
 
 /// What differs between two versions, in words.
 pub fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
-    let live = Live {
+    let live = LiveObjects {
         service: Some(before.service),
         job: Some(before.job),
         deployment: Some(before.deployment),
-        ..Live::default()
+        ..LiveObjects::default()
     };
     let short = |value: &Value| {
         let text = value.to_string();

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::operations::wait::Up;
+use crate::operations::wait::Healthy;
 
 /// The moments of a change, as far as this process saw them.
 #[derive(Debug, Default)]
-pub struct Phases {
+pub struct Downtime {
     stopping: Option<Instant>,
     ended: Option<(&'static str, Instant)>,
     gone: Option<Instant>,
@@ -16,7 +16,7 @@ pub struct Phases {
     checkpoint: Option<Instant>,
 }
 
-impl Phases {
+impl Downtime {
     /// The job is being ended.
     pub fn stopping(&mut self) {
         self.stopping = Some(Instant::now());
@@ -43,13 +43,13 @@ impl Phases {
     }
 
     /// A version runs.
-    pub fn up(&mut self, up: &Up) {
+    pub fn up(&mut self, up: &Healthy) {
         self.tasks = Some(up.tasks_at);
         self.checkpoint = up.checkpoint_at;
     }
 
     /// The times in words; empty where the job did not run, or was ended by another process.
-    pub fn told(&self) -> Vec<String> {
+    pub fn describe(&self) -> Vec<String> {
         let (Some(stopping), Some(tasks)) = (self.stopping, self.tasks) else {
             return Vec::new();
         };
@@ -57,14 +57,14 @@ impl Phases {
         let mut parts = Vec::new();
         let mut last = stopping;
         let (ended_by, ended) = self.ended.unzip();
-        let phases = [
+        let downtime = [
             (ended_by.unwrap_or_default(), ended),
             ("the version that did not come up", self.tried),
             ("JobManager's end", self.gone),
             ("new objects", self.made),
             ("start", Some(tasks)),
         ];
-        for (what, at) in phases {
+        for (what, at) in downtime {
             if let Some(at) = at.filter(|at| *at >= last) {
                 parts.push(format!("{what} {:.1} s", seconds(last, at)));
                 last = at;

@@ -9,33 +9,33 @@ use crate::history::holder::{this_process, who};
 use crate::history::lock::Heartbeat;
 use crate::history::plan_basis::Basis;
 use crate::history::store::Entry;
-use crate::history::transaction::state_machine::{Action, Event, Seen, Side, after, next};
+use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
 use crate::model::flink::overview::JobOverview;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::stop;
-use crate::operations::target_revision::Wanted;
-use crate::operations::upgrade::downtime::Phases;
+use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::downtime::Downtime;
 use crate::operations::upgrade::stop_job as end;
-use crate::operations::upgrade::version::Version;
-use crate::operations::upgrade::{ChangeArgs, done};
+use crate::operations::upgrade::version::VersionSpec;
+use crate::operations::upgrade::{ChangeOptions, done};
 use crate::operations::{savepoint, wait};
 use crate::output::terminal;
 
 /// A transaction under way, which this process holds.
-pub struct Drive {
+pub struct UpgradeEngine {
     cluster: Cluster,
-    standing: Standing,
+    handle: ClusterHandle,
     limit: Option<Duration>,
     output: OutputArgs,
-    seen: Seen,
+    seen: ObservedState,
     /// The version whose Service and Deployment are made already.
-    prepared: Option<Side>,
-    phases: Phases,
+    prepared: Option<Version>,
+    downtime: Downtime,
     /// Why the new version is given up, as it was found out.
     fault: Option<Error>,
     /// The running job, where it was seen by this process.
@@ -43,10 +43,10 @@ pub struct Drive {
 }
 
 /// Whether an operation that was left behind is what `command` is about to do.
-pub fn is_same(standing: &Standing, journal: &Journal, wanted: &Wanted, command: &str) -> bool {
-    let history = standing.ledger.history();
+pub fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevision, command: &str) -> bool {
+    let history = handle.store.history();
     let known = journal.new_revision.and_then(|number| history.revision(number));
-    let known = known.and_then(|revision| Wanted::revision(revision).ok());
+    let known = known.and_then(|revision| TargetRevision::revision(revision).ok());
     journal.kind == Kind::Change
         && journal.command == command
         && !journal.back
@@ -56,40 +56,44 @@ pub fn is_same(standing: &Standing, journal: &Journal, wanted: &Wanted, command:
 /// Goes on with an operation at which nobody is any more.
 ///
 /// `named`: the state that the user says it starts from.
-pub async fn go_on(
+pub async fn resume(
     cluster: &Cluster,
-    standing: Standing,
+    handle: ClusterHandle,
     journal: &Journal,
-    how: &ChangeArgs,
+    how: &ChangeOptions,
     named: Option<&str>,
 ) -> Result<()> {
-    Box::pin(take(cluster, standing, journal, how, None, named)).await
+    Box::pin(take_over(cluster, handle, journal, how, None, named)).await
 }
 
 /// Goes back to the version before the operation, at which nobody is any more.
 pub async fn abort(
     cluster: &Cluster,
-    standing: Standing,
+    handle: ClusterHandle,
     journal: &Journal,
-    how: &ChangeArgs,
+    how: &ChangeOptions,
     named: Option<&str>,
 ) -> Result<()> {
     let why = format!("{} gave it up", who());
-    Box::pin(take(cluster, standing, journal, how, Some(&why), named)).await
+    Box::pin(take_over(cluster, handle, journal, how, Some(&why), named)).await
 }
 
-async fn take(
+async fn take_over(
     cluster: &Cluster,
-    mut standing: Standing,
+    mut handle: ClusterHandle,
     journal: &Journal,
-    how: &ChangeArgs,
+    how: &ChangeOptions,
     abort: Option<&str>,
     named: Option<&str>,
 ) -> Result<()> {
-    let name = standing.name.clone();
-    terminal::note(&format!("{name}: {journal}; {}", journal.stand()));
+    let name = handle.name.clone();
+    terminal::note(&format!("{name}: {journal}; {}", journal.status_text()));
     if how.dry_run {
-        let goal = if abort.is_some() || journal.back { "back" } else { "on" };
+        let goal = if abort.is_some() || journal.back {
+            "go back"
+        } else {
+            "continue"
+        };
         let place = named.unwrap_or("there");
         return terminal::data(&format!("{} of {name} would go {goal} from {place}\n", journal.command));
     }
@@ -102,43 +106,43 @@ async fn take(
         taken = after(&taken, Event::Abort(why));
     }
     if let Some(path) = named {
-        let number = standing
+        let number = handle
             .next_generation()
             .max(journal.back_revision.unwrap_or_default() + 1);
         taken = after(&taken, Event::Named(path, number));
     }
-    standing.ledger.keep(how.keep.limits());
+    handle.store.set_limits(how.keep.limits());
     let now = clock::now().to_string();
     let change = |history: &mut History| {
         end::renumber(history, journal, &taken, &now);
         history.journal = Some(taken.clone());
     };
     let entry = Entry {
-        basis: &Basis::of(&standing.live),
+        basis: &Basis::of(&handle.live),
         holder: &holder,
         left: Some(journal),
         room: 0,
     };
-    let heartbeat = standing.ledger.enter(&entry, change).await?;
-    standing.release_left(journal).await;
-    Drive::new(cluster, standing, how).finish(&heartbeat).await
+    let heartbeat = handle.store.acquire_lock(&entry, change).await?;
+    handle.release_left(journal).await;
+    UpgradeEngine::new(cluster, handle, how).finish(&heartbeat).await
 }
 
-impl Drive {
+impl UpgradeEngine {
     /// A transaction whose journal is in the history.
-    pub fn new(cluster: &Cluster, standing: Standing, how: &ChangeArgs) -> Self {
-        let seen = Seen {
-            job: standing.live.job.is_some().then(|| standing.live_revision()),
+    pub fn new(cluster: &Cluster, handle: ClusterHandle, how: &ChangeOptions) -> Self {
+        let seen = ObservedState {
+            job: handle.live.job.is_some().then(|| handle.live_revision()),
             alone: false,
         };
         Self {
             cluster: cluster.clone(),
-            standing,
+            handle,
             limit: how.limit(),
             output: how.output,
             seen,
             prepared: None,
-            phases: Phases::default(),
+            downtime: Downtime::default(),
             fault: None,
             job: None,
         }
@@ -155,24 +159,24 @@ impl Drive {
     pub async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<()> {
         let outcome = heartbeat.beside(Box::pin(self.drive())).await;
         if outcome.is_err() {
-            self.standing.ledger.let_go().await;
+            self.handle.store.abandon().await;
         } else {
-            self.standing.ledger.leave();
+            self.handle.store.release();
         }
         let journal = self.journal()?;
         match outcome {
             Err(error) if journal.is_open() => {
-                let name = &self.standing.name;
+                let name = &self.handle.name;
                 let error = Error {
                     message: format!(
                         "{}; the {} of {name} is not over: {}",
                         error.message,
                         journal.command,
-                        journal.stand()
+                        journal.status_text()
                     ),
                     ..error
                 };
-                Err(journal.ways_on(name).into_iter().fold(error, Error::hint))
+                Err(journal.next_steps(name).into_iter().fold(error, Error::hint))
             }
             Err(error) => Err(error),
             Ok(()) => self.report(&journal),
@@ -180,8 +184,8 @@ impl Drive {
     }
 
     fn journal(&self) -> Result<Journal> {
-        let journal = self.standing.ledger.history().journal.clone();
-        journal.ok_or_else(|| Error::failure(format!("the journal of {} is gone", self.standing.name)))
+        let journal = self.handle.store.history().journal.clone();
+        journal.ok_or_else(|| Error::failure(format!("the journal of {} is gone", self.handle.name)))
     }
 
     async fn drive(&mut self) -> Result<()> {
@@ -189,11 +193,11 @@ impl Drive {
             let journal = self.journal()?;
             tracing::debug!(step = journal.step.as_str(), "transaction");
             match next(&journal, self.seen) {
-                Action::EndJob => self.end_job(&journal).await?,
-                Action::FindOut => self.find_out(&journal).await?,
-                Action::EndJobManager(side) => Box::pin(self.end_jobmanager(&journal, side)).await?,
-                Action::Make(side) => self.make(&journal, side).await?,
-                Action::Await(side) => self.wait(&journal, side).await?,
+                Action::StopJob => self.end_job(&journal).await?,
+                Action::CheckJobStopped => self.find_out(&journal).await?,
+                Action::DeleteJobManager(side) => Box::pin(self.end_jobmanager(&journal, side)).await?,
+                Action::Deploy(side) => self.make(&journal, side).await?,
+                Action::WaitUntilHealthy(side) => self.wait(&journal, side).await?,
                 Action::Nothing => return Ok(()),
             }
         }
@@ -202,8 +206,8 @@ impl Drive {
     /// Writes what came of a step. An end is written with all that belongs to it.
     async fn happened(&mut self, event: Event<'_>) -> Result<()> {
         let now = clock::now().to_string();
-        self.standing
-            .ledger
+        self.handle
+            .store
             .update(|history| {
                 if let Some(journal) = &history.journal {
                     let journal = after(journal, event);
@@ -214,17 +218,17 @@ impl Drive {
     }
 
     async fn end_job(&mut self, journal: &Journal) -> Result<()> {
-        self.phases.stopping();
-        match end::end_job(&mut self.standing, journal, self.job.take()).await? {
-            end::Ended::Known => {}
-            end::Ended::At(path) => self.ended_at(journal, path.as_deref()).await?,
-            end::Ended::Not(error) => {
-                self.happened(Event::NotEnded(&error.message)).await?;
+        self.downtime.stopping();
+        match end::end_job(&mut self.handle, journal, self.job.take()).await? {
+            end::StopOutcome::Recorded => {}
+            end::StopOutcome::Stopped(path) => self.ended_at(journal, path.as_deref()).await?,
+            end::StopOutcome::Failed(error) => {
+                self.happened(Event::JobNotStopped(&error.message)).await?;
                 self.fault = Some(error);
             }
-            end::Ended::Lost(place, error) => return self.lost(&place, error).await,
+            end::StopOutcome::Lost(place, error) => return self.lost(&place, error).await,
         }
-        self.phases.ended(match journal.ending {
+        self.downtime.ended(match journal.ending {
             Ending::Savepoint { .. } => "savepoint",
             _ => "cancel",
         });
@@ -232,19 +236,19 @@ impl Drive {
     }
 
     async fn find_out(&mut self, journal: &Journal) -> Result<()> {
-        match end::find_out(&mut self.standing, journal).await? {
-            end::Ended::Known => Ok(()),
-            end::Ended::At(path) => self.ended_at(journal, path.as_deref()).await,
-            end::Ended::Not(error) => self.happened(Event::NotEnded(&error.message)).await,
-            end::Ended::Lost(place, error) => self.lost(&place, error).await,
+        match end::check_job_stopped(&mut self.handle, journal).await? {
+            end::StopOutcome::Recorded => Ok(()),
+            end::StopOutcome::Stopped(path) => self.ended_at(journal, path.as_deref()).await,
+            end::StopOutcome::Failed(error) => self.happened(Event::JobNotStopped(&error.message)).await,
+            end::StopOutcome::Lost(place, error) => self.lost(&place, error).await,
         }
     }
 
     /// The job has ended. Its JobManager is held until the path of its last checkpoint is written down.
     async fn ended_at(&mut self, journal: &Journal, path: Option<&str>) -> Result<()> {
-        self.happened(Event::Ended(path)).await?;
+        self.happened(Event::JobStopped(path)).await?;
         if let Ending::Checkpoint { job_id } = &journal.ending {
-            savepoint::release_job(&self.standing.flink, job_id).await;
+            savepoint::release_job(&self.handle.flink, job_id).await;
         }
         Ok(())
     }
@@ -256,22 +260,22 @@ impl Drive {
     }
 
     /// The old JobManager goes; what can be made beside it is made beside it.
-    async fn end_jobmanager(&mut self, journal: &Journal, side: Side) -> Result<()> {
-        let name = self.standing.name.clone();
-        let version = Version::of(&self.standing, journal, side)?;
+    async fn end_jobmanager(&mut self, journal: &Journal, side: Version) -> Result<()> {
+        let name = self.handle.name.clone();
+        let version = VersionSpec::of(&self.handle, journal, side)?;
         let mut step = terminal::Step::new(&format!("{name}: the JobManager ends"));
-        let highly_available = version.spec.layer.ha.is_some() || self.standing.is_highly_available();
+        let highly_available = version.spec.layer.ha.is_some() || self.handle.is_highly_available();
         let ended_by_us = matches!(journal.ending, Ending::Savepoint { .. } | Ending::Checkpoint { .. });
-        if highly_available && ended_by_us && side == Side::New {
+        if highly_available && ended_by_us && side == Version::Target {
             // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the
             // next JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
-            savepoint::until_jobmanager_ends(&self.cluster, &name, &self.standing.flink).await?;
+            savepoint::until_jobmanager_ends(&self.cluster, &name, &self.handle.flink).await?;
         }
         let revision = version.to_revision(journal);
-        let written = self.standing.ledger.update(|history| {
-            history.revise(revision.clone());
+        let written = self.handle.store.update(|history| {
+            history.upsert_revision(revision.clone());
             if let Some(journal) = &history.journal {
-                history.journal = Some(after(journal, Event::Begun));
+                history.journal = Some(after(journal, Event::Replacing));
             }
         });
         let cluster = &self.cluster;
@@ -279,29 +283,30 @@ impl Drive {
         // in which its job has ended; with high availability they would find the old leader's address, and an object
         // that its Job owns cannot be made before it. A JobManager that is given up may be about to start its job, and
         // would take them.
-        let early = side == Side::New
+        let early = side == Version::Target
             && !highly_available
             && version.manifests.access.is_empty()
             && !objects::owners::job_owns(&version.manifests);
-        let given_up = side == Side::Old && self.seen.job.is_some() && self.seen.job == Some(journal.new_revision);
-        let before = self.standing.live.clone();
+        let given_up =
+            side == Version::Previous && self.seen.job.is_some() && self.seen.job == Some(journal.new_revision);
+        let before = self.handle.live.clone();
         let job = before.identity(JOBS)?;
         let gone = async {
-            objects::owners::disown(cluster, &name, &before).await?;
+            objects::owners::remove_owner_references(cluster, &name, &before).await?;
             if given_up {
                 return objects::delete_given_up_job(cluster, &name, job.as_ref(), self.limit).await;
             }
             objects::delete_job(cluster, &name, job.as_ref(), self.limit).await
         };
-        let live = &mut self.standing.live;
+        let live = &mut self.handle.live;
         let beside = async {
             if !early {
                 return Ok(());
             }
             let objects = [&version.manifests.service, &version.manifests.deployment];
             objects::apply_each(cluster, &objects, live).await?;
-            if objects::makes_strangers(before.deployment.as_ref(), &version.manifests.deployment) {
-                objects::strangers_end(cluster, &name, version.number).await?;
+            if objects::replaces_task_managers(before.deployment.as_ref(), &version.manifests.deployment) {
+                objects::stale_task_managers_gone(cluster, &name, version.number).await?;
             }
             Ok(())
         };
@@ -309,14 +314,14 @@ impl Drive {
         written.await?;
         let (gone, beside) = futures::join!(gone, beside);
         gone?;
-        self.phases.gone();
+        self.downtime.gone();
         step.update(&format!("{name}: the JobManager has ended"));
         if highly_available {
             // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
-            stop::forget_leaders(&self.cluster, &self.standing).await?;
+            stop::delete_ha_config_maps(&self.cluster, &self.handle).await?;
         }
-        self.standing.live.job = None;
-        self.seen = Seen { job: None, alone: true };
+        self.handle.live.job = None;
+        self.seen = ObservedState { job: None, alone: true };
         match beside {
             Ok(()) if early => self.prepared = Some(side),
             Ok(()) => {}
@@ -325,50 +330,50 @@ impl Drive {
         Ok(())
     }
 
-    async fn make(&mut self, journal: &Journal, side: Side) -> Result<()> {
-        let name = self.standing.name.clone();
-        let version = Version::of(&self.standing, journal, side)?;
+    async fn make(&mut self, journal: &Journal, side: Version) -> Result<()> {
+        let name = self.handle.name.clone();
+        let version = VersionSpec::of(&self.handle, journal, side)?;
         let objects = &version.manifests;
         let cluster = self.cluster.clone();
         let made = if self.prepared == Some(side) {
-            objects::apply_each(&cluster, &[&objects.job], &mut self.standing.live).await
+            objects::apply_each(&cluster, &[&objects.job], &mut self.handle.live).await
         } else {
             let known = self.seen.job.is_none();
             if known {
                 let revision = version.to_revision(journal);
-                self.standing
-                    .ledger
-                    .update(|history| history.revise(revision.clone()))
+                self.handle
+                    .store
+                    .update(|history| history.upsert_revision(revision.clone()))
                     .await?;
             }
-            let live = &mut self.standing.live;
+            let live = &mut self.handle.live;
             match side {
-                Side::New if !objects::makes_strangers(live.deployment.as_ref(), &objects.deployment) => {
+                Version::Target if !objects::replaces_task_managers(live.deployment.as_ref(), &objects.deployment) => {
                     objects::apply_all(&cluster, &name, objects, live).await
                 }
-                Side::New | Side::Old => {
-                    objects::apply_after_strangers(&cluster, &name, objects, version.number, live).await
+                Version::Target | Version::Previous => {
+                    objects::apply_after_stale_task_managers(&cluster, &name, objects, version.number, live).await
                 }
             }
         };
         match made {
             Ok(()) => {
-                self.phases.made();
+                self.downtime.made();
                 self.seen.job = Some(Some(version.number));
-                self.happened(Event::Made).await
+                self.happened(Event::Deployed).await
             }
             Err(error) => self.down(error).await,
         }
     }
 
-    async fn wait(&mut self, journal: &Journal, side: Side) -> Result<()> {
-        let name = self.standing.name.clone();
-        let version = Version::of(&self.standing, journal, side)?;
+    async fn wait(&mut self, journal: &Journal, side: Version) -> Result<()> {
+        let name = self.handle.name.clone();
+        let version = VersionSpec::of(&self.handle, journal, side)?;
         let mut step = terminal::Step::new(&format!("{name}: submitted"));
         let told = |text: &str| step.update(&format!("{name}: {text}"));
-        let checked = side == Side::New;
+        let checked = side == Version::Target;
         let begun = Instant::now();
-        let up = wait::until_up(
+        let up = wait::until_healthy(
             &self.cluster,
             &name,
             version.spec.parallelism,
@@ -379,9 +384,9 @@ impl Drive {
         .await;
         match up {
             Ok(up) => {
-                step.done(&format!("{name}: {}", up.told()));
-                self.phases.up(&up);
-                self.happened(Event::Up).await
+                step.done(&format!("{name}: {}", up.describe()));
+                self.downtime.up(&up);
+                self.happened(Event::Healthy).await
             }
             // A request got no answer in time, which is not the version's time.
             Err(error) if error.kind == Fault::TimedOut && self.limit.is_none_or(|limit| begun.elapsed() < limit) => {
@@ -407,7 +412,7 @@ impl Drive {
         };
         if unknown || matches!(journal.step, Step::RollingBack | Step::Returning) {
             if error.state_missing && !unknown {
-                let place = end::place(&self.standing, &journal);
+                let place = end::place(&self.handle, &journal);
                 self.happened(Event::Lost(&place)).await?;
             }
             return Err(match self.fault.take().map(|first| first.message) {
@@ -418,11 +423,11 @@ impl Drive {
                 None => error,
             });
         }
-        self.happened(Event::Down(&error.message)).await?;
+        self.happened(Event::Unhealthy(&error.message)).await?;
         if self.journal()?.is_open() {
-            terminal::warn(&format!("{}: {error}", self.standing.name));
-            terminal::note(&format!("{}: going back to the version before", self.standing.name));
-            self.phases.back();
+            terminal::warn(&format!("{}: {error}", self.handle.name));
+            terminal::note(&format!("{}: going back to the version before", self.handle.name));
+            self.downtime.back();
         }
         self.prepared = None;
         self.seen.alone = false;
@@ -431,14 +436,14 @@ impl Drive {
     }
 
     fn report(&mut self, journal: &Journal) -> Result<()> {
-        let name = &self.standing.name;
-        self.phases
-            .told()
+        let name = &self.handle.name;
+        self.downtime
+            .describe()
             .iter()
             .for_each(|line| terminal::note(&format!("{name}: {line}")));
         match journal.step {
             Step::Done => {
-                let made = Version::of(&self.standing, journal, Side::New)?;
+                let made = VersionSpec::of(&self.handle, journal, Version::Target)?;
                 self.output.told(name, done(&journal.command), made.manifests.all())
             }
             _ => Err(end::error(name, journal, self.fault.take())),

@@ -25,22 +25,22 @@ use crate::history::transaction::{Ending, Journal, Kind};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::objects;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys;
-use crate::operations::deploy::LaunchArgs;
-use crate::operations::image_check::{self, Look};
-use crate::operations::job_status::Situation;
+use crate::operations::deploy::DeployOptions;
+use crate::operations::image_check::{self, ImageCheck};
+use crate::operations::job_status::JobStatus;
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
-use crate::operations::target_revision::Wanted;
+use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::engine as transaction;
-use crate::operations::upgrade::engine::Drive;
-use crate::operations::upgrade::plan::{Plan, Reason};
+use crate::operations::upgrade::engine::UpgradeEngine;
+use crate::operations::upgrade::plan::{NoPlan, Plan};
 use crate::output::terminal;
 
 /// How a change is carried out. To be flattened into the arguments of a command that calls [`change`].
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Change")]
-pub struct ChangeArgs {
+pub struct ChangeOptions {
     /// What becomes of the job's state
     #[arg(long, value_name = "STRATEGY", default_value = "savepoint")]
     pub strategy: Strategy,
@@ -65,7 +65,7 @@ pub struct ChangeArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
-    pub(crate) keep: KeepArgs,
+    pub(crate) keep: HistoryLimit,
 }
 
 /// Whether a change is only tried. What it would do depends on what runs: there is no dry run without the API server.
@@ -78,13 +78,13 @@ fn dry_run() -> impl TypedValueParser<Value = bool> {
 
 /// How much of the history is kept.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct KeepArgs {
+pub struct HistoryLimit {
     /// Revisions that the history keeps from now on, and five times as many savepoints [default: 10]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     history_limit: Option<u32>,
 }
 
-impl KeepArgs {
+impl HistoryLimit {
     /// The limits that are asked for; `None`: those that the history has.
     pub fn limits(&self) -> Option<Limits> {
         let number = usize::try_from(self.history_limit?).unwrap_or(usize::MAX);
@@ -104,9 +104,9 @@ pub enum Strategy {
     Stateless,
 }
 
-impl ChangeArgs {
+impl ChangeOptions {
     /// Those of a `create --replace`.
-    pub fn replacing(launch: &LaunchArgs) -> Self {
+    pub fn replacing(launch: &DeployOptions) -> Self {
         Self {
             strategy: Strategy::Savepoint,
             savepoint_format: SavepointFormat::Canonical,
@@ -129,8 +129,8 @@ impl ChangeArgs {
 /// Carries out a change of a cluster as one transaction: check → stop with savepoint → new objects → wait for all tasks
 /// and a first checkpoint; back to the old version where the new one does not come up.
 ///
-/// `standing` is the cluster as [`Standing::read`] found it, `wanted` the whole of what it shall become: made by
-/// [`Wanted::changed`] from flags over what runs, by [`Wanted::file`], or by [`Wanted::revision`]. `command` is the
+/// `standing` is the cluster as [`ClusterHandle::read`] found it, `wanted` the whole of what it shall become: made by
+/// [`TargetRevision::changed`] from flags over what runs, by [`TargetRevision::file`], or by [`TargetRevision::revision`]. `command` is the
 /// caller's name, which the history and messages show; its result is told as `cluster/NAME changed`, in the words that
 /// [`done`] has for it.
 ///
@@ -143,28 +143,28 @@ impl ChangeArgs {
 /// come up, whether or not the old one runs again; those of reading and checking, before anything is changed.
 pub async fn change(
     cluster: &Cluster,
-    standing: Standing,
-    wanted: Wanted,
-    how: &ChangeArgs,
+    handle: ClusterHandle,
+    wanted: TargetRevision,
+    how: &ChangeOptions,
     command: &str,
 ) -> Result<()> {
     Box::pin(async {
-        let Some(mut standing) = unless_left_behind(cluster, standing, &wanted, how, command).await? else {
+        let Some(mut handle) = unless_left_behind(cluster, handle, &wanted, how, command).await? else {
             return Ok(());
         };
-        let situation = match standing.situation().await? {
-            Situation::Silent(why) if how.strategy != Strategy::Stateless && standing.recovers() => {
-                let name = &standing.name;
+        let job_status = match handle.job_status().await? {
+            JobStatus::Unreachable(why) if how.strategy != Strategy::Stateless && handle.recovers() => {
+                let name = &handle.name;
                 if how.dry_run {
                     return terminal::data(&format!(
                         "{command} of {name} waits until its JobManager runs again: {why}\n"
                     ));
                 }
-                recover::wait(cluster, &mut standing, &why, how.limit()).await?
+                recover::wait(cluster, &mut handle, &why, how.limit()).await?
             }
-            situation => situation,
+            job_status => job_status,
         };
-        Box::pin(carry_out(cluster, standing, situation, wanted, how, command)).await
+        Box::pin(carry_out(cluster, handle, job_status, wanted, how, command)).await
     })
     .await
 }
@@ -176,64 +176,64 @@ pub async fn change(
 /// Conflict when somebody else is at the cluster, or another operation is not over.
 pub async fn unless_left_behind(
     cluster: &Cluster,
-    mut standing: Standing,
-    wanted: &Wanted,
-    how: &ChangeArgs,
+    mut handle: ClusterHandle,
+    wanted: &TargetRevision,
+    how: &ChangeOptions,
     command: &str,
-) -> Result<Option<Standing>> {
-    standing.dry_run(how.dry_run);
-    let name = standing.name.clone();
-    let Some(journal) = lock::unattended(&mut standing.ledger, &name, how.take_over).await? else {
-        return Ok(Some(standing));
+) -> Result<Option<ClusterHandle>> {
+    handle.dry_run(how.dry_run);
+    let name = handle.name.clone();
+    let Some(journal) = lock::unattended(&mut handle.store, &name, how.take_over).await? else {
+        return Ok(Some(handle));
     };
     if journal.yields() {
-        terminal::note(&format!("{name}: {journal} was left behind; {}", journal.stand()));
-        standing.left_behind = Some(journal);
-        return Ok(Some(standing));
+        terminal::note(&format!("{name}: {journal} was left behind; {}", journal.status_text()));
+        handle.left_behind = Some(journal);
+        return Ok(Some(handle));
     }
-    if !transaction::is_same(&standing, &journal, wanted, command) {
+    if !transaction::is_same(&handle, &journal, wanted, command) {
         return Err(lock::unfinished(&name, &journal));
     }
-    transaction::go_on(cluster, standing, &journal, how, None).await?;
+    transaction::resume(cluster, handle, &journal, how, None).await?;
     Ok(None)
 }
 
 /// [`change`] of a cluster that is free, and whose situation is known.
 pub async fn carry_out(
     cluster: &Cluster,
-    mut standing: Standing,
-    situation: Situation,
-    mut wanted: Wanted,
-    how: &ChangeArgs,
+    mut handle: ClusterHandle,
+    job_status: JobStatus,
+    mut wanted: TargetRevision,
+    how: &ChangeOptions,
     command: &str,
 ) -> Result<()> {
-    let name = standing.name.clone();
-    let silent = matches!(situation, Situation::Silent(_));
-    let made = match Plan::make(cluster, &standing, situation, &wanted, how).await {
-        Err(error) if silent => return Err(standing.or_changed(error).await),
+    let name = handle.name.clone();
+    let silent = matches!(job_status, JobStatus::Unreachable(_));
+    let made = match Plan::make(cluster, &handle, job_status, &wanted, how).await {
+        Err(error) if silent => return Err(handle.or_changed(error).await),
         made => made?,
     };
     let plan = match made {
         Ok(plan) => plan,
-        Err(Reason::NothingDiffers(objects)) => {
+        Err(NoPlan::NothingDiffers(objects)) => {
             terminal::note(&format!("{name} is so already: nothing differs"));
             return how.output.told(&name, "unchanged", objects.all());
         }
     };
-    let before = standing.live.job.as_ref();
+    let before = handle.live.job.as_ref();
     let (registry, image) = (wanted.registry.clone(), wanted.image.as_ref());
     let look = registry
         .as_ref()
-        .and_then(|registry| Look::new(registry, true, &plan.draft, image, before));
-    let checks = objects::preflight_resume(cluster, &plan.spec, &plan.draft, &standing.live);
+        .and_then(|registry| ImageCheck::new(registry, true, &plan.draft, image, before));
+    let checks = objects::preflight_resume(cluster, &plan.spec, &plan.draft, &handle.live);
     let checked = image_check::beside(cluster, look, checks, |_| true).await?;
     for warning in &checked.warnings {
         terminal::warn(warning);
     }
-    standing.live.rights = checked.rights;
+    handle.live.rights = checked.rights;
     config_keys::warn_of_keys(&plan.spec);
     if how.dry_run {
-        let told = plan.told(&name, command, how);
+        let told = plan.describe(&name, command, how);
         return if how.output.is_given() {
             terminal::note(told.trim_end());
             how.output.print(plan.draft.all(), "")
@@ -247,7 +247,7 @@ pub async fn carry_out(
     }
     let job = match (plan.job.clone(), &plan.ending) {
         // Nothing is begun before it can be ended.
-        (Some(job), Ending::Savepoint { .. }) => Some(all_run(&standing.flink, job).await?),
+        (Some(job), Ending::Savepoint { .. }) => Some(all_run(&handle.flink, job).await?),
         (job, _) => job,
     };
     if let Some(image) = wanted.image.take() {
@@ -266,30 +266,30 @@ pub async fn carry_out(
         ..Journal::begin(Kind::Change, command, holder.clone(), &now, plan.ending.clone())
     };
     let revision = wanted.to_revision(plan.number, plan.start.as_deref(), command, &holder.who, &now);
-    let old = plan.unknown_old(&standing, &holder.who, &now);
-    let requested = plan.requested(&standing, command, &now);
-    standing.ledger.keep(how.keep.limits());
-    let left = standing.left_behind.take();
+    let old = plan.unknown_old(&handle, &holder.who, &now);
+    let requested = plan.requested(&handle, command, &now);
+    handle.store.set_limits(how.keep.limits());
+    let left = handle.left_behind.take();
     let entry = Entry {
-        basis: &Basis::of(&standing.live),
+        basis: &Basis::of(&handle.live),
         holder: &holder,
         left: left.as_ref(),
         room: 0,
     };
-    let heartbeat = standing
-        .ledger
-        .enter(&entry, |history| {
+    let heartbeat = handle
+        .store
+        .acquire_lock(&entry, |history| {
             if let Some(old) = &old {
-                history.revise(old.clone());
+                history.upsert_revision(old.clone());
             }
-            history.revise(revision.clone());
+            history.upsert_revision(revision.clone());
             if let Some(savepoint) = &requested {
                 history.record(savepoint.clone());
             }
             history.journal = Some(journal.clone());
         })
         .await?;
-    let mut drive = Drive::new(cluster, standing, how).of_job(job);
+    let mut drive = UpgradeEngine::new(cluster, handle, how).of_job(job);
     Box::pin(drive.finish(&heartbeat)).await
 }
 

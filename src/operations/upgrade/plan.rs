@@ -5,17 +5,17 @@ use crate::flink::{SavepointRequest, Then};
 use crate::history::transaction::Ending;
 use crate::history::{Revision, Savepoint};
 use crate::kubernetes::api::Cluster;
-use crate::model::config::Layer;
+use crate::model::config::Config;
 use crate::model::flink::overview::JobOverview;
 use crate::model::manifests::Manifests;
 use crate::model::spec::Spec;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::job_status::Situation;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
 use crate::operations::savepoint;
-use crate::operations::target_revision::Wanted;
+use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::describe::changes;
 use crate::operations::upgrade::restore_point::{after_end, given_up, retained, silent};
-use crate::operations::upgrade::{ChangeArgs, Strategy};
+use crate::operations::upgrade::{ChangeOptions, Strategy};
 
 /// A change that can be begun.
 pub struct Plan {
@@ -26,7 +26,7 @@ pub struct Plan {
     /// From where the old version would start again, where it is not the end of the job.
     pub fallback: Option<String>,
     /// The version that runs, and its number.
-    pub old: Option<(u64, Wanted)>,
+    pub old: Option<(u64, TargetRevision)>,
     /// Number of the new revision.
     pub number: u64,
     /// The new objects, as far as they can be known.
@@ -42,7 +42,7 @@ pub struct Plan {
 }
 
 /// Why there is nothing to do.
-pub enum Reason {
+pub enum NoPlan {
     /// The cluster is as it is wanted, which is these objects.
     NothingDiffers(Box<Manifests>),
 }
@@ -54,62 +54,67 @@ impl Plan {
     /// When the state of the job cannot be kept as asked for: with what can be done instead.
     pub async fn make(
         cluster: &Cluster,
-        standing: &Standing,
-        situation: Situation,
-        wanted: &Wanted,
-        how: &ChangeArgs,
-    ) -> Result<Result<Self, Reason>> {
+        handle: &ClusterHandle,
+        job_status: JobStatus,
+        wanted: &TargetRevision,
+        how: &ChangeOptions,
+    ) -> Result<Result<Self, NoPlan>> {
         let namespace = cluster.namespace();
-        let running = !matches!(situation, Situation::Ended);
-        let old = if running { Some(standing.current()?) } else { None };
-        let last = standing.ledger.history().last_savepoint();
+        let running = !matches!(job_status, JobStatus::Stopped);
+        let old = if running { Some(handle.current()?) } else { None };
+        let last = handle.store.history().last_savepoint();
         let last = last.and_then(|savepoint| savepoint.path.clone());
-        let number = standing
+        let number = handle
             .next_generation()
             .max(old.as_ref().map_or(0, |(number, _)| number + 1));
         let mut differences = Vec::new();
         if let Some((number, old)) = &old {
             let new = wanted.build_as(old, namespace, *number)?;
             let before = old.build(None, namespace, *number)?;
-            let same = new == before && !standing.drifted(&new);
-            if same && wanted.start.is_none() && !wanted.force {
-                return Ok(Err(Reason::NothingDiffers(Box::new(new))));
+            let same = new == before && !handle.drifted(&new);
+            if same && wanted.restore_from.is_none() && !wanted.restart_if_unchanged {
+                return Ok(Err(NoPlan::NothingDiffers(Box::new(new))));
             }
             differences = changes(before, &new);
         }
-        let job = match &situation {
-            Situation::Running(job) => Some(job.clone()),
+        let job = match &job_status {
+            JobStatus::Running(job) => Some(job.clone()),
             _ => None,
         };
-        let (ending, start, fallback, lost) = match (situation, how.strategy) {
-            (Situation::Running(job), Strategy::Savepoint) => {
+        let (ending, start, fallback, lost) = match (job_status, how.strategy) {
+            (JobStatus::Running(job), Strategy::Savepoint) => {
                 let directory = moved_directory(wanted, old.as_ref().map(|(_, old)| &old.layer));
-                (by_savepoint(&job, how, directory), wanted.start.clone(), None, None)
+                (
+                    by_savepoint(&job, how, directory),
+                    wanted.restore_from.clone(),
+                    None,
+                    None,
+                )
             }
-            (Situation::Running(job), Strategy::LastCheckpoint) => {
-                let newest = retained(standing, &job).await?;
+            (JobStatus::Running(job), Strategy::LastCheckpoint) => {
+                let newest = retained(handle, &job).await?;
                 let ending = Ending::Checkpoint { job_id: job.jid };
-                (ending, wanted.start.clone(), Some(newest), None)
+                (ending, wanted.restore_from.clone(), Some(newest), None)
             }
-            (Situation::Running(job), Strategy::Stateless) => {
+            (JobStatus::Running(job), Strategy::Stateless) => {
                 let lost = given_up(last.as_deref(), wanted);
                 (
                     Ending::Cancel { job_id: job.jid },
-                    wanted.start.clone(),
+                    wanted.restore_from.clone(),
                     last,
                     Some(lost),
                 )
             }
-            (Situation::Silent(_), Strategy::Stateless) => {
+            (JobStatus::Unreachable(_), Strategy::Stateless) => {
                 let lost = given_up(last.as_deref(), wanted);
-                (Ending::Nothing, wanted.start.clone(), last, Some(lost))
+                (Ending::Nothing, wanted.restore_from.clone(), last, Some(lost))
             }
-            (Situation::Silent(why), _) => return Err(silent(standing, &why, last.as_deref())),
-            (Situation::Ended, Strategy::Stateless) => (Ending::Nothing, wanted.start.clone(), None, None),
-            (Situation::Ended, _) => {
-                let start = match wanted.start.clone() {
+            (JobStatus::Unreachable(why), _) => return Err(silent(handle, &why, last.as_deref())),
+            (JobStatus::Stopped, Strategy::Stateless) => (Ending::Nothing, wanted.restore_from.clone(), None, None),
+            (JobStatus::Stopped, _) => {
+                let start = match wanted.restore_from.clone() {
                     Some(path) => Some(path),
-                    None => after_end(cluster, standing, last).await?,
+                    None => after_end(cluster, handle, last).await?,
                 };
                 (Ending::Nothing, start, None, None)
             }
@@ -134,9 +139,9 @@ impl Plan {
     }
 
     /// The revision that runs, where the history does not have it: a cluster made by hand, or changed since.
-    pub fn unknown_old(&self, standing: &Standing, by: &str, now: &str) -> Option<Revision> {
+    pub fn unknown_old(&self, handle: &ClusterHandle, by: &str, now: &str) -> Option<Revision> {
         let (number, old) = self.old.as_ref()?;
-        if standing.ledger.history().revision(*number).is_some() {
+        if handle.store.history().revision(*number).is_some() {
             return None;
         }
         Some(Revision {
@@ -146,7 +151,7 @@ impl Plan {
     }
 
     /// The savepoint that will be asked for.
-    pub fn requested(&self, standing: &Standing, command: &str, now: &str) -> Option<Savepoint> {
+    pub fn requested(&self, handle: &ClusterHandle, command: &str, now: &str) -> Option<Savepoint> {
         let Ending::Savepoint {
             trigger_id,
             job_id,
@@ -156,18 +161,18 @@ impl Plan {
         else {
             return None;
         };
-        let origin = standing.origin(command);
+        let origin = handle.origin(command);
         Some(savepoint::requested(trigger_id, job_id, format, &origin, now))
     }
 }
 
-fn by_savepoint(job: &JobOverview, how: &ChangeArgs, directory: Option<String>) -> Ending {
+fn by_savepoint(job: &JobOverview, how: &ChangeOptions, directory: Option<String>) -> Ending {
     let then = Then::Stop { drain: false };
     SavepointRequest::new(how.savepoint_format.as_rest(), directory, then).as_ending(&job.jid)
 }
 
 /// The folder for savepoints, where the running job is not configured with it.
-fn moved_directory(wanted: &Wanted, old: Option<&Layer>) -> Option<String> {
+fn moved_directory(wanted: &TargetRevision, old: Option<&Config>) -> Option<String> {
     let new = wanted.layer.savepoint_dir.clone()?;
     (old.and_then(|old| old.savepoint_dir.as_ref()) != Some(&new)).then_some(new)
 }

@@ -2,17 +2,17 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::Reply;
-use crate::history::OutcomeState;
+use crate::history::RevisionState;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects;
 use crate::model::flink::overview::JobOverview;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::target_revision::Wanted;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::target_revision::TargetRevision;
 
 /// The newest checkpoint of a job that keeps them when it is canceled.
-pub async fn retained(standing: &Standing, job: &JobOverview) -> Result<String> {
-    let name = &standing.name;
-    let flink = &standing.flink;
+pub async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<String> {
+    let name = &handle.name;
+    let flink = &handle.flink;
     let (config, statistics) = futures::try_join!(flink.checkpoint_config(&job.jid), flink.checkpoints(&job.jid))?;
     let (Reply::Answer(config), Reply::Answer(statistics)) = (config, statistics) else {
         return Err(flink.away());
@@ -35,18 +35,18 @@ pub async fn retained(standing: &Standing, job: &JobOverview) -> Result<String> 
     })
 }
 
-pub fn given_up(last: Option<&str>, wanted: &Wanted) -> String {
-    match (&wanted.start, last) {
+pub fn given_up(last: Option<&str>, wanted: &TargetRevision) -> String {
+    match (&wanted.restore_from, last) {
         (Some(path), _) => format!("what its job did since {path} is lost"),
         (None, Some(last)) => format!("it begins empty: all state of its job is lost; its last savepoint is {last}"),
         (None, None) => "it begins empty: all state of its job is lost, and there is no savepoint of it".to_owned(),
     }
 }
 
-pub fn silent(standing: &Standing, why: &str, last: Option<&str>) -> Error {
-    let name = &standing.name;
+pub fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> Error {
+    let name = &handle.name;
     let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
-    let error = standing.way_on(error);
+    let error = handle.way_on(error);
     match last {
         Some(path) => error.hint(format!(
             "--strategy stateless --from-savepoint {path} gives up what it did since its last savepoint"
@@ -56,9 +56,9 @@ pub fn silent(standing: &Standing, why: &str, last: Option<&str>) -> Error {
 }
 
 /// From where a cluster starts of which nothing runs.
-pub async fn after_end(cluster: &Cluster, standing: &Standing, last: Option<String>) -> Result<Option<String>> {
-    let name = &standing.name;
-    let history = standing.ledger.history();
+pub async fn after_end(cluster: &Cluster, handle: &ClusterHandle, last: Option<String>) -> Result<Option<String>> {
+    let name = &handle.name;
+    let history = handle.store.history();
     if let Some(lost) = history.lost_savepoint() {
         let error = Error::new(
             Kind::Conflict,
@@ -79,8 +79,8 @@ pub async fn after_end(cluster: &Cluster, standing: &Standing, last: Option<Stri
     // What never ran has no state: it starts from where it was to start.
     let revision = history.last_wanted();
     let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
-    let never = outcome == Some(OutcomeState::Failed);
-    if never || (standing.live.job.is_some() && objects::never_ran(cluster, name).await?) {
+    let never = outcome == Some(RevisionState::Failed);
+    if never || (handle.live.job.is_some() && objects::never_ran(cluster, name).await?) {
         let layer = revision.map(crate::history::revision_spec::layer).transpose()?;
         return Ok(layer.and_then(|layer| layer.from_savepoint));
     }

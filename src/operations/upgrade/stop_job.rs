@@ -3,30 +3,30 @@
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Reply, SavepointRequest, SavepointStatus, Then};
 use crate::history::transaction::{Ending, Journal, Step};
-use crate::history::{History, Outcome, OutcomeState, Progress, Revision, Savepoint};
+use crate::history::{History, Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
 use crate::model::flink::overview::JobOverview;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::Standing;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::progress::WritingStep;
-use crate::operations::savepoint::{self, Patience};
+use crate::operations::savepoint::{self, Wait};
 use crate::output::terminal;
 
 /// How the job ended.
-pub enum Ended {
+pub enum StopOutcome {
     /// It has, and the journal knows it already.
-    Known,
+    Recorded,
     /// It has; where its state is, if it was kept.
-    At(Option<String>),
+    Stopped(Option<String>),
     /// It has not, and goes on.
-    Not(Error),
+    Failed(Error),
     /// It has, and its last state is not where it should be: where to look for it, and the error.
     Lost(String, Error),
 }
 
 /// Ends the job as the journal says. `job` is it, if it was seen just now; what another process may have asked of Flink
 /// before is looked up.
-pub async fn end_job(standing: &mut Standing, journal: &Journal, job: Option<JobOverview>) -> Result<Ended> {
+pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<JobOverview>) -> Result<StopOutcome> {
     match &journal.ending {
         Ending::Savepoint {
             trigger_id,
@@ -41,83 +41,83 @@ pub async fn end_job(standing: &mut Standing, journal: &Journal, job: Option<Job
                 format: format.clone(),
                 then: Then::Stop { drain: *drain },
             };
-            if let Some(ended) = known(standing, trigger_id) {
+            if let Some(ended) = known(handle, trigger_id) {
                 return Ok(ended);
             }
             let mut step = WritingStep::new();
             let taken = match job {
-                Some(job) => take(standing, &job, &request, &journal.command, &mut step).await,
-                None => look_up(standing, job_id, &request, &journal.command, &mut step).await,
+                Some(job) => take(handle, &job, &request, &journal.command, &mut step).await,
+                None => look_up(handle, job_id, &request, &journal.command, &mut step).await,
             };
             match taken {
                 Ok(path) => {
-                    step.done(&format!("{}: stopped with savepoint {path}", standing.name));
-                    Ok(Ended::Known)
+                    step.done(&format!("{}: stopped with savepoint {path}", handle.name));
+                    Ok(StopOutcome::Recorded)
                 }
                 // Flink said no. Whatever else there is, the outcome is not known.
-                Err(error) if failed(standing) => Ok(Ended::Not(error)),
-                Err(error) if error.state_missing => Ok(lost(standing, journal, error)),
+                Err(error) if failed(handle) => Ok(StopOutcome::Failed(error)),
+                Err(error) if error.state_missing => Ok(lost(handle, journal, error)),
                 Err(error) => Err(error),
             }
         }
         Ending::Checkpoint { job_id } => {
-            let step = terminal::Step::new(&format!("{}: canceling the job", standing.name));
-            match standing.cancel_after_checkpoint(job_id, job.is_none()).await? {
+            let step = terminal::Step::new(&format!("{}: canceling the job", handle.name));
+            match handle.cancel_after_checkpoint(job_id, job.is_none()).await? {
                 Some(path) => {
-                    step.done(&format!("{}: canceled, its last checkpoint is {path}", standing.name));
-                    Ok(Ended::At(Some(path)))
+                    step.done(&format!("{}: canceled, its last checkpoint is {path}", handle.name));
+                    Ok(StopOutcome::Stopped(Some(path)))
                 }
-                None => Ok(lost(standing, journal, unknown_checkpoint(standing, job_id))),
+                None => Ok(lost(handle, journal, unknown_checkpoint(handle, job_id))),
             }
         }
         Ending::Cancel { job_id } => {
-            let step = terminal::Step::new(&format!("{}: canceling the job", standing.name));
-            if let Reply::Answer(jobs) = standing.flink.jobs().await?
+            let step = terminal::Step::new(&format!("{}: canceling the job", handle.name));
+            if let Reply::Answer(jobs) = handle.flink.jobs().await?
                 && jobs
                     .jobs
                     .iter()
                     .any(|job| job.jid == *job_id && !job.state.is_terminal())
             {
-                savepoint::cancel(&standing.flink, job_id).await?;
+                savepoint::cancel(&handle.flink, job_id).await?;
             }
-            step.done(&format!("{}: canceled", standing.name));
-            Ok(Ended::At(None))
+            step.done(&format!("{}: canceled", handle.name));
+            Ok(StopOutcome::Stopped(None))
         }
-        Ending::Nothing => Ok(Ended::At(None)),
+        Ending::Nothing => Ok(StopOutcome::Stopped(None)),
     }
 }
 
 /// What the history knows of the savepoint.
-fn known(standing: &Standing, trigger_id: &str) -> Option<Ended> {
-    let savepoints = &standing.ledger.history().savepoints;
+fn known(handle: &ClusterHandle, trigger_id: &str) -> Option<StopOutcome> {
+    let savepoints = &handle.store.history().savepoints;
     let savepoint = savepoints.iter().find(|savepoint| savepoint.trigger_id == trigger_id)?;
     match savepoint.progress {
         Progress::Requested => None,
-        Progress::Completed if savepoint.failure.is_none() => Some(Ended::At(savepoint.path.clone())),
+        Progress::Completed if savepoint.failure.is_none() => Some(StopOutcome::Stopped(savepoint.path.clone())),
         Progress::Completed | Progress::Failed => {
             let why = savepoint.failure.clone().unwrap_or_default();
-            Some(Ended::Not(Error::new(Kind::JobFailed, why)))
+            Some(StopOutcome::Failed(Error::new(Kind::JobFailed, why)))
         }
     }
 }
 
 /// Whether the savepoint that the journal waits for has failed.
-fn failed(standing: &Standing) -> bool {
-    let journal = standing.ledger.history().journal.as_ref();
+fn failed(handle: &ClusterHandle) -> bool {
+    let journal = handle.store.history().journal.as_ref();
     let trigger_id = journal.and_then(|journal| journal.ending.trigger_id());
-    trigger_id.is_some_and(|trigger_id| known(standing, trigger_id).is_some())
+    trigger_id.is_some_and(|trigger_id| known(handle, trigger_id).is_some())
 }
 
 async fn take(
-    standing: &mut Standing,
+    handle: &mut ClusterHandle,
     job: &JobOverview,
     request: &SavepointRequest,
     command: &str,
     step: &mut WritingStep,
 ) -> Result<String> {
-    let origin = standing.origin(command);
-    let Standing { flink, ledger, .. } = &mut *standing;
-    savepoint::take(flink, ledger, job, request, &origin, |writing| step.told(writing)).await
+    let origin = handle.origin(command);
+    let ClusterHandle { flink, store, .. } = &mut *handle;
+    savepoint::take(flink, store, job, request, &origin, |writing| step.update(writing)).await
 }
 
 /// Takes up a savepoint that another process may have asked for.
@@ -125,27 +125,27 @@ async fn take(
 /// # Errors
 /// When its JobManager is gone, nobody can tell what became of it, and it is not guessed.
 async fn look_up(
-    standing: &mut Standing,
+    handle: &mut ClusterHandle,
     job_id: &str,
     request: &SavepointRequest,
     command: &str,
     step: &mut WritingStep,
 ) -> Result<String> {
-    let name = standing.name.clone();
-    let history = standing.ledger.history();
+    let name = handle.name.clone();
+    let history = handle.store.history();
     let known = |savepoint: &&Savepoint| savepoint.trigger_id == request.trigger_id;
     let record = history.savepoints.iter().find(known).cloned();
     if let Some(record) = record {
         // Where the job has ended with it, its JobManager may tell the path once and no more.
-        let known = status_of(standing, &record).await?;
+        let known = status_of(handle, &record).await?;
         if known.is_some() {
-            let Standing { flink, ledger, .. } = &mut *standing;
-            return savepoint::follow(flink, ledger, record, known, |writing| step.told(writing)).await;
+            let ClusterHandle { flink, store, .. } = &mut *handle;
+            return savepoint::wait_for_savepoint(flink, store, record, known, |writing| step.update(writing)).await;
         }
     }
-    let jobs = standing.jobs_or_end().await?;
+    let jobs = handle.jobs_or_end().await?;
     if let Some(job) = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == job_id)) {
-        return take(standing, &job, request, command, step).await;
+        return take(handle, &job, request, command, step).await;
     }
     let text = format!(
         "the JobManager of {name} that was asked for a savepoint of job {job_id} has ended, and the path was not read"
@@ -156,26 +156,26 @@ async fn look_up(
     })
 }
 
-fn unknown_checkpoint(standing: &Standing, job_id: &str) -> Error {
+fn unknown_checkpoint(handle: &ClusterHandle, job_id: &str) -> Error {
     Error::new(
         Kind::Conflict,
         format!(
             "job {job_id} of {} has ended, and Flink does not say which checkpoint it kept",
-            standing.name
+            handle.name
         ),
     )
 }
 
 /// The last state of a job that has ended is not known: the user may have named it.
-fn lost(standing: &Standing, journal: &Journal, error: Error) -> Ended {
+fn lost(handle: &ClusterHandle, journal: &Journal, error: Error) -> StopOutcome {
     match &journal.named {
-        Some(path) => Ended::At(Some(path.clone())),
-        None => Ended::Lost(place(standing, journal), error),
+        Some(path) => StopOutcome::Stopped(Some(path.clone())),
+        None => StopOutcome::Lost(place(handle, journal), error),
     }
 }
 
 /// Where the last state of the job of a transaction should be, as far as that is known.
-pub fn place(standing: &Standing, journal: &Journal) -> String {
+pub fn place(handle: &ClusterHandle, journal: &Journal) -> String {
     let above = |path: &str| {
         path.trim_end_matches('/')
             .rsplit_once('/')
@@ -186,7 +186,7 @@ pub fn place(standing: &Standing, journal: &Journal) -> String {
         Ending::Savepoint { directory, job_id, .. } => {
             let old = journal
                 .old_revision
-                .and_then(|old| standing.ledger.history().revision(old));
+                .and_then(|old| handle.store.history().revision(old));
             let configured = old.and_then(|old| crate::history::revision_spec::layer(old).ok()?.savepoint_dir);
             match known.or_else(|| directory.clone()).or(configured) {
                 Some(folder) => format!("the newest savepoint of job {job_id} in {folder} that has a file _metadata"),
@@ -207,112 +207,112 @@ pub fn place(standing: &Standing, journal: &Journal) -> String {
 }
 
 /// What Flink says of a savepoint, as soon as it answers; `None`: it has not heard of it, or its JobManager has ended.
-async fn status_of(standing: &Standing, savepoint: &Savepoint) -> Result<Option<SavepointStatus>> {
-    let ask = || deferred(standing.flink.savepoint(&savepoint.job_id, &savepoint.trigger_id));
+async fn status_of(handle: &ClusterHandle, savepoint: &Savepoint) -> Result<Option<SavepointStatus>> {
+    let ask = || deferred(handle.flink.savepoint(&savepoint.job_id, &savepoint.trigger_id));
     let status = match ask().await {
         Err(error) if !error.is_transient() => return Err(error),
-        Ok(Reply::Away) | Err(_) if standing.jobs_or_end().await?.is_none() => return Ok(None),
+        Ok(Reply::Away) | Err(_) if handle.jobs_or_end().await?.is_none() => return Ok(None),
         Ok(Reply::Away) | Err(_) => ask().await?,
         status => status?,
     };
     match status {
         Reply::Answer(status) => Ok(Some(status)),
         Reply::Refused(..) => Ok(None),
-        Reply::Away => Err(standing.flink.away()),
+        Reply::Away => Err(handle.flink.away()),
     }
 }
 
-async fn settle(standing: &mut Standing) -> Result<()> {
-    let Standing { flink, ledger, .. } = standing;
-    savepoint::settle(flink, ledger, Patience::Wait).await.map(drop)
+async fn settle(handle: &mut ClusterHandle) -> Result<()> {
+    let ClusterHandle { flink, store, .. } = handle;
+    savepoint::reconcile_pending(flink, store, Wait::Wait).await.map(drop)
 }
 
 /// Finds out what became of a job that was to be ended, without asking for it again.
-pub async fn find_out(standing: &mut Standing, journal: &Journal) -> Result<Ended> {
+pub async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) -> Result<StopOutcome> {
     let not = || Error::new(Kind::Conflict, "it was given up before the job was ended");
     match &journal.ending {
         Ending::Savepoint { trigger_id, .. } => {
-            settle(standing).await?;
-            let open = |standing: &Standing| {
-                let mut open = standing.ledger.history().open_savepoints();
+            settle(handle).await?;
+            let open = |handle: &ClusterHandle| {
+                let mut open = handle.store.history().open_savepoints();
                 open.any(|savepoint| savepoint.trigger_id == *trigger_id)
             };
             // While Flink is away nothing can be told, and nothing is decided.
-            if open(standing) && standing.jobs_or_end().await?.is_some() {
-                settle(standing).await?;
+            if open(handle) && handle.jobs_or_end().await?.is_some() {
+                settle(handle).await?;
             }
-            if standing
-                .ledger
+            if handle
+                .store
                 .history()
                 .journal
                 .as_ref()
                 .is_some_and(|now| now.step != Step::Stopping)
             {
-                return Ok(Ended::Known);
+                return Ok(StopOutcome::Recorded);
             }
-            Ok(match known(standing, trigger_id) {
-                Some(ended @ Ended::At(_)) => ended,
+            Ok(match known(handle, trigger_id) {
+                Some(ended @ StopOutcome::Stopped(_)) => ended,
                 // Its JobManager has ended, and the job may have ended with the savepoint before.
-                None if open(standing) && journal.named.is_some() => Ended::At(journal.named.clone()),
-                _ => Ended::Not(not()),
+                None if open(handle) && journal.named.is_some() => StopOutcome::Stopped(journal.named.clone()),
+                _ => StopOutcome::Failed(not()),
             })
         }
         Ending::Checkpoint { job_id } | Ending::Cancel { job_id } => {
-            let jobs = standing.jobs_or_end().await?;
+            let jobs = handle.jobs_or_end().await?;
             let job = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == *job_id));
             match job {
-                Some(job) if !job.state.is_terminal() => Ok(Ended::Not(not())),
+                Some(job) if !job.state.is_terminal() => Ok(StopOutcome::Failed(not())),
                 job if matches!(journal.ending, Ending::Checkpoint { .. }) => {
                     let path = match job {
-                        Some(_) => standing.cancel_after_checkpoint(job_id, true).await?,
+                        Some(_) => handle.cancel_after_checkpoint(job_id, true).await?,
                         None => None,
                     };
                     Ok(match path {
-                        Some(path) => Ended::At(Some(path)),
-                        None => lost(standing, journal, unknown_checkpoint(standing, job_id)),
+                        Some(path) => StopOutcome::Stopped(Some(path)),
+                        None => lost(handle, journal, unknown_checkpoint(handle, job_id)),
                     })
                 }
-                _ => Ok(Ended::At(None)),
+                _ => Ok(StopOutcome::Stopped(None)),
             }
         }
-        Ending::Nothing => Ok(Ended::At(None)),
+        Ending::Nothing => Ok(StopOutcome::Stopped(None)),
     }
 }
 
 /// Gives the versions that are made once more, from another state, the numbers that `now_is` has for them.
 pub fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &str) {
-    let given_up = |state| Outcome::new(state, now, Some("its state was not where it should be"));
+    let given_up = |state| RevisionOutcome::new(state, now, Some("its state was not where it should be"));
     if was.new_revision != now_is.new_revision
         && let Some(old) = was.new_revision
         && let Some(number) = now_is.new_revision
         && let Some(revision) = history.revision(old).cloned()
     {
-        history.conclude(old, given_up(OutcomeState::Dropped));
-        history.revise(Revision { number, ..revision });
+        history.conclude(old, given_up(RevisionState::Dropped));
+        history.upsert_revision(Revision { number, ..revision });
     }
     if was.back_revision != now_is.back_revision
         && let Some(old) = was.back_revision
     {
-        history.conclude(old, given_up(OutcomeState::RolledBack));
+        history.conclude(old, given_up(RevisionState::RolledBack));
     }
 }
 
 /// Writes `journal` into the history, and with it what came of its revisions.
 pub fn conclude(history: &mut History, mut journal: Journal, now: &str) {
     let why = journal.failure.clone();
-    let outcome = |state| Outcome::new(state, now, why.as_deref());
+    let outcome = |state| RevisionOutcome::new(state, now, why.as_deref());
     if let Some(new) = journal.new_revision {
         match journal.step {
-            Step::Done => history.conclude(new, Outcome::new(OutcomeState::Running, now, None)),
+            Step::Done => history.conclude(new, RevisionOutcome::new(RevisionState::Running, now, None)),
             Step::Failed if journal.unchanged => {
-                history.conclude(new, outcome(OutcomeState::Dropped));
+                history.conclude(new, outcome(RevisionState::Dropped));
             }
-            Step::Failed => history.conclude(new, outcome(OutcomeState::Failed)),
-            Step::RollingBack | Step::Returning => history.conclude(new, outcome(OutcomeState::RolledBack)),
+            Step::Failed => history.conclude(new, outcome(RevisionState::Failed)),
+            Step::RollingBack | Step::Returning => history.conclude(new, outcome(RevisionState::RolledBack)),
             Step::RolledBack => {
-                history.conclude(new, outcome(OutcomeState::RolledBack));
+                history.conclude(new, outcome(RevisionState::RolledBack));
                 if let Some(back) = journal.back_revision {
-                    history.conclude(back, Outcome::new(OutcomeState::Running, now, None));
+                    history.conclude(back, RevisionOutcome::new(RevisionState::Running, now, None));
                 }
             }
             Step::Stopping | Step::Saved | Step::Replacing | Step::Waiting => {}
@@ -397,10 +397,10 @@ mod tests {
         };
         let name = ClusterName::new("demo").unwrap();
         let told = |journal: &Journal| error(&name, journal, None).message;
-        let not = after(&begun, Event::NotEnded("it was given up"));
+        let not = after(&begun, Event::JobNotStopped("it was given up"));
         assert!(told(&not).contains("changed nothing"), "{}", told(&not));
-        let mut journal = after(&begun, Event::Ended(None));
-        for event in [Event::Begun, Event::Made, Event::Down("main() throws")] {
+        let mut journal = after(&begun, Event::JobStopped(None));
+        for event in [Event::Replacing, Event::Deployed, Event::Unhealthy("main() throws")] {
             journal = after(&journal, event);
         }
         assert_eq!(journal.step, Step::Failed);
@@ -412,9 +412,9 @@ mod tests {
         );
         let mut history = History::default();
         let revision = |number| serde_json::json!({"number": number, "createdAt": "", "command": "", "spec": {}});
-        history.revise(serde_json::from_value(revision(2)).unwrap());
+        history.upsert_revision(serde_json::from_value(revision(2)).unwrap());
         conclude(&mut history, journal, "2026-01-01T00:00:01Z");
         let outcome = history.revision(2).and_then(|revision| revision.outcome.clone());
-        assert_eq!(outcome.map(|outcome| outcome.state), Some(OutcomeState::Failed));
+        assert_eq!(outcome.map(|outcome| outcome.state), Some(RevisionState::Failed));
     }
 }

@@ -3,19 +3,19 @@
 use crate::error::{Error, Result};
 use crate::history::revision_spec;
 use crate::history::transaction::Journal;
-use crate::history::transaction::state_machine::Side;
-use crate::history::{Outcome, OutcomeState, Revision};
+use crate::history::transaction::state_machine::Version;
+use crate::history::{Revision, RevisionOutcome, RevisionState};
 use crate::kubernetes::clock;
 use crate::model::flink::job_id;
 use crate::model::manifests::Manifests;
 use crate::model::spec::Spec;
-use crate::operations::cluster_handle::Standing;
-use crate::operations::target_revision::Wanted;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::target_revision::TargetRevision;
 
 /// A version as it is to be made.
-pub struct Version {
+pub struct VersionSpec {
     /// What it was asked to be.
-    pub wanted: Wanted,
+    pub wanted: TargetRevision,
     /// The same, with all defaults.
     pub spec: Spec,
     /// Its objects.
@@ -26,41 +26,41 @@ pub struct Version {
     pub start: Option<String>,
 }
 
-impl Version {
+impl VersionSpec {
     /// The version of `side`, as the history has it.
-    pub fn of(standing: &Standing, journal: &Journal, side: Side) -> Result<Self> {
+    pub fn of(handle: &ClusterHandle, journal: &Journal, side: Version) -> Result<Self> {
         let (of, number) = match side {
-            Side::New => (journal.new_revision, journal.new_revision),
-            Side::Old => (journal.old_revision, journal.back_revision),
+            Version::Target => (journal.new_revision, journal.new_revision),
+            Version::Previous => (journal.old_revision, journal.back_revision),
         };
-        let history = standing.ledger.history();
+        let history = handle.store.history();
         let revision = of.and_then(|of| history.revision(of));
         let (Some(revision), Some(number)) = (revision, number) else {
             return Err(Error::failure(format!(
                 "the history of {} does not have the revision that its journal names",
-                standing.name
+                handle.name
             )));
         };
-        let mut wanted = Wanted::revision(revision)?;
+        let mut wanted = TargetRevision::revision(revision)?;
         let start = match side {
-            Side::New => journal.start.clone(),
-            Side::Old => match &journal.saved {
+            Version::Target => journal.start.clone(),
+            Version::Previous => match &journal.saved {
                 Some(path) => Some(path.clone()),
                 None => revision_spec::layer(revision)?.from_savepoint,
             },
         };
-        if side == Side::New {
+        if side == Version::Target {
             // What was said for this start alone.
             let said = revision_spec::layer(revision)?;
             wanted.layer.allow_non_restored_state = said.allow_non_restored_state;
             wanted.layer.job_id = said.job_id;
         }
-        if side == Side::Old && wanted.layer.ha.is_some() {
+        if side == Version::Previous && wanted.layer.ha.is_some() {
             // It is a revision of its own, and the same whoever goes on with the operation.
             wanted.layer.nonce = Some(job_id::nonce(&format!("{}/{number}", journal.started_at)));
         }
         let spec = wanted.spec(start.as_deref())?;
-        let namespace = standing.cluster.namespace();
+        let namespace = handle.cluster.namespace();
         Ok(Self {
             manifests: wanted.build(start.as_deref(), namespace, number)?,
             spec,
@@ -81,7 +81,7 @@ impl Version {
         let mut revision = self
             .wanted
             .to_revision(self.number, self.start.as_deref(), &command, journal.who(), &now);
-        revision.outcome = Some(Outcome::new(OutcomeState::Pending, &now, None));
+        revision.outcome = Some(RevisionOutcome::new(RevisionState::Pending, &now, None));
         revision
     }
 }

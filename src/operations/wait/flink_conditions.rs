@@ -21,7 +21,7 @@ const JOB_POLL: Duration = Duration::from_secs(2);
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
+pub enum FlinkCondition {
     /// A checkpoint that is completed after the wait began.
     Checkpoint,
     /// A savepoint that is completed after the wait began.
@@ -34,10 +34,10 @@ pub enum Sign {
 ///
 /// # Errors
 /// Job failed when the job has ended, so that it cannot come any more; timed out after `timeout`.
-pub async fn until_sign(
+pub async fn until_condition(
     cluster: &Cluster,
     name: &ClusterName,
-    sign: Sign,
+    sign: FlinkCondition,
     timeout: Option<Duration>,
     mut told: impl FnMut(&str),
 ) -> Result<String> {
@@ -48,10 +48,10 @@ pub async fn until_sign(
     loop {
         let look = look(&flink, sign, &mut baseline).await;
         match look {
-            Ok(Look::There(text)) => return Ok(text),
-            Ok(Look::NotYet(text)) => told(&text),
-            Ok(Look::Ended(job)) => return Err(never(name, &format!("its job is {}", job.state))),
-            Ok(Look::Away) => {
+            Ok(Progress::There(text)) => return Ok(text),
+            Ok(Progress::NotYet(text)) => told(&text),
+            Ok(Progress::Ended(job)) => return Err(never(name, &format!("its job is {}", job.state))),
+            Ok(Progress::Away) => {
                 told("Flink does not answer");
                 if asked_job.is_none_or(|at| at.elapsed() > JOB_POLL) {
                     asked_job = Some(Instant::now());
@@ -77,42 +77,42 @@ pub async fn until_sign(
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Newest(Option<u64>);
 
-enum Look {
+enum Progress {
     There(String),
     NotYet(String),
     Ended(JobOverview),
     Away,
 }
 
-async fn look(flink: &Flink, sign: Sign, baseline: &mut Option<Newest>) -> Result<Look> {
-    if let Sign::TaskManagers(wanted) = sign {
+async fn look(flink: &Flink, sign: FlinkCondition, baseline: &mut Option<Newest>) -> Result<Progress> {
+    if let FlinkCondition::TaskManagers(wanted) = sign {
         return Ok(match flink.overview().await? {
             Reply::Answer(overview) if overview.taskmanagers >= wanted => {
-                Look::There(overview.taskmanagers.to_string())
+                Progress::There(overview.taskmanagers.to_string())
             }
-            Reply::Answer(overview) => Look::NotYet(format!("{} of {wanted} TaskManagers", overview.taskmanagers)),
-            _ => Look::Away,
+            Reply::Answer(overview) => Progress::NotYet(format!("{} of {wanted} TaskManagers", overview.taskmanagers)),
+            _ => Progress::Away,
         });
     }
     let Reply::Answer(jobs) = flink.jobs().await? else {
-        return Ok(Look::Away);
+        return Ok(Progress::Away);
     };
     let Some(job) = jobs.main_job() else {
-        return Ok(Look::NotYet("there is no job yet".to_owned()));
+        return Ok(Progress::NotYet("there is no job yet".to_owned()));
     };
     let Reply::Answer(statistics) = flink.checkpoints(&job.jid).await? else {
-        return Ok(Look::Away);
+        return Ok(Progress::Away);
     };
     let latest = match sign {
-        Sign::Checkpoint => statistics.latest.completed,
+        FlinkCondition::Checkpoint => statistics.latest.completed,
         _ => statistics.latest.savepoint,
     };
     let newest = Newest(latest.as_ref().map(|latest| latest.id));
     let before = *baseline.get_or_insert(newest);
     Ok(match latest {
-        Some(latest) if newest > before => Look::There(place(&latest)),
-        _ if job.state.is_terminal() => Look::Ended(job.clone()),
-        _ => Look::NotYet(format!("the job is {}", job.state)),
+        Some(latest) if newest > before => Progress::There(place(&latest)),
+        _ if job.state.is_terminal() => Progress::Ended(job.clone()),
+        _ => Progress::NotYet(format!("the job is {}", job.state)),
     })
 }
 
@@ -153,7 +153,7 @@ fn never(name: &ClusterName, why: &str) -> Error {
     )
 }
 
-impl std::fmt::Display for Sign {
+impl std::fmt::Display for FlinkCondition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Checkpoint => f.write_str("a checkpoint"),

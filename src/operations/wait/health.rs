@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{End, Outcome, SETTLED, deleted, running, until_ended};
+use super::{End, SETTLED, WaitOutcome, deleted, running, until_ended};
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
 use crate::flink::{Flink, Reply};
@@ -10,7 +10,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::model::diagnosis::{is_wrong, problems};
 use crate::model::names::ClusterName;
-use crate::operations::observe::{survey, with_log};
+use crate::operations::observe::{observe, with_log};
 use crate::operations::wait::failures::{self, Failures};
 
 /// Checkpoints that may fail, while the same tasks run, before it is believed that none will succeed.
@@ -24,22 +24,22 @@ const CHECKPOINT_POLL: Duration = Duration::from_millis(500);
 
 /// A version that works.
 #[derive(Clone, Debug)]
-pub struct Up {
+pub struct Healthy {
     /// How the wait ended.
-    pub outcome: Outcome,
+    pub outcome: WaitOutcome,
     /// When all tasks ran.
     pub tasks_at: Instant,
     /// When the first checkpoint was completed; `None`: it was not waited for, or the job takes none.
     pub checkpoint_at: Option<Instant>,
 }
 
-impl Up {
+impl Healthy {
     /// In words.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         match &self.outcome {
-            Outcome::Running { job_id, tasks } => format!("runs: job {job_id}, all {tasks} tasks"),
-            Outcome::Finished => "has finished its job".to_owned(),
+            WaitOutcome::Running { job_id, tasks } => format!("runs: job {job_id}, all {tasks} tasks"),
+            WaitOutcome::Finished => "has finished its job".to_owned(),
         }
     }
 }
@@ -49,14 +49,14 @@ impl Up {
 ///
 /// # Errors
 /// The cause when it is known that it will not come up, timed out after `timeout`.
-pub async fn until_up(
+pub async fn until_healthy(
     cluster: &Cluster,
     name: &ClusterName,
     parallelism: u32,
     timeout: Option<Duration>,
     checked: bool,
     mut told: impl FnMut(&str),
-) -> Result<Up> {
+) -> Result<Healthy> {
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
     let failures = Failures::default();
@@ -71,12 +71,12 @@ pub async fn until_up(
         .ok_or_else(|| deleted(name))?;
         let now = Instant::now();
         let tasks_at = now.checked_sub(SETTLED).unwrap_or(now);
-        let mut up = Up {
+        let mut up = Healthy {
             outcome,
             tasks_at,
             checkpoint_at: None,
         };
-        if let (Outcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
+        if let (WaitOutcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
             let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
             told("waiting for a first checkpoint");
             // Nobody polls the job from here on.
@@ -187,7 +187,7 @@ async fn healthy_since(flink: &Flink) -> Option<i64> {
 
 /// Adds to a time limit what seems to be wrong.
 async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Error {
-    let Ok(survey) = Box::pin(survey(cluster, name)).await else {
+    let Ok(survey) = Box::pin(observe(cluster, name)).await else {
         return error;
     };
     let mut found = problems(&survey.observed, &survey.snapshot, clock::now());

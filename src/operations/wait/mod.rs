@@ -25,8 +25,8 @@ use crate::model::names::ClusterName;
 use crate::operations::observe::{log_end, with_fresh_log, without_job};
 
 pub use failures::Failures;
-pub use flink_conditions::{Sign, until_sign};
-pub use health::{Up, until_up};
+pub use flink_conditions::{FlinkCondition, until_condition};
+pub use health::{Healthy, until_healthy};
 pub use returning::until_over;
 use watches::Watching;
 
@@ -39,7 +39,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 /// How a wait ended well.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum WaitOutcome {
     /// All tasks run.
     Running {
         /// Flink's job ID.
@@ -63,7 +63,7 @@ pub async fn until_running(
     timeout: Option<Duration>,
     failures: Failures,
     mut told: impl FnMut(&Stage, Option<&Note>),
-) -> Result<Outcome> {
+) -> Result<WaitOutcome> {
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
     loop {
@@ -94,7 +94,7 @@ async fn running(
     timeout: Option<Duration>,
     failures: &Failures,
     mut told: impl FnMut(&Stage, Option<&Note>),
-) -> Result<Option<Outcome>> {
+) -> Result<Option<WaitOutcome>> {
     let watching = Watching {
         cluster,
         name,
@@ -145,7 +145,7 @@ async fn running(
             .context(format!("cluster {name} does not run"))),
         Verdict::Running { job_id, tasks, note } => {
             told(&Stage::Running { total: tasks }, note.as_ref());
-            Ok(Some(Outcome::Running { job_id, tasks }))
+            Ok(Some(WaitOutcome::Running { job_id, tasks }))
         }
         Verdict::Finished { note, .. } => {
             // A program that runs no job ends as well as one whose job was too short to be seen: the log tells them apart.
@@ -164,7 +164,7 @@ async fn running(
                 ));
             }
             told(&Stage::Finished, note.as_ref());
-            Ok(Some(Outcome::Finished))
+            Ok(Some(WaitOutcome::Finished))
         }
         Verdict::Going { .. } => Err(Error::failure("a wait ended without an end")),
     }

@@ -91,8 +91,8 @@ impl OperationReply {
                 failure_cause: Some(cause),
                 ..
             }) => match cause.written() {
-                Some(path) => SavepointStatus::StopFailed(path, cause.told()),
-                None => SavepointStatus::Failed(cause.told()),
+                Some(path) => SavepointStatus::StopFailed(path, cause.describe()),
+                None => SavepointStatus::Failed(cause.describe()),
             },
             Some(Operation {
                 location: Some(path), ..
@@ -110,7 +110,7 @@ impl OperationReply {
             Some(Operation {
                 failure_cause: Some(cause),
                 ..
-            }) => OperationStatus::Failed(cause.told()),
+            }) => OperationStatus::Failed(cause.describe()),
             Some(operation) if done => OperationStatus::Completed(operation.checkpoint_id),
             None if done => OperationStatus::Completed(None),
             _ => OperationStatus::InProgress,
@@ -123,7 +123,7 @@ impl OperationReply {
 }
 
 impl FailureCause {
-    fn told(&self) -> String {
+    fn describe(&self) -> String {
         let root = root_of(&self.stack_trace);
         if root.is_empty() { &self.class } else { root }.to_owned()
     }
