@@ -20,7 +20,7 @@ pub enum Kind {
     Forbidden,
     /// The API server does not know who asks. It may know again when the user has logged in.
     Unauthorized,
-    /// A time limit passed. What was begun goes on in the cluster.
+    /// A time limit passed. What was started continues in the cluster.
     TimedOut,
     /// The Flink job, or a Pod that it needs, failed.
     JobFailed,
@@ -55,7 +55,7 @@ impl Kind {
     }
 }
 
-/// A failure as it is told to the user.
+/// A failure as it is shown to the user.
 #[derive(Clone, Debug)]
 pub struct Error {
     /// Picks the exit code.

@@ -1,5 +1,5 @@
 //! The command line with no more than what is typed needs: most of the time of a short command goes into the arguments
-//! of commands that nobody asked for.
+//! of commands that were not asked for.
 //!
 //! What is made here says and takes the same as the whole command line. Where it does not take what was typed, the
 //! whole one tells why.
@@ -124,10 +124,10 @@ const ABOUT: &[(&str, &str)] = &[
         "Create a cluster, wait for its job's end, and end with its outcome",
     ),
     ("list", "List clusters"),
-    ("status", "Show how a cluster stands"),
-    ("why", "Tell why a cluster does not run, or what is wrong with it"),
+    ("status", "Show the status of a cluster"),
+    ("why", "Explain why a cluster is not running or is unhealthy"),
     ("logs", "Print the logs of a cluster, in the order of time"),
-    ("top", "Show what clusters do, again and again"),
+    ("top", "Show live metrics of jobs"),
     ("doctor", "Check what may keep clusters from running"),
     ("events", "List the Events of a cluster, oldest first"),
     ("exceptions", "List the exceptions of a job, newest first"),
@@ -198,7 +198,7 @@ const ABOUT: &[(&str, &str)] = &[
     ),
     (
         "clone",
-        "Create a second cluster that goes on from the first one's state, which runs on",
+        "Create a second cluster from the state of a running one, which keeps running",
     ),
     (
         "manifests",

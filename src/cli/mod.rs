@@ -46,10 +46,10 @@ use crate::output::terminal;
 struct Root {
     #[command(flatten)]
     connection: ConnectionOptions,
-    /// Say more: requests (-v), and all that libraries say (-vv)
+    /// Increase verbosity (-v: requests, -vv: everything)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Words only: no colour, no spinner, no bars, nothing redrawn in place
+    /// Plain output: no color, spinners or redraws
     #[arg(long, global = true)]
     plain: bool,
 }
@@ -300,7 +300,7 @@ async fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// Ends at Ctrl-C, SIGTERM or SIGHUP. Nothing has to be undone then: whatever was begun, a repetition of the command goes on.
+/// Ends at Ctrl-C, SIGTERM or SIGHUP. Nothing has to be undone then: whatever was begun, a repetition of the command continues.
 /// Only what can be read once is read to its end and written down.
 async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -> Result<()> {
     let interrupted = || {
@@ -310,9 +310,9 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
         let at = terminal::last_step().map_or_else(String::new, |step| format!(" at: {step}"));
         let error = Error::new(
             Kind::Interrupted,
-            format!("interrupted{at}; what was begun goes on in the cluster"),
+            format!("interrupted{at}; what was started continues in the cluster"),
         )
-        .hint("the same command goes on where this one stopped");
+        .hint("the same command continues where this one stopped");
         match interruption::kept() {
             Some(file) => error.hint(format!("what you wrote is in {}", file.display())),
             None => error,

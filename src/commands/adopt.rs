@@ -38,7 +38,7 @@ pub struct AdoptArgs {
     /// FlinkDeployment to make the cluster from
     #[arg(long, value_name = "NAME")]
     pub(super) from_flinkdeployment: Option<String>,
-    /// Do not ask, where an object of that name is labelled as another's
+    /// Skip the confirmation prompt, where an object of that name is labelled as another's
     #[arg(long, short, conflicts_with = "from_flinkdeployment")]
     yes: bool,
     #[command(flatten)]
@@ -161,7 +161,7 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployOpt
         let others = former.join(", ");
         let verb = if launch.is_dry_run() { "would be" } else { "were" };
         terminal::note(&format!(
-            "{name}: fields of {others} {verb} taken over; whoever applies them again takes them back"
+            "{name}: fields of {others} {verb} taken over; applying them again takes them back"
         ));
     }
     let suffix = if launch.is_dry_run() { " (server dry run)" } else { "" };

@@ -47,7 +47,7 @@ pub async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) 
         .clone()
         .or_else(|| operator::last_state(&object).map(ToOwned::to_owned));
     match &from_savepoint {
-        Some(path) => terminal::note(&format!("{source} goes on from {path}")),
+        Some(path) => terminal::note(&format!("{source} resumes from {path}")),
         None if operator::is_stateless(&object) => {
             terminal::note(&format!(
                 "{source} is stateless, as its upgradeMode says: it begins empty"
@@ -89,7 +89,7 @@ pub async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) 
     ))
     .await?;
     terminal::note(&format!(
-        "FlinkDeployment {source} stays suspended: delete it when the cluster is as it shall be, and leave its savepoints"
+        "FlinkDeployment {source} stays suspended: delete it when the cluster is as wanted, and keep its savepoints"
     ));
     Ok(())
 }

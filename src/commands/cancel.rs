@@ -20,7 +20,7 @@ pub struct CancelArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(long, short)]
     yes: bool,
 }

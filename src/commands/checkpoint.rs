@@ -77,7 +77,7 @@ pub async fn run(connection: &ConnectionOptions, args: CheckpointArgs) -> Result
                     args.timeout.as_secs()
                 ),
             )
-            .hint("Flink goes on writing it")
+            .hint("Flink keeps writing it")
         })??
     };
     let mut text = format!("{name}: checkpoint {}", checkpoint.id);

@@ -23,7 +23,7 @@ use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, WritingStep};
 use crate::output::terminal;
 
-/// Create a second cluster that goes on from the first one's state, which runs on
+/// Create a second cluster from the state of a running one, which keeps running
 ///
 /// A running job writes a savepoint for it and is not stopped; of one that does not run, the last savepoint is taken. The
 /// clone has a job ID, checkpoints and high-availability data of its own, and no port of the nodes. What the job itself

@@ -1,4 +1,4 @@
-//! `create`: a cluster from flags, a file, or the seed's variables.
+//! `create`: a cluster from flags, a file, or the variables of Flink's templates.
 
 use crate::cli::args::environment::environment;
 use crate::cli::args::files::FileArgs;

@@ -34,7 +34,7 @@ pub struct DeleteArgs {
     /// Delete all clusters of the namespace
     #[arg(long, group = "which")]
     all: bool,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(long, short)]
     yes: bool,
     /// Stop the job with a savepoint first; if that fails the cluster stays as it is

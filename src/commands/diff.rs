@@ -171,7 +171,7 @@ impl Wish {
             let (templates, layer, _) = handle.base(&self.flags, own)?;
             (templates, layer)
         };
-        // Where the running job began is no difference: a change goes on from its state.
+        // Where the running job began is no difference: a change resumes from its state.
         let begun = running
             .and_then(|number| history.revision(number))
             .map(revision_spec::layer)

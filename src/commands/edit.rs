@@ -20,7 +20,7 @@ use crate::output::{self, Format};
 /// Edit a cluster in your editor, and change it without losing state
 ///
 /// The spec is a FlinkDeployment in the editor that KUBE_EDITOR or EDITOR names. What is saved is an upgrade: the job is
-/// stopped with a savepoint and goes on from it, or the old version does. Saved unchanged, or empty, it changes nothing;
+/// stopped with a savepoint and restarted from it, or the old version does. Saved unchanged, or empty, it changes nothing;
 /// what cannot be is shown again with the reason.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \

@@ -124,7 +124,7 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
         .collect();
     if !idle.is_empty() && for_people {
         terminal::note(&format!(
-            "TaskManagers wait for nobody behind {}: `kubectl flink prune` deletes clusters whose jobs have ended",
+            "there are idle TaskManagers of {}: `kubectl flink prune` deletes clusters whose jobs have ended",
             listing::some_of(&idle)
         ));
     }
@@ -178,7 +178,7 @@ fn tell_operation(key: &Key, text: &str, with_namespace: bool) {
         (String::new(), String::new())
     };
     terminal::note(&format!(
-        "an operation on {name}{place} is not over: {text}; `kubectl flink status {name}{flag}` says how it goes on"
+        "an operation on {name}{place} is unfinished: {text}; `kubectl flink status {name}{flag}` says how it continues"
     ));
 }
 

@@ -18,14 +18,14 @@ use crate::output::terminal;
 
 /// Print the logs of a cluster, in the order of time
 ///
-/// Lines of all its Pods, each with the role and the end of the Pod's name before it. With --follow it goes on with
+/// Lines of all its Pods, each with the role and the end of the Pod's name before it. With --follow it continues with
 /// Pods that take the place of others, and ends when the cluster's Job has ended and nothing writes any more.
 #[derive(Debug, clap::Args)]
 pub struct LogsArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
-    /// Go on with what comes
+    /// Continue with what comes
     #[arg(short, long)]
     follow: bool,
     /// Only so many of the last lines of each container; -1: all

@@ -24,7 +24,7 @@ use crate::output::terminal;
 
 /// Delete clusters whose jobs have ended; their histories stay
 ///
-/// What is left of such a cluster are TaskManagers that wait for nobody, and the logs of its JobManager. Its last
+/// What is left of such a cluster are idle TaskManagers, and the logs of its JobManager. Its last
 /// savepoint is in its history, so that savepoint-resume can bring it back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -43,7 +43,7 @@ pub struct PruneArgs {
     /// Show what would be deleted, and delete nothing
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
     dry_run: Option<DryRun>,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(long, short)]
     yes: bool,
     /// How long to wait for the end of each cluster's Pods; 0: as long as it takes
@@ -181,8 +181,8 @@ fn line(one: &EndedCluster, now: Timestamp) -> String {
     let idle = idle.map_or(0, |deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(1));
     let task_managers = match idle {
         0 => "no TaskManager is left".to_owned(),
-        1 => "1 TaskManager waits for nobody".to_owned(),
-        many => format!("{many} TaskManagers wait for nobody"),
+        1 => "1 TaskManager is idle".to_owned(),
+        many => format!("{many} TaskManagers are idle"),
     };
     format!(
         "cluster {} of {} {how}{ago}, {task_managers}",

@@ -1,4 +1,4 @@
-//! `restart`: the same version anew.
+//! `restart`: the same version again.
 
 use crate::error::Result;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
@@ -11,7 +11,7 @@ use crate::operations::upgrade::{ChangeOptions, change};
 
 /// Restart a cluster through a savepoint, changing nothing
 ///
-/// New JobManager, new TaskManagers, the same spec: the running job is stopped with a savepoint and goes on from it, as
+/// New JobManager, new TaskManagers, the same spec: the running job is stopped with a savepoint and restarted from it, as
 /// in an upgrade.
 #[derive(Debug, clap::Args)]
 pub struct RestartArgs {
@@ -19,7 +19,7 @@ pub struct RestartArgs {
     #[arg(value_name = "NAME")]
     name: String,
     /// Start the same revision again from what high availability keeps of it, where its Job has failed or is gone: the job
-    /// goes on from its last checkpoint, under the same job ID
+    /// resumes from its last checkpoint, under the same job ID
     #[arg(long)]
     recover: bool,
     #[command(flatten)]

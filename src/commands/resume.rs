@@ -1,4 +1,4 @@
-//! `resume`: a suspended cluster goes on.
+//! `resume`: a suspended cluster continues.
 
 use super::savepoint_resume::{self, ResumeArgs};
 use crate::error::{Error, Result};

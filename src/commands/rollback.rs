@@ -11,7 +11,7 @@ use crate::operations::upgrade::{ChangeOptions, change};
 
 /// Go back to an earlier revision, keeping state
 ///
-/// The running job is stopped with a savepoint, from which the earlier revision goes on, as in an upgrade. Where it
+/// The running job is stopped with a savepoint, from which the earlier revision continues, as in an upgrade. Where it
 /// cannot read that state, --from-savepoint names an older one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -40,7 +40,7 @@ pub async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<(
     let history = handle.store.history();
     let picked = pick(&name, history, handle.live_revision(), args.to_revision);
     let revision = match (picked, history.open_journal()) {
-        // What is not over is the first thing to know.
+        // What is unfinished is the first thing to know.
         (Err(_), Some(journal)) => return Err(lock::unfinished(&name, journal)),
         (picked, _) => picked?,
     };

@@ -1,4 +1,4 @@
-//! `savepoint-resume`: a cluster anew, from the state that it has or had.
+//! `savepoint-resume`: a cluster again, from the state that it has or had.
 
 use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Result};
@@ -48,7 +48,7 @@ pub struct ResumeArgs {
     /// Form of the savepoint that the running job writes
     #[arg(long, value_name = "FORM", default_value = "canonical")]
     savepoint_format: SavepointFormat,
-    /// Emit the final watermark before the savepoint, which ends all windows: for a job that will not go on
+    /// Emit the final watermark before the savepoint, which ends all windows: for a job that will not continue
     #[arg(long)]
     drain: bool,
     #[command(flatten)]
@@ -89,7 +89,7 @@ pub async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()>
     Box::pin(resume(&cluster, handle, job_status, args, "savepoint-resume")).await
 }
 
-/// Starts the cluster anew, as `args` say; `command` is what the history calls it.
+/// Starts the cluster again, as `args` say; `command` is what the history calls it.
 pub async fn resume(
     cluster: &Cluster,
     mut handle: ClusterHandle,
@@ -180,7 +180,7 @@ pub async fn resume(
         let job = handle.live.identity(JOBS)?;
         objects::delete_job(cluster, &name, job.as_ref(), args.launch.limit()).await?;
         if highly_available {
-            // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
+            // What continues resumes from the savepoint: whatever is left of earlier jobs can only be in its way.
             stop::delete_ha_config_maps(cluster, &handle).await?;
         }
         handle.live.job = None;

@@ -20,7 +20,7 @@ use crate::output::terminal;
 /// In place where Flink can do that: with jobmanager.scheduler=adaptive (Flink 1.18+) the job restarts from its last
 /// checkpoint while its JobManager stays, with scheduler-mode=reactive only TaskManagers are added or taken away.
 /// Otherwise through a savepoint, as an upgrade does it: one that does not come up is undone, and one that was interrupted
-/// goes on when it is repeated. Which way it takes, and why, is said before it begins.
+/// continues when it is repeated. Which way it takes, and why, is said before it begins.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink scale demo -p 8\n  \
@@ -30,7 +30,7 @@ pub struct ScaleArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
-    /// Parallelism that the job shall have
+    /// New parallelism of the job
     #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]
     parallelism: u32,
     /// Task slots of each TaskManager: another number needs new TaskManagers, so it goes through a savepoint
@@ -56,9 +56,9 @@ pub async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> 
 /// Where a scale goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
-    /// The parallelism that the job shall have.
+    /// The parallelism that the job should have.
     pub parallelism: u32,
-    /// Slots that each TaskManager shall have, if they are to change.
+    /// New number of slots of each TaskManager, if they are to change.
     pub slots: Option<u32>,
 }
 

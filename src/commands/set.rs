@@ -17,7 +17,7 @@ use crate::operations::upgrade::{ChangeOptions, change};
 
 /// Change one field of a cluster without losing state
 ///
-/// The change is an upgrade: the job is stopped with a savepoint and goes on from it, or the old version does. Another
+/// The change is an upgrade: the job is stopped with a savepoint and restarted from it, or the old version does. Another
 /// parallelism is reached as `scale` does it, which may be in place.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \

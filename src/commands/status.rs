@@ -15,7 +15,7 @@ use crate::output::status::{ScreenStyle, status};
 use crate::output::terminal;
 use crate::output::{Format, document, line};
 
-/// Show how a cluster stands
+/// Show the status of a cluster
 ///
 /// Cluster, Flink job, vertices, checkpoints, TaskManagers, the last savepoint, and what is wrong, most urgent first.
 /// Where Flink's REST does not answer, it shows what Kubernetes knows.
@@ -83,7 +83,7 @@ pub async fn run(connection: &ConnectionOptions, args: &StatusArgs) -> Result<()
                     }
                 }
             }
-            // A watch goes on where it is reached again; it ends with the cluster.
+            // A watch continues where it is reached again; it ends with the cluster.
             Err(error) if args.watch && seen && error.is_transient() => terminal::warn(&error.message),
             Err(error) => return Err(ended(error, seen)),
         }

@@ -11,7 +11,7 @@ use crate::output::terminal;
 ///
 /// Flink stops its sources, writes the savepoint and ends the job, in one piece: nothing is processed after it. The
 /// command ends when the JobManager has ended. The TaskManagers stay: `suspend` sends them away as well, `delete`
-/// deletes everything. If the savepoint fails the job goes on running.
+/// deletes everything. If the savepoint fails the job keeps running.
 #[derive(Debug, clap::Args)]
 pub struct StopArgs {
     #[command(flatten)]

@@ -10,7 +10,7 @@ use crate::output::terminal;
 /// Suspend a cluster: stop its job with a savepoint, and send its TaskManagers away
 ///
 /// Everything else stays: the Service, the Job, the Deployment with zero replicas and the history. `resume` starts the
-/// cluster again from the savepoint. If the savepoint fails the job goes on running.
+/// cluster again from the savepoint. If the savepoint fails the job keeps running.
 #[derive(Debug, clap::Args)]
 pub struct SuspendArgs {
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()
     let mut handle = ClusterHandle::existing(&cluster, &name).await?;
     let path = stop::stop(&cluster, &mut handle, &args.halt, Halt::Suspend).await?;
     terminal::note(&format!(
-        "{name} is suspended: `kubectl flink resume {name}` goes on from {path}"
+        "{name} is suspended: `kubectl flink resume {name}` resumes from {path}"
     ));
     terminal::data(&terminal::clean(&format!("{path}\n")))
 }

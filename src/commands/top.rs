@@ -18,7 +18,7 @@ use crate::output::status::cut;
 use crate::output::terminal;
 use crate::output::top;
 
-/// Show what clusters do, again and again
+/// Show live metrics of jobs
 ///
 /// Job states, checkpoints and rates from Flink; CPU and memory where the Kubernetes cluster has metrics.k8s.io. In a
 /// pipe it is shown once.

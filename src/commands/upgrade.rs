@@ -17,9 +17,9 @@ use crate::operations::upgrade::{ChangeOptions, change};
 
 /// Change a running cluster without losing state
 ///
-/// The running job is stopped with a savepoint, and the new version goes on from it. When not all of its tasks run, or
+/// The running job is stopped with a savepoint, and the new version resumes from it. When not all of its tasks run, or
 /// its first checkpoint is not completed, the old version is started again from that same savepoint, and the exit code is
-/// 6. Whatever is interrupted, `--continue` goes on and `--abort` goes back; nothing is lost either way.
+/// 6. Whatever is interrupted, `--continue` continues and `--abort` goes back; nothing is lost either way.
 ///
 /// Flags change what they say of the cluster and everything else stays; with -f the file is the whole of it.
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,7 @@ pub struct UpgradeArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// FlinkDeployment that the cluster shall be; - is standard input
+    /// FlinkDeployment with the new spec; - is standard input
     #[arg(long = "file", short, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Continue an upgrade that was interrupted; with --from-savepoint from there, where its state is not where it should be
@@ -71,7 +71,7 @@ pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()
     };
     if (args.go_on || args.abort) && others != Config::default() {
         return Err(
-            Error::usage("what shall run was said when the operation was begun, and is in the history").hint(format!(
+            Error::usage("the new version was given when the operation started, and is in the history").hint(format!(
                 "`kubectl flink upgrade {name} --abort` first, to begin another one"
             )),
         );

@@ -17,7 +17,7 @@ use crate::operations::stop::STOPS;
 use crate::output::terminal;
 use crate::output::{API_VERSION, document, why};
 
-/// Tell why a cluster does not run, or what is wrong with it
+/// Explain why a cluster is not running or is unhealthy
 ///
 /// One cause with what it was concluded from, and what to do: from the Job, its Pods and their Events, Flink's
 /// exceptions and the log of the container that failed. The exit code is 0 where nothing is wrong, else 6.

@@ -107,7 +107,7 @@ pub struct SavepointRequest {
 /// What becomes of a job after its savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// It goes on running.
+    /// It keeps running.
     GoOn,
     /// It ends.
     Stop {

@@ -18,7 +18,7 @@ const GIVEN: &str = "lastRevision";
 /// Key of the heartbeat, which is written by itself while an operation waits.
 pub const HEARTBEAT: &str = "heartbeat";
 
-/// Label of a history in which an operation is not over, and annotation that says which: for lists, which read no more
+/// Label of a history in which an operation is unfinished, and annotation that says which: for lists, which read no more
 /// than the metadata.
 pub const OPERATION: &str = "kubectl-flink/operation";
 /// Value of the label.

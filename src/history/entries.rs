@@ -7,7 +7,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Revision {
-    /// Counts from 1, and goes on after a delete.
+    /// Counts from 1, and continues after a delete.
     pub number: u64,
     /// When it was made, RFC 3339.
     pub created_at: String,

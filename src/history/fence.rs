@@ -1,4 +1,4 @@
-//! A process that slept does not go on with an operation that another one has taken over.
+//! A process that slept does not continue with an operation that another one has taken over.
 //!
 //! A holder is taken over when its heartbeat has not changed for 30 s. So a request that changes something is sent only if
 //! the holder is known to have held the operation a shorter time ago; else the history is read first. The time is the

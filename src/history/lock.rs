@@ -82,7 +82,7 @@ impl Heartbeat {
     /// Does `work`, and beats beside it.
     ///
     /// # Errors
-    /// Those of `work`, and conflict when somebody took the operation over.
+    /// Those of `work`, and conflict when another process took over the operation.
     pub async fn beside<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             outcome = work => outcome,
@@ -113,7 +113,7 @@ impl Heartbeat {
                 },
                 Err(error) if error.kind == Kind::Forbidden => {
                     terminal::warn(&format!(
-                        "nobody else can see that this command lives: {error} (it writes its heartbeat there)"
+                        "other commands cannot see that this one is alive: {error} (it writes its heartbeat there)"
                     ));
                     return std::future::pending().await;
                 }
@@ -125,7 +125,7 @@ impl Heartbeat {
     }
 }
 
-/// The operation that is open in the history, at which nobody is any more.
+/// The operation that is open in the history, that has no live process any more.
 ///
 /// # Errors
 /// Conflict when somebody is at it, or it cannot be told; with `take_over` it is watched whether somebody is.
@@ -141,7 +141,7 @@ pub async fn unattended(ledger: &mut HistoryStore, name: &ClusterName, take_over
         Some(true) => return Err(busy(name, &journal)),
         None if !take_over => {
             return Err(busy(name, &journal).hint(
-                "if nobody is at it any more: --take-over watches its heartbeat for 30 s, and goes on when there is none",
+                "if it is no longer running: --take-over waits 30 s for its heartbeat, and takes over when there is none",
             ));
         }
         None => {}
@@ -155,7 +155,7 @@ pub async fn unattended(ledger: &mut HistoryStore, name: &ClusterName, take_over
         let history = ledger.history();
         if history.journal.as_ref() != Some(&journal) || history.heartbeat != beat {
             let now = history.open_journal().unwrap_or(&journal);
-            return Err(busy(name, now).hint("its heartbeat goes on, so it is not taken over"));
+            return Err(busy(name, now).hint("its heartbeat continues, so it is not taken over"));
         }
     }
     step.done(&format!("{name}: {} is not at it any more", held.who));
@@ -172,13 +172,13 @@ pub fn busy(name: &ClusterName, journal: &Journal) -> Error {
     .hint("wait until it is over")
 }
 
-/// The error for an operation that is not over, at which nobody is.
+/// The error for an operation that is unfinished, at which nobody is.
 #[must_use]
 pub fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
     let error = Error::new(
         Kind::Conflict,
         format!(
-            "an operation on {name} is not over: {journal}; {}",
+            "an operation on {name} is unfinished: {journal}; {}",
             journal.status_text()
         ),
     );

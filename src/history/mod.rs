@@ -94,14 +94,14 @@ impl History {
             .find(|savepoint| savepoint.progress == Progress::Completed && savepoint.disposed_at.is_none())
     }
 
-    /// The savepoints whose outcome is not known, oldest first: nobody waited for them, or was interrupted.
+    /// The savepoints whose outcome is not known, oldest first: the command did not wait, or was interrupted.
     pub fn open_savepoints(&self) -> impl DoubleEndedIterator<Item = &Savepoint> {
         self.savepoints
             .iter()
             .filter(|savepoint| savepoint.progress == Progress::Requested)
     }
 
-    /// A savepoint that is newer than the last completed one, and of which nobody knows whether and where it was written:
+    /// A savepoint that is newer than the last completed one, and for which it is unknown whether and where it was written:
     /// its JobManager ended before the result was read.
     #[must_use]
     pub fn lost_savepoint(&self) -> Option<&Savepoint> {
@@ -134,7 +134,7 @@ impl History {
         }
     }
 
-    /// The operation that is not over.
+    /// The operation that is unfinished.
     #[must_use]
     pub fn open_journal(&self) -> Option<&Journal> {
         self.journal.as_ref().filter(|journal| journal.is_open())
@@ -146,7 +146,7 @@ impl History {
         self.revisions.iter().find(|revision| revision.number == number)
     }
 
-    /// The revision that a cluster of which nothing runs is brought back as.
+    /// The revision that a cluster that does not run is brought back as.
     #[must_use]
     pub fn last_wanted(&self) -> Option<&Revision> {
         self.revisions.iter().rev().find(|revision| revision.is_wanted())

@@ -135,7 +135,7 @@ mod tests {
         Journal::begin(Operation::Halt, "stop", holder(token), at, Ending::Nothing)
     }
 
-    /// What becomes of one that begins, given what it read, what there is, and what it goes on with.
+    /// What becomes of one that begins, given what it read, what there is, and what it continues with.
     fn enters(ground: &History, now: &History, left: Option<&Journal>) -> std::result::Result<bool, String> {
         let (basis, holder) = (Basis::nothing(), holder("mine"));
         let entry = Entry {

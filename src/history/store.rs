@@ -26,7 +26,7 @@ pub struct Entry<'a> {
     pub basis: &'a Basis,
     /// Who begins it.
     pub holder: &'a Holder,
-    /// The operation that another command left behind, and that this one goes on with or takes the place of.
+    /// The operation that another command left behind, and that this one continues with or takes the place of.
     pub left: Option<&'a Journal>,
     /// Bytes of what it will write beside what stands in its journal.
     pub room: usize,
@@ -226,7 +226,7 @@ impl HistoryStore {
         basis.check(&self.cluster, &self.name).await
     }
 
-    /// Lets go of the operation in progress, which is not over. It is a courtesy to who comes next.
+    /// Lets go of the operation in progress, which is unfinished. It is a courtesy to who comes next.
     pub async fn abandon(&mut self) {
         if self.token.is_none() {
             return;

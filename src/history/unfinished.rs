@@ -1,4 +1,4 @@
-//! Operations that are not over, of all clusters that are listed.
+//! Operations that are unfinished, of all clusters that are listed.
 //!
 //! One list of the metadata of those histories that are marked, beside the other lists: it never holds them up. Where it is
 //! forbidden nothing is told.
@@ -23,7 +23,7 @@ const MOST: usize = 100;
 /// How long the answer is waited for before the list is printed.
 const SOON: Duration = Duration::from_millis(100);
 
-/// An operation that is not over.
+/// An operation that is unfinished.
 pub struct Operation {
     /// What the history says of it.
     pub text: String,
@@ -31,7 +31,7 @@ pub struct Operation {
     pub stops: bool,
 }
 
-/// The clusters with an operation that is not over.
+/// The clusters with an operation that is unfinished.
 type Open = Vec<(Key, Operation)>;
 
 /// The question for them, and the answer when it has come.
@@ -85,7 +85,7 @@ async fn open(cluster: &Cluster, wanted: &ListSelection) -> Open {
     let target = Target::collection("list", CONFIG_MAPS, wanted.namespace.as_deref());
     let query = format!("labelSelector={}&limit={MOST}", encode(&format!("{OPERATION}={OPEN}")));
     let found = cluster.list_metadata(&target, &query).await.unwrap_or_else(|error| {
-        tracing::debug!(%error, "operations that are not over are not known");
+        tracing::debug!(%error, "operations that are unfinished are not known");
         Vec::new()
     });
     let told = found.iter().filter_map(|metadata| {

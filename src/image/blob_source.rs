@@ -1,4 +1,4 @@
-//! Where the bytes of a blob come from, from any place in it on: an upload that was cut goes on where it was.
+//! Where the bytes of a blob come from, from any place in it on: an upload that was cut continues where it was.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

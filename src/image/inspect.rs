@@ -42,7 +42,7 @@ pub enum Depth {
     All,
     /// Into those that are small or whose history speaks of files for Flink.
     Telling,
-    /// At the beginning of those that tell of the job, for who has no time.
+    /// At the beginning of those with words about the job, for who has no time.
     Glance,
 }
 

@@ -92,7 +92,7 @@ fn java_of(archive: &mut ZipArchive<impl Read + Seek>, class: &str) -> Option<u1
 
 /// The entry class that a manifest's main section names.
 ///
-/// Source of the form: JAR File Specification. A line that begins with a space goes on with the one before.
+/// Source of the form: JAR File Specification. A line that begins with a space continues with the one before.
 #[must_use]
 pub fn entry_class(manifest: &str) -> Option<String> {
     let mut attributes: Vec<(String, String)> = Vec::new();

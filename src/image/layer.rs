@@ -114,7 +114,7 @@ pub struct LayerFile {
     pub layer: NewLayer,
 }
 
-/// The file that was read last: most reads go on in it.
+/// The file that was read last: most reads continue in it.
 #[derive(Default)]
 struct Open(Option<(usize, File, u64)>);
 

@@ -3,7 +3,7 @@
 //! A jar is compressed already: packing it again costs a minute per gigabyte and saves a few percent. Some registries
 //! take layers packed by gzip only, and gzip can hold data as it is, in blocks of 65535 bytes with 5 bytes before each
 //! (RFC 1951, 3.2.4; RFC 1952). So any part of the packed layer can be made from the part of the tar that is in it: an
-//! upload that was cut goes on where it was, without a copy on disk, and no release of a compressor changes a digest.
+//! upload that was cut continues where it was, without a copy on disk, and no release of a compressor changes a digest.
 
 /// Most data of a block.
 const BLOCK: u64 = 65535;

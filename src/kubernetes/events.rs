@@ -24,7 +24,7 @@ pub struct Events {
     watch: LocalBoxStream<'static, Result<watch::Event<Event>>>,
     /// What was told, by name: how the Event stood then.
     told: HashMap<String, Option<String>>,
-    /// Events of a list that was read anew, which are still to be told.
+    /// Events of a list that was read again, which are still to be told.
     waiting: Vec<Event>,
 }
 

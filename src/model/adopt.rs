@@ -32,7 +32,7 @@ const FOREIGN_ANNOTATIONS: [&str; 9] = [
 ];
 /// Makes templates of the live objects, and reads from them what the flags of a resume may want to change.
 ///
-/// `new` is what those flags say: arguments of the program that are given anew displace the ones there.
+/// `new` is what those flags say: arguments of the program that are given again displace the ones there.
 ///
 /// # Errors
 /// Usage error when an object has no container, or arguments that Flink would not take.
@@ -159,7 +159,7 @@ fn replicas(deployment: &Value) -> Option<u32> {
 /// The parallelism as a variable.
 const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
 
-/// The options without those that a resume sets anew, and with the parallelism as a variable.
+/// The options without those that a resume sets again, and with the parallelism as a variable.
 fn flink_options(tokens: &[String]) -> Vec<Value> {
     let mut kept = Vec::new();
     let mut rest = tokens.iter().peekable();

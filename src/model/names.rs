@@ -1,6 +1,6 @@
 //! Names and labels of the objects that make up a cluster.
 //!
-//! They are those of the seed's templates, so that a cluster made by hand from them is one of ours.
+//! They are those of Flink's templates, so that a cluster made by hand from them is one of ours.
 
 use crate::error::{Error, Result};
 

@@ -71,11 +71,11 @@ pub struct ScaleInput {
     pub version: Option<FlinkVersion>,
     /// The parallelism that the job is said to have.
     pub present: u32,
-    /// The parallelism that it shall have.
+    /// The parallelism that it should have.
     pub wanted: u32,
     /// Slots of a TaskManager.
     pub slots: u32,
-    /// Another number of slots that TaskManagers shall have.
+    /// Another number of slots that TaskManagers should have.
     pub new_slots: Option<u32>,
 }
 
@@ -239,7 +239,7 @@ fn check_limit(known: &ScaleInput, followers: &[&str]) -> Result<()> {
         vertex.name.chars().take(80).collect::<String>(),
         known.wanted
     ))
-    .hint("the max parallelism is fixed by the first start of a job; a job without state can be started anew with another"))
+    .hint("the max parallelism is fixed by the first start of a job; a job without state can be started again with another"))
 }
 
 /// Slots that the targets take: in a group of vertices that share slots, as many as the largest has tasks.
@@ -267,7 +267,7 @@ impl ScalePlan {
         Value::Object(vertices.collect())
     }
 
-    /// Whether the requirements of the job say already what they shall say.
+    /// Whether the requirements of the job say already what they should say.
     #[must_use]
     pub fn is_required(&self, known: &Requirements) -> bool {
         self.targets.iter().all(|(id, target)| {
@@ -277,7 +277,7 @@ impl ScalePlan {
         })
     }
 
-    /// Whether all vertices run with as many tasks as they shall.
+    /// Whether all vertices run with as many tasks as they should.
     #[must_use]
     pub fn is_reached(&self, job: &Job) -> bool {
         !job.vertices.is_empty()

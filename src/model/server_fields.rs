@@ -1,4 +1,4 @@
-//! An object of the API server as somebody would have written it: without what servers and controllers put into it.
+//! An object of the API server as a user would have written it: without what servers and controllers put into it.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! A cluster as it shall be: validated, with every default in its place.
+//! A cluster as it should be: validated, with every default in its place.
 
 use super::flink::FlinkVersion;
 use super::names::{ClusterName, MAX_LENGTH};

@@ -1,4 +1,4 @@
-//! Templates of the three resources, with the seed's four variables.
+//! Templates of the three resources, with the four variables of Flink's templates.
 //!
 //! A template is parsed as YAML first, and variables are replaced inside scalars of the tree afterwards: no value can
 //! change the structure. So that the seed's own `[…, ${FLINK_JOB_ARGUMENTS}]`, which is no YAML before it is substituted,

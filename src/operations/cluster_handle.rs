@@ -38,7 +38,7 @@ pub struct ClusterHandle {
     pub store: HistoryStore,
     /// Its JobManager's REST.
     pub flink: Flink,
-    /// An operation that another command left behind, and that this one goes on with.
+    /// An operation that another command left behind, and that this one continues with.
     pub left_behind: Option<Journal>,
     /// Whether this is a dry run, which writes nothing.
     pub(crate) only_looks: bool,
@@ -102,7 +102,7 @@ impl ClusterHandle {
         Ok(handle)
     }
 
-    /// Reads a cluster of which something is shown, and says where an operation on it stands that is not over.
+    /// Reads a cluster of which something is shown, and says where an operation on it stands that is unfinished.
     ///
     /// # Errors
     /// Those of [`ClusterHandle::load`], and of a bad name before anything is asked.
@@ -115,14 +115,14 @@ impl ClusterHandle {
         Ok(handle)
     }
 
-    /// Says where an operation stands that is not over, for commands that it does not hinder.
+    /// Says where an operation stands that is unfinished, for commands that it does not hinder.
     pub fn tell_operation(&self) {
         let Some(journal) = self.store.history().open_journal() else {
             return;
         };
         let name = &self.name;
         terminal::note(&format!(
-            "an operation on {name} is not over: {journal}; {}",
+            "an operation on {name} is unfinished: {journal}; {}",
             journal.status_text()
         ));
         let lives = journal.holder.as_ref().and_then(holder::lives);
@@ -213,7 +213,7 @@ impl ClusterHandle {
         self.live.is_empty() && !self.store.exists()
     }
 
-    /// How the Kubernetes Job ended: its condition `Complete` or `Failed`. `None`: it goes on, or there is none.
+    /// How the Kubernetes Job ended: its condition `Complete` or `Failed`. `None`: it continues, or there is none.
     pub fn job_end(&self) -> Option<&'static str> {
         self.live.job.as_ref().and_then(objects::end_of_job)
     }
@@ -224,7 +224,7 @@ impl ClusterHandle {
         deployment.map_or(0, manifests::replicas)
     }
 
-    /// Whether the cluster was created suspended, and never ran: it is to be started, and not to go on from anywhere.
+    /// Whether the cluster was created suspended, and never ran: it is to be started, and not to resume from anywhere.
     pub async fn was_created_suspended(&self) -> Result<bool> {
         let Some(job) = &self.live.job else { return Ok(false) };
         let revision = job["metadata"]["annotations"][REVISION].as_str();
@@ -387,7 +387,7 @@ impl ClusterHandle {
                 ),
             )
             .hint(format!(
-                "`kubectl flink create {} --from-savepoint PATH …` makes it anew",
+                "`kubectl flink create {} --from-savepoint PATH …` creates it again",
                 self.name
             )));
         };

@@ -167,7 +167,12 @@ pub async fn deploy(
     store
         .update(|history| history.upsert_revision(revision.clone()))
         .await?;
-    objects::apply_all(cluster, &spec.name, &manifests, live).await?;
+    if objects::replaces_task_managers(live.deployment.as_ref(), &manifests.deployment) {
+        // A TaskManager of the version before would register with the new JobManager, get tasks, and end with them.
+        objects::apply_after_stale_task_managers(cluster, &spec.name, &manifests, generation, live).await?;
+    } else {
+        objects::apply_all(cluster, &spec.name, &manifests, live).await?;
+    }
     Ok(manifests)
 }
 

@@ -70,7 +70,7 @@ impl ClusterHandle {
         })
     }
 
-    /// Whether the job has ended whose Flink is away, while its Kubernetes Job goes on.
+    /// Whether the job has ended whose Flink is away, while its Kubernetes Job continues.
     pub(super) async fn not_answering(&self) -> Result<JobStatus> {
         let silent = |why: &str| Ok(JobStatus::Unreachable(why.to_owned()));
         let why = match self.job_manager().await? {
@@ -170,7 +170,7 @@ impl ClusterHandle {
         Ok(Some(have_checkpoint(&maps)))
     }
 
-    /// Whether the job goes on by itself as soon as a JobManager runs.
+    /// Whether the job continues by itself as soon as a JobManager runs.
     pub fn recovers(&self) -> bool {
         self.is_highly_available() && self.live.job.is_some() && self.job_end().is_none()
     }

@@ -14,10 +14,10 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::progress::SavepointJob;
 
 /// Finds out whether the cluster is free for a command that ends its job. What another such command left behind is no
-/// obstacle: whichever is repeated goes on with it.
+/// obstacle: whichever is repeated continues with it.
 ///
 /// # Errors
-/// Conflict when somebody is at it, or a change is not over.
+/// Conflict when somebody is at it, or a change is unfinished.
 pub async fn check(handle: &mut ClusterHandle) -> Result<()> {
     let name = handle.name.clone();
     let open = handle.store.history().open_journal();

@@ -59,7 +59,7 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
     match handle.job_status().await? {
         JobStatus::Unreachable(why) if handle.recovers() => {
             let error = conflict(format!(
-                "the Job of {name} goes on, and starts its JobManager again: {why}"
+                "the Job of {name} continues, and starts its JobManager again: {why}"
             ));
             return Err(handle.way_on(error));
         }

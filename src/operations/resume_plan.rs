@@ -1,4 +1,4 @@
-//! What becomes of the running job in a resume, and from which savepoint it goes on.
+//! What becomes of the running job in a resume, and from which savepoint it continues.
 
 use crate::commands::savepoint_resume::ResumeArgs;
 use crate::error::{Error, Kind, Result};
@@ -6,7 +6,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 
-/// What is done to the job, and from where it goes on.
+/// What is done to the job, and from where it continues.
 pub(crate) struct ResumePlan {
     /// The savepoint to start from; `None`: the one that the running job is stopped with.
     pub path: Option<String>,
@@ -25,8 +25,8 @@ impl ResumePlan {
             _ => "",
         };
         match &self.path {
-            Some(path) => format!("{name} {end}goes on from {path}"),
-            None => format!("{name} {end}goes on from it"),
+            Some(path) => format!("{name} {end}resumes from {path}"),
+            None => format!("{name} {end}resumes from it"),
         }
     }
 }
@@ -93,11 +93,11 @@ pub(crate) fn savepoint_path_unknown(name: &ClusterName, handle: &ClusterHandle)
     let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);
     let error = Error::new(
         Kind::Conflict,
-        format!("a savepoint of {name} was asked for at {asked}, and its JobManager ended before anybody read the path"),
+        format!("a savepoint of {name} was asked for at {asked}, and its JobManager ended before the path was read"),
     )
-    .hint("if it was written, it is the newest folder that the job left among its savepoints: name it by --from-savepoint PATH");
+    .hint("if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH");
     match history.last_savepoint().and_then(|savepoint| savepoint.path.as_deref()) {
-        Some(path) => error.hint(format!("--cancel gives it up, and goes on from {path}")),
+        Some(path) => error.hint(format!("--cancel gives it up, and resumes from {path}")),
         None => error,
     }
 }

@@ -67,7 +67,7 @@ pub struct ClusterPart {
     pub created_at: Option<Timestamp>,
     /// Image of Flink.
     pub image: Option<String>,
-    /// Flink's version: as Flink says, else as it was told at creation, else as the image's tag names it.
+    /// Flink's version: as Flink says, else as it was given at creation, else as the image's tag names it.
     pub flink_version: Option<String>,
     /// Parallelism.
     pub parallelism: Option<u32>,
@@ -145,7 +145,7 @@ pub struct CheckpointPart {
     pub last_failure: Option<String>,
     /// How long the last ones took, oldest first.
     pub recent_durations_millis: Vec<u64>,
-    /// The checkpoint or savepoint that the job goes on from.
+    /// The checkpoint or savepoint that the job resumes from.
     pub restored_from: Option<String>,
 }
 
@@ -225,7 +225,7 @@ impl From<&Cause> for Problem {
     }
 }
 
-/// An operation that is not over.
+/// An operation that is unfinished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationPart {
@@ -239,9 +239,9 @@ pub struct OperationPart {
     pub step: &'static str,
     /// Where it stands, in a sentence.
     pub stand: String,
-    /// The revision that shall run.
+    /// The revision that should run.
     pub revision: Option<u64>,
-    /// What to run, if nobody is at it any more, each a line.
+    /// What to run, if it is no longer running, each a line.
     pub hints: Vec<String>,
 }
 

@@ -20,7 +20,7 @@ pub struct StopOptions {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Emit the final watermark before the savepoint, which ends all windows: for a job that will not go on
+    /// Emit the final watermark before the savepoint, which ends all windows: for a job that will not continue
     #[arg(long)]
     drain: bool,
     /// Folder for the savepoint, where it is not the configured one
@@ -148,7 +148,7 @@ pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle)
             terminal::warn(&format!("the JobManager of {name} ended with a failure after its job"));
         }
         JobManagerEnd::Suspended => terminal::warn(&format!(
-            "the JobManager of {name} waited for somebody to read the result of an earlier request; its Job is suspended now, so that it is not started again"
+            "the JobManager of {name} waited for the result of an earlier request to be read; its Job is suspended now, so that it is not started again"
         )),
         JobManagerEnd::Stays => terminal::note(&format!(
             "the JobManager of {name} stays up: its program has another job"

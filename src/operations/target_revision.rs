@@ -1,4 +1,4 @@
-//! What a cluster shall become.
+//! The target version of a cluster.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
 
-/// A version of a cluster: what shall run, or what runs.
+/// A version of a cluster: the one to run, or the one that runs.
 pub struct TargetRevision {
     /// All that is said of it. From where it starts is not part of it: see `start`.
     pub layer: Config,
@@ -25,7 +25,7 @@ pub struct TargetRevision {
     pub own_templates: bool,
     /// The savepoint that was asked for; `None`: where the running job is stopped.
     pub restore_from: Option<String>,
-    /// Whether it shall be started anew even if nothing differs.
+    /// Whether it should be started again even if nothing differs.
     pub restart_if_unchanged: bool,
     /// The image that it needs, where that is built for it: it is pushed before anything is changed.
     pub image: Option<JobImage>,
@@ -81,7 +81,7 @@ impl TargetRevision {
             ..base
         });
         layer.from_savepoint = None;
-        // What is changed shall run: `suspend` ends it.
+        // What is changed should run: `suspend` ends it.
         layer.suspended = false;
         if layer.ha.is_some() {
             // A job ID that ended is never run again under high availability: each generation gets one of its own.

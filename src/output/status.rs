@@ -237,9 +237,9 @@ fn operation_lines(out: &mut String, status: &ClusterStatus, now: Timestamp) {
         clean(&operation.command),
         clean(&operation.stand)
     );
-    line(out, "Not over", &text);
+    line(out, "Unfinished", &text);
     for hint in &operation.hints {
-        line(out, "", &format!("if nobody is at it any more: {}", clean(hint)));
+        line(out, "", &format!("if it is no longer running: {}", clean(hint)));
     }
 }
 

@@ -62,7 +62,7 @@ fn written(out: &mut dyn Write, text: &str) -> Result<()> {
     }
 }
 
-/// Data that goes on and on: where it goes is looked at once, and nobody looks for colours where there are none.
+/// A long stream of data: where it goes is looked at once, and nobody looks for colours where there are none.
 pub struct Bulk {
     coloured: bool,
 }
@@ -228,7 +228,7 @@ fn line(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// Asks whether to go on.
+/// Asks whether to continue.
 ///
 /// # Errors
 /// Interrupted when the answer is no; usage when there is no terminal to ask on.

@@ -216,7 +216,7 @@ fn written(outcome: &Outcome) -> std::path::PathBuf {
     file.lines().next().unwrap().into()
 }
 
-/// An editor that gets a Ctrl-C, as all that are in the foreground do, and goes on.
+/// An editor that gets a Ctrl-C, as all that are in the foreground do, and continues.
 #[cfg(unix)]
 #[test]
 fn an_interruption_in_the_editor_is_the_editors() {

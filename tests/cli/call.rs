@@ -186,7 +186,7 @@ impl Request {
         Ok(Some(request))
     }
 
-    /// Whether it asks for the operations that are not over.
+    /// Whether it asks for the operations that are unfinished.
     #[allow(dead_code)]
     pub fn asks_for_operations(&self) -> bool {
         let mut query = self.query.iter();

@@ -42,7 +42,7 @@ pub fn dry_runs(server: &Server) {
         .answer(text(201, "{}"));
 }
 
-/// What comes after the savepoint: the path is written down, the Job goes, and everything comes anew.
+/// What comes after the savepoint: the path is written down, the Job goes, and everything is created again.
 pub fn comes_anew(server: &Server, writes: usize) {
     server
         .expect(put(HISTORY))
@@ -221,7 +221,7 @@ fn an_interrupted_resume_is_settled_by_the_next_one() {
     comes_anew(server, 4);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    assert!(outcome.stderr.contains("goes on from s3://b/sp-2"), "{outcome}");
+    assert!(outcome.stderr.contains("resumes from s3://b/sp-2"), "{outcome}");
 }
 
 #[test]

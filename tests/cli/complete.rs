@@ -88,7 +88,7 @@ fn classes_of_the_jar_that_was_typed_and_files() {
     ] {
         assert_eq!(complete(&sandbox, line).0, ["jars/other.yaml"], "{line:?}");
     }
-    // A folder is gone on with.
+    // A folder is continued.
     assert_eq!(
         complete(&sandbox, &["create", "-f", "ja"]),
         (vec!["jars/".to_owned()], ":6".to_owned())

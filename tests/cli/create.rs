@@ -359,7 +359,7 @@ fn an_existing_cluster_that_differs_is_shown_and_left_alone() {
     snapshot!(outcome);
 }
 
-/// Somebody deleted the Deployment by hand: the repetition makes it anew, and says so.
+/// Somebody deleted the Deployment by hand: the repetition creates it again, and says so.
 #[test]
 fn what_is_missing_of_an_existing_cluster_is_made_anew() {
     let sandbox = Sandbox::new();

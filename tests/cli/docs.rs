@@ -227,7 +227,7 @@ fn every_example_of_the_help_texts_can_be_typed() {
     assert!(count >= 20, "only {count} examples were found");
 }
 
-/// The test above sees what it shall see.
+/// The test above sees what it should see.
 #[test]
 fn command_lines_are_found_in_all_kinds_of_blocks() {
     let text = "```console\n$ kubectl flink list -A | head\nNAME\n$ kubectl flink create a \\\n    --image b\n```\n\

@@ -86,7 +86,7 @@ fn a_cluster_that_never_was_has_no_events() {
     );
 }
 
-/// The list is read anew where the watch lost its place; nothing is told twice, and nothing is left out.
+/// The list is read again where the watch lost its place; nothing is told twice, and nothing is left out.
 #[test]
 fn a_watch_that_lost_its_place_goes_on() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! Ctrl-C while Flink writes a savepoint: it says what goes on in the cluster, and the trigger is in the history.
+//! Ctrl-C while Flink writes a savepoint: it says what continues in the cluster, and the trigger is in the history.
 
 #![cfg(unix)]
 
@@ -35,8 +35,8 @@ fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
         let outcome = sandbox.run_and_interrupt(&[command, "demo"], "");
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(130), ""), "{outcome}");
         for words in [
-            "writing a savepoint; what was begun goes on in the cluster",
-            "hint: the same command goes on where this one stopped",
+            "writing a savepoint; what was started continues in the cluster",
+            "hint: the same command continues where this one stopped",
         ] {
             assert!(outcome.stderr.contains(words), "{words}: {outcome}");
         }

@@ -182,9 +182,10 @@ fn operations_that_are_not_over_are_told_below_it() {
     sandbox.server.expect(operations(path)).answer(answer(&list));
     let outcome = sandbox.run(&["list"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    let told = format!("an operation on cart is not over: {said}; `kubectl flink status cart` says how it goes on\n");
+    let told =
+        format!("an operation on cart is unfinished: {said}; `kubectl flink status cart` says how it continues\n");
     assert!(outcome.stderr.ends_with(&told), "{outcome}");
-    assert_eq!(outcome.stderr.matches("is not over").count(), 1, "{outcome}");
+    assert_eq!(outcome.stderr.matches("is unfinished").count(), 1, "{outcome}");
     assert_eq!(outcome.stdout.lines().count(), 3, "{outcome}");
 }
 

@@ -67,7 +67,7 @@ fn only_what_has_ended_is_pruned_and_its_history_stays() {
     assert!(
         outcome
             .stderr
-            .contains("cluster demo of default ended 90m ago, 2 TaskManagers wait for nobody"),
+            .contains("cluster demo of default ended 90m ago, 2 TaskManagers are idle"),
         "{outcome}"
     );
 }
@@ -75,7 +75,7 @@ fn only_what_has_ended_is_pruned_and_its_history_stays() {
 #[test]
 fn nothing_is_pruned_in_a_dry_run_or_before_its_time_or_without_an_answer() {
     for (flags, code, told) in [
-        (&["--dry-run"][..], 0, "2 TaskManagers wait for nobody"),
+        (&["--dry-run"][..], 0, "2 TaskManagers are idle"),
         (
             &["--older-than", "2h"],
             0,

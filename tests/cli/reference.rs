@@ -126,7 +126,7 @@ fn section(text: &mut String, command: &Command, name: &str) {
 fn reference() -> String {
     let mut command = Cli::command().term_width(0);
     command.build();
-    let mut text = "# Reference\n\nEvery command and flag, written from the program itself: `UPDATE_DOCS=1 cargo test --test cli reference -- --ignored` writes it anew.\n\
+    let mut text = "# Reference\n\nEvery command and flag, written from the program itself: `UPDATE_DOCS=1 cargo test --test cli reference -- --ignored` writes it again.\n\
         \n## Flags of all commands\n"
         .to_owned();
     text.push_str(&rows(&command, true));
@@ -153,14 +153,14 @@ fn the_reference_is_that_of_the_program() {
         .find(|(_, (kept, now))| kept != now)
     {
         panic!(
-            "docs/reference.md is old in line {}: {kept}\nnow: {now}\nUPDATE_DOCS=1 cargo test --test cli reference -- --ignored writes it anew",
+            "docs/reference.md is old in line {}: {kept}\nnow: {now}\nUPDATE_DOCS=1 cargo test --test cli reference -- --ignored writes it again",
             number + 1
         );
     }
     assert_eq!(
         kept.len(),
         text.len(),
-        "docs/reference.md is old: UPDATE_DOCS=1 cargo test --test cli reference -- --ignored writes it anew"
+        "docs/reference.md is old: UPDATE_DOCS=1 cargo test --test cli reference -- --ignored writes it again"
     );
 }
 

@@ -240,7 +240,7 @@ fn what_was_left_behind_of_it_is_gone_on_with_or_gives_way() {
     assert!(
         outcome
             .stderr
-            .contains("`kubectl flink scale demo -p 1` goes on with it"),
+            .contains("`kubectl flink scale demo -p 1` continues with it"),
         "{outcome}"
     );
 }
@@ -395,7 +395,7 @@ fn what_another_command_left_behind_stands_in_its_way_and_its_own_is_gone_on_wit
         crate::demo::reads(&sandbox.server, &left);
         let dry = sandbox.run(&[arguments, &["--dry-run"]].concat());
         assert_eq!(dry.code, Some(code), "{dry}");
-        let told = if code == 0 { "would go on" } else { "--continue" };
+        let told = if code == 0 { "would continue" } else { "--continue" };
         assert!(dry.to_string().contains(told), "{dry}");
     }
 }

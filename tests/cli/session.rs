@@ -69,7 +69,7 @@ fn the_picture_is_drawn_from_the_transcript() {
     assert_eq!(
         fs::read_to_string(document("docs/session.svg")).unwrap(),
         svg,
-        "UPDATE_DOCS=1 cargo test --test cli session draws it anew"
+        "UPDATE_DOCS=1 cargo test --test cli session draws it again"
     );
 }
 

@@ -1,4 +1,4 @@
-//! The journal without a real cluster: who may change a cluster, and how one that was left behind goes on or back.
+//! The journal without a real cluster: who may change a cluster, and how one that was left behind continues or back.
 
 use serde_json::{Value, json as tree};
 
@@ -228,7 +228,7 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
             _ => {}
         }
         replaces(server, 3);
-        // The old JobManager waits for the new version's TaskManagers, which may be too young to hear that they shall end.
+        // The old JobManager waits for the new version's TaskManagers, which may be too young to hear that they should end.
         // One that nobody ends is left to its controller, which would make another one in its place.
         let young = |phase: &str, grace: Option<u32>| {
             tree!({"metadata": {"name": "demo-task-manager-x", "annotations": {"kubectl-flink/revision": "2"},
@@ -430,7 +430,7 @@ fn a_job_that_was_to_be_canceled_is_not_taken_for_ended_while_flink_is_away() {
     assert!(outcome.stderr.contains("changed nothing"), "{outcome}");
     assert_eq!(entry(&body_of_last_put(&sandbox), "journal")["step"], "failed");
 
-    // It has completed another checkpoint meanwhile, and goes on from that.
+    // It has completed another checkpoint meanwhile, and resumes from that.
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let left = by_checkpoint();
@@ -547,7 +547,7 @@ fn a_heartbeat_that_goes_on_is_not_taken_over() {
     server.expect(get(HISTORY)).answer(json(&later));
     let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--take-over"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");
-    assert!(outcome.stderr.contains("its heartbeat goes on"), "{outcome}");
+    assert!(outcome.stderr.contains("its heartbeat continues"), "{outcome}");
 }
 
 #[test]

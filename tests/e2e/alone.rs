@@ -98,7 +98,7 @@ fn a_cluster_and_what_works_on_it_outlive_the_api_server_the_kubelet_and_the_nod
     restart("kubelet", 5).end().ok();
     place.still_counts(&second, before);
 
-    // The node dies, and comes back: the job goes on from its last checkpoint.
+    // The node dies, and comes back: the job resumes from its last checkpoint.
     let before = place.checkpointed("demo");
     let node = restart("kubelet", 3);
     let since = now();

@@ -93,7 +93,7 @@ fn flinks_own_page_shows_the_job_also_after_the_jobmanager_was_replaced() {
         (&first.as_str().into(), &"RUNNING".into())
     );
 
-    // Without high availability its job begins anew, under another ID.
+    // Without high availability its job begins again, under another ID.
     place.kubectl(&["delete", "pod", "-l", "app=demo,component=master", "--grace-period=1"]);
     let second = eventually("another JobManager has the job", LIMIT, || {
         let jobs = place.rest("demo", "jobs/overview")?;

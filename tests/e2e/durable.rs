@@ -127,7 +127,7 @@ fn a_jobmanager_that_stands_by_takes_over_under_the_same_job_id() {
         (place.jobmanager_pods("demo").len() == 2).then(|| leader(&place))?
     });
 
-    // The leader dies. The other one goes on, long before there is a new Pod in the dead one's place.
+    // The leader dies. The other one continues, long before there is a new Pod in the dead one's place.
     let before = place.checkpointed("demo");
     let since = now();
     place.kill(Some(&first));

@@ -69,7 +69,7 @@ impl Place {
         })
     }
 
-    /// The number from which the present TaskManagers go on, as the job itself says; 0: it was started empty.
+    /// The number from which the present TaskManagers continue, as the job itself says; 0: it was started empty.
     #[track_caller]
     pub fn restored(&self, name: &str) -> u64 {
         let selector = format!("app={name},component=task-manager");

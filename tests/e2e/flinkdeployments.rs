@@ -141,7 +141,7 @@ mod long {
             .flink(&["wait", "logging", "--for", "checkpoint", "--timeout", "60s"])
             .ok();
 
-        // What came from a file goes on from its state with another file.
+        // What came from a file resumes from its state with another file.
         let counted = place.counted("pods", 30);
         let mut next = pods;
         next["spec"]["podTemplate"]["spec"]["containers"][0]["env"][0]["value"] = json!("us");

@@ -128,7 +128,7 @@ fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_goes_on_from_its_state()
 
     looked_at(&place);
 
-    // The changed jar takes the place of the first one, and the count goes on.
+    // The changed jar takes the place of the first one, and the count continues.
     let count = place.counted("demo", 100);
     let wrong = [
         "upgrade",
@@ -306,7 +306,7 @@ fn registries_with_tls_and_full_ones_and_large_jars() {
         "image", "build", "--base", &empty, "--jar", &large, "--push", &push, "-v",
     ];
     let cut = place.flink(&arguments).ok();
-    assert_eq!(cut.stderr.matches("goes on").count(), 2, "it was cut twice:\n{cut}");
+    assert_eq!(cut.stderr.matches("continues").count(), 2, "it was cut twice:\n{cut}");
     place.flink(&["image", "inspect", &plain.image("team/cut:1")]).ok();
 
     // A registry whose disk is full keeps nothing under the tag.

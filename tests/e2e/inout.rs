@@ -155,7 +155,7 @@ fn a_cluster_is_compared_exported_cloned_and_edited() {
     place.kubectl_with(&["apply", "-f", "-"], &plain).ok();
     assert_eq!((pods(&place), specs(&place)), before);
 
-    // A clone goes on from where the first is now, and the first goes on beside it.
+    // A clone resumes from where the first is now, and the first continues beside it.
     let counted = place.counted("demo", 50);
     let job = place.job_id("demo");
     let cloned = place.flink(&["clone", "demo", "copy"]).ok();
@@ -185,7 +185,7 @@ fn a_cluster_is_compared_exported_cloned_and_edited() {
     place.went_on("orders", counted);
     place.flink(&["delete", "orders", "--yes", "--cancel", "--purge"]).ok();
 
-    // Edited, the first goes on from its own state.
+    // Edited, the first resumes from its own state.
     let editor = |script: &str| {
         let mut command = place.plugin(&["edit", "demo"]);
         command.env("KUBE_EDITOR", script);

@@ -1,7 +1,7 @@
 //! What goes wrong around a cluster, and takes long to try: `tests/long faults-bed` runs these, one by one.
 //!
 //! After each fault it must hold that no savepoint is lost, that the command can be repeated and then does its work, that
-//! there is never a second JobManager beside the first, and that the count goes on.
+//! there is never a second JobManager beside the first, and that the count continues.
 
 mod documents;
 
@@ -54,7 +54,7 @@ impl Place {
         }
     }
 
-    /// Asserts that there was never a second JobManager, that the count goes on from `before`, and cleans up nothing.
+    /// Asserts that there was never a second JobManager, that the count resumes from `before`, and cleans up nothing.
     #[track_caller]
     fn is_whole(&self, before: u64) {
         assert_eq!(self.jobmanagers(), 1);
@@ -166,7 +166,7 @@ fn a_jobmanager_a_taskmanager_and_the_node_die_under_a_savepoint() {
             place.kill(Some(pod.trim()));
         }
         let run = place.note(running.end());
-        // What was not written goes on from its last checkpoint, under the same ID.
+        // What was not written resumes from its last checkpoint, under the same ID.
         if run.code != Some(0) {
             soon("the job runs again", || {
                 let overview = place.rest("demo", "jobs/overview")?;

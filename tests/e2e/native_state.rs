@@ -31,7 +31,7 @@ fn a_savepoint_that_fails_leaves_the_job_running_and_a_native_one_works() {
             ])
             .tells(&["Not supported yet", "--savepoint-format native"]);
     }
-    soon("the job goes on", || {
+    soon("the job continues", || {
         let job = place.rest("demo", "jobs/overview")?["jobs"][0].clone();
         (job["state"] == "RUNNING" && job["tasks"]["running"] == tasks).then_some(())
     });

@@ -99,7 +99,7 @@ fn a_running_cluster_is_looked_at_suspended_resumed_and_stopped() {
     let why = place.flink(&["why", "demo", "-o", "json"]).exits(6);
     assert_eq!(parsed(&why)["cause"]["cause"], "idle-taskmanagers", "{why}");
 
-    // A savepoint's files go by Flink, so a job must run; it goes on from the newest one.
+    // A savepoint's files go by Flink, so a job must run; it resumes from the newest one.
     place.flink(&["resume", "demo"]).ok();
     place.went_on("demo", before);
     place.flink(&["savepoint", "dispose", "demo", &path, "--yes"]).exits(8);
@@ -429,7 +429,10 @@ fn an_interrupted_savepoint_is_found_by_its_repetition() {
     });
     first.signal("INT");
     let interrupted = place.note(first.end()).exits(130);
-    interrupted.tells(&["what was begun goes on in the cluster", "the same command goes on"]);
+    interrupted.tells(&[
+        "what was started continues in the cluster",
+        "the same command continues",
+    ]);
     let again = place
         .flink(&["savepoint", "demo"])
         .ok()
@@ -442,7 +445,7 @@ fn an_interrupted_savepoint_is_found_by_its_repetition() {
     );
     assert!(is_written(&place, again.stdout.trim()), "{again}");
 
-    // The log goes on in the Pod that takes the place of one that was killed, and no line comes twice.
+    // The log continues in the Pod that takes the place of one that was killed, and no line comes twice.
     let mut follow = place.start(&["logs", "demo", "-f", "--role", "taskmanager", "--timestamps"]);
     place.kubectl(&["delete", "pod", "-l", "app=demo,component=task-manager", "--wait=false"]);
     let next = soon("another TaskManager runs", || {

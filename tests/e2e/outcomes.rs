@@ -1,4 +1,4 @@
-//! Jobs that do not go on running: each is told by its exit code and its cause as soon as it is known.
+//! Jobs that do not keep running: each is told by its exit code and its cause as soon as it is known.
 
 use std::time::Duration;
 

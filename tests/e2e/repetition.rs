@@ -20,7 +20,7 @@ fn a_create_can_be_killed_interrupted_and_repeated() {
     running.signal("KILL");
     assert_eq!(running.end().code, None);
 
-    // Interrupted while it waits: it says so, and the cluster goes on.
+    // Interrupted while it waits: it says so, and the cluster continues.
     let mut running = place.start(&arguments);
     soon("the Service and the Deployment are created", || {
         let all = place.exists("service/demo-master") && place.exists("deployment/demo-task-manager");

@@ -200,6 +200,6 @@ fn the_readmes_tour_is_what_happens() {
     assert_eq!(
         shape(&run.stdout),
         shape(&kept),
-        "docs/session.txt is old: docs/session writes it anew\n{run}"
+        "docs/session.txt is old: docs/session writes it again\n{run}"
     );
 }

@@ -104,7 +104,7 @@ fn an_upgrade_goes_on_from_its_savepoint_and_one_that_fails_comes_back() {
     place.comes_back(&["--", "--throw-in-main"], &["thrown in main on purpose"]);
     // Its tasks run for an instant before they fail over the state, and no checkpoint of them is completed.
     let incompatible = [
-        "cannot go on from its savepoint in keys (1/1)",
+        "cannot resume from its savepoint in keys (1/1)",
         "StateMigrationException",
         "the savepoint does not fit the program's state",
     ];
@@ -147,7 +147,7 @@ fn an_upgrade_that_runs_but_does_not_work_comes_back() {
     let args = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
     assert!(args.contains("\"50\"") && !args.contains("\"70\""), "{args}");
 
-    // Without its state it begins anew, and an older savepoint brings it back.
+    // Without its state it begins again, and an older savepoint brings it back.
     let saved = place.last_savepoint("demo");
     let before = place.restored("demo");
     let lossy = ["upgrade", "demo", "--strategy=stateless", "--env", "NEW=1"];
@@ -212,7 +212,7 @@ fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
     place
         .flink(&["upgrade", "demo", "--env", "B=1"])
         .exits(8)
-        .tells(&["is not over", "--continue", "--abort"]);
+        .tells(&["is unfinished", "--continue", "--abort"]);
     place.flink(&["suspend", "demo"]).exits(8).tells(&["--continue"]);
     place.flink(&["status", "demo"]);
     place.flink(&["upgrade", "demo", "--continue"]).ok();
@@ -259,7 +259,7 @@ fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
     let env = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["env"].to_string();
     assert!(env.contains(r#""name":"A","value":"1""#), "{env}");
 
-    // Repeated as it was, it goes on by itself.
+    // Repeated as it was, it continues by itself.
     let before = place.count("demo");
     let (running, _) = kill_at(&["saved", "replacing", "waiting"], "A=4");
     running.signal("KILL");

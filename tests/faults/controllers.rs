@@ -126,7 +126,7 @@ impl World {
         self.flinks.insert(pod, flink);
     }
 
-    /// A job goes on from its savepoint: with what that holds, and no more.
+    /// A job resumes from its savepoint: with what that holds, and no more.
     fn start_job(&mut self, app: &str, job: &Value) -> Flink {
         let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
             .as_array()

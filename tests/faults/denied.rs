@@ -71,7 +71,7 @@ pub fn try_case(case: &Case, given: &World) -> Result<(), String> {
     let world = world.lock().unwrap();
     let judge = || {
         told(command.arguments[0], &first, Fault::Status(403))?;
-        // Nor is there an operation to go on with.
+        // Nor is there an operation to continue with.
         let unknown = command.goes_on() && !has_history && first.code == Some(3);
         if !matches!(first.code, Some(0 | 4)) && first.code != Some(command.success()) && !unknown {
             return Err(format!("exit code {:?} without the right", first.code));

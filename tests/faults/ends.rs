@@ -53,7 +53,7 @@ impl Command {
                     .map(|history| history["data"]["journal"].to_string());
                 expect(
                     journal.is_some_and(|journal| journal.contains("done")),
-                    "the operation is not over",
+                    "the operation is unfinished",
                 )
             }
             Then::Cloned => {

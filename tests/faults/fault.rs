@@ -169,7 +169,7 @@ impl Plan {
     }
 }
 
-/// A string that goes on until the program has had enough.
+/// A string that continues until the program has had enough.
 fn flood(writer: &mut TcpStream) -> io::Result<()> {
     writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")?;
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));

@@ -261,7 +261,7 @@ fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: boo
         Requests::Polls { most, .. } => plain.requests.len().min(most),
     };
     if everything || command.arguments.len() == 1 || command.arguments[1] == "list" {
-        // A log has no end that is known, and goes on to the output.
+        // A log has no end that is known, and continues to the output.
         let log = |request: &String| request.contains("/log?");
         let ends = plain.requests.iter().take(last).position(log).unwrap_or(last);
         cases.extend((1..=ends).map(|at| case(at, Fault::Flood)));
@@ -359,7 +359,7 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
     let first = run(&world, command.arguments, *at, Some(*fault));
     let mut again = run(&world, command.arguments, 0, None);
     if again.code == Some(8) && again.stderr.contains("`kubectl flink upgrade demo --continue`") {
-        // What began is not what would begin now, and is gone on with as is told.
+        // What began is not what would begin now, and is continued as is told.
         again = run(&world, &["upgrade", "demo", "--continue"], 0, None);
     }
     until_done(command, &world, given);

@@ -1,5 +1,5 @@
 //! Two clients at one cluster. The first is held at one of its requests, the second runs to one of its own or to its end,
-//! then the first goes on to its end, then the second.
+//! then the first continues to its end, then the second.
 //!
 //! The world at the end is that of one order of the two commands, or of one of them alone where the other was refused:
 //! with exit code 8, and without any change. What was refused and is repeated does what it does after the other one.

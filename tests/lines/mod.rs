@@ -7,7 +7,7 @@ use std::path::Path;
 /// A command line of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// As it is typed, without what is said about it behind ` # `; a line that goes on below is one.
+    /// As it is typed, without what is said about it behind ` # `; a line that continues below is one.
     pub typed: String,
     /// How it ends: what the document shows of `echo $?` below it, else success.
     pub exit: i32,

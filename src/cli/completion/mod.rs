@@ -140,7 +140,7 @@ fn write_program(path: &Path, text: &str) -> std::io::Result<()> {
     written
 }
 
-/// Answers kubectl or a shell that asks for candidates; `None`: nobody does.
+/// Answers kubectl or a shell that asks for candidates; `None`: no process.
 ///
 /// Whatever goes wrong, there are just no candidates: words in the middle of a command line help nobody.
 pub fn answer(argv: &[OsString], command: fn() -> Command) -> Option<Result<()>> {

@@ -22,7 +22,7 @@ pub struct DisposeArgs {
     /// Path of the savepoint
     #[arg(value_name = "PATH")]
     path: String,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(long, short)]
     yes: bool,
 }

@@ -20,8 +20,8 @@ use crate::output::terminal;
 
 /// Take a savepoint of a running job and print its path; list savepoints, dispose of them
 ///
-/// The job goes on running. The savepoint is in the history before Flink is asked for it: a command that was interrupted
-/// goes on with the same savepoint when it is repeated. A cluster named list or dispose: `savepoint -- list`.
+/// The job keeps running. The savepoint is in the history before Flink is asked for it: a command that was interrupted
+/// continues with the same savepoint when it is repeated. A cluster named list or dispose: `savepoint -- list`.
 #[derive(Debug, clap::Args)]
 #[command(subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:\n  \
@@ -72,7 +72,7 @@ pub async fn run(connection: &ConnectionOptions, args: SavepointArgs) -> Result<
     match (args.command, args.take) {
         // Clap's own check of this would refuse `savepoint -n NAMESPACE list NAME` as well.
         (Some(_), Some(_)) => Err(Error::usage(
-            "the NAME of the cluster stands after list and dispose: `savepoint list NAME`",
+            "the NAME of the cluster comes after list and dispose: `savepoint list NAME`",
         )),
         (Some(SavepointCommand::List(args)), None) => savepoint_list::run(connection, args).await,
         (Some(SavepointCommand::Dispose(args)), None) => savepoint_dispose::run(connection, args).await,
@@ -133,7 +133,7 @@ async fn take(connection: &ConnectionOptions, args: TakeArgs) -> Result<()> {
                 Kind::TimedOut,
                 format!("the savepoint of {name} is not written after {} s", limit.as_secs()),
             )
-            .hint("Flink goes on writing it: repeat the command to wait for it")
+            .hint("Flink keeps writing it: repeat the command to wait for it")
         })??,
     };
     step.done(&format!("{name}: savepoint {path}"));

@@ -19,7 +19,7 @@ pub struct Journal {
     pub kind: Kind,
     /// The command, such as `upgrade`.
     pub command: String,
-    /// Who is at it; `None`: whoever was has let go of it.
+    /// Who is at it; `None`: it was released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Holder>,
     /// When it was begun, RFC 3339, by the API server's clock.
@@ -31,7 +31,7 @@ pub struct Journal {
     /// The revision that ran before; `None`: nothing ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_revision: Option<u64>,
-    /// The revision that shall run.
+    /// The revision that should run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_revision: Option<u64>,
     /// Number of the revision under which the old one is started again, should it come to that.
@@ -40,7 +40,7 @@ pub struct Journal {
     /// The state that the old version had when it was ended, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<String>,
-    /// From where the new version goes on; `None`: from nothing.
+    /// From where the new version continues; `None`: from nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
     /// The parallelism to which a job is scaled that stays.
@@ -69,7 +69,7 @@ pub struct Journal {
     pub ended_at: Option<String>,
 }
 
-/// What sort of operation it is: what may go on with it.
+/// What sort of operation it is: what may continue with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -77,7 +77,7 @@ pub enum Kind {
     Change,
     /// The job is ended, and nothing takes its place.
     Halt,
-    /// The job gets another parallelism, and stays. Whatever is left behind of that runs, and hinders nobody.
+    /// The job gets another parallelism, and stays. Whatever is left behind of that runs, and does no harm.
     Scale,
 }
 
@@ -87,7 +87,7 @@ pub enum Kind {
 pub struct Holder {
     /// `user@host`.
     pub who: String,
-    /// Chosen anew by each process.
+    /// Chosen by each process.
     pub token: String,
     /// What tells on the same machine whether the process lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +124,7 @@ pub enum Step {
 pub enum Ending {
     /// Flink's stop with savepoint.
     Savepoint {
-        /// Chosen by who began the operation.
+        /// Chosen by the process that began the operation.
         trigger_id: String,
         /// The job.
         job_id: String,
@@ -218,7 +218,7 @@ impl Journal {
         }
     }
 
-    /// Whether the operation is not over.
+    /// Whether the operation is unfinished.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         !self.step.is_end()
@@ -273,7 +273,7 @@ impl Journal {
         let saved = match (&self.saved, &self.start) {
             _ if self.lost.is_some() => "the state is not where it should be".to_owned(),
             (Some(path), _) => format!("the state is in {path}"),
-            (None, Some(path)) => format!("it goes on from {path}"),
+            (None, Some(path)) => format!("it resumes from {path}"),
             (None, None) => "it begins empty".to_owned(),
         };
         let new = self
@@ -309,7 +309,7 @@ impl Journal {
         }
     }
 
-    /// What to run to go on with the operation, or to go back, each a line.
+    /// What to run to continue with the operation, or to go back, each a line.
     #[must_use]
     pub fn next_steps(&self, name: &ClusterName) -> Vec<String> {
         match self.kind {
@@ -322,7 +322,7 @@ impl Journal {
             Kind::Halt => return vec![format!("repeat `kubectl flink {} {name}` to end it", self.command)],
             Kind::Scale => {
                 return vec![format!(
-                    "`kubectl flink scale {name} -p {}` goes on with it, and any other change takes its place",
+                    "`kubectl flink scale {name} -p {}` continues with it; any other change replaces it",
                     self.parallelism.unwrap_or_default()
                 )];
             }
@@ -345,7 +345,7 @@ impl Journal {
             }
             return ways;
         }
-        let mut ways = vec![format!("`kubectl flink upgrade {name} --continue` goes on with it")];
+        let mut ways = vec![format!("`kubectl flink upgrade {name} --continue` continues it")];
         if !self.back && self.old_revision.is_some() {
             ways.push(format!(
                 "`kubectl flink upgrade {name} --abort` goes back to the version before"

@@ -2,7 +2,7 @@
 //!
 //! A model of a cluster takes the actions that the machine decides on. Before each a fault is drawn: the process is
 //! killed before the action, or after it and before the journal is written, or the action fails. After a kill somebody
-//! goes on, or goes back. At last nothing fails any more, and what is promised must hold.
+//! continues, or goes back. At last nothing fails any more, and what is promised must hold.
 
 use proptest::prelude::*;
 
@@ -316,7 +316,7 @@ proptest! {
                 }
             }
         }
-        // Nothing fails any more, and somebody goes on until it is over.
+        // Nothing fails any more, and somebody continues until it is over.
         for _ in 0..10 {
             if !world.journal.is_open() {
                 break;

@@ -1,4 +1,4 @@
-//! What comes next in a transaction, and how its journal goes on.
+//! What comes next in a transaction, and how its journal continues.
 
 use super::journal::{Ending, Journal, Kind, Step};
 
@@ -23,7 +23,7 @@ pub struct ObservedState {
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// End the running job as the journal says. What was asked of Flink before is looked up, not asked anew.
+    /// End the running job as the journal says. What was asked of Flink before is looked up, not asked again.
     StopJob,
     /// Find out whether the job was ended: it is not asked to any more.
     CheckJobStopped,
@@ -105,7 +105,7 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
             next.failure.get_or_insert_with(|| why.to_owned());
             next.unchanged = true;
             next.lost = None;
-            // The job goes on, and with it the checkpoint that was known before.
+            // The job continues, and with it the checkpoint that was known before.
             next.saved = None;
         }
         (Step::Saved, Event::Replacing) => next.step = Step::Replacing,
@@ -174,7 +174,7 @@ fn named(journal: &mut Journal, path: &str, number: u64) {
     }
 }
 
-/// Whether the new version goes on from the state in which the job was ended.
+/// Whether the new version resumes from the state in which the job was ended.
 const fn starts_from_its_end(ending: &Ending) -> bool {
     matches!(ending, Ending::Savepoint { .. } | Ending::Checkpoint { .. })
 }

@@ -114,7 +114,7 @@ pub struct Fetched {
     pub digest: Digest,
 }
 
-/// A request, made anew for each try.
+/// A request, created again for each try.
 pub(crate) struct Call {
     pub method: Method,
     pub uri: Uri,

@@ -1,4 +1,4 @@
-//! Who one is to a registry: from Docker's configuration, Podman's, or a file that was named, and by the programs that
+//! Credentials of registries: from Docker's configuration, Podman's, or a file that was named, and by the programs that
 //! these name to ask (`docker-credential-…`).
 
 use std::fs::File;
@@ -92,7 +92,7 @@ fn look_for(path: &Path, registry: &str, name: &str) -> Result<Option<Credential
             format!("no credentials for registry {registry}: {why}"),
         )
         .hint(format!(
-            "`docker login {registry}` or `podman login {registry}` writes them anew"
+            "`docker login {registry}` or `podman login {registry}` writes them again"
         ))
     };
     match get_credential_from_reader(BufReader::new(file), name) {

@@ -91,7 +91,7 @@ impl Login {
             return Ok(None);
         };
         if matches!(state.credentials, LoginState::Not) {
-            // The program that knows them may take its time, and whoever works beside this shall not wait for it.
+            // The program that knows them may take its time, and whoever works beside this must not wait for it.
             let (registry, config) = (self.registry.clone(), self.config.clone());
             let looking = tokio::task::spawn_blocking(move || find(&registry, config.as_deref()));
             let found = looking

@@ -1,7 +1,7 @@
 //! Whom a registry's word is taken for: to which addresses requests and credentials go that it names itself.
 //!
-//! Credentials go to the registry's own origin (scheme, host and port) and to its https realm. What began with TLS never goes
-//! on without it.
+//! Credentials go to the registry's own origin (scheme, host and port) and to its https realm. What began with TLS never continues
+//!  without it.
 
 use http::Uri;
 

@@ -128,7 +128,7 @@ impl Upload<'_> {
             if !(trouble.passing || too_large || mismatch) || failures >= TRIES {
                 return Err(trouble.error);
             }
-            tracing::debug!(error = %trouble.error, "goes on");
+            tracing::debug!(error = %trouble.error, "continues");
             if too_large {
                 piece = PIECE;
             } else {
@@ -281,9 +281,9 @@ impl Upload<'_> {
     }
 }
 
-/// Where an upload goes on.
+/// Where an upload continues.
 fn next(base: &Uri, headers: &HeaderMap) -> Result<Uri> {
-    let none = || Error::failure(format!("{base} does not say where the upload goes on"));
+    let none = || Error::failure(format!("{base} does not say where the upload continues"));
     resolve(base, headers.get(LOCATION).ok_or_else(none)?)
 }
 

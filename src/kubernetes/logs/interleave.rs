@@ -60,7 +60,7 @@ impl Interleaved {
         lines
     }
 
-    /// Logs that go on, of containers that `watched` sends.
+    /// Logs that continue, of containers that `watched` sends.
     pub(super) fn following(
         sources: Vec<Source>,
         fresh: mpsc::UnboundedReceiver<Source>,

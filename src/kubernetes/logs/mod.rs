@@ -35,7 +35,7 @@ const AHEAD: usize = 8;
 pub struct LogSelection {
     /// Of one role only.
     pub role: Option<Role>,
-    /// Go on with what comes.
+    /// Continue with what comes.
     pub follow: bool,
     /// Only so many of the last lines of each container.
     pub tail: Option<u64>,
@@ -121,7 +121,7 @@ fn none(cluster: &Cluster, name: &ClusterName, wanted: &LogSelection) -> Error {
         name.as_str()
     );
     Error::new(Kind::NotFound, text)
-        .hint(format!("`kubectl flink status {name}` tells how it stands"))
+        .hint(format!("`kubectl flink status {name}` shows its status"))
         .absent(name)
 }
 

@@ -1,4 +1,4 @@
-//! The reader of one container's log: goes on where it was when the connection breaks off.
+//! The reader of one container's log: continues where it was when the connection breaks off.
 
 use std::time::Duration;
 

@@ -146,7 +146,7 @@ pub async fn preflight_resume(
     })
 }
 
-/// What the server would make of the three objects if the Job were made anew: its name is another one in the answer.
+/// What the server would make of the three objects if the Job were created again: its name is another one in the answer.
 ///
 /// # Errors
 /// The first refusal, in the order Service, Job, Deployment; conflict when one of that name is not the cluster's.
@@ -237,7 +237,7 @@ pub async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut LiveOb
         .iter()
         .zip(&onto)
         .map(|(object, onto)| apply(cluster, object, onto.as_ref(), Mode::Real));
-    // All are awaited before the first error is told: nothing of this command goes on behind its back.
+    // All are awaited before the first error is told: nothing of this command continues behind its back.
     let done = join_all(all).await;
     let mut outcome = Ok(());
     for (result, object) in done.into_iter().zip(objects) {
@@ -296,7 +296,7 @@ pub async fn delete_job(
         .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))
 }
 
-/// The same where its JobManager was given up: one that was just made does not hear that it shall end.
+/// The same where its JobManager was given up: one that was just made does not hear that it should end.
 pub async fn delete_given_up_job(
     cluster: &Cluster,
     name: &ClusterName,
@@ -317,7 +317,7 @@ pub async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Result<bool
     }
 }
 
-/// How a Job ended: its condition `Complete` or `Failed`. `None`: it goes on.
+/// How a Job ended: its condition `Complete` or `Failed`. `None`: it continues.
 #[must_use]
 pub fn end_of_job(job: &Value) -> Option<&'static str> {
     if job["spec"]["suspend"] == true && !job["metadata"]["annotations"][JOB_ENDED].is_null() {

@@ -114,7 +114,7 @@ async fn wait(
         let mut events = Watch::new(cluster, pods).stream().boxed_local();
         let mut listed = false;
         loop {
-            // At the deadline, and before it where something has ended that nobody deletes, as far as it is known.
+            // At the deadline, and before it where something has ended that are not deleted, as far as it is known.
             let until = deadline.into_iter().chain(lingering.due().filter(|_| listed)).min();
             let next = match until {
                 None => events.next().await,
@@ -144,7 +144,7 @@ async fn wait(
                     left = there().filter_map(|pod| pod.metadata.name.clone()).collect();
                 }
                 Some(Ok(Event::Applied(pod))) if running(&pod) => {
-                    // Its controller made one more before it heard that it shall not, or ends one now.
+                    // Its controller made one more before it heard that it must not, or ends one now.
                     if hurried != Hurry::Nobody && meant(&pod) {
                         if let Some(pod) = may_linger(&pod) {
                             hurry(cluster, &pod).await;
@@ -175,14 +175,14 @@ fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
             Kind::TimedOut,
             format!("the API server did not list Pods within {seconds} s"),
         )
-        .hint("repeat the command to go on");
+        .hint("repeat the command to continue");
     };
     Error::new(
         Kind::TimedOut,
         format!("after {seconds} s there is still {}", left.join(", ")),
     )
     .hint(format!(
-        "`kubectl describe pod {first}` tells why; repeat the command to go on"
+        "`kubectl describe pod {first}` tells why; repeat the command to continue"
     ))
 }
 

@@ -1,4 +1,4 @@
-//! Pods that have ended, and that nobody deletes.
+//! Pods that have ended, and that are not deleted.
 //!
 //! Kubernetes' garbage collector deletes what a deleted Job leaves behind, and misses some when the API server was killed
 //! meanwhile: seen with 1.34, where such a Pod was there for more than five minutes. Nothing runs in it, so nothing has

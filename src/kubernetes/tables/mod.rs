@@ -172,7 +172,7 @@ async fn complete(cluster: &Cluster, wanted: &ListSelection, inventory: &mut Inv
     Ok(())
 }
 
-/// Reads one list to its end. Parts go to `sink` as they come; `None` tells it to forget them, as the list begins again.
+/// Reads one list to its end. Parts go to `sink` as they come; `None` means that it forgets them, as the list begins again.
 pub(crate) async fn list_side(
     cluster: &Cluster,
     wanted: &ListSelection,

@@ -247,7 +247,7 @@ impl Row {
     }
 }
 
-/// Flink's image among those of a Pod: its container's name begins with `flink`, in the seed's templates and in ours;
+/// Flink's image among those of a Pod: its container's name begins with `flink`, in Flink's templates and in ours;
 /// else it is the first.
 fn flink<'a>(containers: impl Iterator<Item = (&'a str, &'a str)>) -> Option<&'a str> {
     let all: Vec<_> = containers.collect();

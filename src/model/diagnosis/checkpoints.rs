@@ -92,7 +92,7 @@ fn slow_checkpoint(snapshot: &Snapshot, going: &Checkpoint, now: Timestamp) -> O
     if now.duration_since(since) < bearable {
         return None;
     }
-    let mut text = format!("a checkpoint has been going on for {}", age(since, now));
+    let mut text = format!("a checkpoint has been in progress for {}", age(since, now));
     if let (Some(done), Some(all)) = (going.num_acknowledged_subtasks, going.num_subtasks) {
         text = format!("{text}, {done} of {all} tasks have done theirs");
     }

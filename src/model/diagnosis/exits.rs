@@ -131,13 +131,13 @@ const EXITS: [Exit; 12] = [
         code: 137,
         kind: CauseKind::JobManagerEnded,
         meaning: "killed by SIGKILL",
-        hint: "a failing liveness probe, a node short of memory or somebody's kill does this: see the Pod's events",
+        hint: "a failing liveness probe, a node short of memory or a manual kill does this: see the Pod's events",
     },
     Exit {
         code: 143,
         kind: CauseKind::JobManagerEnded,
         meaning: "terminated by SIGTERM",
-        hint: "a failing liveness probe or somebody's kill does this: see the Pod's events",
+        hint: "a failing liveness probe or a manual kill does this: see the Pod's events",
     },
     Exit {
         code: 163,
@@ -154,7 +154,7 @@ const EXITS: [Exit; 12] = [
     Exit {
         code: 239,
         kind: CauseKind::JobManagerFailed,
-        meaning: "Flink ended itself after an exception that nobody caught",
+        meaning: "Flink ended itself after an uncaught exception",
         hint: "the root exception is in the JobManager's log: kubectl flink why",
     },
 ];

@@ -236,7 +236,7 @@ fn no_service(observed: &Observed) -> Option<Cause> {
             CauseKind::NoService,
             "the Service is missing: the JobManager cannot be reached by its name",
         )
-        .hint("kubectl flink savepoint-resume makes it anew; so does kubectl apply with what `create --dry-run` prints")
+        .hint("kubectl flink savepoint-resume creates it again; so does kubectl apply with what `create --dry-run` prints")
     })
 }
 
@@ -447,7 +447,7 @@ fn progress_lost(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Op
             pods::who(end.pod, Role::JobManager),
             end.state.exit_code
         ))
-        .hint("with --ha STORAGE_DIR a restarted JobManager goes on from the last checkpoint"),
+        .hint("with --ha STORAGE_DIR a restarted JobManager resumes from the last checkpoint"),
     )
 }
 

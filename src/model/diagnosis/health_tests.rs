@@ -256,7 +256,7 @@ fn taskmanagers_behind_an_ended_job() {
     assert_eq!(kinds(&judge(observed, &Snapshot::default())), []);
 }
 
-/// Its job was stopped, and its JobManager waited for somebody to read a result: not to be let go on.
+/// Its job was stopped, and its JobManager waited for somebody to read a result: not to be let continue.
 #[test]
 fn a_job_that_was_suspended_because_its_jobmanager_would_not_end() {
     let with = |notes: Option<&str>| {
@@ -331,7 +331,7 @@ fn a_failing_jobmanager_goes_before_missing_taskmanagers() {
     assert_eq!(kinds(&found), [CauseKind::JobFailed, CauseKind::NoTaskManagers]);
 }
 
-/// TaskManagers whose container may use `limit`, and whose Flink is told to use 1 GiB.
+/// TaskManagers whose container may use `limit`, and whose Flink is configured to use 1 GiB.
 fn limited(observed: &mut Observed, limit: &str) {
     let template = json!({"spec": {"containers": [{"name": "flink-task-manager", "args": ["taskmanager", "-Dtaskmanager.memory.process.size=1g"],
         "resources": {"limits": {"memory": limit}}}]}});
@@ -355,7 +355,7 @@ fn a_memory_limit_below_what_flink_is_told_to_use() {
     assert_eq!(with("1Gi").kind, CauseKind::OutOfMemory);
     let found = with("512Mi");
     assert_eq!(found.kind, CauseKind::MemoryConfiguration);
-    let told = "its limit is 512Mi, and Flink is told taskmanager.memory.process.size=1g";
+    let told = "its limit is 512Mi, and Flink is configured with taskmanager.memory.process.size=1g";
     assert_eq!(found.evidence[0], told, "{found:?}");
 
     // It hangs for lack of memory, and is not killed.

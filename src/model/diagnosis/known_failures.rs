@@ -129,7 +129,7 @@ const KNOWN: &[KnownFailure] = &[
             &["Initial heap size set to a larger value"],
         ],
         hints: &[
-            "the container's limit is smaller than what Flink is told to use: check --jobmanager-memory and --taskmanager-memory",
+            "the container's limit is smaller than what Flink is configured to use: check --jobmanager-memory and --taskmanager-memory",
         ],
     },
     KnownFailure {

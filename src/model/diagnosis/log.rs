@@ -125,7 +125,7 @@ const START_ERRORS: [&str; 15] = [
     "Could not parse command line arguments",
 ];
 
-/// Lines of a shell or of the container's runtime. Scripts go on after some of them, so they count only if nothing
+/// Lines of a shell or of the container's runtime. Scripts continue after some of them, so they count only if nothing
 /// else is told.
 const SHELL_ERRORS: [&str; 6] = [
     "exec format error",

@@ -277,7 +277,7 @@ fn known_failures_have_hints() {
         assert!(found.summary().contains(summary), "{log}\n{}", found.summary());
         let first = found.hints.first().map(String::as_str).unwrap_or_default();
         assert!(first.contains(hint), "{log}\n{:?}", found.hints);
-        // The log goes on with an orderly shutdown, and began with an older failure.
+        // The log continues with an orderly shutdown, and began with an older failure.
         let older = "2025-12-31 10:00:00,001 ERROR x [] - Older\njava.lang.ArithmeticException: / by zero\n";
         // Nothing runs before what a shell or the container's runtime refuses to start.
         let older = if found.class.is_some() { older } else { "" };

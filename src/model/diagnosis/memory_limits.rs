@@ -1,4 +1,4 @@
-//! Containers whose memory limit is below what Flink is told to use.
+//! Containers whose memory limit is below what Flink is configured to use.
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
@@ -85,7 +85,7 @@ pub(super) fn explain_kill(observed: &Observed, cause: &mut Cause) {
     cause.evidence.insert(
         0,
         format!(
-            "its limit is {}, and Flink is told {}={}",
+            "its limit is {}, and Flink is configured with {}={}",
             found.limit,
             found.key,
             found.wanted.to_flink()

@@ -403,7 +403,7 @@ cause_kinds! {
     PortTaken = "port-taken",
     /// Flink took too long to start: it gets too little CPU.
     SlowStart = "slow-start",
-    /// Flink was not told where checkpoints or savepoints go.
+    /// Flink is not configured with a place for checkpoints or savepoints.
     NoStorageDirectory = "no-storage-directory",
     /// Flink may not write where state goes.
     StorageAccess = "storage-access",

@@ -75,7 +75,7 @@ pub(super) fn outdated_taskmanagers(observed: &Observed) -> Option<Note> {
         .find(|pod| revision(&pod.metadata) != wanted)?;
     let name = deployment.metadata.name.as_deref().unwrap_or_default();
     let hint = if spec.paused == Some(true) {
-        format!("the Deployment is paused: `kubectl rollout resume deployment/{name}` goes on with it")
+        format!("the Deployment is paused: `kubectl rollout resume deployment/{name}` continues with it")
     } else {
         format!("`kubectl rollout status deployment/{name}` tells what its controller waits for")
     };
@@ -164,7 +164,7 @@ pub(super) fn suspended(observed: &Observed) -> Option<Finding> {
         return Some(Finding::Maybe(Note::new(text)));
     }
     let cause = Cause::new(CauseKind::Suspended, format!("Job {name} is suspended")).hint(format!(
-        "let it go on: kubectl patch job {name} -p '{{\"spec\":{{\"suspend\":false}}}}'"
+        "let it continue: kubectl patch job {name} -p '{{\"spec\":{{\"suspend\":false}}}}'"
     ));
     Some(Finding::Final(cause))
 }
@@ -183,7 +183,7 @@ pub(super) fn jobmanager_refused(observed: &Observed, now: Timestamp, grace: &Gr
     Some(refused(observed, Role::JobManager, since, said, now, grace))
 }
 
-/// TaskManager Pods may not be created, or the Deployment cannot go on.
+/// TaskManager Pods may not be created, or the Deployment cannot continue.
 pub(super) fn taskmanagers_refused(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let deployment = observed
         .deployment

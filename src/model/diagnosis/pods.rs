@@ -414,7 +414,7 @@ fn image_pull(
     } else if has(&["platform", "matching manifest"]) {
         "the image is not built for the nodes' architecture"
     } else if has(&["x509", "http response"]) {
-        "the nodes' container runtime must be told to trust this registry"
+        "the nodes' container runtime must be configured to trust this registry"
     } else if has(&["toomanyrequests", "too many requests", "429"]) {
         "the registry limits anonymous pulls: log in by --image-pull-secret, or use a mirror"
     } else if has(&["not found", "unknown", "does not exist", "invalid reference"]) {
@@ -472,7 +472,7 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
     let who = who(pod, role);
     let (reason, said) = (words(latest).0, one_line(words(latest).1));
     if reason == "FailedCreatePodSandBox" {
-        // Network plugins often need a few attempts; the kubelet goes on.
+        // Network plugins often need a few attempts; the kubelet continues.
         return Some(Finding::Maybe(Note::new(format!("{who} gets no network yet: {said}"))));
     }
     if !matches!(reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume") {

@@ -121,7 +121,7 @@ fn completed(observed: &Observed) -> Verdict {
         return Verdict::Finished {
             job_id: Some(job.jid.clone()),
             note: Some(Note::new(format!(
-                "the JobManager ended well; the last state that Flink told was {}",
+                "the JobManager ended well; the last state that Flink reported was {}",
                 job.state
             ))),
         };

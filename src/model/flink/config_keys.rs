@@ -1,4 +1,4 @@
-//! Flink's own configuration keys, from 1.13 to 2.3, with their old names: to tell a slip from a key of somebody's own.
+//! Flink's own configuration keys, from 1.13 to 2.3, with their old names: to tell a slip from a key of the user's own.
 //!
 //! The data are generated from Flink's jars, see `flink-keys/generate`.
 
@@ -46,7 +46,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         .map(|key| key.name)
 }
 
-/// What is probably wrong with a key, for the release if it is known; `None`: nothing, or it is a key of somebody's own.
+/// What is probably wrong with a key, for the release if it is known; `None`: nothing, or it is a key of the user's own.
 #[must_use]
 pub fn doubt(name: &str, version: Option<FlinkVersion>) -> Option<String> {
     let (oldest, newest) = span();

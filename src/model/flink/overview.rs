@@ -147,7 +147,7 @@ pub struct JobOverview {
     /// When it was started, in milliseconds since 1970; at most 0 when Flink does not know.
     #[serde(default)]
     pub start_time: i64,
-    /// When it ended, in milliseconds since 1970; -1 while it goes on.
+    /// When it ended, in milliseconds since 1970; -1 while it continues.
     #[serde(default)]
     pub end_time: i64,
     /// Time since it was started, in milliseconds.
@@ -175,7 +175,7 @@ impl JobOverview {
         self.state == JobState::Running && self.tasks.running + self.tasks.finished >= self.tasks.total
     }
 
-    /// The JobManager's clock when it told this of a job that goes on, in milliseconds since 1970.
+    /// The JobManager's clock when it told this of a job that continues, in milliseconds since 1970.
     #[must_use]
     pub fn now(&self) -> Option<i64> {
         (self.start_time > 0 && self.duration > 0).then(|| self.start_time + self.duration)
@@ -208,7 +208,7 @@ pub struct JobsOverview {
 
 impl JobsOverview {
     /// The job that the cluster is there for: of several (a program may call `execute()` more than once) the newest
-    /// that goes on, else the newest.
+    /// that continues, else the newest.
     #[must_use]
     pub fn main_job(&self) -> Option<&JobOverview> {
         self.jobs

@@ -1,4 +1,4 @@
-//! A FlinkDeployment as Flink's operator keeps it in the API server: whether it is stopped, and from where it can go on.
+//! A FlinkDeployment as Flink's operator keeps it in the API server: whether it is stopped, and from where it can continue.
 
 use serde_json::Value;
 

@@ -87,7 +87,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn key() -> impl Strategy<Value = String> {
-    text().prop_filter("a key of somebody else", |key| {
+    text().prop_filter("a key of another project", |key| {
         owned_key(key).is_none()
             && without_effect(key).is_none()
             && !key.starts_with("kubectl-flink/")

@@ -11,7 +11,7 @@ pub enum Change {
     Now(Key, Part),
     /// A part is gone, or does not match the selector any more.
     Gone(Key, Part),
-    /// These are all Jobs: the watch lost its place, and the list was read anew.
+    /// These are all Jobs: the watch lost its place, and the list was read again.
     AllJobs(Vec<(Key, Part)>),
     /// These are all Deployments.
     AllDeployments(Vec<(Key, Part)>),

@@ -1,4 +1,4 @@
-//! TaskManagers that wait for nobody, because their job has ended.
+//! idle TaskManagers, because their job has ended.
 
 use k8s_openapi::jiff::Timestamp;
 

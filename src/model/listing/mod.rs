@@ -278,7 +278,7 @@ impl Parts {
         self.job.as_ref().map(|part| &part.traits).or(deployment)
     }
 
-    /// When the cluster was made: its Job is what is made anew when a job is resumed.
+    /// When the cluster was made: its Job is what is created again when a job is resumed.
     #[must_use]
     pub fn created(&self) -> Option<Timestamp> {
         self.leading().and_then(|traits| traits.created)
@@ -333,7 +333,7 @@ pub struct ClusterRow<'a> {
     pub task_managers: Option<Replicas>,
     /// Image of Flink.
     pub image: Option<&'a str>,
-    /// Version of Flink as it was told at creation, or as the image's tag names it.
+    /// Version of Flink as it was given at creation, or as the image's tag names it.
     pub flink_version: Option<String>,
     /// Number of the revision that runs.
     pub revision: Option<u64>,

@@ -17,7 +17,7 @@ pub const CREATED_RBAC: &str = "kubectl-flink/created-rbac";
 /// Port of a JobManager's REST.
 const REST_PORT: u16 = 8081;
 
-/// What keeps a finished job finished: without it the next leader begins it anew, for its result is forgotten as soon as
+/// What keeps a finished job finished: without it the next leader begins it again, for its result is forgotten as soon as
 /// the last leader has cleaned up. Source: Flink's `JobResultStoreOptions`, and `ApplicationResultStoreOptions` of 2.3.
 const REMEMBER_RESULTS: [&str; 2] = [
     "job-result-store.delete-on-commit",

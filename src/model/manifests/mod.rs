@@ -33,7 +33,7 @@ pub const FLINK_VERSION: &str = "kubectl-flink/flink-version";
 /// Deployment that has any, so a resume need not take it away.
 pub const SUSPENDED_REPLICAS: &str = "kubectl-flink/suspended-replicas";
 /// Annotation of a Job that was suspended because its JobManager would not end after Flink's job had: it is over, and not
-/// to go on.
+/// to continue.
 pub const JOB_ENDED: &str = "kubectl-flink/job-ended";
 
 /// Failures of the JobManager that a Job bears, as in the built-in template.
@@ -228,7 +228,7 @@ fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Vec<(String, 
     pairs
 }
 
-/// Takes out of the template's main container what the arguments say anew, and turns the seed's `--job-id-seed`, which
+/// Takes out of the template's main container what the arguments say again, and turns the seed's `--job-id-seed`, which
 /// no release knows, into the `--job-id` that it means.
 fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address: bool) -> Result<()> {
     let list = main_arguments(job)?;

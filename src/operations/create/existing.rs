@@ -22,7 +22,7 @@ use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::{ChangeOptions, change};
 use crate::output::terminal;
 
-/// A job that starts afresh does not take up what its history has; nobody shall find that out later.
+/// Says that a job that starts empty does not use the savepoints in its history.
 pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
     if let (Some(last), None) = (store.history().last_savepoint(), &spec.layer.from_savepoint) {
         let path = last.path.as_deref().unwrap_or_default();
@@ -33,7 +33,7 @@ pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
     }
 }
 
-/// A cluster of that name exists, and shall be this one.
+/// A cluster of that name exists, and should be this one.
 pub async fn replace(
     cluster: &Cluster,
     spec: Spec,
@@ -107,7 +107,7 @@ pub async fn existing(
         let missing = live.missing(&spec.name);
         if !missing.is_empty() {
             terminal::note(&format!(
-                "{}: made anew, because it was missing: {}",
+                "{}: created again, because it was missing: {}",
                 spec.name,
                 missing.join(", ")
             ));
@@ -144,7 +144,7 @@ pub async fn existing(
     Err(Error::new(
         Kind::Conflict,
         format!(
-            "cluster {} exists in namespace {} and is another:{}",
+            "cluster {} already exists in namespace {} with a different spec:{}",
             spec.name,
             cluster.namespace(),
             shown.concat()

@@ -33,7 +33,7 @@ pub struct Plan {
     /// What is deleted.
     pub removal: Removal,
     purge: bool,
-    /// An operation that is not over, at which nobody is.
+    /// An operation that is unfinished, at which nobody is.
     pub left: Option<Journal>,
     silent: Option<String>,
 }
@@ -42,7 +42,7 @@ impl Plan {
     /// Finds out what there is.
     ///
     /// # Errors
-    /// Not found, and a job that shall be saved but cannot.
+    /// Not found, and a job that should be saved but cannot.
     pub async fn make(mut handle: ClusterHandle, fate: OnDelete, purge: bool) -> Result<Self> {
         let name = handle.name.clone();
         let left = lock::unattended(&mut handle.store, &name, false).await?;
@@ -189,7 +189,7 @@ impl fmt::Display for Plan {
                     ""
                 };
                 let stand = journal.status_text();
-                write!(f, "\n  an operation on it is not over{becomes}: {journal}; {stand}")
+                write!(f, "\n  an operation on it is unfinished{becomes}: {journal}; {stand}")
             }
             None => Ok(()),
         }?;

@@ -62,7 +62,7 @@ pub fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants
         found.push(Finding::ok(
             CHECK,
             if known.is_empty() {
-                "the image tells neither its Flink nor its Java".to_owned()
+                "neither Flink's nor Java's version is known from the image".to_owned()
             } else {
                 known.join(", ")
             },

@@ -1,4 +1,4 @@
-//! `doctor NAME`: a look at the cluster's image in its registry, for as long as nobody notices.
+//! `doctor NAME`: a look at the cluster's image in its registry, within a second.
 
 use std::time::Duration;
 

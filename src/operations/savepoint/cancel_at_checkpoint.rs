@@ -18,7 +18,7 @@ use crate::model::names::ClusterName;
 use crate::operations::savepoint::end_job::jobs_or_end;
 use crate::operations::savepoint::result_hold::{self, Held};
 
-/// Time between two requests to cancel a job that goes on running: its JobManager was started again.
+/// Time between two requests to cancel a job that keeps running: its JobManager was started again.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Cancels the job `job_id`, waits until it has ended, and gives the path of the checkpoint that Flink keeps of it; `again`:

@@ -98,7 +98,7 @@ pub async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Err
     let outcome = match sight.job.map(|job| job.state) {
         None => ", and what became of the job is not known",
         Some(state) if state.is_terminal() || state == JobState::Failing => ", and the job failed with it",
-        Some(_) if !failed => ", the job goes on running",
+        Some(_) if !failed => ", the job keeps running",
         Some(_) if checkpoints.counts.completed > 0 || checkpoints.latest.restored.is_some() => {
             ", and restarted the job from its last checkpoint"
         }

@@ -132,7 +132,7 @@ pub(super) async fn outcome(
                 };
             }
             Poll::Failed(cause) => return Ok(SavepointOutcome::Failed(Box::new(savepoint), cause)),
-            // Its JobManager was started anew.
+            // Its JobManager was started again.
             Poll::Refused(StatusCode::NOT_FOUND, said) => {
                 let lost = flink
                     .refused(&said)
@@ -227,7 +227,7 @@ async fn size(flink: &Flink, job_id: &str, path: &str) -> Option<u64> {
     }
 }
 
-/// Writes down the size of a savepoint whose job goes on. What Flink tells of it may be some seconds old. That is nice to
+/// Writes down the size of a savepoint whose job continues. What Flink tells of it may be some seconds old. That is nice to
 /// have, so nothing comes of a failure.
 pub async fn add_size(flink: &Flink, store: &mut HistoryStore, path: &str) {
     let Some(mut savepoint) = store.history().savepoint_at(path).cloned() else {
@@ -263,6 +263,6 @@ fn stop_failed(path: &str, cause: &str) -> Error {
         Kind::JobFailed,
         format!("the savepoint {path} is written, but the job failed when it was stopped after that: {cause}"),
     )
-    .hint("the savepoint is whole, and in the history; what was not committed yet is committed when a job goes on from it")
+    .hint("the savepoint is whole, and in the history; what was not committed yet is committed when a job resumes from it")
     .hint("the job may have been restarted from its last checkpoint: repeat the command to stop it")
 }

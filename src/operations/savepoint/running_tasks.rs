@@ -11,7 +11,7 @@ use crate::kubernetes::retry::Pauses;
 use crate::model::flink::overview::JobOverview;
 
 /// How long tasks that are being restarted are waited for: Flink's own pause between two restarts grows to a minute,
-/// and TaskManagers that come anew take a while.
+/// and TaskManagers that come again take a while.
 const RESTART: Duration = Duration::from_secs(90);
 /// Longest time between two looks.
 const LOOK: Duration = Duration::from_millis(500);

@@ -76,7 +76,7 @@ pub async fn in_place(
     how.output.told(&name, "scaled", &objects(&handle))
 }
 
-/// The operation is not over where the job may still come to its parallelism, or has, and not all of it is written down.
+/// The operation is unfinished where the job may still come to its parallelism, or has, and not all of it is written down.
 async fn left_at(handle: &mut ClusterHandle, goal: Goal, error: Error) -> Error {
     if error.kind == Kind::JobFailed {
         let failed = Err::<(), _>(error.clone());
@@ -85,7 +85,7 @@ async fn left_at(handle: &mut ClusterHandle, goal: Goal, error: Error) -> Error 
     }
     handle.store.abandon().await;
     error.hint(format!(
-        "`kubectl flink scale {} -p {}` goes on with it, and any other change takes its place",
+        "`kubectl flink scale {} -p {}` continues with it; any other change replaces it",
         handle.name, goal.parallelism
     ))
 }

@@ -196,7 +196,7 @@ impl Change<'_> {
         Err(Error::new(
             Kind::TimedOut,
             format!(
-                "{} is not at parallelism {} after {} s, it stands at: {}",
+                "{} is not at parallelism {} after {} s, current state: {}",
                 self.name,
                 self.wanted,
                 limit.as_secs(),

@@ -53,7 +53,7 @@ pub fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevisio
         && known.is_some_and(|known| known.is_same(wanted))
 }
 
-/// Goes on with an operation at which nobody is any more.
+/// Continues with an operation that has no live process any more.
 ///
 /// `named`: the state that the user says it starts from.
 pub async fn resume(
@@ -66,7 +66,7 @@ pub async fn resume(
     Box::pin(take_over(cluster, handle, journal, how, None, named)).await
 }
 
-/// Goes back to the version before the operation, at which nobody is any more.
+/// Goes back to the version before the operation, that has no live process any more.
 pub async fn abort(
     cluster: &Cluster,
     handle: ClusterHandle,
@@ -95,7 +95,7 @@ async fn take_over(
             "continue"
         };
         let place = named.unwrap_or("there");
-        return terminal::data(&format!("{} of {name} would go {goal} from {place}\n", journal.command));
+        return terminal::data(&format!("{} of {name} would {goal} from {place}\n", journal.command));
     }
     let holder = this_process();
     let mut taken = Journal {
@@ -169,7 +169,7 @@ impl UpgradeEngine {
                 let name = &self.handle.name;
                 let error = Error {
                     message: format!(
-                        "{}; the {} of {name} is not over: {}",
+                        "{}; the {} of {name} is unfinished: {}",
                         error.message,
                         journal.command,
                         journal.status_text()
@@ -317,7 +317,7 @@ impl UpgradeEngine {
         self.downtime.gone();
         step.update(&format!("{name}: the JobManager has ended"));
         if highly_available {
-            // What goes on goes on from the savepoint: whatever is left of earlier jobs can only be in its way.
+            // What continues resumes from the savepoint: whatever is left of earlier jobs can only be in its way.
             stop::delete_ha_config_maps(&self.cluster, &self.handle).await?;
         }
         self.handle.live.job = None;

@@ -56,10 +56,10 @@ pub struct ChangeOptions {
     /// Show what would be done, checked by the API server, and do nothing; none: do it
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "none", default_missing_value = "server", hide_default_value = true, value_parser = dry_run())]
     pub dry_run: bool,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(long, short)]
     pub yes: bool,
-    /// Go on with the operation of somebody whose heartbeat has stopped
+    /// Take over an operation whose heartbeat has stopped
     #[arg(long)]
     pub take_over: bool,
     #[command(flatten)]
@@ -95,9 +95,9 @@ impl HistoryLimit {
 /// What becomes of the running job's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Strategy {
-    /// The job is stopped with a savepoint, and the new version goes on from it
+    /// The job is stopped with a savepoint, and the new version resumes from it
     Savepoint,
-    /// The job is canceled, and the new version goes on from its last checkpoint: for jobs whose savepoint fails. The
+    /// The job is canceled, and the new version resumes from its last checkpoint: for jobs whose savepoint fails. The
     /// checkpoints must be retained
     LastCheckpoint,
     /// The job is canceled, and the new version begins empty
@@ -129,17 +129,17 @@ impl ChangeOptions {
 /// Carries out a change of a cluster as one transaction: check → stop with savepoint → new objects → wait for all tasks
 /// and a first checkpoint; back to the old version where the new one does not come up.
 ///
-/// `standing` is the cluster as [`ClusterHandle::read`] found it, `wanted` the whole of what it shall become: made by
+/// `standing` is the cluster as [`ClusterHandle::read`] found it, `wanted` the whole of what it should become: made by
 /// [`TargetRevision::changed`] from flags over what runs, by [`TargetRevision::file`], or by [`TargetRevision::revision`]. `command` is the
 /// caller's name, which the history and messages show; its result is told as `cluster/NAME changed`, in the words that
 /// [`done`] has for it.
 ///
 /// Everything else is done here: the lock, the confirmation, `--dry-run`, the case that nothing differs or nothing runs,
-/// the report. An operation of the same command that was left behind for the same version is gone on with; any other one
-/// is refused with what to run.
+/// the report. An operation of the same command that was left behind for the same version is continued; any other one is refused
+/// with the command to run.
 ///
 /// # Errors
-/// Conflict when somebody else is at the cluster or an operation is not over; job failed when the new version did not
+/// Conflict when another operation runs on the cluster or an operation is unfinished; job failed when the new version did not
 /// come up, whether or not the old one runs again; those of reading and checking, before anything is changed.
 pub async fn change(
     cluster: &Cluster,
@@ -169,11 +169,11 @@ pub async fn change(
     .await
 }
 
-/// Goes on with an operation of the same command that was left behind for the same version: `None`. Gives the cluster
+/// Continues with an operation of the same command that was left behind for the same version: `None`. Gives the cluster
 /// back where there is none, or one whose place another may take.
 ///
 /// # Errors
-/// Conflict when somebody else is at the cluster, or another operation is not over.
+/// Conflict when another operation runs on the cluster, or another operation is unfinished.
 pub async fn unless_left_behind(
     cluster: &Cluster,
     mut handle: ClusterHandle,
@@ -216,7 +216,7 @@ pub async fn carry_out(
     let plan = match made {
         Ok(plan) => plan,
         Err(NoPlan::NothingDiffers(objects)) => {
-            terminal::note(&format!("{name} is so already: nothing differs"));
+            terminal::note(&format!("{name} is up to date"));
             return how.output.told(&name, "unchanged", objects.all());
         }
     };

@@ -20,7 +20,7 @@ pub async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<Strin
     if !config.survives_a_cancel() {
         return Err(Error::new(
             Kind::Conflict,
-            format!("the job of {name} does not keep its checkpoints when it is canceled, so there is no last checkpoint to go on from"),
+            format!("the job of {name} does not keep its checkpoints when it is canceled, so there is no last checkpoint to resume from"),
         )
         .hint("-D execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION makes it keep them, from its next start on")
         .hint("--strategy savepoint needs nothing of the kind"));
@@ -29,7 +29,7 @@ pub async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<Strin
     newest.ok_or_else(|| {
         Error::new(
             Kind::NotFound,
-            format!("the job of {name} has no completed checkpoint to go on from"),
+            format!("the job of {name} has no completed checkpoint to resume from"),
         )
         .hint(format!("`kubectl flink wait {name} --for checkpoint` waits for one"))
     })
@@ -55,7 +55,7 @@ pub fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> Error {
     }
 }
 
-/// From where a cluster starts of which nothing runs.
+/// From where a cluster starts that does not run.
 pub async fn after_end(cluster: &Cluster, handle: &ClusterHandle, last: Option<String>) -> Result<Option<String>> {
     let name = &handle.name;
     let history = handle.store.history();
@@ -63,13 +63,15 @@ pub async fn after_end(cluster: &Cluster, handle: &ClusterHandle, last: Option<S
         let error = Error::new(
             Kind::Conflict,
             format!(
-                "a savepoint of {name} was asked for at {}, and its JobManager ended before anybody read the path",
+                "a savepoint of {name} was asked for at {}, and its JobManager ended before the path was read",
                 lost.requested_at
             ),
         )
-        .hint("if it was written, it is the newest folder that the job left among its savepoints: name it by --from-savepoint PATH");
+        .hint(
+            "if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH",
+        );
         return Err(match last {
-            Some(path) => error.hint(format!("--from-savepoint {path} goes on from the one before")),
+            Some(path) => error.hint(format!("--from-savepoint {path} resumes from the one before")),
             None => error,
         });
     }

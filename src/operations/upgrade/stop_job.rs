@@ -18,7 +18,7 @@ pub enum StopOutcome {
     Recorded,
     /// It has; where its state is, if it was kept.
     Stopped(Option<String>),
-    /// It has not, and goes on.
+    /// It has not, and continues.
     Failed(Error),
     /// It has, and its last state is not where it should be: where to look for it, and the error.
     Lost(String, Error),

@@ -56,7 +56,7 @@ impl VersionSpec {
             wanted.layer.job_id = said.job_id;
         }
         if side == Version::Previous && wanted.layer.ha.is_some() {
-            // It is a revision of its own, and the same whoever goes on with the operation.
+            // It is a revision of its own, and the same whoever continues with the operation.
             wanted.layer.nonce = Some(job_id::nonce(&format!("{}/{number}", journal.started_at)));
         }
         let spec = wanted.spec(start.as_deref())?;

@@ -97,14 +97,14 @@ pub async fn beside<T>(
     }
 }
 
-/// State that cannot be restored is restored at every start anew.
+/// State that cannot be restored is restored at every start again.
 fn fatal(name: &ClusterName, failure: &Exception) -> Option<Error> {
     let cause = root_cause(&failure.stack_trace).filter(|it| it.kind == Some(CauseKind::SavepointIncompatible))?;
     let at = place(failure);
     let error = Error::new(
         Kind::JobFailed,
         format!(
-            "the job of {name} cannot go on from its savepoint{at}: {}",
+            "the job of {name} cannot resume from its savepoint{at}: {}",
             failure.cause
         ),
     );
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(error.kind, Kind::JobFailed);
         assert!(
             error.message.starts_with(
-                "the job of demo cannot go on from its savepoint in keys (1/1): StateMigrationException: For heap"
+                "the job of demo cannot resume from its savepoint in keys (1/1): StateMigrationException: For heap"
             ),
             "{}",
             error.message

@@ -206,7 +206,7 @@ pub async fn until_ended(
     };
     let mut was_there = false;
     let mut unseen = None;
-    // While the JobManager is away its last stage is told: it would seem to begin anew.
+    // While the JobManager is away its last stage is told: it would seem to begin again.
     let mut last = Stage::Submitted;
     let judge = |observed: &Observed| {
         if observed.job.is_none() {
@@ -249,12 +249,12 @@ pub async fn until_ended(
         Error::new(
             Kind::TimedOut,
             format!(
-                "the job of {name} has not ended after {} s, it stands at: {}",
+                "the job of {name} has not ended after {} s, current state: {}",
                 timeout.unwrap_or_default().as_secs(),
                 stage(observed)
             ),
         )
-        .hint("it goes on; --timeout sets the limit")
+        .hint("it continues; --timeout sets the limit")
     };
     match watching.until(judge, late).await? {
         (End::Failed(cause), _) => Ok(End::Failed(Box::new(with_fresh_log(cluster, *cause).await))),
@@ -288,7 +288,7 @@ pub async fn until_objects(
             Kind::TimedOut,
             format!("cluster {name} is not {goal} after {seconds} s"),
         )
-        .hint(format!("`kubectl flink status {name}` tells how it stands"))
+        .hint(format!("`kubectl flink status {name}` shows its status"))
     };
     let judge = |observed: &Observed| {
         let gone = observed.job.is_none() && observed.deployment.is_none();
@@ -337,7 +337,7 @@ fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>)
     let error = Error::new(
         Kind::TimedOut,
         format!(
-            "cluster {name} does not run after {seconds} s, it stands at: {}",
+            "cluster {name} does not run after {seconds} s, current state: {}",
             stage(observed)
         ),
     );

@@ -36,7 +36,7 @@ pub struct Latest {
     pub completed: Option<Checkpoint>,
     /// The newest that failed.
     pub failed: Option<Checkpoint>,
-    /// What the job goes on from.
+    /// What the job resumes from.
     pub restored: Option<Restored>,
 }
 

@@ -81,7 +81,7 @@ pub struct Latest {
     pub savepoint: Option<Checkpoint>,
     /// The newest that failed.
     pub failed: Option<Checkpoint>,
-    /// The one that the job goes on from.
+    /// The one that the job resumes from.
     pub restored: Option<Restored>,
 }
 

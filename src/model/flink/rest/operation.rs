@@ -1,4 +1,4 @@
-//! Operations that Flink goes on with after it has answered: savepoints, their disposal, checkpoints.
+//! Operations that Flink continues with after it has answered: savepoints, their disposal, checkpoints.
 //!
 //! Each has a trigger ID, under which its result is asked for. Every result has to be read once: Flink keeps a
 //! JobManager whose job has ended up for five minutes until somebody does, and lets it exit with 2 after that
@@ -24,7 +24,7 @@ pub enum SavepointStatus {
 /// How any other operation stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperationStatus {
-    /// It goes on.
+    /// It continues.
     InProgress,
     /// It is done. A checkpoint has an ID.
     Completed(Option<u64>),
