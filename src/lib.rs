@@ -12,3 +12,4 @@ pub mod kubernetes;
 pub mod model;
 pub mod operations;
 pub mod output;
+pub mod progress;

@@ -26,6 +26,7 @@ use crate::kubernetes::connect::ConnectionOptions;
 use crate::operations::candidates;
 use crate::operations::interruption;
 use crate::output::terminal;
+use crate::progress;
 
 /// Run Apache Flink application clusters on plain Kubernetes
 ///
@@ -169,6 +170,7 @@ impl Command {
 
 /// Reads the command line, runs the command, and gives the exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    progress::set_reporter(&terminal::Terminal);
     let argv: Vec<OsString> = argv.into_iter().collect();
     if let Some(done) = crate::cli::completion::answer(&argv, Cli::command) {
         return exit_code(done);

@@ -10,6 +10,7 @@ use crate::operations::lock;
 use crate::operations::savepoint::{self, CancelOutcome, Wait};
 use crate::operations::stop;
 use crate::output::terminal;
+use crate::progress;
 
 /// Cancel a job: it ends at once, without a savepoint
 ///
@@ -61,7 +62,7 @@ pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()>
     terminal::confirm(&format!("cancel the job of {name}?"), args.yes)?;
     let heartbeat = lock::canceling(&mut handle, "cancel", &job.jid).await?;
     let canceling = async {
-        let step = terminal::Step::new(&format!("{name}: canceling the job"));
+        let step = progress::Step::new(&format!("{name}: canceling the job"));
         let ended = savepoint::cancel(&handle.flink, &job.jid).await?;
         drop(step);
         stop::await_jobmanager_end(&cluster, &mut handle).await?;

@@ -9,6 +9,7 @@ use crate::model::bytes;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
+use crate::progress;
 
 /// Take a checkpoint of a running job now, and print its path (Flink 1.17+)
 ///
@@ -56,7 +57,7 @@ pub async fn run(connection: &ConnectionOptions, args: CheckpointArgs) -> Result
     let mut handle = ClusterHandle::existing(&cluster, &name).await?;
     handle.tell_operation();
     let job = handle.job_for("checkpoint").await?;
-    let mut step = terminal::Step::new("writing a checkpoint");
+    let mut step = progress::Step::new("writing a checkpoint");
     let told = |elapsed: Duration| {
         if elapsed.as_secs() >= 10 {
             step.update(&format!(

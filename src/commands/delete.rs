@@ -17,6 +17,7 @@ use crate::operations::lock;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, SavepointJob, WritingStep};
 use crate::output::terminal;
+use crate::progress;
 
 /// Delete clusters
 ///
@@ -200,14 +201,14 @@ async fn held(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<(
 async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&SavepointJob>, args: &DeleteArgs) -> Result<()> {
     let name = plan.handle.name.clone();
     let limit = (!args.timeout.is_zero() && !args.no_wait).then_some(args.timeout);
-    let mut step = terminal::Step::new(&format!("{name}: deleting"));
+    let mut step = progress::Step::new(&format!("{name}: deleting"));
     if let Some(job) = plan.job.clone() {
         if let Some(asked) = asked {
             drop(step);
             let mut writing = WritingStep::of(&name);
             let path = asked.take(&mut plan.handle, &mut writing).await?;
             writing.done(&format!("{name}: stopped with savepoint {path}"));
-            step = terminal::Step::new(&format!("{name}: deleting"));
+            step = progress::Step::new(&format!("{name}: deleting"));
         } else if plan.fate == OnDelete::Cancel {
             step.update(&format!("{name}: canceling the job"));
             savepoint::cancel(&plan.handle.flink, &job.jid).await?;

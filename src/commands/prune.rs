@@ -21,6 +21,7 @@ use crate::operations::delete::Removal;
 use crate::operations::deploy::DryRun;
 use crate::operations::lock as hold;
 use crate::output::terminal;
+use crate::progress;
 
 /// Delete clusters whose jobs have ended; their histories stay
 ///
@@ -200,7 +201,7 @@ async fn remove(one: EndedCluster, args: &PruneArgs) -> Result<()> {
         removal,
     } = one;
     let name = handle.name.clone();
-    let step = terminal::Step::new(&format!("{name}: deleting"));
+    let step = progress::Step::new(&format!("{name}: deleting"));
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
     // Its repetition is one of `delete` as well.
     let heartbeat = hold::begin(&mut handle, "delete", None).await?;

@@ -13,6 +13,7 @@ use crate::operations::delete::Removal;
 use crate::operations::lock;
 use crate::operations::wait::{self, End};
 use crate::output::terminal;
+use crate::progress;
 
 /// Create a cluster, wait for its job's end, and end with its outcome
 ///
@@ -79,7 +80,7 @@ pub async fn run(connection: &ConnectionOptions, args: RunArgs) -> Result<()> {
 
 async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
     let begun = std::time::Instant::now();
-    let mut step = terminal::Step::new(&format!("{name}: running"));
+    let mut step = progress::Step::new(&format!("{name}: running"));
     let told = |stage: &Stage, note: Option<&Note>| {
         let text = format!("{name}: {stage}");
         step.update(&note.map_or(text.clone(), |note| format!("{text} ({})", note.text)));
@@ -104,7 +105,7 @@ async fn remove(begun: &Begun) -> Result<()> {
     let Begun {
         cluster, name, live, ..
     } = begun;
-    let step = terminal::Step::new(&format!("{name}: deleting"));
+    let step = progress::Step::new(&format!("{name}: deleting"));
     let mut handle = ClusterHandle::read(cluster, name).await?;
     lock::check(&mut handle).await?;
     let mut removal = Removal::of_created(&live.created);

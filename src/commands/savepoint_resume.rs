@@ -24,6 +24,7 @@ use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, SavepointJob, WritingStep};
 use crate::operations::stop;
 use crate::output::terminal;
+use crate::progress;
 
 /// Restart a cluster from a savepoint: of the running job, or the last one
 ///
@@ -209,7 +210,7 @@ async fn end_job(
         return Ok(choice.path.clone().unwrap_or(path));
     }
     if let JobStatus::Running(job) = job_status {
-        let _step = terminal::Step::new("canceling the job");
+        let _step = progress::Step::new("canceling the job");
         savepoint::cancel(&handle.flink, &job.jid).await?;
     }
     choice

@@ -13,6 +13,7 @@ use crate::operations::savepoint;
 use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::wait::{self, End, Failures, FlinkCondition};
 use crate::output::terminal;
+use crate::progress;
 
 /// Wait until a cluster is running, finished, failed, stopped, …
 ///
@@ -89,7 +90,7 @@ pub async fn run(connection: &ConnectionOptions, args: WaitArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    let mut step = terminal::Step::new(&format!("{name}: waiting"));
+    let mut step = progress::Step::new(&format!("{name}: waiting"));
     let mut told = |stage: &Stage, note: Option<&Note>| {
         let text = format!("{name}: {stage}");
         step.update(&note.map_or(text.clone(), |note| format!("{text} ({})", note.text)));
@@ -178,7 +179,7 @@ async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Du
             }
         }
         None => {
-            let mut step = terminal::Step::new(&format!("{name}: waiting for a savepoint"));
+            let mut step = progress::Step::new(&format!("{name}: waiting for a savepoint"));
             let told = |text: &str| step.update(&format!("{name}: waiting for a savepoint, {text}"));
             let before = last_trigger(&handle);
             match wait::until_condition(cluster, name, FlinkCondition::Savepoint, limit, told).await {

@@ -20,7 +20,7 @@ use crate::history::{HEARTBEAT, History};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::Target;
 use crate::model::names::ClusterName;
-use crate::output::terminal;
+use crate::progress;
 
 /// Time between two heartbeats.
 const BEAT: Duration = Duration::from_secs(5);
@@ -112,7 +112,7 @@ impl Heartbeat {
                     Err(error) => tracing::debug!(%error, "the history is not understood"),
                 },
                 Err(error) if error.kind == Kind::Forbidden => {
-                    terminal::warn(&format!(
+                    progress::warn(&format!(
                         "other commands cannot see that this one is alive: {error} (it writes its heartbeat there)"
                     ));
                     return std::future::pending().await;
@@ -146,7 +146,7 @@ pub async fn unattended(ledger: &mut HistoryStore, name: &ClusterName, take_over
         }
         None => {}
     }
-    let step = terminal::Step::new(&format!("{name}: waiting for a heartbeat of {}", held.who));
+    let step = progress::Step::new(&format!("{name}: waiting for a heartbeat of {}", held.who));
     let begun = Instant::now();
     let beat = ledger.history().heartbeat.clone();
     while begun.elapsed() < STALE {

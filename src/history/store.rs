@@ -14,7 +14,7 @@ use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{CONFIG_MAPS, Identity, Target};
 use crate::model::names::ClusterName;
 use crate::model::ownership::{is_part, whose};
-use crate::output::terminal;
+use crate::progress;
 
 /// Times that a write is tried when others write too.
 const ATTEMPTS: usize = 8;
@@ -72,7 +72,7 @@ impl HistoryStore {
                 Some(stored) if !History::is_newer(stored) => {}
                 _ => return Err(error),
             }
-            terminal::warn(&format!("{}; it is deleted unread", error.message));
+            progress::warn(&format!("{}; it is deleted unread", error.message));
             store.forbidden = true;
         }
         store.ground = store.history.clone();
@@ -386,7 +386,7 @@ impl HistoryStore {
 
     fn disable(&mut self, error: &Error) {
         self.forbidden = true;
-        terminal::warn(&format!(
+        progress::warn(&format!(
             "no history is kept of {}, so a resume will need --from-savepoint: {error}",
             self.name
         ));

@@ -25,7 +25,7 @@ use super::lines::ShortLines;
 use crate::error::{Error, Kind, Result};
 use crate::flink::transport::Access;
 use crate::kubernetes::errors::ServerInfo;
-use crate::output::terminal;
+use crate::progress;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -135,7 +135,7 @@ fn warn_of_plain_text(server: &http::Uri) {
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
     let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if server.scheme_str() == Some("http") && !loopback {
-        terminal::warn(&format!(
+        progress::warn(&format!(
             "{server} is plain http: everybody on the way can read and change what is sent, credentials too"
         ));
     }

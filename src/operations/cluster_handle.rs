@@ -26,7 +26,7 @@ use crate::model::template::Templates;
 use crate::operations::delete::{self, Removal};
 use crate::operations::savepoint::Origin;
 use crate::operations::target_revision::TargetRevision;
-use crate::output::terminal;
+use crate::progress;
 
 /// A cluster as it was found.
 pub struct ClusterHandle {
@@ -121,7 +121,7 @@ impl ClusterHandle {
             return;
         };
         let name = &self.name;
-        terminal::note(&format!(
+        progress::note(&format!(
             "an operation on {name} is unfinished: {journal}; {}",
             journal.status_text()
         ));
@@ -130,7 +130,7 @@ impl ClusterHandle {
             journal
                 .next_steps(name)
                 .iter()
-                .for_each(|way| terminal::note(&format!("  {way}")));
+                .for_each(|way| progress::note(&format!("  {way}")));
         }
     }
 

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::model::flink::config_keys;
 use crate::model::flink::{owned_key, without_effect};
 use crate::model::spec::Spec;
-use crate::output::terminal;
+use crate::progress;
 
 /// Refuses a configuration key that would change nothing, or that the plugin sets itself.
 pub fn check_key(key: &str, said: &str) -> Result<()> {
@@ -24,7 +24,7 @@ pub fn check_key(key: &str, said: &str) -> Result<()> {
 pub fn warn_of_keys(spec: &Spec) {
     for key in spec.layer.configuration.keys() {
         if let Some(doubt) = config_keys::doubt(key, spec.flink_version) {
-            terminal::warn(&doubt);
+            progress::warn(&doubt);
         }
     }
 }

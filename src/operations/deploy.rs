@@ -20,6 +20,7 @@ use crate::operations::upgrade::HistoryLimit;
 use crate::operations::wait;
 use crate::operations::wait::Failures;
 use crate::output::terminal;
+use crate::progress;
 
 /// How a cluster is launched.
 #[derive(Clone, Debug, clap::Args)]
@@ -131,7 +132,7 @@ impl DeployOptions {
             return Ok(());
         }
         let begun = Instant::now();
-        let mut step = terminal::Step::new(&format!("{name}: submitted"));
+        let mut step = progress::Step::new(&format!("{name}: submitted"));
         let outcome = wait::until_running(cluster, name, parallelism, self.limit(), failures, |stage, note| {
             let text = format!("{name}: {stage}");
             step.update(&match note {

@@ -27,7 +27,7 @@ use crate::model::main_container;
 use crate::model::manifests::{FLINK_VERSION, Manifests};
 use crate::operations::doctor::image::wants;
 use crate::operations::preflight::node_labels;
-use crate::output::terminal;
+use crate::progress;
 
 /// How much longer than the checks the look may take.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -170,7 +170,7 @@ pub fn beside<'a, T: 'a>(
                 let _ = timeout(LIMIT, &mut looking).await;
             }
             for text in seen.found.borrow().iter() {
-                terminal::warn(text);
+                progress::warn(text);
             }
         }
         Ok(checked)

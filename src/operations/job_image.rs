@@ -19,7 +19,7 @@ use crate::image::registry::api::Registries;
 use crate::model::config::Config;
 use crate::model::flink::FlinkVersion;
 use crate::operations::push_progress;
-use crate::output::terminal;
+use crate::progress;
 
 /// An image that is built and not pushed yet.
 pub struct JobImage {
@@ -77,7 +77,7 @@ pub async fn prepare(args: &SpecArgs, stated: &Config, layer: &mut Config) -> Re
         .iter()
         .filter_map(|(name, jar)| compatibility::java(&facts, name, jar.java));
     for fault in compatibility::spec(&facts, &asked).into_iter().chain(jar_faults) {
-        terminal::warn(&fault);
+        progress::warn(&fault);
     }
     // The name with a digest does not tell the version, which picks the entrypoint's words.
     let told = facts

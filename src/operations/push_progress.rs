@@ -11,7 +11,7 @@ use crate::image::reference::Reference;
 use crate::image::registry::api::Registries;
 use crate::image::registry::upload::Arrival;
 use crate::model::bytes::human;
-use crate::output::terminal::{self, Transfers};
+use crate::progress::{self, Transfers};
 
 /// Pushes an image, with a bar for each part of it.
 pub async fn push(registries: &Registries, built: &Built, target: &Reference) -> Result<()> {
@@ -22,7 +22,7 @@ pub async fn push(registries: &Registries, built: &Built, target: &Reference) ->
     .await?;
     drop(transfers);
     let name = format!("{}:{}", target.name(), push::tag(built, target));
-    terminal::note(&match outcome {
+    progress::note(&match outcome {
         PushOutcome::Present => format!("{name} is there already"),
         PushOutcome::Named => format!("{name} names what was there already"),
         PushOutcome::Pushed => format!("{name} is pushed"),

@@ -16,7 +16,7 @@ use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 use crate::operations::upgrade::{ChangeOptions, done};
 use crate::operations::wait;
-use crate::output::terminal;
+use crate::progress;
 
 /// Longest time that a change waits for a JobManager which Kubernetes starts again.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -31,7 +31,7 @@ pub async fn wait(
     limit: Option<Duration>,
 ) -> Result<JobStatus> {
     let name = handle.name.clone();
-    let mut step = terminal::Step::new(&format!("{name}: waiting until its JobManager runs again: {why}"));
+    let mut step = progress::Step::new(&format!("{name}: waiting until its JobManager runs again: {why}"));
     let deadline = Instant::now() + limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
     loop {
         tokio::time::sleep(LOOK).await;
@@ -81,7 +81,7 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
         }
     }
     let (number, spec, made) = last(&handle)?;
-    terminal::note(&format!(
+    progress::note(&format!(
         "{name}: revision {number} is started again, from what high availability keeps of it"
     ));
     if how.dry_run {
@@ -102,7 +102,7 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
     let started = heartbeat.beside(Box::pin(starting)).await;
     lock::end(&mut handle, &started).await;
     started?;
-    let mut step = terminal::Step::new(&format!("{name}: submitted"));
+    let mut step = progress::Step::new(&format!("{name}: submitted"));
     let told = |text: &str| step.update(&format!("{name}: {text}"));
     let up = wait::until_healthy(cluster, &name, spec.parallelism, how.limit(), false, told).await?;
     step.done(&format!("{name}: {}", up.describe()));

@@ -12,7 +12,7 @@ use crate::operations::lock;
 use crate::operations::resume_plan::savepoint_path_unknown;
 use crate::operations::savepoint::progress::{SavepointFormat, SavepointJob, WritingStep};
 use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Wait};
-use crate::output::terminal;
+use crate::progress;
 
 /// How a job is stopped.
 #[derive(Debug, clap::Args)]
@@ -62,7 +62,7 @@ pub async fn stop(cluster: &Cluster, handle: &mut ClusterHandle, args: &StopOpti
     lock::check(handle).await?;
     let open = handle.store.history().open_savepoints().next().is_some();
     let earlier =
-        open.then(|| terminal::Step::new(&format!("{name}: waiting for the savepoint of an earlier command")));
+        open.then(|| progress::Step::new(&format!("{name}: waiting for the savepoint of an earlier command")));
     let job_status = handle.job_status().await?;
     drop(earlier);
     let path = match job_status {
@@ -105,7 +105,7 @@ async fn task_managers_end(cluster: &Cluster, handle: &ClusterHandle) -> Result<
         return Ok(());
     }
     let name = &handle.name;
-    let step = terminal::Step::new(&format!("{name}: the TaskManagers end"));
+    let step = progress::Step::new(&format!("{name}: the TaskManagers end"));
     objects::scale_to_zero(cluster, name, &handle.live, handle.replicas()).await?;
     step.done(&format!("{name}: the TaskManagers have ended"));
     Ok(())
@@ -136,21 +136,21 @@ pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle)
         return Ok(());
     }
     if handle.jobmanager_stays() {
-        terminal::note(&format!("the JobManager of {name} stays up, as its configuration says"));
+        progress::note(&format!("the JobManager of {name} stays up, as its configuration says"));
         return Ok(());
     }
-    let step = terminal::Step::new(&format!("{name}: the JobManager ends"));
+    let step = progress::Step::new(&format!("{name}: the JobManager ends"));
     let end = savepoint::until_jobmanager_ends(cluster, &name, &handle.flink).await?;
     drop(step);
     match end {
         JobManagerEnd::ByItself(JobEnd::Complete | JobEnd::Gone) => {}
         JobManagerEnd::ByItself(JobEnd::Failed) => {
-            terminal::warn(&format!("the JobManager of {name} ended with a failure after its job"));
+            progress::warn(&format!("the JobManager of {name} ended with a failure after its job"));
         }
-        JobManagerEnd::Suspended => terminal::warn(&format!(
+        JobManagerEnd::Suspended => progress::warn(&format!(
             "the JobManager of {name} waited for the result of an earlier request to be read; its Job is suspended now, so that it is not started again"
         )),
-        JobManagerEnd::Stays => terminal::note(&format!(
+        JobManagerEnd::Stays => progress::note(&format!(
             "the JobManager of {name} stays up: its program has another job"
         )),
     }
@@ -170,7 +170,7 @@ fn stopped_before(handle: &ClusterHandle) -> Result<String> {
     let name = &handle.name;
     match last.and_then(|savepoint| savepoint.path.clone()) {
         Some(path) if handle.job_end() != Some("Failed") => {
-            terminal::note(&format!("{name}: was stopped before, with savepoint {path}"));
+            progress::note(&format!("{name}: was stopped before, with savepoint {path}"));
             Ok(path)
         }
         _ if handle.store.history().lost_savepoint().is_some() => Err(savepoint_path_unknown(name, handle)),
@@ -199,7 +199,7 @@ pub async fn delete_ha_config_maps(cluster: &Cluster, handle: &ClusterHandle) ->
     let deleted = objects::ha_config_maps::forget(cluster, &handle.leaders()).await?;
     if deleted > 0 {
         let s = if deleted == 1 { "" } else { "s" };
-        terminal::note(&format!(
+        progress::note(&format!(
             "{name}: deleted {deleted} ConfigMap{s} of high availability, which the last JobManager left"
         ));
     }

@@ -14,6 +14,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::error::{Error, Kind, Result};
+use crate::progress::{Reporter, StepReporter, TransferReporter};
 
 /// Style of what went wrong.
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -263,16 +264,19 @@ fn draws() -> bool {
 /// The text of the step under way, or of the last one.
 static LAST_STEP: Mutex<String> = Mutex::new(String::new());
 
-/// One step of a command in progress: a spinner on a terminal, a line for each change of its text elsewhere.
-pub struct Step {
-    spinner: Option<ProgressBar>,
-    said: String,
-}
+/// The reporter of the command line: on stderr.
+pub struct Terminal;
 
-impl Step {
-    /// Begins a step.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
+impl Reporter for Terminal {
+    fn note(&self, text: &str) {
+        note(text);
+    }
+
+    fn warn(&self, text: &str) {
+        warn(text);
+    }
+
+    fn step(&self, text: &str) -> Box<dyn StepReporter> {
         let spinner = draws().then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
@@ -281,16 +285,35 @@ impl Step {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        let mut step = Self {
+        let mut step = Step {
             spinner,
             said: String::new(),
         };
         step.update(text);
-        step
+        Box::new(step)
     }
 
-    /// Changes the text.
-    pub fn update(&mut self, text: &str) {
+    fn transfers(&self) -> Box<dyn TransferReporter> {
+        Box::new(Transfers {
+            bars: MultiProgress::new(),
+            drawn: draws(),
+            begun: Mutex::default(),
+        })
+    }
+}
+
+/// A step: a spinner on a terminal, a line for each change of its text elsewhere.
+struct Step {
+    spinner: Option<ProgressBar>,
+    said: String,
+}
+
+impl StepReporter for Step {
+    fn is_drawn(&self) -> bool {
+        self.spinner.is_some()
+    }
+
+    fn update(&mut self, text: &str) {
         if self.said == text {
             return;
         }
@@ -304,8 +327,7 @@ impl Step {
         }
     }
 
-    /// Ends the step with what came of it.
-    pub fn done(mut self, text: &str) {
+    fn done(mut self: Box<Self>, text: &str) {
         match self.spinner.take() {
             Some(bar) => {
                 bar.finish_and_clear();
@@ -317,7 +339,15 @@ impl Step {
     }
 }
 
-/// What the last step told last, for who interrupts it.
+impl Drop for Step {
+    fn drop(&mut self) {
+        if let Some(bar) = self.spinner.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The text of the last step, for the message of an interruption.
 #[must_use]
 pub fn last_step() -> Option<String> {
     LAST_STEP
@@ -327,42 +357,14 @@ pub fn last_step() -> Option<String> {
         .filter(|last| !last.is_empty())
 }
 
-impl Drop for Step {
-    fn drop(&mut self) {
-        if let Some(bar) = self.spinner.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// Several things on their way at once, each with its size: bars with rates on a terminal, elsewhere a line for each that
-/// arrived.
-pub struct Transfers {
+/// Transfers: bars with rates on a terminal, elsewhere a line for each that arrived.
+struct Transfers {
     bars: MultiProgress,
     drawn: bool,
     begun: Mutex<HashMap<String, ProgressBar>>,
 }
 
 impl Transfers {
-    /// None yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            bars: MultiProgress::new(),
-            drawn: draws(),
-            begun: Mutex::default(),
-        }
-    }
-
-    /// So much of a thing has been moved.
-    pub fn moved(&self, name: &str, bytes: u64, size: u64) {
-        let Ok(mut begun) = self.begun.lock() else { return };
-        if self.drawn {
-            let bar = begun.entry(name.to_owned()).or_insert_with(|| self.bar(name, size));
-            bar.set_position(bytes);
-        }
-    }
-
     fn bar(&self, name: &str, size: u64) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(size));
         let form = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec:.dim} {eta:.dim}";
@@ -372,21 +374,24 @@ impl Transfers {
         bar.set_message(clean(name));
         bar
     }
+}
 
-    /// A thing has arrived.
-    pub fn arrived(&self, name: &str, text: &str) {
+impl TransferReporter for Transfers {
+    fn moved(&self, name: &str, bytes: u64, size: u64) {
+        let Ok(mut begun) = self.begun.lock() else { return };
+        if self.drawn {
+            let bar = begun.entry(name.to_owned()).or_insert_with(|| self.bar(name, size));
+            bar.set_position(bytes);
+        }
+    }
+
+    fn arrived(&self, name: &str, text: &str) {
         let bar = self.begun.lock().ok().and_then(|mut begun| begun.remove(name));
         if let Some(bar) = bar {
             bar.finish_and_clear();
             self.bars.remove(&bar);
         }
         self.bars.suspend(|| note(text));
-    }
-}
-
-impl Default for Transfers {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -17,6 +17,7 @@ const ROOMS: &[&[&str]] = &[
     &["flink", "history", "image"],
     &["kubernetes"],
     &["model"],
+    &["progress"],
     &["error"],
 ];
 
@@ -39,16 +40,6 @@ const UPWARDS: &[(&str, &str, &str)] = &[
         "the state machine's trigger ID is in Flink's requests",
     ),
     (
-        "history::lock",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "history::store",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
         "kubernetes::api",
         "flink::transport",
         "the cache of ways to Flink is a field of the client; the client needs a place for what others keep in it",
@@ -65,23 +56,8 @@ const UPWARDS: &[(&str, &str, &str)] = &[
         "the cache of ways to Flink is a field of the client; the client needs a place for what others keep in it",
     ),
     (
-        "kubernetes::connect",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "kubernetes::logs::reader",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
         "kubernetes::no_proxy",
         "image::reference",
-        "as it was before the move; to be split",
-    ),
-    (
-        "kubernetes::objects::ha_config_maps",
-        "output::terminal",
         "as it was before the move; to be split",
     ),
     (
@@ -95,34 +71,9 @@ const UPWARDS: &[(&str, &str, &str)] = &[
         "the rights of high availability are checked as doctor does it; the check belongs to operations",
     ),
     (
-        "kubernetes::objects::terminated_pods",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::cluster_handle",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::config_keys",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
         "operations::create",
         "cli::args::spec",
         "what it needs of the flags becomes a struct of its own",
-    ),
-    (
-        "operations::create",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::create::existing",
-        "output::terminal",
-        "as it was before the move; to be split",
     ),
     ("operations::deploy", "cli", "as it was before the move; to be split"),
     (
@@ -132,11 +83,6 @@ const UPWARDS: &[(&str, &str, &str)] = &[
     ),
     (
         "operations::deploy",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::image_check",
         "output::terminal",
         "as it was before the move; to be split",
     ),
@@ -151,64 +97,24 @@ const UPWARDS: &[(&str, &str, &str)] = &[
         "the choice of the jar belongs to image",
     ),
     (
-        "operations::job_image",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::push_progress",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::recover",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
         "operations::resume_plan",
         "commands::savepoint_resume",
         "what it needs of the flags becomes a struct of its own",
     ),
     (
-        "operations::savepoint::progress",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::savepoint::record",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
         "operations::scale::in_place",
         "commands::scale",
         "the target of a scale belongs to operations",
     ),
     (
-        "operations::scale::in_place",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
         "operations::scale::method",
         "commands::scale",
         "the target of a scale belongs to operations",
-    ),
-    (
-        "operations::scale::method",
-        "output::terminal",
-        "as it was before the move; to be split",
     ),
     (
         "operations::status",
         "output",
         "the version of the documents belongs to model",
-    ),
-    (
-        "operations::stop",
-        "output::terminal",
-        "as it was before the move; to be split",
     ),
     (
         "operations::target_revision",
@@ -233,11 +139,6 @@ const UPWARDS: &[(&str, &str, &str)] = &[
     ),
     (
         "operations::upgrade::engine",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::upgrade::stop_job",
         "output::terminal",
         "as it was before the move; to be split",
     ),
@@ -300,10 +201,7 @@ const CLAP: &[(&str, &str)] = &[
 ];
 
 /// Files outside of `cli`, `commands` and `output` that print, and why.
-const PRINTS: &[(&str, &str)] = &[(
-    "operations::savepoint::progress",
-    "as it was before the move; to be split",
-)];
+const PRINTS: &[(&str, &str)] = &[];
 
 /// What in `model` is not pure: the file, the word, and why.
 const IMPURE: &[(&str, &str, &str)] = &[];

@@ -9,6 +9,7 @@ use crate::model::main_container;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
+use crate::progress;
 
 /// Delete the files of a savepoint
 ///
@@ -64,7 +65,7 @@ pub async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()
         ));
     }
     terminal::confirm(&format!("delete the files of {path}?"), args.yes)?;
-    let step = terminal::Step::new(&format!("{name}: Flink deletes {path}"));
+    let step = progress::Step::new(&format!("{name}: Flink deletes {path}"));
     operation::dispose(&handle.flink, path).await?;
     drop(step);
     let at = clock::now().to_string();

@@ -16,7 +16,7 @@ use super::lines::Lines;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
 use crate::model::log_lines::LogPosition;
-use crate::output::terminal;
+use crate::progress;
 
 /// First and longest wait before another attempt.
 const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -97,7 +97,7 @@ impl Reader {
             }
             pauses.pause().await;
         }
-        terminal::warn(&format!("the log of Pod {} broke off and is not whole", self.pod));
+        progress::warn(&format!("the log of Pod {} broke off and is not whole", self.pod));
     }
 
     async fn follow(&mut self, send: &Sender<Batch>) {
@@ -227,7 +227,7 @@ impl Reader {
             400 => End::NotStarted,
             403 => {
                 let error = self.cluster.kube_error(target, &kube::Error::Api(status));
-                terminal::warn(&error.message);
+                progress::warn(&error.message);
                 End::Gone
             }
             _ => End::Broken,

@@ -11,7 +11,7 @@ use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, Target};
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::ha_config_maps::{self, Ids, is_id};
 use crate::model::manifests::{IDENTITY, Manifests};
-use crate::output::terminal;
+use crate::progress;
 
 /// The IDs that objects name; `files` are their configuration files.
 #[must_use]
@@ -58,7 +58,7 @@ pub async fn forget(cluster: &Cluster, ids: &Ids) -> Result<usize> {
     let (stay, go): (Vec<_>, Vec<_>) = maps.iter().partition(|map| foreign.contains(&id(map)));
     if let Some(first) = stay.first() {
         let id = id(first);
-        terminal::warn(&format!(
+        progress::warn(&format!(
             "the ConfigMaps of high availability of {id} stay: there is a native cluster or one of the operator that is called so"
         ));
     }

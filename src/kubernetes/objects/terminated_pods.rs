@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{Identity, JOBS, PODS, Target};
-use crate::output::terminal;
+use crate::progress;
 
 /// How long the garbage collector is left to itself, and how long what was deleted may still be there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -92,7 +92,7 @@ impl TerminatedPods {
                 _ => continue,
             };
             *wait = Wait::Over;
-            terminal::note(&format!(
+            progress::note(&format!(
                 "the Pod {name} has ended, and stays: {why}; `kubectl delete pod {name}` takes it away"
             ));
         }

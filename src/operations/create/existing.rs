@@ -20,13 +20,13 @@ use crate::operations::job_image::JobImage;
 use crate::operations::lock::Launch;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::{ChangeOptions, change};
-use crate::output::terminal;
+use crate::progress;
 
 /// Says that a job that starts empty does not use the savepoints in its history.
 pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
     if let (Some(last), None) = (store.history().last_savepoint(), &spec.layer.from_savepoint) {
         let path = last.path.as_deref().unwrap_or_default();
-        terminal::note(&format!(
+        progress::note(&format!(
             "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
             spec.name, spec.name
         ));
@@ -106,7 +106,7 @@ pub async fn existing(
         }
         let missing = live.missing(&spec.name);
         if !missing.is_empty() {
-            terminal::note(&format!(
+            progress::note(&format!(
                 "{}: created again, because it was missing: {}",
                 spec.name,
                 missing.join(", ")

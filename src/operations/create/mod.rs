@@ -18,7 +18,7 @@ use crate::operations::create::existing::{Found, existing, replace, tell_savepoi
 use crate::operations::deploy::{self, DeployOptions};
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::lock::{self, Launch};
-use crate::output::terminal;
+use crate::progress;
 
 /// Builds the image that is asked for, and puts it into the spec.
 pub async fn with_image(args: &SpecArgs, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
@@ -79,7 +79,7 @@ pub async fn create(
     if !preflight.exists {
         objects::ha_config_maps::check(cluster, &draft, true).await?;
     }
-    preflight.warnings.iter().for_each(|warning| terminal::warn(warning));
+    preflight.warnings.iter().for_each(|warning| progress::warn(warning));
     live.rights = preflight.rights;
     if preflight.exists {
         if how.replace {
@@ -115,14 +115,14 @@ pub async fn create(
     let objects = manifests::build(&spec, templates, cluster.namespace(), generation)?;
     deploy::create(cluster, &mut store, live, &spec.name, &begun, &objects).await?;
     if spec.layer.ha.is_none() {
-        terminal::note(
+        progress::note(
             "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",
         );
     }
     if spec.layer.suspended {
         launch.print(&spec.name, "created", &draft)?;
         let name = &spec.name;
-        terminal::note(&format!("{name} is suspended: `kubectl flink resume {name}` starts it"));
+        progress::note(&format!("{name} is suspended: `kubectl flink resume {name}` starts it"));
         return Ok(());
     }
     let done = match command {

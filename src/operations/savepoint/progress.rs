@@ -1,7 +1,5 @@
 //! What commands that take savepoints have in common: the savepoint's form, and the progress that they show.
 
-use std::io::IsTerminal;
-
 use crate::error::Result;
 use crate::flink::{Flink, SavepointRequest};
 use crate::history::Savepoint;
@@ -11,7 +9,7 @@ use crate::model::flink::overview::JobOverview;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::{self, Origin, Writing};
-use crate::output::terminal;
+use crate::progress;
 
 /// Form of a savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -37,7 +35,7 @@ const LINE: u64 = 10;
 
 /// A savepoint in progress, on the screen.
 pub struct WritingStep {
-    step: terminal::Step,
+    step: progress::Step,
     what: String,
     said: u64,
 }
@@ -55,7 +53,7 @@ impl WritingStep {
 
     fn called(what: String) -> Self {
         Self {
-            step: terminal::Step::new(&what),
+            step: progress::Step::new(&what),
             what,
             said: 0,
         }
@@ -70,14 +68,14 @@ impl WritingStep {
             ));
         }
         let seconds = writing.elapsed.as_secs();
-        // A spinner shows the time itself.
-        let terminal = std::io::stderr().is_terminal();
-        if !terminal && seconds < self.said + LINE {
+        // A spinner shows the time.
+        let drawn = self.step.is_drawn();
+        if !drawn && seconds < self.said + LINE {
             return;
         }
         self.said = seconds;
         let mut text = self.what.clone();
-        if !terminal {
+        if !drawn {
             text = format!("{text}, for {seconds} s so far");
         }
         if let Some((done, all)) = writing.tasks {

@@ -9,7 +9,7 @@ use crate::history::store::HistoryStore;
 use crate::history::{Progress, Savepoint};
 use crate::kubernetes::clock;
 use crate::kubernetes::retry::Pauses;
-use crate::output::terminal;
+use crate::progress;
 
 /// How long a path is tried to be written down that cannot be read again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ pub async fn complete(store: &mut HistoryStore, mut savepoint: Savepoint, path: 
         }
         if !std::mem::replace(&mut warned, true) {
             // Who interrupts it now has to know it.
-            terminal::warn(&format!(
+            progress::warn(&format!(
                 "the savepoint {path} is written, but the history is not yet: {error}"
             ));
         }

@@ -12,7 +12,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
 use crate::operations::scale::rescale::Change;
 use crate::operations::upgrade::ChangeOptions;
-use crate::output::terminal;
+use crate::progress;
 
 /// What is done to a job that stays.
 pub struct InPlaceScale<'a> {
@@ -38,7 +38,7 @@ pub async fn in_place(
     let revision = handle.live_revision();
     handle.store.set_limits(how.keep.limits());
     let heartbeat = lock::scaling(&mut handle, doing.command, goal.parallelism).await?;
-    let mut step = terminal::Step::new(&format!("{name}: scaling"));
+    let mut step = progress::Step::new(&format!("{name}: scaling"));
     let change = Change {
         cluster,
         name: &name,
@@ -66,7 +66,7 @@ pub async fn in_place(
         && doing.plan.way == ScaleMethod::InPlace
         && !handle.is_highly_available()
     {
-        terminal::note(&format!(
+        progress::note(&format!(
             "without high availability a restarted JobManager begins with parallelism {started} again, until the next resume"
         ));
     }

@@ -9,7 +9,7 @@ use crate::model::names::ClusterName;
 use crate::model::scale::{ScaleInput, ScaleMethod, ScalePlan};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
-use crate::output::terminal;
+use crate::progress;
 
 /// Asks Flink for all that decides on the way, side by side.
 pub async fn observe(handle: &ClusterHandle, job_id: &str, goal: Goal) -> Result<ScaleInput> {
@@ -99,7 +99,7 @@ pub async fn warn_if_limited(cluster: &Cluster, name: &ClusterName, wanted: u32)
     if let Reply::Answer(job) = flink.job(&job.jid).await?
         && !job.vertices.iter().any(|vertex| vertex.parallelism == wanted)
     {
-        terminal::warn(&format!(
+        progress::warn(&format!(
             "no vertex of {name} has parallelism {wanted}: its program sets parallelism of its own"
         ));
     }

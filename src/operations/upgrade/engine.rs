@@ -25,6 +25,7 @@ use crate::operations::upgrade::version::VersionSpec;
 use crate::operations::upgrade::{ChangeOptions, done};
 use crate::operations::{savepoint, wait};
 use crate::output::terminal;
+use crate::progress;
 
 /// A transaction under way, which this process holds.
 pub struct UpgradeEngine {
@@ -87,7 +88,7 @@ async fn take_over(
     named: Option<&str>,
 ) -> Result<()> {
     let name = handle.name.clone();
-    terminal::note(&format!("{name}: {journal}; {}", journal.status_text()));
+    progress::note(&format!("{name}: {journal}; {}", journal.status_text()));
     if how.dry_run {
         let goal = if abort.is_some() || journal.back {
             "go back"
@@ -263,7 +264,7 @@ impl UpgradeEngine {
     async fn end_jobmanager(&mut self, journal: &Journal, side: Version) -> Result<()> {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
-        let mut step = terminal::Step::new(&format!("{name}: the JobManager ends"));
+        let mut step = progress::Step::new(&format!("{name}: the JobManager ends"));
         let highly_available = version.spec.layer.ha.is_some() || self.handle.is_highly_available();
         let ended_by_us = matches!(journal.ending, Ending::Savepoint { .. } | Ending::Checkpoint { .. });
         if highly_available && ended_by_us && side == Version::Target {
@@ -369,7 +370,7 @@ impl UpgradeEngine {
     async fn wait(&mut self, journal: &Journal, side: Version) -> Result<()> {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
-        let mut step = terminal::Step::new(&format!("{name}: submitted"));
+        let mut step = progress::Step::new(&format!("{name}: submitted"));
         let told = |text: &str| step.update(&format!("{name}: {text}"));
         let checked = side == Version::Target;
         let begun = Instant::now();
@@ -425,8 +426,8 @@ impl UpgradeEngine {
         }
         self.happened(Event::Unhealthy(&error.message)).await?;
         if self.journal()?.is_open() {
-            terminal::warn(&format!("{}: {error}", self.handle.name));
-            terminal::note(&format!("{}: going back to the version before", self.handle.name));
+            progress::warn(&format!("{}: {error}", self.handle.name));
+            progress::note(&format!("{}: going back to the version before", self.handle.name));
             self.downtime.back();
         }
         self.prepared = None;
@@ -440,7 +441,7 @@ impl UpgradeEngine {
         self.downtime
             .describe()
             .iter()
-            .for_each(|line| terminal::note(&format!("{name}: {line}")));
+            .for_each(|line| progress::note(&format!("{name}: {line}")));
         match journal.step {
             Step::Done => {
                 let made = VersionSpec::of(&self.handle, journal, Version::Target)?;

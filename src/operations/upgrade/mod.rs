@@ -36,6 +36,7 @@ use crate::operations::upgrade::engine as transaction;
 use crate::operations::upgrade::engine::UpgradeEngine;
 use crate::operations::upgrade::plan::{NoPlan, Plan};
 use crate::output::terminal;
+use crate::progress;
 
 /// How a change is carried out. To be flattened into the arguments of a command that calls [`change`].
 #[derive(Clone, Debug, clap::Args)]
@@ -187,7 +188,7 @@ pub async fn unless_left_behind(
         return Ok(Some(handle));
     };
     if journal.yields() {
-        terminal::note(&format!("{name}: {journal} was left behind; {}", journal.status_text()));
+        progress::note(&format!("{name}: {journal} was left behind; {}", journal.status_text()));
         handle.left_behind = Some(journal);
         return Ok(Some(handle));
     }
@@ -216,7 +217,7 @@ pub async fn carry_out(
     let plan = match made {
         Ok(plan) => plan,
         Err(NoPlan::NothingDiffers(objects)) => {
-            terminal::note(&format!("{name} is up to date"));
+            progress::note(&format!("{name} is up to date"));
             return how.output.told(&name, "unchanged", objects.all());
         }
     };
@@ -228,21 +229,21 @@ pub async fn carry_out(
     let checks = objects::preflight_resume(cluster, &plan.spec, &plan.draft, &handle.live);
     let checked = image_check::beside(cluster, look, checks, |_| true).await?;
     for warning in &checked.warnings {
-        terminal::warn(warning);
+        progress::warn(warning);
     }
     handle.live.rights = checked.rights;
     config_keys::warn_of_keys(&plan.spec);
     if how.dry_run {
         let told = plan.describe(&name, command, how);
         return if how.output.is_given() {
-            terminal::note(told.trim_end());
+            progress::note(told.trim_end());
             how.output.print(plan.draft.all(), "")
         } else {
             terminal::data(&told)
         };
     }
     if let Some(lost) = &plan.lost {
-        terminal::warn(&format!("{name}: {lost}"));
+        progress::warn(&format!("{name}: {lost}"));
         terminal::confirm(&format!("give up the state of {name}?"), how.yes)?;
     }
     let job = match (plan.job.clone(), &plan.ending) {

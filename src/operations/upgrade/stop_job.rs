@@ -10,7 +10,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::savepoint::{self, Wait};
-use crate::output::terminal;
+use crate::progress;
 
 /// How the job ended.
 pub enum StopOutcome {
@@ -61,7 +61,7 @@ pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<
             }
         }
         Ending::Checkpoint { job_id } => {
-            let step = terminal::Step::new(&format!("{}: canceling the job", handle.name));
+            let step = progress::Step::new(&format!("{}: canceling the job", handle.name));
             match handle.cancel_after_checkpoint(job_id, job.is_none()).await? {
                 Some(path) => {
                     step.done(&format!("{}: canceled, its last checkpoint is {path}", handle.name));
@@ -71,7 +71,7 @@ pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<
             }
         }
         Ending::Cancel { job_id } => {
-            let step = terminal::Step::new(&format!("{}: canceling the job", handle.name));
+            let step = progress::Step::new(&format!("{}: canceling the job", handle.name));
             if let Reply::Answer(jobs) = handle.flink.jobs().await?
                 && jobs
                     .jobs
