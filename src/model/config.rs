@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::flink::FlinkVersion;
+use super::flink::script_keys::Role;
 use super::quantity::{Cpu, Memory};
 use crate::error::{Error, Result};
 
@@ -240,6 +241,15 @@ impl RoleConfig {
 }
 
 impl Config {
+    /// What is said of a role.
+    #[must_use]
+    pub const fn role(&self, role: Role) -> &RoleConfig {
+        match role {
+            Role::JobManager => &self.job_manager,
+            Role::TaskManager => &self.task_manager,
+        }
+    }
+
     /// Lays `self` over `lower`: where `self` says something it wins; maps are merged key by key.
     #[must_use]
     pub fn merged_over(self, lower: Self) -> Self {

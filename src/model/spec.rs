@@ -1,12 +1,16 @@
 //! A cluster as it should be: validated, with every default in its place.
 
+use serde_json::Value;
+
 use super::flink::FlinkVersion;
 use super::names::{ClusterName, MAX_LENGTH};
+use super::pod_template::MAIN_CONTAINER;
 use crate::error::{Error, Result};
 use crate::model::config::{Config, Entrypoint, JobId};
 use crate::model::flink::arguments::MAX_ARGUMENT;
 use crate::model::flink::job_id;
 use crate::model::flink::memory;
+use crate::model::flink::script_keys::{self, Role};
 
 /// Largest parallelism that Flink takes: 2^15. Source: Flink's `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
 pub const MAX_PARALLELISM: u32 = 32_768;
@@ -70,6 +74,7 @@ impl Spec {
         }
         validate_texts(&layer)?;
         validate_high_availability(&layer)?;
+        validate_script_keys(&layer)?;
         for (role, memory) in [
             ("jobmanager", layer.job_manager.memory),
             ("taskmanager", layer.task_manager.memory),
@@ -229,6 +234,31 @@ fn validate_high_availability(layer: &Config) -> Result<()> {
         ))),
         None => Ok(()),
     }
+}
+
+/// Keys that become environment variables, where the environment says something else: the scripts would not read the key.
+fn validate_script_keys(layer: &Config) -> Result<()> {
+    for role in [Role::JobManager, Role::TaskManager] {
+        for script_keys::Variable { key, name, value } in script_keys::variables(&layer.configuration, role) {
+            let templates = [&layer.pod_template, &layer.role(role).pod_template];
+            let containers = templates.into_iter().flatten();
+            let containers = containers
+                .filter_map(|template| template["spec"]["containers"].as_array())
+                .flatten();
+            let main = containers.filter(|container| container["name"] == MAIN_CONTAINER);
+            let mut env = main.filter_map(|main| main["env"].as_array()).flatten();
+            let same = |variable: &Value| variable["value"].as_str() == Some(&value);
+            let other = layer.env.get(name).is_some_and(|said| *said != value)
+                || env.any(|variable| variable["name"] == name && !same(variable));
+            if other {
+                return Err(Error::usage(format!(
+                    "{key} has no effect, for Flink reads the environment variable {name} instead, which is set, too"
+                ))
+                .hint("write only one of them"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn valid_image(image: &str) -> Result<String> {

@@ -135,3 +135,49 @@ fn arguments_and_settings_arrive_byte_for_byte() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The command line of Flink's JVM, up to its main class: what stands behind that is Flink's, and not the JVM's.
+fn jvm_options(place: &Place, owner: &str) -> Vec<String> {
+    let mut options = process_arguments(place, owner);
+    let main = options.iter().position(|one| one.starts_with("org.apache.flink."));
+    options.truncate(main.expect("a main class of Flink"));
+    options
+}
+
+/// Keys that Flink's shell scripts read reach the JVMs, and what the image opens of Java's modules stays open.
+#[test]
+fn settings_of_flinks_scripts_reach_the_jvms() {
+    let place = Place::new("script-keys");
+    let yaml = format!(
+        "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {{name: demo}}\nspec:\n  image: {}\n  \
+         flinkConfiguration:\n    env.java.opts.all: \"--add-opens java.base/java.math=ALL-UNNAMED -De2e.all=a\"\n    \
+         env: {{java: {{opts: {{taskmanager: -De2e.home=$FLINK_HOME}}}}, log: {{max: 3}}}}\n  \
+         job: {{jarURI: \"local:///opt/flink/usrlib/counting-job.jar\"}}\n",
+        crate::place::counting_job()
+    );
+    let file = place.folder().join("demo.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let flags = [
+        "-f",
+        file.to_str().unwrap(),
+        "--job-class=org.kubectlflink.jobs.CountingJob",
+        "-Denv.java.opts.jobmanager=-De2e.jm=1 -De2e.second",
+    ];
+    place.create("demo", &flags).ok();
+    place.runs("demo");
+    let own = [
+        ["-De2e.jm=1", "-De2e.second"].as_slice(),
+        &["-De2e.home=/opt/flink"],
+    ];
+    for (owner, own) in ["job/demo-master", "deployment/demo-task-manager"].into_iter().zip(own) {
+        let options = jvm_options(&place, owner);
+        let both = ["--add-opens", "java.base/java.math=ALL-UNNAMED", "-De2e.all=a"];
+        // Flink's own, from the image's configuration file.
+        let image = ["--add-opens=java.base/java.util=ALL-UNNAMED"];
+        for want in [&both[..], &image, own].concat() {
+            assert!(options.iter().any(|one| one == want), "{want} of {owner}: {options:?}");
+        }
+        let max = ["exec", owner, "--", "sh", "-c", "tr '\\0' '\\n' < /proc/1/environ"];
+        assert!(place.kubectl(&max).lines().any(|line| line == "MAX_LOG_FILE_NUMBER=3"));
+    }
+}

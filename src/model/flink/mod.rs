@@ -8,6 +8,7 @@ pub mod live;
 pub mod memory;
 pub mod overview;
 pub mod rest;
+pub mod script_keys;
 pub mod settings;
 
 use std::fmt;
@@ -210,10 +211,28 @@ pub fn without_effect(key: &str) -> Option<&'static str> {
     {
         // Tried with 1.17.2, 1.20.5 and 2.3.0.
         Some("each start of the JobManager overwrites it; the claim mode is always NO_CLAIM")
+    } else if let Some(reason) = for_no_process(key) {
+        Some(reason)
     } else if key.starts_with("kubernetes.") && owned_key(key).is_none() && !KUBERNETES_CLIENT.iter().any(starts) {
         Some("only Flink's native Kubernetes deployment reads it; use resource, podTemplate and serviceAccount")
     } else {
         None
+    }
+}
+
+/// Why a `key` that Flink's scripts read has no effect on the processes of a cluster.
+///
+/// Source: `config.sh` of 1.13 to 2.3, `start-cluster.sh` and `taskmanager.sh`, which binds TaskManagers to NUMA nodes only
+/// where it starts them in the background.
+fn for_no_process(key: &str) -> Option<&'static str> {
+    match key {
+        "env.ssh.opts" => Some("only the scripts that start a cluster by SSH read it"),
+        "env.java.opts.client" | "env.java.opts.historyserver" | "env.java.opts.sql-gateway" => {
+            Some("a cluster has only JobManagers and TaskManagers; use env.java.opts.jobmanager or .taskmanager")
+        }
+        "taskmanager.compute.numa" => Some("only TaskManagers in the background are bound to NUMA nodes"),
+        "zookeeper.heap.mb" => Some("only Flink's own ZooKeeper reads it"),
+        _ => None,
     }
 }
 
@@ -228,7 +247,7 @@ pub fn beside_the_job(key: &str) -> Option<&'static str> {
     } else if key.starts_with("kubernetes.rest-service.") {
         Some("the Service is that of the templates; --node-port opens it")
     } else {
-        None
+        for_no_process(key)
     }
 }
 
@@ -272,6 +291,8 @@ mod tests {
             "kubernetes.jobmanager.cpu",
             "containerized.master.env.A",
             "execution.state-recovery.claim-mode",
+            "env.java.opts.client",
+            "env.ssh.opts",
         ] {
             assert!(without_effect(key).is_some(), "{key}");
         }

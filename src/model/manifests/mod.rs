@@ -13,9 +13,10 @@ use super::pod_template;
 use super::spec::Spec;
 use super::template::{self, Templates, Variables};
 use crate::error::{Error, Result};
-use crate::model::config::{Entrypoint, Mount, Restart, RoleConfig};
+use crate::model::config::{Entrypoint, Mount, Restart};
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::job_id;
+use crate::model::flink::script_keys::{self, Role};
 use crate::model::flink::settings::{ConfigMaps, HighAvailability, Settings};
 use crate::model::main_container as container;
 
@@ -196,6 +197,7 @@ pub fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> J
 fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Vec<(String, String)> {
     let layer = &spec.layer;
     let mut pairs: Vec<(String, String)> = layer.configuration.clone().into_iter().collect();
+    pairs.retain(|(key, _)| !script_keys::is_for_scripts(key));
     let mut push = |key: &str, value: &str| pairs.push((key.to_owned(), value.to_owned()));
     if let Some(slots) = layer.slots {
         push("taskmanager.numberOfTaskSlots", &slots.to_string());
@@ -379,7 +381,7 @@ fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
         }
     }
     annotate(job, spec, generation)?;
-    role(job, spec, &spec.layer.job_manager, ["standalone-job", "job-cluster"])?;
+    role(job, spec, Role::JobManager, ["standalone-job", "job-cluster"])?;
     high_availability::job(job, spec)?;
     if let Some(seconds) = spec.layer.ttl_after_finished {
         map(job, &["spec"])?.insert("ttlSecondsAfterFinished".to_owned(), json!(seconds));
@@ -453,12 +455,7 @@ fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: 
         remove_settings(arguments, |known| known == key);
         arguments.push(json!(pod_template::escape_dollar(&format!("-D{key}={value}"))));
     }
-    role(
-        deployment,
-        spec,
-        &spec.layer.task_manager,
-        ["taskmanager", "task-manager"],
-    )
+    role(deployment, spec, Role::TaskManager, ["taskmanager", "task-manager"])
 }
 
 fn annotate(object: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
@@ -475,8 +472,9 @@ fn annotate(object: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
 }
 
 /// What Job and Deployment have in common: their Pods. `words` are the entrypoint's, official and legacy.
-fn role(object: &mut Value, spec: &Spec, role: &RoleConfig, words: [&str; 2]) -> Result<()> {
+fn role(object: &mut Value, spec: &Spec, process: Role, words: [&str; 2]) -> Result<()> {
     let layer = &spec.layer;
+    let role = layer.role(process);
     let container = main_container(object)?["name"].as_str().unwrap_or_default().to_owned();
     if let Some(entrypoint) = spec.entrypoint()
         && let Some(first) = main_arguments(object)?.first_mut()
@@ -485,6 +483,12 @@ fn role(object: &mut Value, spec: &Spec, role: &RoleConfig, words: [&str; 2]) ->
         *first = json!(words[usize::from(entrypoint == Entrypoint::Legacy)]);
     }
     let template = &mut object["spec"]["template"];
+    // Stronger than what a template of the user's own has; what a layer says of the same variables was checked.
+    let variables = script_keys::variables(&layer.configuration, process).into_iter();
+    let variables = variables
+        .map(|variable| (variable.name.to_owned(), variable.value))
+        .collect();
+    pod_template::add_env(template, &container, &variables)?;
     for patch in [&layer.pod_template, &role.pod_template].into_iter().flatten() {
         pod_template::merge(template, patch, &container)?;
     }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::config::{Config, JobId};
+use crate::model::config::{Config, JobId, RoleConfig};
 use crate::model::quantity;
 use crate::model::{flink, flink_deployment};
 
@@ -267,6 +267,72 @@ fn releases_get_the_names_that_they_know() {
     assert!(of("1.15").contains(&format!("-Dhigh-availability={} ", flink::KUBERNETES_HA_FACTORY)));
     assert!(of("1.19").contains("-Dstate.savepoints.dir=/sp -Dstate.checkpoints.dir=/cp"));
     assert!(of("2.3").contains("-Dexecution.checkpointing.savepoint-dir=/sp -Dexecution.checkpointing.dir=/cp"));
+}
+
+/// Keys that Flink's scripts read: as `-D` they would have no effect.
+#[test]
+fn keys_of_flinks_scripts_are_variables_of_the_containers() {
+    let configuration = [
+        (
+            "env.java.opts.all",
+            "--add-opens java.base/java.util=ALL-UNNAMED -Da=$(x)",
+        ),
+        ("env.java.opts.jobmanager", "-Djm"),
+        ("env.java.home", "/opt/java/21"),
+        ("env.log.max", "3"),
+        ("state.backend.type", "rocksdb"),
+    ];
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let said = Config {
+        configuration: configuration.map(owned).into(),
+        ..layer()
+    };
+    let made = made(said.clone());
+    let env = |object: &Value| {
+        let all = container(object)["env"].as_array().unwrap().clone();
+        let pair = |one: &Value| {
+            format!(
+                "{}={}",
+                one["name"].as_str().unwrap(),
+                expanded(one["value"].as_str().unwrap())
+            )
+        };
+        all.iter().map(pair).collect::<Vec<_>>()
+    };
+    let both = "--add-opens java.base/java.util=ALL-UNNAMED -Da=$(x)";
+    let options = [
+        format!("FLINK_ENV_JAVA_OPTS_JM={both} -Djm"),
+        format!("FLINK_ENV_JAVA_OPTS_TM={both}"),
+    ];
+    for (object, options) in [&made.job, &made.deployment].into_iter().zip(options) {
+        let env = env(object);
+        for want in [options.as_str(), "JAVA_HOME=/opt/java/21", "MAX_LOG_FILE_NUMBER=3"] {
+            assert!(env.iter().any(|one| one == want), "{want} in {env:?}");
+        }
+        assert_eq!(env.len(), 3, "{env:?}");
+        assert!(
+            !args(object).iter().any(|one| one.contains("env.")),
+            "{:?}",
+            args(object)
+        );
+        assert!(args(object).contains(&"-Dstate.backend.type=rocksdb"));
+    }
+    // The same variable with another value: one of the two would have no effect.
+    let template = json!({"spec": {"containers": [
+        {"name": "flink-main-container", "env": [{"name": "FLINK_ENV_JAVA_OPTS_JM", "value": "-Dmine"}]}]}});
+    for other in [
+        Config {
+            env: [("JAVA_HOME".to_owned(), "/other".to_owned())].into(),
+            ..said.clone()
+        },
+        Config {
+            pod_template: Some(template),
+            ..said
+        },
+    ] {
+        let error = Spec::resolve(other).unwrap_err();
+        assert!(error.message.contains(" has no effect, for Flink reads"), "{error}");
+    }
 }
 
 #[test]

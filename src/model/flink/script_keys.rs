@@ -1,0 +1,169 @@
+//! Configuration that Flink's shell scripts read, and none of its Java processes: behind a `-D` it has no effect, so it
+//! reaches the scripts by environment variables.
+//!
+//! Source: `config.sh`, `bash-java-utils.sh`, `flink-console.sh`, `standalone-job.sh` and `taskmanager.sh` of 1.13.6,
+//! 1.14.6, 1.15.4, 1.16.3, 1.17.2, 1.18.1, 1.19.3, 1.20.1, 2.0.0, 2.1.0 and 2.3.0. Each of them prefers the variable to
+//! the configuration file, but for `env.java.home`, which images do not set.
+
+use std::collections::BTreeMap;
+
+/// Keys that have a variable of their own.
+const VARIABLES: [(&str, &str); 9] = [
+    ("env.hadoop.conf.dir", "HADOOP_CONF_DIR"),
+    ("env.hbase.conf.dir", "HBASE_CONF_DIR"),
+    ("env.java.home", "JAVA_HOME"),
+    ("env.log.dir", "FLINK_LOG_DIR"),
+    ("env.log.level", "ROOT_LOG_LEVEL"),
+    ("env.log.max", "MAX_LOG_FILE_NUMBER"),
+    ("env.pid.dir", "FLINK_PID_DIR"),
+    ("env.stdout-err.redirect-to-file", "STD_REDIRECT_TO_FILE"),
+    ("env.yarn.conf.dir", "YARN_CONF_DIR"),
+];
+
+/// Options of the JVM for both roles, in the order in which the scripts put them; of the last two, the first that is set.
+const JAVA_OPTIONS: [&str; 3] = ["env.java.default-opts.all", "env.java.opts.all", "env.java.opts"];
+
+/// A Flink process that the scripts start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The JobManager.
+    JobManager,
+    /// A TaskManager.
+    TaskManager,
+}
+
+impl Role {
+    /// Options of its JVM alone, and their variable.
+    ///
+    /// It takes the options for both roles, too: what the image's configuration file says for both, which opens the
+    /// modules of Java 17 to Flink, stays beside it. `FLINK_ENV_JAVA_OPTS` would replace that.
+    const fn java_options(self) -> ([&'static str; 2], &'static str) {
+        match self {
+            Self::JobManager => (
+                ["env.java.default-opts.jobmanager", "env.java.opts.jobmanager"],
+                "FLINK_ENV_JAVA_OPTS_JM",
+            ),
+            Self::TaskManager => (
+                ["env.java.default-opts.taskmanager", "env.java.opts.taskmanager"],
+                "FLINK_ENV_JAVA_OPTS_TM",
+            ),
+        }
+    }
+}
+
+/// An environment variable that stands for a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// The key as the user wrote it; of several, the last.
+    pub key: &'static str,
+    /// Name of the variable.
+    pub name: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
+/// Whether only the scripts read `key`.
+#[must_use]
+pub fn is_for_scripts(key: &str) -> bool {
+    let of_role = |role: Role| role.java_options().0.contains(&key);
+    VARIABLES.iter().any(|(known, _)| *known == key)
+        || JAVA_OPTIONS.contains(&key)
+        || of_role(Role::JobManager)
+        || of_role(Role::TaskManager)
+}
+
+/// The variables that `configuration` means for the containers of `role`.
+#[must_use]
+pub fn variables(configuration: &BTreeMap<String, String>, role: Role) -> Vec<Variable> {
+    let set = |key: &'static str| {
+        let value = configuration.get(key)?.trim();
+        (!value.is_empty()).then_some((key, value))
+    };
+    let plain = VARIABLES.iter().filter_map(|(key, name)| {
+        let (key, value) = set(key)?;
+        let value = value.to_owned();
+        Some(Variable { key, name, value })
+    });
+    let [default, all, old] = JAVA_OPTIONS;
+    let ([role_default, role_options], name) = role.java_options();
+    let options: Vec<(&str, &str)> = [
+        set(default),
+        set(all).or_else(|| set(old)),
+        set(role_default),
+        set(role_options),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let java = options.last().map(|(key, _)| Variable {
+        key,
+        name,
+        value: options
+            .iter()
+            .map(|(_, value)| unquoted(value))
+            .collect::<Vec<_>>()
+            .join(" "),
+    });
+    plain.chain(java).collect()
+}
+
+/// Without the quotes around it, as the scripts have it.
+fn unquoted(value: &str) -> &str {
+    let value = value.strip_prefix('"').unwrap_or(value);
+    value.strip_suffix('"').unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(&str, &str)], role: Role) -> Vec<String> {
+        let pairs = pairs.iter();
+        let configuration = pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let found = variables(&configuration, role);
+        found
+            .into_iter()
+            .map(|one| format!("{}={}", one.name, one.value))
+            .collect()
+    }
+
+    #[test]
+    fn each_jvm_gets_the_options_of_both_and_its_own() {
+        let pairs = [
+            ("env.java.default-opts.all", "-Da=default"),
+            ("env.java.opts.all", "\"-Da=all -Db\""),
+            ("env.java.opts", "-Dold"),
+            ("env.java.opts.jobmanager", "-Djm"),
+            ("env.java.opts.taskmanager", " -XX:+UseG1GC "),
+            ("state.backend.type", "rocksdb"),
+        ];
+        assert_eq!(
+            of(&pairs, Role::JobManager),
+            ["FLINK_ENV_JAVA_OPTS_JM=-Da=default -Da=all -Db -Djm"]
+        );
+        assert_eq!(
+            of(&pairs, Role::TaskManager),
+            ["FLINK_ENV_JAVA_OPTS_TM=-Da=default -Da=all -Db -XX:+UseG1GC"]
+        );
+        assert_eq!(
+            of(&[("env.java.opts", "-Dold")], Role::TaskManager),
+            ["FLINK_ENV_JAVA_OPTS_TM=-Dold"]
+        );
+        assert!(of(&[("env.java.opts.taskmanager", "-Dtm")], Role::JobManager).is_empty());
+        assert!(of(&[("env.java.opts.all", "")], Role::JobManager).is_empty());
+    }
+
+    #[test]
+    fn keys_that_the_scripts_read_are_known_and_no_others() {
+        let all = VARIABLES.map(|(key, _)| key);
+        for key in all.into_iter().chain(JAVA_OPTIONS) {
+            assert!(is_for_scripts(key), "{key}");
+            assert_eq!(of(&[(key, "3")], Role::JobManager).len(), 1, "{key}");
+        }
+        for key in ["env.ssh.opts", "env.java.opts.client", "env.own", "taskmanager.host"] {
+            assert!(!is_for_scripts(key), "{key}");
+        }
+    }
+}
