@@ -33,6 +33,11 @@ pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Resul
     let mut handle = ClusterHandle::load(&cluster, &name).await?;
     handle.dry_run(args.launch.is_dry_run());
     lock::check(&mut handle).await?;
+    let args = ResumeArgs::plain(args.name, args.launch);
+    let Some(mut handle) = Box::pin(savepoint_resume::unless_left_behind(&cluster, handle, &args, "resume")).await?
+    else {
+        return Ok(());
+    };
     if !args.launch.is_dry_run() {
         handle.repair_missing_objects().await?;
     }
@@ -62,7 +67,6 @@ pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Resul
         }
         return args.launch.resumed(&cluster, &name, handle.parallelism()).await;
     }
-    let args = ResumeArgs::plain(args.name, args.launch);
     Box::pin(savepoint_resume::resume(
         &cluster,
         handle,

@@ -47,10 +47,9 @@ impl History {
             + self.journal.as_ref().map_or(0, |journal| written(journal, false))
     }
 
-    /// Room that the operation that has just begun needs until its end. `more` is that of what it makes and is not in the
-    /// history yet.
+    /// Room that the operation that has just begun needs until its end.
     #[must_use]
-    pub fn room_until_end(&self, more: usize) -> usize {
+    pub fn room_until_end(&self) -> usize {
         let Some(journal) = self.open_journal() else { return 0 };
         let size = |number: Option<u64>| {
             number
@@ -64,7 +63,7 @@ impl History {
             }
             _ => 0,
         };
-        OPERATION + back + more
+        OPERATION + back
     }
 
     /// The history as it is written: with what is too old or too much left out, oldest first, and nothing that the
@@ -291,7 +290,7 @@ mod tests {
             history
         };
         let mut fits = begun(500 << 10);
-        let room = fits.room_until_end(0);
+        let room = fits.room_until_end();
         let written = fits.trimmed(&name(), room).unwrap();
         assert!(written.revision(2).is_some() && written.revision(3).is_some());
         // It goes back: the old version is written once more, and the new one makes room.
@@ -308,7 +307,7 @@ mod tests {
         assert_eq!(again.next_revision(), 5);
 
         let large = begun(600 << 10);
-        let error = large.trimmed(&name(), large.room_until_end(0)).unwrap_err();
+        let error = large.trimmed(&name(), large.room_until_end()).unwrap_err();
         assert!(error.message.contains("revision 2 takes 600"), "{error}");
         assert!(error.message.ends_with("nothing was changed"), "{error}");
         assert!(
@@ -320,16 +319,20 @@ mod tests {
 
     #[test]
     fn what_an_operation_will_make_is_counted_before_it_begins() {
-        let mut history = History::default();
-        history.upsert_revision(revision(1, 500 << 10));
-        history.journal = Some(Journal {
-            new_revision: None,
-            back_revision: None,
-            kind: Kind::Halt,
-            ..upgrade(1)
-        });
-        assert!(history.trimmed(&name(), history.room_until_end(400 << 10)).is_ok());
-        assert!(history.trimmed(&name(), history.room_until_end(600 << 10)).is_err());
+        let begun = |size: usize| {
+            let mut history = History::default();
+            history.upsert_revision(revision(1, 500 << 10));
+            history.upsert_revision(revision(2, size));
+            history.journal = Some(Journal {
+                new_revision: Some(2),
+                back_revision: None,
+                kind: Kind::Resume,
+                ..upgrade(1)
+            });
+            history.trimmed(&name(), history.room_until_end())
+        };
+        assert!(begun(400 << 10).is_ok());
+        assert!(begun(600 << 10).is_err());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub mod unfinished;
 use serde::{Deserialize, Serialize};
 
 use crate::history::transaction::state_machine::{Event, after};
-use crate::history::transaction::{Ending, Journal};
+use crate::history::transaction::{Ending, Journal, Kind};
 
 pub use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
 pub use entries::{Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
@@ -159,16 +159,33 @@ impl History {
         }
     }
 
+    /// Gives up the revision of a resume that was left behind before it was made: `live` is the one that is there.
+    pub fn drop_revision_of(&mut self, left: Option<&Journal>, live: Option<u64>, now: &str) {
+        let left = left.filter(|left| left.kind == Kind::Resume && left.new_revision != live);
+        if let Some(number) = left.and_then(|left| left.new_revision) {
+            let why = Some("it was interrupted");
+            self.conclude(number, RevisionOutcome::new(RevisionState::Dropped, now, why));
+        }
+    }
+
+    /// Notes that nothing is known of what came of a revision.
+    pub fn forget_outcome(&mut self, number: u64) {
+        if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
+            revision.outcome = None;
+        }
+    }
+
     /// Adds `savepoint`, or puts it in the place of the one with the same trigger ID. A savepoint that the operation in
     /// progress waits for brings it forward in the same moment. One that is completed stays so: another process may have
     /// found no JobManager any more that knows it.
     pub fn record(&mut self, savepoint: Savepoint) {
-        if let Some(journal) = &mut self.journal
+        if let Some(journal) = &self.journal
             && savepoint.progress == Progress::Completed
             && savepoint.failure.is_none()
             && journal.ending.trigger_id() == Some(&savepoint.trigger_id)
         {
-            *journal = after(journal, Event::JobStopped(savepoint.path.as_deref()));
+            let next = after(journal, Event::JobStopped(savepoint.path.as_deref()));
+            self.set_journal(next);
         }
         match self
             .savepoints
@@ -179,6 +196,17 @@ impl History {
             Some(known) => *known = savepoint,
             None => self.savepoints.push(savepoint),
         }
+    }
+
+    /// Writes down how far the operation in progress is. Its revision starts where the journal says.
+    pub fn set_journal(&mut self, journal: Journal) {
+        let revision = journal.new_revision.filter(|_| journal.kind.deploys());
+        let revision = self.revisions.iter_mut().find(|known| Some(known.number) == revision);
+        let job = revision.and_then(|revision| revision.spec.pointer_mut("/spec/job")?.as_object_mut());
+        if let (Some(job), Some(start)) = (job, &journal.start) {
+            job.insert("initialSavepointPath".to_owned(), start.clone().into());
+        }
+        self.journal = Some(journal);
     }
 
     /// The operation in progress waits for the savepoint `new` from now on, not for `old`.

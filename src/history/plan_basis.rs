@@ -142,7 +142,6 @@ mod tests {
             basis: &basis,
             holder: &holder,
             left,
-            room: 0,
         };
         let name = ClusterName::new("demo").unwrap();
         let outcome = is_entered(&name, &entry, ground, now);

@@ -28,8 +28,6 @@ pub struct Entry<'a> {
     pub holder: &'a Holder,
     /// The operation that another command left behind, and that this one continues with or takes the place of.
     pub left: Option<&'a Journal>,
-    /// Bytes of what it will write beside what stands in its journal.
-    pub room: usize,
 }
 
 /// The history of one cluster, as the API server has it.
@@ -195,7 +193,7 @@ impl HistoryStore {
         let enter = |history: &mut History| {
             if !plan_basis::is_entered(&name, entry, &ground, history)? {
                 change(history);
-                room.set(history.room_until_end(entry.room));
+                room.set(history.room_until_end());
             }
             Ok(())
         };

@@ -11,7 +11,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::flink_deployment;
-use crate::model::manifests::{self, Manifests};
+use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
@@ -150,31 +150,6 @@ impl DeployOptions {
         });
         Ok(())
     }
-}
-
-/// Writes the revision to the history and makes the objects, of a cluster that is held; `live` is what there is of them.
-pub async fn deploy(
-    cluster: &Cluster,
-    store: &mut HistoryStore,
-    live: &mut LiveObjects,
-    spec: &Spec,
-    (templates, own_templates): (&Templates, bool),
-    generation: u64,
-    command: &str,
-) -> Result<Manifests> {
-    let manifests = manifests::build(spec, templates, cluster.namespace(), generation)?;
-    let revision = revision(spec, templates, own_templates, generation, command);
-    // What is made by halves is made whole from its revision.
-    store
-        .update(|history| history.upsert_revision(revision.clone()))
-        .await?;
-    if objects::replaces_task_managers(live.deployment.as_ref(), &manifests.deployment) {
-        // A TaskManager of the version before would register with the new JobManager, get tasks, and end with them.
-        objects::apply_after_stale_task_managers(cluster, &spec.name, &manifests, generation, live).await?;
-    } else {
-        objects::apply_all(cluster, &spec.name, &manifests, live).await?;
-    }
-    Ok(manifests)
 }
 
 /// Creates a cluster: holds it, and makes its objects, so that no other command of that name makes any meanwhile.

@@ -115,7 +115,7 @@ impl ClusterHandle {
         if let Some(path) = path {
             let record = |history: &mut History| {
                 if let Some(journal) = history.open_journal().filter(|journal| **journal == left) {
-                    history.journal = Some(after(journal, Event::JobStopped(Some(&path))));
+                    history.set_journal(after(journal, Event::JobStopped(Some(&path))));
                 }
             };
             self.store.update(record).await?;

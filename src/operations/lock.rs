@@ -48,18 +48,8 @@ pub async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<O
 /// # Errors
 /// Conflict when another process is at the cluster, or has changed it since it was read.
 pub async fn begin(handle: &mut ClusterHandle, command: &str, asked: Option<&SavepointJob>) -> Result<Heartbeat> {
-    begin_with_room(handle, command, asked, 0).await
-}
-
-/// The same for a command that will write `room` bytes more into the history: a revision.
-pub async fn begin_with_room(
-    handle: &mut ClusterHandle,
-    command: &str,
-    asked: Option<&SavepointJob>,
-    room: usize,
-) -> Result<Heartbeat> {
     let ending = asked.map_or(Ending::Nothing, |asked| asked.request.as_ending(&asked.job.jid));
-    ending_with(handle, command, ending, asked, room).await
+    ending_with(handle, command, ending, asked).await
 }
 
 /// Holds the cluster from now on, for `command`, which cancels the job `job_id`.
@@ -67,7 +57,7 @@ pub async fn canceling(handle: &mut ClusterHandle, command: &str, job_id: &str) 
     let ending = Ending::Cancel {
         job_id: job_id.to_owned(),
     };
-    ending_with(handle, command, ending, None, 0).await
+    ending_with(handle, command, ending, None).await
 }
 
 async fn ending_with(
@@ -75,7 +65,6 @@ async fn ending_with(
     command: &str,
     ending: Ending,
     asked: Option<&SavepointJob>,
-    room: usize,
 ) -> Result<Heartbeat> {
     let holder = this_process();
     let now = clock::now().to_string();
@@ -84,7 +73,7 @@ async fn ending_with(
         step: Step::Stopping,
         ..Journal::begin(Kind::Halt, command, holder.clone(), &now, ending)
     };
-    enter(handle, &holder, &journal, asked.map(SavepointJob::record), room).await
+    enter(handle, &holder, &journal, asked.map(SavepointJob::record)).await
 }
 
 /// A cluster that is created, or whose objects become the plugin's.
@@ -128,7 +117,6 @@ pub async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> Result<
         basis: launch.basis,
         holder: &holder,
         left: launch.left,
-        room: 0,
     };
     store.acquire_lock(&entry, change).await
 }
@@ -143,7 +131,7 @@ pub async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32
         step: Step::Waiting,
         ..Journal::begin(Kind::Scale, command, holder.clone(), &now, Ending::Nothing)
     };
-    enter(handle, &holder, &journal, None, 0).await
+    enter(handle, &holder, &journal, None).await
 }
 
 async fn enter(
@@ -151,11 +139,12 @@ async fn enter(
     holder: &Holder,
     journal: &Journal,
     savepoint: Option<Savepoint>,
-    room: usize,
 ) -> Result<Heartbeat> {
     let left = handle.left_behind.take();
     let basis = Basis::of(&handle.live);
+    let live = handle.live_revision();
     let change = |history: &mut History| {
+        history.drop_revision_of(left.as_ref(), live, &journal.started_at);
         if let Some(savepoint) = &savepoint {
             history.record(savepoint.clone());
         }
@@ -165,7 +154,6 @@ async fn enter(
         basis: &basis,
         holder,
         left: left.as_ref(),
-        room,
     };
     handle.store.acquire_lock(&entry, change).await
 }

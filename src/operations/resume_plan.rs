@@ -1,10 +1,31 @@
 //! What becomes of the running job in a resume, and from which savepoint it continues.
 
-use crate::commands::savepoint_resume::ResumeArgs;
 use crate::error::{Error, Kind, Result};
+use crate::history::transaction::{Ending, Journal};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
+
+/// What a user says of a resume.
+#[derive(Clone, Copy)]
+pub(crate) struct ResumeOptions<'a> {
+    /// The savepoint to start from.
+    pub from_savepoint: Option<&'a str>,
+    /// Whether a running job is stopped with a savepoint.
+    pub stop: bool,
+    /// Whether a running job is canceled.
+    pub cancel: bool,
+}
+
+impl ResumeOptions<'_> {
+    /// Whether this resume continues the one that was left behind, where both are of the same version.
+    pub fn continues(self, left: &Journal) -> bool {
+        match self.from_savepoint {
+            Some(path) => left.lost.is_some() || left.start.as_deref() == Some(path),
+            None => !self.cancel || matches!(left.ending, Ending::Cancel { .. }),
+        }
+    }
+}
 
 /// What is done to the job, and from where it continues.
 pub(crate) struct ResumePlan {
@@ -33,12 +54,12 @@ impl ResumePlan {
 
 /// Chooses, or says what has to be said first.
 pub(crate) fn choose(
-    args: &ResumeArgs,
+    args: ResumeOptions<'_>,
     name: &ClusterName,
     job_status: &JobStatus,
     handle: &ClusterHandle,
 ) -> Result<ResumePlan> {
-    let given = args.spec.from_savepoint.clone();
+    let given = args.from_savepoint.map(ToOwned::to_owned);
     let last = || {
         handle
             .store

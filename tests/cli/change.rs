@@ -103,7 +103,7 @@ fn the_trigger_is_written_down_before_flink_hears_of_it_and_the_path_before_anyt
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(json(&completed()));
     statistics(server);
-    comes_anew(server, 4);
+    comes_anew(server, 3);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let writes: Vec<_> = outcome
@@ -146,7 +146,7 @@ fn a_lost_answer_to_the_stop_is_looked_up_not_repeated() {
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(json(&completed()));
     statistics(server);
-    comes_anew(server, 4);
+    comes_anew(server, 3);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
 }
@@ -218,7 +218,7 @@ fn an_interrupted_resume_is_settled_by_the_next_one() {
     releases(server);
     statistics(server);
     dry_runs(server);
-    comes_anew(server, 4);
+    comes_anew(server, 3);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stderr.contains("resumes from s3://b/sp-2"), "{outcome}");
@@ -258,7 +258,7 @@ fn a_deleted_cluster_comes_back_from_its_history() {
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
     server
         .expect(put(HISTORY))
-        .times(3)
+        .times(2)
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     server.expect(patch(SERVICE).no_query("dryRun")).answer(text(201, "{}"));
     server

@@ -209,7 +209,7 @@ fn a_resume_takes_the_objects_from_the_old_job_before_it_is_deleted_and_gives_th
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
     server
         .expect(put(HISTORY))
-        .times(3)
+        .times(2)
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     server
         .expect(patch(JOB).no_query("dryRun"))

@@ -153,7 +153,7 @@ fn a_savepoint_is_asked_for_when_all_tasks_run_and_once_more_where_they_were_res
         .expect(patch(HISTORY))
         .often()
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-    comes_anew(server, 7);
+    comes_anew(server, 6);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     // Each request has a trigger ID of its own, and both are in the history.

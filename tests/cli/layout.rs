@@ -97,11 +97,6 @@ const UPWARDS: &[(&str, &str, &str)] = &[
         "the choice of the jar belongs to image",
     ),
     (
-        "operations::resume_plan",
-        "commands::savepoint_resume",
-        "what it needs of the flags becomes a struct of its own",
-    ),
-    (
         "operations::scale::in_place",
         "commands::scale",
         "the target of a scale belongs to operations",
@@ -161,7 +156,11 @@ const CIRCLES: &[(&str, &str)] = &[
         "as it was before the move",
     ),
     (
-        "commands::image commands::savepoint_resume commands::status operations::cluster_handle operations::delete operations::deploy operations::image_check operations::job_image operations::job_status operations::lock operations::observe operations::recover operations::resume_plan operations::savepoint operations::stop operations::target_revision operations::upgrade operations::wait output::image",
+        "commands::image commands::status operations::cluster_handle operations::delete operations::job_image operations::job_status operations::observe operations::resume_plan operations::savepoint operations::target_revision output::image",
+        "as it was before the move",
+    ),
+    (
+        "operations::deploy operations::recover operations::upgrade",
         "as it was before the move",
     ),
     ("commands::scale operations::scale", "as it was before the move"),

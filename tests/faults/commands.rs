@@ -145,19 +145,19 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["savepoint-resume", "demo", "-p", "2", "--no-wait"],
-        Polls { fixed: 18, most: 24 },
+        Polls { fixed: 17, most: 24 },
         Then::Runs,
     ),
     command(
         Given::Stopped,
         &["savepoint-resume", "demo", "--no-wait"],
-        Polls { fixed: 15, most: 16 },
+        Polls { fixed: 14, most: 16 },
         Then::Runs,
     ),
     command(
         Given::Deleted,
         &["savepoint-resume", "demo", "--no-wait"],
-        Polls { fixed: 14, most: 15 },
+        Polls { fixed: 13, most: 15 },
         Then::Runs,
     ),
     command(
@@ -187,7 +187,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Suspended,
         &["resume", "demo", "--no-wait"],
-        Polls { fixed: 15, most: 16 },
+        Polls { fixed: 14, most: 16 },
         Then::Runs,
     ),
     command(
@@ -223,25 +223,25 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["upgrade", "demo", "--env", "A=2"],
-        Polls { fixed: 19, most: 42 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     command(
         Given::Running,
         LAST_CHECKPOINT,
-        Polls { fixed: 19, most: 46 },
+        Polls { fixed: 18, most: 46 },
         Then::Runs,
     ),
     command(
         Given::Canceled,
         &["upgrade", "demo", "--continue"],
-        Polls { fixed: 14, most: 40 },
+        Polls { fixed: 13, most: 40 },
         Then::Runs,
     ),
     command(
         Given::Canceled,
         &["upgrade", "demo", "--abort"],
-        Polls { fixed: 15, most: 40 },
+        Polls { fixed: 14, most: 40 },
         Then::Runs,
     ),
     command(
@@ -253,13 +253,13 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Lost,
         &["upgrade", "demo", "--continue", "--from-savepoint", KEPT],
-        Polls { fixed: 14, most: 40 },
+        Polls { fixed: 13, most: 40 },
         Then::Runs,
     ),
     command(
         Given::Lost,
         &["upgrade", "demo", "--abort", "--from-savepoint", KEPT],
-        Polls { fixed: 15, most: 40 },
+        Polls { fixed: 14, most: 40 },
         Then::Runs,
     ),
     command(
@@ -274,13 +274,13 @@ pub const COMMANDS: &[Command] = &[
             "--replace",
             "--allow-non-restored-state",
         ],
-        Polls { fixed: 23, most: 46 },
+        Polls { fixed: 22, most: 46 },
         Then::Runs,
     ),
     command(
         Given::Running,
         &["restart", "demo"],
-        Polls { fixed: 19, most: 42 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     command(
@@ -298,13 +298,13 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["scale", "demo", "-p", "2"],
-        Polls { fixed: 19, most: 42 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     command(
         Given::Changed,
         &["rollback", "demo", "--to-revision", "1"],
-        Polls { fixed: 19, most: 42 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     command(
@@ -334,14 +334,14 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["set", "parallelism", "demo", "2"],
-        Polls { fixed: 19, most: 42 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     // What the editor does to the file: see [`crate::run`].
     command(
         Given::Running,
         &["edit", "demo"],
-        Polls { fixed: 19, most: 42 },
+        Polls { fixed: 18, most: 42 },
         Then::Runs,
     ),
     command(

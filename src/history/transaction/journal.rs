@@ -75,6 +75,8 @@ pub struct Journal {
 pub enum Kind {
     /// The cluster is replaced by another version of itself.
     Change,
+    /// The cluster starts again from a savepoint, as another revision. It does not go back.
+    Resume,
     /// The job is ended, and nothing takes its place.
     Halt,
     /// The job gets another parallelism, and stays. Whatever is left behind of that runs, and does no harm.
@@ -162,6 +164,14 @@ impl Ending {
     }
 }
 
+impl Kind {
+    /// Whether a revision is made of the cluster after its job has ended.
+    #[must_use]
+    pub const fn deploys(self) -> bool {
+        matches!(self, Self::Change | Self::Resume)
+    }
+}
+
 impl Step {
     /// Whether the operation is over.
     #[must_use]
@@ -196,10 +206,10 @@ impl Journal {
             command: command.to_owned(),
             holder: Some(holder),
             started_at: now.to_owned(),
-            step: if ending == Ending::Nothing {
-                Step::Saved
-            } else {
-                Step::Stopping
+            step: match ending {
+                Ending::Nothing if kind.deploys() => Step::Replacing,
+                Ending::Nothing => Step::Saved,
+                _ => Step::Stopping,
             },
             ending,
             old_revision: None,
@@ -239,14 +249,13 @@ impl Journal {
     /// Whether any other change may take its place when it was left behind: what it has made so far runs, or can.
     #[must_use]
     pub fn yields(&self) -> bool {
-        self.kind == Kind::Scale || self.is_launch()
+        self.kind == Kind::Scale || self.is_launch() || (self.kind == Kind::Resume && self.step == Step::Waiting)
     }
 
-    /// Whether another job takes the place of the one that it ends.
+    /// Whether the version before can be started again.
     #[must_use]
-    pub fn replaces_job(&self) -> bool {
-        self.kind == Kind::Change
-            || (self.kind == Kind::Halt && ["savepoint-resume", "resume"].contains(&self.command.as_str()))
+    pub fn can_go_back(&self) -> bool {
+        self.kind == Kind::Change && self.old_revision.is_some()
     }
 
     /// Whether it is the same operation, left by the same process: it may have come further.
@@ -326,7 +335,7 @@ impl Journal {
                     self.parallelism.unwrap_or_default()
                 )];
             }
-            Kind::Change => {}
+            Kind::Change | Kind::Resume => {}
         }
         if let Some(place) = &self.lost {
             // The same again would end the same way.
@@ -337,7 +346,7 @@ impl Journal {
                     "`kubectl flink upgrade {name} --continue --from-savepoint PATH` starts revision {new} from it"
                 ));
             }
-            if let Some(old) = self.old_revision {
+            if let Some(old) = self.old_revision.filter(|_| self.can_go_back()) {
                 let flag = if self.back { "continue" } else { "abort" };
                 ways.push(format!(
                     "`kubectl flink upgrade {name} --{flag} --from-savepoint PATH` starts revision {old} again from it"
@@ -346,7 +355,9 @@ impl Journal {
             return ways;
         }
         let mut ways = vec![format!("`kubectl flink upgrade {name} --continue` continues it")];
-        if !self.back && self.old_revision.is_some() {
+        if self.kind == Kind::Resume {
+            ways.push(format!("`kubectl flink {} {name}` repeated does so too", self.command));
+        } else if !self.back && self.can_go_back() {
             ways.push(format!(
                 "`kubectl flink upgrade {name} --abort` goes back to the version before"
             ));

@@ -55,6 +55,10 @@ struct World {
     history: Vec<u64>,
     /// Whether the new version can come up at all.
     works: bool,
+    /// Whether it is waited for.
+    waits: bool,
+    /// Whether what ends with the job has ended.
+    cleaned_up: bool,
     journal: Journal,
     /// Whether the process knows that no other JobManager runs.
     alone: bool,
@@ -65,8 +69,26 @@ struct World {
     next: u64,
 }
 
+/// An operation.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    kind: Kind,
+    /// Whether the job was stopped before.
+    stopped: bool,
+    rolls_back: bool,
+    /// Whether the new version is waited for.
+    waits: bool,
+}
+
+const CHANGE: Plan = Plan {
+    kind: Kind::Change,
+    stopped: false,
+    rolls_back: true,
+    waits: true,
+};
+
 impl World {
-    fn new(works: bool, rolls_back: bool) -> Self {
+    fn new(works: bool, plan: Plan) -> Self {
         let holder = Holder {
             who: "ann@laptop".into(),
             token: "t".into(),
@@ -79,22 +101,30 @@ impl World {
             directory: None,
             drain: false,
         };
+        let Plan {
+            kind, stopped, waits, ..
+        } = plan;
+        let ending = if stopped { Ending::Nothing } else { ending };
+        let savepoint = stopped.then_some(100);
         Self {
             job: Some(OLD),
-            jobmanager: Some((OLD, FlinkJob::Running)),
+            jobmanager: (!stopped).then_some((OLD, FlinkJob::Running)),
             count: 100,
-            savepoint: None,
-            history: Vec::new(),
+            savepoint,
+            history: savepoint.into_iter().collect(),
             works,
+            waits,
+            cleaned_up: false,
             journal: Journal {
-                old_revision: Some(OLD),
-                new_revision: Some(NEW),
-                back_revision: Some(BACK),
-                rolls_back,
-                ..Journal::begin(Kind::Change, "upgrade", holder, "2026-01-01T00:00:00Z", ending)
+                old_revision: (kind != Kind::Change || !stopped).then_some(OLD),
+                new_revision: kind.deploys().then_some(NEW),
+                back_revision: (kind == Kind::Change).then_some(BACK),
+                start: savepoint.filter(|_| kind.deploys()).map(|count| count.to_string()),
+                rolls_back: plan.rolls_back,
+                ..Journal::begin(kind, "upgrade", holder, "2026-01-01T00:00:00Z", ending)
             },
             alone: false,
-            stopped: false,
+            stopped,
             unread: false,
             next: BACK + 1,
         }
@@ -180,7 +210,10 @@ impl World {
                 }
             }
             Action::DeleteJobManager(_) => {
-                assert!(self.saved().is_some(), "the JobManager goes before its state is known");
+                assert!(
+                    self.journal.saved.is_some() || self.journal.start.is_some(),
+                    "the JobManager goes before its state is known"
+                );
                 self.job = None;
                 if fails {
                     // It is deleted, and does not end in time.
@@ -191,7 +224,6 @@ impl World {
                     return false;
                 }
                 self.alone = true;
-                self.happened(Event::Replacing);
             }
             Action::Deploy(side) => {
                 if fails {
@@ -205,7 +237,11 @@ impl World {
                 if killed {
                     return false;
                 }
-                self.happened(Event::Deployed);
+                self.happened(if self.waits || side == Version::Previous {
+                    Event::Deployed
+                } else {
+                    Event::Submitted
+                });
             }
             Action::WaitUntilHealthy(side) => {
                 let revision = if side == Version::Target {
@@ -225,13 +261,21 @@ impl World {
                     self.alone = false;
                 }
             }
+            Action::CleanUp => {
+                assert!(self.savepoint.is_some(), "what belongs to the job goes before its end");
+                if fails {
+                    return true;
+                }
+                self.jobmanager = None;
+                self.cleaned_up = true;
+                if killed {
+                    return false;
+                }
+                self.happened(Event::CleanedUp);
+            }
             Action::Nothing => {}
         }
         true
-    }
-
-    fn saved(&self) -> Option<u64> {
-        self.journal.saved.as_ref().map(|path| path.parse().unwrap())
     }
 
     /// Where the state of the job lies is read, or named, or not known.
@@ -284,18 +328,28 @@ fn intent() -> impl Strategy<Value = Intent> {
     ]
 }
 
+fn plan() -> impl Strategy<Value = Plan> {
+    let kind = prop_oneof![Just(Kind::Change), Just(Kind::Resume), Just(Kind::Halt)];
+    (kind, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(kind, stopped, rolls_back, waits)| Plan {
+        kind,
+        stopped,
+        rolls_back: rolls_back && kind == Kind::Change,
+        waits: waits || kind == Kind::Change,
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8000, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_ends_with_one_version_running_from_the_savepoint(
+    fn it_ends_as_it_says_and_loses_no_state(
         works: bool,
-        rolls_back: bool,
+        plan in plan(),
         // Whether a JobManager goes when its process is killed, before the path was read.
         forgets: bool,
         faults in proptest::collection::vec((fault(), intent()), 0..24),
     ) {
-        let mut world = World::new(works, rolls_back);
+        let mut world = World::new(works, plan);
         let begun_at = world.count;
         let mut aborted = false;
         for (fault, intent) in faults {
@@ -306,7 +360,7 @@ proptest! {
             if !world.act(action, fault) {
                 // The next process knows only what it reads.
                 world.alone = false;
-                world.unread |= forgets && world.stopped && world.journal.step == Step::Stopping;
+                world.unread |= forgets && !plan.stopped && world.stopped && world.journal.step == Step::Stopping;
                 if matches!(intent, Intent::Abort | Intent::AbortFrom) {
                     aborted = true;
                     world.happened(Event::Abort("bob gave it up"));
@@ -316,7 +370,7 @@ proptest! {
                 }
             }
         }
-        // Nothing fails any more, and somebody continues until it is over.
+        // Nothing fails any more, and it is continued until its end.
         for _ in 0..10 {
             if !world.journal.is_open() {
                 break;
@@ -330,29 +384,38 @@ proptest! {
         }
         let journal = &world.journal;
         prop_assert!(!journal.is_open(), "it does not end: {journal:?}");
-        let Some((running, state)) = world.jobmanager else {
-            // Its objects were refused, and it was not to be rolled back.
-            prop_assert!(!rolls_back && journal.step == Step::Failed);
-            let known = if world.unread { vec![] } else { vec![world.savepoint.unwrap()] };
-            prop_assert_eq!(&world.history, &known);
+        let known: Vec<u64> = world.savepoint.filter(|_| !world.unread).into_iter().collect();
+        prop_assert_eq!(&world.history, &known, "the history has each savepoint once");
+        if let Some(saved) = world.savepoint.filter(|_| !plan.stopped && journal.lost.is_none()) {
+            prop_assert!(saved >= begun_at);
+            prop_assert_eq!(journal.saved.clone(), Some(saved.to_string()));
+        }
+        let Some((running, FlinkJob::Running)) = world.jobmanager else {
+            // Nothing was to take the place of the job, or it was given up when the job had ended, or its objects were
+            // refused and it was not to be rolled back.
+            let given_up = (aborted && !journal.can_go_back()) || (plan.kind == Kind::Halt && journal.lost.is_some());
+            match journal.step {
+                Step::Done => prop_assert!(plan.kind == Kind::Halt && world.cleaned_up),
+                Step::Failed => prop_assert!(given_up || (plan.kind.deploys() && !plan.rolls_back || plan.stopped)),
+                step => prop_assert!(false, "{step:?}"),
+            }
             return Ok(());
         };
-        prop_assert_eq!(state, FlinkJob::Running);
         prop_assert_eq!(world.job, Some(running));
+        let new = journal.new_revision;
         match journal.step {
-            Step::Done => prop_assert!(running == world.new_revision() && works),
-            Step::RolledBack => prop_assert!(running == world.back_revision() && (aborted || rolls_back)),
+            Step::Done => prop_assert!(Some(running) == new && (works || !plan.waits)),
+            Step::RolledBack => {
+                prop_assert!(plan.kind == Kind::Change);
+                prop_assert!(running == world.back_revision() && (aborted || plan.rolls_back));
+            }
             // Nothing was changed, or it was not to be rolled back.
             Step::Failed => prop_assert!(
-                (running == OLD && journal.unchanged) || (running == world.new_revision() && !rolls_back)
+                (running == OLD && journal.unchanged) || (Some(running) == new && (!plan.rolls_back || plan.stopped))
             ),
             step => prop_assert!(false, "{step:?}"),
         }
         if let Some(saved) = world.savepoint {
-            prop_assert!(saved >= begun_at);
-            let known = if world.unread { vec![] } else { vec![saved] };
-            prop_assert_eq!(&world.history, &known, "the history has each savepoint once");
-            prop_assert_eq!(journal.saved.clone(), Some(saved.to_string()));
             prop_assert!(world.count >= saved, "state is lost");
             prop_assert!(running != OLD, "the old JobManager has ended its job");
         } else {
@@ -364,8 +427,14 @@ proptest! {
 
 #[test]
 fn what_was_seen_before_changes_nothing() {
-    let world = World::new(true, true);
-    for event in [Event::Replacing, Event::Deployed, Event::Healthy, Event::Unhealthy("x")] {
+    let world = World::new(true, CHANGE);
+    for event in [
+        Event::Deployed,
+        Event::Submitted,
+        Event::Healthy,
+        Event::CleanedUp,
+        Event::Unhealthy("x"),
+    ] {
         assert_eq!(after(&world.journal, event), world.journal, "{event:?}");
     }
 }
@@ -374,9 +443,8 @@ fn what_was_seen_before_changes_nothing() {
 /// Job of that number is another one.
 #[test]
 fn a_state_that_is_named_is_started_from_once_more() {
-    let mut world = World::new(true, true);
+    let mut world = World::new(true, CHANGE);
     world.journal = after(&world.journal, Event::JobStopped(Some("15")));
-    world.journal = after(&world.journal, Event::Replacing);
     world.journal = after(&world.journal, Event::Deployed);
     let forward = after(&world.journal, Event::Named("16", 7));
     assert_eq!(
@@ -407,7 +475,7 @@ fn a_state_that_is_named_is_started_from_once_more() {
 
 #[test]
 fn a_given_start_stays_and_the_old_version_keeps_its_own() {
-    let mut world = World::new(true, true);
+    let mut world = World::new(true, CHANGE);
     world.journal.start = Some("7".into());
     let journal = after(&world.journal, Event::JobStopped(Some("100")));
     assert_eq!(
@@ -418,7 +486,7 @@ fn a_given_start_stays_and_the_old_version_keeps_its_own() {
 
 #[test]
 fn a_cluster_of_which_nothing_ran_has_nothing_to_go_back_to() {
-    let mut world = World::new(true, true);
+    let mut world = World::new(true, CHANGE);
     world.journal.old_revision = None;
     world.journal.step = Step::Waiting;
     for event in [Event::Unhealthy("x"), Event::Abort("y")] {

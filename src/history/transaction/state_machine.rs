@@ -1,6 +1,6 @@
 //! What comes next in a transaction, and how its journal continues.
 
-use super::journal::{Ending, Journal, Kind, Step};
+use super::journal::{Ending, Journal, Step};
 
 /// Which version of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Action {
     Deploy(Version),
     /// Wait until a version runs.
     WaitUntilHealthy(Version),
+    /// The job has ended, and none takes its place: its JobManager ends, and what else the command ends.
+    CleanUp,
     /// Nothing: it is over.
     Nothing,
 }
@@ -44,12 +46,14 @@ pub enum Event<'a> {
     JobStopped(Option<&'a str>),
     /// The job was not ended, and why: nothing is changed.
     JobNotStopped(&'a str),
-    /// The old JobManager goes now.
-    Replacing,
     /// The objects are made.
     Deployed,
+    /// The objects are made, and it is not waited until the version runs.
+    Submitted,
     /// The version runs.
     Healthy,
+    /// What the command ends with the job has ended.
+    CleanedUp,
     /// The version cannot be made, or does not come up, and why.
     Unhealthy(&'a str),
     /// The user wants the old version back.
@@ -76,11 +80,12 @@ pub fn next(journal: &Journal, seen: ObservedState) -> Action {
     match journal.step {
         Step::Stopping if journal.back => Action::CheckJobStopped,
         Step::Stopping => Action::StopJob,
-        Step::Saved | Step::Replacing if journal.kind == Kind::Change => replace(Version::Target, journal.new_revision),
+        Step::Saved | Step::Replacing if journal.kind.deploys() => replace(Version::Target, journal.new_revision),
         Step::Waiting => Action::WaitUntilHealthy(Version::Target),
         Step::RollingBack => replace(Version::Previous, journal.back_revision),
         Step::Returning => Action::WaitUntilHealthy(Version::Previous),
-        Step::Saved | Step::Replacing | Step::Done | Step::RolledBack | Step::Failed => Action::Nothing,
+        Step::Saved => Action::CleanUp,
+        Step::Replacing | Step::Done | Step::RolledBack | Step::Failed => Action::Nothing,
     }
 }
 
@@ -98,7 +103,12 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
             if starts_from_its_end(&next.ending) {
                 next.start = next.start.or_else(|| next.saved.clone());
             }
-            next.step = if next.back { Step::RollingBack } else { Step::Saved };
+            next.step = match (next.back, next.kind.deploys()) {
+                (true, _) if next.can_go_back() => Step::RollingBack,
+                (true, _) => Step::Failed,
+                (false, true) => Step::Replacing,
+                (false, false) => Step::Saved,
+            };
         }
         (Step::Stopping, Event::JobNotStopped(why)) => {
             next.step = Step::Failed;
@@ -108,12 +118,13 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
             // The job continues, and with it the checkpoint that was known before.
             next.saved = None;
         }
-        (Step::Saved, Event::Replacing) => next.step = Step::Replacing,
         (Step::Saved | Step::Replacing, Event::Deployed) => next.step = Step::Waiting,
+        (Step::Saved | Step::Replacing, Event::Submitted) => next.step = Step::Done,
         (Step::Waiting, Event::Healthy) => next.step = Step::Done,
+        (Step::Saved, Event::CleanedUp) if !next.kind.deploys() => next.step = Step::Done,
         (Step::Saved | Step::Replacing | Step::Waiting, Event::Unhealthy(why)) => {
             next.failure = Some(why.to_owned());
-            if next.rolls_back && next.old_revision.is_some() {
+            if next.rolls_back && next.can_go_back() {
                 next.back = true;
                 next.step = Step::RollingBack;
             } else {
@@ -122,8 +133,14 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
         }
         (Step::Stopping | Step::RollingBack | Step::Returning, Event::Lost(place)) => {
             next.lost = Some(place.to_owned());
+            if !next.kind.deploys() {
+                // Nothing starts from it.
+                next.step = Step::Failed;
+                next.failure
+                    .get_or_insert_with(|| "where the last state of the job lies is not known".to_owned());
+            }
         }
-        (_, Event::Named(path, number)) if next.is_open() && next.kind == Kind::Change => {
+        (_, Event::Named(path, number)) if next.is_open() && next.kind.deploys() => {
             named(&mut next, path, number);
         }
         (Step::RollingBack, Event::Deployed) => next.step = Step::Returning,
@@ -135,7 +152,7 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
         }
         (Step::Saved | Step::Replacing | Step::Waiting, Event::Abort(why)) => {
             next.failure = Some(why.to_owned());
-            if next.old_revision.is_some() {
+            if next.can_go_back() {
                 next.back = true;
                 next.step = Step::RollingBack;
             } else {
@@ -168,7 +185,7 @@ fn named(journal: &mut Journal, path: &str, number: u64) {
             journal.start = journal.named.clone();
             journal.step = Step::Replacing;
             journal.new_revision = Some(number);
-            journal.back_revision = Some(number + 1);
+            journal.back_revision = journal.back_revision.map(|_| number + 1);
         }
         Step::Done | Step::RolledBack | Step::Failed => {}
     }

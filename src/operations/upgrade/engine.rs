@@ -27,7 +27,7 @@ use crate::operations::{savepoint, wait};
 use crate::output::terminal;
 use crate::progress;
 
-/// A transaction under way, which this process holds.
+/// An operation, which this process holds.
 pub struct UpgradeEngine {
     cluster: Cluster,
     handle: ClusterHandle,
@@ -36,6 +36,8 @@ pub struct UpgradeEngine {
     seen: ObservedState,
     /// The version whose Service and Deployment are made already.
     prepared: Option<Version>,
+    /// Whether it ends when the objects are made.
+    no_wait: bool,
     downtime: Downtime,
     /// Why the new version is given up, as it was found out.
     fault: Option<Error>,
@@ -48,10 +50,13 @@ pub fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevisio
     let history = handle.store.history();
     let known = journal.new_revision.and_then(|number| history.revision(number));
     let known = known.and_then(|revision| TargetRevision::revision(revision).ok());
-    journal.kind == Kind::Change
-        && journal.command == command
-        && !journal.back
-        && known.is_some_and(|known| known.is_same(wanted))
+    let is_repeated = match journal.kind {
+        Kind::Change => journal.command == command,
+        // What waits only is begun again.
+        Kind::Resume => journal.step != Step::Waiting && ["savepoint-resume", "resume"].contains(&command),
+        Kind::Halt | Kind::Scale => false,
+    };
+    is_repeated && !journal.back && known.is_some_and(|known| known.is_same(wanted))
 }
 
 /// Continues with an operation that has no live process any more.
@@ -116,13 +121,12 @@ async fn take_over(
     let now = clock::now().to_string();
     let change = |history: &mut History| {
         end::renumber(history, journal, &taken, &now);
-        history.journal = Some(taken.clone());
+        history.set_journal(taken.clone());
     };
     let entry = Entry {
         basis: &Basis::of(&handle.live),
         holder: &holder,
         left: Some(journal),
-        room: 0,
     };
     let heartbeat = handle.store.acquire_lock(&entry, change).await?;
     handle.release_left(journal).await;
@@ -143,6 +147,7 @@ impl UpgradeEngine {
             output: how.output,
             seen,
             prepared: None,
+            no_wait: how.no_wait,
             downtime: Downtime::default(),
             fault: None,
             job: None,
@@ -199,6 +204,7 @@ impl UpgradeEngine {
                 Action::DeleteJobManager(side) => Box::pin(self.end_jobmanager(&journal, side)).await?,
                 Action::Deploy(side) => self.make(&journal, side).await?,
                 Action::WaitUntilHealthy(side) => self.wait(&journal, side).await?,
+                Action::CleanUp => return Err(Error::failure("the operation ends no more than its job")),
                 Action::Nothing => return Ok(()),
             }
         }
@@ -212,7 +218,7 @@ impl UpgradeEngine {
             .update(|history| {
                 if let Some(journal) = &history.journal {
                     let journal = after(journal, event);
-                    end::conclude(history, journal, &now);
+                    end::conclude(history, journal, &now, event == Event::Submitted);
                 }
             })
             .await
@@ -264,21 +270,21 @@ impl UpgradeEngine {
     async fn end_jobmanager(&mut self, journal: &Journal, side: Version) -> Result<()> {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
-        let mut step = progress::Step::new(&format!("{name}: the JobManager ends"));
+        let mut step = match journal.kind {
+            Kind::Change => Some(progress::Step::new(&format!("{name}: the JobManager ends"))),
+            _ => None,
+        };
         let highly_available = version.spec.layer.ha.is_some() || self.handle.is_highly_available();
-        let ended_by_us = matches!(journal.ending, Ending::Savepoint { .. } | Ending::Checkpoint { .. });
-        if highly_available && ended_by_us && side == Version::Target {
+        if highly_available && journal.ending != Ending::Nothing && side == Version::Target {
             // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the
             // next JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
             savepoint::until_jobmanager_ends(&self.cluster, &name, &self.handle.flink).await?;
         }
-        let revision = version.to_revision(journal);
-        let written = self.handle.store.update(|history| {
-            history.upsert_revision(revision.clone());
-            if let Some(journal) = &history.journal {
-                history.journal = Some(after(journal, Event::Replacing));
-            }
-        });
+        if side == Version::Previous {
+            let revision = version.to_revision(journal);
+            let update = |history: &mut History| history.upsert_revision(revision.clone());
+            self.handle.store.update(update).await?;
+        }
         let cluster = &self.cluster;
         // The TaskManagers of the new version start while the old JobManager ends. They could only meet it in a moment
         // in which its job has ended; with high availability they would find the old leader's address, and an object
@@ -311,12 +317,12 @@ impl UpgradeEngine {
             }
             Ok(())
         };
-        // Nothing is sent before the step is written down: another process may have taken the operation over.
-        written.await?;
         let (gone, beside) = futures::join!(gone, beside);
         gone?;
         self.downtime.gone();
-        step.update(&format!("{name}: the JobManager has ended"));
+        if let Some(step) = &mut step {
+            step.update(&format!("{name}: the JobManager has ended"));
+        }
         if highly_available {
             // What continues resumes from the savepoint: whatever is left of earlier jobs can only be in its way.
             stop::delete_ha_config_maps(&self.cluster, &self.handle).await?;
@@ -339,14 +345,6 @@ impl UpgradeEngine {
         let made = if self.prepared == Some(side) {
             objects::apply_each(&cluster, &[&objects.job], &mut self.handle.live).await
         } else {
-            let known = self.seen.job.is_none();
-            if known {
-                let revision = version.to_revision(journal);
-                self.handle
-                    .store
-                    .update(|history| history.upsert_revision(revision.clone()))
-                    .await?;
-            }
             let live = &mut self.handle.live;
             match side {
                 Version::Target if !objects::replaces_task_managers(live.deployment.as_ref(), &objects.deployment) => {
@@ -361,7 +359,9 @@ impl UpgradeEngine {
             Ok(()) => {
                 self.downtime.made();
                 self.seen.job = Some(Some(version.number));
-                self.happened(Event::Deployed).await
+                let no_wait = self.no_wait && side == Version::Target;
+                let event = if no_wait { Event::Submitted } else { Event::Deployed };
+                self.happened(event).await
             }
             Err(error) => self.down(error).await,
         }
@@ -372,7 +372,7 @@ impl UpgradeEngine {
         let version = VersionSpec::of(&self.handle, journal, side)?;
         let mut step = progress::Step::new(&format!("{name}: submitted"));
         let told = |text: &str| step.update(&format!("{name}: {text}"));
-        let checked = side == Version::Target;
+        let checked = side == Version::Target && journal.kind == Kind::Change;
         let begun = Instant::now();
         let up = wait::until_healthy(
             &self.cluster,

@@ -3,7 +3,7 @@
 mod describe;
 mod downtime;
 pub(crate) mod engine;
-mod plan;
+pub(crate) mod plan;
 mod restore_point;
 mod stop_job;
 mod version;
@@ -67,6 +67,9 @@ pub struct ChangeOptions {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) keep: HistoryLimit,
+    /// Whether it ends when the objects are made.
+    #[arg(skip)]
+    pub no_wait: bool,
 }
 
 /// Whether a change is only tried. What it would do depends on what runs: there is no dry run without the API server.
@@ -118,6 +121,17 @@ impl ChangeOptions {
             take_over: false,
             output: launch.output,
             keep: launch.keep.clone(),
+            no_wait: false,
+        }
+    }
+
+    /// Those of a `savepoint-resume`.
+    pub fn resuming(launch: &DeployOptions, savepoint_format: SavepointFormat) -> Self {
+        Self {
+            savepoint_format,
+            no_rollback: true,
+            no_wait: launch.does_not_wait(),
+            ..Self::replacing(launch)
         }
     }
 
@@ -202,9 +216,9 @@ pub async fn unless_left_behind(
 /// [`change`] of a cluster that is free, and whose situation is known.
 pub async fn carry_out(
     cluster: &Cluster,
-    mut handle: ClusterHandle,
+    handle: ClusterHandle,
     job_status: JobStatus,
-    mut wanted: TargetRevision,
+    wanted: TargetRevision,
     how: &ChangeOptions,
     command: &str,
 ) -> Result<()> {
@@ -221,6 +235,22 @@ pub async fn carry_out(
             return how.output.told(&name, "unchanged", objects.all());
         }
     };
+    Box::pin(execute(cluster, handle, plan, wanted, how, command)).await
+}
+
+/// Checks a plan, and carries it out.
+///
+/// # Errors
+/// Those of the checks, before anything is changed; those of the operation.
+pub async fn execute(
+    cluster: &Cluster,
+    mut handle: ClusterHandle,
+    plan: Plan,
+    mut wanted: TargetRevision,
+    how: &ChangeOptions,
+    command: &str,
+) -> Result<()> {
+    let name = handle.name.clone();
     let before = handle.live.job.as_ref();
     let (registry, image) = (wanted.registry.clone(), wanted.image.as_ref());
     let look = registry
@@ -233,6 +263,12 @@ pub async fn carry_out(
     }
     handle.live.rights = checked.rights;
     config_keys::warn_of_keys(&plan.spec);
+    if let Some(summary) = &plan.summary {
+        progress::note(summary);
+    }
+    if how.dry_run && plan.kind == Kind::Resume {
+        return how.output.print(plan.draft.all(), "created (server dry run)");
+    }
     if how.dry_run {
         let told = plan.describe(&name, command, how);
         return if how.output.is_given() {
@@ -257,14 +293,17 @@ pub async fn carry_out(
     wanted.layer.nonce = revision_spec::nonce(&wanted.layer);
     let holder = this_process();
     let now = clock::now().to_string();
+    let goes_back = plan.kind == Kind::Change;
+    let live = handle.live_revision();
+    let old = plan.old.as_ref().map(|(number, _)| *number);
     let journal = Journal {
-        old_revision: plan.old.as_ref().map(|(number, _)| *number),
+        old_revision: if goes_back { old } else { live },
         new_revision: Some(plan.number),
-        back_revision: Some(plan.number + 1),
+        back_revision: goes_back.then_some(plan.number + 1),
         saved: plan.fallback.clone(),
         start: plan.start.clone(),
-        rolls_back: !how.no_rollback,
-        ..Journal::begin(Kind::Change, command, holder.clone(), &now, plan.ending.clone())
+        rolls_back: goes_back && !how.no_rollback,
+        ..Journal::begin(plan.kind, command, holder.clone(), &now, plan.ending.clone())
     };
     let revision = wanted.to_revision(plan.number, plan.start.as_deref(), command, &holder.who, &now);
     let old = plan.unknown_old(&handle, &holder.who, &now);
@@ -275,7 +314,6 @@ pub async fn carry_out(
         basis: &Basis::of(&handle.live),
         holder: &holder,
         left: left.as_ref(),
-        room: 0,
     };
     let heartbeat = handle
         .store
@@ -283,6 +321,7 @@ pub async fn carry_out(
             if let Some(old) = &old {
                 history.upsert_revision(old.clone());
             }
+            history.drop_revision_of(left.as_ref(), live, &now);
             history.upsert_revision(revision.clone());
             if let Some(savepoint) = &requested {
                 history.record(savepoint.clone());
@@ -302,6 +341,7 @@ pub fn done(command: &str) -> &'static str {
         "restart" => "restarted",
         "create" => "replaced",
         "scale" => "scaled",
+        "resume" | "savepoint-resume" => "resumed",
         "edit" => "edited",
         _ => "changed",
     }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flink::{SavepointRequest, Then};
-use crate::history::transaction::Ending;
+use crate::history::transaction::{Ending, Kind};
 use crate::history::{Revision, Savepoint};
 use crate::kubernetes::api::Cluster;
 use crate::model::config::Config;
@@ -19,6 +19,8 @@ use crate::operations::upgrade::{ChangeOptions, Strategy};
 
 /// A change that can be begun.
 pub struct Plan {
+    /// What sort of operation it is.
+    pub kind: Kind,
     /// How the running job is ended.
     pub ending: Ending,
     /// From where the new version starts, where it is known before the job is ended.
@@ -39,6 +41,8 @@ pub struct Plan {
     pub spec: Spec,
     /// What differs, in words.
     pub differences: Vec<String>,
+    /// What is said of it before it begins.
+    pub summary: Option<String>,
 }
 
 /// Why there is nothing to do.
@@ -84,12 +88,8 @@ impl Plan {
         let (ending, start, fallback, lost) = match (job_status, how.strategy) {
             (JobStatus::Running(job), Strategy::Savepoint) => {
                 let directory = moved_directory(wanted, old.as_ref().map(|(_, old)| &old.layer));
-                (
-                    by_savepoint(&job, how, directory),
-                    wanted.restore_from.clone(),
-                    None,
-                    None,
-                )
+                let ending = by_savepoint(&job, how, directory, false);
+                (ending, wanted.restore_from.clone(), None, None)
             }
             (JobStatus::Running(job), Strategy::LastCheckpoint) => {
                 let newest = retained(handle, &job).await?;
@@ -119,23 +119,43 @@ impl Plan {
                 (Ending::Nothing, start, None, None)
             }
         };
+        Ok(Ok(Self {
+            job,
+            fallback,
+            old,
+            lost,
+            differences,
+            ..Self::of(Kind::Change, ending, start, wanted, (namespace, number))?
+        }))
+    }
+
+    /// A plan that makes revision `number` of `wanted`, which starts from `start` or from where the job ends.
+    pub fn of(
+        kind: Kind,
+        ending: Ending,
+        start: Option<String>,
+        wanted: &TargetRevision,
+        (namespace, number): (&str, u64),
+    ) -> Result<Self> {
         // The path is not known before the job is stopped, but everything else can be checked while it still runs.
         let stand_in = match &ending {
             Ending::Nothing | Ending::Cancel { .. } => start.clone(),
             _ => start.clone().or_else(|| Some("file:///to-be-written".to_owned())),
         };
-        Ok(Ok(Self {
-            job,
+        Ok(Self {
+            kind,
             spec: wanted.spec(stand_in.as_deref())?,
             draft: wanted.build(stand_in.as_deref(), namespace, number)?,
             ending,
             start,
-            fallback,
-            old,
+            fallback: None,
+            old: None,
             number,
-            lost,
-            differences,
-        }))
+            lost: None,
+            job: None,
+            differences: Vec::new(),
+            summary: None,
+        })
     }
 
     /// The revision that runs, where the history does not have it: a cluster made by hand, or changed since.
@@ -166,8 +186,9 @@ impl Plan {
     }
 }
 
-fn by_savepoint(job: &JobOverview, how: &ChangeOptions, directory: Option<String>) -> Ending {
-    let then = Then::Stop { drain: false };
+/// Stops the job with a savepoint.
+pub fn by_savepoint(job: &JobOverview, how: &ChangeOptions, directory: Option<String>, drain: bool) -> Ending {
+    let then = Then::Stop { drain };
     SavepointRequest::new(how.savepoint_format.as_rest(), directory, then).as_ending(&job.jid)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Reply, SavepointRequest, SavepointStatus, Then};
-use crate::history::transaction::{Ending, Journal, Step};
+use crate::history::transaction::{Ending, Journal, Kind as JournalKind, Step};
 use crate::history::{History, Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
 use crate::model::flink::overview::JobOverview;
 use crate::model::names::ClusterName;
@@ -51,7 +51,11 @@ pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<
             };
             match taken {
                 Ok(path) => {
-                    step.done(&format!("{}: stopped with savepoint {path}", handle.name));
+                    let of = match journal.kind {
+                        JournalKind::Resume => String::new(),
+                        _ => format!("{}: ", handle.name),
+                    };
+                    step.done(&format!("{of}stopped with savepoint {path}"));
                     Ok(StopOutcome::Recorded)
                 }
                 // Flink said no. Whatever else there is, the outcome is not known.
@@ -297,12 +301,14 @@ pub fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &st
     }
 }
 
-/// Writes `journal` into the history, and with it what came of its revisions.
-pub fn conclude(history: &mut History, mut journal: Journal, now: &str) {
+/// Writes `journal` into the history, and with it what came of its revisions; `submitted`: whether the new one runs is not
+/// waited for.
+pub fn conclude(history: &mut History, mut journal: Journal, now: &str, submitted: bool) {
     let why = journal.failure.clone();
     let outcome = |state| RevisionOutcome::new(state, now, why.as_deref());
     if let Some(new) = journal.new_revision {
         match journal.step {
+            Step::Done if submitted => history.forget_outcome(new),
             Step::Done => history.conclude(new, RevisionOutcome::new(RevisionState::Running, now, None)),
             Step::Failed if journal.unchanged => {
                 history.conclude(new, outcome(RevisionState::Dropped));
@@ -322,7 +328,7 @@ pub fn conclude(history: &mut History, mut journal: Journal, now: &str) {
         journal.holder = None;
         journal.ended_at = Some(now.to_owned());
     }
-    history.journal = Some(journal);
+    history.set_journal(journal);
 }
 
 /// The error of a transaction that ended without the new version.
@@ -346,10 +352,15 @@ pub fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>) -> Err
                 ..fault
             }
         }
+        _ if journal.unchanged && journal.kind == JournalKind::Resume => fault,
         _ if journal.unchanged => fault.context(format!("the {} of {name} changed nothing", journal.command)),
         _ => {
+            let kind = match journal.kind {
+                JournalKind::Resume => fault.kind,
+                _ => Kind::JobFailed,
+            };
             let error = Error {
-                kind: Kind::JobFailed,
+                kind,
                 ..fault.context(format!(
                     "revision {new} of {name} did not come up, and is left as it is{}",
                     match (&journal.ending, saved) {
@@ -400,7 +411,7 @@ mod tests {
         let not = after(&begun, Event::JobNotStopped("it was given up"));
         assert!(told(&not).contains("changed nothing"), "{}", told(&not));
         let mut journal = after(&begun, Event::JobStopped(None));
-        for event in [Event::Replacing, Event::Deployed, Event::Unhealthy("main() throws")] {
+        for event in [Event::Deployed, Event::Unhealthy("main() throws")] {
             journal = after(&journal, event);
         }
         assert_eq!(journal.step, Step::Failed);
@@ -413,7 +424,7 @@ mod tests {
         let mut history = History::default();
         let revision = |number| serde_json::json!({"number": number, "createdAt": "", "command": "", "spec": {}});
         history.upsert_revision(serde_json::from_value(revision(2)).unwrap());
-        conclude(&mut history, journal, "2026-01-01T00:00:01Z");
+        conclude(&mut history, journal, "2026-01-01T00:00:01Z", false);
         let outcome = history.revision(2).and_then(|revision| revision.outcome.clone());
         assert_eq!(outcome.map(|outcome| outcome.state), Some(RevisionState::Failed));
     }

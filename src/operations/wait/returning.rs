@@ -83,7 +83,7 @@ async fn operation(cluster: &Cluster, name: &ClusterName) -> Result<Option<Histo
     Ok(history.filter(|history| {
         history.open_journal().is_some_and(|journal| {
             let lives = journal.holder.as_ref().map(holder::lives);
-            journal.replaces_job() && matches!(lives, Some(None | Some(true)))
+            journal.kind.deploys() && matches!(lives, Some(None | Some(true)))
         })
     }))
 }
