@@ -6,7 +6,7 @@ use crate::cli::args::files;
 use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind as Fault, Result};
 use crate::history::lock;
-use crate::history::transaction::{Journal, Kind};
+use crate::history::transaction::Journal;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::config::Config;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -104,7 +104,7 @@ pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()
 fn open_change(handle: &ClusterHandle, open: Option<Journal>) -> Result<Journal> {
     let name = &handle.name;
     match open {
-        Some(journal) if journal.kind == Kind::Change => Ok(journal),
+        Some(journal) if journal.kind.deploys() => Ok(journal),
         Some(journal) => Err(lock::unfinished(name, &journal)),
         None => {
             let error = Error::new(Fault::NotFound, format!("no operation on {name} is open"));
