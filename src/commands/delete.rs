@@ -215,7 +215,7 @@ async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&SavepointJob>
         }
         if plan.fate != OnDelete::Lose && plan.handle.is_highly_available() && !args.no_wait {
             // Flink cleans up as it ends: what lies in ZooKeeper and in the storage folder only it can take away.
-            savepoint::until_jobmanager_ends(cluster, &name, &plan.handle.flink).await?;
+            savepoint::until_jobmanager_ends(cluster, &plan.handle).await?;
         }
     }
     let removal = &plan.removal;

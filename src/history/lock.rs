@@ -18,7 +18,7 @@ use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
 use crate::history::{HEARTBEAT, History};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::resource::Target;
+use crate::kubernetes::resource::Identity;
 use crate::model::names::ClusterName;
 use crate::progress;
 
@@ -61,19 +61,19 @@ impl Beats {
 /// The heartbeat of an operation.
 pub struct Heartbeat {
     cluster: Cluster,
-    /// `None`: no history can be kept.
-    target: Option<Target>,
+    /// The history's ConfigMap; `None`: none can be kept.
+    history: Option<Identity>,
     token: String,
     beats: Beats,
 }
 
 impl Heartbeat {
     /// A heartbeat of the holder with this token.
-    pub(super) fn new(cluster: &Cluster, target: Option<Target>, token: &str, beats: &Beats) -> Self {
+    pub(super) fn new(cluster: &Cluster, history: Option<Identity>, token: &str, beats: &Beats) -> Self {
         beats.begin();
         Self {
             cluster: cluster.clone(),
-            target,
+            history,
             token: token.to_owned(),
             beats: beats.clone(),
         }
@@ -92,7 +92,7 @@ impl Heartbeat {
 
     /// Beats until the operation is not this process's any more.
     async fn beat(&self) -> Error {
-        let Some(target) = &self.target else {
+        let Some(object) = &self.history else {
             return std::future::pending().await;
         };
         let mut count = 0_u64;
@@ -101,7 +101,16 @@ impl Heartbeat {
             count += 1;
             let beat = json!({ "data": { HEARTBEAT: format!("{}-{count}", self.token) } });
             let known = SystemTime::now();
-            match self.cluster.merge(target, &beat).await {
+            let beaten = match self.cluster.merge_into(object, &beat).await {
+                // Another history may have its name, in which the operation is not.
+                Err(error) if error.kind == Kind::Conflict => self
+                    .cluster
+                    .get(&object.target("get"))
+                    .await
+                    .map(Option::unwrap_or_default),
+                beaten => beaten,
+            };
+            match beaten {
                 Ok(_) if self.beats.has_ended() => return std::future::pending().await,
                 Ok(object) => match History::from_config_map(&object).map(|history| history.journal) {
                     Ok(Some(journal)) if journal.is_held_by(&self.token) => {

@@ -201,11 +201,12 @@ impl HistoryStore {
         self.write_until(enter, || room.get()).await?;
         self.ground = self.history.clone();
         self.token = Some(holder.token.clone());
-        let target = (!self.forbidden).then(|| self.target("patch"));
-        if target.is_some() {
+        let stored = self.stored.as_ref().filter(|_| !self.forbidden);
+        let stored = stored.map(|object| Identity::of(CONFIG_MAPS, object)).transpose()?;
+        if stored.is_some() {
             self.cluster.fence().raise(self.target("get"), &holder.token, known);
         }
-        Ok(Heartbeat::new(&self.cluster, target, &holder.token, &self.beats))
+        Ok(Heartbeat::new(&self.cluster, stored, &holder.token, &self.beats))
     }
 
     /// Finds out whether the cluster is still what was read: before an error is given that may come from its being changed.

@@ -6,7 +6,6 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::Flink;
 use crate::history::Revision;
 use crate::history::holder;
-use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
@@ -24,6 +23,7 @@ use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::delete::{self, Removal};
+use crate::operations::lock;
 use crate::operations::savepoint::Origin;
 use crate::operations::target_revision::TargetRevision;
 use crate::progress;
@@ -168,11 +168,12 @@ impl ClusterHandle {
         })
     }
 
-    /// Makes what an interrupted command left out, where it is known: without its Service Flink cannot be asked.
+    /// Makes what an interrupted command left out, where it is known: without its Service Flink cannot be asked. `command`
+    /// holds the cluster meanwhile, and no longer: what else it does is not known before Flink was asked.
     ///
     /// # Errors
-    /// Conflict when another process has changed the cluster since it was read.
-    pub async fn repair_missing_objects(&mut self) -> Result<()> {
+    /// Conflict when another process is at the cluster, or has changed it since it was read.
+    pub async fn repair_missing_objects(&mut self, command: &str) -> Result<()> {
         let live = &self.live;
         let last = self
             .store
@@ -194,8 +195,6 @@ impl ClusterHandle {
         if whole || !live.job.as_ref().is_some_and(known) {
             return Ok(());
         }
-        // It may be missing since another process deletes the cluster, or has deleted it while it was read.
-        self.store.check(&Basis::of(live)).await?;
         let (templates, layer, _) = self.base(&Config::default(), None)?;
         let generation = self.store.history().next_revision() - 1;
         let whole = manifests::build(&Spec::resolve(layer)?, &templates, self.cluster.namespace(), generation)?;
@@ -205,7 +204,18 @@ impl ClusterHandle {
         ];
         let missing = missing.into_iter().filter(|(is_missing, _)| *is_missing);
         let missing: Vec<&Value> = missing.map(|(_, wanted)| wanted).collect();
-        objects::apply_each(&self.cluster, &missing, &mut self.live).await
+        let left = self.left_behind.is_some();
+        let heartbeat = lock::repairing(self, command).await?;
+        let applying = objects::apply_each(&self.cluster, &missing, &mut self.live);
+        let applied = heartbeat.beside(Box::pin(applying)).await;
+        if left {
+            // It is as unfinished as it was.
+            self.store.abandon().await;
+            self.left_behind = self.store.history().open_journal().cloned();
+        } else {
+            lock::end(self, &applied).await;
+        }
+        applied
     }
 
     /// Whether there is neither an object nor a history.

@@ -134,6 +134,24 @@ pub async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32
     enter(handle, &holder, &journal, None).await
 }
 
+/// Holds the cluster from now on, for `command`, which makes what is missing of its revision. An operation that was left
+/// behind stays what it is.
+pub async fn repairing(handle: &mut ClusterHandle, command: &str) -> Result<Heartbeat> {
+    let holder = this_process();
+    let now = clock::now().to_string();
+    let journal = match handle.left_behind.clone() {
+        Some(left) => Journal {
+            holder: Some(holder.clone()),
+            ..left
+        },
+        None => Journal {
+            new_revision: handle.live_revision(),
+            ..Journal::begin(Kind::Halt, command, holder.clone(), &now, Ending::Nothing)
+        },
+    };
+    enter(handle, &holder, &journal, None, 0).await
+}
+
 async fn enter(
     handle: &mut ClusterHandle,
     holder: &Holder,
@@ -186,7 +204,7 @@ pub async fn end_of<T>(store: &mut HistoryStore, outcome: &Result<T>) {
 /// Closes the operation that an interrupted command left behind, now that what it was for is reached. One that began since
 /// stays.
 pub async fn close(handle: &mut ClusterHandle, failure: Option<&str>) -> Result<()> {
-    let Some(left) = handle.left_behind.take() else {
+    let Some(left) = handle.left_behind.take().filter(|_| handle.store.exists()) else {
         return Ok(());
     };
     let now = clock::now().to_string();

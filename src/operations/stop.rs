@@ -140,7 +140,7 @@ pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle)
         return Ok(());
     }
     let step = progress::Step::new(&format!("{name}: the JobManager ends"));
-    let end = savepoint::until_jobmanager_ends(cluster, &name, &handle.flink).await?;
+    let end = savepoint::until_jobmanager_ends(cluster, handle).await?;
     drop(step);
     match end {
         JobManagerEnd::ByItself(JobEnd::Complete | JobEnd::Gone) => {}

@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::demo::{DEPLOYMENT, DEPLOYMENTS, FLINK, HISTORY, JOB, JOBS, PODS, SERVICE, made, reads};
 use crate::objects::{deployment_row, deployment_table, has_no_other_cluster, has_nothing_left, job_row, job_table};
 use crate::sandbox::Sandbox;
-use crate::server::{Call, Server, delete, get, json, patch, put, status, text};
+use crate::server::{Answer, Call, Server, delete, get, json, patch, put, status, text};
 
 const NAMESPACE: &str = "/api/v1/namespaces/default";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
@@ -131,6 +131,81 @@ fn what_is_changed_is_what_was_read() {
         let told = "Service demo-master was deleted or replaced meanwhile";
         assert!(outcome.stderr.contains(told), "{outcome}");
     }
+}
+
+/// The answer to a patch of an object that another one has replaced.
+fn replaced(name: &str) -> Answer {
+    let said = format!("\"{name}\" is invalid: metadata.uid: Invalid value: \"a\": field is immutable");
+    status(422, "Invalid", &said)
+}
+
+#[test]
+fn what_is_scaled_is_what_was_read() {
+    let note = |uid: &str| tree!({"metadata": {"uid": uid, "annotations": {"kubectl-flink/parallelism": "3"}}});
+    for is_deployment in [true, false] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        crate::scale::reads(server, crate::scale::ADAPTIVE);
+        let deployment = "uid-of-deployments-demo-task-manager";
+        let grow = patch(DEPLOYMENT).body(tree!({"metadata": {"uid": deployment}, "spec": {"replicas": 3}}));
+        is_held(server, if is_deployment { 2 } else { 3 });
+        let left = if is_deployment {
+            server.expect(grow).answer(replaced("demo-task-manager"));
+            "Deployment demo-task-manager"
+        } else {
+            server.expect(grow).answer(json(&tree!({})));
+            crate::scale::overview(server, 3);
+            let path = format!("{FLINK}/jobs/{}/resource-requirements", crate::demo::ID);
+            server.expect(get(&path)).answer(json(&crate::scale::requirements(2)));
+            server.expect(put(&path)).answer(json(&tree!({})));
+            server
+                .expect(patch(JOB).body(note("uid-of-jobs-demo-master")))
+                .answer(replaced("demo-master"));
+            server
+                .expect(patch(DEPLOYMENT).body(note(deployment)))
+                .answer(json(&tree!({})));
+            "Job demo-master"
+        };
+        let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        let told = format!("{left} was deleted or replaced meanwhile");
+        assert!(outcome.stderr.contains(&told), "{outcome}");
+    }
+}
+
+/// A JobManager that lingers after its job is suspended, so that it is not started again: but not another one of its name.
+#[test]
+fn what_is_suspended_after_a_stop_is_what_was_read() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let saved = tree!([{"triggerId": "0123456789abcdef0123456789abcdef", "jobId": crate::demo::ID, "reason": "stop",
+        "progress": "completed", "path": "s3://b/sp-1", "requestedAt": "2026-01-01T00:00:00Z", "format": "CANONICAL",
+        "revision": 1}]);
+    let made = made(1, &saved);
+    reads(server, &made);
+    let jobs = tree!({"jobs": [{"jid": crate::demo::ID, "name": "j", "state": "FINISHED", "start-time": 1,
+        "end-time": 2, "tasks": {"total": 1, "running": 0}}]});
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .often()
+        .answer(json(&jobs));
+    let mut job = made.job.clone();
+    job["metadata"]["uid"] = tree!("uid-of-jobs-demo-master");
+    let list = tree!({"metadata": {"resourceVersion": "9"}, "items": [job]});
+    server.expect(get(JOBS).no_query("watch")).answer(json(&list));
+    server
+        .expect(get(JOBS).query("watch", "true"))
+        .answer(text(200, "").held());
+    let suspend = tree!({"metadata": {"uid": "uid-of-jobs-demo-master"}, "spec": {"suspend": true}});
+    server.expect(patch(JOB).body(suspend)).answer(replaced("demo-master"));
+    let outcome = sandbox.run(&["stop", "demo"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(
+        outcome
+            .stderr
+            .contains("Job demo-master was deleted or replaced meanwhile"),
+        "{outcome}"
+    );
 }
 
 #[test]

@@ -26,13 +26,13 @@ fn jobs() -> Value {
     tree!({"jobs": [{"jid": ID, "name": "j", "state": "RUNNING", "start-time": 1, "end-time": -1, "tasks": {"total": 3, "running": 3}}]})
 }
 
-fn requirements(upper: u32) -> Value {
+pub fn requirements(upper: u32) -> Value {
     let of = |upper: u32| tree!({"parallelism": {"lowerBound": 1, "upperBound": upper}});
     tree!({"source": of(1), "keys": of(upper)})
 }
 
 /// Answers what every `scale` reads; `settings` are the JobManager's.
-fn reads(server: &Server, settings: &[(&str, &str)]) {
+pub fn reads(server: &Server, settings: &[(&str, &str)]) {
     reads_of(server, &two(), settings);
 }
 
@@ -68,7 +68,7 @@ fn reads_at(server: &Server, made: &Made, settings: &[(&str, &str)], parallelism
     }
 }
 
-fn overview(server: &Server, task_managers: u32) {
+pub fn overview(server: &Server, task_managers: u32) {
     let overview = tree!({"taskmanagers": task_managers, "slots-total": task_managers, "flink-version": "2.3.0"});
     server.expect(get(&format!("{FLINK}/overview"))).answer(json(&overview));
 }
@@ -117,7 +117,7 @@ fn left_behind(holder: &Value) -> Made {
     left
 }
 
-const ADAPTIVE: &[(&str, &str)] = &[("jobmanager.scheduler", "Adaptive")];
+pub const ADAPTIVE: &[(&str, &str)] = &[("jobmanager.scheduler", "Adaptive")];
 
 #[test]
 fn taskmanagers_come_before_the_job_is_told_of_them() {

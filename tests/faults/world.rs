@@ -231,7 +231,7 @@ impl World {
             }
             // The same once more changes nothing: an answer was lost.
             Some(_)
-                if manager.is_some_and(|manager| !self.applied.has(path, manager, patch))
+                if manager.is_none_or(|manager| !self.applied.has(path, manager, patch))
                     && !dry
                     && !uid.is_string() =>
             {

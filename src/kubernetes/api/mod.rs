@@ -267,16 +267,6 @@ impl Cluster {
         Ok(written.1)
     }
 
-    /// Merges `patch` into an object (JSON merge patch).
-    pub async fn merge(&self, target: &Target, patch: &Value) -> Result<Value> {
-        let query = format!("fieldManager={FIELD_MANAGER}");
-        let headers = [(CONTENT_TYPE.as_str(), "application/merge-patch+json")];
-        let answer = self
-            .call(target, Method::PATCH, &query, &headers, serialize(patch)?)
-            .await?;
-        self.parse(target, &self.succeeded(target, answer)?.body)
-    }
-
     /// Merges `patch` into this very object (JSON merge patch).
     ///
     /// # Errors

@@ -12,12 +12,13 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::{Gone, end_of_job, pods_gone};
-use crate::kubernetes::resource::{JOBS, Target};
+use crate::kubernetes::resource::JOBS;
 use crate::kubernetes::retry::Pauses;
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::flink::overview::{JobState, JobsOverview};
 use crate::model::manifests::JOB_ENDED;
 use crate::model::names::{ClusterName, MASTER};
+use crate::operations::cluster_handle::ClusterHandle;
 
 /// How long a JobManager may take to end after its job. Two or three seconds are usual; it becomes five minutes when
 /// somebody asked Flink for something and never read the result.
@@ -84,20 +85,26 @@ pub async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
 ///
 /// One that lingers would exit with 2 in the end, and Kubernetes would start the job once more, from where the cluster
 /// was created: its Kubernetes Job is suspended, which ends the Pod and starts none.
-pub async fn until_jobmanager_ends(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> Result<JobManagerEnd> {
-    match job_ends(cluster, name, LINGER).await {
+///
+/// # Errors
+/// Conflict when another Job has its name by then: that one is left alone.
+pub async fn until_jobmanager_ends(cluster: &Cluster, handle: &ClusterHandle) -> Result<JobManagerEnd> {
+    let name = &handle.name;
+    let Some(job) = handle.live.identity(JOBS)? else {
+        return Ok(JobManagerEnd::ByItself(JobEnd::Gone));
+    };
+    match job_ends(cluster, name, Some(job.uid()), LINGER).await {
         Ok(end) => return Ok(JobManagerEnd::ByItself(end)),
         Err(error) if error.kind == Kind::TimedOut => {}
         Err(error) => return Err(error),
     }
-    if let Ok(Reply::Answer(jobs)) = flink.jobs().await
+    if let Ok(Reply::Answer(jobs)) = handle.flink.jobs().await
         && jobs.jobs.iter().any(|job| !job.state.is_terminal())
     {
         return Ok(JobManagerEnd::Stays);
     }
-    let target = Target::object("patch", JOBS, cluster.namespace(), &name.master());
     let patch = json!({"metadata": {"annotations": {JOB_ENDED: "true"}}, "spec": {"suspend": true}});
-    match cluster.merge(&target, &patch).await {
+    match cluster.merge_into(&job, &patch).await {
         Err(error) if error.kind == Kind::NotFound => return Ok(JobManagerEnd::ByItself(JobEnd::Gone)),
         other => other?,
     };
@@ -129,7 +136,7 @@ pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -
     let ends = async {
         // Flink's answer is mostly there before.
         sleep(MAX_POLL).await;
-        job_ends(cluster, name, AWAY).await
+        job_ends(cluster, name, None, AWAY).await
     };
     tokio::select! {
         jobs = answers => jobs.map(Some),
@@ -141,13 +148,13 @@ pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -
     }
 }
 
-/// Waits until the Kubernetes Job is complete, failed or gone.
-async fn job_ends(cluster: &Cluster, name: &ClusterName, limit: Duration) -> Result<JobEnd> {
+/// Waits until the Kubernetes Job is complete, failed or gone; `uid`: its own, where it is known.
+async fn job_ends(cluster: &Cluster, name: &ClusterName, uid: Option<&str>, limit: Duration) -> Result<JobEnd> {
     let deadline = Instant::now() + limit;
     let late = |_| Error::new(Kind::TimedOut, format!("the JobManager of {name} has not ended"));
     let source = Objects::<Job>::with_fields(cluster, JOBS, &format!("metadata.name={}", name.master()));
     let mut events = Watch::new(cluster, source.in_one_piece()).stream().boxed_local();
-    let mut known = None;
+    let mut known = uid.map(ToOwned::to_owned);
     while let Some(event) = timeout_at(deadline, events.next()).await.map_err(late)? {
         let job = match event? {
             Event::Listed(jobs) => jobs.into_iter().next(),
@@ -156,7 +163,8 @@ async fn job_ends(cluster: &Cluster, name: &ClusterName, limit: Duration) -> Res
         };
         let Some(job) = job else { return Ok(JobEnd::Gone) };
         // Another one of that name: the one that was asked for is gone.
-        if known.get_or_insert_with(|| job.metadata.uid.clone()) != &job.metadata.uid {
+        let uid = job.metadata.uid.clone().unwrap_or_default();
+        if known.get_or_insert_with(|| uid.clone()) != &uid {
             return Ok(JobEnd::Gone);
         }
         if let Some(end) = JobEnd::of(&job) {

@@ -6,6 +6,7 @@ use crate::commands::scale::Goal;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects as deploy;
+use crate::kubernetes::resource::{DEPLOYMENTS, JOBS};
 use crate::model::scale::{ScaleMethod, ScalePlan};
 use crate::model::server_fields::strip_server_fields;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -42,6 +43,7 @@ pub async fn in_place(
     let change = Change {
         cluster,
         name: &name,
+        objects: [handle.live.identity(JOBS)?, handle.live.identity(DEPLOYMENTS)?],
         flink: &handle.flink,
         job_id: doing.job_id,
         wanted: goal.parallelism,

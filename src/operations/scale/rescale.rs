@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply, of_job};
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::resource::{DEPLOYMENTS, JOBS, PODS, Target, encode};
+use crate::kubernetes::resource::{Identity, PODS, Target, encode};
 use crate::model::manifests::PARALLELISM;
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, TASK_MANAGER};
 use crate::model::scale::{self, Job, Requirements, ScaleMethod, ScalePlan};
@@ -56,6 +56,8 @@ pub struct Change<'a> {
     pub cluster: &'a Cluster,
     /// The cluster's name.
     pub name: &'a ClusterName,
+    /// Its Job and its Deployment, as they were read.
+    pub objects: [Option<Identity>; 2],
     /// Its Flink.
     pub flink: &'a Flink,
     /// Flink's job.
@@ -106,25 +108,19 @@ impl Change<'_> {
     }
 
     async fn replicas(&self, replicas: u32) -> Result<()> {
-        let target = Target::object(
-            "patch",
-            DEPLOYMENTS,
-            self.cluster.namespace(),
-            &self.name.task_manager(),
-        );
         let patch = json!({ "spec": { "replicas": replicas } });
-        self.cluster.merge(&target, &patch).await.map(drop)
+        let [_, deployment] = &self.objects;
+        let deployment = deployment
+            .as_ref()
+            .ok_or_else(|| Error::new(Kind::NotFound, format!("{} has no Deployment", self.name)))?;
+        self.cluster.merge_into(deployment, &patch).await.map(drop)
     }
 
     /// Writes the new parallelism down: at Job and Deployment for lists, in the history for the next resume.
     async fn record(&self, store: &mut HistoryStore) -> Result<()> {
-        let namespace = self.cluster.namespace();
         let patch = json!({ "metadata": { "annotations": { PARALLELISM: self.wanted.to_string() } } });
-        let targets = [
-            Target::object("patch", JOBS, namespace, &self.name.master()),
-            Target::object("patch", DEPLOYMENTS, namespace, &self.name.task_manager()),
-        ];
-        let notes = try_join_all(targets.iter().map(|target| self.cluster.merge(target, &patch)));
+        let objects = self.objects.iter().flatten();
+        let notes = try_join_all(objects.map(|object| self.cluster.merge_into(object, &patch)));
         let (wanted, task_managers, revision) = (self.wanted, self.plan.task_managers, self.revision);
         let written = async {
             match revision {
@@ -237,13 +233,10 @@ impl Change<'_> {
             let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref());
             ip.is_some_and(|ip| free.contains(ip))
         };
-        let names = pods.items.iter().filter(is_free).take(surplus);
-        let marks = names.filter_map(|pod| pod.metadata.name.as_deref()).map(|pod| {
-            let target = Target::object("patch", PODS, self.cluster.namespace(), pod);
-            async move {
-                let patch = json!({ "metadata": { "annotations": { DELETION_COST: "-1" } } });
-                self.cluster.merge(&target, &patch).await
-            }
+        let marks = pods.items.iter().filter(is_free).take(surplus).map(async |pod| {
+            let patch = json!({ "metadata": { "annotations": { DELETION_COST: "-1" } } });
+            let pod = Identity::of_typed(PODS, &pod.metadata)?;
+            self.cluster.merge_into(&pod, &patch).await
         });
         for error in join_all(marks).await.into_iter().filter_map(Result::err) {
             tracing::debug!(%error, "a TaskManager is not marked as free");

@@ -278,7 +278,7 @@ impl UpgradeEngine {
         if highly_available && journal.ending != Ending::Nothing && side == Version::Target {
             // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the
             // next JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
-            savepoint::until_jobmanager_ends(&self.cluster, &name, &self.handle.flink).await?;
+            savepoint::until_jobmanager_ends(&self.cluster, &self.handle).await?;
         }
         if side == Version::Previous {
             let revision = version.to_revision(journal);
