@@ -13,6 +13,7 @@ use crate::model::config::Config;
 use crate::model::field_ownership::{Marks, former_owners, labelled, marked};
 use crate::model::flink_deployment;
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
+use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::deploy::DeployOptions;
@@ -67,10 +68,16 @@ pub async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Result<()> 
 }
 
 async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployOptions, yes: bool) -> Result<()> {
-    let mut handle = ClusterHandle::read(cluster, name).await?;
-    let foreign = handle.live.take_foreign();
-    if handle.live.is_empty() {
-        return Err(handle.not_found(&ClusterHandle::remembered(name)));
+    let (mut handle, foreign) = read(cluster, name).await?;
+    if !foreign.is_empty() {
+        for said in &foreign {
+            terminal::warn(said);
+        }
+        if !launch.is_dry_run() && !yes {
+            terminal::confirm(&format!("make them the plugin's, as cluster {name}?"), yes)?;
+            let shown = std::mem::replace(&mut handle, read(cluster, name).await?.0);
+            is_as_shown(&shown, &handle)?;
+        }
     }
     let left = lock::check_new(&mut handle.store, name).await?;
     let live = handle.live.clone();
@@ -87,14 +94,6 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployOpt
     };
     for object in [service, job, deployment] {
         check_owner(object)?;
-    }
-    if !foreign.is_empty() {
-        for said in &foreign {
-            terminal::warn(said);
-        }
-        if !launch.is_dry_run() {
-            terminal::confirm(&format!("make them the plugin's, as cluster {name}?"), yes)?;
-        }
     }
     let revisions = &handle.store.history().revisions;
     let owners = [service, job, deployment].into_iter().flat_map(former_owners);
@@ -166,6 +165,39 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployOpt
     }
     let suffix = if launch.is_dry_run() { " (server dry run)" } else { "" };
     terminal::data(&format!("cluster/{name} adopted{suffix}\n"))
+}
+
+/// Reads the cluster. Objects that only have its names count as its, and what is to be said of them is given too.
+async fn read(cluster: &Cluster, name: &ClusterName) -> Result<(ClusterHandle, Vec<String>)> {
+    let mut handle = ClusterHandle::read(cluster, name).await?;
+    let foreign = handle.live.take_foreign();
+    if handle.live.is_empty() {
+        return Err(handle.not_found(&ClusterHandle::remembered(name)));
+    }
+    Ok((handle, foreign))
+}
+
+/// Finds out whether the objects are still those that were shown before the prompt.
+fn is_as_shown(shown: &ClusterHandle, now: &ClusterHandle) -> Result<()> {
+    let view = |handle: &ClusterHandle| {
+        let live = &handle.live;
+        let objects = [&live.service, &live.job, &live.deployment];
+        objects.map(|object| {
+            Some((
+                object.as_ref()?["metadata"]["uid"].clone(),
+                strip_server_fields(object.as_ref()?),
+            ))
+        })
+    };
+    if view(shown) == view(now) {
+        return Ok(());
+    }
+    let name = &now.name;
+    Err(Error::new(
+        Kind::Conflict,
+        format!("the objects of {name} are not what was shown any more, and stay as they are"),
+    )
+    .hint(format!("repeat `kubectl flink adopt {name}` to decide again")))
 }
 
 /// An object that a controller looks after would be put back by it.

@@ -48,6 +48,7 @@ mod live;
 mod objects;
 mod pack;
 mod plain;
+mod prompts;
 mod prune;
 mod purge;
 mod reference;

@@ -3,9 +3,9 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -124,14 +124,59 @@ impl Sandbox {
 
     /// The same with another signal.
     pub fn run_and_signal(&self, arguments: &[&str], text: &str, signal: &str) -> Outcome {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null());
+        let send = |child: &mut Child, in_time: bool| {
+            let signal = if in_time { signal } else { "-KILL" };
+            // It may have ended by itself, which the outcome tells.
+            let _ = std::process::Command::new("kill")
+                .args([signal, &child.id().to_string()])
+                .status();
+        };
+        self.run_until(command, arguments, text, send)
+    }
+
+    /// Runs it in a terminal until all expected requests have come and it shows `prompt`, then does `meanwhile` and types
+    /// `answer`. What it writes is all in the outcome's stdout.
+    pub fn run_in_terminal(
+        &self,
+        arguments: &[&str],
+        prompt: &str,
+        meanwhile: impl FnOnce(&Server),
+        answer: &str,
+    ) -> Outcome {
+        let program = self.command(&[]);
+        let line = [&[program.get_program().to_str().unwrap()], arguments]
+            .concat()
+            .join(" ");
+        let mut command = std::process::Command::new("script");
+        command
+            .env_clear()
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+            .env("TERM", "xterm")
+            .current_dir(self.home())
+            .stdin(Stdio::piped());
+        let reply = |child: &mut Child, in_time: bool| {
+            assert!(in_time, "the prompt did not come");
+            meanwhile(&self.server);
+            child.stdin.as_mut().unwrap().write_all(answer.as_bytes()).unwrap();
+        };
+        self.run_until(command, arguments, prompt, reply)
+    }
+
+    /// Runs `command` until all expected requests have come and `text` is on its stdout, and then does `then`, which hears
+    /// whether that was in time.
+    fn run_until(
+        &self,
+        mut command: std::process::Command,
+        arguments: &[&str],
+        text: &str,
+        then: impl FnOnce(&mut Child, bool),
+    ) -> Outcome {
         let before = self.server.requests().len();
-        let mut child = self
-            .command(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = child.stdout.take().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let reader = std::thread::spawn({
@@ -148,11 +193,7 @@ impl Sandbox {
         while !there() && begun.elapsed() < LIMIT && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        let signal = if begun.elapsed() < LIMIT { signal } else { "-KILL" };
-        // It may have ended by itself, which the outcome tells.
-        let _ = std::process::Command::new("kill")
-            .args([signal, &child.id().to_string()])
-            .status();
+        then(&mut child, begun.elapsed() < LIMIT);
         let mut output = child.wait_with_output().unwrap();
         reader.join().unwrap();
         output.stdout.clone_from(&seen.lock().unwrap());

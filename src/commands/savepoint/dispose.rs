@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
+use crate::history::plan_basis::Basis;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::flink::arguments::JobManagerArguments;
@@ -64,7 +65,11 @@ pub async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()
             "it is the newest savepoint of {name}: nothing as new can be resumed from"
         ));
     }
-    terminal::confirm(&format!("delete the files of {path}?"), args.yes)?;
+    if !args.yes {
+        terminal::confirm(&format!("delete the files of {path}?"), args.yes)?;
+        // It may have been started from them meanwhile.
+        handle.store.check(&Basis::of(&handle.live)).await?;
+    }
     let step = progress::Step::new(&format!("{name}: Flink deletes {path}"));
     operation::dispose(&handle.flink, path).await?;
     drop(step);
