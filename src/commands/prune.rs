@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Kind, Result};
 use crate::history::lock;
 use crate::history::transaction::Kind as Operation;
+use crate::history::unfinished::Operations;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
@@ -116,15 +118,42 @@ async fn ended(cluster: &Cluster, args: &PruneArgs) -> Result<Vec<EndedCluster>>
         selector: args.selector.clone(),
         ..ListSelection::default()
     };
-    let (inventory, _) = tables::list(cluster, &wanted).await?;
+    let mut operations = Operations::of(cluster, &wanted);
+    let (inventory, _) = operations.beside(tables::list(cluster, &wanted)).await?;
+    if !DryRun::is_on(args.dry_run) && args.selector.is_none() {
+        let open = operations.collect().await;
+        let deleted = open.iter().filter(|(key, _)| !inventory.contains_key(key));
+        let deletes = deleted.filter(|(_, operation)| operation.text.starts_with("delete "));
+        join_all(deletes.map(|(key, _)| close(cluster, key))).await;
+    }
     let now = clock::now();
     let over = inventory
         .into_iter()
         .filter(|(_, parts)| matches!(parts.status(now), Status::Finished | Status::Failed));
     let reads = over.map(|(key, _)| read(cluster, key));
-    let found = futures::future::join_all(reads).await.into_iter();
+    let found = join_all(reads).await.into_iter();
     let found = found.collect::<Result<Vec<_>>>()?.into_iter().flatten();
     Ok(found.filter(|one| is_due(&one.handle.live, args, now)).collect())
+}
+
+/// Ends the operation of a `prune` or `delete` that was interrupted when all was deleted: of such a cluster there is only the
+/// history. What hinders this is no fault of what else is pruned.
+async fn close(cluster: &Cluster, key: &Key) {
+    let Ok(name) = ClusterName::new(&key.name) else {
+        return;
+    };
+    let closing = async {
+        let mut handle = ClusterHandle::read(&cluster.in_namespace(&key.namespace), &name).await?;
+        handle.left_behind = lock::unattended(&mut handle.store, &name, false).await?;
+        if handle.removal().await?.is_empty() {
+            hold::forget(&mut handle, false).await?;
+            hold::close(&mut handle, None).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = closing.await {
+        tracing::debug!(%error, "an operation stays open");
+    }
 }
 
 async fn read(cluster: &Cluster, key: Key) -> Result<Option<EndedCluster>> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::demo::{DEPLOYMENT, DEPLOYMENTS, HISTORY, JOB, JOBS, Made, PODS, SERVICE, made};
 use crate::objects::{deployment_row, deployment_table, job_row, job_table};
 use crate::sandbox::Sandbox;
-use crate::server::{Server, delete, get, json, put};
+use crate::server::{Server, delete, get, json, put, status};
 
 /// Lists two clusters, one of which has ended, and reads that one.
 fn one_has_ended(server: &Server, reads: usize) -> Made {
@@ -104,6 +104,53 @@ fn how_long_ago_is_told_by_the_clock_of_the_server() {
         assert_eq!(outcome.code, Some(0), "{outcome}");
         assert_eq!(outcome.stdout.contains("cluster/demo pruned"), pruned, "{outcome}");
     }
+}
+
+/// A `prune` was killed after it had deleted everything.
+#[test]
+fn the_operation_of_an_interrupted_prune_is_ended_by_the_next_one() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    server.expect(get(JOBS)).answer(json(&job_table(&[])));
+    server.expect(get(DEPLOYMENTS)).answer(json(&deployment_table(&[])));
+    let journal = tree!({"version": 1, "kind": "halt", "command": "delete", "startedAt": "2026-01-01T00:00:00Z",
+        "step": "stopping", "ending": {"by": "nothing"}});
+    let mut history = made(2, &tree!([])).history;
+    history["metadata"]["namespace"] = tree!("default");
+    history["metadata"]["labels"] = tree!({"app": "demo"});
+    history["metadata"]["annotations"] = tree!({"kubectl-flink/operation": "delete since 2026-01-01T00:00:00Z"});
+    history["data"]["journal"] = tree!(journal.to_string());
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let open = get(maps).query("labelSelector", "kubectl-flink/operation=open");
+    server
+        .expect(open)
+        .answer(json(&tree!({"metadata": {}, "items": [history]})));
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        server.expect(get(path)).answer(status(404, "NotFound", "not found"));
+    }
+    server.expect(get(HISTORY)).answer(json(&history));
+    server
+        .expect(get(PODS))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+    server
+        .expect(put(HISTORY).body(tree!({"metadata": {"resourceVersion": "5"}})))
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    let outcome = sandbox.run(&["prune", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let written = server
+        .requests()
+        .into_iter()
+        .find(|request| request.method == "PUT")
+        .unwrap();
+    let written: Value = serde_json::from_slice(&written.body).unwrap();
+    assert!(
+        written["data"]["journal"].as_str().unwrap().contains("\"done\""),
+        "{written}"
+    );
+    assert!(
+        written["metadata"]["annotations"]["kubectl-flink/operation"].is_null(),
+        "{written}"
+    );
 }
 
 #[test]

@@ -381,11 +381,11 @@ pub const COMMANDS: &[Command] = &[
         Polls { fixed: 2, most: 6 },
         Then::Unchanged,
     ),
-    command(Given::Stopped, &["prune", "--dry-run"], Exactly(6), Then::Unchanged),
+    command(Given::Stopped, &["prune", "--dry-run"], Exactly(7), Then::Unchanged),
     command(
         Given::Stopped,
         &["prune", "--yes"],
-        Polls { fixed: 12, most: 17 },
+        Polls { fixed: 13, most: 18 },
         Then::Deleted,
     ),
     command(Given::Running, &["list", "--live"], Exactly(9), Then::Unchanged),
