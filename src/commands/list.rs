@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::list_deleted;
 use crate::error::{Error, Kind, Result};
 use crate::flink::live_jobs::{LiveJobs, live_jobs};
-use crate::history::unfinished::Operations;
+use crate::history::unfinished::{Operation, Operations};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::cluster_watch::changes;
@@ -83,7 +83,7 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     };
     let mut printer = Printer::new(args.output, "ClusterList", &listing::headers(columns), !args.no_headers);
     let for_people = matches!(args.output, Format::Table | Format::Wide);
-    let mut operations = for_people.then(|| Operations::of(&cluster, &wanted));
+    let mut operations = (args.output != Format::Name).then(|| Operations::of(&cluster, &wanted));
     let listing = list(&cluster, &wanted);
     let (mut inventory, positions) = match &mut operations {
         Some(operations) => operations.beside(listing).await?,
@@ -94,16 +94,18 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     } else {
         LiveJobs::new()
     };
-    let stopping = match &mut operations {
-        Some(operations) => operations.stopping().await,
-        None => Vec::new(),
+    let known = match &mut operations {
+        Some(operations) => operations.soon(for_people).await,
+        None => &[],
     };
     let now = clock::now();
     let clusters = ordered(&args, &inventory, now);
     let lines = clusters
         .iter()
-        .map(|(key, parts)| ClusterLine::new(key, parts, live.get(key), columns, now).stopping(stopping.contains(key)));
+        .map(|(key, parts)| ClusterLine::new(key, parts, live.get(key), columns, now).changed(known));
     printer.list(lines, args.watch, terminal::data)?;
+    let stopping = known.iter().filter(|(_, operation)| operation.stops);
+    let stopping: Vec<Key> = stopping.map(|(key, _)| key.clone()).collect();
     all_found(&args.names, &inventory, cluster.namespace())?;
     if inventory.is_empty() && for_people {
         terminal::note(&match &wanted.namespace {
@@ -111,7 +113,7 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
             None => "No resources found".to_owned(),
         });
     }
-    let open = match operations.filter(|_| !inventory.is_empty()) {
+    let open = match operations.filter(|_| for_people && !inventory.is_empty()) {
         Some(operations) => operations.collect().await,
         None => Vec::new(),
     };
@@ -229,10 +231,14 @@ impl<'a> ClusterLine<'a> {
         Self { view, columns, now }
     }
 
-    /// The same, of a cluster whose job `is` being stopped.
-    fn stopping(mut self, is: bool) -> Self {
-        if is {
-            self.view.status = self.view.status.stopping();
+    /// The same with its operation, if it has one of `open`.
+    fn changed(mut self, open: &'a [(Key, Operation)]) -> Self {
+        let is_its = |key: &Key| key.name == self.view.name && key.namespace == self.view.namespace;
+        if let Some((_, operation)) = open.iter().find(|(key, _)| is_its(key)) {
+            self.view.operation = Some(&operation.text);
+            if operation.stops {
+                self.view.status = self.view.status.stopping();
+            }
         }
         self
     }

@@ -61,23 +61,22 @@ impl<'a> Operations<'a> {
         work.await
     }
 
-    /// The clusters whose jobs are being stopped, as far as the answer is there [`SOON`].
-    pub async fn stopping(&mut self) -> Vec<Key> {
-        if self.told.is_none() {
-            self.told = tokio::time::timeout(SOON, &mut self.asked).await.ok();
-        }
-        let told = self.told.iter().flatten();
-        told.filter(|(_, operation)| operation.stops)
-            .map(|(key, _)| key.clone())
-            .collect()
+    /// The answer, if there is one soon: for a program it is worth a longer wait than for people, who see the list first.
+    pub async fn soon(&mut self, for_people: bool) -> &[(Key, Operation)] {
+        self.within(if for_people { SOON } else { LATE }).await
     }
 
     /// The answer, if there is one [`LATE`] from now.
-    pub async fn collect(self) -> Open {
-        match self.told {
-            Some(told) => told,
-            None => tokio::time::timeout(LATE, self.asked).await.unwrap_or_default(),
+    pub async fn collect(mut self) -> Open {
+        self.within(LATE).await;
+        self.told.unwrap_or_default()
+    }
+
+    async fn within(&mut self, limit: Duration) -> &[(Key, Operation)] {
+        if self.told.is_none() {
+            self.told = tokio::time::timeout(limit, &mut self.asked).await.ok();
         }
+        self.told.as_deref().unwrap_or_default()
     }
 }
 

@@ -195,10 +195,19 @@ fn a_cluster_whose_job_is_being_stopped_is_shown_so() {
     let said = "stop by bob@home since 2026-01-01T00:00:00Z; the job is being stopped with savepoint trigger 1";
     let history = json!({"metadata": {"name": "cart-history", "namespace": "default", "labels": {"app": "cart"},
         "annotations": {"kubectl-flink/operation": said, "kubectl-flink/stopping": "1"}}});
-    let sandbox = Sandbox::new();
-    two(&sandbox);
     let path = "/api/v1/namespaces/default/configmaps";
     let list = json!({"metadata": {}, "items": [history]});
+    let sandbox = Sandbox::new();
+    two(&sandbox);
+    sandbox.server.expect(operations(path)).answer(answer(&list));
+    let outcome = sandbox.run(&["list", "-o", "json"]);
+    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let shown = |at: usize| (&told["items"][at]["status"], &told["items"][at]["operation"]);
+    assert_eq!(shown(0), (&json!("Stopping"), &json!(said)), "{outcome}");
+    assert_ne!(shown(1).0, "Stopping", "{outcome}");
+    assert_eq!(shown(1).1, &Value::Null, "{outcome}");
+    let sandbox = Sandbox::new();
+    two(&sandbox);
     sandbox.server.expect(operations(path)).answer(answer(&list));
     let outcome = sandbox.run(&["list"]);
     let stopping = |line: &&str| line.contains("Stopping");

@@ -299,7 +299,9 @@ impl Journal {
                 Ending::Savepoint { trigger_id, .. } => {
                     format!("the job is being stopped with savepoint trigger {trigger_id}")
                 }
-                _ => "the job is being canceled".to_owned(),
+                Ending::Nothing if self.command == "delete" => "it is being deleted".to_owned(),
+                Ending::Nothing => "its JobManager is being ended".to_owned(),
+                Ending::Checkpoint { .. } | Ending::Cancel { .. } => "the job is being canceled".to_owned(),
             },
             Step::Waiting if self.kind == Kind::Scale => {
                 let wanted = self.parallelism.unwrap_or_default();

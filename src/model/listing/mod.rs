@@ -312,6 +312,7 @@ impl Parts {
                 job: self.job.as_ref().map(|_| format!("{}-{MASTER}", key.name)),
                 deployment: self.deployment.as_ref().map(|_| format!("{}-{TASK_MANAGER}", key.name)),
             },
+            operation: None,
             live,
         }
     }
@@ -343,6 +344,8 @@ pub struct ClusterRow<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Names of the objects that exist.
     pub objects: Objects,
+    /// The operation in progress, or one that was left behind; none where there is neither, or it is not known.
+    pub operation: Option<&'a str>,
     /// What Flink says of its job; none where it was not asked.
     pub live: Option<&'a LiveJob>,
 }
