@@ -197,28 +197,21 @@ fn a_cluster_whose_job_is_being_stopped_is_shown_so() {
         "annotations": {"kubectl-flink/operation": said, "kubectl-flink/stopping": "1"}}});
     let path = "/api/v1/namespaces/default/configmaps";
     let list = json!({"metadata": {}, "items": [history]});
-    let sandbox = Sandbox::new();
-    two(&sandbox);
-    sandbox.server.expect(operations(path)).answer(answer(&list));
-    let outcome = sandbox.run(&["list", "-o", "json"]);
-    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    let shown = |at: usize| (&told["items"][at]["status"], &told["items"][at]["operation"]);
-    assert_eq!(shown(0), (&json!("Stopping"), &json!(said)), "{outcome}");
-    assert_ne!(shown(1).0, "Stopping", "{outcome}");
-    assert_eq!(shown(1).1, &Value::Null, "{outcome}");
-    let sandbox = Sandbox::new();
-    two(&sandbox);
-    sandbox.server.expect(operations(path)).answer(answer(&list));
-    let outcome = sandbox.run(&["list"]);
+    let shown = |format: &str| {
+        let sandbox = Sandbox::new();
+        two(&sandbox);
+        sandbox.server.expect(operations(path)).answer(answer(&list));
+        sandbox.run(&["list", "-o", format])
+    };
+    let items: Value = serde_json::from_str(&shown("json").stdout).unwrap();
+    let [cart, shop] = [0, 1].map(|at| (&items["items"][at]["status"], &items["items"][at]["operation"]));
+    assert_eq!(cart, (&json!("Stopping"), &json!(said)));
+    assert_ne!(shop.0, "Stopping");
+    assert_eq!(shop.1, &Value::Null);
+    let outcome = shown("table");
     let stopping = |line: &&str| line.contains("Stopping");
-    assert_eq!(outcome.stdout.lines().filter(stopping).count(), 1, "{outcome}");
-    assert!(
-        outcome
-            .stdout
-            .lines()
-            .any(|line| line.starts_with("cart ") && stopping(&line)),
-        "{outcome}"
-    );
+    let stopping: Vec<&str> = outcome.stdout.lines().filter(stopping).collect();
+    assert!(matches!(stopping[..], [line] if line.starts_with("cart ")), "{outcome}");
 }
 
 #[test]

@@ -165,10 +165,7 @@ fn settings_of_flinks_scripts_reach_the_jvms() {
     ];
     place.create("demo", &flags).ok();
     place.runs("demo");
-    let own = [
-        ["-De2e.jm=1", "-De2e.second"].as_slice(),
-        &["-De2e.home=/opt/flink"],
-    ];
+    let own = [["-De2e.jm=1", "-De2e.second"].as_slice(), &["-De2e.home=/opt/flink"]];
     for (owner, own) in ["job/demo-master", "deployment/demo-task-manager"].into_iter().zip(own) {
         let options = jvm_options(&place, owner);
         let both = ["--add-opens", "java.base/java.math=ALL-UNNAMED", "-De2e.all=a"];
