@@ -149,7 +149,7 @@ pub async fn repairing(handle: &mut ClusterHandle, command: &str) -> Result<Hear
             ..Journal::begin(Kind::Halt, command, holder.clone(), &now, Ending::Nothing)
         },
     };
-    enter(handle, &holder, &journal, None, 0).await
+    enter(handle, &holder, &journal, None).await
 }
 
 async fn enter(
