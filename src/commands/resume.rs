@@ -39,7 +39,7 @@ pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Resul
         return Ok(());
     };
     if !args.launch.is_dry_run() {
-        handle.repair_missing_objects("resume").await?;
+        lock::repair_missing_objects(&mut handle, "resume").await?;
     }
     let job_status = handle.job_status().await?;
     if let JobStatus::Unreachable(why) = &job_status

@@ -92,7 +92,7 @@ pub async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()>
         return Ok(());
     };
     if !args.launch.is_dry_run() {
-        handle.repair_missing_objects("savepoint-resume").await?;
+        lock::repair_missing_objects(&mut handle, "savepoint-resume").await?;
     }
     let job_status = handle.job_status().await?;
     Box::pin(resume(&cluster, handle, job_status, args, command)).await

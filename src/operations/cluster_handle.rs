@@ -23,7 +23,6 @@ use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::delete::{self, Removal};
-use crate::operations::lock;
 use crate::operations::savepoint::Origin;
 use crate::operations::target_revision::TargetRevision;
 use crate::progress;
@@ -168,12 +167,12 @@ impl ClusterHandle {
         })
     }
 
-    /// Makes what an interrupted command left out, where it is known: without its Service Flink cannot be asked. `command`
-    /// holds the cluster meanwhile, and no longer: what else it does is not known before Flink was asked.
+    /// The Service and the Deployment, where an interrupted command left them out, or as they were, and what they are is
+    /// known.
     ///
     /// # Errors
-    /// Conflict when another process is at the cluster, or has changed it since it was read.
-    pub async fn repair_missing_objects(&mut self, command: &str) -> Result<()> {
+    /// Those of making them from the history.
+    pub fn missing_objects(&self) -> Result<Vec<Value>> {
         let live = &self.live;
         let last = self
             .store
@@ -193,29 +192,17 @@ impl ClusterHandle {
         let stale = self.left_behind.is_some() && live.deployment.as_ref().is_some_and(is_older);
         let whole = live.service.is_some() && live.deployment.is_some() && !stale;
         if whole || !live.job.as_ref().is_some_and(known) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let (templates, layer, _) = self.base(&Config::default(), None)?;
         let generation = self.store.history().next_revision() - 1;
         let whole = manifests::build(&Spec::resolve(layer)?, &templates, self.cluster.namespace(), generation)?;
         let missing = [
-            (live.service.is_none(), &whole.service),
-            (live.deployment.is_none() || stale, &whole.deployment),
+            (live.service.is_none(), whole.service),
+            (live.deployment.is_none() || stale, whole.deployment),
         ];
         let missing = missing.into_iter().filter(|(is_missing, _)| *is_missing);
-        let missing: Vec<&Value> = missing.map(|(_, wanted)| wanted).collect();
-        let left = self.left_behind.is_some();
-        let heartbeat = lock::repairing(self, command).await?;
-        let applying = objects::apply_each(&self.cluster, &missing, &mut self.live);
-        let applied = heartbeat.beside(Box::pin(applying)).await;
-        if left {
-            // It is as unfinished as it was.
-            self.store.abandon().await;
-            self.left_behind = self.store.history().open_journal().cloned();
-        } else {
-            lock::end(self, &applied).await;
-        }
-        applied
+        Ok(missing.map(|(_, wanted)| wanted).collect())
     }
 
     /// Whether there is neither an object nor a history.

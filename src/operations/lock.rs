@@ -1,6 +1,8 @@
 //! Holding a cluster while its job is ended, or scaled where it stays: nobody else changes it meanwhile, and what is left
 //! behind is told.
 
+use serde_json::Value;
+
 use crate::error::{Error, Kind as Fault, Result};
 use crate::history::holder::this_process;
 use crate::history::lock::{self, Heartbeat};
@@ -9,6 +11,7 @@ use crate::history::store::{Entry, HistoryStore};
 use crate::history::transaction::{Ending, Holder, Journal, Kind, Step};
 use crate::history::{History, Revision, RevisionOutcome, RevisionState, Savepoint};
 use crate::kubernetes::clock;
+use crate::kubernetes::objects;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::progress::SavepointJob;
@@ -134,12 +137,22 @@ pub async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32
     enter(handle, &holder, &journal, None).await
 }
 
-/// Holds the cluster from now on, for `command`, which makes what is missing of its revision. An operation that was left
-/// behind stays what it is.
-pub async fn repairing(handle: &mut ClusterHandle, command: &str) -> Result<Heartbeat> {
+/// Makes what an interrupted command left out, where it is known: without its Service Flink cannot be asked. `command`
+/// holds the cluster meanwhile, and no longer: what else it does is not known before Flink was asked. An operation that was
+/// left behind stays what it is.
+///
+/// # Errors
+/// Conflict when another process is at the cluster, or has changed it since it was read.
+pub async fn repair_missing_objects(handle: &mut ClusterHandle, command: &str) -> Result<()> {
+    let missing = handle.missing_objects()?;
+    if missing.is_empty() {
+        return Ok(());
+    }
     let holder = this_process();
     let now = clock::now().to_string();
-    let journal = match handle.left_behind.clone() {
+    let left = handle.left_behind.clone();
+    let is_left = left.is_some();
+    let journal = match left {
         Some(left) => Journal {
             holder: Some(holder.clone()),
             ..left
@@ -149,7 +162,18 @@ pub async fn repairing(handle: &mut ClusterHandle, command: &str) -> Result<Hear
             ..Journal::begin(Kind::Halt, command, holder.clone(), &now, Ending::Nothing)
         },
     };
-    enter(handle, &holder, &journal, None).await
+    let heartbeat = enter(handle, &holder, &journal, None).await?;
+    let cluster = handle.cluster.clone();
+    let missing: Vec<&Value> = missing.iter().collect();
+    let applying = objects::apply_each(&cluster, &missing, &mut handle.live);
+    let applied = heartbeat.beside(Box::pin(applying)).await;
+    if is_left {
+        handle.store.abandon().await;
+        handle.left_behind = handle.store.history().open_journal().cloned();
+    } else {
+        end(handle, &applied).await;
+    }
+    applied
 }
 
 async fn enter(
