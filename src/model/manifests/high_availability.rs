@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Manifests, list, main_container, map, selector};
 use crate::error::Result;
-use crate::model::flink::settings::leader_map;
+use crate::model::flink::settings::{ConfigMaps, HighAvailability, Settings, leader_map};
 use crate::model::flink::{self, FlinkVersion};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, FIELD_MANAGER, HIGH_AVAILABILITY, MASTER};
 use crate::model::rights::{HIGH_AVAILABILITY_ANY, HIGH_AVAILABILITY_OWN};
@@ -144,10 +144,18 @@ pub(super) fn job(job: &mut Value, spec: &Spec) -> Result<()> {
 /// Objects that are there cannot be written but the ConfigMaps of this revision: a Pod must not write the history, nor
 /// the ConfigMaps of others. What is created has no name yet for Kubernetes, so that this right cannot be bound.
 pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str, generation: u64) -> Result<()> {
-    if !spec.creates_rbac() {
+    let name = spec.name.high_availability();
+    let settings = Settings::of_object(&manifests.job, &ConfigMaps::new());
+    // A cluster made from the plugin's objects by other means: its Role names the ConfigMaps of its first job only.
+    let adopted = spec.layer.ha.is_none()
+        && settings.high_availability() == Some(HighAvailability::Kubernetes)
+        && manifests.job["spec"]["template"]["spec"]["serviceAccountName"] == name.as_str();
+    if !spec.creates_rbac() && !adopted {
         return Ok(());
     }
-    let name = spec.name.high_availability();
+    let cluster_id = settings.kubernetes_cluster_id().map(str::to_owned);
+    let cluster_id = cluster_id.unwrap_or_else(|| spec.cluster_id(generation));
+    let job_id = spec.job_id(namespace, generation).unwrap_or_default();
     let account = spec.layer.service_account.as_deref().unwrap_or(&name);
     for object in [&mut manifests.job, &mut manifests.deployment] {
         map(object, &["metadata", "annotations"])?.insert(CREATED_RBAC.to_owned(), json!("true"));
@@ -174,7 +182,7 @@ pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str, ge
     }
     manifests.access.push(json!({
         "apiVersion": version, "kind": "Role", "metadata": metadata,
-        "rules": rules(spec, namespace, generation),
+        "rules": rules(spec, &cluster_id, &job_id),
     }));
     manifests.access.push(json!({
         "apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
@@ -185,15 +193,13 @@ pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str, ge
 }
 
 /// What the Role allows.
-fn rules(spec: &Spec, namespace: &str, generation: u64) -> Value {
-    let id = spec.cluster_id(generation);
-    let job = spec.job_id(namespace, generation).unwrap_or_default();
+fn rules(spec: &Spec, id: &str, job: &str) -> Value {
     // Source: `KubernetesUtils`, `KubernetesMultipleComponentLeaderElectionHaServices` and, up to 1.14 and for those that
     // choose it later, `KubernetesHaServices`.
     let old = spec
         .flink_version
         .is_none_or(|version| version < FlinkVersion::new(1, 17));
-    let mut names = vec![leader_map(&id), format!("{id}-{job}-config-map")];
+    let mut names = vec![leader_map(id), format!("{id}-{job}-config-map")];
     if old {
         let components = ["dispatcher", "resourcemanager", "restserver"];
         names.extend(components.map(|component| format!("{id}-{component}-leader")));

@@ -2,8 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::config::{Config, JobId, RoleConfig};
+use crate::model::names::ClusterName;
 use crate::model::quantity;
-use crate::model::{flink, flink_deployment};
+use crate::model::{adopt, flink, flink_deployment};
 
 fn layer() -> Config {
     Config {
@@ -249,6 +250,30 @@ fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
         given.access[1]["subjects"],
         json!([{"kind": "ServiceAccount", "name": "flink", "namespace": "ns"}])
     );
+}
+
+/// A Role names the ConfigMaps of one job ID: without a new Role the next job could not write its own.
+#[test]
+fn rights_of_a_cluster_made_by_hand_follow_its_job_id() {
+    let own = made(Config {
+        ha: Some("s3://b/ha".into()),
+        ha_create_rbac: Some(true),
+        ..layer()
+    });
+    let name = ClusterName::new("demo").unwrap();
+    let (templates, adopted) =
+        adopt::adopt(&name, &own.service, &own.job, &own.deployment, &Config::default()).unwrap();
+    let spec = Spec::resolve(Config {
+        name: Some("demo".into()),
+        ..adopted
+    })
+    .unwrap();
+    let next = build(&spec, &templates, "ns", 2).unwrap();
+    let id = spec.job_id("ns", 2).unwrap();
+    assert!(!args(&own.job).contains(&id.as_str()));
+    let names = next.access[1]["rules"][1]["resourceNames"].to_string();
+    assert!(names.contains(&format!("-{id}-config-map")), "{names}");
+    assert_eq!(next.job["metadata"]["annotations"][CREATED_RBAC], "true");
 }
 
 #[test]
