@@ -55,6 +55,7 @@ mod reference;
 mod registry;
 mod releases;
 mod sandbox;
+mod savepoint_files;
 mod scale;
 mod scene;
 mod schema;

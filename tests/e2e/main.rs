@@ -36,6 +36,7 @@ mod reasons;
 mod registry;
 mod repetition;
 mod rights;
+mod savepoint_files;
 mod scale;
 mod seed;
 mod shipped;

@@ -31,6 +31,22 @@ pub fn flink_version() -> String {
     std::env::var("FLINK_VERSION").unwrap_or_else(|_| "2.3.0".to_owned())
 }
 
+/// The distribution of the release that is tested: FLINK_HOME, or the bed's.
+pub fn flink_home() -> PathBuf {
+    if let Ok(home) = std::env::var("FLINK_HOME") {
+        return PathBuf::from(home);
+    }
+    let state = std::env::var("BED_STATE").expect("FLINK_HOME names the distribution where there is no bed");
+    let wanted = format!("flink-{}-", flink_version());
+    let cache = PathBuf::from(state).parent().unwrap().to_owned();
+    let found = std::fs::read_dir(&cache).unwrap().find_map(|entry| {
+        let entry = entry.unwrap();
+        let named = entry.file_name().to_string_lossy().starts_with(&wanted);
+        (named && entry.path().join("bin/flink").is_file()).then(|| entry.path())
+    });
+    found.unwrap_or_else(|| panic!("no {wanted}…/bin/flink in {}", cache.display()))
+}
+
 /// Flags of a cluster that starts fast on a small machine and tells its metrics soon.
 pub const SMALL: [&str; 8] = [
     "--jobmanager-memory=800m",

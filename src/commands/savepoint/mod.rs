@@ -1,12 +1,14 @@
 //! `savepoint`: one of a running job; the list of them; and their end.
 
 mod dispose;
+mod inspect;
 mod list;
 
 use std::time::Duration;
 
 use crate::commands::savepoint::dispose as savepoint_dispose;
 use crate::commands::savepoint::dispose::DisposeArgs;
+use crate::commands::savepoint::inspect::{DiffArgs, InspectArgs};
 use crate::commands::savepoint::list as savepoint_list;
 use crate::commands::savepoint::list::ListArgs;
 use crate::error::{Error, Kind, Result};
@@ -18,10 +20,10 @@ use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, WritingStep};
 use crate::output::terminal;
 
-/// Take a savepoint of a running job and print its path; list savepoints, dispose of them
+/// Take a savepoint of a running job and print its path; list, inspect, compare or dispose of savepoints
 ///
 /// The job keeps running. The savepoint is in the history before Flink is asked for it: a command that was interrupted
-/// continues with the same savepoint when it is repeated. A cluster named list or dispose: `savepoint -- list`.
+/// continues with the same savepoint when it is repeated. A cluster named as a subcommand, such as list: `savepoint -- list`.
 #[derive(Debug, clap::Args)]
 #[command(subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:\n  \
@@ -41,6 +43,8 @@ enum SavepointCommand {
     #[command(visible_alias = "ls")]
     List(ListArgs),
     Dispose(DisposeArgs),
+    Inspect(InspectArgs),
+    Diff(DiffArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -72,10 +76,12 @@ pub async fn run(connection: &ConnectionOptions, args: SavepointArgs) -> Result<
     match (args.command, args.take) {
         // Clap's own check of this would refuse `savepoint -n NAMESPACE list NAME` as well.
         (Some(_), Some(_)) => Err(Error::usage(
-            "the NAME of the cluster comes after list and dispose: `savepoint list NAME`",
+            "the NAME of the cluster comes after the subcommand: `savepoint list NAME`",
         )),
         (Some(SavepointCommand::List(args)), None) => savepoint_list::run(connection, args).await,
         (Some(SavepointCommand::Dispose(args)), None) => savepoint_dispose::run(connection, args).await,
+        (Some(SavepointCommand::Inspect(args)), None) => inspect::inspect(&args),
+        (Some(SavepointCommand::Diff(args)), None) => inspect::diff(&args),
         (None, Some(args)) => take(connection, args).await,
         (None, None) => Err(Error::usage("savepoint needs the NAME of a cluster")),
     }

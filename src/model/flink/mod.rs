@@ -8,6 +8,8 @@ pub mod live;
 pub mod memory;
 pub mod overview;
 pub mod rest;
+
+pub mod savepoint_metadata;
 pub mod script_keys;
 pub mod settings;
 

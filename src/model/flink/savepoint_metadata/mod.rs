@@ -1,0 +1,266 @@
+//! The file `_metadata` of a savepoint or checkpoint: which operators it has, and where their state is.
+//!
+//! Source of the format: `MetadataV2Serializer` to `MetadataV6Serializer` in flink-runtime 2.3, which write what releases from
+//! 1.3 on have written. The operators' state itself is in other files, unless it is small.
+
+mod diff;
+mod handles;
+mod reader;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+pub use diff::{Change, OperatorChange, diff};
+
+use crate::error::{Error, Result};
+use reader::Reader;
+
+/// First bytes of the file. Source: `Checkpoints.HEADER_MAGIC_NUMBER`.
+const MAGIC: i32 = 0x4960_672d;
+/// First bytes of the state of a master hook. Source: `MetadataV2V3SerializerBase`.
+const MASTER_STATE_MAGIC: i32 = 0xc96b_1696_u32.cast_signed();
+/// Versions of the format that are read.
+const VERSIONS: std::ops::RangeInclusive<i32> = 2..=6;
+
+/// What is in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// Version of the format: 3 is that of Flink 1.11 to 1.14, 4 that of 1.15 to 2.0, 5 and 6 those of later releases.
+    pub version: i32,
+    /// ID of the checkpoint. Savepoints have one too.
+    pub checkpoint_id: i64,
+    /// What wrote it, and in which form.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// Names of states that hooks of the JobManager keep.
+    pub master_states: Vec<String>,
+    /// Its operators, in the order of the file.
+    pub operators: Vec<Operator>,
+    /// Files with state, each once.
+    pub files: BTreeSet<StateFile>,
+}
+
+/// What wrote the file, and in which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A savepoint in the form that every state backend reads.
+    CanonicalSavepoint,
+    /// A savepoint in the form of one state backend.
+    NativeSavepoint,
+    /// Any other checkpoint. Files of version 3 do not say what they are: savepoints without keyed state count as one here.
+    FullCheckpoint,
+    /// A checkpoint whose files may belong to earlier checkpoints too.
+    IncrementalCheckpoint,
+}
+
+impl Kind {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CanonicalSavepoint => "canonical savepoint",
+            Self::NativeSavepoint => "native savepoint",
+            Self::IncrementalCheckpoint => "incremental checkpoint",
+            Self::FullCheckpoint => "full checkpoint",
+        }
+    }
+}
+
+/// State of one operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operator {
+    /// The ID by which Flink maps state to operators: 32 hexadecimal digits, a hash of the uid where there is one.
+    pub id: String,
+    /// The uid, in files of version 5 and later of operators that have one.
+    pub uid: Option<String>,
+    /// The name, in files of version 5 and later.
+    pub name: Option<String>,
+    /// Number of its parallel instances when it was written.
+    pub parallelism: i32,
+    /// Number of key groups, which a job cannot change and keep its keyed state.
+    pub max_parallelism: i32,
+    /// Instances whose state is in the file.
+    pub subtasks: u32,
+    /// Instances that had finished, `parallelism` where all had.
+    pub finished: u32,
+    /// Bytes of keyed state.
+    pub keyed_bytes: u64,
+    /// Bytes of operator state.
+    pub operator_bytes: u64,
+    /// Bytes of records that were on their way to the operator or from it: those of unaligned checkpoints.
+    pub in_flight_bytes: u64,
+    /// Bytes that its coordinator keeps in the JobManager, as sources do.
+    pub coordinator_bytes: u64,
+    /// Names of its operator states. Those of keyed states are in the files of the state.
+    pub states: BTreeSet<String>,
+}
+
+impl Operator {
+    /// Bytes of all its state.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.keyed_bytes
+            .saturating_add(self.operator_bytes)
+            .saturating_add(self.in_flight_bytes)
+            .saturating_add(self.coordinator_bytes)
+    }
+
+    /// What a person calls it: its name, or else its uid or ID.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        let named = self.name.as_deref().or(self.uid.as_deref());
+        named.unwrap_or(&self.id)
+    }
+}
+
+/// A file with state.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateFile {
+    /// Its path, or its name in the folder of `_metadata`.
+    pub path: String,
+    /// Whether `path` is relative: such files move with the folder.
+    pub relative: bool,
+}
+
+impl Metadata {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Usage error when it is no such file, of an unknown version, cut off, or contradicts itself. Memory stays in proportion
+    /// to the length of `bytes`, whatever is in them.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        if reader.int().ok() != Some(MAGIC) {
+            return Err(Error::usage("this is no _metadata file of a savepoint or checkpoint"));
+        }
+        let version = reader.int()?;
+        if !VERSIONS.contains(&version) {
+            return Err(Error::usage(format!(
+                "unknown version {version} of the metadata format: versions {} to {} are known",
+                VERSIONS.start(),
+                VERSIONS.end()
+            )));
+        }
+        let checkpoint_id = reader.long()?;
+        if checkpoint_id < 0 {
+            return Err(reader.broken("the checkpoint ID is negative"));
+        }
+        let mut master_states = Vec::new();
+        for _ in 0..reader.count(4)? {
+            master_states.push(master_state(&mut reader)?);
+        }
+        let mut files = BTreeSet::new();
+        let mut seen = handles::Seen::default();
+        let mut operators = Vec::new();
+        for _ in 0..reader.count(16)? {
+            operators.push(operator(&mut reader, version, &mut files, &mut seen)?);
+        }
+        let kind = if version < 4 {
+            reader.end()?;
+            seen.kind()
+        } else {
+            kind_of_properties(reader.rest(), &seen)
+        };
+        Ok(Self {
+            version,
+            checkpoint_id,
+            kind,
+            master_states,
+            operators,
+            files,
+        })
+    }
+
+    /// Bytes of all state.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.operators
+            .iter()
+            .fold(0, |sum: u64, operator| sum.saturating_add(operator.bytes()))
+    }
+}
+
+/// The name of the state of a hook.
+fn master_state(reader: &mut Reader<'_>) -> Result<String> {
+    if reader.int()? != MASTER_STATE_MAGIC {
+        return Err(reader.broken("the state of a hook of the JobManager does not begin as one"));
+    }
+    let length = reader.count(1)?;
+    let mut state = Reader::new(reader.bytes(length)?);
+    state.int()?;
+    let name = state.text()?;
+    let length = state.count(1)?;
+    state.bytes(length)?;
+    state.end()?;
+    Ok(name)
+}
+
+/// Source: `deserializeOperatorState` of the serializer of each version.
+fn operator(
+    reader: &mut Reader<'_>,
+    version: i32,
+    files: &mut BTreeSet<StateFile>,
+    seen: &mut handles::Seen,
+) -> Result<Operator> {
+    let mut operator = Operator::default();
+    if version >= 5 {
+        operator.name = Some(reader.text()?).filter(|name| !name.is_empty());
+        operator.uid = Some(reader.text()?).filter(|uid| !uid.is_empty());
+    }
+    operator.id = reader.bytes(16)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    operator.parallelism = reader.int()?;
+    operator.max_parallelism = reader.int()?;
+    if version == 2 {
+        // The length of a chain, which is not used.
+        reader.int()?;
+    } else {
+        operator.coordinator_bytes = handles::stream(reader, files, 0)?;
+    }
+    let subtasks = reader.int()?;
+    if subtasks < 0 && version > 2 {
+        operator.finished = operator.parallelism.try_into().unwrap_or(0);
+        return Ok(operator);
+    }
+    for _ in 0..reader.checked(subtasks, 4)? {
+        let index = reader.int()?;
+        if index < 0 && version > 2 {
+            operator.finished += 1;
+            continue;
+        }
+        handles::subtask(reader, version, &mut operator, files, seen)?;
+        operator.subtasks += 1;
+    }
+    Ok(operator)
+}
+
+/// What the properties at the file's end say: a `CheckpointProperties`, serialized by Java, whose classes and names of constants
+/// are in clear text. Its type is an enum up to 1.14 and a `SavepointType` or `CheckpointType` later.
+fn kind_of_properties(properties: &[u8], seen: &handles::Seen) -> Kind {
+    let has = |text: &str| properties.windows(text.len()).any(|window| window == text.as_bytes());
+    let savepoint = [
+        "checkpoint.SavepointType",
+        "SAVEPOINT_SUSPEND",
+        "SAVEPOINT_TERMINATE",
+        "SYNC_SAVEPOINT",
+    ]
+    .iter()
+    .any(|text| has(text))
+        || has("\u{0}\u{9}SAVEPOINT");
+    if !savepoint {
+        return seen.checkpoint();
+    }
+    // A constant of the enum `SavepointFormatType`, with its length before it.
+    if has("\u{0}\u{6}NATIVE") {
+        Kind::NativeSavepoint
+    } else {
+        Kind::CanonicalSavepoint
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! `savepoint inspect` and `savepoint diff`, on files that Flink 2.3 wrote for the counting job of the tests: with `--extra`, and
+//! without. The end-to-end tests hold the reader against Flink's own.
+
+use std::path::Path;
+
+use crate::sandbox::{Outcome, Sandbox};
+
+fn file(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/savepoints");
+    folder.join(name).display().to_string()
+}
+
+fn refused(arguments: &[&str], words: &[&str]) {
+    let outcome = Sandbox::bare().run(&[&["savepoint"], arguments].concat());
+    assert_eq!(outcome.code, Some(2), "{outcome}");
+    for word in words {
+        assert!(outcome.stderr.contains(word), "{word} in {outcome}");
+    }
+}
+
+#[test]
+fn a_savepoint_is_shown_without_a_cluster() {
+    let outcome = Sandbox::bare().run(&["savepoint", "inspect", &file("with-extra")]);
+    insta::assert_snapshot!(outcome.stdout);
+}
+
+#[test]
+fn the_folder_of_a_savepoint_stands_for_its_file() {
+    let sandbox = Sandbox::bare();
+    let folder = sandbox.home().join("savepoint-1");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(file("counting"), folder.join("_metadata")).unwrap();
+    let shown = |path: &str| -> Outcome { sandbox.run(&["savepoint", "inspect", path, "-o", "yaml"]) };
+    let by_folder = shown(&folder.display().to_string());
+    assert_eq!(by_folder.code, Some(0), "{by_folder}");
+    assert_eq!(by_folder.stdout, shown(&file("counting")).stdout);
+    assert_eq!(by_folder.stdout, shown(&format!("file://{}", folder.display())).stdout);
+}
+
+#[test]
+fn operators_that_were_added_or_changed_are_a_difference() {
+    let outcome = Sandbox::bare().run(&["savepoint", "diff", &file("counting"), &file("with-extra")]);
+    insta::assert_snapshot!(outcome.stdout);
+    let same = Sandbox::bare().run(&["savepoint", "diff", &file("counting"), &file("counting")]);
+    assert_eq!((same.code, same.stdout.as_str()), (Some(0), ""), "{same}");
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_with_a_way_on() {
+    refused(&["inspect", "/no/such/savepoint"], &["cannot read /no/such/savepoint"]);
+    refused(
+        &["inspect", "s3a://bucket/savepoint-1"],
+        &["aws s3 cp s3://bucket/savepoint-1/_metadata - | kubectl flink savepoint inspect -"],
+    );
+    refused(
+        &["inspect", "hdfs://nn/sp/_metadata"],
+        &["hdfs dfs -cat hdfs://nn/sp/_metadata | "],
+    );
+    refused(
+        &["inspect", "file:/storage/sp"],
+        &["kubectl exec POD -- cat /storage/sp/_metadata | "],
+    );
+    refused(&["inspect", &file("../main.rs")], &["no _metadata file of a savepoint"]);
+    refused(&["diff", "-", "-"], &["one of the two only"]);
+    let outcome = Sandbox::bare().stdin("PK").run(&["savepoint", "inspect", "-"]);
+    assert!(
+        outcome.stderr.contains("standard input: this is no _metadata file"),
+        "{outcome}"
+    );
+}

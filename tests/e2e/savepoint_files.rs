@@ -1,0 +1,98 @@
+//! `savepoint inspect` reads what Flink wrote, and reads the same in it as Flink's own loader.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::place::{Place, STORAGE, flink_home, soon};
+use crate::process;
+
+/// All files `_metadata` below a folder.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.ends_with("_metadata") {
+            found.push(path);
+        }
+    }
+}
+
+/// The folder of the namespace's claim, on the node.
+fn storage(place: &Place) -> PathBuf {
+    let storage = std::env::var("BED_STORAGE").expect("the storage of the bed");
+    Path::new(&storage).join(&place.namespace)
+}
+
+/// Reads each file by both, and compares field by field. Gives the kinds that the plugin named.
+fn compare(place: &Place) -> Vec<String> {
+    let mut found = Vec::new();
+    files(&storage(place), &mut found);
+    found.sort();
+    let mut java = Command::new("java");
+    java.arg("-cp")
+        .arg(flink_home().join("lib/*"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/savepoint_files/SavepointFacts.java"))
+        .args(&found);
+    let facts = process::run(&mut java, "").ok().stdout;
+    let facts: Vec<Value> = facts.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(facts.len(), found.len(), "{found:?}");
+    let mut kinds = Vec::new();
+    for (mut wanted, file) in facts.into_iter().zip(found) {
+        let file = file.to_str().unwrap();
+        let read = place.flink(&["savepoint", "inspect", file, "-o", "json"]).ok().stdout;
+        let read: Value = serde_json::from_str(&read).unwrap();
+        let kind = read["type"].as_str().unwrap_or_default().to_owned();
+        if let Some(savepoint) = wanted["savepoint"].as_bool() {
+            assert_eq!(kind.ends_with("savepoint"), savepoint, "{file}: {kind}");
+        }
+        assert!(!read["operators"].as_array().unwrap().is_empty(), "{file}");
+        assert_eq!(read["checkpointId"], wanted["checkpointId"], "{file}");
+        assert_eq!(read["operators"], wanted["operators"].take(), "{file}");
+        kinds.push(kind);
+    }
+    kinds
+}
+
+#[test]
+fn files_of_savepoints_and_checkpoints_are_read_as_flink_reads_them() {
+    let place = Place::with_storage("files");
+    let kept = [
+        "-Dexecution.checkpointing.interval=1s",
+        "-Dexecution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION",
+        // Small state is a file of its own as well.
+        "-Dexecution.checkpointing.data-inline-threshold=1b",
+        "-Dstate.storage.fs.memory-threshold=1b",
+    ];
+    let rocks = [
+        "-Dstate.backend.type=rocksdb",
+        "-Dexecution.checkpointing.incremental=true",
+        "-Dexecution.checkpointing.unaligned.enabled=true",
+        "-p2",
+    ];
+    let hash = [&STORAGE[..], &kept].concat();
+    place.create("hash", &hash).ok();
+    place.create("rocks", &[&hash[..], &rocks].concat()).ok();
+    for name in ["hash", "rocks"] {
+        place.runs(name);
+        place.flink(&["savepoint", name]).ok();
+        place.flink(&["savepoint", name, "--format", "native"]).ok();
+        let checkpoints = format!("jobs/{}/checkpoints", place.job_id(name));
+        soon("a checkpoint is written", || {
+            place.rest(name, &checkpoints)?["latest"]["completed"]["id"].as_u64()
+        });
+        // What is canceled keeps its last checkpoint, which does not change any more.
+        place.flink(&["cancel", name, "--yes"]).ok();
+    }
+    let kinds = compare(&place);
+    for kind in [
+        "canonical-savepoint",
+        "native-savepoint",
+        "full-checkpoint",
+        "incremental-checkpoint",
+    ] {
+        assert!(kinds.iter().any(|found| found == kind), "{kind} in {kinds:?}");
+    }
+}
