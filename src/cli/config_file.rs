@@ -143,13 +143,12 @@ fn with_default(mut command: Command, id: &'static str, value: &str) -> Command 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flink::transport::Access;
+    use crate::kubernetes::api::access::Access;
     use crate::model::defaults;
-    use clap::ValueEnum;
+    use crate::model::keyword::Keyword;
 
-    fn words<T: ValueEnum>() -> Vec<String> {
-        let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        values.map(|value| value.get_name().to_owned()).collect()
+    fn words<T: Keyword>() -> Vec<&'static str> {
+        T::WORDS.iter().map(|(_, word, _)| *word).collect()
     }
 
     #[test]

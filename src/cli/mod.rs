@@ -8,21 +8,19 @@ mod optional_value;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
-use k8s_openapi::jiff::SignedDuration;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::lazy::Part;
+use crate::cli::args::connection::ConnectionArgs;
 use crate::cli::config_file as preferences;
 use crate::commands;
 use crate::error::{Error, Kind, Result};
-use crate::kubernetes::connect::ConnectionOptions;
 use crate::operations::candidates;
 use crate::operations::interruption;
 use crate::output::terminal;
@@ -46,7 +44,7 @@ use crate::progress;
 )]
 struct Root {
     #[command(flatten)]
-    connection: ConnectionOptions,
+    connection: ConnectionArgs,
     /// Increase verbosity (-v: requests, -vv: everything)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -215,7 +213,8 @@ fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
     if !cli.command.takes_defaults() {
         return Ok(cli);
     }
-    let effective = preferences::effective(&cli.root.connection).map_err(|error| exit_code(Err(error)))?;
+    let effective =
+        preferences::effective(&cli.root.connection.clone().options()).map_err(|error| exit_code(Err(error)))?;
     match effective {
         Some(effective) => parse(argv, |command| preferences::with_defaults(command, &effective)),
         None => Ok(cli),
@@ -252,7 +251,7 @@ fn print_clap_message(said: &clap::Error) -> ExitCode {
 
 /// Runs the command; where a cluster does not exist, tells one with a name like it.
 async fn run_and_suggest(cli: Cli) -> Result<()> {
-    let connection = cli.root.connection.clone();
+    let connection = cli.root.connection.clone().options();
     match Box::pin(run(cli)).await {
         Err(error) if error.absent.is_some() => Err(candidates::nearest_cluster(&connection, error).await),
         other => other,
@@ -260,7 +259,7 @@ async fn run_and_suggest(cli: Cli) -> Result<()> {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    let connection = cli.root.connection;
+    let connection = cli.root.connection.options();
     match cli.command {
         Command::Edit(args) => Box::pin(commands::edit::run(&connection, args.whole())).await,
         Command::Set(args) => Box::pin(commands::set::run(&connection, args.whole())).await,
@@ -389,24 +388,6 @@ fn trace(verbose: u8) {
         .try_init();
 }
 
-/// Reads a duration as kubectl does: `10s`, `1m30s`, `2h`, or a bare number of seconds.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration; write it like 30s, 5m or 1h30m");
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let signed: SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(signed).map_err(|_| wrong())
-}
-
-/// Reads a label selector. An empty one would select everything, which is what a variable that is not set gives.
-pub fn selector(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("it is empty, and would select all clusters: leave -l out where that is meant".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -415,16 +396,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_are_read_as_kubectl_reads_them() {
-        for (text, seconds) in [("0", 0), ("90", 90), ("10s", 10), ("1m30s", 90), ("2h", 7200)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
-        for bad in ["", "x", "-1s", "10 parsecs"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! `adopt`: a cluster that others made becomes one of the plugin's.
 
 use super::adopt_flinkdeployment;
+use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind, Result};
 use crate::history::plan_basis::Basis;
@@ -16,7 +17,6 @@ use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::deploy::DeployOptions;
 use crate::operations::lock::{self, Launch};
 use crate::output::terminal;
 
@@ -43,7 +43,7 @@ pub struct AdoptArgs {
     #[arg(long, short, conflicts_with = "from_flinkdeployment")]
     yes: bool,
     #[command(flatten)]
-    pub(super) launch: DeployOptions,
+    pub(super) launch: DeployArgs,
     #[command(flatten)]
     pub(super) spec: SpecArgs,
 }
@@ -67,7 +67,7 @@ pub async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Result<()> 
     Box::pin(adopt_flinkdeployment::run(connection, args, &source)).await
 }
 
-async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployOptions, yes: bool) -> Result<()> {
+async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployArgs, yes: bool) -> Result<()> {
     let (mut handle, foreign) = read(cluster, name).await?;
     if !foreign.is_empty() {
         for said in &foreign {

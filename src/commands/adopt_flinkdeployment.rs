@@ -74,20 +74,15 @@ pub async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) 
         None => (Templates::built_in()?, false),
     };
     let how = CreateOptions {
-        spec: &args.spec,
-        launch: &args.launch,
+        image: args.spec.image_options()?,
+        dry_run: args.launch.is_dry_run(),
+        history_limits: args.launch.history_limits(),
         command: "adopt",
-        replace: false,
+        replace: None,
     };
-    Box::pin(create(
-        &cluster,
-        spec,
-        &templates,
-        kept,
-        &how,
-        &mut LiveObjects::default(),
-    ))
-    .await?;
+    let mut live = LiveObjects::default();
+    let created = Box::pin(create(&cluster, spec, &templates, kept, &how, &mut live)).await?;
+    args.launch.report(&cluster, created).await?;
     terminal::note(&format!(
         "FlinkDeployment {source} stays suspended: delete it when the cluster is as wanted, and keep its savepoints"
     ));

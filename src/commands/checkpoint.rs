@@ -24,7 +24,7 @@ pub struct CheckpointArgs {
     #[arg(long = "type", value_name = "TYPE", default_value = "configured")]
     kind: CheckpointType,
     /// How long to wait; 0: as long as it takes. The checkpoint is written all the same
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
 }
 

@@ -1,6 +1,7 @@
 //! `clone`: the same job beside it.
 
 use super::export;
+use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind, Result};
 use crate::flink::{SavepointRequest, Then};
@@ -16,7 +17,6 @@ use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::create::{CreateOptions, create};
-use crate::operations::deploy::DeployOptions;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 use crate::operations::savepoint;
@@ -50,7 +50,7 @@ pub struct CloneArgs {
     #[arg(long, value_name = "FORM", default_value = "canonical")]
     savepoint_format: SavepointFormat,
     #[command(flatten)]
-    launch: DeployOptions,
+    launch: DeployArgs,
     #[command(flatten)]
     spec: SpecArgs,
 }
@@ -115,21 +115,16 @@ pub async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Result<()> 
     };
     terminal::note(&format!("{new} begins from {path}"));
     let how = CreateOptions {
-        spec: &args.spec,
-        launch: &args.launch,
+        image: args.spec.image_options()?,
+        dry_run: args.launch.is_dry_run(),
+        history_limits: args.launch.history_limits(),
         command: "clone",
-        replace: false,
+        replace: None,
     };
     let spec = with_path(&path)?;
-    Box::pin(create(
-        &target,
-        spec,
-        &templates,
-        kept,
-        &how,
-        &mut LiveObjects::default(),
-    ))
-    .await
+    let mut live = LiveObjects::default();
+    let created = Box::pin(create(&target, spec, &templates, kept, &how, &mut live)).await?;
+    args.launch.report(&target, created).await
 }
 
 /// The savepoint from which a clone starts of which an interrupted command made only a part; `None`: any will do.

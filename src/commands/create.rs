@@ -1,5 +1,6 @@
 //! `create`: a cluster from flags, a file, or the variables of Flink's templates.
 
+use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::environment::environment;
 use crate::cli::args::files::FileArgs;
 use crate::cli::args::spec::SpecArgs;
@@ -16,7 +17,6 @@ use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::config_keys::warn_of_keys;
 use crate::operations::create::{CreateOptions, create, with_image};
-use crate::operations::deploy::DeployOptions;
 
 /// Create a cluster and wait until its job runs
 ///
@@ -39,7 +39,7 @@ pub struct CreateArgs {
     #[arg(long, conflicts_with = "no_wait")]
     replace: bool,
     #[command(flatten)]
-    launch: DeployOptions,
+    launch: DeployArgs,
     #[command(flatten)]
     spec: SpecArgs,
 }
@@ -109,7 +109,7 @@ pub async fn create_all(
     if args.launch.is_client_dry_run() {
         let default = connect::namespace(connection)?;
         for spec in specs {
-            let (spec, _) = with_image(&args.spec, spec).await?;
+            let (spec, _) = with_image(&args.spec.image_options()?, spec).await?;
             let namespace = spec.layer.namespace.as_deref().unwrap_or(&default);
             args.launch
                 .show_dry_run(&manifests::build(&spec, &templates, namespace, 1)?)?;
@@ -128,17 +128,18 @@ pub async fn create_all(
             live: LiveObjects::default(),
         });
         let how = CreateOptions {
-            spec: &args.spec,
-            launch: &args.launch,
+            image: args.spec.image_options()?,
+            dry_run: args.launch.is_dry_run(),
+            history_limits: args.launch.history_limits(),
             command: "create",
-            replace: args.replace,
+            replace: args.replace.then(|| args.launch.replace_options()),
         };
         let mut live = LiveObjects::default();
         let created = Box::pin(create(&cluster, spec, &templates, own.is_some(), &how, &mut live)).await;
         if let Some(begun) = begun.last_mut() {
             begun.live = live;
         }
-        created?;
+        args.launch.report(&cluster, created?).await?;
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ pub struct DeleteArgs {
     #[arg(value_name = "NAME", group = "which")]
     names: Vec<String>,
     /// Delete the clusters with these labels, such as team=a
-    #[arg(long, short = 'l', value_name = "LABELS", group = "which", value_parser = crate::cli::selector)]
+    #[arg(long, short = 'l', value_name = "LABELS", group = "which", value_parser = crate::cli::args::values::selector)]
     selector: Option<String>,
     /// Delete all clusters of the namespace
     #[arg(long, group = "which")]
@@ -60,7 +60,7 @@ pub struct DeleteArgs {
     #[arg(long)]
     no_wait: bool,
     /// How long to wait; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
     /// Show what would be deleted, and delete nothing
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_parser = ["none", "client", "server"])]

@@ -1,6 +1,7 @@
 //! `doctor`: what may keep clusters from being made and from running well.
 
 use super::status::StatusFormat;
+use crate::cli::args::registry::RegistryArgs;
 use crate::error::{Error, Kind, Result};
 use crate::image::registry::RegistryOptions;
 use crate::kubernetes::api::Cluster;
@@ -36,7 +37,7 @@ pub struct DoctorArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: StatusFormat,
     #[command(flatten)]
-    registry: RegistryOptions,
+    registry: RegistryArgs,
 }
 
 /// Runs the command.
@@ -55,7 +56,7 @@ pub async fn run(connection: &ConnectionOptions, args: &DoctorArgs) -> Result<()
     let cluster = connect(connection)?;
     let of_cluster = async {
         match &name {
-            Some(name) => of_cluster(&cluster, name, &args.registry).await,
+            Some(name) => of_cluster(&cluster, name, &args.registry.options()).await,
             None => Ok(Vec::new()),
         }
     };

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::cli::args::change::ChangeArgs;
 use crate::error::{Error, Result};
 use crate::history::lock;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
@@ -13,7 +14,7 @@ use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption;
 use crate::operations::target_revision::TargetRevision;
-use crate::operations::upgrade::{ChangeOptions, change};
+use crate::operations::upgrade::change;
 use crate::output::terminal;
 use crate::output::{self, Format};
 
@@ -31,7 +32,7 @@ pub struct EditArgs {
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
-    change: ChangeOptions,
+    change: ChangeArgs,
 }
 
 /// Runs the command.
@@ -71,8 +72,9 @@ pub async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
     let start = edited.from_savepoint.clone();
     let mut wanted = TargetRevision::file(&handle, edited, flags, None).map_err(kept)?;
     wanted.restore_from = start;
-    change(&cluster, handle, wanted, &args.change, "edit")
-        .await
+    let changed = change(&cluster, handle, wanted, &args.change.options(), "edit").await;
+    changed
+        .and_then(|report| args.change.output.print(&report))
         .map_err(kept)?;
     if dry_run {
         terminal::note(&format!("what you wrote is in {}", file.display()));

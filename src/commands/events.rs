@@ -22,7 +22,7 @@ pub struct EventsArgs {
     #[arg(value_name = "NAME")]
     name: String,
     /// Format of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// After the list, print those that come
     #[arg(short, long)]

@@ -23,7 +23,7 @@ pub struct ExceptionsArgs {
     #[arg(value_name = "NAME")]
     name: String,
     /// Format of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Print whole stack traces
     #[arg(long, conflicts_with = "output")]

@@ -29,7 +29,7 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "N")]
     revision: Option<u64>,
     /// Format of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Leave the line with the columns' names out
     #[arg(long)]

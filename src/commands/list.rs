@@ -35,10 +35,10 @@ pub struct ListArgs {
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// List clusters whose Job or Deployment has these labels, such as team=a,stage!=test
-    #[arg(short = 'l', long, value_name = "LABELS", value_parser = crate::cli::selector)]
+    #[arg(short = 'l', long, value_name = "LABELS", value_parser = crate::cli::args::values::selector)]
     selector: Option<String>,
     /// Format of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Ask Flink too, for job state, restarts and the last checkpoint; so does -o wide, unless this is false
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]

@@ -32,7 +32,7 @@ pub struct LogsArgs {
     #[arg(long, value_name = "LINES", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     tail: Option<i64>,
     /// Only lines not older than this, such as 10m
-    #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::args::values::duration)]
     since: Option<Duration>,
     /// The runs before the present ones: of restarted containers, and of Pods that failed
     #[arg(short, long, conflicts_with = "follow")]

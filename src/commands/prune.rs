@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use crate::cli::args::deploy::DryRun;
 use crate::error::{Error, Kind, Result};
 use crate::history::lock;
 use crate::history::transaction::Kind as Operation;
@@ -20,7 +21,6 @@ use crate::model::listing::{Key, Status};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::delete::Removal;
-use crate::operations::deploy::DryRun;
 use crate::operations::lock as hold;
 use crate::output::terminal;
 use crate::progress;
@@ -35,13 +35,13 @@ use crate::progress;
     kubectl flink prune -A --older-than 24h --yes")]
 pub struct PruneArgs {
     /// Only clusters whose job ended so long ago
-    #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::args::values::duration)]
     older_than: Option<Duration>,
     /// Those of all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// Only clusters with these labels, such as team=a
-    #[arg(short = 'l', long, value_name = "LABELS", value_parser = crate::cli::selector)]
+    #[arg(short = 'l', long, value_name = "LABELS", value_parser = crate::cli::args::values::selector)]
     selector: Option<String>,
     /// Show what would be deleted, and delete nothing
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
@@ -50,7 +50,7 @@ pub struct PruneArgs {
     #[arg(long, short)]
     yes: bool,
     /// How long to wait for the end of each cluster's Pods; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
 }
 

@@ -1,5 +1,6 @@
 //! `restart`: the same version again.
 
+use crate::cli::args::change::ChangeArgs;
 use crate::error::Result;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::config::Config;
@@ -7,7 +8,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::recover;
 use crate::operations::target_revision::TargetRevision;
-use crate::operations::upgrade::{ChangeOptions, change};
+use crate::operations::upgrade::change;
 
 /// Restart a cluster through a savepoint, changing nothing
 ///
@@ -23,7 +24,7 @@ pub struct RestartArgs {
     #[arg(long)]
     recover: bool,
     #[command(flatten)]
-    change: ChangeOptions,
+    change: ChangeArgs,
 }
 
 /// Runs the command.
@@ -33,11 +34,13 @@ pub async fn run(connection: &ConnectionOptions, args: RestartArgs) -> Result<()
     connect::check_namespace(cluster.namespace())?;
     let handle = ClusterHandle::load(&cluster, &name).await?;
     if args.recover {
-        return Box::pin(recover::recover(&cluster, handle, &args.change)).await;
+        let recovered = Box::pin(recover::recover(&cluster, handle, &args.change.options())).await?;
+        return args.change.output.print(&recovered);
     }
     let wanted = TargetRevision {
         restart_if_unchanged: true,
         ..TargetRevision::changed(&handle, Config::default(), None)?
     };
-    change(&cluster, handle, wanted, &args.change, "restart").await
+    let changed = change(&cluster, handle, wanted, &args.change.options(), "restart").await?;
+    args.change.output.print(&changed)
 }

@@ -1,12 +1,14 @@
 //! `resume`: a suspended cluster continues.
 
+use std::ops::ControlFlow;
+
 use super::savepoint_resume::{self, ResumeArgs};
+use crate::cli::args::deploy::DeployArgs;
 use crate::error::{Error, Result};
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::kubernetes::objects;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::deploy::DeployOptions;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 
@@ -20,7 +22,7 @@ pub struct PlainResumeArgs {
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
-    launch: DeployOptions,
+    launch: DeployArgs,
 }
 
 /// Runs the command.
@@ -34,9 +36,9 @@ pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Resul
     handle.dry_run(args.launch.is_dry_run());
     lock::check(&mut handle).await?;
     let args = ResumeArgs::plain(args.name, args.launch);
-    let Some(mut handle) = Box::pin(savepoint_resume::unless_left_behind(&cluster, handle, &args, "resume")).await?
-    else {
-        return Ok(());
+    let mut handle = match Box::pin(savepoint_resume::unless_left_behind(&cluster, handle, &args, "resume")).await? {
+        ControlFlow::Continue(handle) => handle,
+        ControlFlow::Break(report) => return args.launch.print(&report),
     };
     if !args.launch.is_dry_run() {
         lock::repair_missing_objects(&mut handle, "resume").await?;

@@ -1,5 +1,6 @@
 //! `rollback`: an earlier revision again.
 
+use crate::cli::args::change::ChangeArgs;
 use crate::error::{Error, Kind, Result};
 use crate::history::lock;
 use crate::history::{History, Revision, RevisionState};
@@ -7,7 +8,7 @@ use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
-use crate::operations::upgrade::{ChangeOptions, change};
+use crate::operations::upgrade::change;
 
 /// Go back to an earlier revision, keeping state
 ///
@@ -28,7 +29,7 @@ pub struct RollbackArgs {
     #[arg(long, value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     from_savepoint: Option<String>,
     #[command(flatten)]
-    change: ChangeOptions,
+    change: ChangeArgs,
 }
 
 /// Runs the command.
@@ -46,7 +47,8 @@ pub async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<(
     };
     let mut wanted = TargetRevision::revision(revision)?;
     wanted.restore_from = args.from_savepoint;
-    change(&cluster, handle, wanted, &args.change, "rollback").await
+    let changed = change(&cluster, handle, wanted, &args.change.options(), "rollback").await?;
+    args.change.output.print(&changed)
 }
 
 fn pick<'a>(

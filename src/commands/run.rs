@@ -29,7 +29,7 @@ pub struct RunArgs {
     #[arg(long)]
     rm: bool,
     /// How long everything may take; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
     limit: Duration,
     #[command(flatten)]
     create: CreateArgs,

@@ -1,5 +1,8 @@
 //! `savepoint-resume`: a cluster again, from the state that it has or had.
 
+use std::ops::ControlFlow;
+
+use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::spec::SpecArgs;
 use crate::error::Result;
 use crate::history::transaction::{Ending, Kind};
@@ -8,10 +11,10 @@ use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::config::Config;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::deploy::DeployOptions;
 use crate::operations::job_image;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
+use crate::operations::report::Report;
 use crate::operations::resume_plan::{ResumeOptions, choose};
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::target_revision::TargetRevision;
@@ -45,7 +48,7 @@ pub struct ResumeArgs {
     #[arg(long)]
     drain: bool,
     #[command(flatten)]
-    pub(crate) launch: DeployOptions,
+    pub(crate) launch: DeployArgs,
     #[command(flatten)]
     pub(crate) spec: SpecArgs,
 }
@@ -60,11 +63,11 @@ impl ResumeArgs {
     }
 
     fn options(&self) -> ChangeOptions {
-        ChangeOptions::resuming(&self.launch, self.savepoint_format)
+        self.launch.resume_options(self.savepoint_format)
     }
 
     /// Those of a resume that changes nothing.
-    pub fn plain(name: String, launch: DeployOptions) -> Self {
+    pub fn plain(name: String, launch: DeployArgs) -> Self {
         Self {
             name,
             stop: false,
@@ -88,8 +91,9 @@ pub async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()>
     handle.dry_run(args.launch.is_dry_run());
     lock::check(&mut handle).await?;
     let command = "savepoint-resume";
-    let Some(mut handle) = Box::pin(unless_left_behind(&cluster, handle, &args, command)).await? else {
-        return Ok(());
+    let mut handle = match Box::pin(unless_left_behind(&cluster, handle, &args, command)).await? {
+        ControlFlow::Continue(handle) => handle,
+        ControlFlow::Break(report) => return args.launch.print(&report),
     };
     if !args.launch.is_dry_run() {
         lock::repair_missing_objects(&mut handle, "savepoint-resume").await?;
@@ -98,23 +102,24 @@ pub async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()>
     Box::pin(resume(&cluster, handle, job_status, args, command)).await
 }
 
-/// Continues with a resume of the same version that was left behind: `None`. Gives the cluster back where there is none.
+/// Continues with a resume of the same version that was left behind, and gives its report. Gives the cluster
+/// back where there is none.
 pub async fn unless_left_behind(
     cluster: &Cluster,
     handle: ClusterHandle,
     args: &ResumeArgs,
     command: &str,
-) -> Result<Option<ClusterHandle>> {
+) -> Result<ControlFlow<Report, ClusterHandle>> {
     let Some(left) = handle.left_behind.clone().filter(|left| left.kind == Kind::Resume) else {
-        return Ok(Some(handle));
+        return Ok(ControlFlow::Continue(handle));
     };
     let wanted = target(&handle, args).await?;
     if !args.ask().continues(&left) || !engine::is_same(&handle, &left, &wanted, command) {
-        return Ok(Some(handle));
+        return Ok(ControlFlow::Continue(handle));
     }
     let named = args.spec.from_savepoint.as_deref();
-    engine::resume(cluster, handle, &left, &args.options(), named).await?;
-    Ok(None)
+    let resumed = engine::resume(cluster, handle, &left, &args.options(), named).await?;
+    Ok(ControlFlow::Break(resumed))
 }
 
 /// Starts the cluster again, as `args` say; `command` is what the history calls it.
@@ -150,7 +155,8 @@ pub async fn resume(
         summary: Some(summary),
         ..Plan::of(Kind::Resume, ending, choice.path, &wanted, place)?
     };
-    Box::pin(execute(cluster, handle, plan, wanted, &how, command)).await
+    let resumed = Box::pin(execute(cluster, handle, plan, wanted, &how, command)).await?;
+    args.launch.print(&resumed)
 }
 
 /// The version that is resumed.
@@ -160,7 +166,8 @@ async fn target(handle: &ClusterHandle, args: &ResumeArgs) -> Result<TargetRevis
         ..args.spec.layer()?
     };
     let mut wanted = TargetRevision::changed(handle, flags.clone(), args.spec.templates()?)?;
-    wanted.image = job_image::prepare(&args.spec, &flags, &mut wanted.layer).await?;
-    wanted.registry = (!args.spec.no_image_check).then(|| args.spec.registry.clone());
+    let image = args.spec.image_options()?;
+    wanted.image = job_image::prepare(&image, &flags, &mut wanted.layer).await?;
+    wanted.registry = image.check.then_some(image.registry);
     Ok(wanted)
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::scale::{Goal, scale};
+use crate::cli::args::change::ChangeArgs;
+use crate::commands::scale::scale;
 use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
@@ -12,8 +13,9 @@ use crate::model::names::ClusterName;
 use crate::model::spec::MAX_PARALLELISM;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys::check_key;
+use crate::operations::scale::ScaleTarget;
 use crate::operations::target_revision::TargetRevision;
-use crate::operations::upgrade::{ChangeOptions, change};
+use crate::operations::upgrade::change;
 
 /// Change one field of a cluster without losing state
 ///
@@ -41,7 +43,7 @@ enum Field {
         #[arg(value_name = "IMAGE")]
         image: String,
         #[command(flatten)]
-        change: ChangeOptions,
+        change: ChangeArgs,
     },
     /// Set the default parallelism of the job; there are as many TaskManagers as it needs
     Parallelism {
@@ -52,7 +54,7 @@ enum Field {
         #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]
         parallelism: u32,
         #[command(flatten)]
-        change: ChangeOptions,
+        change: ChangeArgs,
     },
     /// Set keys of the Flink configuration, or take them away
     Config {
@@ -63,7 +65,7 @@ enum Field {
         #[arg(value_name = "KEY=VALUE|KEY-", required = true)]
         pairs: Vec<String>,
         #[command(flatten)]
-        change: ChangeOptions,
+        change: ChangeArgs,
     },
     /// Set the arguments of the program, all of them
     Args {
@@ -71,7 +73,7 @@ enum Field {
         #[arg(value_name = "NAME")]
         name: String,
         #[command(flatten)]
-        change: ChangeOptions,
+        change: ChangeArgs,
         /// Arguments of the program; none takes them all away
         #[arg(last = true, value_name = "PROGRAM ARGUMENTS")]
         arguments: Vec<String>,
@@ -88,7 +90,7 @@ pub async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
             parallelism,
             change,
         } => {
-            let goal = Goal {
+            let goal = ScaleTarget {
                 parallelism,
                 slots: None,
             };
@@ -129,7 +131,8 @@ pub async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
             );
         }
     }
-    change(&cluster, handle, wanted, &how, "set").await
+    let changed = change(&cluster, handle, wanted, &how.options(), "set").await?;
+    how.output.print(&changed)
 }
 
 async fn open(connection: &ConnectionOptions, name: &str) -> Result<(Cluster, ClusterHandle)> {

@@ -32,7 +32,7 @@ pub struct StatusArgs {
     #[arg(short, long)]
     watch: bool,
     /// Time between two looks with --watch
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::duration, requires = "watch")]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::duration, requires = "watch")]
     interval: Duration,
 }
 

@@ -1,10 +1,11 @@
 //! `stop`: the job ends with a savepoint.
 
+use crate::cli::args::stop::StopWithSavepointArgs;
 use crate::error::Result;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::stop::{self, Halt, StopOptions};
+use crate::operations::stop::{self, Halt};
 use crate::output::terminal;
 
 /// Stop a job with a savepoint, and print its path
@@ -15,16 +16,16 @@ use crate::output::terminal;
 #[derive(Debug, clap::Args)]
 pub struct StopArgs {
     #[command(flatten)]
-    halt: StopOptions,
+    stop: StopWithSavepointArgs,
 }
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: StopArgs) -> Result<()> {
-    let name = ClusterName::new(&args.halt.name)?;
+    let name = ClusterName::new(&args.stop.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut handle = ClusterHandle::existing(&cluster, &name).await?;
-    let path = stop::stop(&cluster, &mut handle, &args.halt, Halt::Stop).await?;
+    let path = stop::stop(&cluster, &mut handle, &args.stop.options(), Halt::Stop).await?;
     if handle.replicas() > 0 {
         terminal::note(&format!(
             "{name}: its TaskManagers are still there; `kubectl flink suspend {name}` sends them away, `kubectl flink delete {name}` deletes all"

@@ -1,10 +1,11 @@
 //! `suspend`: the job ends with a savepoint, and its TaskManagers go.
 
+use crate::cli::args::stop::StopWithSavepointArgs;
 use crate::error::Result;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::stop::{self, Halt, StopOptions};
+use crate::operations::stop::{self, Halt};
 use crate::output::terminal;
 
 /// Suspend a cluster: stop its job with a savepoint, and send its TaskManagers away
@@ -14,16 +15,16 @@ use crate::output::terminal;
 #[derive(Debug, clap::Args)]
 pub struct SuspendArgs {
     #[command(flatten)]
-    halt: StopOptions,
+    stop: StopWithSavepointArgs,
 }
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()> {
-    let name = ClusterName::new(&args.halt.name)?;
+    let name = ClusterName::new(&args.stop.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut handle = ClusterHandle::existing(&cluster, &name).await?;
-    let path = stop::stop(&cluster, &mut handle, &args.halt, Halt::Suspend).await?;
+    let path = stop::stop(&cluster, &mut handle, &args.stop.options(), Halt::Suspend).await?;
     terminal::note(&format!(
         "{name} is suspended: `kubectl flink resume {name}` resumes from {path}"
     ));

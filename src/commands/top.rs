@@ -31,7 +31,7 @@ pub struct TopArgs {
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// Time between two looks
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::duration)]
     interval: Duration,
     /// Show it once, on a terminal too
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::args::change::ChangeArgs;
 use crate::cli::args::files;
 use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind as Fault, Result};
@@ -11,9 +12,9 @@ use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::config::Config;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_image;
-use crate::operations::target_revision::{TargetRevision, name_of, read_one};
+use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::change;
 use crate::operations::upgrade::engine;
-use crate::operations::upgrade::{ChangeOptions, change};
 
 /// Change a running cluster without losing state
 ///
@@ -43,7 +44,7 @@ pub struct UpgradeArgs {
     #[arg(long, conflicts_with = "file")]
     abort: bool,
     #[command(flatten)]
-    change: ChangeOptions,
+    change: ChangeArgs,
     #[command(flatten)]
     spec: SpecArgs,
 }
@@ -51,10 +52,10 @@ pub struct UpgradeArgs {
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
     let file = match &args.file {
-        Some(path) => Some(read_one(path, args.name.as_deref())?),
+        Some(path) => Some(files::read_one(path, args.name.as_deref())?),
         None => None,
     };
-    let name = name_of(args.name.as_deref(), file.as_ref())?;
+    let name = files::name_of(args.name.as_deref(), file.as_ref())?;
     let flags = args.spec.layer()?;
     if let (Some(file), Some(path)) = (&file, &args.file) {
         let flags = Config {
@@ -82,11 +83,13 @@ pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()
     if args.go_on || args.abort {
         let open = lock::unattended(&mut handle.store, &name, args.change.take_over).await?;
         let journal = open_change(&handle, open)?;
-        return if args.abort {
-            engine::abort(&cluster, handle, &journal, &args.change, named.as_deref()).await
+        let (named, how) = (named.as_deref(), args.change.options());
+        let ended = if args.abort {
+            engine::abort(&cluster, handle, &journal, &how, named).await?
         } else {
-            engine::resume(&cluster, handle, &journal, &args.change, named.as_deref()).await
+            engine::resume(&cluster, handle, &journal, &how, named).await?
         };
+        return args.change.output.print(&ended);
     }
     let flags = Config {
         name: Some(name.to_string()),
@@ -96,9 +99,11 @@ pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()
         Some(file) => TargetRevision::file(&handle, file, flags.clone(), own)?,
         None => TargetRevision::changed(&handle, flags.clone(), own)?,
     };
-    wanted.image = job_image::prepare(&args.spec, &flags, &mut wanted.layer).await?;
-    wanted.registry = (!args.spec.no_image_check).then(|| args.spec.registry.clone());
-    change(&cluster, handle, wanted, &args.change, "upgrade").await
+    let image = args.spec.image_options()?;
+    wanted.image = job_image::prepare(&image, &flags, &mut wanted.layer).await?;
+    wanted.registry = image.check.then_some(image.registry);
+    let changed = change(&cluster, handle, wanted, &args.change.options(), "upgrade").await?;
+    args.change.output.print(&changed)
 }
 
 fn open_change(handle: &ClusterHandle, open: Option<Journal>) -> Result<Journal> {

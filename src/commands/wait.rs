@@ -29,7 +29,7 @@ pub struct WaitArgs {
     #[arg(long = "for", value_name = "GOAL", default_value = "running")]
     goal: WaitFor,
     /// How long to wait; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
 }
 

@@ -8,46 +8,20 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::port_forward::{self, Slot};
 use crate::flink::{Exchange, Question, service_proxy};
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::api::access::Access;
 use crate::model::names::ClusterName;
-
-/// How Flink's REST is reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Access {
-    /// Through the API server's service proxy, else by port-forward
-    #[default]
-    Auto,
-    /// Through the API server's service proxy
-    Proxy,
-    /// Through a port-forward to the JobManager's Pod
-    PortForward,
-}
 
 /// The ways that a command has found, shared by all that it does: no connection is made twice.
 #[derive(Clone, Default)]
 pub struct TransportCache {
-    access: Access,
-    found: Arc<Found>,
-}
-
-#[derive(Default)]
-struct Found {
     /// The proxy was tried, and does not lead to Flink.
-    proxy_is_closed: AtomicBool,
-    forwards: Mutex<BTreeMap<(String, ClusterName), Slot>>,
+    proxy_is_closed: Arc<AtomicBool>,
+    forwards: Arc<Mutex<BTreeMap<(String, ClusterName), Slot>>>,
 }
 
 impl TransportCache {
-    /// No way is known yet.
-    #[must_use]
-    pub fn new(access: Access) -> Self {
-        Self {
-            access,
-            found: Arc::default(),
-        }
-    }
-
     fn slot(&self, cluster: &Cluster, name: &ClusterName) -> Slot {
-        let mut forwards = self.found.forwards.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut forwards = self.forwards.lock().unwrap_or_else(PoisonError::into_inner);
         forwards
             .entry((cluster.namespace().to_owned(), name.clone()))
             .or_default()
@@ -60,9 +34,9 @@ pub(super) async fn exchange(cluster: &Cluster, name: &ClusterName, question: &Q
     if question.method != http::Method::GET {
         cluster.fence().pass(cluster, question.path).await?;
     }
-    let ways = cluster.ways();
+    let ways: TransportCache = cluster.shared();
     let by_forward = async || port_forward::exchange(cluster, name, &ways.slot(cluster, name), question).await;
-    if ways.access == Access::PortForward || ways.found.proxy_is_closed.load(Ordering::Relaxed) {
+    if cluster.access() == Access::PortForward || ways.proxy_is_closed.load(Ordering::Relaxed) {
         return by_forward().await;
     }
     let by_proxy = service_proxy::exchange(cluster, name, question).await;
@@ -72,7 +46,7 @@ pub(super) async fn exchange(cluster: &Cluster, name: &ClusterName, question: &Q
         Err(error) if matches!(error.kind, Kind::Forbidden | Kind::TimedOut) => error.message.clone(),
         _ => return by_proxy,
     };
-    if ways.access == Access::Proxy {
+    if cluster.access() == Access::Proxy {
         return match by_proxy {
             Err(error) => Err(error.hint("--access port-forward goes another way")),
             Ok(_) => Err(Error::new(
@@ -85,7 +59,7 @@ pub(super) async fn exchange(cluster: &Cluster, name: &ClusterName, question: &Q
     tracing::debug!(%why, "the service proxy is closed");
     match by_forward().await {
         Ok(exchange) => {
-            ways.found.proxy_is_closed.store(true, Ordering::Relaxed);
+            ways.proxy_is_closed.store(true, Ordering::Relaxed);
             Ok(exchange)
         }
         // The proxy is the way to ask for.

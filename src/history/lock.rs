@@ -194,6 +194,18 @@ pub fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
     journal.next_steps(name).into_iter().fold(error, Error::hint)
 }
 
+/// Checks that a history still has the operation that is held under `token`.
+///
+/// # Errors
+/// Conflict when it was taken over.
+pub fn check_held(history: Option<&Value>, token: &str) -> Result<()> {
+    let history = history.map(History::from_config_map).transpose()?;
+    match history.and_then(|history| history.journal) {
+        Some(journal) if journal.is_held_by(token) => Ok(()),
+        other => Err(taken_over(other.as_ref())),
+    }
+}
+
 /// The error for an operation that was taken away from this process; `journal` is that of the history now.
 #[must_use]
 pub fn taken_over(journal: Option<&Journal>) -> Error {

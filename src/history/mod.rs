@@ -7,7 +7,6 @@ mod basis;
 mod config_map;
 pub mod deleted;
 mod entries;
-pub(crate) mod fence;
 pub mod holder;
 mod limits;
 pub mod lock;

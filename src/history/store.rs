@@ -204,7 +204,8 @@ impl HistoryStore {
         let stored = self.stored.as_ref().filter(|_| !self.forbidden);
         let stored = stored.map(|object| Identity::of(CONFIG_MAPS, object)).transpose()?;
         if stored.is_some() {
-            self.cluster.fence().raise(self.target("get"), &holder.token, known);
+            let fence = self.cluster.fence();
+            fence.raise(self.target("get"), &holder.token, known, lock::check_held);
         }
         Ok(Heartbeat::new(&self.cluster, stored, &holder.token, &self.beats))
     }

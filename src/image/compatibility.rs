@@ -4,6 +4,7 @@ use super::facts::Facts;
 use super::platform::Platform;
 use crate::model::config::{Config, Entrypoint};
 use crate::model::flink::FlinkVersion;
+use crate::model::keyword::Keyword;
 
 /// A jar that is built for a newer Java than the image has: the JVM refuses its classes.
 #[must_use]

@@ -9,6 +9,7 @@ use super::{jar, java};
 use crate::image::layer_contents::{Found, is_jar};
 use crate::image::layer_files::FLINK_HOME;
 use crate::model::config::Entrypoint;
+use crate::model::keyword::Keyword;
 
 /// A jar in `usrlib`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -242,6 +242,20 @@ impl Read for Packed {
     }
 }
 
+/// A jar of a job, which must be one.
+pub fn chosen_jar(path: &Path) -> Result<Chosen> {
+    super::jar_files::read(path)?;
+    choose(path, file_name(path)?, TargetFolder::Usrlib)
+}
+
+/// The name of a file without its folder.
+pub fn file_name(path: &Path) -> Result<String> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| Error::usage(format!("{} has no name", path.display())))?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,13 +17,13 @@ use kube::client::{AuthError, Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
+use super::api::access::Access;
 use super::api::{Cluster, MAX_ANSWER};
 use super::clock;
 pub use super::kubeconfig::configure;
 use super::kubeconfig::{check_context, configuration, read_kubeconfig};
 use super::lines::ShortLines;
 use crate::error::{Error, Kind, Result};
-use crate::flink::transport::Access;
 use crate::kubernetes::errors::ServerInfo;
 use crate::progress;
 
@@ -35,59 +35,25 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// kubectl's connection flags. They mean what they mean there.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Connection")]
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
 pub struct ConnectionOptions {
-    /// Path of the kubeconfig file to use
-    #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Name of the kubeconfig context to use
-    #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// Name of the kubeconfig cluster to use
-    #[arg(long, global = true, value_name = "NAME")]
     pub cluster: Option<String>,
-    /// Name of the kubeconfig user to use
-    #[arg(long, global = true, value_name = "NAME")]
     pub user: Option<String>,
-    /// Namespace to work in
-    #[arg(long, short, global = true, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// User to impersonate
-    #[arg(long = "as", global = true, value_name = "USER")]
     pub impersonate: Option<String>,
-    /// Group to impersonate, repeatable
-    #[arg(long = "as-group", global = true, value_name = "GROUP")]
     pub impersonate_group: Vec<String>,
-    /// UID to impersonate
-    #[arg(long = "as-uid", global = true, value_name = "UID")]
     pub impersonate_uid: Option<String>,
-    /// Address of the API server
-    #[arg(long, short, global = true, value_name = "URL")]
     pub server: Option<String>,
-    /// Bearer token for the API server
-    #[arg(long, global = true, value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// File with the certificate authority of the API server
-    #[arg(long, global = true, value_name = "FILE")]
     pub certificate_authority: Option<PathBuf>,
-    /// File with the client certificate
-    #[arg(long, global = true, value_name = "FILE")]
     pub client_certificate: Option<PathBuf>,
-    /// File with the client certificate's key
-    #[arg(long, global = true, value_name = "FILE")]
     pub client_key: Option<PathBuf>,
-    /// Name that the API server's certificate must have, where it is not that of the address
-    #[arg(long, global = true, value_name = "NAME")]
     pub tls_server_name: Option<String>,
-    /// Do not verify the API server's certificate: anyone can listen
-    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub insecure_skip_tls_verify: Option<bool>,
-    /// Limit of one request, such as 10s or 1m; 0: none [default: 30s]
-    #[arg(long, global = true, value_name = "DURATION", value_parser = crate::cli::duration)]
     pub request_timeout: Option<Duration>,
-    /// Way to Flink's REST
-    #[arg(long, global = true, value_name = "WAY", value_enum, default_value_t)]
     pub access: Access,
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::flink::FlinkVersion;
 use super::flink::script_keys::Role;
+use super::keyword::Keyword;
 use super::quantity::{Cpu, Memory};
 use crate::error::{Error, Result};
 
@@ -22,68 +23,68 @@ pub enum JobId {
 }
 
 /// The words to which the image's entrypoint answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entrypoint {
-    /// `standalone-job` and `taskmanager`: official images from Flink 1.10 on
     Official,
-    /// `job-cluster` and `task-manager`: images built by the scripts in Flink's flink-container folder
     Legacy,
 }
 
+impl Keyword for Entrypoint {
+    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
+        (
+            Self::Official,
+            "official",
+            "`standalone-job` and `taskmanager`: official images from Flink 1.10 on",
+        ),
+        (
+            Self::Legacy,
+            "legacy",
+            "`job-cluster` and `task-manager`: images built by the scripts in Flink's flink-container folder",
+        ),
+    ];
+}
+
 /// What Kubernetes does when the JobManager's container ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// Start it again until Flink says that the job is finished, canceled or failed for good
     UntilTerminal,
-    /// Start it again on every failure, as the seed's template does
     OnFailure,
-    /// Never start it again
     Never,
 }
 
+impl Keyword for Restart {
+    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
+        (
+            Self::UntilTerminal,
+            "until-terminal",
+            "Start it again until Flink says that the job is finished, canceled or failed for good",
+        ),
+        (
+            Self::OnFailure,
+            "on-failure",
+            "Start it again on every failure, as the seed's template does",
+        ),
+        (Self::Never, "never", "Never start it again"),
+    ];
+}
+
 /// When the kubelet pulls the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-#[value(rename_all = "PascalCase")]
 #[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullPolicy {
     Always,
     IfNotPresent,
     Never,
 }
 
-impl Entrypoint {
-    /// Its spelling on the command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Official => "official",
-            Self::Legacy => "legacy",
-        }
-    }
-}
-
-impl Restart {
-    /// Its spelling on the command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UntilTerminal => "until-terminal",
-            Self::OnFailure => "on-failure",
-            Self::Never => "never",
-        }
-    }
-}
-
-impl PullPolicy {
-    /// Its spelling in Kubernetes and on the command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Always => "Always",
-            Self::IfNotPresent => "IfNotPresent",
-            Self::Never => "Never",
-        }
-    }
+impl Keyword for PullPolicy {
+    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Always, "Always", ""),
+        (Self::IfNotPresent, "IfNotPresent", ""),
+        (Self::Never, "Never", ""),
+    ];
 }
 
 /// A PersistentVolumeClaim mounted into every container of the cluster (`--mount CLAIM:PATH[:ro]`).

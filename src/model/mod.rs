@@ -18,6 +18,7 @@ pub mod flink;
 pub mod flink_deployment;
 pub mod ha_config_maps;
 pub mod job_end_time;
+pub mod keyword;
 pub mod listing;
 pub mod log_lines;
 pub mod main_container;

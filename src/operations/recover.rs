@@ -1,8 +1,4 @@
-//! A highly available job whose JobManager is not up: it is waited for, or its revision is started again.
-
-use std::time::Duration;
-
-use tokio::time::Instant;
+//! A highly available job whose JobManager is gone: its revision is started again.
 
 use crate::error::{Error, Kind, Result};
 use crate::history::revision_spec;
@@ -14,45 +10,17 @@ use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
+use crate::operations::report::Report;
 use crate::operations::upgrade::{ChangeOptions, done};
 use crate::operations::wait;
 use crate::progress;
-
-/// Longest time that a change waits for a JobManager which Kubernetes starts again.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Time between two looks.
-const LOOK: Duration = Duration::from_secs(2);
-
-/// Waits until the JobManager answers, and gives what can become of its job then.
-pub async fn wait(
-    cluster: &Cluster,
-    handle: &mut ClusterHandle,
-    why: &str,
-    limit: Option<Duration>,
-) -> Result<JobStatus> {
-    let name = handle.name.clone();
-    let mut step = progress::Step::new(&format!("{name}: waiting until its JobManager runs again: {why}"));
-    let deadline = Instant::now() + limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let left = handle.left_behind.take();
-        *handle = ClusterHandle::read(cluster, &name).await?;
-        handle.left_behind = left;
-        match handle.job_status().await? {
-            JobStatus::Unreachable(why) if Instant::now() < deadline && handle.recovers() => {
-                step.update(&format!("{name}: waiting until its JobManager runs again: {why}"));
-            }
-            job_status => return Ok(job_status),
-        }
-    }
-}
 
 /// Starts the revision again that ran last: the same Job under the same IDs, so that Flink finds what high availability
 /// keeps of it.
 ///
 /// # Errors
 /// Conflict when the job runs, or has ended: there is nothing to restore then.
-pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeOptions) -> Result<()> {
+pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeOptions) -> Result<Report> {
     let name = handle.name.clone();
     lock::check(&mut handle).await?;
     let conflict = |why: String| Error::new(Kind::Conflict, why);
@@ -85,7 +53,7 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
         "{name}: revision {number} is started again, from what high availability keeps of it"
     ));
     if how.dry_run {
-        return how.output.print(made.all(), "");
+        return Ok(Report::objects("", made.all()));
     }
     handle.live.refuse_foreign(&name)?;
     if !made.access.is_empty() {
@@ -95,7 +63,7 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
     let starting = async {
         objects::owners::remove_owner_references(cluster, &name, &handle.live).await?;
         let job = handle.live.identity(JOBS)?;
-        objects::delete_job(cluster, &name, job.as_ref(), how.limit()).await?;
+        objects::delete_job(cluster, &name, job.as_ref(), how.timeout).await?;
         handle.live.job = None;
         objects::apply_all(cluster, &name, &made, &mut handle.live).await
     };
@@ -104,9 +72,9 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
     started?;
     let mut step = progress::Step::new(&format!("{name}: submitted"));
     let told = |text: &str| step.update(&format!("{name}: {text}"));
-    let up = wait::until_healthy(cluster, &name, spec.parallelism, how.limit(), false, told).await?;
+    let up = wait::until_healthy(cluster, &name, spec.parallelism, how.timeout, false, told).await?;
     step.done(&format!("{name}: {}", up.describe()));
-    how.output.told(&name, done("restart"), made.all())
+    Ok(Report::cluster(&name, done("restart"), made.all()))
 }
 
 /// The revision that ran last, and its objects.

@@ -14,21 +14,15 @@ use crate::operations::savepoint::progress::{SavepointFormat, SavepointJob, Writ
 use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Wait};
 use crate::progress;
 
-/// How a job is stopped.
-#[derive(Debug, clap::Args)]
+/// How a job is stopped with a savepoint.
+#[derive(Debug)]
 pub struct StopOptions {
-    /// Name of the cluster
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// Emit the final watermark before the savepoint, which ends all windows: for a job that will not continue
-    #[arg(long)]
-    drain: bool,
-    /// Folder for the savepoint, where it is not the configured one
-    #[arg(long, visible_alias = "dir", value_name = "URI", value_parser = crate::model::flink::folder)]
-    savepoint_dir: Option<String>,
-    /// Form of the savepoint
-    #[arg(long, visible_alias = "format", value_name = "FORM", default_value = "canonical")]
-    savepoint_format: SavepointFormat,
+    /// Whether the final watermark is emitted before the savepoint.
+    pub drain: bool,
+    /// Folder for the savepoint, where it is not the configured one.
+    pub savepoint_dir: Option<String>,
+    /// Form of the savepoint.
+    pub savepoint_format: SavepointFormat,
 }
 
 /// What becomes of the TaskManagers of a job that is stopped.
@@ -56,7 +50,7 @@ pub(crate) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-res
 /// Stops the job of a cluster with a savepoint, waits until its JobManager has ended, and gives the savepoint's path.
 ///
 /// A job that a command before stopped with a savepoint is as good: the command may be its repetition.
-pub async fn stop(cluster: &Cluster, handle: &mut ClusterHandle, args: &StopOptions, what: Halt) -> Result<String> {
+pub async fn stop(cluster: &Cluster, handle: &mut ClusterHandle, how: &StopOptions, what: Halt) -> Result<String> {
     let reason = what.as_str();
     let name = handle.name.clone();
     lock::check(handle).await?;
@@ -67,8 +61,8 @@ pub async fn stop(cluster: &Cluster, handle: &mut ClusterHandle, args: &StopOpti
     drop(earlier);
     let path = match job_status {
         JobStatus::Running(job) => {
-            let then = Then::Stop { drain: args.drain };
-            let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
+            let then = Then::Stop { drain: how.drain };
+            let request = SavepointRequest::new(how.savepoint_format.as_rest(), how.savepoint_dir.clone(), then);
             let asked = SavepointJob::of(handle, job, request, reason).await?;
             let heartbeat = lock::begin(handle, reason, Some(&asked)).await?;
             let stopping = Box::pin(stop_with_savepoint(cluster, handle, &asked, what));

@@ -1,16 +1,12 @@
 //! The target version of a cluster.
 
-use std::path::Path;
-
 use super::job_image::JobImage;
-use crate::cli::args::files;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::history::{Revision, RevisionOutcome, RevisionState};
 use crate::image::registry::RegistryOptions;
 use crate::model::config::Config;
 use crate::model::flink_deployment;
 use crate::model::manifests::{self, Manifests};
-use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -153,44 +149,5 @@ impl TargetRevision {
                 ]
             }),
         }
-    }
-}
-
-/// The one FlinkDeployment of a file that is meant: that of this name, or the only one.
-pub fn read_one(path: &Path, name: Option<&str>) -> Result<Config> {
-    let read = files::read(&[path.to_owned()], false)?;
-    let mut layers: Vec<Config> = read.into_iter().map(|(layer, _)| layer).collect();
-    if let Some(name) = name
-        && layers.len() > 1
-    {
-        layers.retain(|layer| layer.name.as_deref() == Some(name));
-    }
-    match (layers.pop(), layers.is_empty()) {
-        (Some(layer), true) => match (&layer.name, name) {
-            (Some(said), Some(name)) if said != name => Err(Error::usage(format!(
-                "{}: it is of cluster {said}, and {name} is asked for",
-                path.display()
-            ))),
-            _ => Ok(layer),
-        },
-        (None, _) => Err(Error::usage(format!(
-            "{}: there is no cluster {} in it",
-            path.display(),
-            name.unwrap_or_default()
-        ))),
-        (Some(_), false) => Err(Error::usage(format!(
-            "{}: there are several clusters in it, and this takes one",
-            path.display()
-        ))
-        .hint("NAME on the command line picks one")),
-    }
-}
-
-/// The name that the command line or the file gives.
-pub fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<ClusterName> {
-    let name = given.or_else(|| file.and_then(|layer| layer.name.as_deref()));
-    match name {
-        Some(name) => ClusterName::new(name),
-        None => Err(Error::usage("the cluster has no name").hint("NAME on the command line gives one")),
     }
 }

@@ -14,6 +14,7 @@ pub mod terminal;
 pub mod top;
 pub(crate) mod why;
 
+use crate::model::keyword::Keyword;
 pub use diff::diff;
 pub use doctor::findings;
 pub use printer::{Item, Printer};
@@ -26,17 +27,23 @@ pub use why::why;
 pub const API_VERSION: &str = "kubectl-flink/v1";
 
 /// Format of the output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Columns, for people
     #[default]
     Table,
-    /// More columns
     Wide,
-    /// JSON, as in docs/output.md
     Json,
-    /// YAML, the same tree as JSON
     Yaml,
-    /// Names only, one a line
     Name,
+}
+
+impl Keyword for Format {
+    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Table, "table", "Columns, for people"),
+        (Self::Wide, "wide", "More columns"),
+        (Self::Json, "json", "JSON, as in docs/output.md"),
+        (Self::Yaml, "yaml", "YAML, the same tree as JSON"),
+        (Self::Name, "name", "Names only, one a line"),
+    ];
 }

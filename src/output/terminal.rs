@@ -229,14 +229,19 @@ fn line(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
+/// Asks whether to continue, unless the answer is `yes` already.
+///
+/// # Errors
+/// As [`ask`].
+pub fn confirm(question: &str, yes: bool) -> Result<()> {
+    if yes { Ok(()) } else { ask(question) }
+}
+
 /// Asks whether to continue.
 ///
 /// # Errors
 /// Interrupted when the answer is no; usage when there is no terminal to ask on.
-pub fn confirm(question: &str, yes: bool) -> Result<()> {
-    if yes {
-        return Ok(());
-    }
+pub fn ask(question: &str) -> Result<()> {
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return Err(Error::usage(format!(
             "{} needs an answer, and there is no terminal to ask on",

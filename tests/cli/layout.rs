@@ -23,37 +23,10 @@ const ROOMS: &[&[&str]] = &[
 
 /// Imports that go up: the file, the module that it imports, and why that is not mended yet.
 const UPWARDS: &[(&str, &str, &str)] = &[
-    ("cli::args::spec", "cli", "as it was before the move; to be split"),
-    ("commands::checkpoint", "cli", "as it was before the move; to be split"),
-    ("commands::delete", "cli", "as it was before the move; to be split"),
-    ("commands::list", "cli", "as it was before the move; to be split"),
-    ("commands::logs", "cli", "as it was before the move; to be split"),
-    ("commands::prune", "cli", "as it was before the move; to be split"),
-    ("commands::run", "cli", "as it was before the move; to be split"),
-    ("commands::savepoint", "cli", "as it was before the move; to be split"),
-    ("commands::status", "cli", "as it was before the move; to be split"),
-    ("commands::top", "cli", "as it was before the move; to be split"),
-    ("commands::wait", "cli", "as it was before the move; to be split"),
     (
         "flink",
         "history::transaction",
         "the state machine's trigger ID is in Flink's requests",
-    ),
-    (
-        "kubernetes::api",
-        "flink::transport",
-        "the cache of ways to Flink is a field of the client; the client needs a place for what others keep in it",
-    ),
-    (
-        "kubernetes::api",
-        "history::fence",
-        "a request that changes something reads the lock first; the client needs a check that is set from outside",
-    ),
-    ("kubernetes::connect", "cli", "as it was before the move; to be split"),
-    (
-        "kubernetes::connect",
-        "flink::transport",
-        "the cache of ways to Flink is a field of the client; the client needs a place for what others keep in it",
     ),
     (
         "kubernetes::no_proxy",
@@ -71,71 +44,9 @@ const UPWARDS: &[(&str, &str, &str)] = &[
         "the rights of high availability are checked as doctor does it; the check belongs to operations",
     ),
     (
-        "operations::create",
-        "cli::args::spec",
-        "what it needs of the flags becomes a struct of its own",
-    ),
-    ("operations::deploy", "cli", "as it was before the move; to be split"),
-    (
-        "operations::deploy",
-        "cli::args::output",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::deploy",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::job_image",
-        "cli::args::spec",
-        "what it needs of the flags becomes a struct of its own",
-    ),
-    (
-        "operations::job_image",
-        "commands::image::build",
-        "the choice of the jar belongs to image",
-    ),
-    (
-        "operations::scale::in_place",
-        "commands::scale",
-        "the target of a scale belongs to operations",
-    ),
-    (
-        "operations::scale::method",
-        "commands::scale",
-        "the target of a scale belongs to operations",
-    ),
-    (
         "operations::status",
         "output",
         "the version of the documents belongs to model",
-    ),
-    (
-        "operations::target_revision",
-        "cli::args::files",
-        "reading the file belongs to the command",
-    ),
-    ("operations::upgrade", "cli", "as it was before the move; to be split"),
-    (
-        "operations::upgrade",
-        "cli::args::output",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::upgrade",
-        "output::terminal",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::upgrade::engine",
-        "cli::args::output",
-        "as it was before the move; to be split",
-    ),
-    (
-        "operations::upgrade::engine",
-        "output::terminal",
-        "as it was before the move; to be split",
     ),
     (
         "output::image",
@@ -148,56 +59,29 @@ const UPWARDS: &[(&str, &str, &str)] = &[
 /// file, as its mod.rs has what its files share; those of `model::flink` count one by one.
 const CIRCLES: &[(&str, &str)] = &[
     (
-        "cli kubernetes::connect kubernetes::kubeconfig operations::candidates",
-        "as it was before the move",
-    ),
-    (
         "commands::adopt commands::adopt_flinkdeployment",
         "as it was before the move",
     ),
+    ("commands::image output::image", "as it was before the move"),
     (
-        "commands::image commands::status operations::cluster_handle operations::delete operations::job_image operations::job_status operations::observe operations::resume_plan operations::savepoint operations::target_revision output::image",
-        "as it was before the move",
-    ),
-    (
-        "operations::deploy operations::recover operations::upgrade",
-        "as it was before the move",
-    ),
-    ("commands::scale operations::scale", "as it was before the move"),
-    (
-        "flink flink::port_forward flink::service_proxy flink::transport history::fence history::lock history::plan_basis history::store kubernetes::api kubernetes::objects kubernetes::tables kubernetes::watch operations::doctor operations::preflight",
+        "operations::cluster_handle operations::delete operations::job_status operations::resume_plan operations::savepoint operations::target_revision",
         "as it was before the move",
     ),
     ("image::blob_source image::registry", "as it was before the move"),
     ("model::config model::flink", "as it was before the move"),
+    (
+        "history::lock history::plan_basis history::store",
+        "as it was before the move",
+    ),
+    (
+        "kubernetes::connect kubernetes::kubeconfig",
+        "as it was before the move",
+    ),
+    ("operations::doctor operations::preflight", "as it was before the move"),
 ];
 
 /// Files outside of `cli` and `commands` that know clap, and why.
-const CLAP: &[(&str, &str)] = &[
-    (
-        "flink::transport",
-        "the cache of ways to Flink is a field of the client; the client needs a place for what others keep in it",
-    ),
-    ("image::registry", "as it was before the move; to be split"),
-    ("kubernetes::connect", "as it was before the move; to be split"),
-    ("model::config", "as it was before the move; to be split"),
-    (
-        "model::flink_deployment::annotations",
-        "as it was before the move; to be split",
-    ),
-    (
-        "model::flink_deployment::read",
-        "as it was before the move; to be split",
-    ),
-    ("operations::deploy", "as it was before the move; to be split"),
-    (
-        "operations::savepoint::progress",
-        "as it was before the move; to be split",
-    ),
-    ("operations::stop", "as it was before the move; to be split"),
-    ("operations::upgrade", "as it was before the move; to be split"),
-    ("output", "as it was before the move; to be split"),
-];
+const CLAP: &[(&str, &str)] = &[];
 
 /// Files outside of `cli`, `commands` and `output` that print, and why.
 const PRINTS: &[(&str, &str)] = &[];

@@ -2,8 +2,14 @@
 //!
 //! Commands are made of them, so this room is below `commands`, and the rest of `cli` above it.
 
+pub(crate) mod change;
+pub(crate) mod connection;
+pub(crate) mod deploy;
 pub(crate) mod environment;
 pub mod files;
 pub(crate) mod output;
+pub(crate) mod registry;
 pub(crate) mod spec;
+pub(crate) mod stop;
 pub(crate) mod templates;
+pub(crate) mod values;

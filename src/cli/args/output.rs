@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::kubernetes::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES};
-use crate::model::names::ClusterName;
+use crate::operations::report::Report;
 use crate::output::terminal;
 use crate::output::{self, Format};
 
@@ -29,38 +29,42 @@ impl OutputArgs {
         self.output.is_some()
     }
 
-    /// Prints what was done to a cluster with these objects: a line, where they are not asked for.
-    pub fn told<'a>(self, name: &ClusterName, done: &str, objects: impl IntoIterator<Item = &'a Value>) -> Result<()> {
-        if self.is_given() {
-            self.print(objects, done)
-        } else {
-            terminal::data(&format!("cluster/{name} {done}\n"))
+    /// Prints a report: a line, or the objects where they are asked for.
+    pub fn print(self, report: &Report) -> Result<()> {
+        match report {
+            Report::Plan { text, objects } if self.is_given() && !objects.is_empty() => {
+                terminal::note(text.trim_end());
+                self.print_objects(objects, "")
+            }
+            Report::Plan { text, .. } => terminal::data(text),
+            Report::Cluster { name, done, .. } if !self.is_given() => {
+                terminal::data(&format!("cluster/{name} {done}\n"))
+            }
+            Report::Cluster { done, objects, .. } | Report::Objects { done, objects } => {
+                self.print_objects(objects, done)
+            }
         }
     }
 
     /// Prints objects, or for each a line that says what was done to it.
-    pub fn print<'a>(self, objects: impl IntoIterator<Item = &'a Value>, done: &str) -> Result<()> {
-        let objects: Vec<&Value> = objects.into_iter().collect();
-        match self.output {
+    fn print_objects(self, objects: &[Value], done: &str) -> Result<()> {
+        terminal::data(&match self.output {
             Some(Output::Json) => {
                 let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-                terminal::data(&format!("{}\n", output::document(Format::Json, &list)?))
+                format!("{}\n", output::document(Format::Json, &list)?)
             }
             Some(Output::Yaml) => {
-                let documents: Vec<String> = objects
-                    .into_iter()
-                    .map(|object| output::document(Format::Yaml, object))
-                    .collect::<Result<_>>()?;
-                terminal::data(&documents.join("---\n"))
+                let documents = objects.iter().map(|object| output::document(Format::Yaml, object));
+                documents.collect::<Result<Vec<String>>>()?.join("---\n")
             }
-            Some(Output::Name) => terminal::data(&each(&objects, |object| format!("{}\n", reference(object)))),
-            None => terminal::data(&each(&objects, |object| format!("{} {done}\n", reference(object)))),
-        }
+            Some(Output::Name) => each(objects, |object| format!("{}\n", reference(object))),
+            None => each(objects, |object| format!("{} {done}\n", reference(object))),
+        })
     }
 }
 
-fn each(objects: &[&Value], line: impl Fn(&Value) -> String) -> String {
-    objects.iter().map(|object| line(object)).collect()
+fn each(objects: &[Value], line: impl Fn(&Value) -> String) -> String {
+    objects.iter().map(line).collect()
 }
 
 /// An object as kubectl names it: `job.batch/demo-master`.

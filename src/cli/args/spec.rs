@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::TypedValueParser;
 
+use crate::cli::args::registry::RegistryArgs;
 use crate::cli::args::templates::{manifests_folder, read_templates};
+use crate::cli::args::values;
 use crate::error::{Error, Result};
 use crate::image::reference::Reference;
-use crate::image::registry::RegistryOptions;
 use crate::model::config::{Config, Entrypoint, JobId, Mount, PullPolicy, Restart, RoleConfig};
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::arguments::key_value;
@@ -18,6 +19,7 @@ use crate::model::quantity::{self, Cpu, Memory};
 use crate::model::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM};
 use crate::model::template::Templates;
 use crate::operations::config_keys::check_key;
+use crate::operations::job_image::ImageOptions;
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -71,12 +73,12 @@ pub struct SpecArgs {
     image_pull_policy: Option<PullPolicy>,
     /// Do not look at the image in its registry before the cluster is made
     #[arg(long)]
-    pub no_image_check: bool,
+    no_image_check: bool,
     /// Secret with credentials for the image's registry, repeatable
     #[arg(long, value_name = "SECRET")]
     image_pull_secret: Vec<String>,
     /// Environment variable of the containers, repeatable
-    #[arg(long, value_name = "NAME=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| pair(&text)))]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| values::pair(&text)))]
     env: Vec<(String, String)>,
     /// PersistentVolumeClaim to mount into the containers, repeatable
     #[arg(long, value_name = "CLAIM:PATH[:ro]")]
@@ -118,7 +120,7 @@ pub struct SpecArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOB_MANAGERS)))]
     jobmanager_replicas: Option<u32>,
     /// Let Kubernetes clear the cluster away, but for its history, this long after its job has ended
-    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    #[arg(long, value_name = "DURATION", value_parser = values::seconds)]
     ttl_after_finished: Option<u32>,
     /// Expose Flink's web UI on this port of the nodes; it has no authentication
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "30081", value_parser = clap::value_parser!(u16).range(1..))]
@@ -127,17 +129,17 @@ pub struct SpecArgs {
     #[arg(long, value_name = "POLICY")]
     restart: Option<Restart>,
     /// Label of all objects and Pods, repeatable
-    #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| pair(&text)))]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| values::pair(&text)))]
     label: Vec<(String, String)>,
     /// Annotation of all objects and Pods, repeatable
-    #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| pair(&text)))]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| values::pair(&text)))]
     annotation: Vec<(String, String)>,
     /// Folder with templates of the Service, the Job and the Deployment
     #[arg(long, value_name = "DIR")]
     manifests: Option<PathBuf>,
     /// How registries are spoken to.
     #[command(flatten)]
-    pub registry: RegistryOptions,
+    registry: RegistryArgs,
     /// Arguments of the program
     #[arg(last = true, value_name = "PROGRAM ARGUMENTS")]
     arguments: Vec<String>,
@@ -220,19 +222,25 @@ impl SpecArgs {
         Ok(fetched)
     }
 
-    /// The jars to put on the image and where to push it; `None`: no image is to be built.
-    pub fn job_image(&self) -> Result<Option<(Vec<&str>, &Reference)>> {
-        let Some(target) = &self.push_to else { return Ok(None) };
-        if target.digest.is_some() {
-            return Err(Error::usage(format!(
-                "--push-to {target}: the digest is what comes of it, and cannot be chosen"
-            )));
-        }
-        let local: Vec<&str> = self.jar.iter().map(String::as_str).filter(|jar| !is_uri(jar)).collect();
-        if local.is_empty() {
-            return Err(Error::usage("--push-to needs a --jar that is a file on this machine"));
-        }
-        Ok(Some((local, target)))
+    /// What is to become of the image.
+    pub fn image_options(&self) -> Result<ImageOptions<'_>> {
+        let build = self.push_to.as_ref().map(|target| {
+            if target.digest.is_some() {
+                return Err(Error::usage(format!(
+                    "--push-to {target}: the digest is what comes of it, and cannot be chosen"
+                )));
+            }
+            let local: Vec<&str> = self.jar.iter().map(String::as_str).filter(|jar| !is_uri(jar)).collect();
+            if local.is_empty() {
+                return Err(Error::usage("--push-to needs a --jar that is a file on this machine"));
+            }
+            Ok((local, target))
+        });
+        Ok(ImageOptions {
+            build: build.transpose()?,
+            registry: self.registry.options(),
+            check: !self.no_image_check,
+        })
     }
 
     /// The folder for savepoints, if a flag says one.
@@ -267,22 +275,5 @@ fn absolute(jar: &str) -> String {
         jar.to_owned()
     } else {
         format!("/opt/flink/usrlib/{name}")
-    }
-}
-
-/// A duration in whole seconds, as Kubernetes counts it.
-fn seconds(text: &str) -> Result<u32, String> {
-    let given = crate::cli::duration(text)?;
-    u32::try_from(given.as_secs())
-        .ok()
-        .filter(|seconds| i32::try_from(*seconds).is_ok())
-        .ok_or_else(|| format!("{text:?} is longer than Kubernetes counts"))
-}
-
-/// Reads `NAME=VALUE`.
-pub fn pair(text: &str) -> Result<(String, String)> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(Error::usage(format!("{text:?} must be NAME=VALUE"))),
     }
 }

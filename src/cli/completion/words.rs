@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches, ValueHint};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
+use crate::cli::args::connection::ConnectionArgs;
 use crate::cli::completion::job_classes as classes;
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
@@ -34,7 +35,7 @@ impl Typed {
     /// is one that was built.
     #[must_use]
     pub fn of(built: &Command, words: &[OsString]) -> Self {
-        let connection = ConnectionOptions::augment_args(Command::new("connection"));
+        let connection = ConnectionArgs::augment_args(Command::new("connection"));
         let mut line = vec!["connection".to_owned()];
         let (mut positionals, mut jars) = (Vec::new(), Vec::new());
         let mut current = built;
@@ -70,8 +71,9 @@ impl Typed {
             positionals,
             jars,
             connection: matches
-                .and_then(|matches| ConnectionOptions::from_arg_matches(&matches))
-                .unwrap_or_default(),
+                .and_then(|matches| ConnectionArgs::from_arg_matches(&matches))
+                .unwrap_or_default()
+                .options(),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum FileCommand {
 #[derive(Debug, clap::Args)]
 pub(super) struct ViewArgs {
     /// Format of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Leave the line with the columns' names out
     #[arg(long)]

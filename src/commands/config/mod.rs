@@ -50,7 +50,7 @@ struct ShowArgs {
     #[arg(value_name = "TEXT")]
     text: Option<String>,
     /// Format of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Leave the line with the columns' names out
     #[arg(long)]

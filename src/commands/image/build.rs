@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::args::registry::RegistryArgs;
 use crate::error::{Error, Result};
 use crate::image::base::{Base, Pick};
 use crate::image::build::{BuildRequest, Built, build};
-use crate::image::layer::{Chosen, choose, choose_plugin};
+use crate::image::layer::{choose, choose_plugin, chosen_jar, file_name};
 use crate::image::layer_files::{TargetFolder, source_and_destination};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::RegistryOptions;
 use crate::image::registry::api::Registries;
 use crate::operations::push_progress;
 use crate::output::terminal;
@@ -41,10 +41,10 @@ pub struct BuildArgs {
     #[arg(long, value_name = "SRC:DST", value_parser = source_and_destination)]
     file: Vec<(String, String)>,
     /// Environment variable of the image, repeatable
-    #[arg(long, value_name = "NAME=VALUE", value_parser = crate::cli::args::spec::pair)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = crate::cli::args::values::pair)]
     env: Vec<(String, String)>,
     /// Label of the image, repeatable
-    #[arg(long, value_name = "KEY=VALUE", value_parser = crate::cli::args::spec::pair)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = crate::cli::args::values::pair)]
     label: Vec<(String, String)>,
     /// Platform to build for, repeatable [default: all that the base has]
     #[arg(long, value_name = "OS/ARCH")]
@@ -64,7 +64,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "NAME:TAG", requires = "output")]
     tag: Option<Reference>,
     #[command(flatten)]
-    registry: RegistryOptions,
+    registry: RegistryArgs,
 }
 
 /// Runs the command.
@@ -75,7 +75,7 @@ pub async fn run(args: BuildArgs) -> Result<()> {
             "--push {target}: the digest is what comes of it, and cannot be chosen"
         )));
     }
-    let registries = Registries::new(&args.registry)?;
+    let registries = Registries::new(&args.registry.options())?;
     let pick = match args.platform.as_slice() {
         [] => Pick::All,
         platforms => Pick::Each(platforms),
@@ -118,19 +118,6 @@ fn wanted(args: &BuildArgs) -> Result<BuildRequest> {
         labels: args.label.clone(),
         of_job: false,
     })
-}
-
-/// A jar of a job, which must be one.
-pub fn chosen_jar(path: &Path) -> Result<Chosen> {
-    crate::image::jar_files::read(path)?;
-    choose(path, file_name(path)?, TargetFolder::Usrlib)
-}
-
-fn file_name(path: &Path) -> Result<String> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| Error::usage(format!("{} has no name", path.display())))?;
-    Ok(name.to_string_lossy().into_owned())
 }
 
 async fn to_file(built: &Built, file: &Path, name: &Reference) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::cli::args::registry::RegistryArgs;
 use crate::commands::status::StatusFormat;
 use crate::error::{Error, Result};
 use crate::image::base::{Base, Pick, is_file};
@@ -10,7 +11,6 @@ use crate::image::facts::Facts;
 use crate::image::inspect::{Depth, inspect};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::RegistryOptions;
 use crate::image::registry::api::Registries;
 use crate::model::bytes::human;
 use crate::output::terminal;
@@ -38,7 +38,7 @@ pub struct InspectArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: StatusFormat,
     #[command(flatten)]
-    registry: RegistryOptions,
+    registry: RegistryArgs,
 }
 
 /// What is shown.
@@ -70,7 +70,7 @@ pub struct ImageReport {
 
 /// Runs the command.
 pub async fn run(args: InspectArgs) -> Result<()> {
-    let registries = Registries::new(&args.registry)?;
+    let registries = Registries::new(&args.registry.options())?;
     let report = report(&registries, &args.image, args.platform.as_ref(), args.all_layers).await?;
     match args.output.document() {
         Some(format) => terminal::data(&document(format, &report)?),

@@ -19,7 +19,7 @@ pub struct ListArgs {
     #[arg(value_name = "NAME")]
     name: String,
     /// Format of the output
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Leave the line with the columns' names out
     #[arg(long)]

@@ -67,7 +67,7 @@ struct TakeArgs {
     #[arg(long)]
     no_wait: bool,
     /// How long to wait; 0: as long as it takes. The savepoint is written all the same
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
 }
 

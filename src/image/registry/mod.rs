@@ -12,17 +12,12 @@ pub mod upload;
 use std::path::PathBuf;
 
 /// How registries are spoken to.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Registry")]
+#[derive(Clone, Debug, Default)]
 pub struct RegistryOptions {
-    /// File with credentials, in the form of Docker's config.json [default: those of docker and podman]
-    #[arg(long, value_name = "FILE")]
+    /// File with credentials, in the form of Docker's config.json; `None`: those of docker and podman.
     pub registry_config: Option<PathBuf>,
-    /// File with a certificate authority to trust for registries, beside the system's own
-    #[arg(long, value_name = "FILE")]
+    /// File with a certificate authority to trust, beside the system's own.
     pub registry_ca: Option<PathBuf>,
-    /// Registry to speak to without TLS, as HOST[:PORT], repeatable; those on this machine are, unless --registry-ca is
-    /// given
-    #[arg(long, value_name = "HOST")]
+    /// Registries to speak to without TLS.
     pub insecure_registry: Vec<String>,
 }

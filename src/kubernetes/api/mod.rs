@@ -2,17 +2,19 @@
 //!
 //! Paths are made from [`Target`], so that an error can say what was being done to which object.
 
+pub mod access;
 mod exchange;
+pub(crate) mod fence;
 mod once;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Method, Request, StatusCode};
+use http::{Extensions, Method, Request, StatusCode};
 use kube::Client;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -22,11 +24,11 @@ use super::clock;
 use super::resource::{FLINK_DEPLOYMENTS, Identity, METADATA, METADATA_OF_ONE, Target};
 use super::retry;
 use crate::error::{Error, Kind, Result};
-use crate::flink::transport::{Access, TransportCache};
-use crate::history::fence::Fence;
 use crate::kubernetes::errors::{self, ServerInfo, Status};
 use crate::model::names::FIELD_MANAGER;
+use access::Access;
 use exchange::{Answer, Sent, Sink, unsendable};
+use fence::Fence;
 use once::is_made_since;
 
 /// The type of the body of a server-side apply.
@@ -41,7 +43,9 @@ pub struct Cluster {
     namespace: String,
     at: ServerInfo,
     timeout: Option<Duration>,
-    ways: TransportCache,
+    access: Access,
+    /// What other modules keep beside the client.
+    shared: Arc<Mutex<Extensions>>,
     fence: Fence,
     /// Whether any request of this process got an answer.
     reached: Arc<AtomicBool>,
@@ -94,7 +98,8 @@ impl Cluster {
             namespace,
             at,
             timeout,
-            ways: TransportCache::default(),
+            access: Access::default(),
+            shared: Arc::default(),
             fence: Fence::default(),
             reached: Arc::default(),
         }
@@ -103,15 +108,18 @@ impl Cluster {
     /// The same cluster, with Flink's REST reached as `access` says.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
-        Self {
-            ways: TransportCache::new(access),
-            ..self
-        }
+        Self { access, ..self }
     }
 
-    /// The ways to Flink's REST that this command has found.
-    pub(crate) fn ways(&self) -> &TransportCache {
-        &self.ways
+    /// How Flink's REST is reached.
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+
+    /// What another module keeps beside the client, made at its first use: all clients of one connection have the same.
+    pub(crate) fn shared<T: Clone + Default + Send + Sync + 'static>(&self) -> T {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.get_or_insert_default::<T>().clone()
     }
 
     /// What keeps requests back when an operation was taken over.

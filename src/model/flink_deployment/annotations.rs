@@ -20,6 +20,7 @@ use serde_json::json;
 use super::fields::Faults;
 use crate::error::{Error, Result};
 use crate::model::config::{Config, JobId, Mount};
+use crate::model::keyword::Keyword;
 use crate::model::nearest::nearest;
 
 /// Prefix of the annotations that are the plugin's.
@@ -69,8 +70,8 @@ pub(super) fn take(layer: &mut Config, faults: &mut Faults) {
     for (key, value) in ours {
         let path = format!("metadata.annotations.{key}");
         match key.as_str() {
-            ENTRYPOINT => layer.entrypoint = faults.check(&path, word(&value)),
-            RESTART => layer.restart = faults.check(&path, word(&value)),
+            ENTRYPOINT => layer.entrypoint = faults.check(&path, Keyword::parse(&value)),
+            RESTART => layer.restart = faults.check(&path, Keyword::parse(&value)),
             JOB_ID | JOB_ID_SEED if layer.job_id.is_some() => {
                 faults.refuse(&path, format!("{JOB_ID} says it too; write only one"));
             }
@@ -144,17 +145,6 @@ fn identity(text: String) -> Result<String> {
     } else {
         Err(Error::usage(format!("{text:?} is no identity")))
     }
-}
-
-/// A word of the command line.
-fn word<T: clap::ValueEnum>(text: &str) -> Result<T> {
-    T::from_str(text, false).map_err(|_| {
-        let words: Vec<String> = T::value_variants()
-            .iter()
-            .filter_map(|variant| Some(variant.to_possible_value()?.get_name().to_owned()))
-            .collect();
-        Error::usage(format!("{text:?} is not possible, only {}", words.join(", ")))
-    })
 }
 
 fn json_of<T: DeserializeOwned>(text: &str) -> Result<T> {

@@ -5,6 +5,7 @@ use super::{USRLIB, annotations, configuration, resources};
 use crate::error::Error;
 use crate::model::config::{Config, PullPolicy, RoleConfig};
 use crate::model::flink::FlinkVersion;
+use crate::model::keyword::Keyword;
 use crate::model::names::{self, ClusterName};
 use crate::model::pod_template;
 
@@ -91,7 +92,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     layer.image = section.text("image", faults);
     layer.service_account = section.text("serviceAccount", faults);
     layer.image_pull_policy = section.text("imagePullPolicy", faults).and_then(|text| {
-        let policy = <PullPolicy as clap::ValueEnum>::from_str(&text, false)
+        let policy = PullPolicy::parse(&text)
             .map_err(|_| Error::usage(format!("{text:?} is not possible, only Always, IfNotPresent and Never")));
         faults.check("spec.imagePullPolicy", policy)
     });

@@ -6,6 +6,7 @@ use super::configuration::{HA_NAME, QUORUM, ZOOKEEPER, ZOOKEEPER_ROOT};
 use super::{API_VERSION, KIND, annotations, read};
 use crate::model::config::{Config, PullPolicy, RoleConfig};
 use crate::model::flink::{FlinkVersion, KUBERNETES_HA_FACTORY};
+use crate::model::keyword::Keyword;
 use crate::model::quantity::{Cpu, Memory};
 
 /// Writes `layer` as a FlinkDeployment that [`super::read`] reads back as the same layer.

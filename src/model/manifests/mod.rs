@@ -18,6 +18,7 @@ use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::job_id;
 use crate::model::flink::script_keys::{self, Role};
 use crate::model::flink::settings::{ConfigMaps, HighAvailability, Settings};
+use crate::model::keyword::Keyword;
 use crate::model::main_container as container;
 
 pub use high_availability::CREATED_RBAC;

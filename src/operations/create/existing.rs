@@ -14,12 +14,12 @@ use crate::model::manifests::{self, IDENTITY, REVISION};
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::create::CreateOptions;
-use crate::operations::deploy::{self, DeployOptions};
+use crate::operations::create::Created;
+use crate::operations::deploy;
 use crate::operations::job_image::JobImage;
 use crate::operations::lock::Launch;
 use crate::operations::target_revision::TargetRevision;
-use crate::operations::upgrade::{ChangeOptions, change};
+use crate::operations::upgrade::{self, ChangeOptions};
 use crate::progress;
 
 /// Says that a job that starts empty does not use the savepoints in its history.
@@ -39,16 +39,18 @@ pub async fn replace(
     spec: Spec,
     own: Option<Templates>,
     image: Option<JobImage>,
-    how: &CreateOptions<'_>,
-) -> Result<()> {
+    change: &ChangeOptions,
+) -> Result<Created> {
     let handle = ClusterHandle::read(cluster, &spec.name).await?;
     handle.live.refuse_foreign(&spec.name)?;
+    let (name, from_savepoint) = (spec.name, spec.layer.from_savepoint.clone());
     let mut wanted = TargetRevision::file(&handle, spec.layer, Config::default(), own)?;
-    wanted.restore_from.clone_from(&how.spec.from_savepoint);
+    wanted.restore_from = from_savepoint;
     wanted.image = image;
     // It was looked at beside the checks of creating it.
     wanted.registry = None;
-    change(cluster, handle, wanted, &ChangeOptions::replacing(how.launch), "create").await
+    let report = upgrade::change(cluster, handle, wanted, change, "create").await?;
+    Ok(Created::ended(&name, report))
 }
 
 /// What there is of a cluster that is to be created.
@@ -66,8 +68,8 @@ pub async fn existing(
     spec: &Spec,
     (templates, own): (&Templates, bool),
     found: Found<'_>,
-    launch: &DeployOptions,
-) -> Result<()> {
+    dry_run: bool,
+) -> Result<Created> {
     let Found { live, left } = found;
     let annotated = [&live.job, &live.deployment].into_iter().flatten();
     let nonce = annotated.clone().next().map(|object| {
@@ -101,8 +103,8 @@ pub async fn existing(
     let spec = &spec;
     let wanted = manifests::build(spec, templates, cluster.namespace(), generation)?;
     if live.differences(&wanted).is_empty() {
-        if launch.is_dry_run() {
-            return launch.show_dry_run(&wanted);
+        if dry_run {
+            return Ok(Created::dry_run(spec, &wanted));
         }
         let missing = live.missing(&spec.name);
         if !missing.is_empty() {
@@ -130,7 +132,7 @@ pub async fn existing(
             deploy::create(cluster, store, live, &spec.name, &begun, &wanted).await?;
         }
         let done = if missing.is_empty() { "unchanged" } else { "created" };
-        return launch.report(cluster, spec, done, &wanted).await;
+        return Ok(Created::coming_up(spec, done, &wanted));
     }
     let differences = live.told_differences(&wanted);
     let mut shown: Vec<String> = differences

@@ -2,42 +2,96 @@
 
 mod existing;
 
-use super::job_image::{self, JobImage};
-use crate::cli::args::spec::SpecArgs;
+use super::job_image::{self, ImageOptions, JobImage};
 use crate::error::Result;
+use crate::history::Limits;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect;
 use crate::kubernetes::objects::{self, LiveObjects};
-use crate::model::manifests;
+use crate::model::manifests::{self, Manifests};
+use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::create::existing::{Found, existing, replace, tell_savepoint};
-use crate::operations::deploy::{self, DeployOptions};
+use crate::operations::deploy;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::lock::{self, Launch};
+use crate::operations::report::Report;
+use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
 /// Builds the image that is asked for, and puts it into the spec.
-pub async fn with_image(args: &SpecArgs, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
+pub async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
     let stated = spec.layer;
     let mut layer = stated.clone();
-    let image = job_image::prepare(args, &stated, &mut layer).await?;
+    let image = job_image::prepare(options, &stated, &mut layer).await?;
     Ok((Spec::resolve(layer)?, image))
 }
 
 /// How a cluster is created.
 pub struct CreateOptions<'a> {
-    /// The flags that may say how its image is built.
-    pub spec: &'a SpecArgs,
-    /// How it is launched.
-    pub launch: &'a DeployOptions,
+    /// What is to become of its image.
+    pub image: ImageOptions<'a>,
+    /// Whether it is only tried, at the API server.
+    pub dry_run: bool,
+    /// The limits of the history that are asked for; `None`: those that it has.
+    pub history_limits: Option<Limits>,
     /// What the history calls it.
     pub command: &'a str,
-    /// Whether a cluster of that name is replaced.
-    pub replace: bool,
+    /// How a cluster of that name is replaced; `None`: it is not.
+    pub replace: Option<ChangeOptions>,
+}
+
+/// What came of a creation.
+pub struct Created {
+    /// Name of the cluster.
+    pub name: ClusterName,
+    /// What was done.
+    pub report: Report,
+    /// What follows.
+    pub then: Then,
+}
+
+/// What follows a creation.
+pub enum Then {
+    /// The job comes up, with this parallelism.
+    Wait {
+        /// Default parallelism of the job.
+        parallelism: u32,
+    },
+    /// The cluster waits for `resume`.
+    Suspended,
+    /// All is done.
+    Nothing,
+}
+
+impl Created {
+    /// Of a cluster with these objects, whose job comes up.
+    pub fn coming_up(spec: &Spec, done: &'static str, objects: &Manifests) -> Self {
+        Self {
+            name: spec.name.clone(),
+            report: Report::cluster(&spec.name, done, objects.all()),
+            then: Then::Wait {
+                parallelism: spec.parallelism,
+            },
+        }
+    }
+
+    /// Of a dry run.
+    fn dry_run(spec: &Spec, objects: &Manifests) -> Self {
+        Self::ended(&spec.name, Report::objects("created (server dry run)", objects.all()))
+    }
+
+    fn ended(name: &ClusterName, report: Report) -> Self {
+        Self {
+            name: name.clone(),
+            report,
+            then: Then::Nothing,
+        }
+    }
 }
 
 /// Creates one cluster.
@@ -50,19 +104,13 @@ pub async fn create(
     own: bool,
     how: &CreateOptions<'_>,
     live: &mut LiveObjects,
-) -> Result<()> {
+) -> Result<Created> {
     connect::check_namespace(cluster.namespace())?;
-    let (launch, command) = (how.launch, how.command);
-    let (mut spec, image) = with_image(how.spec, spec).await?;
+    let command = how.command;
+    let (mut spec, image) = with_image(&how.image, spec).await?;
     spec.layer.nonce = revision_spec::nonce(&spec.layer);
     let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
-    let look = ImageCheck::new(
-        &how.spec.registry,
-        !how.spec.no_image_check,
-        &draft,
-        image.as_ref(),
-        None,
-    );
+    let look = ImageCheck::new(&how.image.registry, how.image.check, &draft, image.as_ref(), None);
     let checks = async {
         let (preflight, allowed, store) = futures::join!(
             objects::preflight(cluster, &spec.name, &draft),
@@ -74,7 +122,7 @@ pub async fn create(
         Ok((preflight, store))
     };
     let (preflight, mut store) = image_check::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
-    store.set_limits(launch.keep.limits());
+    store.set_limits(how.history_limits);
     let left = lock::check_new(&mut store, &spec.name).await?;
     if !preflight.exists {
         objects::ha_config_maps::check(cluster, &draft, true).await?;
@@ -82,8 +130,8 @@ pub async fn create(
     preflight.warnings.iter().for_each(|warning| progress::warn(warning));
     live.rights = preflight.rights;
     if preflight.exists {
-        if how.replace {
-            return replace(cluster, spec, own.then(|| templates.clone()), image, how).await;
+        if let Some(change) = &how.replace {
+            return replace(cluster, spec, own.then(|| templates.clone()), image, change).await;
         }
         *live = LiveObjects {
             rights: live.rights.take(),
@@ -94,10 +142,10 @@ pub async fn create(
             live,
             left: left.as_ref(),
         };
-        return existing(cluster, &mut store, &spec, (templates, own), found, launch).await;
+        return existing(cluster, &mut store, &spec, (templates, own), found, how.dry_run).await;
     }
-    if launch.is_dry_run() {
-        return launch.show_dry_run(&draft);
+    if how.dry_run {
+        return Ok(Created::dry_run(&spec, &draft));
     }
     tell_savepoint(&store, &spec);
     if let Some(image) = image {
@@ -120,15 +168,15 @@ pub async fn create(
         );
     }
     if spec.layer.suspended {
-        launch.print(&spec.name, "created", &draft)?;
-        let name = &spec.name;
-        progress::note(&format!("{name} is suspended: `kubectl flink resume {name}` starts it"));
-        return Ok(());
+        return Ok(Created {
+            then: Then::Suspended,
+            ..Created::coming_up(&spec, "created", &draft)
+        });
     }
     let done = match command {
         "adopt" => "adopted",
         "clone" => "cloned",
         _ => "created",
     };
-    launch.report(cluster, &spec, done, &draft).await
+    Ok(Created::coming_up(&spec, done, &draft))
 }

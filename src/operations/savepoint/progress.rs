@@ -6,18 +6,29 @@ use crate::history::Savepoint;
 use crate::kubernetes::clock;
 use crate::model::bytes;
 use crate::model::flink::overview::JobOverview;
+use crate::model::keyword::Keyword;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::{self, Origin, Writing};
 use crate::progress;
 
 /// Form of a savepoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SavepointFormat {
-    /// Independent of the state backend
     Canonical,
-    /// As the state backend stores it: faster, and possible where the other is not (Flink 1.15+)
     Native,
+}
+
+impl Keyword for SavepointFormat {
+    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Canonical, "canonical", "Independent of the state backend"),
+        (
+            Self::Native,
+            "native",
+            "As the state backend stores it: faster, and possible where the other is not (Flink 1.15+)",
+        ),
+    ];
 }
 
 impl SavepointFormat {

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use crate::commands::scale::Goal;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects as deploy;
@@ -11,6 +10,8 @@ use crate::model::scale::{ScaleMethod, ScalePlan};
 use crate::model::server_fields::strip_server_fields;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
+use crate::operations::report::Report;
+use crate::operations::scale::ScaleTarget;
 use crate::operations::scale::rescale::Change;
 use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
@@ -31,13 +32,13 @@ pub struct InPlaceScale<'a> {
 pub async fn in_place(
     cluster: &Cluster,
     mut handle: ClusterHandle,
-    goal: Goal,
+    goal: ScaleTarget,
     how: &ChangeOptions,
     doing: &InPlaceScale<'_>,
-) -> Result<()> {
+) -> Result<Report> {
     let (name, begun) = (handle.name.clone(), Instant::now());
     let revision = handle.live_revision();
-    handle.store.set_limits(how.keep.limits());
+    handle.store.set_limits(how.history_limits);
     let heartbeat = lock::scaling(&mut handle, doing.command, goal.parallelism).await?;
     let mut step = progress::Step::new(&format!("{name}: scaling"));
     let change = Change {
@@ -50,7 +51,7 @@ pub async fn in_place(
         plan: doing.plan,
         replicas: doing.replicas,
         revision,
-        limit: how.limit(),
+        limit: how.timeout,
     };
     let told = |text: &str| step.update(&format!("{name}: {text}"));
     let outcome = heartbeat.beside(change.run(&mut handle.store, told)).await;
@@ -72,14 +73,14 @@ pub async fn in_place(
             "without high availability a restarted JobManager begins with parallelism {started} again, until the next resume"
         ));
     }
-    if how.output.is_given() {
+    if how.report_objects {
         handle.live = deploy::read(cluster, &name).await?;
     }
-    how.output.told(&name, "scaled", &objects(&handle))
+    Ok(Report::cluster(&name, "scaled", &objects(&handle)))
 }
 
 /// The operation is unfinished where the job may still come to its parallelism, or has, and not all of it is written down.
-async fn left_at(handle: &mut ClusterHandle, goal: Goal, error: Error) -> Error {
+async fn left_at(handle: &mut ClusterHandle, goal: ScaleTarget, error: Error) -> Error {
     if error.kind == Kind::JobFailed {
         let failed = Err::<(), _>(error.clone());
         lock::end(handle, &failed).await;

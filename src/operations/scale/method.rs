@@ -1,6 +1,5 @@
 //! Which way a job can be scaled, and what is said of it.
 
-use crate::commands::scale::Goal;
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
@@ -9,10 +8,11 @@ use crate::model::names::ClusterName;
 use crate::model::scale::{ScaleInput, ScaleMethod, ScalePlan};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
+use crate::operations::scale::ScaleTarget;
 use crate::progress;
 
 /// Asks Flink for all that decides on the way, side by side.
-pub async fn observe(handle: &ClusterHandle, job_id: &str, goal: Goal) -> Result<ScaleInput> {
+pub async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTarget) -> Result<ScaleInput> {
     let flink = &handle.flink;
     let (job, configuration, overview, requirements) = futures::try_join!(
         flink.job(job_id),
@@ -73,7 +73,7 @@ pub fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan, replic
 }
 
 /// There is nothing that could be scaled.
-pub fn not_running(handle: &ClusterHandle, goal: Goal, job_status: &JobStatus) -> Error {
+pub fn not_running(handle: &ClusterHandle, goal: ScaleTarget, job_status: &JobStatus) -> Error {
     let name = &handle.name;
     if let JobStatus::Unreachable(why) = job_status {
         let error = format!("the job of {name} cannot be scaled: its JobManager cannot be asked: {why}");

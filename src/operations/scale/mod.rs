@@ -1,5 +1,116 @@
-//! A running job with another parallelism.
+//! A running job to another parallelism, in place or through a savepoint.
 
-pub(crate) mod in_place;
-pub(crate) mod method;
-pub mod rescale;
+mod in_place;
+mod method;
+mod rescale;
+
+use std::ops::ControlFlow;
+
+use crate::error::Result;
+use crate::kubernetes::api::Cluster;
+use crate::model::config::Config;
+use crate::model::scale::{self, ScaleMethod};
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
+use crate::operations::report::Report;
+use crate::operations::scale::in_place::{InPlaceScale, in_place, objects};
+pub(crate) use crate::operations::scale::method::warn_if_limited;
+use crate::operations::scale::method::{describe, not_running, observe};
+use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::{self, ChangeOptions};
+use crate::progress;
+
+/// Where a scale goes.
+#[derive(Clone, Copy, Debug)]
+pub struct ScaleTarget {
+    /// The parallelism that the job should have.
+    pub parallelism: u32,
+    /// New number of slots of each TaskManager, if they are to change.
+    pub slots: Option<u32>,
+}
+
+/// What came of a scale.
+pub struct Scaled {
+    /// What was done.
+    pub report: Report,
+    /// Whether the job was started with another default of its parallelism, which its program may not take.
+    pub redeployed: bool,
+}
+
+impl Scaled {
+    fn other(report: Report) -> Self {
+        Self {
+            report,
+            redeployed: false,
+        }
+    }
+}
+
+/// Brings a job to another parallelism, as its Flink can; `command` is the caller's name. What does not run is refused
+/// by `scale`, and any other command starts it.
+pub async fn scale(
+    cluster: &Cluster,
+    handle: ClusterHandle,
+    goal: ScaleTarget,
+    how: &ChangeOptions,
+    command: &str,
+) -> Result<Scaled> {
+    let name = handle.name.clone();
+    let flags = Config {
+        name: Some(name.to_string()),
+        parallelism: Some(goal.parallelism),
+        slots: goal.slots,
+        ..Config::default()
+    };
+    let wanted = TargetRevision::changed(&handle, flags, None)?;
+    let mut handle = match upgrade::unless_left_behind(cluster, handle, &wanted, how, command).await? {
+        ControlFlow::Continue(handle) => handle,
+        ControlFlow::Break(report) => return Ok(Scaled::other(report)),
+    };
+    let job_status = handle.job_status().await?;
+    let job_id = match &job_status {
+        JobStatus::Running(job) => job.jid.clone(),
+        _ if command == "scale" => return Err(not_running(&handle, goal, &job_status)),
+        _ => {
+            let changed = Box::pin(upgrade::carry_out(cluster, handle, job_status, wanted, how, command)).await;
+            return changed.map(Scaled::other);
+        }
+    };
+    let known = observe(&handle, &job_id, goal).await?;
+    let plan = scale::plan(&known)?;
+    let replicas = u32::try_from(handle.replicas()).unwrap_or(u32::MAX);
+    let done = known.present == known.wanted
+        && match plan.way {
+            ScaleMethod::Redeploy => known.new_slots.is_none_or(|new| new == known.slots),
+            ScaleMethod::InPlace | ScaleMethod::Reactive => {
+                replicas == plan.task_managers && plan.is_reached(&known.job)
+            }
+        };
+    // Whether what was left behind has all been written down is not known.
+    if done && handle.left_behind.is_none() {
+        progress::note(&format!("{name} has parallelism {} already", known.wanted));
+        return Ok(Scaled::other(Report::cluster(&name, "unchanged", &objects(&handle))));
+    }
+    progress::note(&describe(&name, &known, &plan, replicas));
+    if plan.way == ScaleMethod::Redeploy {
+        let report = Box::pin(upgrade::carry_out(cluster, handle, job_status, wanted, how, command)).await?;
+        return Ok(Scaled {
+            report,
+            redeployed: !how.dry_run,
+        });
+    }
+    if how.dry_run {
+        return Ok(Scaled::other(Report::cluster(
+            &name,
+            "scaled (server dry run)",
+            &objects(&handle),
+        )));
+    }
+    let doing = InPlaceScale {
+        command,
+        job_id: &job_id,
+        plan: &plan,
+        replicas,
+    };
+    in_place(cluster, handle, goal, how, &doing).await.map(Scaled::other)
+}

@@ -30,7 +30,7 @@ impl Plan {
         };
         let old = self.old.as_ref().map(|(number, _)| format!("revision {number} goes, "));
         let limit = how
-            .limit()
+            .timeout
             .map_or_else(String::new, |limit| format!(", within {} s", limit.as_secs()));
         lines.push(format!("1. {end}"));
         lines.push(format!(

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cli::args::output::OutputArgs;
 use crate::error::{Error, Kind as Fault, Result};
 use crate::history::History;
 use crate::history::holder::{this_process, who};
@@ -17,6 +16,7 @@ use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
 use crate::model::flink::overview::JobOverview;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::report::Report;
 use crate::operations::stop;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::downtime::Downtime;
@@ -24,7 +24,6 @@ use crate::operations::upgrade::stop_job as end;
 use crate::operations::upgrade::version::VersionSpec;
 use crate::operations::upgrade::{ChangeOptions, done};
 use crate::operations::{savepoint, wait};
-use crate::output::terminal;
 use crate::progress;
 
 /// An operation, which this process holds.
@@ -32,7 +31,6 @@ pub struct UpgradeEngine {
     cluster: Cluster,
     handle: ClusterHandle,
     limit: Option<Duration>,
-    output: OutputArgs,
     seen: ObservedState,
     /// The version whose Service and Deployment are made already.
     prepared: Option<Version>,
@@ -68,7 +66,7 @@ pub async fn resume(
     journal: &Journal,
     how: &ChangeOptions,
     named: Option<&str>,
-) -> Result<()> {
+) -> Result<Report> {
     Box::pin(take_over(cluster, handle, journal, how, None, named)).await
 }
 
@@ -79,7 +77,7 @@ pub async fn abort(
     journal: &Journal,
     how: &ChangeOptions,
     named: Option<&str>,
-) -> Result<()> {
+) -> Result<Report> {
     let why = format!("{} gave it up", who());
     Box::pin(take_over(cluster, handle, journal, how, Some(&why), named)).await
 }
@@ -91,7 +89,7 @@ async fn take_over(
     how: &ChangeOptions,
     abort: Option<&str>,
     named: Option<&str>,
-) -> Result<()> {
+) -> Result<Report> {
     let name = handle.name.clone();
     progress::note(&format!("{name}: {journal}; {}", journal.status_text()));
     if how.dry_run {
@@ -101,7 +99,10 @@ async fn take_over(
             "continue"
         };
         let place = named.unwrap_or("there");
-        return terminal::data(&format!("{} of {name} would {goal} from {place}\n", journal.command));
+        return Ok(Report::plan(format!(
+            "{} of {name} would {goal} from {place}\n",
+            journal.command
+        )));
     }
     let holder = this_process();
     let mut taken = Journal {
@@ -117,7 +118,7 @@ async fn take_over(
             .max(journal.back_revision.unwrap_or_default() + 1);
         taken = after(&taken, Event::Named(path, number));
     }
-    handle.store.set_limits(how.keep.limits());
+    handle.store.set_limits(how.history_limits);
     let now = clock::now().to_string();
     let change = |history: &mut History| {
         end::renumber(history, journal, &taken, &now);
@@ -143,8 +144,7 @@ impl UpgradeEngine {
         Self {
             cluster: cluster.clone(),
             handle,
-            limit: how.limit(),
-            output: how.output,
+            limit: how.timeout,
             seen,
             prepared: None,
             no_wait: how.no_wait,
@@ -162,7 +162,7 @@ impl UpgradeEngine {
     }
 
     /// Brings the transaction to its end, and reports it.
-    pub async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<()> {
+    pub async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<Report> {
         let outcome = heartbeat.beside(Box::pin(self.drive())).await;
         if outcome.is_err() {
             self.handle.store.abandon().await;
@@ -436,7 +436,7 @@ impl UpgradeEngine {
         Ok(())
     }
 
-    fn report(&mut self, journal: &Journal) -> Result<()> {
+    fn report(&mut self, journal: &Journal) -> Result<Report> {
         let name = &self.handle.name;
         self.downtime
             .describe()
@@ -445,7 +445,7 @@ impl UpgradeEngine {
         match journal.step {
             Step::Done => {
                 let made = VersionSpec::of(&self.handle, journal, Version::Target)?;
-                self.output.told(name, done(&journal.command), made.manifests.all())
+                Ok(Report::cluster(name, done(&journal.command), made.manifests.all()))
             }
             _ => Err(end::error(name, journal, self.fault.take())),
         }

@@ -8,12 +8,11 @@ mod restore_point;
 mod stop_job;
 mod version;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use clap::builder::TypedValueParser;
+use tokio::time::Instant;
 
-use super::recover;
-use crate::cli::args::output::OutputArgs;
 use crate::error::Result;
 use crate::history::Limits;
 use crate::history::holder::this_process;
@@ -25,120 +24,76 @@ use crate::history::transaction::{Ending, Journal, Kind};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::objects;
+use crate::model::keyword::Keyword;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys;
-use crate::operations::deploy::DeployOptions;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::job_status::JobStatus;
+use crate::operations::report::Report;
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::engine as transaction;
 use crate::operations::upgrade::engine::UpgradeEngine;
 use crate::operations::upgrade::plan::{NoPlan, Plan};
-use crate::output::terminal;
 use crate::progress;
 
-/// How a change is carried out. To be flattened into the arguments of a command that calls [`change`].
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Change")]
+/// Longest time that a change waits for a JobManager which Kubernetes starts again.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Time between two looks.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How a change is carried out.
+#[derive(Clone, Debug)]
 pub struct ChangeOptions {
-    /// What becomes of the job's state
-    #[arg(long, value_name = "STRATEGY", default_value = "savepoint")]
+    /// What becomes of the job's state.
     pub strategy: Strategy,
-    /// Form of the savepoint that the running job writes
-    #[arg(long, value_name = "FORM", default_value = "canonical")]
+    /// Form of the savepoint that the running job writes.
     pub savepoint_format: SavepointFormat,
-    /// Leave the new version as it is when it does not come up
-    #[arg(long)]
+    /// Whether the new version is left as it is when it does not come up.
     pub no_rollback: bool,
-    /// How long the new version may take to come up; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::duration)]
-    pub timeout: Duration,
-    /// Show what would be done, checked by the API server, and do nothing; none: do it
-    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "none", default_missing_value = "server", hide_default_value = true, value_parser = dry_run())]
+    /// How long the new version may take to come up; `None`: as long as it takes.
+    pub timeout: Option<Duration>,
+    /// Whether it is only tried.
     pub dry_run: bool,
-    /// Skip the confirmation prompt
-    #[arg(long, short)]
-    pub yes: bool,
-    /// Take over an operation whose heartbeat has stopped
-    #[arg(long)]
+    /// Whether an operation is taken over whose heartbeat has stopped.
     pub take_over: bool,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
-    #[command(flatten)]
-    pub(crate) keep: HistoryLimit,
+    /// Asks before the job's state is given up.
+    pub confirm: fn(&str) -> Result<()>,
+    /// The limits of the history that are asked for; `None`: those that it has.
+    pub history_limits: Option<Limits>,
+    /// Whether the objects are reported, and not only what was done.
+    pub report_objects: bool,
     /// Whether it ends when the objects are made.
-    #[arg(skip)]
     pub no_wait: bool,
 }
 
-/// Whether a change is only tried. What it would do depends on what runs: there is no dry run without the API server.
-fn dry_run() -> impl TypedValueParser<Value = bool> {
-    clap::builder::PossibleValuesParser::new(["none", "client", "server"]).try_map(|place| match place.as_str() {
-        "client" => Err("what a change does depends on what runs; --dry-run=server asks and changes nothing"),
-        place => Ok(place == "server"),
-    })
-}
-
-/// How much of the history is kept.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct HistoryLimit {
-    /// Revisions that the history keeps from now on, and five times as many savepoints [default: 10]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    history_limit: Option<u32>,
-}
-
-impl HistoryLimit {
-    /// The limits that are asked for; `None`: those that the history has.
-    pub fn limits(&self) -> Option<Limits> {
-        let number = usize::try_from(self.history_limit?).unwrap_or(usize::MAX);
-        Some(Limits::of(number))
-    }
-}
-
 /// What becomes of the running job's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// The job is stopped with a savepoint, and the new version resumes from it
     Savepoint,
-    /// The job is canceled, and the new version resumes from its last checkpoint: for jobs whose savepoint fails. The
-    /// checkpoints must be retained
     LastCheckpoint,
-    /// The job is canceled, and the new version begins empty
     Stateless,
 }
 
-impl ChangeOptions {
-    /// Those of a `create --replace`.
-    pub fn replacing(launch: &DeployOptions) -> Self {
-        Self {
-            strategy: Strategy::Savepoint,
-            savepoint_format: SavepointFormat::Canonical,
-            no_rollback: false,
-            timeout: launch.limit().unwrap_or_default(),
-            dry_run: launch.is_dry_run(),
-            yes: false,
-            take_over: false,
-            output: launch.output,
-            keep: launch.keep.clone(),
-            no_wait: false,
-        }
-    }
-
-    /// Those of a `savepoint-resume`.
-    pub fn resuming(launch: &DeployOptions, savepoint_format: SavepointFormat) -> Self {
-        Self {
-            savepoint_format,
-            no_rollback: true,
-            no_wait: launch.does_not_wait(),
-            ..Self::replacing(launch)
-        }
-    }
-
-    /// The time limit; `None`: there is none.
-    pub fn limit(&self) -> Option<Duration> {
-        (!self.timeout.is_zero()).then_some(self.timeout)
-    }
+impl Keyword for Strategy {
+    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
+        (
+            Self::Savepoint,
+            "savepoint",
+            "The job is stopped with a savepoint, and the new version resumes from it",
+        ),
+        (
+            Self::LastCheckpoint,
+            "last-checkpoint",
+            "The job is canceled, and the new version resumes from its last checkpoint: for jobs whose savepoint fails. The checkpoints must be retained",
+        ),
+        (
+            Self::Stateless,
+            "stateless",
+            "The job is canceled, and the new version begins empty",
+        ),
+    ];
 }
 
 /// Carries out a change of a cluster as one transaction: check → stop with savepoint → new objects → wait for all tasks
@@ -146,11 +101,11 @@ impl ChangeOptions {
 ///
 /// `standing` is the cluster as [`ClusterHandle::read`] found it, `wanted` the whole of what it should become: made by
 /// [`TargetRevision::changed`] from flags over what runs, by [`TargetRevision::file`], or by [`TargetRevision::revision`]. `command` is the
-/// caller's name, which the history and messages show; its result is told as `cluster/NAME changed`, in the words that
+/// caller's name, which the history and messages show; its result is reported as `cluster/NAME changed`, in the words that
 /// [`done`] has for it.
 ///
-/// Everything else is done here: the lock, the confirmation, `--dry-run`, the case that nothing differs or nothing runs,
-/// the report. An operation of the same command that was left behind for the same version is continued; any other one is refused
+/// Everything else is done here: the lock, the confirmation, `--dry-run`, the case that nothing differs or nothing runs.
+/// An operation of the same command that was left behind for the same version is continued; any other one is refused
 /// with the command to run.
 ///
 /// # Errors
@@ -162,20 +117,21 @@ pub async fn change(
     wanted: TargetRevision,
     how: &ChangeOptions,
     command: &str,
-) -> Result<()> {
+) -> Result<Report> {
     Box::pin(async {
-        let Some(mut handle) = unless_left_behind(cluster, handle, &wanted, how, command).await? else {
-            return Ok(());
+        let mut handle = match unless_left_behind(cluster, handle, &wanted, how, command).await? {
+            ControlFlow::Continue(handle) => handle,
+            ControlFlow::Break(report) => return Ok(report),
         };
         let job_status = match handle.job_status().await? {
             JobStatus::Unreachable(why) if how.strategy != Strategy::Stateless && handle.recovers() => {
                 let name = &handle.name;
                 if how.dry_run {
-                    return terminal::data(&format!(
+                    return Ok(Report::plan(format!(
                         "{command} of {name} waits until its JobManager runs again: {why}\n"
-                    ));
+                    )));
                 }
-                recover::wait(cluster, &mut handle, &why, how.limit()).await?
+                wait_for_jobmanager(cluster, &mut handle, &why, how.timeout).await?
             }
             job_status => job_status,
         };
@@ -184,8 +140,8 @@ pub async fn change(
     .await
 }
 
-/// Continues with an operation of the same command that was left behind for the same version: `None`. Gives the cluster
-/// back where there is none, or one whose place another may take.
+/// Continues with an operation of the same command that was left behind for the same version, and gives its report. Gives
+/// the cluster back where there is none, or one whose place another may take.
 ///
 /// # Errors
 /// Conflict when another operation runs on the cluster, or another operation is unfinished.
@@ -195,22 +151,46 @@ pub async fn unless_left_behind(
     wanted: &TargetRevision,
     how: &ChangeOptions,
     command: &str,
-) -> Result<Option<ClusterHandle>> {
+) -> Result<ControlFlow<Report, ClusterHandle>> {
     handle.dry_run(how.dry_run);
     let name = handle.name.clone();
     let Some(journal) = lock::unattended(&mut handle.store, &name, how.take_over).await? else {
-        return Ok(Some(handle));
+        return Ok(ControlFlow::Continue(handle));
     };
     if journal.yields() {
         progress::note(&format!("{name}: {journal} was left behind; {}", journal.status_text()));
         handle.left_behind = Some(journal);
-        return Ok(Some(handle));
+        return Ok(ControlFlow::Continue(handle));
     }
     if !transaction::is_same(&handle, &journal, wanted, command) {
         return Err(lock::unfinished(&name, &journal));
     }
-    transaction::resume(cluster, handle, &journal, how, None).await?;
-    Ok(None)
+    let resumed = transaction::resume(cluster, handle, &journal, how, None).await?;
+    Ok(ControlFlow::Break(resumed))
+}
+
+/// Waits until the JobManager answers, and gives what can become of its job then.
+async fn wait_for_jobmanager(
+    cluster: &Cluster,
+    handle: &mut ClusterHandle,
+    why: &str,
+    limit: Option<Duration>,
+) -> Result<JobStatus> {
+    let name = handle.name.clone();
+    let mut step = progress::Step::new(&format!("{name}: waiting until its JobManager runs again: {why}"));
+    let deadline = Instant::now() + limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let left = handle.left_behind.take();
+        *handle = ClusterHandle::read(cluster, &name).await?;
+        handle.left_behind = left;
+        match handle.job_status().await? {
+            JobStatus::Unreachable(why) if Instant::now() < deadline && handle.recovers() => {
+                step.update(&format!("{name}: waiting until its JobManager runs again: {why}"));
+            }
+            job_status => return Ok(job_status),
+        }
+    }
 }
 
 /// [`change`] of a cluster that is free, and whose situation is known.
@@ -221,7 +201,7 @@ pub async fn carry_out(
     wanted: TargetRevision,
     how: &ChangeOptions,
     command: &str,
-) -> Result<()> {
+) -> Result<Report> {
     let name = handle.name.clone();
     let silent = matches!(job_status, JobStatus::Unreachable(_));
     let made = match Plan::make(cluster, &handle, job_status, &wanted, how).await {
@@ -232,7 +212,7 @@ pub async fn carry_out(
         Ok(plan) => plan,
         Err(NoPlan::NothingDiffers(objects)) => {
             progress::note(&format!("{name} is up to date"));
-            return how.output.told(&name, "unchanged", objects.all());
+            return Ok(Report::cluster(&name, "unchanged", objects.all()));
         }
     };
     Box::pin(execute(cluster, handle, plan, wanted, how, command)).await
@@ -249,7 +229,7 @@ pub async fn execute(
     mut wanted: TargetRevision,
     how: &ChangeOptions,
     command: &str,
-) -> Result<()> {
+) -> Result<Report> {
     let name = handle.name.clone();
     let before = handle.live.job.as_ref();
     let (registry, image) = (wanted.registry.clone(), wanted.image.as_ref());
@@ -267,20 +247,17 @@ pub async fn execute(
         progress::note(summary);
     }
     if how.dry_run && plan.kind == Kind::Resume {
-        return how.output.print(plan.draft.all(), "created (server dry run)");
+        return Ok(Report::objects("created (server dry run)", plan.draft.all()));
     }
     if how.dry_run {
-        let told = plan.describe(&name, command, how);
-        return if how.output.is_given() {
-            progress::note(told.trim_end());
-            how.output.print(plan.draft.all(), "")
-        } else {
-            terminal::data(&told)
-        };
+        return Ok(Report::Plan {
+            text: plan.describe(&name, command, how),
+            objects: plan.draft.all().cloned().collect(),
+        });
     }
     if let Some(lost) = &plan.lost {
         progress::warn(&format!("{name}: {lost}"));
-        terminal::confirm(&format!("give up the state of {name}?"), how.yes)?;
+        (how.confirm)(&format!("give up the state of {name}?"))?;
     }
     let job = match (plan.job.clone(), &plan.ending) {
         // Nothing is begun before it can be ended.
@@ -308,7 +285,7 @@ pub async fn execute(
     let revision = wanted.to_revision(plan.number, plan.start.as_deref(), command, &holder.who, &now);
     let old = plan.unknown_old(&handle, &holder.who, &now);
     let requested = plan.requested(&handle, command, &now);
-    handle.store.set_limits(how.keep.limits());
+    handle.store.set_limits(how.history_limits);
     let left = handle.left_behind.take();
     let entry = Entry {
         basis: &Basis::of(&handle.live),

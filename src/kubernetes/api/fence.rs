@@ -11,10 +11,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-use super::lock;
+use super::Cluster;
 use crate::error::Result;
-use crate::history::History;
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::Target;
 
 /// How long it is good for that the operation is known to be held.
@@ -24,20 +22,25 @@ const FRESH: Duration = Duration::from_secs(15);
 #[derive(Clone, Default)]
 pub struct Fence(Arc<Mutex<Option<Held>>>);
 
+/// Finds in the history whether the operation is held under a token.
+pub type Check = fn(history: Option<&Value>, token: &str) -> Result<()>;
+
 #[derive(Clone)]
 struct Held {
     history: Target,
     token: String,
     known: SystemTime,
+    check: Check,
 }
 
 impl Fence {
     /// From now on requests need the operation that is held under `token`.
-    pub fn raise(&self, history: Target, token: &str, known: SystemTime) {
+    pub fn raise(&self, history: Target, token: &str, known: SystemTime, check: Check) {
         self.set(Some(Held {
             history,
             token: token.to_owned(),
             known,
+            check,
         }));
     }
 
@@ -72,14 +75,9 @@ impl Fence {
                 return Ok(());
             }
             let object: Option<Value> = cluster.get(&held.history).await?;
-            let history = object.as_ref().map(History::from_config_map).transpose()?;
-            match history.and_then(|history| history.journal) {
-                Some(journal) if journal.is_held_by(&held.token) => {
-                    self.confirm(now);
-                    Ok(())
-                }
-                other => Err(lock::taken_over(other.as_ref())),
-            }
+            (held.check)(object.as_ref(), &held.token)?;
+            self.confirm(now);
+            Ok(())
         }
         .boxed()
     }

@@ -1,0 +1,84 @@
+//! How a change of a cluster is carried out: the flags of `upgrade`, `rollback`, `restart`, `scale`, `edit` and `set`.
+
+use std::time::Duration;
+
+use clap::builder::TypedValueParser;
+
+use crate::cli::args::output::OutputArgs;
+use crate::history::Limits;
+use crate::operations::savepoint::progress::SavepointFormat;
+use crate::operations::upgrade::{ChangeOptions, Strategy};
+use crate::output::terminal;
+
+/// How a change is carried out.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Change")]
+pub struct ChangeArgs {
+    /// What becomes of the job's state
+    #[arg(long, value_name = "STRATEGY", default_value = "savepoint")]
+    strategy: Strategy,
+    /// Form of the savepoint that the running job writes
+    #[arg(long, value_name = "FORM", default_value = "canonical")]
+    savepoint_format: SavepointFormat,
+    /// Leave the new version as it is when it does not come up
+    #[arg(long)]
+    no_rollback: bool,
+    /// How long the new version may take to come up; 0: as long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
+    timeout: Duration,
+    /// Show what would be done, checked by the API server, and do nothing; none: do it
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "none", default_missing_value = "server", hide_default_value = true, value_parser = dry_run())]
+    pub dry_run: bool,
+    /// Skip the confirmation prompt
+    #[arg(long, short)]
+    yes: bool,
+    /// Take over an operation whose heartbeat has stopped
+    #[arg(long)]
+    pub take_over: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    limit: HistoryLimitArgs,
+}
+
+/// Whether a change is only tried. What it would do depends on what runs: there is no dry run without the API server.
+fn dry_run() -> impl TypedValueParser<Value = bool> {
+    clap::builder::PossibleValuesParser::new(["none", "client", "server"]).try_map(|place| match place.as_str() {
+        "client" => Err("what a change does depends on what runs; --dry-run=server asks and changes nothing"),
+        place => Ok(place == "server"),
+    })
+}
+
+impl ChangeArgs {
+    /// What the flags say.
+    pub fn options(&self) -> ChangeOptions {
+        ChangeOptions {
+            strategy: self.strategy,
+            savepoint_format: self.savepoint_format,
+            no_rollback: self.no_rollback,
+            timeout: (!self.timeout.is_zero()).then_some(self.timeout),
+            dry_run: self.dry_run,
+            take_over: self.take_over,
+            confirm: if self.yes { |_| Ok(()) } else { terminal::ask },
+            history_limits: self.limit.limits(),
+            report_objects: self.output.is_given(),
+            no_wait: false,
+        }
+    }
+}
+
+/// How much of the history is kept.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct HistoryLimitArgs {
+    /// Revisions that the history keeps from now on, and five times as many savepoints [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    history_limit: Option<u32>,
+}
+
+impl HistoryLimitArgs {
+    /// The limits that are asked for; `None`: those that the history has.
+    pub fn limits(&self) -> Option<Limits> {
+        let number = usize::try_from(self.history_limit?).unwrap_or(usize::MAX);
+        Some(Limits::of(number))
+    }
+}

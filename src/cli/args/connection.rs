@@ -1,0 +1,89 @@
+//! kubectl's connection flags.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::kubernetes::api::access::Access;
+use crate::kubernetes::connect::ConnectionOptions;
+
+/// kubectl's connection flags. They mean what they mean there.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub struct ConnectionArgs {
+    /// Path of the kubeconfig file to use
+    #[arg(long, global = true, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Name of the kubeconfig context to use
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// Name of the kubeconfig cluster to use
+    #[arg(long, global = true, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Name of the kubeconfig user to use
+    #[arg(long, global = true, value_name = "NAME")]
+    user: Option<String>,
+    /// Namespace to work in
+    #[arg(long, short, global = true, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// User to impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    impersonate: Option<String>,
+    /// Group to impersonate, repeatable
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    impersonate_group: Vec<String>,
+    /// UID to impersonate
+    #[arg(long = "as-uid", global = true, value_name = "UID")]
+    impersonate_uid: Option<String>,
+    /// Address of the API server
+    #[arg(long, short, global = true, value_name = "URL")]
+    server: Option<String>,
+    /// Bearer token for the API server
+    #[arg(long, global = true, value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// File with the certificate authority of the API server
+    #[arg(long, global = true, value_name = "FILE")]
+    certificate_authority: Option<PathBuf>,
+    /// File with the client certificate
+    #[arg(long, global = true, value_name = "FILE")]
+    client_certificate: Option<PathBuf>,
+    /// File with the client certificate's key
+    #[arg(long, global = true, value_name = "FILE")]
+    client_key: Option<PathBuf>,
+    /// Name that the API server's certificate must have, where it is not that of the address
+    #[arg(long, global = true, value_name = "NAME")]
+    tls_server_name: Option<String>,
+    /// Do not verify the API server's certificate: anyone can listen
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    insecure_skip_tls_verify: Option<bool>,
+    /// Limit of one request, such as 10s or 1m; 0: none [default: 30s]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = crate::cli::args::values::duration)]
+    request_timeout: Option<Duration>,
+    /// Way to Flink's REST
+    #[arg(long, global = true, value_name = "WAY", default_value = "auto")]
+    access: Access,
+}
+
+impl ConnectionArgs {
+    /// What the flags say.
+    pub fn options(self) -> ConnectionOptions {
+        ConnectionOptions {
+            kubeconfig: self.kubeconfig,
+            context: self.context,
+            cluster: self.cluster,
+            user: self.user,
+            namespace: self.namespace,
+            impersonate: self.impersonate,
+            impersonate_group: self.impersonate_group,
+            impersonate_uid: self.impersonate_uid,
+            server: self.server,
+            token: self.token,
+            certificate_authority: self.certificate_authority,
+            client_certificate: self.client_certificate,
+            client_key: self.client_key,
+            tls_server_name: self.tls_server_name,
+            insecure_skip_tls_verify: self.insecure_skip_tls_verify,
+            request_timeout: self.request_timeout,
+            access: self.access,
+        }
+    }
+}

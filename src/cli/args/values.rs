@@ -1,0 +1,102 @@
+//! How values of flags are read.
+
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser, ValueParserFactory};
+use k8s_openapi::jiff::SignedDuration;
+
+use crate::error::{Error, Result};
+use crate::kubernetes::api::access::Access;
+use crate::model::config::{Entrypoint, PullPolicy, Restart};
+use crate::model::keyword::Keyword;
+use crate::operations::savepoint::progress::SavepointFormat;
+use crate::operations::upgrade::Strategy;
+use crate::output::Format;
+
+/// Flags of these types take their words.
+macro_rules! keywords {
+    ($($keyword:ty),*) => {$(
+        impl ValueParserFactory for $keyword {
+            type Parser = ValueParser;
+
+            fn value_parser() -> ValueParser {
+                keyword::<Self>()
+            }
+        }
+    )*};
+}
+
+keywords!(
+    Access,
+    Entrypoint,
+    Format,
+    PullPolicy,
+    Restart,
+    SavepointFormat,
+    Strategy
+);
+
+fn keyword<T: Keyword>() -> ValueParser {
+    let words = T::WORDS.iter().map(|(_, word, help)| {
+        let value = PossibleValue::new(*word);
+        if help.is_empty() { value } else { value.help(*help) }
+    });
+    // A flag may ignore the case, and gives what was typed.
+    let parse = |text: String| {
+        let word = T::WORDS.iter().find(|(_, word, _)| word.eq_ignore_ascii_case(&text));
+        word.map(|(value, ..)| *value)
+            .ok_or_else(|| format!("{text:?} is not possible"))
+    };
+    ValueParser::new(PossibleValuesParser::new(words).try_map(parse))
+}
+
+/// Reads a duration as kubectl does: `10s`, `1m30s`, `2h`, or a bare number of seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration; write it like 30s, 5m or 1h30m");
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let signed: SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(signed).map_err(|_| wrong())
+}
+
+/// Reads a label selector. An empty one would select everything, which is what a variable that is not set gives.
+pub fn selector(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty, and would select all clusters: leave -l out where that is meant".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A duration in whole seconds, as Kubernetes counts it.
+pub fn seconds(text: &str) -> Result<u32, String> {
+    let given = duration(text)?;
+    u32::try_from(given.as_secs())
+        .ok()
+        .filter(|seconds| i32::try_from(*seconds).is_ok())
+        .ok_or_else(|| format!("{text:?} is longer than Kubernetes counts"))
+}
+
+/// Reads `NAME=VALUE`.
+pub fn pair(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Error::usage(format!("{text:?} must be NAME=VALUE"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_kubectl_reads_them() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("10s", 10), ("1m30s", 90), ("2h", 7200)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
+        for bad in ["", "x", "-1s", "10 parsecs"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Values that users write as one of a few words.
+
+use crate::error::{Error, Result};
+
+/// A value that is one of a few words.
+pub trait Keyword: Copy + PartialEq + Send + Sync + 'static {
+    /// Each value, its word, and what it means.
+    const WORDS: &'static [(Self, &'static str, &'static str)];
+
+    /// Its word.
+    fn as_str(self) -> &'static str {
+        let found = Self::WORDS.iter().find(|(value, ..)| *value == self);
+        found.map_or("", |(_, word, _)| word)
+    }
+
+    /// The value of a word.
+    ///
+    /// # Errors
+    /// Usage error that names the words.
+    fn parse(text: &str) -> Result<Self> {
+        let found = Self::WORDS.iter().find(|(_, word, _)| *word == text);
+        found.map(|(value, ..)| *value).ok_or_else(|| {
+            let words: Vec<&str> = Self::WORDS.iter().map(|(_, word, _)| *word).collect();
+            Error::usage(format!("{text:?} is not possible, only {}", words.join(", ")))
+        })
+    }
+}
