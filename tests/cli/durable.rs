@@ -264,3 +264,23 @@ fn what_cannot_be_is_refused_and_nothing_is_sent() {
         assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
     }
 }
+
+/// A file that is mounted can make the cluster highly available by Kubernetes, and is not read before it runs.
+#[test]
+fn pods_have_a_token_where_a_configuration_file_is_mounted() {
+    for (folder, has_token) in [("/opt/flink/conf", true), ("/data", false)] {
+        let sandbox = Sandbox::bare();
+        let spec = tree!({"image": "flink:2.3.0", "job": {"parallelism": 1}, "podTemplate": {"spec": {
+            "containers": [{"name": "flink-main-container", "volumeMounts": [{"name": "c", "mountPath": folder}]}],
+            "volumes": [{"name": "c", "configMap": {"name": "flink-conf"}}]}}});
+        let file = tree!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment",
+            "metadata": {"name": "demo"}, "spec": spec});
+        let file = sandbox.file("demo.json", &file.to_string());
+        let outcome = sandbox.run(&["create", "-f", file.to_str().unwrap(), "--dry-run=client", "-o", "json"]);
+        let list: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        for at in [1, 2] {
+            let token = &list["items"][at]["spec"]["template"]["spec"]["automountServiceAccountToken"];
+            assert_eq!(token.is_null(), has_token, "{outcome}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ use crate::model::config::{Entrypoint, Mount, Restart};
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::job_id;
 use crate::model::flink::script_keys::{self, Role};
-use crate::model::flink::settings::{ConfigMaps, HighAvailability, Settings};
+use crate::model::flink::settings::{self, ConfigMaps, HighAvailability, Settings};
 use crate::model::keyword::Keyword;
 use crate::model::main_container as container;
 
@@ -500,12 +500,14 @@ fn role(object: &mut Value, spec: &Spec, process: Role, words: [&str; 2]) -> Res
     pod_template::add_log_configuration(template, &container, &layer.log_configuration)?;
     let by_kubernetes = spec.ha_by_kubernetes()
         || Settings::of_object(object, &ConfigMaps::new()).high_availability() == Some(HighAvailability::Kubernetes);
+    // A file that is mounted can make it highly available.
+    let may_be = by_kubernetes || !settings::config_maps(object).is_empty();
     let pod = map(object, &["spec", "template", "spec"])?;
     if let Some(account) = &layer.service_account {
         pod.insert("serviceAccountName".to_owned(), json!(account));
     }
     // Pods that need no rights have no token. Whoever names an account wants it.
-    let needs_token = by_kubernetes || pod.get("serviceAccountName").is_some_and(Value::is_string);
+    let needs_token = may_be || pod.get("serviceAccountName").is_some_and(Value::is_string);
     let said = [&layer.pod_template, &role.pod_template].into_iter().flatten();
     let mut said = said.filter_map(|patch| patch["spec"].get("automountServiceAccountToken"));
     if needs_token && said.next().is_none() {
