@@ -104,8 +104,6 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
         .iter()
         .map(|(key, parts)| ClusterLine::new(key, parts, live.get(key), columns, now).changed(known));
     printer.list(lines, args.watch, terminal::data)?;
-    let stopping = known.iter().filter(|(_, operation)| operation.stops);
-    let stopping: Vec<Key> = stopping.map(|(key, _)| key.clone()).collect();
     all_found(&args.names, &inventory, cluster.namespace())?;
     if inventory.is_empty() && for_people {
         terminal::note(&match &wanted.namespace {
@@ -113,7 +111,7 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
             None => "No resources found".to_owned(),
         });
     }
-    let open = match operations.filter(|_| for_people && !inventory.is_empty()) {
+    let open = match operations.filter(|_| !inventory.is_empty()) {
         Some(operations) => operations.collect().await,
         None => Vec::new(),
     };
@@ -131,12 +129,13 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
         ));
     }
     for (key, operation) in &open {
-        if inventory.contains_key(key) {
+        if for_people && inventory.contains_key(key) {
             tell_operation(key, &operation.text, args.all_namespaces);
         }
     }
     // Their JobManagers were asked just now.
-    collect(&cluster, stopping.iter().filter(|key| live.contains_key(key))).await;
+    let waits = |(key, operation): &&(Key, Operation)| operation.stops && live.contains_key(key);
+    collect(&cluster, open.iter().filter(waits).map(|(key, _)| key)).await;
     if !args.watch {
         return Ok(());
     }
