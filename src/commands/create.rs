@@ -10,7 +10,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::kubernetes::objects::LiveObjects;
 use crate::model::config::Config;
-use crate::model::flink_deployment;
+use crate::model::flink_deployment::{self, Source};
 use crate::model::manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
@@ -152,7 +152,7 @@ fn resolve(connection: &ConnectionOptions, args: &CreateArgs) -> Result<Vec<Spec
     };
     let mut files = args.files.read_each()?;
     if files.is_empty() {
-        files.push((Config::default(), String::new()));
+        files.push((Config::default(), Source::default()));
     }
     if files.len() > 1 && args.name.is_some() {
         return Err(Error::usage(format!(

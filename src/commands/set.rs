@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::config::Config;
+use crate::model::flink::config_keys;
 use crate::model::flink_deployment;
 use crate::model::names::ClusterName;
 use crate::model::spec::MAX_PARALLELISM;
@@ -123,7 +124,12 @@ pub async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
     };
     let mut wanted = TargetRevision::changed(&handle, flags, None)?;
     for key in gone {
-        if wanted.layer.configuration.remove(&key).is_none() {
+        let before = wanted.layer.configuration.len();
+        wanted
+            .layer
+            .configuration
+            .retain(|known, _| !config_keys::same(known, &key));
+        if wanted.layer.configuration.len() == before {
             return Err(
                 Error::usage(format!("{key} is not in the configuration of {name}")).hint(format!(
                     "`kubectl flink export {name}` shows what is; `kubectl flink edit {name}` changes all of it"

@@ -51,18 +51,18 @@ pub struct UpgradeArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
-    let file = match &args.file {
-        Some(path) => Some(files::read_one(path, args.name.as_deref())?),
-        None => None,
+    let (file, source) = match &args.file {
+        Some(path) => Some(files::read_one(path, args.name.as_deref())?).unzip(),
+        None => (None, None),
     };
     let name = files::name_of(args.name.as_deref(), file.as_ref())?;
     let flags = args.spec.layer()?;
-    if let (Some(file), Some(path)) = (&file, &args.file) {
+    if let (Some(file), Some(source)) = (&file, &source) {
         let flags = Config {
             name: Some(name.to_string()),
             ..flags.clone()
         };
-        files::check(file, &path.display().to_string(), &flags)?;
+        files::check(file, source, &flags)?;
     }
     let own = args.spec.templates()?;
     let named = flags.from_savepoint.clone();

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::flink::FlinkVersion;
-use super::flink::script_keys::Role;
+use super::flink::{FlinkVersion, Role, config_keys};
 use super::keyword::Keyword;
 use super::quantity::{Cpu, Memory};
 use crate::error::{Error, Result};
@@ -270,6 +269,10 @@ impl Config {
         } else {
             lower
         };
+        // By another name of the same key, Flink might read the lower one.
+        let mut configuration = lower.configuration;
+        configuration.retain(|key, _| !self.configuration.keys().any(|upper| config_keys::same(key, upper)));
+        configuration.extend(self.configuration);
         let mut mounts = lower.mounts;
         mounts.retain(|mount| !self.mounts.iter().any(|upper| upper.path == mount.path));
         mounts.extend(self.mounts);
@@ -287,7 +290,7 @@ impl Config {
             from_savepoint: self.from_savepoint.or(lower.from_savepoint),
             allow_non_restored_state: self.allow_non_restored_state.or(lower.allow_non_restored_state),
             arguments: self.arguments.or(lower.arguments),
-            configuration: map(lower.configuration, self.configuration),
+            configuration,
             entrypoint: self.entrypoint.or(lower.entrypoint),
             service_account: self.service_account.or(lower.service_account),
             image_pull_policy: self.image_pull_policy.or(lower.image_pull_policy),
@@ -345,6 +348,20 @@ mod tests {
         );
         let mounts: Vec<_> = both.mounts.iter().map(ToString::to_string).collect();
         assert_eq!(mounts, ["claim:/more", "other:/data"]);
+    }
+
+    #[test]
+    fn a_key_of_the_upper_layer_replaces_all_names_of_it() {
+        let layer = |pairs: &[(&str, &str)]| Config {
+            configuration: pairs
+                .iter()
+                .map(|(key, value)| ((*key).into(), (*value).into()))
+                .collect(),
+            ..Config::default()
+        };
+        let both =
+            layer(&[("state.backend", "hashmap")]).merged_over(layer(&[("state.backend.type", "rocksdb"), ("b", "2")]));
+        assert_eq!(both, layer(&[("b", "2"), ("state.backend", "hashmap")]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::flink::FlinkVersion;
+use super::flink::{FlinkVersion, Role};
 use super::names::{ClusterName, MAX_LENGTH};
 use super::pod_template::MAIN_CONTAINER;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::model::config::{Config, Entrypoint, JobId};
 use crate::model::flink::arguments::MAX_ARGUMENT;
 use crate::model::flink::job_id;
 use crate::model::flink::memory;
-use crate::model::flink::script_keys::{self, Role};
+use crate::model::flink::script_keys;
 
 /// Largest parallelism that Flink takes: 2^15. Source: Flink's `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
 pub const MAX_PARALLELISM: u32 = 32_768;

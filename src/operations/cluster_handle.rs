@@ -263,7 +263,7 @@ impl ClusterHandle {
         let stays = |settings: Settings| {
             let key = "execution.shutdown-on-application-finish";
             settings
-                .get(&[key])
+                .get(key)
                 .is_some_and(|value| value.eq_ignore_ascii_case("false"))
         };
         self.settings().is_some_and(stays)
@@ -345,7 +345,7 @@ impl ClusterHandle {
 
     /// The parallelism with which the JobManager was started: a job that was scaled since has another.
     pub fn started_with(&self) -> Option<u32> {
-        self.settings()?.get(&["parallelism.default"])?.parse().ok()
+        self.settings()?.get("parallelism.default")?.parse().ok()
     }
 
     /// The savepoint from which the JobManager was started.

@@ -365,7 +365,7 @@ pub fn parallelism(job: &Job) -> Option<u32> {
     let told = annotation(&job.metadata, PARALLELISM).and_then(|text| text.parse().ok());
     told.or_else(|| {
         let settings = Settings::of(job_template(Some(job))?);
-        settings.get(&["parallelism.default"])?.parse().ok()
+        settings.get("parallelism.default")?.parse().ok()
     })
 }
 

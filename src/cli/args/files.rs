@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::file_text;
-use crate::model::flink_deployment::{self, Documents};
+use crate::model::flink_deployment::{self, Documents, Source};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::output::terminal;
@@ -27,7 +27,7 @@ impl FileArgs {
     ///
     /// # Errors
     /// As [`read`].
-    pub fn read_each(&self) -> Result<Vec<(Config, String)>> {
+    pub fn read_each(&self) -> Result<Vec<(Config, Source)>> {
         read(&self.files, self.recursive)
     }
 }
@@ -37,7 +37,7 @@ impl FileArgs {
 ///
 /// # Errors
 /// Usage error for what cannot be read or done, and for a file without any FlinkDeployment.
-pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, String)>> {
+pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, Source)>> {
     let mut layers = Vec::new();
     for file in files {
         refuse_address(file)?;
@@ -59,21 +59,20 @@ pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, String)>>
 }
 
 /// The one FlinkDeployment of a file that is meant: that of this name, or the only one.
-pub fn read_one(path: &Path, name: Option<&str>) -> Result<Config> {
-    let read = read(&[path.to_owned()], false)?;
-    let mut layers: Vec<Config> = read.into_iter().map(|(layer, _)| layer).collect();
+pub fn read_one(path: &Path, name: Option<&str>) -> Result<(Config, Source)> {
+    let mut layers = read(&[path.to_owned()], false)?;
     if let Some(name) = name
         && layers.len() > 1
     {
-        layers.retain(|layer| layer.name.as_deref() == Some(name));
+        layers.retain(|(layer, _)| layer.name.as_deref() == Some(name));
     }
     match (layers.pop(), layers.is_empty()) {
-        (Some(layer), true) => match (&layer.name, name) {
+        (Some((layer, source)), true) => match (&layer.name, name) {
             (Some(said), Some(name)) if said != name => Err(Error::usage(format!(
                 "{}: it is of cluster {said}, and {name} is asked for",
                 path.display()
             ))),
-            _ => Ok(layer),
+            _ => Ok((layer, source)),
         },
         (None, _) => Err(Error::usage(format!(
             "{}: there is no cluster {} in it",
@@ -101,7 +100,7 @@ pub fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<ClusterName
 ///
 /// # Errors
 /// Usage error that names the file and the path, where the file is at fault.
-pub fn check(file: &Config, source: &str, flags: &Config) -> Result<()> {
+pub fn check(file: &Config, source: &Source, flags: &Config) -> Result<()> {
     let attempt = |file: Config| Spec::resolve(flags.clone().merged_over(file));
     let outcome = attempt(file.clone());
     outcome

@@ -29,7 +29,7 @@ fn contradiction(template: &PodTemplateSpec, role: Role) -> Option<Contradiction
         .as_ref()?
         .get("memory")?
         .0;
-    let wanted = memory_flink(Settings::of(template).get(&[key])?).ok()?;
+    let wanted = memory_flink(Settings::of(template).get(key)?).ok()?;
     (memory_kubernetes(limit).ok()? < wanted).then(|| Contradiction {
         limit: limit.clone(),
         key,

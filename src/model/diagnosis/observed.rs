@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
+pub use crate::model::flink::Role;
 use crate::model::flink::overview::{FlinkView, JobOverview};
 use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
@@ -15,15 +16,6 @@ use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 const EVENTS_PER_OBJECT: usize = 16;
 /// Objects whose events are kept: a crash loop of Pods with ever new names must not grow without end.
 const OBJECTS_WITH_EVENTS: usize = 256;
-
-/// What a Pod is to its cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// component=master.
-    JobManager,
-    /// component=task-manager.
-    TaskManager,
-}
 
 /// Kind and name of the object that an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,6 +2,8 @@
 //!
 //! The data are generated from Flink's jars, see `flink-keys/generate`.
 
+use std::cmp::Ordering;
+
 use crate::model::flink::FlinkVersion;
 
 /// A line each: the key, the first and the last release that read it, and the key of today where it is an old name.
@@ -27,6 +29,35 @@ fn known() -> impl Iterator<Item = KnownKey<'static>> {
             now: words.next(),
         })
     })
+}
+
+/// The line of a key: they are sorted by it.
+fn line(name: &str) -> Option<&'static str> {
+    let (mut low, mut high) = (0, KEYS.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let start = KEYS[..middle].rfind('\n').map_or(0, |at| at + 1);
+        let end = KEYS[middle..].find('\n').map_or(KEYS.len(), |at| middle + at);
+        let line = &KEYS[start..end];
+        match line.split(' ').next().unwrap_or_default().cmp(name) {
+            Ordering::Less => low = end + 1,
+            Ordering::Greater => high = start,
+            Ordering::Equal => return Some(line),
+        }
+    }
+    None
+}
+
+/// What a key is called now: by its old names, Flink reads the same.
+#[must_use]
+pub fn current(name: &str) -> &str {
+    line(name).and_then(|line| line.split(' ').nth(3)).unwrap_or(name)
+}
+
+/// Whether two names are of one key.
+#[must_use]
+pub fn same(one: &str, other: &str) -> bool {
+    one == other || current(one) == current(other)
 }
 
 /// The oldest and the newest release whose keys are known.
@@ -111,6 +142,23 @@ mod tests {
             last = key.name;
         }
         assert!(names().count() > 300, "{}", names().count());
+    }
+
+    #[test]
+    fn each_key_is_found_by_all_of_its_names() {
+        for key in known() {
+            assert_eq!(current(key.name), key.now.unwrap_or(key.name));
+        }
+        for (old, now) in [
+            ("taskmanager.network.memory.min", "taskmanager.memory.network.min"),
+            ("recovery.mode", "high-availability.type"),
+        ] {
+            assert!(current(old) == now && same(old, now) && same(now, old));
+        }
+        for own in ["", "a", "zz.z", "state.backen", "state.backendd", "é"] {
+            assert_eq!(current(own), own);
+        }
+        assert!(!same("state.backend", "state.savepoints.dir"));
     }
 
     #[test]

@@ -5,25 +5,42 @@
 
 use std::collections::BTreeMap;
 
+use super::config_keys;
 use crate::error::{Error, Result};
 use crate::model::quantity::{Memory, memory_flink};
 
 const MIB: u64 = 1 << 20;
 
-/// A role's options, as the configuration has them.
+/// A role's options, by their names of today below `ROLE.memory.`: the name that the user wrote, and the value.
 struct Options<'a> {
-    configuration: &'a BTreeMap<String, String>,
+    known: BTreeMap<&'a str, (&'a str, &'a str)>,
     role: &'static str,
 }
 
-impl Options<'_> {
-    fn key(&self, rest: &str) -> String {
-        format!("{}.memory.{rest}", self.role)
+impl<'a> Options<'a> {
+    fn of(role: &'static str, configuration: &'a BTreeMap<String, String>) -> Self {
+        let mut known = BTreeMap::new();
+        for (written, value) in configuration {
+            let key = config_keys::current(written);
+            let Some(rest) = key.strip_prefix(role).and_then(|rest| rest.strip_prefix(".memory.")) else {
+                continue;
+            };
+            // Of several names the one of today counts.
+            if key == written || !known.contains_key(rest) {
+                known.insert(rest, (written.as_str(), value.as_str()));
+            }
+        }
+        Self { known, role }
     }
 
-    /// A size, or its default; `None`: it cannot be read, and Flink will say so.
+    /// A part and its size, or its default; `None`: it cannot be read, and Flink will say so.
+    fn part(&self, rest: &'static str, default: u64) -> Option<(&'a str, u64)> {
+        let name = self.known.get(rest).map_or(rest, |(written, _)| written);
+        Some((name, self.size(rest, default)?))
+    }
+
     fn size(&self, rest: &str, default: u64) -> Option<u64> {
-        match self.configuration.get(&self.key(rest)) {
+        match self.known.get(rest).map(|(_, value)| value) {
             // An amount for a container is never nothing, a part of it may be.
             Some(text)
                 if text
@@ -40,42 +57,39 @@ impl Options<'_> {
     }
 
     fn fraction(&self, rest: &str, default: f64) -> Option<f64> {
-        let text = self.configuration.get(&self.key(rest));
+        let text = self.known.get(rest).map(|(_, value)| value);
         let fraction = text.map_or(Some(default), |text| text.trim().parse().ok())?;
         (0.0..1.0).contains(&fraction).then_some(fraction)
     }
 
     fn has(&self, rest: &str) -> bool {
-        self.configuration.contains_key(&self.key(rest))
+        self.known.contains_key(rest)
     }
 
     /// What is outside of Flink's own memory: the JVM's metaspace, and its overhead at the least.
-    fn outside(&self) -> Option<[(&'static str, u64); 2]> {
+    fn outside(&self) -> Option<[(&'a str, u64); 2]> {
         Some([
-            ("jvm-metaspace.size", self.size("jvm-metaspace.size", 256 * MIB)?),
-            ("jvm-overhead.min", self.size("jvm-overhead.min", 192 * MIB)?),
+            self.part("jvm-metaspace.size", 256 * MIB)?,
+            self.part("jvm-overhead.min", 192 * MIB)?,
         ])
     }
 
     /// The parts that have a size of their own, and the least of all of them together.
-    fn least(&self) -> Option<(u64, Vec<(&'static str, u64)>)> {
+    fn least(&self) -> Option<(u64, Vec<(&'a str, u64)>)> {
         let mut parts = self.outside()?.to_vec();
         if self.role == "jobmanager" {
-            parts.push(("off-heap.size", self.size("off-heap.size", 128 * MIB)?));
+            parts.push(self.part("off-heap.size", 128 * MIB)?);
             // Without any heap there is no JVM; how little is too little nobody says.
-            parts.push(("heap.size", self.size("heap.size", 1)?));
+            parts.push(self.part("heap.size", 1)?);
             return Some((sum(&parts), parts));
         }
-        parts.push(("framework.heap.size", self.size("framework.heap.size", 128 * MIB)?));
-        parts.push((
-            "framework.off-heap.size",
-            self.size("framework.off-heap.size", 128 * MIB)?,
-        ));
-        parts.push(("task.heap.size", self.size("task.heap.size", 0)?));
-        parts.push(("task.off-heap.size", self.size("task.off-heap.size", 0)?));
-        parts.push(("network.min", self.size("network.min", 64 * MIB)?));
+        parts.push(self.part("framework.heap.size", 128 * MIB)?);
+        parts.push(self.part("framework.off-heap.size", 128 * MIB)?);
+        parts.push(self.part("task.heap.size", 0)?);
+        parts.push(self.part("task.off-heap.size", 0)?);
+        parts.push(self.part("network.min", 64 * MIB)?);
         if self.has("managed.size") {
-            parts.push(("managed.size", self.size("managed.size", 0)?));
+            parts.push(self.part("managed.size", 0)?);
             return Some((sum(&parts), parts));
         }
         // Managed memory is a share of Flink's own: what is left over by it has to hold the rest.
@@ -87,7 +101,11 @@ impl Options<'_> {
             clippy::cast_sign_loss
         )]
         let share = (own as f64 / (1.0 - managed) - own as f64) as u64;
-        parts.push(("managed.fraction", share));
+        let name = self
+            .known
+            .get("managed.fraction")
+            .map_or("managed.fraction", |(written, _)| written);
+        parts.push((name, share));
         Some((sum(&parts), parts))
     }
 }
@@ -101,7 +119,7 @@ fn sum(parts: &[(&str, u64)]) -> u64 {
 /// # Errors
 /// Usage error with what the parts need.
 pub fn check(role: &'static str, process: Memory, configuration: &BTreeMap<String, String>) -> Result<()> {
-    let options = Options { configuration, role };
+    let options = Options::of(role, configuration);
     let Some((least, parts)) = options.least() else {
         return Ok(());
     };
@@ -156,6 +174,29 @@ mod tests {
             "invalid --jobmanager-memory 1m: Flink needs more than 576m for jvm-metaspace.size 256m, jvm-overhead.min 192m, \
              off-heap.size 128m"
         );
+    }
+
+    /// By their old names, which every release still reads.
+    #[test]
+    fn old_names_of_parts_count_and_are_the_ones_that_are_told() {
+        let refused = |process: &str, pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            let configuration = pairs
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect();
+            let outcome = check("taskmanager", memory_flink(process).unwrap(), &configuration);
+            outcome.err().map(|error| error.message)
+        };
+        assert!(refused("902m", &[]).is_some());
+        assert_eq!(refused("902m", &[("taskmanager.network.memory.min", "16mb")]), None);
+        assert_eq!(refused("902m", &[("taskmanager.memory.size", "100m")]), None);
+        let both = [
+            ("taskmanager.memory.network.min", "16mb"),
+            ("taskmanager.network.memory.min", "600mb"),
+        ];
+        assert_eq!(refused("902m", &both), None);
+        let told = refused("1g", &both[1..]).unwrap();
+        assert!(told.contains("taskmanager.network.memory.min 600m"), "{told}");
     }
 
     #[test]

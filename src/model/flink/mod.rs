@@ -79,6 +79,15 @@ impl fmt::Display for FlinkVersion {
     }
 }
 
+/// A Flink process of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// component=master.
+    JobManager,
+    /// component=task-manager.
+    TaskManager,
+}
+
 /// Releases that are known: their entrypoints, REST and configuration keys. Others are taken for their neighbours.
 pub const KNOWN_VERSIONS: &[FlinkVersion] = &[
     FlinkVersion::new(1, 13),
@@ -121,15 +130,12 @@ pub const KUBERNETES_HA_FACTORY: &str = "org.apache.flink.kubernetes.highavailab
 /// What sets addresses and ports, which must agree with the ports and probes of the objects.
 const TEMPLATE: &str = "the templates";
 
-/// Keys that the plugin sets itself, in their old and new spellings, and what to use instead.
+/// Keys that the plugin sets itself, by their names of today, and what to use instead.
 const OWNED: &[(&str, &str)] = &[
     ("parallelism.default", "--parallelism"),
     ("taskmanager.numberOfTaskSlots", "--slots"),
-    ("state.savepoints.dir", "--savepoint-dir"),
     ("execution.checkpointing.savepoint-dir", "--savepoint-dir"),
-    ("state.checkpoints.dir", "--checkpoint-dir"),
     ("execution.checkpointing.dir", "--checkpoint-dir"),
-    ("high-availability", "--ha"),
     ("high-availability.type", "--ha"),
     ("high-availability.storageDir", "--ha"),
     ("high-availability.zookeeper.quorum", "--ha-zookeeper"),
@@ -139,12 +145,7 @@ const OWNED: &[(&str, &str)] = &[
     ("kubernetes.namespace", "--namespace"),
     ("jobmanager.memory.process.size", "--jobmanager-memory"),
     ("taskmanager.memory.process.size", "--taskmanager-memory"),
-    ("execution.savepoint.path", "--from-savepoint"),
     ("execution.state-recovery.path", "--from-savepoint"),
-    (
-        "execution.savepoint.ignore-unclaimed-state",
-        "--allow-non-restored-state",
-    ),
     (
         "execution.state-recovery.ignore-unclaimed-state",
         "--allow-non-restored-state",
@@ -173,6 +174,7 @@ const OWNED: &[(&str, &str)] = &[
 /// Fits into "the plugin sets this key, use {}".
 #[must_use]
 pub fn owned_key(key: &str) -> Option<&'static str> {
+    let key = config_keys::current(key);
     OWNED
         .iter()
         .find(|(owned, _)| *owned == key)
@@ -205,12 +207,7 @@ pub fn without_effect(key: &str) -> Option<&'static str> {
     .any(starts)
     {
         Some("only Flink's own deployers read it; set the containers' environment with --env")
-    } else if [
-        "execution.savepoint-restore-mode",
-        "execution.state-recovery.claim-mode",
-    ]
-    .contains(&key)
-    {
+    } else if config_keys::current(key) == "execution.state-recovery.claim-mode" {
         // Tried with 1.17.2, 1.20.5 and 2.3.0.
         Some("each start of the JobManager overwrites it; the claim mode is always NO_CLAIM")
     } else if let Some(reason) = for_no_process(key) {
@@ -281,7 +278,14 @@ mod tests {
             owned_key("execution.checkpointing.savepoint-dir"),
             owned_key("state.savepoints.dir")
         );
-        assert_eq!(owned_key("rest.port"), Some("the templates"));
+        for (key, instead) in [
+            ("rest.port", "the templates"),
+            ("recovery.mode", "--ha"),
+            ("recovery.zookeeper.storageDir", "--ha"),
+            ("state.backend.fs.checkpointdir", "--checkpoint-dir"),
+        ] {
+            assert_eq!(owned_key(key), Some(instead), "{key}");
+        }
         assert_eq!(owned_key("state.backend.type"), None);
     }
 

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Role;
+
 /// Keys that have a variable of their own.
 const VARIABLES: [(&str, &str); 9] = [
     ("env.hadoop.conf.dir", "HADOOP_CONF_DIR"),
@@ -23,31 +25,20 @@ const VARIABLES: [(&str, &str); 9] = [
 /// Options of the JVM for both roles, in the order in which the scripts put them; of the last two, the first that is set.
 const JAVA_OPTIONS: [&str; 3] = ["env.java.default-opts.all", "env.java.opts.all", "env.java.opts"];
 
-/// A Flink process that the scripts start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The JobManager.
-    JobManager,
-    /// A TaskManager.
-    TaskManager,
-}
-
-impl Role {
-    /// Options of its JVM alone, and their variable.
-    ///
-    /// It takes the options for both roles, too: what the image's configuration file says for both, which opens the
-    /// modules of Java 17 to Flink, stays beside it. `FLINK_ENV_JAVA_OPTS` would replace that.
-    const fn java_options(self) -> ([&'static str; 2], &'static str) {
-        match self {
-            Self::JobManager => (
-                ["env.java.default-opts.jobmanager", "env.java.opts.jobmanager"],
-                "FLINK_ENV_JAVA_OPTS_JM",
-            ),
-            Self::TaskManager => (
-                ["env.java.default-opts.taskmanager", "env.java.opts.taskmanager"],
-                "FLINK_ENV_JAVA_OPTS_TM",
-            ),
-        }
+/// Options of one role's JVM alone, and their variable.
+///
+/// It takes the options for both roles, too: what the image's configuration file says for both, which opens the modules of
+/// Java 17 to Flink, stays beside it. `FLINK_ENV_JAVA_OPTS` would replace that.
+const fn java_options(role: Role) -> ([&'static str; 2], &'static str) {
+    match role {
+        Role::JobManager => (
+            ["env.java.default-opts.jobmanager", "env.java.opts.jobmanager"],
+            "FLINK_ENV_JAVA_OPTS_JM",
+        ),
+        Role::TaskManager => (
+            ["env.java.default-opts.taskmanager", "env.java.opts.taskmanager"],
+            "FLINK_ENV_JAVA_OPTS_TM",
+        ),
     }
 }
 
@@ -65,7 +56,7 @@ pub struct Variable {
 /// Whether only the scripts read `key`.
 #[must_use]
 pub fn is_for_scripts(key: &str) -> bool {
-    let of_role = |role: Role| role.java_options().0.contains(&key);
+    let of_role = |role: Role| java_options(role).0.contains(&key);
     VARIABLES.iter().any(|(known, _)| *known == key)
         || JAVA_OPTIONS.contains(&key)
         || of_role(Role::JobManager)
@@ -85,7 +76,7 @@ pub fn variables(configuration: &BTreeMap<String, String>, role: Role) -> Vec<Va
         Some(Variable { key, name, value })
     });
     let [default, all, old] = JAVA_OPTIONS;
-    let ([role_default, role_options], name) = role.java_options();
+    let ([role_default, role_options], name) = java_options(role);
     let options: Vec<(&str, &str)> = [
         set(default),
         set(all).or_else(|| set(old)),

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use serde_json::Value;
 
 use super::arguments::JobManagerArguments;
+use super::config_keys;
 use crate::model::main_container;
 
 /// Data of ConfigMaps, by their names.
@@ -111,14 +112,13 @@ impl Settings {
         Self { pairs, env, arguments }
     }
 
-    /// The value of a key; of several names of it, or several values, the last one counts.
+    /// The value of a key: of several the last one, and one by its name of today before one by an old name, as Flink has
+    /// it.
     #[must_use]
-    pub fn get(&self, keys: &[&str]) -> Option<&str> {
-        self.pairs
-            .iter()
-            .rev()
-            .find(|(key, _)| keys.contains(&key.as_str()))
-            .map(|(_, value)| value.as_str())
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let last = |is: &dyn Fn(&str) -> bool| self.pairs.iter().rev().find(|(key, _)| is(key));
+        let found = last(&|key| key == name).or_else(|| last(&|key| config_keys::current(key) == name));
+        found.map(|(_, value)| value.as_str())
     }
 
     /// The value of an environment variable.
@@ -137,33 +137,23 @@ impl Settings {
         &self.arguments
     }
 
-    /// The value of a key that had other names: the first of them that is set counts, as Flink has it.
-    fn first(&self, keys: &[&str]) -> Option<&str> {
-        keys.iter().find_map(|key| self.get(&[key]))
-    }
-
     /// Whether and by what the cluster is highly available.
     #[must_use]
     pub fn high_availability(&self) -> Option<HighAvailability<'_>> {
-        const KEYS: [&str; 3] = ["high-availability.type", "high-availability", "recovery.mode"];
-        HighAvailability::of(self.first(&KEYS)?)
+        HighAvailability::of(self.get("high-availability.type")?)
     }
 
     /// Folder in which high availability keeps its files.
     #[must_use]
     pub fn ha_storage(&self) -> Option<&str> {
-        self.first(&[
-            "high-availability.storageDir",
-            "high-availability.zookeeper.storageDir",
-            "recovery.zookeeper.storageDir",
-        ])
+        self.get("high-availability.storageDir")
     }
 
     /// ID in the names and labels of the ConfigMaps of high availability by Kubernetes.
     #[must_use]
     pub fn kubernetes_cluster_id(&self) -> Option<&str> {
         let ours = self.high_availability() == Some(HighAvailability::Kubernetes);
-        self.get(&["kubernetes.cluster-id"]).filter(|id| ours && !id.is_empty())
+        self.get("kubernetes.cluster-id").filter(|id| ours && !id.is_empty())
     }
 
     /// Node of the cluster in ZooKeeper.
@@ -172,12 +162,8 @@ impl Settings {
         if self.high_availability() != Some(HighAvailability::ZooKeeper) {
             return None;
         }
-        let root = self.first(&["high-availability.zookeeper.path.root", "recovery.zookeeper.path.root"]);
-        let place = self.first(&[
-            "high-availability.cluster-id",
-            "high-availability.zookeeper.path.namespace",
-            "recovery.zookeeper.path.namespace",
-        ]);
+        let root = self.get("high-availability.zookeeper.path.root");
+        let place = self.get("high-availability.cluster-id");
         let place = place.unwrap_or("default").trim_start_matches('/');
         Some(format!("{}/{place}", root.unwrap_or("/flink").trim_end_matches('/')))
     }
@@ -185,17 +171,11 @@ impl Settings {
     /// Paths that Flink writes state to or reads it from, each with the key that names it.
     #[must_use]
     pub fn state_paths(&self) -> Vec<(&'static str, &str)> {
-        const KEYS: [(&str, [&str; 2]); 2] = [
-            (
-                "--checkpoint-dir",
-                ["execution.checkpointing.dir", "state.checkpoints.dir"],
-            ),
-            (
-                "--savepoint-dir",
-                ["execution.checkpointing.savepoint-dir", "state.savepoints.dir"],
-            ),
+        const KEYS: [(&str, &str); 2] = [
+            ("--checkpoint-dir", "execution.checkpointing.dir"),
+            ("--savepoint-dir", "execution.checkpointing.savepoint-dir"),
         ];
-        let set = KEYS.iter().filter_map(|(flag, keys)| Some((*flag, self.get(keys)?)));
+        let set = KEYS.iter().filter_map(|(flag, key)| Some((*flag, self.get(key)?)));
         let set = set.chain(self.ha_storage().map(|path| ("--ha", path)));
         let savepoint = self.arguments.from_savepoint.as_deref();
         set.chain(savepoint.map(|path| ("--from-savepoint", path))).collect()
@@ -204,7 +184,7 @@ impl Settings {
     /// Where the role looks for the JobManager: its own setting before the variable of official images.
     #[must_use]
     pub fn rpc_address(&self) -> Option<&str> {
-        self.get(&["jobmanager.rpc.address"])
+        self.get("jobmanager.rpc.address")
             .or_else(|| self.env("JOB_MANAGER_RPC_ADDRESS"))
     }
 }
@@ -378,7 +358,7 @@ mod tests {
             settings.state_paths(),
             [("--savepoint-dir", "s3://b/s"), ("--from-savepoint", "/sp")]
         );
-        assert_eq!(settings.get(&["not"]), None);
+        assert_eq!(settings.get("not"), None);
         assert_eq!(Settings::of(&PodTemplateSpec::default()), Settings::default());
     }
 

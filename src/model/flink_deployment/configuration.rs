@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::fields::{Faults, Section};
 use crate::error::{Error, Result};
-use crate::model::config::{Config, RoleConfig};
-use crate::model::flink::{self, KUBERNETES_HA_FACTORY, owned_key, without_effect};
+use crate::model::config::Config;
+use crate::model::flink::settings::HighAvailability;
+use crate::model::flink::{self, config_keys, owned_key, without_effect};
 use crate::model::quantity;
 
 /// What stands before a key where it is told.
@@ -25,24 +26,45 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     for (key, value) in section.rest() {
         flatten(key, value, path, &mut flat, faults);
     }
-    let mut moved = Moved { flat, path, faults };
-    if let Some((key, text)) = moved.take(&["parallelism.default"]) {
-        let parallelism = moved.parse(key, positive(&text));
-        moved.agree(key, &mut layer.parallelism, parallelism, "spec.job.parallelism");
+    let old_names = flat.keys().filter_map(|key| {
+        let now = config_keys::current(key);
+        (now != key).then(|| (now.to_owned(), key.clone()))
+    });
+    let mut moved = Moved {
+        old_names: old_names.collect(),
+        flat,
+        path,
+        faults,
+    };
+    if let Some((key, text)) = moved.take("parallelism.default", "--parallelism") {
+        let parallelism = moved.parse(&key, positive(&text));
+        moved.agree(&key, &mut layer.parallelism, parallelism, "spec.job.parallelism");
     }
-    if let Some((key, text)) = moved.take(&["taskmanager.numberOfTaskSlots"]) {
-        layer.slots = moved.parse(key, positive(&text));
+    if let Some((key, text)) = moved.take("taskmanager.numberOfTaskSlots", "--slots") {
+        layer.slots = moved.parse(&key, positive(&text));
     }
-    let keys = ["state.savepoints.dir", "execution.checkpointing.savepoint-dir"];
-    layer.savepoint_dir = moved.take(&keys).map(|(_, value)| value);
-    let keys = ["state.checkpoints.dir", "execution.checkpointing.dir"];
-    layer.checkpoint_dir = moved.take(&keys).map(|(_, value)| value);
-    moved.memory("jobmanager.memory.process.size", &mut layer.job_manager, "jobManager");
-    moved.memory(
-        "taskmanager.memory.process.size",
-        &mut layer.task_manager,
-        "taskManager",
-    );
+    let mut text = |key, flag| moved.take(key, flag).map(|(_, value)| value);
+    layer.savepoint_dir = text("execution.checkpointing.savepoint-dir", "--savepoint-dir");
+    layer.checkpoint_dir = text("execution.checkpointing.dir", "--checkpoint-dir");
+    for (key, flag, role, name) in [
+        (
+            "jobmanager.memory.process.size",
+            "--jobmanager-memory",
+            &mut layer.job_manager,
+            "spec.jobManager",
+        ),
+        (
+            "taskmanager.memory.process.size",
+            "--taskmanager-memory",
+            &mut layer.task_manager,
+            "spec.taskManager",
+        ),
+    ] {
+        if let Some((key, text)) = moved.take(key, flag) {
+            let memory = moved.parse(&key, quantity::memory_flink(&text));
+            moved.agree(&key, &mut role.memory, memory, name);
+        }
+    }
     moved.high_availability(layer);
 
     let Moved { mut flat, faults, .. } = moved;
@@ -148,23 +170,36 @@ fn positive(text: &str) -> Result<u32> {
 /// The flat configuration while keys are moved out of it.
 struct Moved<'a> {
     flat: BTreeMap<String, String>,
+    /// Keys that stand there by an old name: what each is called now, and that name.
+    old_names: Vec<(String, String)>,
     path: &'static str,
     faults: &'a mut Faults,
 }
 
 impl Moved<'_> {
-    /// Takes the value of a key that has several spellings, with the first spelling found. They must agree.
-    fn take(&mut self, spellings: &[&'static str]) -> Option<(&'static str, String)> {
-        let mut found: Option<(&'static str, String)> = None;
-        for key in spellings {
-            let Some(value) = self.flat.remove(*key) else { continue };
+    /// Takes the value of a key by all of its names, with the one that the user wrote: what `flag` says on the command
+    /// line. They must agree.
+    fn take(&mut self, key: &str, flag: &'static str) -> Option<(String, String)> {
+        self.take_if(key, flag, |one, other| one == other)
+    }
+
+    fn take_if(&mut self, key: &str, flag: &'static str, agree: fn(&str, &str) -> bool) -> Option<(String, String)> {
+        let old_names = self.old_names.iter().filter(|(now, _)| now == key);
+        let names: Vec<String> = old_names.map(|(_, old)| old.clone()).chain([key.to_owned()]).collect();
+        let mut found: Option<(String, String)> = None;
+        for name in names {
+            let Some(value) = self.flat.remove(&name) else { continue };
             match &found {
-                Some((first, other)) if *other != value => {
-                    self.refuse(key, &format!("{first}, another name of this key, says {other:?}"));
+                Some((first, other)) if !agree(other, &value) => {
+                    let reason = format!("{first}, another name of this key, says {other:?}");
+                    self.refuse(&name, &reason);
                 }
                 Some(_) => {}
-                None => found = Some((key, value)),
+                None => found = Some((name, value)),
             }
+        }
+        if let Some((name, _)) = &found {
+            self.faults.wrote(flag, format!("{}{name}", self.path));
         }
         found
     }
@@ -190,47 +225,42 @@ impl Moved<'_> {
                 self.refuse(key, &format!("it says {value}, {name} says {said}; write only one"));
             }
             (None, value) => *field = value,
+            // The field is the one that counts where a fault shows late.
             _ => {}
-        }
-    }
-
-    fn memory(&mut self, key: &'static str, role: &mut RoleConfig, name: &str) {
-        if let Some((key, text)) = self.take(&[key]) {
-            let memory = self.parse(key, quantity::memory_flink(&text));
-            self.agree(key, &mut role.memory, memory, &format!("spec.{name}"));
         }
     }
 
     /// High availability: its storage folder, and the ZooKeeper if it is one.
     fn high_availability(&mut self, layer: &mut Config) {
         const STORAGE: &str = "high-availability.storageDir";
-        let mut told = [STORAGE, QUORUM, ZOOKEEPER_ROOT].map(|key| self.take(&[key]).map(|(_, value)| value));
-        let kind = self.take(&["high-availability.type", "high-availability"]);
-        let (key, name) = match &kind {
-            None => ("high-availability.type", "none".to_owned()),
-            Some((key, kind)) if kind == KUBERNETES_HA_FACTORY => (*key, HA_NAME.to_owned()),
-            Some((key, kind)) => (*key, kind.to_ascii_lowercase()),
-        };
-        let needed: &[&str] = match name.as_str() {
-            HA_NAME => &[STORAGE],
-            ZOOKEEPER => &[STORAGE, QUORUM],
-            "none" => &[],
-            _ => {
-                let reason = format!("{name:?} is not supported, only {HA_NAME}, {ZOOKEEPER} and NONE");
+        const FLAGS: [&str; 3] = ["--ha", "--ha-zookeeper", "--ha-zookeeper-root"];
+        let keys = [STORAGE, QUORUM, ZOOKEEPER_ROOT];
+        let told = [0, 1, 2].map(|at| self.take(keys[at], FLAGS[at]));
+        let same_kind: fn(&str, &str) -> bool = |one, other| HighAvailability::of(one) == HighAvailability::of(other);
+        let kind = self.take_if("high-availability.type", "", same_kind);
+        let (key, said) = kind
+            .as_ref()
+            .map_or(("high-availability.type", "none"), |(key, said)| (key, said));
+        let (name, needed): (_, &[&str]) = match HighAvailability::of(said) {
+            None => ("none", &[]),
+            Some(HighAvailability::Kubernetes) => (HA_NAME, &[STORAGE]),
+            Some(HighAvailability::ZooKeeper) => (ZOOKEEPER, &[STORAGE, QUORUM]),
+            Some(HighAvailability::Other(other)) => {
+                let reason = format!("{other:?} is not supported, only {HA_NAME}, {ZOOKEEPER} and NONE");
                 return self.refuse(key, &reason);
             }
         };
-        for (of, value) in [STORAGE, QUORUM, ZOOKEEPER_ROOT].into_iter().zip(&mut told) {
+        for (of, value) in keys.into_iter().zip(&told) {
             let possible = needed.contains(&of) || (of == ZOOKEEPER_ROOT && name == ZOOKEEPER);
-            match (&value, possible) {
-                (None, _) if needed.contains(&of) => {
-                    self.refuse(of, &format!("it is missing, and {key}: {name} needs it"));
+            match value {
+                None if needed.contains(&of) => self.refuse(of, &format!("it is missing, and {key}: {name} needs it")),
+                Some((of, _)) if !possible && kind.is_some() => {
+                    self.refuse(of, &format!("it has no effect with {key}: {name}"));
                 }
-                (Some(_), false) if kind.is_some() => self.refuse(of, &format!("it has no effect with {key}: {name}")),
-                (Some(_), false) => self.refuse(of, &format!("it has no effect without {key}")),
+                Some((of, _)) if !possible => self.refuse(of, &format!("it has no effect without {key}")),
                 _ => {}
             }
         }
-        [layer.ha, layer.zookeeper, layer.zookeeper_root] = told;
+        [layer.ha, layer.zookeeper, layer.zookeeper_root] = told.map(|value| value.map(|(_, text)| text));
     }
 }

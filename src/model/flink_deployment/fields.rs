@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use serde_json::{Map, Value};
 
+use super::places::Source;
 use crate::error::{Error, Result};
 use crate::model::nearest::nearest;
 
@@ -18,6 +19,8 @@ pub(super) struct Faults {
     found: Vec<(String, String, String)>,
     hints: Vec<String>,
     warnings: Vec<String>,
+    /// Where the document says what these flags say.
+    written: BTreeMap<&'static str, String>,
 }
 
 impl Faults {
@@ -31,6 +34,19 @@ impl Faults {
     /// The file and document that is read from here on.
     pub(super) fn within(&mut self, source: &str) {
         source.clone_into(&mut self.source);
+    }
+
+    /// `path` says what `flag` says on the command line.
+    pub(super) fn wrote(&mut self, flag: &'static str, path: String) {
+        self.written.entry(flag).or_insert(path);
+    }
+
+    /// The document that was read last, with the paths that were noted for it.
+    pub(super) fn document(&mut self) -> Source {
+        Source {
+            name: self.source.clone(),
+            written: std::mem::take(&mut self.written),
+        }
     }
 
     /// The field at `path` cannot be, for that reason.

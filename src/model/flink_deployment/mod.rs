@@ -28,7 +28,7 @@ use super::nearest::nearest;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 
-pub use self::places::located;
+pub use self::places::{Source, located};
 pub use self::write::write;
 
 /// Where to look for FlinkDeployments: the only version there is.
@@ -44,7 +44,7 @@ pub struct Documents {
     /// Its FlinkDeployments.
     pub layers: Vec<Config>,
     /// Where each of these stands: file and document.
-    pub sources: Vec<String>,
+    pub sources: Vec<Source>,
     /// What of them is left out, each with its place and the reason.
     pub warnings: Vec<String>,
     /// Objects of other kinds, each with its place.
@@ -196,8 +196,8 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
         None if faults.has("apiVersion") => {}
         None => faults.refuse("apiVersion", format!("it is missing; it must be {API_VERSION}")),
     }
-    found.sources.push(source.to_owned());
     found.layers.push(read::layer(root, faults));
+    found.sources.push(faults.document());
 }
 
 /// Why a document of another kind is refused; `None`: it is passed over, as it has nothing to do with Flink.

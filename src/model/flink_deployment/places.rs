@@ -2,10 +2,32 @@
 //! was not typed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::names::ClusterName;
+
+/// A FlinkDeployment of a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Source {
+    /// File and document.
+    pub(super) name: String,
+    /// Paths that say what these flags say, where it is not the path of [`FIELDS`].
+    pub(super) written: BTreeMap<&'static str, String>,
+}
+
+impl Source {
+    fn path<'a>(&'a self, (path, flag, _): &(&'a str, &'static str, Take)) -> &'a str {
+        self.written.get(flag).map_or(path, String::as_str)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
 
 /// Takes a field out of a layer; false: it is not there.
 type Take = fn(&mut Config) -> bool;
@@ -91,7 +113,7 @@ const FIELDS: [(&str, &str, Take); 20] = [
 /// `error`, with the place in `source` that it comes from: the field of `file` without which `attempt` succeeds, or fails for
 /// another reason. What the file is not at fault for stays as it is.
 #[must_use]
-pub fn located<T>(error: Error, file: &Config, source: &str, attempt: impl Fn(Config) -> Result<T>) -> Error {
+pub fn located<T>(error: Error, file: &Config, source: &Source, attempt: impl Fn(Config) -> Result<T>) -> Error {
     let named = file.name.as_deref().is_some_and(|name| ClusterName::new(name).is_err());
     let other = |layer: Config| attempt(layer).err().is_none_or(|other| other.message != error.message);
     let without_name = Config {
@@ -113,16 +135,16 @@ pub fn located<T>(error: Error, file: &Config, source: &str, attempt: impl Fn(Co
         take(&mut without) && other(without)
     });
     match found {
-        Some((path, _, _)) => at(error, source, path),
+        Some(field) => at(error, source, source.path(field)),
         None => error,
     }
 }
 
-fn at(mut error: Error, source: &str, path: &str) -> Error {
+fn at(mut error: Error, source: &Source, path: &str) -> Error {
     let words = error.message.split(' ').map(|word| {
         let bare = word.trim_matches(|c: char| matches!(c, '(' | ')' | ',' | ';' | ':'));
         match FIELDS.iter().find(|(_, flag, _)| *flag == bare && bare != "--") {
-            Some((field, flag, _)) => word.replacen(flag, field, 1),
+            Some(field) => word.replacen(field.1, source.path(field), 1),
             None => word.to_owned(),
         }
     });
@@ -138,15 +160,16 @@ fn at(mut error: Error, source: &str, path: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::flink_deployment::read;
+    use crate::model::flink_deployment::read_all;
     use crate::model::spec::Spec;
 
     fn fault(spec: &str, flags: &Config) -> String {
         let text = format!("{{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, {spec}}}");
-        let file = read(&text, "a.yaml").unwrap().remove(0);
+        let mut found = read_all(&text, "a.yaml: document 2").unwrap();
+        let (file, source) = (found.layers.remove(0), found.sources.remove(0));
         let attempt = |file: Config| Spec::resolve(flags.clone().merged_over(file));
         let error = attempt(file.clone()).unwrap_err();
-        located(error, &file, "a.yaml: document 2", attempt).message
+        located(error, &file, &source, attempt).message
     }
 
     #[test]
@@ -165,6 +188,14 @@ mod tests {
             (
                 "metadata: {name: a}, spec: {image: flink, job: {}, taskManager: {resource: {memory: 1m}}}",
                 "spec.taskManager.resource.memory",
+            ),
+            (
+                "metadata: {name: a}, spec: {image: flink, job: {}, flinkConfiguration: {jobmanager.memory.process.size: 1m}}",
+                "spec.flinkConfiguration.jobmanager.memory.process.size",
+            ),
+            (
+                "metadata: {name: a}, spec: {image: flink, job: {}, flinkConfiguration: {state.backend.fs.checkpointdir: \"\"}}",
+                "spec.flinkConfiguration.state.backend.fs.checkpointdir",
             ),
             (
                 "metadata: {name: a}, spec: {image: \"flink:1.15\", job: {jarURI: \"https://x/a.jar\"}}",

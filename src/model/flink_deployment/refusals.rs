@@ -224,6 +224,22 @@ fn configuration_keys_that_cannot_be() {
             "execution.checkpointing.savepoint-dir: state.savepoints.dir, another name",
         ),
         (
+            "{high-availability.type: zookeeper, high-availability: kubernetes, high-availability.storageDir: s3://a}",
+            "high-availability.type: high-availability, another name of this key, says \"kubernetes\"",
+        ),
+        (
+            "{recovery.mode: zookeeper, recovery.zookeeper.storageDir: s3://a}",
+            "high-availability.zookeeper.quorum: it is missing, and recovery.mode: zookeeper needs it",
+        ),
+        (
+            "{recovery.zookeeper.storageDir: s3://a}",
+            "recovery.zookeeper.storageDir: it has no effect without",
+        ),
+        (
+            "{jobmanager.web.port: 8082}",
+            "jobmanager.web.port: the plugin sets this key, use the templates",
+        ),
+        (
             "{parallelism.default: 3}\n  job: {parallelism: 2}",
             "parallelism.default: it says 3, spec.job.parallelism says 2",
         ),
@@ -240,6 +256,13 @@ fn configuration_keys_that_cannot_be() {
     one(&with_spec(
         "  flinkConfiguration: {parallelism.default: 2}\n  job: {parallelism: 2}",
     ));
+    for kind in ["kubernetes", "KUBERNETES"] {
+        let class = "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";
+        let text = format!(
+            "  flinkConfiguration: {{high-availability.type: {kind}, high-availability: {class}, high-availability.storageDir: s3://a, recovery.zookeeper.storageDir: s3://a}}"
+        );
+        assert_eq!(one(&with_spec(&text)).ha.as_deref(), Some("s3://a"));
+    }
     let none = one(&with_spec("  flinkConfiguration: {high-availability.type: NONE}"));
     assert_eq!(none.ha, None);
     assert_eq!(none.configuration, map(&[]));

@@ -7,7 +7,7 @@ mod high_availability;
 
 use serde_json::{Map, Value, json};
 
-use super::flink::FlinkVersion;
+use super::flink::{FlinkVersion, Role};
 use super::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
 use super::pod_template;
 use super::spec::Spec;
@@ -15,8 +15,9 @@ use super::template::{self, Templates, Variables};
 use crate::error::{Error, Result};
 use crate::model::config::{Entrypoint, Mount, Restart};
 use crate::model::flink::arguments::JobManagerArguments;
+use crate::model::flink::config_keys;
 use crate::model::flink::job_id;
-use crate::model::flink::script_keys::{self, Role};
+use crate::model::flink::script_keys;
 use crate::model::flink::settings::{self, ConfigMaps, HighAvailability, Settings};
 use crate::model::keyword::Keyword;
 use crate::model::main_container as container;
@@ -236,7 +237,8 @@ fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Vec<(String, 
 fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address: bool) -> Result<()> {
     let list = main_arguments(job)?;
     remove_settings(list, |key| {
-        (own_address && key == "jobmanager.rpc.address") || arguments.dynamic.iter().any(|(new, _)| new == key)
+        (own_address && key == "jobmanager.rpc.address")
+            || arguments.dynamic.iter().any(|(new, _)| config_keys::same(new, key))
     });
     let displaced = [
         (["--job-classname", "-j"], arguments.job_class.is_some()),
@@ -452,8 +454,10 @@ fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: 
         dynamic.push(("taskmanager.memory.process.size".to_owned(), memory.to_flink()));
     }
     let arguments = main_arguments(deployment)?;
+    remove_settings(arguments, |known| {
+        dynamic.iter().any(|(key, _)| config_keys::same(key, known))
+    });
     for (key, value) in dynamic {
-        remove_settings(arguments, |known| known == key);
         arguments.push(json!(pod_template::escape_dollar(&format!("-D{key}={value}"))));
     }
     role(deployment, spec, Role::TaskManager, ["taskmanager", "task-manager"])

@@ -17,7 +17,7 @@ const CHECK: &str = "image contents";
 #[must_use]
 pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config {
     let settings = Settings::of(template);
-    let text = |keys: &[&str]| settings.get(keys).map(ToOwned::to_owned);
+    let text = |key: &str| settings.get(key).map(ToOwned::to_owned);
     let word = main_container::of_template(template).and_then(|container| container.args.as_ref()?.first().cloned());
     Config {
         flink_version: flink_version.and_then(|version| version.parse().ok()),
@@ -26,8 +26,8 @@ pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config 
             Some("job-cluster") => Some(Entrypoint::Legacy),
             _ => None,
         },
-        savepoint_dir: text(&["execution.checkpointing.savepoint-dir", "state.savepoints.dir"]),
-        checkpoint_dir: text(&["execution.checkpointing.dir", "state.checkpoints.dir"]),
+        savepoint_dir: text("execution.checkpointing.savepoint-dir"),
+        checkpoint_dir: text("execution.checkpointing.dir"),
         ha: settings.ha_storage().map(ToOwned::to_owned),
         env: settings
             .env("ENABLE_BUILT_IN_PLUGINS")
