@@ -157,7 +157,7 @@ fn comment(lines: &[String]) -> String {
 }
 
 fn read(text: &str, name: &ClusterName) -> Result<Config> {
-    let mut found = flink_deployment::read_all(text, "the edited text")?;
+    let mut found = flink_deployment::read_edited(text, "the edited text")?;
     let (Some(layer), true) = (found.layers.pop(), found.layers.is_empty()) else {
         return Err(Error::usage("there must be one FlinkDeployment"));
     };

@@ -52,7 +52,9 @@ pub async fn run(connection: &ConnectionOptions, args: ExportArgs) -> Result<()>
         Form::Flinkdeployment => {
             let layer = exported(&handle)?;
             let layer = from_last_savepoint(layer, handle.store.history(), &name);
-            terminal::data(&output::document(Format::Yaml, &flink_deployment::write(&layer))?)
+            let mut document = flink_deployment::write(&layer);
+            document["metadata"]["annotations"][flink_deployment::EXPORTED] = "true".into();
+            terminal::data(&output::document(Format::Yaml, &document)?)
         }
         Form::Kubernetes => kubernetes(&handle, cluster.namespace()),
     }

@@ -9,7 +9,13 @@ use crate::model::config::Config;
 /// What the first cluster keeps for itself: its job ID, its port of the nodes, and where it began. Left out, the second
 /// gets its own.
 #[must_use]
-pub fn layer(source: Config, name: &ClusterName) -> Config {
+pub fn layer(mut source: Config, name: &ClusterName) -> Config {
+    // As a file for the operator has it.
+    if let Some(job) = source.configuration.get_mut("pipeline.name")
+        && Some(&*job) == source.name.as_ref()
+    {
+        *job = name.to_string();
+    }
     Config {
         name: Some(name.to_string()),
         namespace: None,

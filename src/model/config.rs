@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::flink::{FlinkVersion, Role, config_keys};
+use super::flink::{FlinkVersion, Role, same_key};
 use super::keyword::Keyword;
 use super::quantity::{Cpu, Memory};
 use crate::error::{Error, Result};
@@ -250,6 +250,14 @@ impl Config {
         }
     }
 
+    /// The same, to be changed.
+    pub const fn role_mut(&mut self, role: Role) -> &mut RoleConfig {
+        match role {
+            Role::JobManager => &mut self.job_manager,
+            Role::TaskManager => &mut self.task_manager,
+        }
+    }
+
     /// Lays `self` over `lower`: where `self` says something it wins; maps are merged key by key.
     #[must_use]
     pub fn merged_over(self, lower: Self) -> Self {
@@ -271,7 +279,7 @@ impl Config {
         };
         // By another name of the same key, Flink might read the lower one.
         let mut configuration = lower.configuration;
-        configuration.retain(|key, _| !self.configuration.keys().any(|upper| config_keys::same(key, upper)));
+        configuration.retain(|key, _| !self.configuration.keys().any(|upper| same_key(key, upper)));
         configuration.extend(self.configuration);
         let mut mounts = lower.mounts;
         mounts.retain(|mount| !self.mounts.iter().any(|upper| upper.path == mount.path));

@@ -15,6 +15,9 @@ use crate::model::flink::script_keys;
 /// Largest parallelism that Flink takes: 2^15. Source: Flink's `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
 pub const MAX_PARALLELISM: u32 = 32_768;
 
+/// How the address of a file of the image begins.
+pub const LOCAL: &str = "local://";
+
 /// Most JobManagers of a cluster. One that leads and one or two that stand by are usual.
 pub const MAX_JOB_MANAGERS: u32 = 16;
 
@@ -87,7 +90,9 @@ impl Spec {
             job_id::parse(id)?;
         }
         let flink_version = layer.flink_version.or_else(|| FlinkVersion::of_image(&image));
-        if layer.jars.as_ref().is_some_and(|jars| !jars.is_empty())
+        // What is in the image is put on the class path, see `manifests`.
+        let fetched = |jar: &String| !jar.starts_with(LOCAL);
+        if layer.jars.iter().flatten().any(fetched)
             && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(1, 19))
         {
             return Err(
@@ -105,6 +110,19 @@ impl Spec {
             // It has been left out of what lies below by now.
             layer: Config { no_ha: false, ..layer },
         })
+    }
+
+    /// The jars of the image that a release before 1.19 finds by its class path: it cannot be given them as `--jars`.
+    ///
+    /// Source: the operator's `FlinkConfigBuilder.getStandaloneJarURI`.
+    #[must_use]
+    pub fn jars_on_class_path(&self) -> Vec<String> {
+        let old = self
+            .flink_version
+            .is_some_and(|version| version < FlinkVersion::new(1, 19));
+        let jars = self.layer.jars.iter().flatten().filter(|_| old);
+        jars.filter_map(|jar| Some(format!("file://{}", jar.strip_prefix(LOCAL)?)))
+            .collect()
     }
 
     /// The words of the image's entrypoint; `None`: those of the template.

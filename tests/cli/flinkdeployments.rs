@@ -198,7 +198,7 @@ fn amounts_in_both_notations() {
     let made = objects("requests", &[]);
     has_arguments(&made, MASTER, &["-Djobmanager.memory.process.size=2g"]);
     assert_eq!(at(&made, &format!("{MASTER}/resources/requests/memory")), "2Gi");
-    has_arguments(&made, WORKER, &["-Dtaskmanager.memory.process.size=4g"]);
+    has_arguments(&made, WORKER, &["-Dtaskmanager.memory.process.size=2g"]);
     assert_eq!(
         at(&made, &format!("{WORKER}/resources")),
         json!({"requests": {"memory": "2Gi", "cpu": "500m"}, "limits": {"memory": "4Gi", "cpu": "2", "nvidia.com/gpu": 1}})

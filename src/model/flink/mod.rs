@@ -13,6 +13,8 @@ pub mod savepoint_metadata;
 pub mod script_keys;
 pub mod settings;
 
+pub use config_keys::same as same_key;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -189,6 +191,54 @@ const KUBERNETES_CLIENT: &[&str] = &[
     "kubernetes.transactional-operation.",
 ];
 
+/// Parts of keys that only Flink's native Kubernetes deployment reads, and what does the same here. In files for the operator
+/// many of them are taken, see `flink_deployment/native_keys.rs`.
+const NATIVE: &[(&str, &str)] = &[
+    ("kubernetes.secrets", "a podTemplate of a file mounts Secrets"),
+    (
+        "secretKeyRef",
+        "a podTemplate of a file takes variables from Secrets (valueFrom)",
+    ),
+    ("persistent-volume-claim", "--mount mounts claims"),
+    ("image.pull-secrets", "--image-pull-secret names them"),
+    ("image.pull-policy", "--image-pull-policy says it"),
+    ("container.image", "--image names it"),
+    ("service-account", "--service-account names it"),
+    ("jobmanager.replicas", "--jobmanager-replicas says it"),
+    (
+        "jobmanager.cpu",
+        "--jobmanager-cpu says it; a podTemplate of a file can raise the limit",
+    ),
+    (
+        "taskmanager.cpu",
+        "--taskmanager-cpu says it; a podTemplate of a file can raise the limit",
+    ),
+    ("memory.limit-factor", "a podTemplate of a file can raise the limit"),
+    ("manager.labels", "--label and a podTemplate of a file give labels"),
+    (
+        "manager.annotations",
+        "--annotation and a podTemplate of a file give annotations",
+    ),
+    ("node-selector", "a podTemplate of a file has nodeSelector"),
+    ("tolerations", "a podTemplate of a file has tolerations"),
+    ("hostnetwork", "a podTemplate of a file has hostNetwork"),
+    (
+        "hadoop",
+        "a podTemplate of a file mounts the ConfigMap, and -D env.hadoop.conf.dir names the folder",
+    ),
+    ("flink.log.dir", "-D env.log.dir says it"),
+    ("pod-template-file", "its content belongs below podTemplate of a file"),
+    (
+        "artifacts.",
+        "--jar FILE --push-to REPOSITORY puts the jar into an image",
+    ),
+    ("entrypoint.args", "the JVM's options are those of -D env.java.opts.all"),
+    ("-service.", "the Service is that of the templates"),
+    ("entry.path", "the image's own entrypoint is run"),
+    ("flink.conf.dir", "Flink's folder is that of the image"),
+    ("owner.reference", "the objects of a cluster have owners of their own"),
+];
+
 /// Why configuration `key` would change nothing in a cluster of plain resources, and what does instead; `None` for
 /// every key that Flink would heed.
 ///
@@ -213,7 +263,12 @@ pub fn without_effect(key: &str) -> Option<&'static str> {
     } else if let Some(reason) = for_no_process(key) {
         Some(reason)
     } else if key.starts_with("kubernetes.") && owned_key(key).is_none() && !KUBERNETES_CLIENT.iter().any(starts) {
-        Some("only Flink's native Kubernetes deployment reads it; use resource, podTemplate and serviceAccount")
+        let instead = NATIVE.iter().find(|(part, _)| key.contains(part));
+        Some(
+            instead.map_or("only Flink's native Kubernetes deployment reads it", |(_, instead)| {
+                instead
+            }),
+        )
     } else {
         None
     }

@@ -23,6 +23,9 @@ use crate::model::config::{Config, JobId, Mount};
 use crate::model::keyword::Keyword;
 use crate::model::nearest::nearest;
 
+/// Annotation of what `export` has written. With it, as with all of the plugin's annotations, a file says all that it means,
+/// and nothing is added that the operator would add.
+pub const EXPORTED: &str = "kubectl-flink/exported";
 /// Prefix of the annotations that are the plugin's.
 pub(super) const PREFIX: &str = "kubectl-flink/";
 pub(super) const JARS: &str = "kubectl-flink/jars";
@@ -56,6 +59,7 @@ const KNOWN: &[&str] = &[
 
 /// Annotations of the live objects. They tell what is, not what is wished.
 const OBSERVED: &[&str] = &[
+    EXPORTED,
     "kubectl-flink/revision",
     "kubectl-flink/parallelism",
     "kubectl-flink/flink-version",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::fields::{Faults, Section};
+use super::native_keys;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::flink::settings::HighAvailability;
@@ -68,6 +69,9 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     moved.high_availability(layer);
 
     let Moved { mut flat, faults, .. } = moved;
+    if path == PATH {
+        native_keys::read(&mut flat, path, layer, faults);
+    }
     for key in flat.keys() {
         if left_out(key, path).is_some() || as_in_templates(key, &flat[key]) {
             continue;

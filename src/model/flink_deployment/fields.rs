@@ -14,6 +14,8 @@ use crate::model::nearest::nearest;
 pub(super) struct Faults {
     /// Whether the document is from a file of the user, and not from this program.
     pub(super) by_hand: bool,
+    /// Whether the document was written for the operator: then it means what it means there.
+    pub(super) for_operator: bool,
     source: String,
     /// Source, path and reason.
     found: Vec<(String, String, String)>,
@@ -24,9 +26,10 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    pub(super) fn new(by_hand: bool) -> Self {
+    pub(super) fn new(by_hand: bool, for_operator: bool) -> Self {
         Self {
             by_hand,
+            for_operator,
             ..Self::default()
         }
     }

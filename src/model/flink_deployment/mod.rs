@@ -11,7 +11,9 @@ mod annotations;
 mod configuration;
 mod fields;
 mod json;
+mod native_keys;
 pub mod operator;
+mod overruled;
 mod places;
 pub(crate) mod read;
 mod resources;
@@ -28,6 +30,7 @@ use super::nearest::nearest;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 
+pub use self::annotations::EXPORTED;
 pub use self::places::{Source, located};
 pub use self::write::write;
 
@@ -58,14 +61,20 @@ pub struct Documents {
 /// # Errors
 /// Usage error: malformed YAML with line and column, or every fault of every FlinkDeployment, a line each.
 pub fn read_all(text: &str, source: &str) -> Result<Documents> {
-    documents(text, source, true)
+    documents(text, source, Faults::new(true, true))
 }
 
-/// What a text has in it; with `by_hand` what a template engine should have filled in is refused.
-fn documents(text: &str, source: &str, by_hand: bool) -> Result<Documents> {
+/// Reads FlinkDeployments that this program wrote and a user has changed: nothing is added that the operator would add.
+///
+/// # Errors
+/// As [`read_all`].
+pub fn read_edited(text: &str, source: &str) -> Result<Documents> {
+    documents(text, source, Faults::new(true, false))
+}
+
+fn documents(text: &str, source: &str, mut faults: Faults) -> Result<Documents> {
     let documents = parse(text, source)?;
     let several = documents.len() > 1;
-    let mut faults = Faults::new(by_hand);
     let mut found = Documents::default();
     for (index, document) in documents.into_iter().enumerate() {
         let source = if several {
@@ -86,7 +95,7 @@ fn documents(text: &str, source: &str, by_hand: bool) -> Result<Documents> {
 pub fn read(text: &str, source: &str) -> Result<Vec<Config>> {
     let Documents {
         layers, passed_over, ..
-    } = documents(text, source, false)?;
+    } = documents(text, source, Faults::new(false, false))?;
     if layers.is_empty() {
         return Err(none(source, &passed_over));
     }
@@ -214,6 +223,9 @@ fn foreign_kind(kind: &str) -> Option<String> {
     };
     Some(format!("{kind} is not supported: {reason}"))
 }
+
+#[cfg(test)]
+mod field_tests;
 
 #[cfg(test)]
 mod refusals;

@@ -194,6 +194,10 @@ mod tests {
                 "spec.flinkConfiguration.jobmanager.memory.process.size",
             ),
             (
+                "metadata: {name: a}, spec: {image: flink, job: {}, jobManager: {resources: {requests: {memory: 1m}}}}",
+                "spec.jobManager.resources.requests.memory",
+            ),
+            (
                 "metadata: {name: a}, spec: {image: flink, job: {}, flinkConfiguration: {state.backend.fs.checkpointdir: \"\"}}",
                 "spec.flinkConfiguration.state.backend.fs.checkpointdir",
             ),

@@ -1,10 +1,10 @@
 //! `metadata` and `spec` of a FlinkDeployment.
 
 use super::fields::{Faults, Section};
-use super::{USRLIB, annotations, configuration, resources};
+use super::{USRLIB, annotations, configuration, overruled, resources};
 use crate::error::Error;
 use crate::model::config::{Config, PullPolicy, RoleConfig};
-use crate::model::flink::FlinkVersion;
+use crate::model::flink::{FlinkVersion, Role, same_key};
 use crate::model::keyword::Keyword;
 use crate::model::names::{self, ClusterName};
 use crate::model::pod_template;
@@ -29,14 +29,22 @@ pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-config
 pub(super) fn layer(mut root: Section, faults: &mut Faults) -> Config {
     let mut layer = Config::default();
     root.take("status");
+    let notes = root
+        .fields()
+        .get("metadata")
+        .and_then(|metadata| metadata["annotations"].as_object());
+    let is_ours = notes.is_some_and(|notes| notes.keys().any(|key| key.starts_with(annotations::PREFIX)));
     if let Some(section) = root.section("metadata", faults) {
         metadata(section, &mut layer, faults);
     }
+    let for_operator = faults.for_operator;
+    faults.for_operator &= !is_ours;
     match root.section("spec", faults) {
         Some(section) => spec(section, &mut layer, faults),
         None if faults.has("spec") => {}
         None => faults.refuse("spec", "it is missing"),
     }
+    faults.for_operator = for_operator;
     root.finish(faults);
     layer
 }
@@ -91,11 +99,9 @@ fn own_labels(layer: &mut Config, faults: &mut Faults) {
 fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     layer.image = section.text("image", faults);
     layer.service_account = section.text("serviceAccount", faults);
-    layer.image_pull_policy = section.text("imagePullPolicy", faults).and_then(|text| {
-        let policy = PullPolicy::parse(&text)
-            .map_err(|_| Error::usage(format!("{text:?} is not possible, only Always, IfNotPresent and Never")));
-        faults.check("spec.imagePullPolicy", policy)
-    });
+    layer.image_pull_policy = section
+        .text("imagePullPolicy", faults)
+        .and_then(|text| faults.check("spec.imagePullPolicy", PullPolicy::parse(&text)));
     layer.flink_version = section.text("flinkVersion", faults).and_then(|text| {
         let version = text.parse::<FlinkVersion>().ok();
         let version = version.filter(|version| text == format!("v{}_{}", version.major, version.minor));
@@ -127,21 +133,23 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         let path = format!("spec.logConfiguration.{name}");
         faults.check(&path, pod_template::check_file_name(name));
     }
+    let mut last_state = false;
     match section.section("job", faults) {
-        Some(job_section) => job(job_section, layer, faults),
+        Some(job_section) => last_state = job(job_section, layer, faults),
         None if faults.has("spec.job") => {}
         None => faults.refuse(
             "spec.job",
             "without it this is a session cluster, and the plugin runs application clusters only",
         ),
     }
+    let mut amounts = [Vec::new(), Vec::new()];
     if let Some(mut manager) = section.section("jobManager", faults) {
         layer.job_managers = manager.count("replicas", faults);
-        layer.job_manager = role(manager, faults);
+        (layer.job_manager, amounts[0]) = role(manager, faults);
     }
     if let Some(mut manager) = section.section("taskManager", faults) {
         layer.task_managers = manager.count("replicas", faults);
-        layer.task_manager = role(manager, faults);
+        (layer.task_manager, amounts[1]) = role(manager, faults);
     }
     // Last, because its keys must agree with the fields that say the same.
     if let Some(section) = section.section("flinkConfiguration", faults) {
@@ -154,19 +162,64 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
                 "spec.taskManager.replicas",
                 format!("{replicas} TaskManagers have {slots} slots, fewer than the parallelism of {parallelism}"),
             );
+        } else if slots > parallelism && faults.for_operator {
+            faults.warn(
+                "spec.job.parallelism",
+                format!("it is taken; the operator would take all {slots} slots of spec.taskManager.replicas"),
+            );
         }
+    }
+    if faults.for_operator {
+        let [job_manager, task_manager] = amounts;
+        overruled::put_back(job_manager, Role::JobManager, layer, faults);
+        overruled::put_back(task_manager, Role::TaskManager, layer, faults);
+        overruled::check(layer, faults);
+        add_the_operators(layer, last_state);
     }
     section.finish(faults);
 }
 
-fn role(mut section: Section, faults: &mut Faults) -> RoleConfig {
+/// What the operator adds to the configuration of a job by itself.
+///
+/// Source: its `FlinkConfigBuilder.applyFlinkConfiguration` and `applyJobConfig`. Not added: what keeps a cluster when its
+/// job has ended, as only the operator would clear it away.
+fn add_the_operators(layer: &mut Config, last_state: bool) {
+    let known = |version| layer.flink_version.is_none_or(|ours| ours >= version);
+    let added = [
+        // The web UI's button, which REST does not heed.
+        (
+            "web.cancel.enable",
+            Some("false").filter(|_| known(FlinkVersion::new(1, 14))),
+        ),
+        ("pipeline.name", layer.name.as_deref()),
+        ("execution.checkpointing.interval", last_state.then_some("5min")),
+        (
+            "execution.checkpointing.externalized-checkpoint-retention",
+            Some("RETAIN_ON_CANCELLATION"),
+        ),
+    ];
+    let added = added.map(|(key, value)| (key, value.map(ToOwned::to_owned)));
+    for (key, value) in added {
+        let said = layer.configuration.keys().any(|known| same_key(known, key));
+        if let Some(value) = value.filter(|_| !said) {
+            layer.configuration.insert(key.to_owned(), value);
+        }
+    }
+}
+
+/// A role, and the amounts of CPU and memory that its pod template says, which wait for the role's own.
+fn role(mut section: Section, faults: &mut Faults) -> (RoleConfig, Vec<overruled::Amount>) {
     let mut role = RoleConfig {
         pod_template: template(&mut section, faults),
         ..RoleConfig::default()
     };
+    let mut amounts = Vec::new();
+    if faults.for_operator {
+        amounts = overruled::take_amounts(role.pod_template.as_mut(), &section.path("podTemplate"));
+    }
     resources::read(&mut section, &mut role, faults);
     section.finish(faults);
-    role
+    (role, amounts)
 }
 
 fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Value> {
@@ -193,7 +246,8 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
     Some(template)
 }
 
-fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) {
+/// Reads the job; whether the operator would restart it from its last state.
+fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     if let Some(uri) = section.text("jarURI", faults) {
         match jar(&uri) {
             Err(reason) => faults.refuse("spec.job.jarURI", reason),
@@ -220,7 +274,8 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     }
     // How the operator carries state from one generation to the next. Here each command says that itself, so that
     // nothing of it is kept.
-    match section.text("upgradeMode", faults).as_deref() {
+    let mode = section.text("upgradeMode", faults);
+    match mode.as_deref() {
         None | Some("stateless" | "savepoint" | "last-state") => {}
         Some(other) => faults.refuse(
             "spec.job.upgradeMode",
@@ -245,12 +300,13 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         faults,
     );
     section.finish(faults);
+    mode.as_deref() == Some("last-state")
 }
 
 /// What is to be fetched for a `jarURI`: nothing when the entrypoint finds it in the image.
 ///
 /// Other paths in the image are passed on: from Flink 1.19 the entrypoint takes `local://` as it takes `https://` and
-/// `s3://`. Whether the version is high enough is not known here.
+/// `s3://`, and for those before such a jar is put on the class path when the objects are made.
 pub(super) fn jar(uri: &str) -> Result<Option<String>, String> {
     if uri.starts_with(USRLIB) && !uri.contains("/../") {
         return Ok(None);

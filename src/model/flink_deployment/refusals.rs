@@ -114,7 +114,7 @@ fn objects_of_other_kinds_are_passed_over_and_told() {
         "{BASIC}\n---\nkind: ConfigMap\nmetadata: {{name: x}}\n---\nkind: FlinkStateSnapshot\n---\nkind: List\nitems: [{{kind: Role}}]\n"
     );
     let found = read_all(&text, "job.yaml").unwrap();
-    assert_eq!(found.layers, [one(BASIC)]);
+    assert_eq!(found.layers, read_all(BASIC, "job.yaml").unwrap().layers);
     assert_eq!(
         found.passed_over,
         [
@@ -169,7 +169,16 @@ spec:
     let layer = &found.layers[0];
     assert!(layer.suspended);
     assert_eq!(layer.labels, map(&[("team", "data")]));
-    assert_eq!(layer.configuration, map(&[("state.backend.type", "rocksdb")]));
+    // What the operator adds by itself is there, too.
+    let configuration = [
+        (
+            "execution.checkpointing.externalized-checkpoint-retention",
+            "RETAIN_ON_CANCELLATION",
+        ),
+        ("state.backend.type", "rocksdb"),
+        ("web.cancel.enable", "false"),
+    ];
+    assert_eq!(layer.configuration, map(&configuration));
     assert_eq!(layer.job_manager.memory, Some(Memory::from_bytes(2 << 30)));
     assert_eq!(
         layer.pod_template.as_ref().unwrap()["metadata"]["labels"],
@@ -189,8 +198,8 @@ fn configuration_keys_that_cannot_be() {
             "rest.port: the plugin sets this key, use the templates",
         ),
         (
-            "{kubernetes.jobmanager.cpu: 1}",
-            "kubernetes.jobmanager.cpu: it has no effect here",
+            "{kubernetes.entry.path: /x}",
+            "kubernetes.entry.path: it has no effect here: the image's own entrypoint is run",
         ),
         ("{a: ~}", "a: it has no value"),
         ("{a: [[1]]}", "a: only a list of scalars"),

@@ -3,10 +3,9 @@
 //! Memory is in Flink's notation in both (2048m are MiB), else in Kubernetes'. Source: the operator's
 //! `ResourceConfigUtils.parseResourceMemoryString`, which reads its own examples so.
 //!
-//! A role of a [`crate::model::config::Config`] has one amount of each, which is the container's request and limit, and for
-//! memory the size of the process. Where `resources` says more (a request below the limit, no limit, a GPU), the exact
-//! amounts are put into the role's pod template, and the limit is the size of the process: it is what the kernel
-//! enforces, and a process sized by the smaller request would leave the rest unused.
+//! The request is the size of Flink's process and the amount of a role, else the limit is. Without a limit, that is the
+//! limit too: the operator's limit factor is 1 then. A limit above the request is put into the role's pod template. Source:
+//! the operator's `FlinkConfigBuilder.setResourceRequirements`, and Flink's `KubernetesUtils.getResourceRequirements`.
 
 use serde_json::{Map, Value, json};
 
@@ -15,21 +14,32 @@ use crate::model::config::RoleConfig;
 use crate::model::pod_template::MAIN_CONTAINER;
 use crate::model::quantity::{self, Cpu, Memory};
 
+const LISTS: [&str; 2] = ["requests", "limits"];
+
 /// Reads both of a role's `section` into `role`, whose pod template was read before.
 pub(super) fn read(section: &mut Section, role: &mut RoleConfig, faults: &mut Faults) {
     let operators = section.section("resource", faults);
     let kubernetes = section.section("resources", faults);
+    let amounts = |section: &Section| {
+        let lists = LISTS.iter().filter_map(|list| section.fields().get(*list)?.as_object());
+        lists.into_iter().flat_map(Map::values).any(|amount| !amount.is_null())
+    };
+    // As the operator has it: `resources: {}` says nothing.
+    let newer_counts = kubernetes.as_ref().is_some_and(amounts);
     // The template's own fields of the main container, which may say the same.
     let path = section.path("");
-    match (operators, kubernetes) {
-        (Some(_), Some(resources)) => {
-            // As the operator has it.
-            faults.warn(&section.path("resource"), "left out: resources says the same");
-            read_resources(resources, role, &path, faults);
+    if let Some(resources) = kubernetes {
+        read_resources(resources, role, &path, faults);
+    }
+    match operators {
+        Some(_) if newer_counts => {
+            faults.warn(
+                &section.path("resource"),
+                "left out: only resources counts where both are there, as in the operator",
+            );
         }
-        (Some(resource), None) => read_resource(resource, role, &path, faults),
-        (None, Some(resources)) => read_resources(resources, role, &path, faults),
-        (None, None) => {}
+        Some(resource) => read_resource(resource, role, &path, faults),
+        None => {}
     }
 }
 
@@ -44,7 +54,7 @@ fn read_resource(mut section: Section, role: &mut RoleConfig, role_path: &str, f
     if let Some((path, text)) = amount(&mut section, "ephemeralStorage")
         && let Some(size) = faults.check(&path, quantity::memory_flink(&text))
     {
-        for list in ["requests", "limits"] {
+        for list in LISTS {
             let place = ResourceField { list, role_path };
             put(role, place, "ephemeral-storage", json!(size.to_kubernetes()), faults);
         }
@@ -53,24 +63,16 @@ fn read_resource(mut section: Section, role: &mut RoleConfig, role_path: &str, f
 }
 
 fn read_resources(mut section: Section, role: &mut RoleConfig, role_path: &str, faults: &mut Faults) {
-    let [requests, limits] = ["requests", "limits"].map(|key| {
+    let lists = LISTS.map(|key| {
         let amounts = section.section(key, faults).map(Section::rest).unwrap_or_default();
         (section.path(key), amounts)
     });
     let claims = section.take("claims");
     let claims_path = section.path("claims");
     section.finish(faults);
-    role.memory = common(
-        role,
-        &requests,
-        &limits,
-        "memory",
-        quantity::memory_flink,
-        role_path,
-        faults,
-    );
-    role.cpu = common(role, &requests, &limits, "cpu", quantity::cpu, role_path, faults);
-    for (list, (path, amounts)) in [("requests", requests), ("limits", limits)] {
+    role.memory = amount(role, &lists, "memory", quantity::memory_flink, role_path, faults);
+    role.cpu = amount(role, &lists, "cpu", quantity::cpu, role_path, faults);
+    for (list, (path, amounts)) in LISTS.into_iter().zip(lists) {
         for (name, amount) in amounts {
             if name == "cpu" || name == "memory" || amount.is_null() {
                 continue;
@@ -91,49 +93,44 @@ fn read_resources(mut section: Section, role: &mut RoleConfig, role_path: &str, 
     }
 }
 
-/// The role's amount of `name`: the limit, else the request. What the two say beyond that goes to the pod template.
-fn common<T: PartialOrd + Copy + ToAmount>(
+/// The role's amount of `name`: the request, else the limit. A higher limit goes to the pod template.
+fn amount<T: PartialOrd + Copy + ToAmount>(
     role: &mut RoleConfig,
-    requests: &(String, Map<String, Value>),
-    limits: &(String, Map<String, Value>),
+    lists: &[(String, Map<String, Value>); 2],
     name: &str,
     parse: fn(&str) -> crate::error::Result<T>,
     role_path: &str,
     faults: &mut Faults,
 ) -> Option<T> {
-    let mut amount = |(path, amounts): &(String, Map<String, Value>)| {
+    let mut said = lists.iter().map(|(path, amounts)| {
         let value = amounts.get(name).filter(|value| !value.is_null())?;
-        faults.check(&format!("{path}.{name}"), parse(&scalar(value)))
-    };
-    match (amount(requests), amount(limits)) {
-        (None, None) => None,
-        // Kubernetes makes the limit the request where that is absent.
-        (None, Some(limit)) => Some(limit),
-        (Some(request), None) => {
-            if limits.1.get(name).is_none_or(Value::is_null) {
-                // No limit at all: null takes the one away that follows from the role's amount.
-                let place = ResourceField {
-                    list: "limits",
-                    role_path,
-                };
-                put(role, place, name, Value::Null, faults);
-            }
-            Some(request)
+        let path = format!("{path}.{name}");
+        let amount = faults.check(&path, parse(&scalar(value)))?;
+        faults.wrote(flag(role_path, name), path);
+        Some(amount)
+    });
+    let (request, limit) = (said.next().flatten(), said.next().flatten());
+    if let (Some(request), Some(limit)) = (request, limit) {
+        if request > limit {
+            faults.refuse(&format!("{}.{name}", lists[0].0), "it is more than the limit");
+        } else if request < limit {
+            let place = ResourceField {
+                list: "limits",
+                role_path,
+            };
+            put(role, place, name, json!(limit.to_amount()), faults);
         }
-        (Some(request), Some(limit)) if request > limit => {
-            faults.refuse(&format!("{}.{name}", requests.0), "it is more than the limit");
-            None
-        }
-        (Some(request), Some(limit)) => {
-            if request < limit {
-                let place = ResourceField {
-                    list: "requests",
-                    role_path,
-                };
-                put(role, place, name, json!(request.to_amount()), faults);
-            }
-            Some(limit)
-        }
+    }
+    request.or(limit)
+}
+
+/// The flag that says a role's amount.
+fn flag(role_path: &str, name: &str) -> &'static str {
+    match (role_path.starts_with("spec.jobManager"), name) {
+        (true, "memory") => "--jobmanager-memory",
+        (true, _) => "--jobmanager-cpu",
+        (false, "memory") => "--taskmanager-memory",
+        (false, _) => "--taskmanager-cpu",
     }
 }
 
@@ -163,20 +160,25 @@ struct ResourceField<'a> {
     role_path: &'a str,
 }
 
-/// Puts one amount into the main container of the role's pod template, unless that says another one.
+/// Puts one amount into the main container of the role's pod template. As in the operator, it replaces what that says.
 fn put(role: &mut RoleConfig, place: ResourceField<'_>, name: &str, amount: Value, faults: &mut Faults) {
     let Some(resources) = resources_of(role) else { return };
     let list = resources.entry(place.list).or_insert_with(|| json!({}));
     let Some(amounts) = list.as_object_mut() else { return };
-    match amounts.get(name) {
-        Some(other) if *other != amount => faults.refuse(
-            &format!("{}resources.{}.{name}", place.role_path, place.list),
-            format!("podTemplate says {other} for {MAIN_CONTAINER}; write only one"),
-        ),
-        _ => {
-            amounts.insert(name.to_owned(), amount);
-        }
+    if amounts.get(name).is_some_and(|other| *other != amount) {
+        faults.warn(
+            &format!(
+                "{}podTemplate: {}.{name} of {MAIN_CONTAINER}",
+                place.role_path, place.list
+            ),
+            format!(
+                "no effect: {}resources or resource says {}",
+                place.role_path,
+                scalar(&amount)
+            ),
+        );
     }
+    amounts.insert(name.to_owned(), amount);
 }
 
 /// `resources` of the main container in the role's pod template, made if missing. `None` where the template is malformed,
@@ -201,7 +203,7 @@ fn resources_of(role: &mut RoleConfig) -> Option<&mut Map<String, Value>> {
 }
 
 /// A scalar as it was written: amounts are numbers or texts.
-fn scalar(value: &Value) -> String {
+pub(super) fn scalar(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

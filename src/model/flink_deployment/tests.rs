@@ -240,7 +240,7 @@ fn roles(task_manager: &str) -> RoleConfig {
 }
 
 #[test]
-fn resources_are_the_limit_and_the_rest_goes_to_the_pod_template() {
+fn resources_are_the_request_and_the_rest_goes_to_the_pod_template() {
     let same = roles("{resources: {requests: {cpu: 1, memory: 2Gi}, limits: {cpu: 1000m, memory: 2048Mi}}}");
     assert_eq!(same.memory, Some(Memory::from_bytes(2 << 30)));
     assert_eq!(same.cpu, Some(Cpu::from_millis(1000)));
@@ -250,9 +250,9 @@ fn resources_are_the_limit_and_the_rest_goes_to_the_pod_template() {
         "{resources: {requests: {cpu: 500m, memory: 1Gi}, limits: {memory: 2Gi, nvidia.com/gpu: 1}},
           podTemplate: {spec: {containers: [{name: side}]}}}",
     );
-    assert_eq!(apart.memory, Some(Memory::from_bytes(2 << 30)));
+    assert_eq!(apart.memory, Some(Memory::from_bytes(1 << 30)));
     assert_eq!(apart.cpu, Some(Cpu::from_millis(500)));
-    let resources = json!({"requests": {"memory": "1Gi"}, "limits": {"cpu": null, "nvidia.com/gpu": 1}});
+    let resources = json!({"limits": {"memory": "2Gi", "nvidia.com/gpu": 1}});
     assert_eq!(
         apart.pod_template,
         Some(json!({"spec": {"containers": [{"name": "side"}, {"name": MAIN_CONTAINER, "resources": resources}]}}))
@@ -267,8 +267,8 @@ fn resources_are_the_limit_and_the_rest_goes_to_the_pod_template() {
 
     // As in the operator's own examples.
     let flinks = roles("{resources: {requests: {memory: 1024m}, limits: {memory: 2048m}}}");
-    assert_eq!(flinks.memory, Some(Memory::from_bytes(2 << 30)));
-    let resources = json!({"requests": {"memory": "1Gi"}});
+    assert_eq!(flinks.memory, Some(Memory::from_bytes(1 << 30)));
+    let resources = json!({"limits": {"memory": "2Gi"}});
     assert_eq!(
         flinks.pod_template,
         Some(json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}}))

@@ -182,13 +182,24 @@ pub fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> J
     if let Some(memory) = layer.job_manager.memory {
         dynamic.push(("jobmanager.memory.process.size".to_owned(), memory.to_flink()));
     }
+    let mut class_path = spec.jars_on_class_path();
+    let jars = if class_path.is_empty() {
+        layer.jars.clone().unwrap_or_default()
+    } else {
+        let (said, others) = dynamic.into_iter().partition(|(key, _)| key == CLASS_PATHS);
+        let said: Vec<(String, String)> = said;
+        dynamic = others;
+        class_path.extend(said.into_iter().map(|(_, value)| value));
+        dynamic.push((CLASS_PATHS.to_owned(), class_path.join(";")));
+        Vec::new()
+    };
     JobManagerArguments {
         job_class: layer.job_class.clone(),
         job_id: spec.job_id(namespace, generation),
         job_id_seed: None,
         from_savepoint: layer.from_savepoint.clone(),
         allow_non_restored_state: layer.allow_non_restored_state.unwrap_or(false),
-        jars: layer.jars.clone().unwrap_or_default(),
+        jars,
         dynamic,
         other: Vec::new(),
         program: layer.arguments.clone().unwrap_or_default(),
@@ -313,6 +324,28 @@ fn drop_set_by_properties(job: &mut Value) -> Result<()> {
     Ok(())
 }
 
+/// Flink's class path for the job, beside its own folder `usrlib`.
+const CLASS_PATHS: &str = "pipeline.classpaths";
+
+/// Flink looks for the job's class in its class path only where there is a folder `usrlib`: an empty one, unless the image's
+/// is hidden by a mount anyhow. Source: the operator's `UserLibMountDecorator`, Flink's `DefaultPackagedProgramRetriever`.
+fn usrlib(job: &mut Value, spec: &Spec) -> Result<()> {
+    if spec.jars_on_class_path().is_empty() || spec.layer.job_class.is_some() {
+        return Ok(());
+    }
+    let mounts = list(main_container(job)?, "volumeMounts")?;
+    let there = |mount: &Value| mount["mountPath"].as_str().is_some_and(|path| path.starts_with(USRLIB));
+    if !mounts.iter().any(there) {
+        mounts.push(json!({ "name": "user-lib-dir", "mountPath": USRLIB }));
+        let pod = map(job, &["spec", "template", "spec"])?;
+        list(pod, "volumes")?.push(json!({ "name": "user-lib-dir", "emptyDir": {} }));
+    }
+    Ok(())
+}
+
+/// Flink's folder for the jars of a job.
+const USRLIB: &str = "/opt/flink/usrlib";
+
 /// How long Flink keeps results that were not read.
 const STORE_DURATION: &str = "rest.async.store-duration";
 
@@ -396,6 +429,7 @@ fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
         restart(job, policy)?;
     }
     drop_set_by_properties(job)?;
+    usrlib(job, spec)?;
     high_availability::spare_the_leader(job, spec)
 }
 

@@ -383,7 +383,7 @@ fn memory_is_flinks_process_and_the_containers_limit() {
     assert_eq!(container(&made.deployment)["resources"]["limits"]["memory"], "1728Mi");
 }
 
-/// A request below the limit, and no limit at all, as a file's `resources` say them.
+/// A request below the limit, and no limit, which is that of the request then, as a file's `resources` say them.
 #[test]
 fn exact_amounts_of_a_file_stay() {
     let made = |resources: &str| {
@@ -395,7 +395,7 @@ fn exact_amounts_of_a_file_stay() {
     };
     assert_eq!(
         made("{requests: {memory: 1024m, cpu: 0.5}, limits: {memory: 2048m}}"),
-        json!({"requests": {"memory": "1Gi", "cpu": "500m"}, "limits": {"memory": "2Gi"}})
+        json!({"requests": {"memory": "1Gi", "cpu": "500m"}, "limits": {"memory": "2Gi", "cpu": "500m"}})
     );
     // A process that is smaller than its limit, as a cluster made by hand may have it.
     let template = json!({"spec": {"containers": [{"name": pod_template::MAIN_CONTAINER,
@@ -414,7 +414,7 @@ fn exact_amounts_of_a_file_stay() {
     );
     assert_eq!(
         made("{requests: {memory: 2Gi}}"),
-        json!({"requests": {"memory": "2Gi"}, "limits": {}})
+        json!({"requests": {"memory": "2Gi"}, "limits": {"memory": "2Gi"}})
     );
 }
 

@@ -272,6 +272,42 @@ fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, 
     }
 }
 
+/// Paths of the lists of `patch` that replace another one of `base`, both pod templates.
+#[must_use]
+pub fn replaced_lists(base: &Value, patch: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    find_replaced(base, patch, "", "", &mut found);
+    found
+}
+
+fn find_replaced(base: &Value, patch: &Value, field: &str, path: &str, found: &mut Vec<String>) {
+    match (base, patch) {
+        (Value::Object(base), Value::Object(patch)) if !patch.contains_key(DIRECTIVE) => {
+            let dot = if path.is_empty() { "" } else { "." };
+            for (key, value) in patch {
+                if let Some(below) = base.get(key) {
+                    find_replaced(below, value, key, &format!("{path}{dot}{key}"), found);
+                }
+            }
+        }
+        (Value::Array(base), Value::Array(patch)) => match merge_keys(field) {
+            Some(keys) => {
+                for (at, wish) in patch.iter().enumerate() {
+                    let same = |element: &&Value| keys.iter().all(|key| part(element, key) == part(wish, key));
+                    if let Some(element) = base.iter().find(same) {
+                        find_replaced(element, wish, field, &format!("{path}[{at}]"), found);
+                    }
+                }
+            }
+            None if !base.is_empty() && base.iter().any(|element| !patch.contains(element)) => {
+                found.push(path.to_owned())
+            }
+            None => {}
+        },
+        _ => {}
+    }
+}
+
 fn merge_value(base: &mut Value, patch: &Value, field: &str) {
     match patch {
         Value::Object(fields) => {

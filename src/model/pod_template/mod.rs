@@ -15,7 +15,7 @@ use super::quantity;
 use crate::error::{Error, Result};
 use crate::model::config::{Mount, RoleConfig};
 
-pub use merge::{MAIN_CONTAINER, faults, merge};
+pub use merge::{MAIN_CONTAINER, faults, merge, replaced_lists};
 
 /// Flink's configuration folder in official images.
 const CONF: &str = "/opt/flink/conf";

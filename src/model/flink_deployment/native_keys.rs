@@ -1,0 +1,319 @@
+//! Keys of Flink's own Kubernetes deployment that mean Pods, volumes and environment: in a file for the operator they become
+//! what they mean there. The other keys below `kubernetes.` are refused, see [`crate::model::flink::without_effect`].
+//!
+//! Source: Flink's `KubernetesConfigOptions`, and the decorators of `org.apache.flink.kubernetes.kubeclient.decorators`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::fields::Faults;
+use super::resources::scalar;
+use crate::error::{Error, Result};
+use crate::model::config::{Config, Mount, PullPolicy, RoleConfig};
+use crate::model::flink::config_keys;
+use crate::model::keyword::Keyword;
+use crate::model::pod_template::{self, MAIN_CONTAINER};
+use crate::model::quantity::{self, Cpu, Memory};
+
+/// Where Flink mounts the ConfigMap with Hadoop's configuration.
+const HADOOP_CONF: &str = "/opt/hadoop/conf";
+
+/// Takes the keys out of `flat`, and puts what they mean into `layer`, whose other fields were read before.
+pub(super) fn read(flat: &mut BTreeMap<String, String>, path: &str, layer: &mut Config, faults: &mut Faults) {
+    if !flat
+        .keys()
+        .any(|key| key.starts_with("kubernetes.") || key.starts_with("containerized."))
+    {
+        return;
+    }
+    let mut keys = Keys { flat, path, faults };
+    keys.image(layer);
+    keys.accounts(layer);
+    keys.volumes(layer);
+    if let Some((at, text)) = keys.take("kubernetes.jobmanager.replicas") {
+        let count = text
+            .trim()
+            .parse()
+            .map_err(|_| Error::usage("it must be a whole number"));
+        let count = keys.faults.check(&at, count);
+        keys.unless_said(&at, &mut layer.job_managers, count, "spec.jobManager.replicas");
+    }
+    for (name, env, role) in [
+        ("jobmanager", "containerized.master.env", &mut layer.job_manager),
+        ("taskmanager", "containerized.taskmanager.env", &mut layer.task_manager),
+    ] {
+        keys.role(name, env, role);
+    }
+}
+
+/// A patch of the main container.
+fn main(fields: Value) -> Value {
+    let mut container = json!({ "name": MAIN_CONTAINER });
+    if let (Value::Object(into), Value::Object(fields)) = (&mut container, fields) {
+        into.extend(fields);
+    }
+    json!({ "spec": { "containers": [container] } })
+}
+
+struct Keys<'a> {
+    flat: &'a mut BTreeMap<String, String>,
+    path: &'a str,
+    faults: &'a mut Faults,
+}
+
+impl Keys<'_> {
+    /// The value of a key by any of its names, with its path.
+    fn take(&mut self, key: &str) -> Option<(String, String)> {
+        let written = self
+            .flat
+            .keys()
+            .find(|written| config_keys::same(written, key))?
+            .clone();
+        let value = self.flat.remove(&written)?;
+        Some((format!("{}{written}", self.path), value))
+    }
+
+    /// The pairs of a map, written as one value or key by key, with the path of each.
+    fn pairs(&mut self, key: &str) -> Vec<(String, String, String)> {
+        let mut found = Vec::new();
+        if let Some((at, text)) = self.take(key) {
+            let pairs = self.faults.check(&at, split(&text, ','));
+            found.extend(
+                pairs
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, value)| (at.clone(), name, value)),
+            );
+        }
+        let prefix = format!("{key}.");
+        let below: Vec<String> = self
+            .flat
+            .keys()
+            .filter(|key| key.starts_with(&prefix))
+            .cloned()
+            .collect();
+        for key in below {
+            if let Some(value) = self.flat.remove(&key) {
+                found.push((format!("{}{key}", self.path), key[prefix.len()..].to_owned(), value));
+            }
+        }
+        found
+    }
+
+    /// Merges `patch` into a pod template.
+    fn patch(&mut self, at: &str, template: &mut Option<Value>, patch: &Value) {
+        let base = template.get_or_insert_with(|| json!({}));
+        self.faults.check(at, pod_template::merge(base, patch, MAIN_CONTAINER));
+    }
+
+    /// Gives `field` a value, unless the spec says another one, which the operator takes then.
+    fn unless_said<T: PartialEq>(&mut self, at: &str, field: &mut Option<T>, value: Option<T>, said: &str) {
+        match (&field, value) {
+            (None, value) => *field = value,
+            (Some(known), Some(value)) if *known != value => {
+                self.faults
+                    .warn(at, format!("no effect: {said} is taken, as in the operator"));
+            }
+            _ => {}
+        }
+    }
+
+    fn image(&mut self, layer: &mut Config) {
+        if let Some((at, image)) = self.take("kubernetes.container.image.ref") {
+            self.unless_said(&at, &mut layer.image, Some(image), "spec.image");
+        }
+        if let Some((at, text)) = self.take("kubernetes.container.image.pull-policy") {
+            let policy = self.faults.check(&at, PullPolicy::parse(&text));
+            self.unless_said(&at, &mut layer.image_pull_policy, policy, "spec.imagePullPolicy");
+        }
+        if let Some((at, text)) = self.take("kubernetes.container.image.pull-secrets") {
+            let names = text.split([';', ',']).map(str::trim).filter(|name| !name.is_empty());
+            let secrets: Vec<Value> = names.map(|name| json!({ "name": name })).collect();
+            self.patch(
+                &at,
+                &mut layer.pod_template,
+                &json!({ "spec": { "imagePullSecrets": secrets } }),
+            );
+        }
+    }
+
+    fn accounts(&mut self, layer: &mut Config) {
+        if let Some((at, account)) = self.take("kubernetes.service-account") {
+            self.unless_said(&at, &mut layer.service_account, Some(account), "spec.serviceAccount");
+        }
+        for key in [
+            "kubernetes.jobmanager.service-account",
+            "kubernetes.taskmanager.service-account",
+        ] {
+            let Some((at, account)) = self.take(key) else { continue };
+            if *layer.service_account.get_or_insert_with(|| account.clone()) != account {
+                self.faults
+                    .refuse(&at, "the Pods of both roles have one account, spec.serviceAccount");
+            }
+        }
+    }
+
+    /// Volumes and environment of both roles.
+    fn volumes(&mut self, layer: &mut Config) {
+        let volume = |name: &str, source: Value, folder: &str| {
+            let mut patch = main(json!({ "volumeMounts": [{ "name": name, "mountPath": folder }] }));
+            let mut volume = source;
+            volume["name"] = json!(name);
+            patch["spec"]["volumes"] = json!([volume]);
+            patch
+        };
+        for (at, secret, folder) in self.pairs("kubernetes.secrets") {
+            let name: String = secret.replace('.', "-").chars().take(50).collect();
+            let source = json!({ "secret": { "secretName": secret } });
+            self.patch(
+                &at,
+                &mut layer.pod_template,
+                &volume(&format!("{name}-volume"), source, &folder),
+            );
+        }
+        if let Some((at, map)) = self.take("kubernetes.hadoop.conf.config-map.name") {
+            let source = json!({ "configMap": { "name": map } });
+            let mut patch = volume("hadoop-config-volume", source, HADOOP_CONF);
+            patch["spec"]["containers"][0]["env"] = json!([{ "name": "HADOOP_CONF_DIR", "value": HADOOP_CONF }]);
+            self.patch(&at, &mut layer.pod_template, &patch);
+        }
+        let read_only = self.take("kubernetes.persistent-volume-claim-read-only");
+        let read_only = read_only.is_some_and(|(_, text)| text.trim().eq_ignore_ascii_case("true"));
+        for (_, claim, path) in self.pairs("kubernetes.persistent-volume-claims") {
+            layer.mounts.push(Mount { claim, path, read_only });
+        }
+        if let Some((at, text)) = self.take("kubernetes.env.secretKeyRef") {
+            let mut variables = Vec::new();
+            for one in text.split(';').filter(|one| !one.trim().is_empty()) {
+                let Some(pairs) = self.faults.check(&at, split(one, ',')) else {
+                    return;
+                };
+                let fields: BTreeMap<String, String> = pairs.into_iter().collect();
+                let [Some(env), Some(secret), Some(key)] = ["env", "secret", "key"].map(|name| fields.get(name)) else {
+                    return self
+                        .faults
+                        .refuse(&at, "it must be like env:NAME,secret:SECRET,key:KEY;…");
+                };
+                variables.push(json!({ "name": env, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }));
+            }
+            self.patch(&at, &mut layer.pod_template, &main(json!({ "env": variables })));
+        }
+        if let Some((at, folder)) = self.take("kubernetes.flink.log.dir") {
+            let variable = json!({ "env": [{ "name": "FLINK_LOG_DIR", "value": folder }] });
+            self.patch(&at, &mut layer.pod_template, &main(variable));
+        }
+    }
+
+    fn role(&mut self, name: &str, env: &str, role: &mut RoleConfig) {
+        for (kind, below) in [
+            ("labels", "metadata"),
+            ("annotations", "metadata"),
+            ("node-selector", "spec"),
+        ] {
+            let field = if kind == "node-selector" { "nodeSelector" } else { kind };
+            for (at, key, value) in self.pairs(&format!("kubernetes.{name}.{kind}")) {
+                let patch = json!({ below: { field: { key: value } } });
+                self.patch(&at, &mut role.pod_template, &patch);
+            }
+        }
+        for (at, variable, value) in self.pairs(env) {
+            let value = pod_template::escape_dollar(&value);
+            let patch = main(json!({ "env": [{ "name": variable, "value": value }] }));
+            self.patch(&at, &mut role.pod_template, &patch);
+        }
+        if let Some((at, text)) = self.take(&format!("kubernetes.{name}.tolerations")) {
+            let known = role
+                .pod_template
+                .as_ref()
+                .map(|template| &template["spec"]["tolerations"]);
+            let mut all = known.and_then(Value::as_array).cloned().unwrap_or_default();
+            for one in text.split(';').filter(|one| !one.trim().is_empty()) {
+                let pairs = self.faults.check(&at, split(one, ',')).into_iter().flatten();
+                let toleration: Map<String, Value> = pairs
+                    .map(|(key, value)| {
+                        let seconds = value.parse::<i64>().ok().filter(|_| key == "tolerationSeconds");
+                        (key, seconds.map_or_else(|| json!(value), |seconds| json!(seconds)))
+                    })
+                    .collect();
+                all.push(Value::Object(toleration));
+            }
+            self.patch(&at, &mut role.pod_template, &json!({ "spec": { "tolerations": all } }));
+        }
+        if let Some((at, text)) = self.take(&format!("kubernetes.{name}.cpu.amount")) {
+            let cpu = self.faults.check(&at, quantity::cpu(&text));
+            self.unless_said(&at, &mut role.cpu, cpu, "the role's resource");
+        }
+        for resource in ["cpu", "memory"] {
+            let Some((at, text)) = self.take(&format!("kubernetes.{name}.{resource}.limit-factor")) else {
+                continue;
+            };
+            let factor = text
+                .trim()
+                .parse::<f64>()
+                .ok()
+                .filter(|factor| *factor >= 1.0 && *factor < 1e6);
+            let Some(factor) = factor else {
+                self.faults.refuse(&at, "it must be a number from 1 on");
+                continue;
+            };
+            let amount = if resource == "cpu" {
+                role.cpu
+                    .map(|cpu| Cpu::from_millis(times(cpu.millis(), factor)).to_string())
+            } else {
+                let mebibyte = 1 << 20;
+                let limit = |memory: Memory| times(memory.bytes() / mebibyte, factor).saturating_mul(mebibyte);
+                role.memory
+                    .map(|memory| Memory::from_bytes(limit(memory)).to_kubernetes())
+            };
+            match amount {
+                None => self
+                    .faults
+                    .refuse(&at, format!("it multiplies the role's {resource}, which is not said")),
+                Some(_) if factor <= 1.0 => {}
+                Some(amount) => {
+                    let patch = main(json!({ "resources": { "limits": { resource: amount } } }));
+                    if limit(role.pod_template.as_ref(), resource).is_some() {
+                        self.faults
+                            .warn(&at, "no effect: the limit of the role's resources is taken");
+                    } else {
+                        self.patch(&at, &mut role.pod_template, &patch);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The limit of the main container that a pod template says.
+fn limit(template: Option<&Value>, resource: &str) -> Option<String> {
+    let containers = template?["spec"]["containers"].as_array()?;
+    let main = containers
+        .iter()
+        .find(|container| container["name"] == MAIN_CONTAINER)?;
+    main["resources"]["limits"].get(resource).map(scalar)
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+fn times(amount: u64, factor: f64) -> u64 {
+    (amount as f64 * factor) as u64
+}
+
+/// The pairs of `name:value,name:value`, as Flink writes maps; a value may stand in quotes.
+fn split(text: &str, separator: char) -> Result<Vec<(String, String)>> {
+    let plain = |text: &str| text.trim().trim_matches(['\'', '"']).to_owned();
+    let text = text.trim().trim_start_matches('{').trim_end_matches('}');
+    let parts = text.split(separator).filter(|part| !part.trim().is_empty());
+    parts
+        .map(|part| {
+            let (name, value) = part
+                .split_once(':')
+                .ok_or_else(|| Error::usage(format!("{part:?} must be like NAME:VALUE")))?;
+            Ok((plain(name), plain(value)))
+        })
+        .collect()
+}

@@ -1,0 +1,184 @@
+//! What of a file for the operator has no effect, as another field of it is taken instead.
+//!
+//! Source: the operator's `FlinkConfigBuilder`, and Flink's `InitJobManagerDecorator` and `InitTaskManagerDecorator`, which
+//! write image, pull policy, account, CPU and memory over those of a pod template.
+
+use serde_json::Value;
+
+use super::fields::Faults;
+use super::resources::scalar;
+use crate::model::config::{Config, PullPolicy};
+use crate::model::flink::Role;
+use crate::model::keyword::Keyword;
+use crate::model::pod_template::{MAIN_CONTAINER, replaced_lists};
+
+const ROLES: [(Role, &str); 2] = [
+    (Role::JobManager, "spec.jobManager"),
+    (Role::TaskManager, "spec.taskManager"),
+];
+
+/// An amount of CPU or memory of the main container in a role's pod template.
+pub(super) struct Amount {
+    list: &'static str,
+    name: &'static str,
+    value: Value,
+    path: String,
+}
+
+/// Takes the amounts of CPU and memory out of the main container of a pod template.
+pub(super) fn take_amounts(template: Option<&mut Value>, path: &str) -> Vec<Amount> {
+    let mut found = Vec::new();
+    let containers = template.and_then(|template| template.pointer_mut("/spec/containers")?.as_array_mut());
+    for (at, container) in containers.into_iter().flatten().enumerate() {
+        if container["name"] != MAIN_CONTAINER {
+            continue;
+        }
+        for list in ["requests", "limits"] {
+            for name in ["cpu", "memory"] {
+                let amounts = container
+                    .get_mut("resources")
+                    .and_then(|resources| resources.get_mut(list)?.as_object_mut());
+                if let Some(value) = amounts
+                    .and_then(|amounts| amounts.remove(name))
+                    .filter(|value| !value.is_null())
+                {
+                    let path = format!("{path}.spec.containers[{at}].resources.{list}.{name}");
+                    found.push(Amount {
+                        list,
+                        name,
+                        value,
+                        path,
+                    });
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Puts those back that count, as the role has no amount of its own, and warns of all.
+pub(super) fn put_back(amounts: Vec<Amount>, role: Role, layer: &mut Config, faults: &mut Faults) {
+    let field = ROLES[usize::from(role == Role::TaskManager)].1;
+    for Amount {
+        list,
+        name,
+        value,
+        path,
+    } in amounts
+    {
+        if has(layer, role, name) {
+            faults.warn(&path, format!("no effect: {field} says {name}"));
+            continue;
+        }
+        faults.warn(&path, container_alone(name));
+        let template = layer.role_mut(role).pod_template.as_mut();
+        let containers = template.and_then(|template| template.pointer_mut("/spec/containers")?.as_array_mut());
+        let mut containers = containers.into_iter().flatten();
+        if let Some(main) = containers.find(|container| container["name"] == MAIN_CONTAINER) {
+            main["resources"][list][name] = value;
+        }
+    }
+}
+
+fn has(layer: &Config, role: Role, name: &str) -> bool {
+    let role = layer.role(role);
+    if name == "cpu" {
+        role.cpu.is_some()
+    } else {
+        role.memory.is_some()
+    }
+}
+
+fn container_alone(name: &str) -> String {
+    format!(
+        "it is the container's alone, and the operator leaves it out; resource.{name} of jobManager and taskManager \
+         sizes Flink, too"
+    )
+}
+
+/// Warns of what loses. `layer` was read as a whole.
+pub(super) fn check(layer: &Config, faults: &mut Faults) {
+    let templates = [
+        ("spec", layer.pod_template.as_ref()),
+        ("spec.jobManager", layer.job_manager.pod_template.as_ref()),
+        ("spec.taskManager", layer.task_manager.pod_template.as_ref()),
+    ];
+    for (field, template) in templates {
+        let Some(template) = template else { continue };
+        let path = format!("{field}.podTemplate");
+        let pod = &template["spec"];
+        for key in ["serviceAccountName", "serviceAccount"] {
+            let path = format!("{path}.spec.{key}");
+            loses(
+                &pod[key],
+                layer.service_account.as_deref(),
+                &path,
+                "spec.serviceAccount",
+                faults,
+            );
+        }
+        for (at, container) in pod["containers"].as_array().into_iter().flatten().enumerate() {
+            if container["name"] != MAIN_CONTAINER {
+                continue;
+            }
+            let path = format!("{path}.spec.containers[{at}]");
+            let policy = layer.image_pull_policy.map(PullPolicy::as_str);
+            loses(
+                &container["image"],
+                layer.image.as_deref(),
+                &format!("{path}.image"),
+                "spec.image",
+                faults,
+            );
+            let at = format!("{path}.imagePullPolicy");
+            loses(
+                &container["imagePullPolicy"],
+                policy,
+                &at,
+                "spec.imagePullPolicy",
+                faults,
+            );
+            if field != "spec" {
+                continue;
+            }
+            for list in ["requests", "limits"] {
+                for name in ["cpu", "memory"] {
+                    let amount = container["resources"][list]
+                        .get(name)
+                        .filter(|amount| !amount.is_null());
+                    if amount.is_none() {
+                        continue;
+                    }
+                    let said = ROLES.iter().all(|(role, _)| has(layer, *role, name));
+                    let reason = if said {
+                        format!("no effect: spec.jobManager and spec.taskManager say {name}")
+                    } else {
+                        container_alone(name)
+                    };
+                    faults.warn(&format!("{path}.resources.{list}.{name}"), reason);
+                }
+            }
+        }
+    }
+    let Some(common) = &layer.pod_template else { return };
+    for (role, field) in ROLES {
+        let Some(template) = &layer.role(role).pod_template else {
+            continue;
+        };
+        for path in replaced_lists(common, template) {
+            faults.warn(
+                &format!("{field}.podTemplate.{path}"),
+                "it replaces the list of spec.podTemplate, whose elements are not added for this role",
+            );
+        }
+    }
+}
+
+fn loses(value: &Value, taken: Option<&str>, path: &str, by: &str, faults: &mut Faults) {
+    if let Some(taken) = taken
+        && !value.is_null()
+        && scalar(value) != taken
+    {
+        faults.warn(path, format!("no effect: {by} is taken, which says {taken}"));
+    }
+}
