@@ -300,7 +300,7 @@ fn find_replaced(base: &Value, patch: &Value, field: &str, path: &str, found: &m
                 }
             }
             None if !base.is_empty() && base.iter().any(|element| !patch.contains(element)) => {
-                found.push(path.to_owned())
+                found.push(path.to_owned());
             }
             None => {}
         },
