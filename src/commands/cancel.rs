@@ -1,6 +1,7 @@
 //! `cancel`: the job ends without a savepoint.
 
 use crate::error::{Error, Kind, Result};
+use crate::history::transaction::Ending;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::flink::overview::JobState;
 use crate::model::names::ClusterName;
@@ -8,7 +9,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 use crate::operations::savepoint::{self, CancelOutcome, Wait};
-use crate::operations::stop;
+use crate::operations::upgrade::clean_up::await_jobmanager_end;
 use crate::output::terminal;
 use crate::progress;
 
@@ -37,7 +38,7 @@ pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()>
     let job = match handle.situation_with(Wait::Look).await? {
         JobStatus::Running(job) => job,
         JobStatus::Stopped => {
-            stop::await_jobmanager_end(&cluster, &mut handle).await?;
+            await_jobmanager_end(&cluster, &mut handle).await?;
             lock::close(&mut handle, None).await?;
             terminal::note(&format!("{name}: no job runs"));
             return terminal::data(&format!("cluster/{name} unchanged\n"));
@@ -60,12 +61,15 @@ pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()>
         job.jid, job.state
     ));
     terminal::confirm(&format!("cancel the job of {name}?"), args.yes)?;
-    let heartbeat = lock::canceling(&mut handle, "cancel", &job.jid).await?;
+    let ending = Ending::Cancel {
+        job_id: job.jid.clone(),
+    };
+    let heartbeat = lock::begin(&mut handle, "cancel", ending).await?;
     let canceling = async {
         let step = progress::Step::new(&format!("{name}: canceling the job"));
         let ended = savepoint::cancel(&handle.flink, &job.jid).await?;
         drop(step);
-        stop::await_jobmanager_end(&cluster, &mut handle).await?;
+        await_jobmanager_end(&cluster, &mut handle).await?;
         Ok(ended)
     };
     let canceled = heartbeat.beside(Box::pin(canceling)).await;

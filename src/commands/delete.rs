@@ -3,21 +3,19 @@
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
-use crate::flink::{SavepointRequest, Then};
+use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
-use crate::kubernetes::objects;
-use crate::kubernetes::objects::Gone;
 use crate::kubernetes::tables::{self, ListSelection};
 use crate::model::names::ClusterName;
 use crate::operations::candidates;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::delete::plan::{OnDelete, Plan};
-use crate::operations::lock;
-use crate::operations::savepoint;
-use crate::operations::savepoint::progress::{SavepointFormat, SavepointJob, WritingStep};
+use crate::operations::savepoint::progress::{SavepointFormat, all_run};
+use crate::operations::savepoint::stops_job;
+use crate::operations::upgrade::clean_up::{CleanUp, Deletion};
+use crate::operations::upgrade::engine;
 use crate::output::terminal;
-use crate::progress;
 
 /// Delete clusters
 ///
@@ -118,11 +116,11 @@ pub async fn run(connection: &ConnectionOptions, mut args: DeleteArgs) -> Result
         };
         terminal::confirm(&question, args.yes)?;
     }
-    for mut plan in plans {
+    for plan in plans {
         let name = plan.handle.name.clone();
         let outcome = match &args.dry_run {
             Some(place) => terminal::data(&format!("cluster/{name} deleted ({place} dry run)\n")),
-            None => held(&cluster, &mut plan, &args)
+            None => delete(&cluster, plan, &args)
                 .await
                 .map_err(|error| error.context(format!("cluster {name}"))),
         };
@@ -175,66 +173,41 @@ async fn selected(cluster: &Cluster, args: &DeleteArgs, failure: &mut Option<Err
     Ok(names)
 }
 
-/// Holds the cluster while it is deleted. What was shown before a prompt is looked at again after it.
-async fn held(cluster: &Cluster, plan: &mut Plan, args: &DeleteArgs) -> Result<()> {
+/// Deletes a cluster. What was shown before a prompt is looked at again after it.
+async fn delete(cluster: &Cluster, mut plan: Plan, args: &DeleteArgs) -> Result<()> {
+    let name = plan.handle.name.clone();
     if !args.yes {
-        let handle = read(cluster, &plan.handle.name, args).await?;
+        let handle = read(cluster, &name, args).await?;
         let now = Plan::make(handle, plan.fate, args.purge).await?;
         plan.still(&now)?;
-        *plan = now;
+        plan = now;
     }
-    let asked = match plan.job.clone().filter(|_| plan.fate == OnDelete::Savepoint) {
-        Some(job) => {
-            let then = Then::Stop { drain: false };
-            let request = SavepointRequest::new(args.savepoint_format.as_rest(), args.savepoint_dir.clone(), then);
-            Some(SavepointJob::of(&plan.handle, job, request, "delete").await?)
+    let (ending, job) = match (plan.job, plan.fate) {
+        (Some(job), OnDelete::Savepoint) => {
+            let job = all_run(&plan.handle.flink, job).await?;
+            let directory = args.savepoint_dir.clone();
+            let ending = stops_job(&job.jid, args.savepoint_format, directory, false);
+            (ending, Some(job))
         }
-        None => None,
+        (Some(job), OnDelete::Cancel) => {
+            let job_id = job.jid.clone();
+            (Ending::Cancel { job_id }, Some(job))
+        }
+        _ => (Ending::Nothing, None),
     };
-    let heartbeat = lock::begin(&mut plan.handle, "delete", asked.as_ref()).await?;
-    let deleting = Box::pin(delete(cluster, plan, asked.as_ref(), args));
-    let deleted = heartbeat.beside(deleting).await;
-    lock::end(&mut plan.handle, &deleted).await;
-    deleted
-}
-
-async fn delete(cluster: &Cluster, plan: &mut Plan, asked: Option<&SavepointJob>, args: &DeleteArgs) -> Result<()> {
-    let name = plan.handle.name.clone();
-    let limit = (!args.timeout.is_zero() && !args.no_wait).then_some(args.timeout);
-    let mut step = progress::Step::new(&format!("{name}: deleting"));
-    if let Some(job) = plan.job.clone() {
-        if let Some(asked) = asked {
-            drop(step);
-            let mut writing = WritingStep::of(&name);
-            let path = asked.take(&mut plan.handle, &mut writing).await?;
-            writing.done(&format!("{name}: stopped with savepoint {path}"));
-            step = progress::Step::new(&format!("{name}: deleting"));
-        } else if plan.fate == OnDelete::Cancel {
-            step.update(&format!("{name}: canceling the job"));
-            savepoint::cancel(&plan.handle.flink, &job.jid).await?;
-        }
-        if plan.fate != OnDelete::Lose && plan.handle.is_highly_available() && !args.no_wait {
-            // Flink cleans up as it ends: what lies in ZooKeeper and in the storage folder only it can take away.
-            savepoint::until_jobmanager_ends(cluster, &plan.handle).await?;
-        }
-    }
-    let removal = &plan.removal;
-    if !removal.is_empty() {
-        step.update(&format!("{name}: the JobManager ends"));
-        if args.no_wait {
-            objects::delete(cluster, removal.job.as_ref()).await?;
-        } else {
-            objects::delete_job(cluster, &name, removal.job.as_ref(), limit).await?;
-        }
-        step.update(&format!("{name}: the TaskManagers end"));
-        objects::delete(cluster, removal.deployment.as_ref()).await?;
-        objects::delete(cluster, removal.service.as_ref()).await?;
-        if !args.no_wait {
-            objects::pods_gone(cluster, &name, None, Gone::Deleted, limit).await?;
-        }
-        removal.extras(cluster).await?;
-    }
-    lock::forget(&mut plan.handle, args.purge).await?;
-    drop(step);
+    let deletion = Deletion {
+        removal: plan.removal,
+        purge: args.purge,
+        no_wait: args.no_wait,
+        limit: (!args.timeout.is_zero() && !args.no_wait).then_some(args.timeout),
+    };
+    engine::end(
+        cluster,
+        plan.handle,
+        "delete",
+        (ending, job),
+        CleanUp::Cluster(deletion),
+    )
+    .await?;
     terminal::data(&format!("cluster/{name} deleted\n"))
 }

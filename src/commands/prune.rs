@@ -8,7 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use crate::cli::args::deploy::DryRun;
 use crate::error::{Error, Kind, Result};
 use crate::history::lock;
-use crate::history::transaction::Kind as Operation;
+use crate::history::transaction::{Ending, Kind as Operation};
 use crate::history::unfinished::Operations;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
@@ -233,7 +233,7 @@ async fn remove(one: EndedCluster, args: &PruneArgs) -> Result<()> {
     let step = progress::Step::new(&format!("{name}: deleting"));
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
     // Its repetition is one of `delete` as well.
-    let heartbeat = hold::begin(&mut handle, "delete", None).await?;
+    let heartbeat = hold::begin(&mut handle, "delete", Ending::Nothing).await?;
     let removing = Box::pin(removal.carry_out_ended(&cluster, &name, limit));
     let removed = match heartbeat.beside(removing).await {
         Ok(()) => hold::forget(&mut handle, false).await,

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::savepoint_resume::{self, ResumeArgs};
 use crate::cli::args::deploy::DeployArgs;
 use crate::error::{Error, Result};
+use crate::history::transaction::Ending;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::kubernetes::objects;
 use crate::model::names::ClusterName;
@@ -61,7 +62,7 @@ pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Resul
     }
     if handle.was_created_suspended().await? {
         if !args.launch.is_dry_run() {
-            let heartbeat = lock::begin(&mut handle, "resume", None).await?;
+            let heartbeat = lock::begin(&mut handle, "resume", Ending::Nothing).await?;
             let starting = objects::unsuspend(&cluster, &handle.live, handle.replicas_before());
             let started = heartbeat.beside(starting).await;
             lock::end(&mut handle, &started).await;

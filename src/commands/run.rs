@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::create::{self, Begun, CreateArgs};
 use crate::error::{Error, Kind, Result};
+use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::ConnectionOptions;
 use crate::model::diagnosis::{Note, Stage};
@@ -112,7 +113,7 @@ async fn remove(begun: &Begun) -> Result<()> {
     if removal.job.is_some() {
         removal.leaders = handle.leaders();
     }
-    let heartbeat = lock::begin(&mut handle, "delete", None).await?;
+    let heartbeat = lock::begin(&mut handle, "delete", Ending::Nothing).await?;
     let removed = heartbeat.beside(Box::pin(removal.carry_out(cluster, name, None))).await;
     lock::end(&mut handle, &removed).await;
     removed?;

@@ -17,8 +17,9 @@ use crate::operations::lock;
 use crate::operations::report::Report;
 use crate::operations::resume_plan::{ResumeOptions, choose};
 use crate::operations::savepoint::progress::SavepointFormat;
+use crate::operations::savepoint::stops_job;
 use crate::operations::target_revision::TargetRevision;
-use crate::operations::upgrade::plan::{Plan, by_savepoint};
+use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{ChangeOptions, engine, execute};
 
 /// Restart a cluster from a savepoint: of the running job, or the last one
@@ -144,7 +145,7 @@ pub async fn resume(
             Some(job),
         ),
         JobStatus::Running(job) => (
-            by_savepoint(&job, &how, args.spec.savepoint_dir(), args.drain),
+            stops_job(&job.jid, args.savepoint_format, args.spec.savepoint_dir(), args.drain),
             Some(job),
         ),
         JobStatus::Unreachable(_) | JobStatus::Stopped => (Ending::Nothing, None),

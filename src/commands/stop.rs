@@ -24,9 +24,10 @@ pub async fn run(connection: &ConnectionOptions, args: StopArgs) -> Result<()> {
     let name = ClusterName::new(&args.stop.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
-    let path = stop::stop(&cluster, &mut handle, &args.stop.options(), Halt::Stop).await?;
-    if handle.replicas() > 0 {
+    let handle = ClusterHandle::existing(&cluster, &name).await?;
+    let replicas = handle.replicas();
+    let path = stop::stop(&cluster, handle, &args.stop.options(), Halt::Stop).await?;
+    if replicas > 0 {
         terminal::note(&format!(
             "{name}: its TaskManagers are still there; `kubectl flink suspend {name}` sends them away, `kubectl flink delete {name}` deletes all"
         ));

@@ -23,8 +23,8 @@ pub async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()
     let name = ClusterName::new(&args.stop.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
-    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
-    let path = stop::stop(&cluster, &mut handle, &args.stop.options(), Halt::Suspend).await?;
+    let handle = ClusterHandle::existing(&cluster, &name).await?;
+    let path = stop::stop(&cluster, handle, &args.stop.options(), Halt::Suspend).await?;
     terminal::note(&format!(
         "{name} is suspended: `kubectl flink resume {name}` resumes from {path}"
     ));

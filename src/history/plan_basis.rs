@@ -139,7 +139,7 @@ mod tests {
     fn enters(ground: &History, now: &History, left: Option<&Journal>) -> std::result::Result<bool, String> {
         let (basis, holder) = (Basis::nothing(), holder("mine"));
         let entry = Entry {
-            basis: &basis,
+            basis: Some(&basis),
             holder: &holder,
             left,
         };

@@ -22,8 +22,8 @@ const ATTEMPTS: usize = 8;
 /// What an operation begins with.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
-    /// What its plan was made from.
-    pub basis: &'a Basis,
+    /// What its plan was made from; `None`: that is not looked at again.
+    pub basis: Option<&'a Basis>,
     /// Who begins it.
     pub holder: &'a Holder,
     /// The operation that another command left behind, and that this one continues with or takes the place of.
@@ -187,7 +187,9 @@ impl HistoryStore {
     pub async fn acquire_lock(&mut self, entry: &Entry<'_>, change: impl Fn(&mut History)) -> Result<Heartbeat> {
         let name = self.name.clone();
         let holder = entry.holder;
-        entry.basis.check(&self.cluster, &name).await?;
+        if let Some(basis) = entry.basis {
+            basis.check(&self.cluster, &name).await?;
+        }
         let ground = self.ground.clone();
         let room = std::cell::Cell::new(0);
         let enter = |history: &mut History| {

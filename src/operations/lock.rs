@@ -14,7 +14,7 @@ use crate::kubernetes::clock;
 use crate::kubernetes::objects;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::savepoint::progress::SavepointJob;
+use crate::operations::savepoint;
 
 /// Finds out whether the cluster is free for a command that ends its job. What another such command left behind is no
 /// obstacle: whichever is repeated continues with it.
@@ -46,37 +46,36 @@ pub async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<O
     }
 }
 
-/// Holds the cluster from now on, for `command`, which ends its job. A savepoint that will be asked for is written down with it.
+/// Holds the cluster from now on, for `command`, which ends its job as `ending` says. A savepoint that will be asked for is
+/// written down with it.
 ///
 /// # Errors
 /// Conflict when another process is at the cluster, or has changed it since it was read.
-pub async fn begin(handle: &mut ClusterHandle, command: &str, asked: Option<&SavepointJob>) -> Result<Heartbeat> {
-    let ending = asked.map_or(Ending::Nothing, |asked| asked.request.as_ending(&asked.job.jid));
-    ending_with(handle, command, ending, asked).await
+pub async fn begin(handle: &mut ClusterHandle, command: &str, ending: Ending) -> Result<Heartbeat> {
+    let basis = Basis::of(&handle.live);
+    begin_on(handle, command, ending, Some(&basis)).await
 }
 
-/// Holds the cluster from now on, for `command`, which cancels the job `job_id`.
-pub async fn canceling(handle: &mut ClusterHandle, command: &str, job_id: &str) -> Result<Heartbeat> {
-    let ending = Ending::Cancel {
-        job_id: job_id.to_owned(),
-    };
-    ending_with(handle, command, ending, None).await
+/// The same without another look at the Job, for a command whose first change is bound to the Job's uid.
+pub async fn begin_unread(handle: &mut ClusterHandle, command: &str, ending: Ending) -> Result<Heartbeat> {
+    begin_on(handle, command, ending, None).await
 }
 
-async fn ending_with(
+async fn begin_on(
     handle: &mut ClusterHandle,
     command: &str,
     ending: Ending,
-    asked: Option<&SavepointJob>,
+    basis: Option<&Basis>,
 ) -> Result<Heartbeat> {
     let holder = this_process();
     let now = clock::now().to_string();
+    let savepoint = savepoint::requested_by(&ending, &handle.origin(command), &now);
     let journal = Journal {
         old_revision: handle.live_revision(),
         step: Step::Stopping,
         ..Journal::begin(Kind::Halt, command, holder.clone(), &now, ending)
     };
-    enter(handle, &holder, &journal, asked.map(SavepointJob::record)).await
+    enter(handle, &holder, &journal, savepoint, basis).await
 }
 
 /// A cluster that is created, or whose objects become the plugin's.
@@ -117,7 +116,7 @@ pub async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> Result<
         history.journal = Some(journal.clone());
     };
     let entry = Entry {
-        basis: launch.basis,
+        basis: Some(launch.basis),
         holder: &holder,
         left: launch.left,
     };
@@ -134,7 +133,8 @@ pub async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32
         step: Step::Waiting,
         ..Journal::begin(Kind::Scale, command, holder.clone(), &now, Ending::Nothing)
     };
-    enter(handle, &holder, &journal, None).await
+    let basis = Basis::of(&handle.live);
+    enter(handle, &holder, &journal, None, Some(&basis)).await
 }
 
 /// Makes what an interrupted command left out, where it is known: without its Service Flink cannot be asked. `command`
@@ -162,7 +162,8 @@ pub async fn repair_missing_objects(handle: &mut ClusterHandle, command: &str) -
             ..Journal::begin(Kind::Halt, command, holder.clone(), &now, Ending::Nothing)
         },
     };
-    let heartbeat = enter(handle, &holder, &journal, None).await?;
+    let basis = Basis::of(&handle.live);
+    let heartbeat = enter(handle, &holder, &journal, None, Some(&basis)).await?;
     let cluster = handle.cluster.clone();
     let missing: Vec<&Value> = missing.iter().collect();
     let applying = objects::apply_each(&cluster, &missing, &mut handle.live);
@@ -181,19 +182,20 @@ async fn enter(
     holder: &Holder,
     journal: &Journal,
     savepoint: Option<Savepoint>,
+    basis: Option<&Basis>,
 ) -> Result<Heartbeat> {
     let left = handle.left_behind.take();
-    let basis = Basis::of(&handle.live);
     let live = handle.live_revision();
     let change = |history: &mut History| {
-        history.drop_revision_of(left.as_ref(), live, &journal.started_at);
+        let other = left.as_ref().filter(|left| left.new_revision != journal.new_revision);
+        history.drop_revision_of(other, live, &journal.started_at);
         if let Some(savepoint) = &savepoint {
             history.record(savepoint.clone());
         }
         history.journal = Some(journal.clone());
     };
     let entry = Entry {
-        basis: &basis,
+        basis,
         holder,
         left: left.as_ref(),
     };

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::history::revision_spec;
+use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
@@ -59,7 +60,7 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
     if !made.access.is_empty() {
         handle.live.rights = Some(objects::rbac::read(cluster, &name).await?);
     }
-    let heartbeat = lock::begin(&mut handle, "restart", None).await?;
+    let heartbeat = lock::begin(&mut handle, "restart", Ending::Nothing).await?;
     let starting = async {
         objects::owners::remove_owner_references(cluster, &name, &handle.live).await?;
         let job = handle.live.identity(JOBS)?;

@@ -23,8 +23,6 @@ fn none() -> Value {
 /// Answers all but the question for the Pods that are left.
 fn deletes(server: &Server) {
     reads(server, &made(1, &tree!([])));
-    // Read again as the cluster is held.
-    server.expect(get(JOB)).answer(json(&made(1, &tree!([])).job));
     let away = status(503, "ServiceUnavailable", "no endpoints available");
     server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away);
     server

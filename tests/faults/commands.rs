@@ -199,7 +199,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["delete", "demo", "--yes"],
-        Polls { fixed: 10, most: 17 },
+        Polls { fixed: 9, most: 17 },
         Then::Deleted,
     ),
     command(
@@ -247,7 +247,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Canceled,
         &["delete", "demo", "--yes"],
-        Polls { fixed: 11, most: 20 },
+        Polls { fixed: 10, most: 20 },
         Then::Deleted,
     ),
     command(

@@ -106,6 +106,7 @@ impl World {
         } = plan;
         let ending = if stopped { Ending::Nothing } else { ending };
         let savepoint = stopped.then_some(100);
+        let begun = Journal::begin(kind, "upgrade", holder, "2026-01-01T00:00:00Z", ending);
         Self {
             job: Some(OLD),
             jobmanager: (!stopped).then_some((OLD, FlinkJob::Running)),
@@ -121,7 +122,8 @@ impl World {
                 back_revision: (kind == Kind::Change).then_some(BACK),
                 start: savepoint.filter(|_| kind.deploys()).map(|count| count.to_string()),
                 rolls_back: plan.rolls_back,
-                ..Journal::begin(kind, "upgrade", holder, "2026-01-01T00:00:00Z", ending)
+                step: if kind == Kind::Halt { Step::Stopping } else { begun.step },
+                ..begun
             },
             alone: false,
             stopped,

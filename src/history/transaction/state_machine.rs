@@ -78,6 +78,7 @@ pub fn next(journal: &Journal, seen: ObservedState) -> Action {
         }
     };
     match journal.step {
+        Step::Stopping if journal.ending == Ending::Nothing => Action::CleanUp,
         Step::Stopping if journal.back => Action::CheckJobStopped,
         Step::Stopping => Action::StopJob,
         Step::Saved | Step::Replacing if journal.kind.deploys() => replace(Version::Target, journal.new_revision),
@@ -121,7 +122,7 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
         (Step::Saved | Step::Replacing, Event::Deployed) => next.step = Step::Waiting,
         (Step::Saved | Step::Replacing, Event::Submitted) => next.step = Step::Done,
         (Step::Waiting, Event::Healthy) => next.step = Step::Done,
-        (Step::Saved, Event::CleanedUp) if !next.kind.deploys() => next.step = Step::Done,
+        (Step::Stopping | Step::Saved, Event::CleanedUp) if !next.kind.deploys() => next.step = Step::Done,
         (Step::Saved | Step::Replacing | Step::Waiting, Event::Unhealthy(why)) => {
             next.failure = Some(why.to_owned());
             if next.rolls_back && next.can_go_back() {

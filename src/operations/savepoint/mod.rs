@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply, SavepointRequest, SavepointStatus, Then};
 use crate::history::store::HistoryStore;
+use crate::history::transaction::Ending;
 use crate::history::{History, Savepoint};
 use crate::kubernetes::clock;
 use crate::kubernetes::retry::Pauses;
@@ -31,6 +32,7 @@ use crate::operations::interruption::deferred;
 pub use cancel_at_checkpoint::{cancel_after_checkpoint, kept};
 pub use collect::{collect, collect_of};
 pub use end_job::{CancelOutcome, JobEnd, JobManagerEnd, cancel, job_has_ended, jobs_or_end, until_jobmanager_ends};
+use progress::SavepointFormat;
 use reconcile::SavepointOutcome;
 pub use reconcile::{Wait, add_size, reconcile_pending, wait_for_savepoint};
 pub use result_hold::{Held, release_hold, release_job};
@@ -116,12 +118,30 @@ pub async fn take(
 }
 
 /// The record of a savepoint before Flink hears of it.
-pub fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, now: &str) -> Savepoint {
+fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, now: &str) -> Savepoint {
     Savepoint {
         flink_version: origin.flink_version.clone(),
         image: origin.image.clone(),
         revision: origin.revision,
         ..Savepoint::requested(trigger_id, job_id, format, &origin.reason, now)
+    }
+}
+
+/// Ends a job with a savepoint, under a trigger ID that is chosen here.
+pub fn stops_job(job_id: &str, format: SavepointFormat, directory: Option<String>, drain: bool) -> Ending {
+    SavepointRequest::new(format.as_rest(), directory, Then::Stop { drain }).as_ending(job_id)
+}
+
+/// The record of the savepoint that a job is ended with; `None`: it is ended otherwise.
+pub fn requested_by(ending: &Ending, origin: &Origin, now: &str) -> Option<Savepoint> {
+    match ending {
+        Ending::Savepoint {
+            trigger_id,
+            job_id,
+            format,
+            ..
+        } => Some(requested(trigger_id, job_id, format, origin, now)),
+        _ => None,
     }
 }
 

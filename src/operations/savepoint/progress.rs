@@ -1,15 +1,12 @@
 //! What commands that take savepoints have in common: the savepoint's form, and the progress that they show.
 
 use crate::error::Result;
-use crate::flink::{Flink, SavepointRequest};
-use crate::history::Savepoint;
-use crate::kubernetes::clock;
+use crate::flink::Flink;
 use crate::model::bytes;
 use crate::model::flink::overview::JobOverview;
 use crate::model::keyword::Keyword;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::savepoint::{self, Origin, Writing};
+use crate::operations::savepoint::{self, Writing};
 use crate::progress;
 
 /// Form of a savepoint.
@@ -111,38 +108,4 @@ pub async fn all_run(flink: &Flink, job: JobOverview) -> Result<JobOverview> {
     }
     let mut step = WritingStep::new();
     savepoint::until_all_run(flink, &job, |writing| step.update(writing)).await
-}
-
-/// A savepoint that a command is about to end its job with.
-pub struct SavepointJob {
-    /// The job.
-    pub job: JobOverview,
-    /// What is asked of Flink.
-    pub request: SavepointRequest,
-    origin: Origin,
-}
-
-impl SavepointJob {
-    /// Waits until the job can be asked; `reason` is what the history calls it.
-    pub async fn of(handle: &ClusterHandle, job: JobOverview, request: SavepointRequest, reason: &str) -> Result<Self> {
-        Ok(Self {
-            job: all_run(&handle.flink, job).await?,
-            request,
-            origin: handle.origin(reason),
-        })
-    }
-
-    /// The record of it, before Flink hears of it.
-    pub fn record(&self) -> Savepoint {
-        let now = clock::now().to_string();
-        let request = &self.request;
-        savepoint::requested(&request.trigger_id, &self.job.jid, &request.format, &self.origin, &now)
-    }
-
-    /// Takes it, and gives its path.
-    pub async fn take(&self, handle: &mut ClusterHandle, step: &mut WritingStep) -> Result<String> {
-        let ClusterHandle { flink, store, .. } = handle;
-        let told = |writing| step.update(writing);
-        savepoint::take(flink, store, &self.job, &self.request, &self.origin, told).await
-    }
 }

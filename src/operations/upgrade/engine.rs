@@ -16,9 +16,10 @@ use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
 use crate::model::flink::overview::JobOverview;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::lock;
 use crate::operations::report::Report;
-use crate::operations::stop;
 use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::clean_up::{self, CleanUp};
 use crate::operations::upgrade::downtime::Downtime;
 use crate::operations::upgrade::stop_job as end;
 use crate::operations::upgrade::version::VersionSpec;
@@ -36,6 +37,8 @@ pub struct UpgradeEngine {
     prepared: Option<Version>,
     /// Whether it ends when the objects are made.
     no_wait: bool,
+    /// What ends with a job that nothing takes the place of.
+    clean_up: CleanUp,
     downtime: Downtime,
     /// Why the new version is given up, as it was found out.
     fault: Option<Error>,
@@ -125,7 +128,7 @@ async fn take_over(
         history.set_journal(taken.clone());
     };
     let entry = Entry {
-        basis: &Basis::of(&handle.live),
+        basis: Some(&Basis::of(&handle.live)),
         holder: &holder,
         left: Some(journal),
     };
@@ -134,9 +137,39 @@ async fn take_over(
     UpgradeEngine::new(cluster, handle, how).finish(&heartbeat).await
 }
 
+/// Ends the job of a cluster as `ending` says, and what ends with it, for `command`; `job` is the one that runs. Gives the journal
+/// of it.
+///
+/// # Errors
+/// Conflict when another process is at the cluster, or has changed it since it was read; those of the operation.
+pub async fn end(
+    cluster: &Cluster,
+    mut handle: ClusterHandle,
+    command: &str,
+    (ending, job): (Ending, Option<JobOverview>),
+    clean_up: CleanUp,
+) -> Result<Journal> {
+    let heartbeat = match clean_up {
+        // The first that is sent is the deletion of the Job, by its uid.
+        CleanUp::Cluster(_) if ending == Ending::Nothing => lock::begin_unread(&mut handle, command, ending).await?,
+        _ => lock::begin(&mut handle, command, ending).await?,
+    };
+    let mut engine = UpgradeEngine::of(cluster, handle).of_job(job);
+    engine.clean_up = clean_up;
+    Box::pin(engine.run(&heartbeat)).await
+}
+
 impl UpgradeEngine {
     /// A transaction whose journal is in the history.
     pub fn new(cluster: &Cluster, handle: ClusterHandle, how: &ChangeOptions) -> Self {
+        Self {
+            limit: how.timeout,
+            no_wait: how.no_wait,
+            ..Self::of(cluster, handle)
+        }
+    }
+
+    fn of(cluster: &Cluster, handle: ClusterHandle) -> Self {
         let seen = ObservedState {
             job: handle.live.job.is_some().then(|| handle.live_revision()),
             alone: false,
@@ -144,10 +177,11 @@ impl UpgradeEngine {
         Self {
             cluster: cluster.clone(),
             handle,
-            limit: how.timeout,
+            limit: None,
             seen,
             prepared: None,
-            no_wait: how.no_wait,
+            no_wait: false,
+            clean_up: CleanUp::JobManager,
             downtime: Downtime::default(),
             fault: None,
             job: None,
@@ -163,13 +197,26 @@ impl UpgradeEngine {
 
     /// Brings the transaction to its end, and reports it.
     pub async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<Report> {
+        let journal = self.run(heartbeat).await?;
+        self.report(&journal)
+    }
+
+    /// Brings the operation to its end, and gives its journal.
+    async fn run(&mut self, heartbeat: &Heartbeat) -> Result<Journal> {
         let outcome = heartbeat.beside(Box::pin(self.drive())).await;
+        let journal = self.journal()?;
+        if !journal.kind.deploys() {
+            lock::end(&mut self.handle, &outcome).await;
+            return match self.fault.take() {
+                Some(fault) => outcome.and(Err(fault)),
+                None => outcome.map(|()| journal),
+            };
+        }
         if outcome.is_err() {
             self.handle.store.abandon().await;
         } else {
             self.handle.store.release();
         }
-        let journal = self.journal()?;
         match outcome {
             Err(error) if journal.is_open() => {
                 let name = &self.handle.name;
@@ -185,7 +232,7 @@ impl UpgradeEngine {
                 Err(journal.next_steps(name).into_iter().fold(error, Error::hint))
             }
             Err(error) => Err(error),
-            Ok(()) => self.report(&journal),
+            Ok(()) => Ok(journal),
         }
     }
 
@@ -204,7 +251,7 @@ impl UpgradeEngine {
                 Action::DeleteJobManager(side) => Box::pin(self.end_jobmanager(&journal, side)).await?,
                 Action::Deploy(side) => self.make(&journal, side).await?,
                 Action::WaitUntilHealthy(side) => self.wait(&journal, side).await?,
-                Action::CleanUp => return Err(Error::failure("the operation ends no more than its job")),
+                Action::CleanUp => return self.clean_up(&journal).await,
                 Action::Nothing => return Ok(()),
             }
         }
@@ -242,6 +289,17 @@ impl UpgradeEngine {
         Ok(())
     }
 
+    async fn clean_up(&mut self, journal: &Journal) -> Result<()> {
+        let Self { cluster, handle, .. } = self;
+        self.clean_up.carry_out(cluster, handle, &journal.ending).await?;
+        if self.handle.store.holds()
+            && let Err(error) = self.happened(Event::CleanedUp).await
+        {
+            tracing::debug!(%error, "the end is not in the history");
+        }
+        Ok(())
+    }
+
     async fn find_out(&mut self, journal: &Journal) -> Result<()> {
         match end::check_job_stopped(&mut self.handle, journal).await? {
             end::StopOutcome::Recorded => Ok(()),
@@ -253,6 +311,12 @@ impl UpgradeEngine {
 
     /// The job has ended. Its JobManager is held until the path of its last checkpoint is written down.
     async fn ended_at(&mut self, journal: &Journal, path: Option<&str>) -> Result<()> {
+        if path.is_none() && !journal.kind.deploys() {
+            // There is nothing to lose with it, so it is written with the end.
+            let journal = after(journal, Event::JobStopped(None));
+            self.handle.store.amend(|history| history.set_journal(journal));
+            return Ok(());
+        }
         self.happened(Event::JobStopped(path)).await?;
         if let Ending::Checkpoint { job_id } = &journal.ending {
             savepoint::release_job(&self.handle.flink, job_id).await;
@@ -325,7 +389,7 @@ impl UpgradeEngine {
         }
         if highly_available {
             // What continues resumes from the savepoint: whatever is left of earlier jobs can only be in its way.
-            stop::delete_ha_config_maps(&self.cluster, &self.handle).await?;
+            clean_up::delete_ha_config_maps(&self.cluster, &self.handle).await?;
         }
         self.handle.live.job = None;
         self.seen = ObservedState { job: None, alone: true };

@@ -1,5 +1,6 @@
 //! The change of a cluster as one transaction, as all commands carry it out that change one.
 
+pub(crate) mod clean_up;
 mod describe;
 mod downtime;
 pub(crate) mod engine;
@@ -30,6 +31,7 @@ use crate::operations::config_keys;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::job_status::JobStatus;
 use crate::operations::report::Report;
+use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::engine as transaction;
@@ -284,11 +286,11 @@ pub async fn execute(
     };
     let revision = wanted.to_revision(plan.number, plan.start.as_deref(), command, &holder.who, &now);
     let old = plan.unknown_old(&handle, &holder.who, &now);
-    let requested = plan.requested(&handle, command, &now);
+    let requested = savepoint::requested_by(&plan.ending, &handle.origin(command), &now);
     handle.store.set_limits(how.history_limits);
     let left = handle.left_behind.take();
     let entry = Entry {
-        basis: &Basis::of(&handle.live),
+        basis: Some(&Basis::of(&handle.live)),
         holder: &holder,
         left: left.as_ref(),
     };

@@ -1,9 +1,8 @@
 //! What a change will do, before it is begun.
 
 use crate::error::Result;
-use crate::flink::{SavepointRequest, Then};
+use crate::history::Revision;
 use crate::history::transaction::{Ending, Kind};
-use crate::history::{Revision, Savepoint};
 use crate::kubernetes::api::Cluster;
 use crate::model::config::Config;
 use crate::model::flink::overview::JobOverview;
@@ -88,7 +87,7 @@ impl Plan {
         let (ending, start, fallback, lost) = match (job_status, how.strategy) {
             (JobStatus::Running(job), Strategy::Savepoint) => {
                 let directory = moved_directory(wanted, old.as_ref().map(|(_, old)| &old.layer));
-                let ending = by_savepoint(&job, how, directory, false);
+                let ending = savepoint::stops_job(&job.jid, how.savepoint_format, directory, false);
                 (ending, wanted.restore_from.clone(), None, None)
             }
             (JobStatus::Running(job), Strategy::LastCheckpoint) => {
@@ -169,27 +168,6 @@ impl Plan {
             ..old.to_revision(*number, None, "found", by, now)
         })
     }
-
-    /// The savepoint that will be asked for.
-    pub fn requested(&self, handle: &ClusterHandle, command: &str, now: &str) -> Option<Savepoint> {
-        let Ending::Savepoint {
-            trigger_id,
-            job_id,
-            format,
-            ..
-        } = &self.ending
-        else {
-            return None;
-        };
-        let origin = handle.origin(command);
-        Some(savepoint::requested(trigger_id, job_id, format, &origin, now))
-    }
-}
-
-/// Stops the job with a savepoint.
-pub fn by_savepoint(job: &JobOverview, how: &ChangeOptions, directory: Option<String>, drain: bool) -> Ending {
-    let then = Then::Stop { drain };
-    SavepointRequest::new(how.savepoint_format.as_rest(), directory, then).as_ending(&job.jid)
 }
 
 /// The folder for savepoints, where the running job is not configured with it.

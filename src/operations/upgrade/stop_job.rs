@@ -44,7 +44,10 @@ pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<
             if let Some(ended) = known(handle, trigger_id) {
                 return Ok(ended);
             }
-            let mut step = WritingStep::new();
+            let mut step = match journal.command.as_str() {
+                "delete" => WritingStep::of(&handle.name),
+                _ => WritingStep::new(),
+            };
             let taken = match job {
                 Some(job) => take(handle, &job, &request, &journal.command, &mut step).await,
                 None => look_up(handle, job_id, &request, &journal.command, &mut step).await,

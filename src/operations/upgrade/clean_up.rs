@@ -1,0 +1,133 @@
+//! What ends with a job that nothing takes the place of: its JobManager, its TaskManagers, the whole cluster.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::history::transaction::Ending;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects;
+use crate::kubernetes::objects::Gone;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::delete::Removal;
+use crate::operations::lock;
+use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Wait};
+use crate::progress;
+
+/// What ends with the job.
+pub enum CleanUp {
+    /// Its JobManager.
+    JobManager,
+    /// That, and the TaskManagers.
+    TaskManagers,
+    /// All of the cluster.
+    Cluster(Deletion),
+}
+
+/// How a cluster is deleted.
+pub struct Deletion {
+    /// What is deleted.
+    pub removal: Removal,
+    /// Whether the history is deleted too.
+    pub purge: bool,
+    /// Whether it is not waited until the Pods are gone.
+    pub no_wait: bool,
+    /// How long to wait; `None`: as long as it takes.
+    pub limit: Option<Duration>,
+}
+
+impl CleanUp {
+    /// Does it, after the job was ended as `ending` says. Can be repeated.
+    pub async fn carry_out(&self, cluster: &Cluster, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
+        match self {
+            Self::JobManager => await_jobmanager_end(cluster, handle).await,
+            Self::TaskManagers => {
+                await_jobmanager_end(cluster, handle).await?;
+                task_managers_end(cluster, handle).await
+            }
+            Self::Cluster(deletion) => deletion.carry_out(cluster, handle, ending).await,
+        }
+    }
+}
+
+impl Deletion {
+    async fn carry_out(&self, cluster: &Cluster, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
+        let name = handle.name.clone();
+        let removal = &self.removal;
+        let mut step = progress::Step::new(&format!("{name}: deleting"));
+        if *ending != Ending::Nothing && handle.is_highly_available() && !self.no_wait {
+            // Flink cleans up as it ends: what lies in ZooKeeper and in the storage folder only it can take away.
+            savepoint::until_jobmanager_ends(cluster, handle).await?;
+        }
+        if !removal.is_empty() {
+            step.update(&format!("{name}: the JobManager ends"));
+            if self.no_wait {
+                objects::delete(cluster, removal.job.as_ref()).await?;
+            } else {
+                objects::delete_job(cluster, &name, removal.job.as_ref(), self.limit).await?;
+            }
+            step.update(&format!("{name}: the TaskManagers end"));
+            objects::delete(cluster, removal.deployment.as_ref()).await?;
+            objects::delete(cluster, removal.service.as_ref()).await?;
+            if !self.no_wait {
+                objects::pods_gone(cluster, &name, None, Gone::Deleted, self.limit).await?;
+            }
+            removal.extras(cluster).await?;
+        }
+        lock::forget(handle, self.purge).await
+    }
+}
+
+/// Waits until the JobManager has ended after its job, so that nothing is started again behind the user's back.
+pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle) -> Result<()> {
+    let name = handle.name.clone();
+    // Whatever was asked for and never read would keep the JobManager up, and let it fail in the end.
+    savepoint::reconcile_pending(&handle.flink, &mut handle.store, Wait::Look).await?;
+    if handle.job_end().is_some() || handle.live.job.is_none() {
+        return Ok(());
+    }
+    if handle.jobmanager_stays() {
+        progress::note(&format!("the JobManager of {name} stays up, as its configuration says"));
+        return Ok(());
+    }
+    let step = progress::Step::new(&format!("{name}: the JobManager ends"));
+    let end = savepoint::until_jobmanager_ends(cluster, handle).await?;
+    drop(step);
+    match end {
+        JobManagerEnd::ByItself(JobEnd::Complete | JobEnd::Gone) => {}
+        JobManagerEnd::ByItself(JobEnd::Failed) => {
+            progress::warn(&format!("the JobManager of {name} ended with a failure after its job"));
+        }
+        JobManagerEnd::Suspended => progress::warn(&format!(
+            "the JobManager of {name} waited for the result of an earlier request to be read; its Job is suspended now, so that it is not started again"
+        )),
+        JobManagerEnd::Stays => progress::note(&format!(
+            "the JobManager of {name} stays up: its program has another job"
+        )),
+    }
+    Ok(())
+}
+
+async fn task_managers_end(cluster: &Cluster, handle: &ClusterHandle) -> Result<()> {
+    if handle.replicas() == 0 {
+        return Ok(());
+    }
+    let name = &handle.name;
+    let step = progress::Step::new(&format!("{name}: the TaskManagers end"));
+    objects::scale_to_zero(cluster, name, &handle.live, handle.replicas()).await?;
+    step.done(&format!("{name}: the TaskManagers have ended"));
+    Ok(())
+}
+
+/// Deletes the ConfigMaps in which high availability keeps who leads and what runs, and tells of it: the next generation
+/// must not find what the last one left.
+pub async fn delete_ha_config_maps(cluster: &Cluster, handle: &ClusterHandle) -> Result<()> {
+    let name = &handle.name;
+    let deleted = objects::ha_config_maps::forget(cluster, &handle.leaders()).await?;
+    if deleted > 0 {
+        let s = if deleted == 1 { "" } else { "s" };
+        progress::note(&format!(
+            "{name}: deleted {deleted} ConfigMap{s} of high availability, which the last JobManager left"
+        ));
+    }
+    Ok(())
+}
