@@ -7,6 +7,7 @@ use crate::image::registry::RegistryOptions;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect, namespace};
+use crate::kubernetes::objects::masters;
 use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::{HighAvailability, Settings, leader_map};
 use crate::model::manifests::FLINK_VERSION;
@@ -93,6 +94,7 @@ async fn of_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
         Some(Some(namespace)) => doctor::pod_security(namespace),
         _ => unknown("pod security"),
     });
+    found.extend(told.namespace.iter().flatten().filter_map(doctor::injection));
     found.push(told.services.map_or_else(
         || unknown("node port"),
         |(services, everywhere)| doctor::node_port(&services, everywhere),
@@ -110,10 +112,15 @@ async fn of_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
 }
 
 async fn of_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryOptions) -> Result<Vec<Finding>> {
-    let (job, deployment) = roles(cluster, name).await?;
+    let (roles, pods) = futures::join!(roles(cluster, name), masters(cluster, name));
+    let (job, deployment) = roles?;
     let noted = job
         .as_ref()
         .and_then(|job| job.metadata.annotations.as_ref()?.get(FLINK_VERSION).cloned());
+    let sidecars = doctor::sidecars(
+        &serde_json::to_value(&job).unwrap_or_default(),
+        &pods.unwrap_or_default(),
+    );
     let job = job.and_then(|job| job.spec).map(|spec| spec.template);
     let deployment = deployment
         .and_then(|deployment| deployment.spec)
@@ -127,6 +134,7 @@ async fn of_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryOp
         return Err(Error::new(Kind::NotFound, text).absent(name));
     }
     let mut found = doctor::images(job.as_ref(), deployment.as_ref());
+    found.extend(sidecars);
     if let Some(template) = job.as_ref().or(deployment.as_ref()) {
         found.extend(of_image(cluster, registry, template, noted.as_deref()).await);
     }

@@ -14,7 +14,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::cluster_watch::changes;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::kubernetes::tables::{ListSelection, list};
+use crate::kubernetes::tables::{ListSelection, list_with_ends, look_for_end};
 use crate::model::listing::{self, ClusterRow, Columns, Inventory, Key, LiveJob, Parts, SortKey};
 use crate::model::names::ClusterName;
 use crate::operations::savepoint;
@@ -84,7 +84,7 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     let mut printer = Printer::new(args.output, "ClusterList", &listing::headers(columns), !args.no_headers);
     let for_people = matches!(args.output, Format::Table | Format::Wide);
     let mut operations = (args.output != Format::Name).then(|| Operations::of(&cluster, &wanted));
-    let listing = list(&cluster, &wanted);
+    let listing = list_with_ends(&cluster, &wanted);
     let (mut inventory, positions) = match &mut operations {
         Some(operations) => operations.beside(listing).await?,
         None => listing.await?,
@@ -145,6 +145,7 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     let mut changes = pin!(changes(&cluster, &wanted, positions));
     while let Some(change) = changes.next().await {
         for key in listing::change(&mut inventory, change?) {
+            look_for_end(&cluster, &mut inventory, &key).await;
             let Some(parts) = inventory.get(&key) else { continue };
             let live = if columns.live {
                 live_jobs(&cluster, [(&key, parts)]).await

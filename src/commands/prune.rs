@@ -13,11 +13,10 @@ use crate::history::unfinished::Operations;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::kubernetes::objects::{self, LiveObjects};
 use crate::kubernetes::tables::{self, ListSelection};
 use crate::model::age::age;
 use crate::model::job_end_time;
-use crate::model::listing::{Key, Status};
+use crate::model::listing::{JobState, Key, Parts, Status};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::delete::Removal;
@@ -59,6 +58,8 @@ struct EndedCluster {
     cluster: Cluster,
     handle: ClusterHandle,
     removal: Removal,
+    ended_at: Option<Timestamp>,
+    failed: bool,
 }
 
 /// Runs the command.
@@ -119,7 +120,7 @@ async fn ended(cluster: &Cluster, args: &PruneArgs) -> Result<Vec<EndedCluster>>
         ..ListSelection::default()
     };
     let mut operations = Operations::of(cluster, &wanted);
-    let (inventory, _) = operations.beside(tables::list(cluster, &wanted)).await?;
+    let (inventory, _) = operations.beside(tables::list_with_ends(cluster, &wanted)).await?;
     if !DryRun::is_on(args.dry_run) && args.selector.is_none() {
         let open = operations.collect().await;
         let deleted = open.iter().filter(|(key, _)| !inventory.contains_key(key));
@@ -130,10 +131,10 @@ async fn ended(cluster: &Cluster, args: &PruneArgs) -> Result<Vec<EndedCluster>>
     let over = inventory
         .into_iter()
         .filter(|(_, parts)| matches!(parts.status(now), Status::Finished | Status::Failed));
-    let reads = over.map(|(key, _)| read(cluster, key));
+    let reads = over.map(|(key, parts)| read(cluster, key, parts));
     let found = join_all(reads).await.into_iter();
     let found = found.collect::<Result<Vec<_>>>()?.into_iter().flatten();
-    Ok(found.filter(|one| is_due(&one.handle.live, args, now)).collect())
+    Ok(found.filter(|one| is_due(one.ended_at, args, now)).collect())
 }
 
 /// Ends the operation of a `prune` or `delete` that was interrupted when all was deleted: of such a cluster there is only the
@@ -156,17 +157,17 @@ async fn close(cluster: &Cluster, key: &Key) {
     }
 }
 
-async fn read(cluster: &Cluster, key: Key) -> Result<Option<EndedCluster>> {
+async fn read(cluster: &Cluster, key: Key, parts: Parts) -> Result<Option<EndedCluster>> {
     // A cluster made by hand may have a name that none of ours can have.
     let Ok(name) = ClusterName::new(&key.name) else {
         return Ok(None);
     };
     let cluster = cluster.in_namespace(key.namespace);
-    look(&cluster, &name).await
+    look(&cluster, &name, parts).await
 }
 
 /// Reads a cluster. One that is being changed has not ended, whatever its Job says, and is told of.
-async fn look(cluster: &Cluster, name: &ClusterName) -> Result<Option<EndedCluster>> {
+async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Option<EndedCluster>> {
     let mut handle = ClusterHandle::read(cluster, name).await?;
     let left = match lock::unattended(&mut handle.store, name, false).await {
         Ok(left) => left,
@@ -182,31 +183,31 @@ async fn look(cluster: &Cluster, name: &ClusterName) -> Result<Option<EndedClust
     }
     handle.left_behind = left;
     let removal = handle.removal().await?;
+    let listed = parts.job.as_ref();
+    let job = handle.live.job.as_ref();
     Ok(Some(EndedCluster {
+        ended_at: listed
+            .and_then(|job| job.ended_at)
+            .or_else(|| job.and_then(job_end_time::ended_at)),
+        failed: listed.is_some_and(|job| job.state == JobState::Failed),
         cluster: cluster.clone(),
         handle,
         removal,
     }))
 }
 
-fn is_due(live: &LiveObjects, args: &PruneArgs, now: Timestamp) -> bool {
+fn is_due(ended_at: Option<Timestamp>, args: &PruneArgs, now: Timestamp) -> bool {
     let least = args.older_than.map_or(SignedDuration::ZERO, |limit| {
         SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX)
     });
-    live.job
-        .as_ref()
-        .and_then(job_end_time::ended_at)
-        .is_some_and(|at| now.duration_since(at) >= least)
+    ended_at.is_some_and(|at| now.duration_since(at) >= least)
 }
 
 fn line(one: &EndedCluster, now: Timestamp) -> String {
-    let job = one.handle.live.job.as_ref();
-    let how = match job.and_then(objects::end_of_job) {
-        Some("Failed") => "failed",
-        _ => "ended",
-    };
-    let at = job.and_then(job_end_time::ended_at);
-    let ago = at.map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
+    let how = if one.failed { "failed" } else { "ended" };
+    let ago = one
+        .ended_at
+        .map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
     let idle = one.handle.live.deployment.as_ref();
     let idle = idle.map_or(0, |deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(1));
     let task_managers = match idle {
@@ -228,6 +229,7 @@ async fn remove(one: EndedCluster, args: &PruneArgs) -> Result<()> {
         cluster,
         mut handle,
         removal,
+        ..
     } = one;
     let name = handle.name.clone();
     let step = progress::Step::new(&format!("{name}: deleting"));

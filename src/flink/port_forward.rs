@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors;
 use crate::kubernetes::resource::{PODS, Target};
+use crate::model::flink_pod::{self, Phase};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
 
 /// Place for the connection to one JobManager.
@@ -92,12 +93,11 @@ pub async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
     let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
-    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
     let running = pods
         .map(|list| list.items)
         .unwrap_or_default()
         .into_iter()
-        .filter(|pod| phase(pod).as_deref() == Some("Running"))
+        .filter(|pod| flink_pod::phase(pod) == Phase::Running)
         // One that is being deleted is the last choice: Flink may still answer there.
         .max_by_key(|pod| {
             let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);

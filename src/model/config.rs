@@ -216,6 +216,8 @@ pub struct Config {
     pub node_port: Option<u16>,
     /// What happens when the JobManager's container ends.
     pub restart: Option<Restart>,
+    /// Whether containers beside Flink's in the Job's template stay as they are, and are not made native sidecars.
+    pub keep_sidecars: Option<bool>,
     /// Labels of all objects and Pods, beside the plugin's own.
     pub labels: BTreeMap<String, String>,
     /// Annotations of all objects and Pods.
@@ -319,6 +321,7 @@ impl Config {
             ttl_after_finished: self.ttl_after_finished.or(lower.ttl_after_finished),
             node_port: self.node_port.or(lower.node_port),
             restart: self.restart.or(lower.restart),
+            keep_sidecars: self.keep_sidecars.or(lower.keep_sidecars),
             labels: map(lower.labels, self.labels),
             annotations: map(lower.annotations, self.annotations),
             log_configuration: map(lower.log_configuration, self.log_configuration),

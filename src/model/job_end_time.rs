@@ -3,13 +3,21 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-/// When the Job came to its end, well or not; `None`: it has not.
+use super::manifests::JOB_ENDED;
+
+/// When the Job came to its end, well or not, or was suspended since Flink's job had; `None`: it has not.
 #[must_use]
 pub fn ended_at(job: &Value) -> Option<Timestamp> {
     let conditions = job["status"]["conditions"].as_array()?;
-    let end = conditions.iter().find(|condition| {
-        ["Complete", "Failed"].iter().any(|end| condition["type"] == *end) && condition["status"] == "True"
-    })?;
+    let suspended = !job["metadata"]["annotations"][JOB_ENDED].is_null();
+    let ends = if suspended {
+        &["Suspended"][..]
+    } else {
+        &["Complete", "Failed"]
+    };
+    let end = conditions
+        .iter()
+        .find(|condition| ends.iter().any(|end| condition["type"] == *end) && condition["status"] == "True")?;
     end["lastTransitionTime"].as_str()?.parse().ok()
 }
 
@@ -28,5 +36,10 @@ mod tests {
         assert_eq!(job("Failed", "True").as_deref(), Some("2026-01-01T00:00:00Z"));
         assert_eq!((job("Failed", "False"), job("Suspended", "True")), (None, None));
         assert_eq!(ended_at(&json!({})), None);
+        let at = "2026-01-01T00:00:00Z";
+        let condition = json!({"type": "Suspended", "status": "True", "lastTransitionTime": at});
+        let suspended =
+            json!({"metadata": {"annotations": {JOB_ENDED: "true"}}, "status": {"conditions": [condition]}});
+        assert_eq!(ended_at(&suspended).map(|at| at.to_string()).as_deref(), Some(at));
     }
 }

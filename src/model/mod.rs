@@ -16,6 +16,7 @@ pub mod field_ownership;
 pub mod file_text;
 pub mod flink;
 pub mod flink_deployment;
+pub mod flink_pod;
 pub mod ha_config_maps;
 pub mod job_end_time;
 pub mod keyword;

@@ -9,6 +9,7 @@ use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::objects::{self, LiveObjects};
+use crate::model::diagnosis::{Note, Stage};
 use crate::model::flink_deployment;
 use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
@@ -29,8 +30,12 @@ pub async fn wait_until_running(
 ) -> Result<()> {
     let begun = Instant::now();
     let mut step = progress::Step::new(&format!("{name}: submitted"));
+    let mut beside = None;
     let outcome = wait::until_running(cluster, name, parallelism, limit, failures, |stage, note| {
         let text = format!("{name}: {stage}");
+        if let (Stage::Running { .. }, Some(note)) = (stage, note) {
+            beside = Some(note.clone());
+        }
         step.update(&match note {
             Some(note) => format!("{text} ({})", note.text),
             None => text,
@@ -44,6 +49,10 @@ pub async fn wait_until_running(
         }
         wait::WaitOutcome::Finished => format!("{name} has finished its job, after {seconds:.1} s"),
     });
+    if let Some(Note { text, hints }) = beside {
+        progress::warn(&text);
+        hints.iter().for_each(|hint| progress::note(hint));
+    }
     Ok(())
 }
 

@@ -2,14 +2,16 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::SignedDuration;
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::history::revision_spec;
 use crate::history::{Progress, RevisionState, Savepoint};
 use crate::kubernetes::objects::{self, ha_config_maps};
 use crate::model::diagnosis::why_it_waits;
+use crate::model::flink_pod::{self, AfterEnd, Phase, phase};
 use crate::model::ha_config_maps::have_checkpoint;
-use crate::model::manifests::failed_for_good;
+use crate::model::manifests::{FAILED_FOR_GOOD, failed_for_good};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 
@@ -20,6 +22,8 @@ const FIRST_POD: SignedDuration = SignedDuration::from_secs(60);
 enum JobManager {
     /// It has exited with 0, and its Job is complete in a moment.
     Done,
+    /// It has ended, and its Job fails as soon as its Pod does; whether Flink calls its job failed for good.
+    Failed(bool),
     /// It may run.
     Runs,
     /// None was ever started.
@@ -49,14 +53,16 @@ impl ClusterHandle {
 
     /// Whether the job has ended whose Kubernetes Job has: `Complete`, or `Failed` for a reason of Flink's.
     pub(super) async fn after_job(&self, end: &str) -> Result<JobStatus> {
-        let job = self.live.job.as_ref();
-        let final_failure = job.is_some_and(failed_for_good);
+        if end != "Failed" {
+            return Ok(JobStatus::Stopped);
+        }
+        self.after_failure(self.live.job.as_ref().is_some_and(failed_for_good))
+            .await
+    }
+
+    async fn after_failure(&self, is_final: bool) -> Result<JobStatus> {
         // Without high availability a JobManager that is gone has nothing more to tell.
-        if end != "Failed"
-            || final_failure
-            || !self.is_highly_available()
-            || self.saved_at_its_end(self.live_revision())
-        {
+        if is_final || !self.is_highly_available() || self.saved_at_its_end(self.live_revision()) {
             return Ok(JobStatus::Stopped);
         }
         Ok(match self.kept_checkpoint().await? {
@@ -76,6 +82,7 @@ impl ClusterHandle {
         let why = match self.job_manager().await? {
             JobManager::Runs => return silent("it does not answer"),
             JobManager::Done => return Ok(JobStatus::Stopped),
+            JobManager::Failed(is_final) => return self.after_failure(is_final).await,
             _ if self.saved_at_its_end(self.live_revision()) => return Ok(JobStatus::Stopped),
             // What Kubernetes says of its Pods is not all: a Pod that was evicted leaves no trace.
             JobManager::NeverRan if self.kept_checkpoint().await? != Some(true) => return Ok(JobStatus::Stopped),
@@ -88,27 +95,23 @@ impl ClusterHandle {
     /// What the cluster's Pods say of its JobManager.
     async fn job_manager(&self) -> Result<JobManager> {
         let pods = objects::masters(&self.cluster, &self.name).await?;
-        let phase = |pod: &Pod| {
-            pod.status
-                .as_ref()
-                .and_then(|status| status.phase.clone())
-                .unwrap_or_default()
-        };
-        let is = |wanted: &str| pods.iter().any(|pod| phase(pod) == wanted);
-        if pods
-            .iter()
-            .any(|pod| !["Pending", "Succeeded", "Failed"].contains(&phase(pod).as_str()))
-        {
+        let is = |wanted: Phase| pods.iter().any(|pod| phase(pod) == wanted);
+        if is(Phase::Running) || is(Phase::Unknown) {
             return Ok(JobManager::Runs);
         }
-        if is("Succeeded") && !is("Pending") {
+        if is(Phase::Succeeded) && !is(Phase::Pending) {
             return Ok(JobManager::Done);
+        }
+        if let Some(job) = &self.live.job
+            && let Some(pod) = pods.iter().find(|pod| flink_pod::is_kept_of(pod, job))
+        {
+            return Ok(self.kept(job, pod).await);
         }
         let suspended = self.live.job.as_ref().is_some_and(|job| job["spec"]["suspend"] == true);
         if pods.is_empty() && suspended && !self.has_run() {
             return Ok(JobManager::NeverRan);
         }
-        let Some(pod) = pods.iter().find(|pod| phase(pod) == "Pending") else {
+        let Some(pod) = pods.iter().find(|pod| phase(pod) == Phase::Pending) else {
             let why = "its Job has no Pod that runs, nor one that waits";
             return Ok(JobManager::Missing(why.to_owned()));
         };
@@ -118,6 +121,27 @@ impl ClusterHandle {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let because = why_it_waits(pod).map_or_else(String::new, |why| format!(" ({why})"));
         Ok(JobManager::Missing(format!("its Pod {name} is Pending{because}")))
+    }
+
+    /// What the end of a JobManager means whose Pod other containers keep. One that is to be started again is, unless this
+    /// is a dry run.
+    async fn kept(&self, job: &Value, pod: &Pod) -> JobManager {
+        let code = flink_pod::end(pod).map_or(0, |end| end.exit_code);
+        if flink_pod::after_end(job, pod) == Some(AfterEnd::Fails) {
+            return JobManager::Failed(code == FAILED_FOR_GOOD);
+        }
+        let mut why = format!(
+            "it has ended with exit code {code}, and its Pod {} is kept by {}",
+            pod.metadata.name.as_deref().unwrap_or_default(),
+            flink_pod::kept_by(pod).join(", ")
+        );
+        if !self.only_looks {
+            why += &match objects::end_kept(&self.cluster, job, pod).await {
+                Ok(()) => ", which ends now".to_owned(),
+                Err(error) => format!(", which cannot be ended: {error}"),
+            };
+        }
+        JobManager::Missing(why)
     }
 
     /// Whether it is known that the Job's JobManager ran.

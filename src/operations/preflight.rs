@@ -13,7 +13,7 @@ use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{
     CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode,
 };
-use crate::kubernetes::tables::{ListSelection, list};
+use crate::kubernetes::tables::{ListSelection, list_with_ends};
 use crate::model::listing::Inventory;
 use crate::model::names::{COMPONENT_LABEL, ClusterName};
 use crate::model::rights::{HIGH_AVAILABILITY, HIGH_AVAILABILITY_OWN, RIGHTS, Right};
@@ -93,7 +93,7 @@ pub async fn preflight(cluster: &Cluster) -> Result<Preflight> {
         cluster.get::<Value>(&own),
         all_services(cluster, &services),
         items(cluster, &histories, &label),
-        list(cluster, &wanted),
+        list_with_ends(cluster, &wanted),
     );
     Ok(Preflight {
         version: version?,

@@ -13,6 +13,7 @@ use crate::model::diagnosis::{Cause, Observed, Role};
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::live::{Rates, Reach, Snapshot};
 use crate::model::flink::settings::Settings;
+use crate::model::flink_pod;
 use crate::model::listing::{JobManager, JobState, Parts, Status, TaskManagers, Traits};
 use crate::model::main_container;
 use crate::model::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
@@ -333,13 +334,9 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
         .as_ref()
         .map(|overview| overview.flink_version.clone())
         .filter(|version| !version.is_empty());
-    let restarts = |pod: &k8s_openapi::api::core::v1::Pod| {
-        let statuses = pod
-            .status
-            .as_ref()
-            .and_then(|status| status.container_statuses.as_ref());
-        let most = statuses.into_iter().flatten().map(|status| status.restart_count).max();
-        u32::try_from(most.unwrap_or(0)).unwrap_or(0)
+    let restarts = |pod| {
+        let times = flink_pod::main_status(pod).map_or(0, |status| status.restart_count);
+        u32::try_from(times).unwrap_or(0)
     };
     let in_place = observed.pods_of(Role::JobManager).map(restarts).max().unwrap_or(0);
     let failed = job.and_then(|job| job.status.as_ref()?.failed).unwrap_or(0);
@@ -384,9 +381,11 @@ fn parts(observed: &Observed) -> Parts {
                 .into_iter()
                 .flatten()
                 .filter(|condition| condition.status == "True");
+            let holds = holds.map(|condition| condition.type_.as_str());
             JobManager {
                 traits: traits(&job.metadata),
-                state: JobState::of_conditions(holds.map(|condition| condition.type_.as_str())),
+                state: observed.job_end().unwrap_or_else(|| JobState::of_conditions(holds)),
+                ended_at: None,
             }
         }),
         deployment: observed.deployment.as_ref().map(|deployment| TaskManagers {

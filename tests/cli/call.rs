@@ -193,6 +193,13 @@ impl Request {
         self.path.ends_with("/configmaps") && query.any(|(_, value)| value == "kubectl-flink/operation=open")
     }
 
+    /// Whether it asks for the Pods in which Flink may have ended beside others.
+    #[allow(dead_code)]
+    pub fn asks_for_running_pods(&self) -> bool {
+        let mut query = self.query.iter();
+        self.path.ends_with("/pods") && query.any(|(_, value)| value == "status.phase=Running")
+    }
+
     /// Whether it asks for the metadata of one object, as every begin does of the Job that its plan was made from.
     #[allow(dead_code)]
     pub fn asks_for_metadata(&self) -> bool {

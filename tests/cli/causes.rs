@@ -332,6 +332,17 @@ fn of_objects() -> Vec<(&'static str, Scene)> {
             },
         ),
         (
+            "sidecar-keeps-pod",
+            Scene {
+                deployment: json!({"spec": {"replicas": 0}}),
+                log: Some((
+                    "demo-master-x7k2p",
+                    "… Job a reached terminal state FINISHED.".to_owned(),
+                )),
+                ..kept(0)
+            },
+        ),
+        (
             "node-lost",
             Scene {
                 events: vec![warning(
@@ -384,6 +395,17 @@ fn of_objects() -> Vec<(&'static str, Scene)> {
             },
         ),
     ]
+}
+
+/// The JobManager ended with `code`, and a container beside it runs on.
+pub fn kept(code: i32) -> Scene {
+    let state = json!({"terminated": {"exitCode": code, "finishedAt": minutes_ago(1)}});
+    let mut scene = jobmanager(&container("Running", &state, &json!({}), 0));
+    let spec = &mut scene.pods[0]["spec"];
+    spec["restartPolicy"] = json!("Never");
+    spec["containers"] =
+        json!([{"name": "flink-master", "image": "shop:2.3.0"}, {"name": "istio-proxy", "image": "istio"}]);
+    scene
 }
 
 /// What a JobManager's log tells that has ended, beside those of [`of_kubernetes`].

@@ -196,6 +196,9 @@ fn what_is_suspended_after_a_stop_is_what_was_read() {
     server
         .expect(get(JOBS).query("watch", "true"))
         .answer(text(200, "").held());
+    // Whether a sidecar keeps its Pod is asked of the Job that was read, and of no other.
+    let other = tree!({"metadata": {"name": "demo-master", "uid": "another"}});
+    server.expect(get(JOB)).often().answer(json(&other));
     let suspend = tree!({"metadata": {"uid": "uid-of-jobs-demo-master"}, "spec": {"suspend": true}});
     server.expect(patch(JOB).body(suspend)).answer(replaced("demo-master"));
     let outcome = sandbox.run(&["stop", "demo"]);

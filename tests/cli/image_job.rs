@@ -191,6 +191,13 @@ fn a_doctor_looks_into_the_image() {
     server.expect(get(JOB)).answer(object(job));
     server.expect(get(DEPLOYMENT)).answer(status(404, "NotFound", "none"));
     server.expect(get("/api/v1/nodes")).answer(nodes("arm64"));
+    let mesh = json!([{"name": "flink-master"}, {"name": "istio-proxy"}]);
+    let owner =
+        json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "demo-master", "uid": "j", "controller": true}]);
+    server
+        .expect(get("/api/v1/namespaces/default/pods").no_query("fieldSelector"))
+        .answer(object(json!({"items": [
+        {"metadata": {"name": "demo-master-a", "ownerReferences": owner}, "spec": {"containers": mesh}}]})));
     let outcome = sandbox.run(&["doctor", "demo"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
     for told in [
@@ -198,6 +205,8 @@ fn a_doctor_looks_into_the_image() {
         "the image has Flink 2.3.0, and the cluster is made for Flink 1.20",
         "the image has the official entrypoint, and the cluster speaks to the legacy one",
         "s3://bucket/x needs a plugin for S3, and the image has none",
+        "container istio-proxy, added by admission, keeps the JobManager's Pod",
+        "--annotation sidecar.istio.io/nativeSidecar=true",
     ] {
         assert!(outcome.stdout.contains(told), "{told:?} in {outcome}");
     }

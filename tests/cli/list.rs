@@ -137,7 +137,7 @@ fn without_headers() {
 }
 
 #[test]
-fn the_requests_are_two_and_small() {
+fn the_requests_are_three_and_small() {
     let sandbox = Sandbox::new();
     let list = |path, component: &str| {
         get(path)
@@ -156,6 +156,11 @@ fn the_requests_are_two_and_small() {
         .server
         .expect(list(DEPLOYMENTS, "task-manager"))
         .answer(answer(&deployment_table(&[])));
+    let running = list("/api/v1/namespaces/default/pods", "master").query("fieldSelector", "status.phase=Running");
+    sandbox
+        .server
+        .expect(running)
+        .answer(answer(&json!({"kind": "Table", "metadata": {}, "rows": []})));
     // Beside the one for operations, which is about metadata only: see below.
     snapshot!(sandbox.run(&["list"]));
 }

@@ -61,6 +61,7 @@ mod scene;
 mod schema;
 mod server;
 mod session;
+mod sidecars;
 mod state;
 mod suggest;
 mod transaction;

@@ -58,7 +58,7 @@ fn only_what_has_ended_is_pruned_and_its_history_stays() {
         server.expect(delete(path)).answer(json(&tree!({})));
     }
     server
-        .expect(get(PODS))
+        .expect(get(PODS).no_query("fieldSelector"))
         .times(2)
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
     let outcome = sandbox.run(&["prune", "--older-than", "1h", "--yes"]);
@@ -130,7 +130,7 @@ fn the_operation_of_an_interrupted_prune_is_ended_by_the_next_one() {
     }
     server.expect(get(HISTORY)).answer(json(&history));
     server
-        .expect(get(PODS))
+        .expect(get(PODS).no_query("fieldSelector"))
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
     server
         .expect(put(HISTORY).body(tree!({"metadata": {"resourceVersion": "5"}})))

@@ -40,6 +40,7 @@ mod savepoint_files;
 mod scale;
 mod seed;
 mod shipped;
+mod sidecars;
 mod story;
 mod stub;
 mod upgrade;

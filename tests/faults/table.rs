@@ -1,4 +1,4 @@
-//! Tables of Jobs and Deployments.
+//! Tables of Jobs, Deployments and Pods.
 
 use serde_json::{Value, json};
 
@@ -15,6 +15,9 @@ pub fn of(collection: &str, items: &[&Value], metadata: &Value) -> Value {
             let state = if jobs {
                 let ended = item["status"]["conditions"][0]["type"].as_str();
                 ended.unwrap_or("Running").to_owned()
+            } else if collection.ends_with("/pods") {
+                // There is one container in each.
+                "1/1".to_owned()
             } else {
                 let wanted = &item["spec"]["replicas"];
                 format!("{}/{wanted}", item["status"]["readyReplicas"].as_u64().unwrap_or(0))

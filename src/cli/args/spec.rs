@@ -128,6 +128,9 @@ pub struct SpecArgs {
     /// What to do when the JobManager's container ends [default: until-terminal]
     #[arg(long, value_name = "POLICY")]
     restart: Option<Restart>,
+    /// Leave containers beside Flink's as they are: the JobManager's are made native sidecars else, so that its Job can end
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    keep_sidecars: Option<bool>,
     /// Label of all objects and Pods, repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| values::pair(&text)))]
     label: Vec<(String, String)>,
@@ -199,6 +202,7 @@ impl SpecArgs {
             ttl_after_finished: self.ttl_after_finished,
             node_port: self.node_port,
             restart: self.restart,
+            keep_sidecars: self.keep_sidecars,
             labels: map(&self.label),
             annotations: map(&self.annotation),
             arguments: some(&self.arguments),

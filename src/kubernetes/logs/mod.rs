@@ -23,7 +23,9 @@ use super::api::Cluster;
 use super::resource::{JOBS, PODS, Target, encode};
 use super::watch::{Event, Objects, Watch};
 use crate::error::{Error, Kind, Result};
+use crate::kubernetes::objects::{end_of_job, kept_pod};
 use crate::model::diagnosis::Role;
+use crate::model::flink_pod::{self, AfterEnd, Phase};
 use crate::model::log_lines::{LogLine, label};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 
@@ -129,12 +131,11 @@ fn none(cluster: &Cluster, name: &ClusterName, wanted: &LogSelection) -> Error {
 async fn job_is_over(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let job: Option<serde_json::Value> = cluster.get(&target).await?;
-    Ok(job.is_none_or(|job| {
-        let conditions = job["status"]["conditions"].as_array().map(Vec::as_slice);
-        conditions.unwrap_or_default().iter().any(|condition| {
-            condition["status"] == "True" && (condition["type"] == "Complete" || condition["type"] == "Failed")
-        })
-    }))
+    let Some(job) = job.filter(|job| end_of_job(job).is_none()) else {
+        return Ok(true);
+    };
+    let kept = kept_pod(cluster, name, &job).await?;
+    Ok(kept.is_some_and(|pod| flink_pod::after_end(&job, &pod) != Some(AfterEnd::Restarts)))
 }
 
 /// The readers of all containers that were seen.
@@ -209,7 +210,7 @@ impl Readers {
             return Some(true);
         }
         // Where Pods are replaced instead of restarted, the run before is that of a Pod that has failed.
-        (pod.status.as_ref()?.phase.as_deref() == Some("Failed")).then_some(false)
+        (flink_pod::phase(pod) == Phase::Failed).then_some(false)
     }
 
     fn take(&mut self) -> Vec<Source> {

@@ -15,6 +15,7 @@ use super::batch::Batch;
 use super::lines::Lines;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
+use crate::model::flink_pod;
 use crate::model::log_lines::LogPosition;
 use crate::progress;
 
@@ -141,8 +142,8 @@ impl Reader {
         match self.cluster.get::<Pod>(&target).await {
             Ok(None) => Ok(None),
             Ok(Some(pod)) => {
+                let over = flink_pod::container_has_ended(&pod, &self.container);
                 let status = pod.status.unwrap_or_default();
-                let over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
                 let statuses = status.container_statuses.into_iter().flatten();
                 let init = status.init_container_statuses.into_iter().flatten();
                 let own = init.chain(statuses).find(|status| status.name == self.container);

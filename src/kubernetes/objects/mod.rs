@@ -3,6 +3,7 @@
 //! Floor of a create: two round trips deep, the dry runs side by side and then the objects side by side.
 
 pub mod ha_config_maps;
+mod kept_pods;
 mod live;
 pub mod owners;
 pub(crate) mod pods_gone;
@@ -23,12 +24,14 @@ use super::resource::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::flink::settings::{self, ConfigMaps};
+use crate::model::flink_pod::{self, Phase};
 use crate::model::main_container;
 use crate::model::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::model::ownership::is_pod_of;
 use crate::model::spec::Spec;
 
+pub use kept_pods::{end_kept, kept_pod};
 pub use live::{Foreign, LiveObjects};
 pub use pods_gone::{Gone, pods_gone};
 pub use stale_task_managers::{apply_after_stale_task_managers, replaces_task_managers, stale_task_managers_gone};
@@ -92,6 +95,7 @@ pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manife
     for (result, object) in checked.into_iter().zip(manifests.in_order()) {
         match result {
             Ok(applied) => {
+                check_native(manifests, &applied.object)?;
                 outcome.exists |= !applied.created;
                 for warning in applied.warnings {
                     if !outcome.warnings.contains(&warning) {
@@ -170,11 +174,35 @@ pub async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &LiveObject
         message: error.message.replace(&stand_in, &name),
         ..error
     });
+    if let Ok(job) = &job {
+        check_native(manifests, &job.object)?;
+    }
     Ok([
         service.map_err(|error| in_create(error, &manifests.service))?,
         job.map_err(|error| in_create(error, &manifests.job))?,
         deployment.map_err(|error| in_create(error, &manifests.deployment))?,
     ])
+}
+
+/// Refuses native sidecars where the API server leaves out what makes them that: they would be init containers that do not
+/// end, and Flink would never start.
+fn check_native(manifests: &Manifests, made: &Value) -> Result<()> {
+    let all = made["spec"]["template"]["spec"]["initContainers"].as_array();
+    let mut all = all.into_iter().flatten();
+    let dropped = |container: &Value| {
+        let ours = |name: &String| container["name"] == name.as_str();
+        manifests.native_sidecars.iter().any(ours) && container["restartPolicy"] != "Always"
+    };
+    match all.find(|container| dropped(container)) {
+        Some(container) if made["kind"] == "Job" => Err(Error::usage(format!(
+            "this Kubernetes has no native sidecars, so {} cannot be made one",
+            container["name"].as_str().unwrap_or_default()
+        ))
+        .hint(
+            "Kubernetes 1.29 has them; --keep-sidecars leaves it as it is, and it keeps the Job when Flink has ended",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Whether no JobManager of the cluster's Job ever ran: it has no Pods, or they wait for their image or a node.
@@ -191,22 +219,11 @@ pub async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> 
     Ok(pods.filter(|pod| is_pod_of(pod, name)).collect())
 }
 
-fn phase(pod: &Pod) -> Option<&str> {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref())
-}
-
-/// Whether a Pod waits for its image or a node, and its container never ran.
+/// Whether a Pod waits for its image or a node, and Flink's container never ran.
 #[must_use]
 pub fn waits(pod: &Pod) -> bool {
-    let statuses = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.container_statuses.as_ref());
-    let restarted = statuses
-        .into_iter()
-        .flatten()
-        .any(|container| container.restart_count > 0);
-    phase(pod) == Some("Pending") && !restarted
+    let restarted = flink_pod::main_status(pod).is_some_and(|container| container.restart_count > 0);
+    flink_pod::phase(pod) == Phase::Pending && !restarted
 }
 
 /// Makes the three objects, side by side, and before them the rights that their Pods need. Can be repeated. `live` is what
@@ -369,11 +386,8 @@ pub async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterName) -> 
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{TASK_MANAGER}");
     let pods: Option<pods_gone::PodList> = cluster.get_with(&target, &query).await?;
-    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
-    let running = pods
-        .into_iter()
-        .flat_map(|pods| pods.items)
-        .find(|pod| phase(pod).as_deref() == Some("Running"));
+    let mut pods = pods.into_iter().flat_map(|pods| pods.items);
+    let running = pods.find(|pod| flink_pod::phase(pod) == Phase::Running);
     let Some(pod) = running else { return Ok(None) };
     let container = main_container::of_pod(&pod).map(|container| container.name.as_str());
     let pod_name = pod.metadata.name.as_deref().unwrap_or_default();

@@ -9,9 +9,10 @@ use serde::Deserialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::terminated_pods::{TerminatedPods, has_ended};
+use crate::kubernetes::objects::terminated_pods::TerminatedPods;
 use crate::kubernetes::resource::{Identity, PODS, Target, encode};
 use crate::kubernetes::watch::{Event, Objects, Watch};
+use crate::model::flink_pod::has_ended;
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
 use crate::model::ownership::is_pod_of;
 
@@ -27,7 +28,7 @@ pub(crate) struct PodList {
 /// When a Pod counts as gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// It runs no process any more.
+    /// Flink does not run in it any more.
     Ended,
     /// The object is deleted.
     Deleted,

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{Identity, JOBS, PODS, Target};
+use crate::model::flink_pod::runs_nothing;
 use crate::progress;
 
 /// How long the garbage collector is left to itself, and how long what was deleted may still be there.
@@ -33,16 +34,10 @@ enum Wait {
     Over,
 }
 
-/// Whether no process runs in it any more.
-pub(super) fn has_ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
-}
-
 impl TerminatedPods {
     /// Notes a Pod that was seen.
     pub(super) fn see(&mut self, pod: &Pod) {
-        if let Some(name) = pod.metadata.name.as_ref().filter(|_| has_ended(pod)) {
+        if let Some(name) = pod.metadata.name.as_ref().filter(|_| runs_nothing(pod)) {
             let wait = || Wait::ForOthers(Instant::now() + PATIENCE);
             self.0.entry(name.clone()).or_insert_with(wait);
         }

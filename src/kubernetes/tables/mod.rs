@@ -5,9 +5,11 @@
 //! each 500 clusters. Servers that know no Tables, or whose Jobs have no Status column in them (before Kubernetes
 //! 1.31, there a failed Job looks like one that runs), are asked for whole objects.
 
+mod ends;
 mod page;
 mod splitter;
 
+pub use self::ends::{list_with_ends, look_for_end};
 pub(crate) use self::page::part_of_event;
 use std::sync::{Mutex, PoisonError};
 

@@ -197,6 +197,8 @@ struct Annotations {
     flink_version: Option<String>,
     #[serde(rename = "kubectl-flink/revision")]
     revision: Option<String>,
+    #[serde(rename = "kubectl-flink/job-ended")]
+    job_ended: Option<IgnoredAny>,
 }
 
 impl Meta {
@@ -222,6 +224,7 @@ impl Row {
         let cell = |place: Option<usize>| self.cells.get(place?)?.as_str();
         let containers = cell(columns.containers).unwrap_or_default().split(',');
         let images = cell(columns.images).unwrap_or_default().split(',');
+        let ended = self.object.metadata.annotations.job_ended.is_some();
         let (key, traits) = self
             .object
             .metadata
@@ -229,7 +232,8 @@ impl Row {
         let part = match side {
             ObjectKind::Jobs => Part::JobManager(JobManager {
                 traits,
-                state: JobState::of_cell(cell(columns.status).unwrap_or_default()),
+                state: JobState::of_cell(cell(columns.status).unwrap_or_default()).with_note(ended),
+                ended_at: None,
             }),
             ObjectKind::Deployments => {
                 let (ready, desired) = cell(columns.ready)
@@ -244,6 +248,48 @@ impl Row {
             }
         };
         Some((key, part))
+    }
+}
+
+/// A page of a Table of Pods.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodPage {
+    #[serde(default)]
+    metadata: ListMeta,
+    column_definitions: Option<Vec<ColumnDefinition>>,
+    rows: Option<Vec<Row>>,
+}
+
+/// A Pod with several containers, of which not all are ready.
+#[derive(Debug)]
+pub(super) struct Unready(Meta);
+
+impl Unready {
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(super) fn key(&self) -> Key {
+        Key {
+            namespace: self.0.namespace.clone(),
+            name: self.0.labels.get(APP_LABEL).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+impl PodPage {
+    /// Adds those that are not ready to `found`, and says where the next page begins.
+    pub(super) fn unready(self, found: &mut Vec<Unready>) -> String {
+        let ready = TableColumns::of(self.column_definitions.unwrap_or_default()).ready;
+        let unready = |row: &Row| {
+            let cell = ready.and_then(|at| row.cells.get(at)?.as_str());
+            cell.and_then(|cell| cell.split_once('/'))
+                .is_some_and(|(ready, all)| ready != all && all != "1")
+        };
+        let rows = self.rows.into_iter().flatten().filter(unready);
+        found.extend(rows.map(|row| Unready(row.object.metadata)));
+        self.metadata.next.unwrap_or_default()
     }
 }
 
@@ -308,6 +354,7 @@ struct Condition {
 
 impl Whole {
     fn reduce(self, side: ObjectKind, labels: bool) -> Option<(Key, Part)> {
+        let ended = self.metadata.annotations.job_ended.is_some();
         let containers = self.spec.template.spec.containers.iter();
         let image = flink(containers.map(|container| (container.name.as_str(), container.image.as_str())));
         let (key, traits) = self.metadata.reduce(side, image, labels)?;
@@ -319,7 +366,8 @@ impl Whole {
         let part = match side {
             ObjectKind::Jobs => Part::JobManager(JobManager {
                 traits,
-                state: JobState::of_conditions(holds.map(|condition| condition.kind.as_str())),
+                state: JobState::of_conditions(holds.map(|condition| condition.kind.as_str())).with_note(ended),
+                ended_at: None,
             }),
             ObjectKind::Deployments => Part::TaskManagers(TaskManagers {
                 traits,
@@ -334,17 +382,18 @@ impl Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
+    use crate::model::manifests::{FLINK_VERSION, JOB_ENDED, PARALLELISM, REVISION};
 
     #[test]
     fn annotations_are_read_by_their_names() {
         let told = serde_json::json!({
-            PARALLELISM: "4", FLINK_VERSION: "2.3", REVISION: "9", "other": "x"
+            PARALLELISM: "4", FLINK_VERSION: "2.3", REVISION: "9", JOB_ENDED: "true", "other": "x"
         });
         let annotations: Annotations = serde_json::from_value(told).unwrap();
         assert_eq!(annotations.parallelism.as_deref(), Some("4"));
         assert_eq!(annotations.flink_version.as_deref(), Some("2.3"));
         assert_eq!(annotations.revision.as_deref(), Some("9"));
+        assert!(annotations.job_ended.is_some());
     }
 
     #[test]

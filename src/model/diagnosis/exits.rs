@@ -7,6 +7,7 @@ use super::observed::{Observed, Role};
 use super::pods::{self, Finding, memory_flag, role_word, who};
 use super::trace::one_line;
 use super::{Cause, CauseKind, Grace, PodContainer};
+use crate::model::flink_pod::{is_kept, is_native_sidecar};
 
 /// The last end of a Pod's main container.
 pub(super) struct End<'a> {
@@ -217,10 +218,12 @@ pub(super) fn jobmanagers(observed: &Observed, now: Timestamp, grace: &Grace) ->
         .collect();
     let last = ends.iter().max_by_key(|end| end.finished())?;
     let seen: u32 = ends.iter().map(|end| end.times).sum();
+    // Kubernetes counts those whose Pods have ended.
+    let kept = ends.iter().filter(|end| is_kept(end.pod)).count();
     let failed = (observed.current_job())
         .and_then(|job| job.status.as_ref()?.failed)
         .map_or(0, |failed| u32::try_from(failed).unwrap_or(0));
-    let times = seen.max(failed);
+    let times = seen.max(failed + u32::try_from(kept).unwrap_or(0));
     let mut cause = jobmanager(last);
     if times > 1 {
         cause = cause.evidence(format!("the JobManager ended {times} times"));
@@ -261,7 +264,12 @@ pub(super) fn taskmanager(pod: &Pod, now: Timestamp, grace: &Grace) -> Option<Fi
 /// Init containers that fail: the main container never starts.
 pub(super) fn init(pod: &Pod, role: Role) -> Option<Finding> {
     let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
+    let started = pods::has_started(pod);
     statuses.iter().find_map(|status| {
+        // A native sidecar is ended after Flink, by force where it does not end by itself.
+        if started && is_native_sidecar(pod, &status.name) {
+            return None;
+        }
         let end = of_container(pod, status)?;
         if end.state.exit_code == 0 || status.state.as_ref().is_some_and(|s| s.running.is_some()) {
             return None;

@@ -34,7 +34,9 @@ pub(super) fn cluster() -> Observed {
 pub(super) fn job(observed: &mut Observed, status: Value) {
     observed.upsert_job(typed(json!({
         "metadata": {"name": "demo-master", "uid": "job-1"},
-        "spec": {"template": {}},
+        "spec": {"backoffLimit": 1000, "template": {"spec": {"containers": [{"name": "proxy"}, {"name": "jobmanager"}]}},
+            "podFailurePolicy": {"rules": [{"action": "FailJob",
+                "onExitCodes": {"containerName": "jobmanager", "operator": "In", "values": [1, 163]}}]}},
         "status": status,
     })));
 }
@@ -84,6 +86,18 @@ pub(super) fn pod(observed: &mut Observed, name: &str, patch: Value) {
     });
     merge(&mut pod, patch);
     observed.upsert_pod(typed(pod));
+}
+
+/// The JobManager's Pod, in which Flink has ended and `proxy` runs on.
+pub(super) fn kept(observed: &mut Observed, code: i32) {
+    let status = |name: &str, state: Value| json!({"name": name, "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    let statuses = [
+        status("proxy", running()),
+        status("jobmanager", terminated(code, "Error")),
+    ];
+    let patch =
+        json!({"spec": {"restartPolicy": "Never"}, "status": {"phase": "Running", "containerStatuses": statuses}});
+    pod(observed, JM, patch);
 }
 
 /// A Pod whose main container has `state`, `last` state and a number of restarts.

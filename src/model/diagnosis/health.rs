@@ -63,6 +63,9 @@ pub fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec
             live(observed, snapshot, now).into_iter().for_each(&mut add);
         }
     }
+    if let Some(kept) = objects::kept_pod(observed) {
+        found.push(kept);
+    }
     for cause in &mut found {
         probed(observed, cause);
         memory_limits::explain_kill(observed, cause);

@@ -439,6 +439,8 @@ cause_kinds! {
     Backpressure = "backpressure",
     /// The job has ended, and its TaskManagers wait for another one.
     IdleTaskManagers = "idle-taskmanagers",
+    /// Flink has ended, and a container beside it keeps the JobManager's Pod: its Job neither ends nor starts another.
+    SidecarKeepsPod = "sidecar-keeps-pod",
     /// There is no JobManager: its Job is missing.
     NoJobManager = "no-jobmanager",
     /// There is no Service, by whose name the JobManager is reached.
@@ -469,6 +471,7 @@ impl CauseKind {
             | Self::Backpressure
             | Self::TaskManagerLost
             | Self::IdleTaskManagers
+            | Self::SidecarKeepsPod
             | Self::RestClosed => Severity::Warning,
             Self::Starting | Self::Terminating | Self::NoCheckpoints => Severity::Notice,
             _ => Severity::Critical,

@@ -1,7 +1,7 @@
 //! What the Job and the Deployment say of themselves: ended, suspended, or not allowed to create Pods.
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
@@ -9,7 +9,9 @@ use super::observed::{Observed, Role, first_seen, same_uid, words};
 use super::pods::{self, Finding, memory_flag, older};
 use super::trace::one_line;
 use crate::model::diagnosis::{Cause, CauseKind, Grace, Note, exits};
+use crate::model::flink_pod::{self, AfterEnd};
 use crate::model::manifests::{JOB_ENDED, REVISION};
+use crate::model::names::APP_LABEL;
 
 /// How the Job of the JobManager ended, by its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +26,12 @@ pub(super) fn job_end(observed: &Observed) -> Option<JobEnd> {
     if ended_by_suspension(observed.current_job()?) {
         return Some(JobEnd::Complete);
     }
-    let conditions = observed.current_job()?.status.as_ref()?.conditions.as_ref()?;
+    let status = observed.current_job()?.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_ref());
     let find = |kinds: [&str; 2]| {
         conditions
-            .iter()
+            .into_iter()
+            .flatten()
             .find(|c| c.status == "True" && kinds.contains(&c.type_.as_str()))
     };
     if let Some(failed) = find(["Failed", "FailureTarget"]) {
@@ -36,7 +40,88 @@ pub(super) fn job_end(observed: &Observed) -> Option<JobEnd> {
             message: one_line(failed.message.as_deref().unwrap_or_default()),
         });
     }
-    find(["Complete", "SuccessCriteriaMet"]).map(|_| JobEnd::Complete)
+    let complete = find(["Complete", "SuccessCriteriaMet"]).map(|_| JobEnd::Complete);
+    complete.or_else(|| end_of_kept(observed))
+}
+
+/// How the Job will end as soon as its Pod does, which is kept by the containers beside Flink's.
+fn end_of_kept(observed: &Observed) -> Option<JobEnd> {
+    let (_, after) = kept(observed)?;
+    match after {
+        AfterEnd::Completes => Some(JobEnd::Complete),
+        AfterEnd::Fails => Some(JobEnd::Failed {
+            reason: String::new(),
+            message: String::new(),
+        }),
+        AfterEnd::Restarts => None,
+    }
+}
+
+/// The JobManager's Pod in which Flink has ended, and that other containers keep; what Kubernetes does when it ends.
+pub(super) fn kept(observed: &Observed) -> Option<(&Pod, AfterEnd)> {
+    let pod = observed.pods_of(Role::JobManager).find(|pod| flink_pod::is_kept(pod))?;
+    let job = serde_json::to_value(observed.current_job()?).unwrap_or_default();
+    Some((pod, flink_pod::after_end(&job, pod)?))
+}
+
+/// That containers keep the JobManager's Pod, and what to do about them.
+pub(super) fn kept_pod(observed: &Observed) -> Option<Cause> {
+    let (pod, after) = kept(observed)?;
+    let code = flink_pod::end(pod)?.exit_code;
+    let keepers = flink_pod::kept_by(pod);
+    let so = match after {
+        AfterEnd::Restarts => "Kubernetes starts no other JobManager",
+        AfterEnd::Completes | AfterEnd::Fails => "its Job does not end",
+    };
+    let name = pod.metadata.labels.as_ref().and_then(|labels| labels.get(APP_LABEL));
+    let name = name.map_or("NAME", String::as_str);
+    let way = match after {
+        AfterEnd::Restarts => {
+            format!("kubectl flink wait {name} --for running ends the Pod, and waits for the next one")
+        }
+        AfterEnd::Completes | AfterEnd::Fails => {
+            format!("kubectl flink wait {name} --for stopped ends the Pod; so does kubectl flink delete {name}")
+        }
+    };
+    let cause = Cause::new(
+        CauseKind::SidecarKeepsPod,
+        format!(
+            "{} is kept by {}, though Flink has ended in it with exit code {code}: {so}",
+            pods::who(pod, Role::JobManager),
+            keepers.join(", ")
+        ),
+    )
+    .hint(way);
+    Some(beside(observed, pod, &keepers).into_iter().fold(cause, Cause::hint))
+}
+
+/// How containers that run beside Flink's are kept from keeping their Pod.
+fn beside(observed: &Observed, pod: &Pod, names: &[&str]) -> Vec<String> {
+    let job = serde_json::to_value(observed.current_job()).unwrap_or_default();
+    let injected = flink_pod::injected(pod, &job);
+    let mend = |name: &&str| {
+        if injected.contains(name) {
+            flink_pod::remedy(name)
+        } else {
+            format!("kubectl flink upgrade makes {name} a native sidecar, unless it is given --keep-sidecars")
+        }
+    };
+    names.iter().map(mend).collect()
+}
+
+/// Containers that admission added to the JobManager's Pod, and that will keep it when Flink has ended.
+pub(super) fn injected(observed: &Observed) -> Option<Note> {
+    let job = serde_json::to_value(observed.current_job()?).unwrap_or_default();
+    let pod = observed.pods_of(Role::JobManager).next_back()?;
+    let names = flink_pod::injected(pod, &job);
+    (!names.is_empty()).then(|| Note {
+        text: format!(
+            "{} has {} beside Flink, added by admission: when Flink ends, the Pod and its Job do not",
+            pods::who(pod, Role::JobManager),
+            names.join(", ")
+        ),
+        hints: beside(observed, pod, &names),
+    })
 }
 
 /// Whether the Job is suspended because Flink's job had ended and its JobManager would not.
@@ -106,10 +191,11 @@ pub(super) fn job_failed(observed: &Observed, reason: &str, message: &str) -> Ca
         .filter_map(exits::of)
         .filter(|end| end.state.exit_code != 0)
         .max_by_key(|end| end.state.finished_at.as_ref().map(|t| t.0));
-    let of_job = format!(
-        "{job} failed: {}",
-        if reason.is_empty() { "no reason given" } else { reason }
-    );
+    let of_job = match (reason, kept_pod(observed)) {
+        ("", Some(kept)) => kept.title,
+        ("", None) => format!("{job} failed: no reason given"),
+        _ => format!("{job} failed: {reason}"),
+    };
     if let Some(end) = last {
         return exits::jobmanager(&end).evidence(with_message(&of_job, message));
     }

@@ -8,8 +8,10 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
+use super::objects::JobEnd;
 pub use crate::model::flink::Role;
 use crate::model::flink::overview::{FlinkView, JobOverview};
+use crate::model::listing::JobState;
 use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
 /// Latest events kept of each object. A fault repeats itself, so few are enough.
@@ -135,6 +137,16 @@ impl Observed {
     #[must_use]
     pub const fn was_reached(&self) -> bool {
         self.reached
+    }
+
+    /// How the Kubernetes Job ended for good, or will as soon as its Pod does, which a sidecar keeps.
+    #[must_use]
+    pub fn job_end(&self) -> Option<JobState> {
+        match super::objects::job_end(self) {
+            Some(JobEnd::Complete) => Some(JobState::Complete),
+            Some(JobEnd::Failed { .. }) => Some(JobState::Failed),
+            None => super::objects::kept(self).map(|_| JobState::Stuck),
+        }
     }
 
     /// Whether the Kubernetes Job has ended for good.

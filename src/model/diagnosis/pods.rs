@@ -6,6 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::observed::{Observed, Role, first_seen, times_seen, words};
 use super::trace::one_line;
 use super::{Cause, CauseKind, Grace, Note};
+pub(super) use crate::model::flink_pod::{has_ended, main_status};
 use crate::model::main_container as container;
 
 /// What a check found.
@@ -61,13 +62,6 @@ pub fn main_container(pod: &Pod) -> Option<&str> {
     container::of_pod(pod).map(|container| container.name.as_str())
 }
 
-/// Status of the container that runs Flink.
-pub(super) fn main_status(pod: &Pod) -> Option<&ContainerStatus> {
-    let main = main_container(pod)?;
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    statuses.iter().find(|status| status.name == main)
-}
-
 /// Why a Pod waits, in Kubernetes' words: the scheduler's, or the kubelet's for Flink's container.
 #[must_use]
 pub fn why_it_waits(pod: &Pod) -> Option<String> {
@@ -77,12 +71,6 @@ pub fn why_it_waits(pod: &Pod) -> Option<String> {
     }
     let waiting = main_status(pod)?.state.as_ref()?.waiting.as_ref()?;
     Some(join(waiting.reason.as_deref()?, waiting.message.as_deref()))
-}
-
-/// Whether the Pod will not run again.
-pub(super) fn has_ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 /// Whether Flink's container was ever started.

@@ -64,6 +64,7 @@ fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdic
             Finding::Final(cause) => Note::from(cause),
             Finding::Maybe(note) => note,
         });
+        let note = note.or_else(|| objects::injected(observed));
         return Some(Verdict::Running {
             job_id: job.jid.clone(),
             tasks: job.tasks.total,

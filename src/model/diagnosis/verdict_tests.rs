@@ -13,6 +13,7 @@ use serde_json::json;
 use super::fixtures::*;
 use super::*;
 use crate::model::flink::overview::FlinkView;
+use crate::model::listing::JobState;
 
 #[test]
 fn what_may_pass_is_only_a_note() {
@@ -480,4 +481,61 @@ fn a_log_completes_the_cause() {
         "{error}"
     );
     assert!(error.hints[0].contains("--job-class"), "{:?}", error.hints);
+}
+
+#[test]
+fn a_sidecar_that_keeps_the_pod_hides_no_end() {
+    let mut observed = cluster();
+    kept(&mut observed, 0);
+    assert!(matches!(judge(&observed), Verdict::Finished { .. }));
+    assert_eq!(observed.job_end(), Some(JobState::Complete));
+    let mut observed = cluster();
+    kept(&mut observed, 163);
+    let found = cause(&observed, "failed for good");
+    assert_eq!(found.kind, CauseKind::JobFailed);
+    assert!(
+        found.evidence.iter().any(|line| line.contains("is kept by proxy")),
+        "{found:?}"
+    );
+    assert_eq!(observed.job_end(), Some(JobState::Failed));
+    // It would be started again, and is not: its second end ends the wait for it.
+    let mut observed = cluster();
+    kept(&mut observed, 137);
+    assert_eq!(observed.job_end(), Some(JobState::Stuck));
+    assert!(note(&observed, "killed once").text.contains("exit code 137"));
+    job(&mut observed, json!({"failed": 1}));
+    kept(&mut observed, 137);
+    assert_eq!(cause(&observed, "killed twice").kind, CauseKind::JobManagerEnded);
+}
+
+#[test]
+fn containers_that_admission_added_are_told_of_when_the_job_runs() {
+    let mut observed = cluster();
+    let containers = json!([{"name": "jobmanager"}, {"name": "istio-proxy"}]);
+    let status = json!({"name": "jobmanager", "image": "x", "imageID": "", "ready": true, "restartCount": 0, "state": running()});
+    pod(
+        &mut observed,
+        JM,
+        json!({"spec": {"containers": containers}, "status": {"phase": "Running", "containerStatuses": [status]}}),
+    );
+    observed.poll(flink("RUNNING", json!({"total": 2, "running": 2}), 2, (2, 0)));
+    let Verdict::Running { note: Some(note), .. } = judge(&observed) else {
+        panic!("{:?}", judge(&observed));
+    };
+    assert!(note.text.contains("istio-proxy beside Flink"), "{note:?}");
+    assert!(
+        note.hints[0].contains("--annotation sidecar.istio.io/nativeSidecar=true"),
+        "{note:?}"
+    );
+}
+
+#[test]
+fn a_native_sidecar_that_was_ended_by_force_is_no_init_container_that_failed() {
+    let mut observed = cluster();
+    let status = |name: &str, code: i32| json!({"name": name, "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": terminated(code, "Error")});
+    let native = json!([{"name": "shipper", "restartPolicy": "Always"}]);
+    let patch = json!({"spec": {"initContainers": native}, "status": {"phase": "Failed",
+        "initContainerStatuses": [status("shipper", 137)], "containerStatuses": [status("jobmanager", 143)]}});
+    pod(&mut observed, JM, patch);
+    assert!(note(&observed, "one end").text.contains("exit code 143"));
 }

@@ -6,7 +6,7 @@
 //! | `image-pull-secrets`, `jars` | JSON list of texts |
 //! | `mounts` | JSON list of `CLAIM:/PATH[:ro]` |
 //! | `entrypoint`, `restart`, `job-id`, `job-id-seed`, `node-port` | as on the command line |
-//! | `ha-create-rbac` | `true` or `false` |
+//! | `ha-create-rbac`, `keep-sidecars` | `true` or `false` |
 //! | `ttl-after-finished` | seconds |
 //! | `identity` | in histories: see [`Config::nonce`] |
 //!
@@ -36,6 +36,7 @@ const HA_CREATE_RBAC: &str = "kubectl-flink/ha-create-rbac";
 const IDENTITY: &str = "kubectl-flink/identity";
 const JOB_ID: &str = "kubectl-flink/job-id";
 const JOB_ID_SEED: &str = "kubectl-flink/job-id-seed";
+const KEEP_SIDECARS: &str = "kubectl-flink/keep-sidecars";
 const MOUNTS: &str = "kubectl-flink/mounts";
 const NODE_PORT: &str = "kubectl-flink/node-port";
 const PULL_SECRETS: &str = "kubectl-flink/image-pull-secrets";
@@ -50,6 +51,7 @@ const KNOWN: &[&str] = &[
     JARS,
     JOB_ID,
     JOB_ID_SEED,
+    KEEP_SIDECARS,
     MOUNTS,
     NODE_PORT,
     PULL_SECRETS,
@@ -87,9 +89,13 @@ pub(super) fn take(layer: &mut Config, faults: &mut Faults) {
                 let port = port.ok_or_else(|| Error::usage(format!("{value:?} is no port")));
                 layer.node_port = faults.check(&path, port);
             }
-            HA_CREATE_RBAC => {
+            HA_CREATE_RBAC | KEEP_SIDECARS => {
                 let wanted = value.parse().map_err(|_| Error::usage("it must be true or false"));
-                layer.ha_create_rbac = faults.check(&path, wanted);
+                let field = match key.as_str() {
+                    KEEP_SIDECARS => &mut layer.keep_sidecars,
+                    _ => &mut layer.ha_create_rbac,
+                };
+                *field = faults.check(&path, wanted);
             }
             TTL => {
                 let seconds = value
@@ -126,6 +132,7 @@ pub(super) fn of(layer: &Config, jars: Option<&Vec<String>>) -> BTreeMap<String,
     say(RESTART, layer.restart.map(|word| word.as_str().to_owned()));
     say(NODE_PORT, layer.node_port.map(|port| port.to_string()));
     say(HA_CREATE_RBAC, layer.ha_create_rbac.map(|wanted| wanted.to_string()));
+    say(KEEP_SIDECARS, layer.keep_sidecars.map(|wanted| wanted.to_string()));
     say(IDENTITY, layer.nonce.clone());
     say(TTL, layer.ttl_after_finished.map(|seconds| seconds.to_string()));
     say(ENV, (!layer.env.is_empty()).then(|| json!(layer.env).to_string()));

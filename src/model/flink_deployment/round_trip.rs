@@ -145,7 +145,9 @@ prop_compose! {
         savepoint_dir in option::of(text()),
         checkpoint_dir in option::of(text()),
         ha in option::of((text(), option::of((text(), option::of(text()))), option::of(any::<bool>()))),
-        others in (option::of(1..u32::MAX), option::of(any::<u32>()), option::of("[a-z0-9]{1,16}")),
+        others in (
+            option::of(1..u32::MAX), option::of(any::<u32>()), option::of("[a-z0-9]{1,16}"), option::of(any::<bool>())
+        ),
     ) -> Config {
         // A ZooKeeper without high availability is no valid layer, and has no place in the format.
         let (ha, zookeeper, ha_create_rbac) = match ha {
@@ -156,14 +158,15 @@ prop_compose! {
         Config {
             name, namespace, image, job_class, jars, from_savepoint, arguments, service_account, image_pull_secrets,
             savepoint_dir, checkpoint_dir, ha, zookeeper, zookeeper_root, ha_create_rbac,
-            job_managers: others.0, ttl_after_finished: others.1, nonce: others.2, ..Config::default()
+            job_managers: others.0, ttl_after_finished: others.1, nonce: others.2, keep_sidecars: others.3,
+            ..Config::default()
         }
     }
 }
 
 prop_compose! {
     fn layers()(
-        layer in strings(),
+        layer in strings().boxed(),
         version in option::of((1..3_u16, 0..30_u16)),
         numbers in (option::of(1..u32::MAX), option::of(1..u32::MAX), option::of(1..u32::MAX)),
         job_id in option::of((any::<bool>(), text())),

@@ -66,7 +66,11 @@ mod tests {
 
     fn job(state: JobState) -> Part {
         let traits = Traits::default();
-        Part::JobManager(JobManager { traits, state })
+        Part::JobManager(JobManager {
+            traits,
+            state,
+            ended_at: None,
+        })
     }
 
     fn tasks() -> Part {

@@ -36,6 +36,8 @@ pub enum JobState {
     Complete,
     /// It will not be tried again.
     Failed,
+    /// Its JobManager has ended, and a container beside it keeps Kubernetes from starting another.
+    Stuck,
     /// The server uses a word that this version does not know.
     Unknown,
 }
@@ -67,6 +69,17 @@ impl JobState {
     }
 }
 
+impl JobState {
+    /// The state of a Job that is `noted` to be suspended since Flink's job had ended.
+    #[must_use]
+    pub const fn with_note(self, noted: bool) -> Self {
+        match self {
+            Self::Suspended if noted => Self::Complete,
+            other => other,
+        }
+    }
+}
+
 /// What both parts of a cluster tell. Kept small: there can be thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traits {
@@ -93,6 +106,8 @@ pub struct JobManager {
     pub traits: Traits,
     /// The Job's state.
     pub state: JobState,
+    /// When Flink ended, where only its Pod tells.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// The Deployment of a cluster: Flink's TaskManagers.
@@ -164,7 +179,7 @@ STATUS is what Kubernetes knows of a cluster:
   Running           the Job and all TaskManagers run
   Stopping          the Flink job is being stopped with a savepoint whose path is not in the history yet
   Starting          not all TaskManagers are ready
-  Degraded          the same, in a cluster older than ten minutes
+  Degraded          the same, in a cluster older than ten minutes, or the JobManager has ended and a sidecar keeps its Pod
   Finished          the Job is complete: the Flink job is finished or canceled
   Failed            the Job failed and is not tried again
   Suspended         the job was stopped and its TaskManagers sent away, or the Job is suspended
@@ -199,7 +214,8 @@ pub enum Status {
     Running,
     /// Not all TaskManagers are ready, and the cluster is younger than ten minutes.
     Starting,
-    /// Not all TaskManagers are ready, ten minutes after the cluster was made or later.
+    /// Not all TaskManagers are ready, ten minutes after the cluster was made or later; or there is no JobManager, since a
+    /// sidecar keeps the Pod of the last one.
     Degraded,
 }
 
@@ -263,6 +279,7 @@ impl Parts {
             Some(JobState::Failed) => return Status::Failed,
             Some(JobState::Suspended) => return Status::Suspended,
             Some(JobState::Unknown) => return Status::Unknown,
+            Some(JobState::Stuck) => return Status::Degraded,
             Some(JobState::Running) => {}
         }
         match tasks.map(|tasks| (tasks.ready, tasks.desired)) {
@@ -445,6 +462,7 @@ mod tests {
                 job: Some(JobManager {
                     traits: Traits::default(),
                     state: JobState::Complete,
+                    ended_at: None,
                 }),
                 deployment: Some(TaskManagers {
                     traits: Traits::default(),
@@ -463,7 +481,13 @@ mod tests {
             deleting: true,
             ..Traits::default()
         };
-        let job = |traits, state| Some(JobManager { traits, state });
+        let job = |traits, state| {
+            Some(JobManager {
+                traits,
+                state,
+                ended_at: None,
+            })
+        };
         let tasks = |traits| {
             Some(TaskManagers {
                 traits,
@@ -491,6 +515,7 @@ mod tests {
             job: Some(JobManager {
                 traits: traits.clone(),
                 state: JobState::Running,
+                ended_at: None,
             }),
             deployment: Some(TaskManagers {
                 traits,

@@ -43,9 +43,9 @@ pub const JOB_ENDED: &str = "kubectl-flink/job-ended";
 const BACKOFF_LIMIT: u32 = 1000;
 /// Exit codes of the JobManager after which a new start would end the same way: 1, a command line, jar or class that is
 /// wrong, and 163, a job that Flink calls failed for good. Source: tried with 1.20.5 and 2.3.0.
-const FINAL_EXIT_CODES: [u32; 2] = [1, FAILED_FOR_GOOD];
+const FINAL_EXIT_CODES: [i32; 2] = [1, FAILED_FOR_GOOD];
 /// Exit code of a JobManager whose job Flink calls failed for good.
-const FAILED_FOR_GOOD: u32 = 163;
+pub(crate) const FAILED_FOR_GOOD: i32 = 163;
 
 /// The three objects of a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,8 @@ pub struct Manifests {
     pub deployment: Value,
     /// ServiceAccount, Role and RoleBinding `NAME-high-availability`, in this order; empty unless they are asked for.
     pub access: Vec<Value>,
+    /// Containers beside Flink's that were made native sidecars of the JobManager.
+    pub native_sidecars: Vec<String>,
 }
 
 impl Manifests {
@@ -131,6 +133,7 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
         job: template::substitute(&job_template, &variables)?,
         deployment: template::substitute(&templates.deployment, &variables)?,
         access: Vec::new(),
+        native_sidecars: Vec::new(),
     };
     let service_in_template = manifests.service["metadata"]["name"].as_str().map(ToOwned::to_owned);
     identify(
@@ -159,6 +162,9 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
     )?;
     service(&mut manifests.service, spec)?;
     job(&mut manifests.job, spec, generation)?;
+    if spec.layer.keep_sidecars != Some(true) {
+        manifests.native_sidecars = native_sidecars(&mut manifests.job)?;
+    }
     deployment(&mut manifests.deployment, spec, namespace, generation)?;
     high_availability::rights(&mut manifests, spec, namespace, generation)?;
     if let Some(old) = service_in_template.filter(|old| *old != spec.name.master()) {
@@ -433,6 +439,24 @@ fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     high_availability::spare_the_leader(job, spec)
 }
 
+/// Makes the containers beside Flink's native sidecars, which end when Flink has, and gives their names. Others would keep
+/// the Pod, and with it the Job.
+fn native_sidecars(job: &mut Value) -> Result<Vec<String>> {
+    let main = main_container(job)?["name"].clone();
+    let pod = map(job, &["spec", "template", "spec"])?;
+    let (own, beside): (Vec<Value>, Vec<Value>) = std::mem::take(list(pod, "containers")?)
+        .into_iter()
+        .partition(|container| container["name"] == main);
+    pod.insert("containers".to_owned(), json!(own));
+    let mut names = Vec::new();
+    for mut container in beside {
+        names.push(container["name"].as_str().unwrap_or_default().to_owned());
+        container["restartPolicy"] = json!("Always");
+        list(pod, "initContainers")?.push(container);
+    }
+    Ok(names)
+}
+
 fn restart(job: &mut Value, policy: Restart) -> Result<()> {
     let container = main_container(job)?["name"].clone();
     let spec = map(job, &["spec"])?;
@@ -598,7 +622,7 @@ fn list<'a>(map: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Vec<Va
     }
     value
         .as_array_mut()
-        .ok_or_else(|| Error::usage(format!("{key} of a container in a template is no list")))
+        .ok_or_else(|| Error::usage(format!("{key} of a Pod or a container in a template is no list")))
 }
 
 /// The map at `path`, made where it is absent.

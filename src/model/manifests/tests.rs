@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::config::{Config, JobId, RoleConfig};
 use crate::model::names::ClusterName;
+use crate::model::pod_template::MAIN_CONTAINER;
 use crate::model::quantity;
 use crate::model::{adopt, flink, flink_deployment};
 
@@ -539,4 +540,39 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn sidecars_of_the_job_are_made_native_and_those_of_taskmanagers_stay() {
+    let template = json!({"spec": {
+        "initContainers": [{"name": "first"}],
+        "containers": [{"name": "shipper", "image": "a"}, {"name": MAIN_CONTAINER, "workingDir": "/data"}]}});
+    let layer = Config {
+        pod_template: Some(template),
+        ..layer()
+    };
+    let names = |object: &Value, list: &str| -> Vec<String> {
+        let all = object["spec"]["template"]["spec"][list]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let name = |container: &Value| format!("{}{}", container["name"], container["restartPolicy"]).replace('"', "");
+        all.iter().map(name).collect()
+    };
+    let manifests = made(layer.clone());
+    assert_eq!(manifests.native_sidecars, ["shipper"]);
+    assert_eq!(names(&manifests.job, "containers"), ["flink-masternull"]);
+    assert_eq!(names(&manifests.job, "initContainers"), ["firstnull", "shipperAlways"]);
+    assert_eq!(
+        manifests.job["spec"]["template"]["spec"]["containers"][0]["workingDir"],
+        "/data"
+    );
+    assert_eq!(names(&manifests.deployment, "initContainers"), ["firstnull"]);
+    assert_eq!(names(&manifests.deployment, "containers").len(), 2);
+    let kept = made(Config {
+        keep_sidecars: Some(true),
+        ..layer
+    });
+    assert!(kept.native_sidecars.is_empty());
+    assert_eq!(names(&kept.job, "containers").len(), 2);
 }

@@ -5,12 +5,15 @@ pub(crate) mod image_lookup;
 mod pods;
 mod storage;
 
+use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::history::HISTORY;
 use crate::model::diagnosis::Severity;
+use crate::model::flink_pod;
 use crate::model::listing::{Inventory, Status};
+use crate::model::main_container;
 use crate::model::names::COMPONENT_LABEL;
 use crate::model::quantity;
 use crate::model::rights::Right;
@@ -19,6 +22,7 @@ pub use storage::state_paths;
 
 /// Bytes of a history above which it is worth a word; the API server takes 1 MiB.
 const LARGE: usize = 800 << 10;
+const SIDECARS: &str = "sidecars";
 /// Port that the seed's Service and `--node-port` take.
 const NODE_PORT: u64 = 30081;
 
@@ -193,6 +197,45 @@ pub fn pod_security(namespace: &Value) -> Finding {
             Some(level) => format!("the namespace enforces {level}, which the Pods of `create` pass"),
         },
     )
+}
+
+/// Sidecars that the namespace lets admission add to each Pod.
+#[must_use]
+pub fn injection(namespace: &Value) -> Option<Finding> {
+    let (labels, notes) = (&namespace["metadata"]["labels"], &namespace["metadata"]["annotations"]);
+    let container = if labels["istio-injection"] == "enabled" || labels["istio.io/rev"].is_string() {
+        "istio-proxy"
+    } else if notes["linkerd.io/inject"] == "enabled" {
+        "linkerd-proxy"
+    } else {
+        return None;
+    };
+    let text = format!(
+        "admission adds {container} to the Pods of the namespace: unless it is a native sidecar it keeps the JobManager's Pod when Flink has ended"
+    );
+    Some(Finding::new(Severity::Notice, SIDECARS, text).mend(flink_pod::remedy(container)))
+}
+
+/// Containers beside Flink's in the JobManagers' Pods of the cluster whose `job` this is.
+#[must_use]
+pub fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
+    let Some(pod) = pods.last() else { return Vec::new() };
+    let main = main_container::of_pod(pod).map_or("", |main| main.name.as_str());
+    let injected = flink_pod::injected(pod, job);
+    let beside = flink_pod::containers(pod).filter(|name| *name != main);
+    let finding = |name: &str| {
+        let (whence, mend) = if injected.contains(&name) {
+            ("added by admission", flink_pod::remedy(name))
+        } else {
+            (
+                "of the template",
+                "`kubectl flink upgrade NAME --keep-sidecars=false` makes it a native sidecar".to_owned(),
+            )
+        };
+        let text = format!("container {name}, {whence}, keeps the JobManager's Pod and its Job when Flink has ended");
+        Finding::new(Severity::Warning, SIDECARS, text).mend(mend)
+    };
+    beside.map(finding).collect()
 }
 
 /// Services of others that have the seed's node port.

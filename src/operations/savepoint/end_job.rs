@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{AWAY, MAX_POLL, MIN_POLL};
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::{Gone, end_of_job, pods_gone};
-use crate::kubernetes::resource::JOBS;
+use crate::kubernetes::objects::{Gone, end_kept, end_of_job, kept_pod, pods_gone};
+use crate::kubernetes::resource::{JOBS, Target};
 use crate::kubernetes::retry::Pauses;
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::flink::overview::{JobState, JobsOverview};
+use crate::model::flink_pod::{AfterEnd, after_end};
 use crate::model::manifests::JOB_ENDED;
 use crate::model::names::{ClusterName, MASTER};
 use crate::operations::cluster_handle::ClusterHandle;
@@ -23,6 +24,8 @@ use crate::operations::cluster_handle::ClusterHandle;
 /// How long a JobManager may take to end after its job. Two or three seconds are usual; it becomes five minutes when
 /// somebody asked Flink for something and never read the result.
 const LINGER: Duration = Duration::from_secs(20);
+/// How long a JobManager that ended may take to end its Job, until it is looked whether a container keeps its Pod.
+const KEPT: Duration = Duration::from_secs(5);
 /// How long a Pod may take to end that was told to: Kubernetes kills it after 30 seconds.
 const KILL: Duration = Duration::from_secs(90);
 
@@ -93,7 +96,11 @@ pub async fn until_jobmanager_ends(cluster: &Cluster, handle: &ClusterHandle) ->
     let Some(job) = handle.live.identity(JOBS)? else {
         return Ok(JobManagerEnd::ByItself(JobEnd::Gone));
     };
-    match job_ends(cluster, name, Some(job.uid()), LINGER).await {
+    let end = tokio::select! {
+        end = job_ends(cluster, name, Some(job.uid()), LINGER) => end,
+        end = kept_job_ends(cluster, name, job.uid()) => return end.map(JobManagerEnd::ByItself),
+    };
+    match end {
         Ok(end) => return Ok(JobManagerEnd::ByItself(end)),
         Err(error) if error.kind == Kind::TimedOut => {}
         Err(error) => return Err(error),
@@ -145,6 +152,31 @@ pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -
             Err(error) if error.kind == Kind::TimedOut => Err(flink.away()),
             Err(error) => Err(error),
         },
+    }
+}
+
+/// Waits until Flink has ended in a Pod that is kept by the containers beside it, and ends that. Most clusters have none,
+/// and their Jobs end before it is asked.
+async fn kept_job_ends(cluster: &Cluster, name: &ClusterName, uid: &str) -> Result<JobEnd> {
+    let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
+    loop {
+        sleep(KEPT).await;
+        let look = async {
+            let job: Option<Value> = cluster.get(&target).await?;
+            let Some(job) = job.filter(|job| job["metadata"]["uid"] == uid) else {
+                return Ok(None);
+            };
+            let pod = kept_pod(cluster, name, &job).await?;
+            Ok::<_, Error>(pod.map(|pod| (job, pod)))
+        };
+        let Ok(Some((job, pod))) = look.await else { continue };
+        end_kept(cluster, &job, &pod).await?;
+        match after_end(&job, &pod) {
+            Some(AfterEnd::Completes) => return Ok(JobEnd::Complete),
+            Some(AfterEnd::Fails) => return Ok(JobEnd::Failed),
+            // Kubernetes starts another JobManager, whose end is waited for.
+            Some(AfterEnd::Restarts) | None => {}
+        }
     }
 }
 

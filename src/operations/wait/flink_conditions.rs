@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::end_of_job;
+use crate::kubernetes::objects::{end_of_job, kept_pod};
 use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::overview::JobOverview;
 use crate::model::flink::rest::checkpoints::Checkpoint;
+use crate::model::flink_pod::{AfterEnd, after_end};
 use crate::model::names::ClusterName;
 
 /// Time between two questions to Flink.
@@ -142,7 +143,20 @@ async fn check_job(cluster: &Cluster, name: &ClusterName) -> Result<()> {
         Some("Failed") => Err(never(name, "its Job has failed")),
         Some(_) => Err(never(name, "its Job is complete")),
         None if job["spec"]["suspend"] == true => Err(never(name, "its Job is suspended")),
+        // No container is ready: it comes up, or Flink has ended beside one that is not.
+        None if job["status"]["ready"] == 0 => check_kept(cluster, name, &job).await,
         None => Ok(()),
+    }
+}
+
+/// # Errors
+/// When Flink has ended for good in a Pod that a container beside it keeps.
+async fn check_kept(cluster: &Cluster, name: &ClusterName, job: &Value) -> Result<()> {
+    let pod = kept_pod(cluster, name, job).await.unwrap_or_default();
+    match pod.and_then(|pod| after_end(job, &pod)) {
+        Some(AfterEnd::Fails) => Err(never(name, "its JobManager has failed")),
+        Some(AfterEnd::Completes) => Err(never(name, "its JobManager has ended")),
+        Some(AfterEnd::Restarts) | None => Ok(()),
     }
 }
 

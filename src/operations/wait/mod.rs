@@ -9,6 +9,7 @@ mod health;
 mod returning;
 mod watches;
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
@@ -101,6 +102,7 @@ async fn running(
         parallelism: Some(parallelism),
         timeout,
         poll: Some(POLL),
+        kept: RefCell::default(),
     };
     let mut runs: Option<(i64, Instant)> = None;
     let mut unseen = None;
@@ -138,6 +140,20 @@ async fn running(
         .until(judge, |observed| timed_out(name, observed, timeout))
         .await?;
     let Some(verdict) = verdict else { return Ok(None) };
+    let outcome = outcome(cluster, name, verdict, unseen, untold, told).await;
+    watching.end_kept().await;
+    outcome.map(Some)
+}
+
+/// What a verdict comes to: `unseen` and `untold` are what is asked of the log, where Flink's REST did not tell.
+async fn outcome(
+    cluster: &Cluster,
+    name: &ClusterName,
+    verdict: Verdict,
+    unseen: Option<Cause>,
+    untold: Option<String>,
+    mut told: impl FnMut(&Stage, Option<&Note>),
+) -> Result<WaitOutcome> {
     match verdict {
         Verdict::Failed(cause) => Err(with_fresh_log(cluster, *cause)
             .await
@@ -145,7 +161,7 @@ async fn running(
             .context(format!("cluster {name} does not run"))),
         Verdict::Running { job_id, tasks, note } => {
             told(&Stage::Running { total: tasks }, note.as_ref());
-            Ok(Some(WaitOutcome::Running { job_id, tasks }))
+            Ok(WaitOutcome::Running { job_id, tasks })
         }
         Verdict::Finished { note, .. } => {
             // A program that runs no job ends as well as one whose job was too short to be seen: the log tells them apart.
@@ -164,7 +180,7 @@ async fn running(
                 ));
             }
             told(&Stage::Finished, note.as_ref());
-            Ok(Some(WaitOutcome::Finished))
+            Ok(WaitOutcome::Finished)
         }
         Verdict::Going { .. } => Err(Error::failure("a wait ended without an end")),
     }
@@ -203,6 +219,7 @@ pub async fn until_ended(
         parallelism: None,
         timeout,
         poll: Some(SLOW_POLL),
+        kept: RefCell::default(),
     };
     let mut was_there = false;
     let mut unseen = None;
@@ -256,12 +273,14 @@ pub async fn until_ended(
         )
         .hint("it continues; --timeout sets the limit")
     };
-    match watching.until(judge, late).await? {
-        (End::Failed(cause), _) => Ok(End::Failed(Box::new(with_fresh_log(cluster, *cause).await))),
+    let end = match watching.until(judge, late).await? {
+        (End::Failed(cause), _) => End::Failed(Box::new(with_fresh_log(cluster, *cause).await)),
         // The JobManager ends with 0 for a canceled job too, and its REST went before it told: its log tells.
-        (End::Finished, Some(Some(pod))) => Ok(end_of_log(cluster, &pod, unseen).await),
-        (end, _) => Ok(end),
-    }
+        (End::Finished, Some(Some(pod))) => end_of_log(cluster, &pod, unseen).await,
+        (end, _) => end,
+    };
+    watching.end_kept().await;
+    Ok(end)
 }
 
 /// Waits until `judge` is content with the Job and the Deployment alone; `goal` says what it waits for.
@@ -281,6 +300,7 @@ pub async fn until_objects(
         parallelism: None,
         timeout,
         poll: None,
+        kept: RefCell::default(),
     };
     let late = |_: &Observed| {
         let seconds = timeout.unwrap_or_default().as_secs();

@@ -1,5 +1,7 @@
 //! The watches and polls behind every wait, and what is seen by them.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -10,14 +12,17 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event as KubeEvent, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::flink::Flink;
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Resource};
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::diagnosis::{Observed, Role};
 use crate::model::flink::overview::FlinkView;
+use crate::model::flink_pod::{self, Phase};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 
 /// Time after which things are thought over without news: the graces run by the clock.
@@ -56,9 +61,37 @@ pub struct Watching<'a> {
     pub timeout: Option<Duration>,
     /// Time between two questions to Flink; `None`: Flink is not asked, and neither Pods nor Events are looked at.
     pub poll: Option<Duration>,
+    /// A Pod that containers beside Flink's keep, and its Job, as they were seen at last.
+    pub kept: RefCell<Option<Kept>>,
+}
+
+/// A Job, and its Pod in which Flink has ended.
+type Kept = (Value, Pod);
+
+/// The Pod that is kept now, if it was not seen before.
+fn kept(observed: &Observed, ended: &mut BTreeSet<String>) -> Option<Kept> {
+    let pod = observed.pods_of(Role::JobManager).find(|pod| flink_pod::is_kept(pod))?;
+    let job = serde_json::to_value(observed.current_job()?).unwrap_or_default();
+    let is_new = flink_pod::is_kept_of(pod, &job) && ended.insert(pod.metadata.uid.clone()?);
+    is_new.then(|| (job, pod.clone()))
+}
+
+/// Without the right to that it stays, and the diagnosis says so.
+async fn end_kept(cluster: &Cluster, (job, pod): &Kept) {
+    if let Err(error) = objects::end_kept(cluster, job, pod).await {
+        tracing::debug!(%error, "a Pod is kept by a sidecar");
+    }
 }
 
 impl Watching<'_> {
+    /// Ends the Pod that was kept when the wait ended, once its log is read.
+    pub async fn end_kept(&self) {
+        let kept = self.kept.take();
+        if let Some(kept) = kept {
+            end_kept(self.cluster, &kept).await;
+        }
+    }
+
     /// Looks until `judge` has an answer. `late` gives the error for the time limit.
     ///
     /// # Errors
@@ -71,6 +104,7 @@ impl Watching<'_> {
         let flink = Flink::new(self.cluster, self.name);
         let mut changes = changes(self.cluster, self.name, self.poll.is_some());
         let mut observed = Observed::default();
+        let mut ended = BTreeSet::new();
         observed.parallelism = self.parallelism;
         // Without polls Pods are not looked at.
         let mut listed = Listed {
@@ -134,7 +168,15 @@ impl Watching<'_> {
                     }
                 });
             }
-            if let Some(answer) = judge(&observed) {
+            let answer = judge(&observed);
+            if let Some(kept) = kept(&observed, &mut ended) {
+                if answer.is_some() {
+                    self.kept.replace(Some(kept));
+                } else {
+                    end_kept(self.cluster, &kept).await;
+                }
+            }
+            if let Some(answer) = answer {
                 return Ok(answer);
             }
         }
@@ -144,7 +186,7 @@ impl Watching<'_> {
 fn master_runs(observed: &Observed) -> bool {
     observed
         .pods_of(Role::JobManager)
-        .any(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running"))
+        .any(|pod| flink_pod::phase(pod) == Phase::Running)
 }
 
 fn changes(cluster: &Cluster, name: &ClusterName, all: bool) -> LocalBoxStream<'static, Result<Change>> {

@@ -1,0 +1,117 @@
+//! Clusters whose Jobs seem to run, though Flink has ended: containers beside Flink's keep the Pod, and with it the Job.
+//!
+//! The floor is one more Table, of the JobManagers' Pods that run, beside the lists. Of those with several containers that
+//! are not all ready the Pod and its Job are read: there are few.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use super::page::{PodPage, Unready};
+use super::{Inventory, ListSelection, PAGE, Position, TABLE, list};
+use crate::error::Result;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::resource::{JOBS, PODS, Target, encode};
+use crate::model::flink_pod::{self, AfterEnd};
+use crate::model::listing::{JobState, Key};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, MASTER};
+
+/// How long Pods may take to be listed: few clusters need it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Lists clusters as [`list`] does; those whose Flink has ended in a Pod that is kept have the state that their Jobs will
+/// have. Where Pods may not be listed that is not known.
+///
+/// # Errors
+/// Those of [`list`].
+pub async fn list_with_ends(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
+    let unready = tokio::time::timeout(PATIENCE, unready(cluster, wanted));
+    let (listed, unready) = futures::join!(list(cluster, wanted), unready);
+    let (mut inventory, positions) = listed?;
+    if let Ok(unready) = unready {
+        mark(cluster, &mut inventory, unready).await;
+    }
+    Ok((inventory, positions))
+}
+
+/// The same of a cluster that is listed already, and has changed.
+pub async fn look_for_end(cluster: &Cluster, inventory: &mut Inventory, key: &Key) {
+    let wanted = ListSelection {
+        namespace: Some(key.namespace.clone()),
+        names: vec![key.name.clone()],
+        ..ListSelection::default()
+    };
+    let job = inventory.get(key).and_then(|parts| parts.job.as_ref());
+    if job.is_some_and(|job| job.state == JobState::Running) {
+        let unready = unready(cluster, &wanted).await;
+        mark(cluster, inventory, unready).await;
+    }
+}
+
+async fn mark(cluster: &Cluster, inventory: &mut Inventory, unready: Result<Vec<Unready>>) {
+    let unready = unready.inspect_err(|error| tracing::debug!(%error, "Pods are not listed"));
+    let runs = |pod: &Unready| {
+        let job = inventory.get(&pod.key()).and_then(|parts| parts.job.as_ref());
+        job.is_some_and(|job| job.state == JobState::Running)
+    };
+    let unready: Vec<Unready> = unready.unwrap_or_default().into_iter().filter(runs).collect();
+    for (key, pod, state) in join_all(unready.into_iter().map(|pod| end(cluster, pod)))
+        .await
+        .into_iter()
+        .flatten()
+    {
+        if let Some(job) = inventory.get_mut(&key).and_then(|parts| parts.job.as_mut()) {
+            job.state = state;
+            job.ended_at = flink_pod::ended_at(&pod);
+        }
+    }
+}
+
+async fn unready(cluster: &Cluster, wanted: &ListSelection) -> Result<Vec<Unready>> {
+    let target = Target::collection("list", PODS, wanted.namespace.as_deref());
+    let mut selector = format!("{COMPONENT_LABEL}={MASTER},{APP_LABEL}");
+    if !wanted.names.is_empty() {
+        selector = format!("{selector} in ({})", wanted.names.join(","));
+    }
+    let query = format!(
+        "labelSelector={}&fieldSelector={}&includeObject=Metadata&limit={PAGE}",
+        encode(&selector),
+        encode("status.phase=Running")
+    );
+    let (mut found, mut next) = (Vec::new(), String::new());
+    loop {
+        let address = if next.is_empty() {
+            query.clone()
+        } else {
+            format!("{query}&continue={}", encode(&next))
+        };
+        let mut body = Vec::new();
+        let mut sink = |bytes: &[u8]| body.extend_from_slice(bytes);
+        if !cluster.stream(&target, &address, TABLE, &mut sink).await? {
+            return Ok(found);
+        }
+        let page: PodPage = serde_json::from_slice(&body).map_err(|error| cluster.not_understood(&target, &error))?;
+        next = page.unready(&mut found);
+        if next.is_empty() {
+            return Ok(found);
+        }
+    }
+}
+
+/// The state of the cluster whose Pod this is; `None`: Flink may still run in it.
+async fn end(cluster: &Cluster, pod: Unready) -> Option<(Key, Pod, JobState)> {
+    let key = pod.key();
+    let cluster = cluster.in_namespace(&key.namespace);
+    let job = Target::object("get", JOBS, &key.namespace, &format!("{}-{MASTER}", key.name));
+    let name = Target::object("get", PODS, &key.namespace, pod.name());
+    let (job, pod) = futures::join!(cluster.get::<Value>(&job), cluster.get::<Pod>(&name));
+    let (job, pod) = (job.ok()??, pod.ok()??);
+    let state = match flink_pod::after_end(&job, &pod).filter(|_| flink_pod::is_kept_of(&pod, &job))? {
+        AfterEnd::Completes => JobState::Complete,
+        AfterEnd::Fails => JobState::Failed,
+        AfterEnd::Restarts => JobState::Stuck,
+    };
+    Some((key, pod, state))
+}

@@ -1,0 +1,93 @@
+//! Containers beside Flink's: those of files are made native sidecars, and those that keep a Pod hide no end.
+
+use serde_json::{Value, json};
+
+use crate::causes::kept;
+use crate::list::lists;
+use crate::objects::{deployment_row, job_row};
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{get, json as answer};
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+/// Renders a file with a sidecar.
+fn rendered(flags: &[&str]) -> (Value, Outcome) {
+    let sandbox = Sandbox::bare();
+    sandbox.file(
+        "a.yaml",
+        "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: x}\nspec:\n  image: flink:1.20\n  \
+         job: {jarURI: local:///opt/flink/usrlib/a.jar}\n  podTemplate:\n    spec:\n      containers:\n      \
+         - {name: flink-main-container, volumeMounts: [{name: log, mountPath: /opt/flink/log}]}\n      \
+         - {name: shipper, image: busybox, volumeMounts: [{name: log, mountPath: /log}]}\n      \
+         volumes: [{name: log, emptyDir: {}}]\n",
+    );
+    let outcome = sandbox.run(&[&["create", "-f", "a.yaml", "--dry-run=client", "-o", "json"][..], flags].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let list: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    (list["items"][1]["spec"]["template"]["spec"].clone(), outcome)
+}
+
+#[test]
+fn a_sidecar_of_a_file_is_made_native_unless_it_is_to_stay() {
+    let (pod, outcome) = rendered(&[]);
+    assert_eq!(pod["containers"].as_array().unwrap().len(), 1);
+    let native = &pod["initContainers"][0];
+    assert_eq!(
+        (&native["name"], &native["restartPolicy"]),
+        (&json!("shipper"), &json!("Always"))
+    );
+    assert_eq!(native["volumeMounts"][0]["mountPath"], "/log");
+    assert!(
+        outcome.stderr.contains("shipper would keep the JobManager's Pod"),
+        "{outcome}"
+    );
+    let (pod, outcome) = rendered(&["--keep-sidecars"]);
+    assert_eq!(pod["containers"].as_array().unwrap().len(), 2);
+    assert_eq!((&pod["initContainers"], outcome.stderr.as_str()), (&Value::Null, ""));
+}
+
+/// Lists a cluster whose JobManager ended with `code`, and whose Pod is kept.
+fn listed(code: i32, arguments: &[&str]) -> Outcome {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    lists(
+        &sandbox,
+        &[job_row("default", "demo", "Running")],
+        &[deployment_row("default", "demo", "2/2")],
+    );
+    let pod = kept(code).pods.remove(0);
+    let columns = json!([{"name": "Name"}, {"name": "Ready"}, {"name": "Status"}]);
+    let row = |ready: &str, name: &str| {
+        let metadata = json!({"name": name, "namespace": "default", "labels": {"app": "demo", "component": "master"}});
+        json!({"cells": [name, ready, "NotReady"], "object": {"metadata": metadata}})
+    };
+    let rows = json!([
+        row("1/2", "demo-master-x7k2p"),
+        row("2/2", "demo-master-other"),
+        row("0/1", "demo-master-one")
+    ]);
+    server
+        .expect(get(PODS).query("fieldSelector", "status.phase=Running"))
+        .answer(answer(
+            &json!({"kind": "Table", "metadata": {}, "columnDefinitions": columns, "rows": rows}),
+        ));
+    server
+        .expect(get(&format!("{PODS}/demo-master-x7k2p")))
+        .answer(answer(&pod));
+    let rules = json!([{"action": "FailJob", "onExitCodes": {"containerName": "flink-master", "operator": "In", "values": [1, 163]}}]);
+    server
+        .expect(get("/apis/batch/v1/namespaces/default/jobs/demo-master"))
+        .answer(answer(
+            &json!({"metadata": {"uid": "master"}, "spec": {"backoffLimit": 9, "podFailurePolicy": {"rules": rules}}}),
+        ));
+    sandbox.run(arguments)
+}
+
+#[test]
+fn a_list_shows_what_became_of_flink_and_not_of_its_pod() {
+    for (code, status) in [(0, "Finished"), (163, "Failed"), (137, "Degraded")] {
+        let outcome = listed(code, &["list", "--no-headers"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert!(outcome.stdout.contains(&format!(" {status} ")), "{status}: {outcome}");
+    }
+}
