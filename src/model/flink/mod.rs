@@ -194,6 +194,12 @@ const KUBERNETES_CLIENT: &[&str] = &[
 /// Parts of keys that only Flink's native Kubernetes deployment reads, and what does the same here. In files for the operator
 /// many of them are taken, see `flink_deployment/native_keys.rs`.
 const NATIVE: &[(&str, &str)] = &[
+    ("decorator.", "a podTemplate of a file mounts what it names"),
+    ("node-name-label", "a podTemplate of a file has affinity to nodes"),
+    (
+        "kubernetes.internal.",
+        "it is Flink's own, and --job-class names the job's class",
+    ),
     ("kubernetes.secrets", "a podTemplate of a file mounts Secrets"),
     (
         "secretKeyRef",
@@ -356,6 +362,17 @@ mod tests {
             "env.ssh.opts",
         ] {
             assert!(without_effect(key).is_some(), "{key}");
+        }
+        // Each with what to use instead.
+        for key in config_keys::names().filter(|key| key.starts_with("kubernetes.")) {
+            let reason = without_effect(key).or_else(|| beside_the_job(key));
+            let client = KUBERNETES_CLIENT.iter().any(|prefix| key.starts_with(prefix));
+            assert_eq!(reason.is_none(), client || owned_key(key).is_some(), "{key}");
+            assert_ne!(
+                reason,
+                Some("only Flink's native Kubernetes deployment reads it"),
+                "{key}"
+            );
         }
         for key in [
             "kubernetes.client.user-agent",
