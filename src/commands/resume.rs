@@ -1,15 +1,11 @@
 //! `resume`: a suspended cluster continues.
 
-use std::ops::ControlFlow;
-
 use super::savepoint_resume::{self, ResumeArgs};
 use crate::cli::args::deploy::DeployArgs;
 use crate::error::{Error, Result};
 use crate::history::transaction::Ending;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::ConnectionOptions;
 use crate::kubernetes::objects;
-use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 
@@ -28,23 +24,11 @@ pub struct PlainResumeArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    args.launch
-        .refuse_client_dry_run("what a resume does depends on what runs")?;
-    let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let mut handle = ClusterHandle::load(&cluster, &name).await?;
-    handle.dry_run(args.launch.is_dry_run());
-    lock::check(&mut handle).await?;
     let args = ResumeArgs::plain(args.name, args.launch);
-    let mut handle = match Box::pin(savepoint_resume::unless_left_behind(&cluster, handle, &args, "resume")).await? {
-        ControlFlow::Continue(handle) => handle,
-        ControlFlow::Break(report) => return args.launch.print(&report),
+    let Some((mut handle, job_status)) = Box::pin(savepoint_resume::open(connection, &args, "resume")).await? else {
+        return Ok(());
     };
-    if !args.launch.is_dry_run() {
-        lock::repair_missing_objects(&mut handle, "resume").await?;
-    }
-    let job_status = handle.job_status().await?;
+    let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
     if let JobStatus::Unreachable(why) = &job_status
         && (handle.live.job.is_none() || handle.job_end().is_some())
     {
@@ -70,12 +54,5 @@ pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Resul
         }
         return args.launch.resumed(&cluster, &name, handle.parallelism()).await;
     }
-    Box::pin(savepoint_resume::resume(
-        &cluster,
-        handle,
-        JobStatus::Stopped,
-        args,
-        "resume",
-    ))
-    .await
+    Box::pin(savepoint_resume::resume(handle, JobStatus::Stopped, args, "resume")).await
 }

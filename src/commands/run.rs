@@ -12,6 +12,8 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::delete::Removal;
 use crate::operations::lock;
+use crate::operations::upgrade::clean_up::{CleanUp, Deletion};
+use crate::operations::upgrade::engine;
 use crate::operations::wait::{self, End};
 use crate::output::terminal;
 use crate::progress;
@@ -113,10 +115,8 @@ async fn remove(begun: &Begun) -> Result<()> {
     if removal.job.is_some() {
         removal.leaders = handle.leaders();
     }
-    let heartbeat = lock::begin(&mut handle, "delete", Ending::Nothing).await?;
-    let removed = heartbeat.beside(Box::pin(removal.carry_out(cluster, name, None))).await;
-    lock::end(&mut handle, &removed).await;
-    removed?;
+    let deletion = CleanUp::Cluster(Deletion::all(removal));
+    engine::end(cluster, handle, "delete", (Ending::Nothing, None), deletion).await?;
     step.done(&format!("{name}: deleted"));
     Ok(())
 }

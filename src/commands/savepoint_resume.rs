@@ -83,6 +83,19 @@ impl ResumeArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()> {
+    let command = "savepoint-resume";
+    match Box::pin(open(connection, &args, command)).await? {
+        Some((handle, job_status)) => Box::pin(resume(handle, job_status, args, command)).await,
+        None => Ok(()),
+    }
+}
+
+/// Reads the cluster, and what can become of its job. `None`: a resume of the same version was left behind, and is done.
+pub async fn open(
+    connection: &ConnectionOptions,
+    args: &ResumeArgs,
+    command: &str,
+) -> Result<Option<(ClusterHandle, JobStatus)>> {
     let name = ClusterName::new(&args.name)?;
     args.launch
         .refuse_client_dry_run("what a resume does depends on what runs")?;
@@ -91,21 +104,20 @@ pub async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()>
     let mut handle = ClusterHandle::load(&cluster, &name).await?;
     handle.dry_run(args.launch.is_dry_run());
     lock::check(&mut handle).await?;
-    let command = "savepoint-resume";
-    let mut handle = match Box::pin(unless_left_behind(&cluster, handle, &args, command)).await? {
+    let mut handle = match Box::pin(unless_left_behind(&cluster, handle, args, command)).await? {
         ControlFlow::Continue(handle) => handle,
-        ControlFlow::Break(report) => return args.launch.print(&report),
+        ControlFlow::Break(report) => return args.launch.print(&report).map(|()| None),
     };
     if !args.launch.is_dry_run() {
-        lock::repair_missing_objects(&mut handle, "savepoint-resume").await?;
+        lock::repair_missing_objects(&mut handle, command).await?;
     }
     let job_status = handle.job_status().await?;
-    Box::pin(resume(&cluster, handle, job_status, args, command)).await
+    Ok(Some((handle, job_status)))
 }
 
 /// Continues with a resume of the same version that was left behind, and gives its report. Gives the cluster
 /// back where there is none.
-pub async fn unless_left_behind(
+async fn unless_left_behind(
     cluster: &Cluster,
     handle: ClusterHandle,
     args: &ResumeArgs,
@@ -119,18 +131,13 @@ pub async fn unless_left_behind(
         return Ok(ControlFlow::Continue(handle));
     }
     let named = args.spec.from_savepoint.as_deref();
-    let resumed = engine::resume(cluster, handle, &left, &args.options(), named).await?;
+    let resumed = engine::take_over(cluster, handle, &left, &args.options(), false, named).await?;
     Ok(ControlFlow::Break(resumed))
 }
 
 /// Starts the cluster again, as `args` say; `command` is what the history calls it.
-pub async fn resume(
-    cluster: &Cluster,
-    handle: ClusterHandle,
-    job_status: JobStatus,
-    args: ResumeArgs,
-    command: &str,
-) -> Result<()> {
+pub async fn resume(handle: ClusterHandle, job_status: JobStatus, args: ResumeArgs, command: &str) -> Result<()> {
+    let cluster = &handle.cluster.clone();
     let choice = match choose(args.ask(), &handle.name, &job_status, &handle) {
         Err(error) if matches!(job_status, JobStatus::Unreachable(_)) => return Err(handle.or_changed(error).await),
         choice => choice?,

@@ -84,11 +84,8 @@ pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()
         let open = lock::unattended(&mut handle.store, &name, args.change.take_over).await?;
         let journal = open_change(&handle, open)?;
         let (named, how) = (named.as_deref(), args.change.options());
-        let ended = if args.abort {
-            engine::abort(&cluster, handle, &journal, &how, named).await?
-        } else {
-            engine::resume(&cluster, handle, &journal, &how, named).await?
-        };
+        let ended = engine::take_over(&cluster, handle, &journal, &how, args.abort, named);
+        let ended = Box::pin(ended).await?;
         return args.change.output.print(&ended);
     }
     let flags = Config {

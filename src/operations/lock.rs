@@ -56,12 +56,8 @@ pub async fn begin(handle: &mut ClusterHandle, command: &str, ending: Ending) ->
     begin_on(handle, command, ending, Some(&basis)).await
 }
 
-/// The same without another look at the Job, for a command whose first change is bound to the Job's uid.
-pub async fn begin_unread(handle: &mut ClusterHandle, command: &str, ending: Ending) -> Result<Heartbeat> {
-    begin_on(handle, command, ending, None).await
-}
-
-async fn begin_on(
+/// The same on another basis; `None`: the Job is not looked at again, since the first change is bound to its uid.
+pub async fn begin_on(
     handle: &mut ClusterHandle,
     command: &str,
     ending: Ending,

@@ -468,6 +468,32 @@ fn a_job_that_was_to_be_canceled_is_not_taken_for_ended_while_flink_is_away() {
     assert_eq!(journal["start"], "s3://b/chk-2", "{journal}");
 }
 
+/// A resume has no way back: what is given up ends where it is, and its savepoint stays in the history.
+#[test]
+fn a_resume_that_is_given_up_ends() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut left = left("replacing", &Value::Null);
+    left.journal["kind"] = tree!("resume");
+    left.journal["command"] = tree!("savepoint-resume");
+    left.journal["rollsBack"] = tree!(false);
+    left.journal.as_object_mut().unwrap().remove("backRevision");
+    left.reads(server);
+    releases(server);
+    takes_notes(server);
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    let history = body_of_last_put(&sandbox);
+    let journal = entry(&history, "journal");
+    assert_eq!(
+        (&journal["step"], &journal["holder"]),
+        (&tree!("failed"), &Value::Null),
+        "{journal}"
+    );
+    assert_eq!(entry(&history, "revision.2")["outcome"]["state"], "failed", "{history}");
+    assert_eq!(entry(&history, "savepoints")[0]["path"], SAVED, "{history}");
+}
+
 #[test]
 fn what_is_not_over_stands_in_the_way_of_others() {
     let commands: [&[&str]; 7] = [

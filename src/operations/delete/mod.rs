@@ -70,17 +70,8 @@ impl Removal {
             && self.leaders.is_empty()
     }
 
-    /// Deletes everything: the JobManager first and gone, the rights that it works with last.
-    pub async fn carry_out(&self, cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
-        delete_job(cluster, name, self.job.as_ref(), limit).await?;
-        delete(cluster, self.deployment.as_ref()).await?;
-        delete(cluster, self.service.as_ref()).await?;
-        pods_gone(cluster, name, None, Gone::Deleted, limit).await?;
-        self.extras(cluster).await
-    }
-
-    /// The same of a cluster whose job has ended: the Job last, since it is what tells of the end, so that a repetition
-    /// finds the rest.
+    /// Deletes what is left of a cluster whose job has ended: the Job last, since it is what tells of the end, so that a
+    /// repetition finds the rest.
     pub async fn carry_out_ended(&self, cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
         delete(cluster, self.deployment.as_ref()).await?;
         delete(cluster, self.service.as_ref()).await?;
@@ -89,7 +80,7 @@ impl Removal {
         pods_gone(cluster, name, None, Gone::Deleted, limit).await
     }
 
-    /// The end of [`Self::carry_out`].
+    /// Deletes what the JobManager needs until its end.
     pub async fn extras(&self, cluster: &Cluster) -> Result<()> {
         ha_config_maps::forget(cluster, &self.leaders).await?;
         try_join_all(self.rights.iter().map(|object| delete(cluster, Some(object)))).await?;

@@ -50,6 +50,16 @@ impl CleanUp {
 }
 
 impl Deletion {
+    /// Deletes all of `removal`, and waits until it is gone.
+    pub fn all(removal: Removal) -> Self {
+        Self {
+            removal,
+            purge: false,
+            no_wait: false,
+            limit: None,
+        }
+    }
+
     async fn carry_out(&self, cluster: &Cluster, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
         let name = handle.name.clone();
         let removal = &self.removal;

@@ -60,47 +60,20 @@ pub fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevisio
     is_repeated && !journal.back && known.is_some_and(|known| known.is_same(wanted))
 }
 
-/// Continues with an operation that has no live process any more.
-///
-/// `named`: the state that the user says it starts from.
-pub async fn resume(
-    cluster: &Cluster,
-    handle: ClusterHandle,
-    journal: &Journal,
-    how: &ChangeOptions,
-    named: Option<&str>,
-) -> Result<Report> {
-    Box::pin(take_over(cluster, handle, journal, how, None, named)).await
-}
-
-/// Goes back to the version before the operation, that has no live process any more.
-pub async fn abort(
-    cluster: &Cluster,
-    handle: ClusterHandle,
-    journal: &Journal,
-    how: &ChangeOptions,
-    named: Option<&str>,
-) -> Result<Report> {
-    let why = format!("{} gave it up", who());
-    Box::pin(take_over(cluster, handle, journal, how, Some(&why), named)).await
-}
-
-async fn take_over(
+/// Continues with an operation that has no live process any more; `abort`: goes back to the version before it, where there is a way
+/// back, or gives it up. `named`: the state that the user says it starts from.
+pub async fn take_over(
     cluster: &Cluster,
     mut handle: ClusterHandle,
     journal: &Journal,
     how: &ChangeOptions,
-    abort: Option<&str>,
+    abort: bool,
     named: Option<&str>,
 ) -> Result<Report> {
     let name = handle.name.clone();
     progress::note(&format!("{name}: {journal}; {}", journal.status_text()));
     if how.dry_run {
-        let goal = if abort.is_some() || journal.back {
-            "go back"
-        } else {
-            "continue"
-        };
+        let goal = if abort || journal.back { "go back" } else { "continue" };
         let place = named.unwrap_or("there");
         return Ok(Report::plan(format!(
             "{} of {name} would {goal} from {place}\n",
@@ -112,8 +85,8 @@ async fn take_over(
         holder: Some(holder.clone()),
         ..journal.clone()
     };
-    if let Some(why) = abort {
-        taken = after(&taken, Event::Abort(why));
+    if abort {
+        taken = after(&taken, Event::Abort(&format!("{} gave it up", who())));
     }
     if let Some(path) = named {
         let number = handle
@@ -149,11 +122,11 @@ pub async fn end(
     (ending, job): (Ending, Option<JobOverview>),
     clean_up: CleanUp,
 ) -> Result<Journal> {
-    let heartbeat = match clean_up {
-        // The first that is sent is the deletion of the Job, by its uid.
-        CleanUp::Cluster(_) if ending == Ending::Nothing => lock::begin_unread(&mut handle, command, ending).await?,
-        _ => lock::begin(&mut handle, command, ending).await?,
-    };
+    // What a delete without a savepoint sends first is the deletion of the Job, by its uid.
+    let is_bound =
+        ending == Ending::Nothing && matches!(&clean_up, CleanUp::Cluster(deletion) if deletion.removal.job.is_some());
+    let basis = (!is_bound).then(|| Basis::of(&handle.live));
+    let heartbeat = lock::begin_on(&mut handle, command, ending, basis.as_ref()).await?;
     let mut engine = UpgradeEngine::of(cluster, handle).of_job(job);
     engine.clean_up = clean_up;
     Box::pin(engine.run(&heartbeat)).await
@@ -252,6 +225,12 @@ impl UpgradeEngine {
                 Action::Deploy(side) => self.make(&journal, side).await?,
                 Action::WaitUntilHealthy(side) => self.wait(&journal, side).await?,
                 Action::CleanUp => return self.clean_up(&journal).await,
+                // It was given up.
+                Action::Nothing if journal.holder.is_some() => {
+                    let now = clock::now().to_string();
+                    let end = |history: &mut History| end::conclude(history, journal.clone(), &now, false);
+                    self.handle.store.update(end).await?;
+                }
                 Action::Nothing => return Ok(()),
             }
         }

@@ -1,10 +1,10 @@
 //! The two versions of a cluster that a transaction is about.
 
 use crate::error::{Error, Result};
+use crate::history::Revision;
 use crate::history::revision_spec;
 use crate::history::transaction::Journal;
 use crate::history::transaction::state_machine::Version;
-use crate::history::{Revision, RevisionOutcome, RevisionState};
 use crate::kubernetes::clock;
 use crate::model::flink::job_id;
 use crate::model::manifests::Manifests;
@@ -70,18 +70,12 @@ impl VersionSpec {
         })
     }
 
-    /// The same for the history.
+    /// The version before, as the history has it when it is made again.
     pub fn to_revision(&self, journal: &Journal) -> Revision {
         let now = clock::now().to_string();
-        let back = journal.back_revision == Some(self.number);
-        let command = match journal.old_revision {
-            Some(old) if back => format!("{}, back to revision {old}", journal.command),
-            _ => journal.command.clone(),
-        };
-        let mut revision = self
-            .wanted
-            .to_revision(self.number, self.start.as_deref(), &command, journal.who(), &now);
-        revision.outcome = Some(RevisionOutcome::new(RevisionState::Pending, &now, None));
-        revision
+        let old = journal.old_revision.unwrap_or_default();
+        let command = format!("{}, back to revision {old}", journal.command);
+        self.wanted
+            .to_revision(self.number, self.start.as_deref(), &command, journal.who(), &now)
     }
 }
