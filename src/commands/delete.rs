@@ -120,7 +120,7 @@ pub async fn run(connection: &ConnectionOptions, mut args: DeleteArgs) -> Result
         let name = plan.handle.name.clone();
         let outcome = match &args.dry_run {
             Some(place) => terminal::data(&format!("cluster/{name} deleted ({place} dry run)\n")),
-            None => delete(&cluster, plan, &args)
+            None => Box::pin(delete(&cluster, plan, &args))
                 .await
                 .map_err(|error| error.context(format!("cluster {name}"))),
         };
@@ -206,7 +206,7 @@ async fn delete(cluster: &Cluster, mut plan: Plan, args: &DeleteArgs) -> Result<
         plan.handle,
         "delete",
         (ending, job),
-        CleanUp::Cluster(deletion),
+        CleanUp::Cluster(Box::new(deletion)),
     )
     .await?;
     terminal::data(&format!("cluster/{name} deleted\n"))

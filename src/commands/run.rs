@@ -115,8 +115,15 @@ async fn remove(begun: &Begun) -> Result<()> {
     if removal.job.is_some() {
         removal.leaders = handle.leaders();
     }
-    let deletion = CleanUp::Cluster(Deletion::all(removal));
-    engine::end(cluster, handle, "delete", (Ending::Nothing, None), deletion).await?;
+    let deletion = CleanUp::Cluster(Box::new(Deletion::all(removal)));
+    Box::pin(engine::end(
+        cluster,
+        handle,
+        "delete",
+        (Ending::Nothing, None),
+        deletion,
+    ))
+    .await?;
     step.done(&format!("{name}: deleted"));
     Ok(())
 }

@@ -131,7 +131,7 @@ async fn unless_left_behind(
         return Ok(ControlFlow::Continue(handle));
     }
     let named = args.spec.from_savepoint.as_deref();
-    let resumed = engine::take_over(cluster, handle, &left, &args.options(), false, named).await?;
+    let resumed = Box::pin(engine::take_over(cluster, handle, &left, &args.options(), false, named)).await?;
     Ok(ControlFlow::Break(resumed))
 }
 

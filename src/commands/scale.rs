@@ -56,7 +56,7 @@ pub(super) async fn scale(
     command: &str,
 ) -> Result<()> {
     let name = handle.name.clone();
-    let scaled = scale::scale(cluster, handle, goal, &how.options(), command).await?;
+    let scaled = Box::pin(scale::scale(cluster, handle, goal, &how.options(), command)).await?;
     how.output.print(&scaled.report)?;
     if scaled.redeployed {
         scale::warn_if_limited(cluster, &name, goal.parallelism).await?;

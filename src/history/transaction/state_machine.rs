@@ -120,8 +120,7 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
             next.saved = None;
         }
         (Step::Saved | Step::Replacing, Event::Deployed) => next.step = Step::Waiting,
-        (Step::Saved | Step::Replacing, Event::Submitted) => next.step = Step::Done,
-        (Step::Waiting, Event::Healthy) => next.step = Step::Done,
+        (Step::Saved | Step::Replacing, Event::Submitted) | (Step::Waiting, Event::Healthy) => next.step = Step::Done,
         (Step::Stopping | Step::Saved, Event::CleanedUp) if !next.kind.deploys() => next.step = Step::Done,
         (Step::Saved | Step::Replacing | Step::Waiting, Event::Unhealthy(why)) => {
             next.failure = Some(why.to_owned());

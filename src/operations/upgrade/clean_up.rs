@@ -20,7 +20,7 @@ pub enum CleanUp {
     /// That, and the TaskManagers.
     TaskManagers,
     /// All of the cluster.
-    Cluster(Deletion),
+    Cluster(Box<Deletion>),
 }
 
 /// How a cluster is deleted.

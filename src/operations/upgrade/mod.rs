@@ -167,7 +167,7 @@ pub async fn unless_left_behind(
     if !transaction::is_same(&handle, &journal, wanted, command) {
         return Err(lock::unfinished(&name, &journal));
     }
-    let resumed = transaction::take_over(cluster, handle, &journal, how, false, None).await?;
+    let resumed = Box::pin(transaction::take_over(cluster, handle, &journal, how, false, None)).await?;
     Ok(ControlFlow::Break(resumed))
 }
 

@@ -119,10 +119,10 @@ impl Plan {
             }
         };
         Ok(Ok(Self {
-            job,
             fallback,
             old,
             lost,
+            job,
             differences,
             ..Self::of(Kind::Change, ending, start, wanted, (namespace, number))?
         }))
