@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use kubectl_flink::cli::Cli;
+use kubectl_flink::cli::help::without_shared_flags;
 
 fn main() -> Result<()> {
     let folder = std::env::args_os()
@@ -19,7 +20,12 @@ fn main() -> Result<()> {
 /// The page of a command, and those of the commands in it.
 pub fn write(command: &Command, name: &str, folder: &Path) -> Result<()> {
     let mut page = Vec::new();
-    Man::new(command.clone().name(name.to_owned()).display_name(name.to_owned()))
+    // The flags of all commands are on the first page only.
+    let shown = match name {
+        "kubectl-flink" => command.clone(),
+        _ => without_shared_flags(command.clone()),
+    };
+    Man::new(shown.name(name.to_owned()).display_name(name.to_owned()))
         .title(name.to_uppercase())
         .source(format!("kubectl-flink {}", env!("CARGO_PKG_VERSION")))
         .manual("kubectl flink")

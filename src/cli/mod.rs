@@ -3,6 +3,7 @@
 pub mod args;
 pub mod completion;
 pub mod config_file;
+pub mod help;
 mod lazy;
 mod optional_value;
 
@@ -31,12 +32,7 @@ use crate::progress;
 /// A cluster is three resources: the Service NAME-master, the Job NAME-master (Flink's JobManager) and the Deployment
 /// NAME-task-manager. They are made in the namespace of your current kubeconfig context; no operator is needed.
 #[derive(Debug, Parser)]
-#[command(
-    name = "kubectl-flink",
-    bin_name = "kubectl flink",
-    version,
-    propagate_version = true
-)]
+#[command(name = "kubectl-flink", bin_name = "kubectl flink", version)]
 #[command(disable_help_subcommand = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 forbidden, 5 timed out, 6 job failed, \
@@ -72,7 +68,7 @@ impl CommandFactory for Cli {
 
 /// The global flags with commands, of which one has to be named.
 fn with_commands(root: clap::Command, augment: impl FnOnce(clap::Command) -> clap::Command) -> clap::Command {
-    augment(root).subcommand_required(true).arg_required_else_help(true)
+    help::with_templates(augment(root).subcommand_required(true).arg_required_else_help(true))
 }
 
 impl FromArgMatches for Cli {
@@ -129,7 +125,12 @@ enum Command {
     Manifests(Part<commands::manifests::ManifestsArgs>),
     Completion(Part<crate::cli::completion::CompletionArgs>),
     Version(Part<commands::version::VersionArgs>),
+    Options(Part<OptionsArgs>),
 }
+
+/// Show the flags of all commands
+#[derive(Debug, clap::Args)]
+struct OptionsArgs {}
 
 impl Command {
     /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
@@ -149,6 +150,7 @@ impl Command {
                 | Self::Wait(_)
                 | Self::Completion(_)
                 | Self::Version(_)
+                | Self::Options(_)
                 | Self::Image(_)
                 | Self::History(_)
                 | Self::Diff(_)
@@ -159,7 +161,7 @@ impl Command {
     /// Whether defaults of the configuration file are for it. Where they are not, a file that is wrong is in nobody's way.
     fn takes_defaults(&self) -> bool {
         match self {
-            Self::Completion(_) | Self::Version(_) | Self::Manifests(_) => false,
+            Self::Completion(_) | Self::Version(_) | Self::Manifests(_) | Self::Options(_) => false,
             Self::Config(args) => !args.is_about_the_file(),
             _ => true,
         }
@@ -169,7 +171,7 @@ impl Command {
 /// Reads the command line, runs the command, and gives the exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     progress::set_reporter(&terminal::Terminal);
-    let argv: Vec<OsString> = argv.into_iter().collect();
+    let argv = help::of_words(argv.into_iter().collect());
     if let Some(done) = crate::cli::completion::answer(&argv, Cli::command) {
         return exit_code(done);
     }
@@ -223,7 +225,7 @@ fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
 
 fn parse(argv: &[OsString], dress: impl Fn(clap::Command) -> clap::Command) -> Result<Cli, ExitCode> {
     let attempt = |command: clap::Command| {
-        let mut command = dress(command);
+        let mut command = help::without_shared_flags(dress(command));
         let matches = command.try_get_matches_from_mut(argv)?;
         optional_value::check(&mut command, argv)?;
         Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
@@ -286,6 +288,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Create(args) => Box::pin(commands::create::run(&connection, args.whole())).await,
         Command::Image(args) => commands::image::run(args.whole()).await,
         Command::Manifests(args) => commands::manifests::run(&args),
+        Command::Options(_) => terminal::data(&help::options()),
         Command::Upgrade(args) => Box::pin(commands::upgrade::run(&connection, args.whole())).await,
         Command::Rollback(args) => Box::pin(commands::rollback::run(&connection, args.whole())).await,
         Command::Restart(args) => Box::pin(commands::restart::run(&connection, args.whole())).await,

@@ -28,10 +28,10 @@ pub struct SpecArgs {
     /// Image with Flink, and your jar in /opt/flink/usrlib [variable: FLINK_IMAGE_NAME]
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
-    /// Default parallelism of the job [default: 1] [variable: FLINK_JOB_PARALLELISM]
+    /// Default parallelism of the job [new clusters: 1] [variable: FLINK_JOB_PARALLELISM]
     #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]
     parallelism: Option<u32>,
-    /// Task slots of each TaskManager; there are as many TaskManagers as the parallelism needs [default: 1]
+    /// Task slots of each TaskManager; there are as many TaskManagers as the parallelism needs [new clusters: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
     slots: Option<u32>,
     /// Entry class of the job; Flink looks for a jar with a Main-Class where none is given
@@ -68,7 +68,7 @@ pub struct SpecArgs {
     /// ServiceAccount of the Pods
     #[arg(long, value_name = "NAME")]
     service_account: Option<String>,
-    /// When the image is pulled [default: IfNotPresent]
+    /// When the image is pulled [new clusters: IfNotPresent]
     #[arg(long, value_name = "POLICY", ignore_case = true)]
     image_pull_policy: Option<PullPolicy>,
     /// Do not look at the image in its registry before the cluster is made
@@ -110,13 +110,13 @@ pub struct SpecArgs {
     /// High availability by this ZooKeeper, such as zk-0:2181,zk-1:2181
     #[arg(long, value_name = "QUORUM")]
     ha_zookeeper: Option<String>,
-    /// Node of ZooKeeper below which its data is kept [default: /flink]
+    /// Node of ZooKeeper below which its data is kept [new clusters: /flink]
     #[arg(long, value_name = "PATH")]
     ha_zookeeper_root: Option<String>,
     /// Make the service account, or for --service-account just the Role and its binding, that high availability needs
     #[arg(long)]
     ha_create_rbac: bool,
-    /// Number of JobManagers: one leads, the others stand by (with --ha) [default: 1]
+    /// Number of JobManagers: one leads, the others stand by (with --ha) [new clusters: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOB_MANAGERS)))]
     jobmanager_replicas: Option<u32>,
     /// Let Kubernetes clear the cluster away, but for its history, this long after its job has ended
@@ -125,7 +125,7 @@ pub struct SpecArgs {
     /// Expose Flink's web UI on this port of the nodes; it has no authentication
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "30081", value_parser = clap::value_parser!(u16).range(1..))]
     node_port: Option<u16>,
-    /// What to do when the JobManager's container ends [default: until-terminal]
+    /// What to do when the JobManager's container ends [new clusters: until-terminal]
     #[arg(long, value_name = "POLICY")]
     restart: Option<Restart>,
     /// Leave containers beside Flink's as they are: the JobManager's are made native sidecars else, so that its Job can end
@@ -144,7 +144,7 @@ pub struct SpecArgs {
     #[command(flatten)]
     registry: RegistryArgs,
     /// Arguments of the program
-    #[arg(last = true, value_name = "PROGRAM ARGUMENTS")]
+    #[arg(last = true, value_name = "PROGRAM ARGUMENTS", help_heading = "Program")]
     arguments: Vec<String>,
 }
 
