@@ -94,7 +94,10 @@ pub(super) fn with_templates(command: clap::Command) -> clap::Command {
     text.push_str(
         "\nkubectl flink COMMAND --help shows the help of a command, kubectl flink options the flags of all\ncommands.{after-help}",
     );
-    command.help_template(StyledStr::from(text)).mut_subcommands(of_command)
+    command
+        .override_usage("kubectl flink [OPTIONS] <COMMAND>")
+        .help_template(StyledStr::from(text))
+        .mut_subcommands(of_command)
 }
 
 /// Examples come right after the usage: they are what most look for.

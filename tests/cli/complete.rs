@@ -298,8 +298,8 @@ fn bash_completes_the_program_under_its_own_name() {
     let script = sandbox.file("script", &sandbox.run(&["completion", "bash"]).stdout);
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_kubectl-flink"));
     let line = format!(
-        "source {}; COMP_WORDS=(kubectl-flink savepoint d); COMP_CWORD=2; COMP_TYPE=9; \
-         _clap_complete_kubectl_flink kubectl-flink d savepoint 2> /dev/null; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        "source {}; COMP_WORDS=(kubectl-flink savepoint dis); COMP_CWORD=2; COMP_TYPE=9; \
+         _clap_complete_kubectl_flink kubectl-flink dis savepoint 2> /dev/null; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         script.display()
     );
     let output = std::process::Command::new("bash")

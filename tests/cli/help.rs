@@ -36,6 +36,25 @@ fn every_command_has_help() {
 }
 
 #[test]
+fn help_of_a_command_begins_with_examples_and_leaves_the_flags_of_all_commands_out() {
+    let outcome = Sandbox::bare().run(&["help", "upgrade"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, Sandbox::bare().run(&["upgrade", "--help"]).stdout);
+    let at = |text: &str| outcome.stdout.find(text).unwrap_or_else(|| panic!("{text} in {outcome}"));
+    assert!(at("Usage:") < at("Examples:") && at("Examples:") < at("--strategy"), "{outcome}");
+    assert!(!outcome.stdout.contains("--kubeconfig"), "{outcome}");
+    let options = Sandbox::bare().run(&["options"]);
+    assert_eq!(options.code, Some(0), "{options}");
+    for flag in ["--kubeconfig", "--namespace", "--request-timeout", "--verbose"] {
+        assert!(options.stdout.contains(flag), "{flag} in {options}");
+    }
+    // The flags are taken all the same.
+    let version = Sandbox::bare().run(&["version", "--client", "--namespace", "a"]);
+    assert_eq!(version.code, Some(0), "{version}");
+    assert_eq!(Sandbox::bare().run(&["upgrade", "-V"]).code, Some(2));
+}
+
+#[test]
 fn a_command_that_does_not_exist() {
     snapshot!(Sandbox::bare().run(&["lsit"]));
 }

@@ -164,7 +164,7 @@ impl Metadata {
             reader.end()?;
             seen.kind()
         } else {
-            kind_of_properties(reader.rest(), &seen)
+            kind_of_properties(reader.rest(), seen)
         };
         Ok(Self {
             version,
@@ -240,7 +240,7 @@ fn operator(
 
 /// What the properties at the file's end say: a `CheckpointProperties`, serialized by Java, whose classes and names of constants
 /// are in clear text. Its type is an enum up to 1.14 and a `SavepointType` or `CheckpointType` later.
-fn kind_of_properties(properties: &[u8], seen: &handles::Seen) -> Kind {
+fn kind_of_properties(properties: &[u8], seen: handles::Seen) -> Kind {
     let has = |text: &str| properties.windows(text.len()).any(|window| window == text.as_bytes());
     let savepoint = [
         "checkpoint.SavepointType",
