@@ -260,14 +260,12 @@ fn it_runs_as_krew_installs_it() {
     // Usage shows what people type, whatever the file is called.
     let help = run(&bin.join("kubectl-flink"), &["list", "-h"]);
     assert!(told(&help).contains("Usage: kubectl flink list"), "{help:?}");
-    for flag in [
-        "-h, --help",
-        "-n, --namespace",
-        "-A, --all-namespaces",
-        "--context",
-        "--kubeconfig",
-    ] {
+    for flag in ["-h, --help", "-A, --all-namespaces"] {
         assert!(told(&help).contains(flag), "{flag}: {help:?}");
+    }
+    let options = run(&bin.join("kubectl-flink"), &["options"]);
+    for flag in ["-n, --namespace", "--context", "--kubeconfig"] {
+        assert!(told(&options).contains(flag), "{flag}: {options:?}");
     }
     let Some(kubectl) = kubectl() else { return };
     let version = run(&kubectl, &["flink", "version", "--client"]);
