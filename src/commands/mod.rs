@@ -1,7 +1,6 @@
 //! One file per command: its arguments, the call of one operation, and the report.
 
 pub mod adopt;
-pub mod adopt_flinkdeployment;
 pub mod cancel;
 pub mod checkpoint;
 pub mod clone;

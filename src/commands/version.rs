@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::model::API_VERSION;
 use crate::model::flink::KNOWN_VERSIONS;
 use crate::operations::preflight::server_version;
 use crate::output::terminal;
-use crate::output::{self, API_VERSION, Format};
+use crate::output::{self, Format};
 
 /// Oldest Kubernetes whose Tables of Jobs have all that is listed: below it, lists read whole objects.
 const OLDEST_MINOR: u32 = 31;

@@ -7,6 +7,7 @@ use super::status::StatusFormat;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::model::API_VERSION;
 use crate::model::age::age;
 use crate::model::diagnosis::{Grace, Verdict, is_wrong, problems, stage, unseen_job, verdict};
 use crate::model::manifests::REVISION;
@@ -15,7 +16,7 @@ use crate::operations::observe::{Observation, observe, with_log, without_job};
 use crate::operations::status::Problem;
 use crate::operations::stop::STOPS;
 use crate::output::terminal;
-use crate::output::{API_VERSION, document, why};
+use crate::output::{document, why};
 
 /// Explain why a cluster is not running or is unhealthy
 ///

@@ -15,7 +15,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
-use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::retry;
 use crate::model::flink::FlinkVersion;
@@ -132,18 +131,6 @@ impl SavepointRequest {
     #[must_use]
     pub fn again(&self) -> Self {
         Self::new(&self.format, self.directory.clone(), self.then)
-    }
-
-    /// What a journal says of it, when it ends a job.
-    #[must_use]
-    pub fn as_ending(&self, job_id: &str) -> Ending {
-        Ending::Savepoint {
-            trigger_id: self.trigger_id.clone(),
-            job_id: job_id.to_owned(),
-            format: self.format.clone(),
-            directory: self.directory.clone(),
-            drain: self.then == Then::Stop { drain: true },
-        }
     }
 
     /// Path below the job, and body. The keys of the two are spelled differently, and Flink ignores those that it does

@@ -3,7 +3,12 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use crate::history::transaction::Holder;
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+use crate::history::History;
+use crate::history::transaction::{Holder, Journal};
+use crate::model::names::ClusterName;
 
 /// This process, as a holder of operations.
 #[must_use]
@@ -65,6 +70,54 @@ fn this_machine() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = std::fs::read_link(Path::new("/proc/self/ns/pid")).ok()?;
     Some(format!("{}/{}", boot.trim(), namespace.display()))
+}
+
+/// The error for an operation that somebody else is at.
+#[must_use]
+pub fn busy(name: &ClusterName, journal: &Journal) -> Error {
+    Error::new(
+        Kind::Conflict,
+        format!("{name} is being changed: {journal}; {}", journal.status_text()),
+    )
+    .hint("wait until it is over")
+}
+
+/// The error for an operation that is unfinished, at which nobody is.
+#[must_use]
+pub fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
+    let error = Error::new(
+        Kind::Conflict,
+        format!(
+            "an operation on {name} is unfinished: {journal}; {}",
+            journal.status_text()
+        ),
+    );
+    journal.next_steps(name).into_iter().fold(error, Error::hint)
+}
+
+/// Checks that a history still has the operation that is held under `token`.
+///
+/// # Errors
+/// Conflict when it was taken over.
+pub fn check_held(history: Option<&Value>, token: &str) -> Result<()> {
+    let history = history.map(History::from_config_map).transpose()?;
+    match history.and_then(|history| history.journal) {
+        Some(journal) if journal.is_held_by(token) => Ok(()),
+        other => Err(taken_over(other.as_ref())),
+    }
+}
+
+/// The error for an operation that was taken away from this process; `journal` is that of the history now.
+#[must_use]
+pub fn taken_over(journal: Option<&Journal>) -> Error {
+    let now = journal.map_or_else(
+        || "its history was deleted".to_owned(),
+        |journal| format!("{journal}; {}", journal.status_text()),
+    );
+    Error::new(
+        Kind::Conflict,
+        format!("another process took the operation over: {now}"),
+    )
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod basis;
 mod config_map;
 pub mod deleted;
 mod entries;
+pub(crate) mod heartbeat;
 pub mod holder;
 mod limits;
 pub mod lock;

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use super::lock;
+use super::holder::busy;
 use crate::error::{Error, Kind, Result};
 use crate::history::History;
-use crate::history::store::Entry;
-use crate::history::transaction::Journal;
+use crate::history::transaction::{Holder, Journal};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::LiveObjects;
 use crate::kubernetes::resource::{JOBS, Target};
@@ -55,6 +54,17 @@ impl Basis {
     }
 }
 
+/// What an operation begins with.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    /// What its plan was made from; `None`: that is not looked at again.
+    pub basis: Option<&'a Basis>,
+    /// Who begins it.
+    pub holder: &'a Holder,
+    /// The operation that another command left behind, and that this one continues with or takes the place of.
+    pub left: Option<&'a Journal>,
+}
+
 /// An object's uid; empty where it has none.
 fn uid(object: &Value) -> String {
     object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
@@ -74,7 +84,7 @@ pub(super) fn is_entered(name: &ClusterName, entry: &Entry<'_>, ground: &History
     if let Some(journal) = open
         && (open != ground.open_journal() || !is_left(journal))
     {
-        return Err(lock::busy(name, journal));
+        return Err(busy(name, journal));
     }
     is_unchanged(name, ground, now).map(|()| false)
 }
@@ -85,7 +95,7 @@ pub(super) fn is_entered(name: &ClusterName, entry: &Entry<'_>, ground: &History
 /// Conflict, when it is not.
 pub(super) fn is_unchanged(name: &ClusterName, ground: &History, now: &History) -> Result<()> {
     match now.open_journal() {
-        Some(journal) if now.open_journal() != ground.open_journal() => Err(lock::busy(name, journal)),
+        Some(journal) if now.open_journal() != ground.open_journal() => Err(busy(name, journal)),
         _ => {
             let changes = ground.since(now);
             if changes.is_empty() {

@@ -5,10 +5,11 @@ use serde_json::Value;
 
 use std::time::SystemTime;
 
-use super::lock::{self, Beats, Heartbeat};
+use super::heartbeat::{Beats, Heartbeat};
+use super::holder::{check_held, taken_over};
+pub use super::plan_basis::Entry;
 use crate::error::{Error, Kind, Result};
 use crate::history::plan_basis::{self, Basis};
-use crate::history::transaction::{Holder, Journal};
 use crate::history::{HISTORY, History, Limits};
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{CONFIG_MAPS, Identity, Target};
@@ -18,17 +19,6 @@ use crate::progress;
 
 /// Times that a write is tried when others write too.
 const ATTEMPTS: usize = 8;
-
-/// What an operation begins with.
-#[derive(Clone, Copy)]
-pub struct Entry<'a> {
-    /// What its plan was made from; `None`: that is not looked at again.
-    pub basis: Option<&'a Basis>,
-    /// Who begins it.
-    pub holder: &'a Holder,
-    /// The operation that another command left behind, and that this one continues with or takes the place of.
-    pub left: Option<&'a Journal>,
-}
 
 /// The history of one cluster, as the API server has it.
 ///
@@ -137,7 +127,7 @@ impl HistoryStore {
         };
         self.try_update(|history| {
             if !held(history) {
-                return Err(lock::taken_over(history.journal.as_ref()));
+                return Err(taken_over(history.journal.as_ref()));
             }
             change(history);
             if !held(history) {
@@ -207,7 +197,7 @@ impl HistoryStore {
         let stored = stored.map(|object| Identity::of(CONFIG_MAPS, object)).transpose()?;
         if stored.is_some() {
             let fence = self.cluster.fence();
-            fence.raise(self.target("get"), &holder.token, known, lock::check_held);
+            fence.raise(self.target("get"), &holder.token, known, check_held);
         }
         Ok(Heartbeat::new(&self.cluster, stored, &holder.token, &self.beats))
     }

@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::bounded;
 use crate::error::{Error, Result};
-use crate::image::blob_source::Source;
 use crate::image::digest::Digest;
 use crate::image::manifest::{self, Descriptor, Document, Manifest, OCI_LAYER, OCI_LAYER_GZIP};
+use crate::image::registry::blob_source::Source;
 
 /// Most bytes of a manifest or a configuration.
 const LARGEST: u64 = 8 << 20;

@@ -13,10 +13,10 @@ use tempfile::NamedTempFile;
 use super::build::Built;
 use super::push::{Progress, tag};
 use crate::error::{Error, Kind, Result};
-use crate::image::blob_source::Source;
 use crate::image::digest::Digest;
 use crate::image::manifest::{Descriptor, layout_index};
 use crate::image::reference::Reference;
+use crate::image::registry::blob_source::Source;
 use crate::image::registry::retry::{TRIES, pause};
 use crate::image::registry::upload::Arrival;
 

@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::archive::Archive;
 use crate::error::{Error, Kind, Result};
-use crate::image::blob_source::Source;
 use crate::image::digest::Digest;
 use crate::image::manifest::{self, Descriptor, Document, Manifest};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::registry::api::{Registries, Repository};
+use crate::image::registry::blob_source::Source;
 
 /// Where an image is.
 #[derive(Clone)]

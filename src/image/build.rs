@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::base::{Base, PlatformImage};
 use crate::error::{Error, Result};
 use crate::image::assemble::{Addition, Assembled, BASE_NAME, assemble, strip_job_layer};
-use crate::image::blob_source::Source;
 use crate::image::digest::Digest;
 use crate::image::facts::Facts;
 use crate::image::layer::{Chosen, LayerFile};
@@ -16,6 +15,7 @@ use crate::image::layer_files::lay_out;
 use crate::image::manifest::{self, Descriptor};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
+use crate::image::registry::blob_source::Source;
 
 /// What is to be put on a base.
 #[derive(Default)]

@@ -14,10 +14,10 @@ use super::base::{Base, PlatformImage};
 use super::bounded;
 use super::zstandard::Frames;
 use crate::error::{Error, Kind, Result};
-use crate::image::blob_source::{Reader, Source};
 use crate::image::facts::Facts;
 use crate::image::layer_contents::{Changes, Found, Interest, is_deletion, merged, note, wanted};
 use crate::image::manifest::Descriptor;
+use crate::image::registry::blob_source::{Reader, Source};
 
 /// Layers up to this size are read unasked.
 const SMALL: u64 = 32 << 20;

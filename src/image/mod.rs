@@ -5,7 +5,6 @@ pub mod archive;
 pub mod archive_writer;
 pub mod assemble;
 pub mod base;
-pub mod blob_source;
 mod bounded;
 pub mod build;
 pub mod compatibility;

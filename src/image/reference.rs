@@ -65,17 +65,6 @@ impl Reference {
     }
 }
 
-/// Whether a registry is on this machine: such are spoken to without TLS by every container tool.
-#[must_use]
-pub fn is_loopback(registry: &str) -> bool {
-    let host = match registry.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => registry.split(':').next().unwrap_or_default(),
-    };
-    let loopback = |ip: std::net::IpAddr| ip.is_loopback();
-    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(loopback)
-}
-
 impl FromStr for Reference {
     type Err = Error;
 
@@ -162,6 +151,7 @@ impl fmt::Display for Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::no_proxy::is_loopback;
 
     #[test]
     fn names_are_read_as_kubernetes_reads_them() {

@@ -4,7 +4,6 @@
 //! waits for the peer's delayed acknowledgement right after the TLS handshake, over 40 ms of a command that takes 10.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::TryFutureExt;
@@ -17,10 +16,9 @@ use kube::client::{AuthError, Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
-use super::api::access::Access;
 use super::api::{Cluster, MAX_ANSWER};
 use super::clock;
-pub use super::kubeconfig::configure;
+pub use super::kubeconfig::{ConnectionOptions, configure};
 use super::kubeconfig::{check_context, configuration, read_kubeconfig};
 use super::lines::ShortLines;
 use crate::error::{Error, Kind, Result};
@@ -33,29 +31,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Limit of one request where the user sets none. kubectl has none at all; a plugin that hangs helps nobody at night.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// kubectl's connection flags. They mean what they mean there.
-#[derive(Clone, Debug, Default)]
-#[allow(missing_docs)]
-pub struct ConnectionOptions {
-    pub kubeconfig: Option<PathBuf>,
-    pub context: Option<String>,
-    pub cluster: Option<String>,
-    pub user: Option<String>,
-    pub namespace: Option<String>,
-    pub impersonate: Option<String>,
-    pub impersonate_group: Vec<String>,
-    pub impersonate_uid: Option<String>,
-    pub server: Option<String>,
-    pub token: Option<String>,
-    pub certificate_authority: Option<PathBuf>,
-    pub client_certificate: Option<PathBuf>,
-    pub client_key: Option<PathBuf>,
-    pub tls_server_name: Option<String>,
-    pub insecure_skip_tls_verify: Option<bool>,
-    pub request_timeout: Option<Duration>,
-    pub access: Access,
-}
 
 /// Reads the kubeconfig, applies the flags and builds the client. No request is made.
 ///

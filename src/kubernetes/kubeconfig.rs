@@ -1,6 +1,7 @@
 //! From kubeconfig files and kubectl's connection flags to a client's configuration.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,10 +13,33 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::connect::ConnectionOptions;
+use super::api::access::Access;
 use super::no_proxy;
 use crate::error::{Error, Kind, Result};
 use crate::model::nearest::nearest;
+
+/// kubectl's connection flags. They mean what they mean there.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct ConnectionOptions {
+    pub kubeconfig: Option<PathBuf>,
+    pub context: Option<String>,
+    pub cluster: Option<String>,
+    pub user: Option<String>,
+    pub namespace: Option<String>,
+    pub impersonate: Option<String>,
+    pub impersonate_group: Vec<String>,
+    pub impersonate_uid: Option<String>,
+    pub server: Option<String>,
+    pub token: Option<String>,
+    pub certificate_authority: Option<PathBuf>,
+    pub client_certificate: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
+    pub tls_server_name: Option<String>,
+    pub insecure_skip_tls_verify: Option<bool>,
+    pub request_timeout: Option<Duration>,
+    pub access: Access,
+}
 
 /// What the kubeconfig's files and kubectl's connection flags say together, and the context that is used.
 pub(crate) fn configuration(args: &ConnectionOptions) -> Result<(Config, Option<String>)> {

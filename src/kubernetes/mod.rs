@@ -2,6 +2,7 @@
 //!
 //! Nothing here interprets what it fetches: that is [`crate::model`]'s.
 
+pub mod access_reviews;
 pub mod api;
 pub mod clock;
 pub mod cluster_watch;
@@ -12,7 +13,7 @@ pub mod field_ownership;
 pub(crate) mod kubeconfig;
 mod lines;
 pub mod logs;
-mod no_proxy;
+pub(crate) mod no_proxy;
 pub mod objects;
 pub mod resource;
 pub mod retry;

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use http::Uri;
 
 use crate::error::{Error, Result};
-use crate::image::reference::is_loopback;
 
 /// The proxy of the environment for `server`; `None`: it is reached directly.
 ///
@@ -109,6 +108,17 @@ fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {
         128 => true,
         rest => address >> rest == network >> rest,
     }
+}
+
+/// Whether a host, with or without a port, is this machine. Registries there are spoken to without TLS by every container tool.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let loopback = |ip: std::net::IpAddr| ip.is_loopback();
+    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(loopback)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub use super::flink::Entrypoint;
 use super::flink::{FlinkVersion, Role, same_key};
 use super::keyword::Keyword;
 use super::quantity::{Cpu, Memory};
@@ -19,29 +20,6 @@ pub enum JobId {
     Fixed(String),
     /// Computed from this seed, see [`crate::model::flink::job_id::from_seed`].
     Seed(String),
-}
-
-/// The words to which the image's entrypoint answers.
-#[allow(missing_docs)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entrypoint {
-    Official,
-    Legacy,
-}
-
-impl Keyword for Entrypoint {
-    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
-        (
-            Self::Official,
-            "official",
-            "`standalone-job` and `taskmanager`: official images from Flink 1.10 on",
-        ),
-        (
-            Self::Legacy,
-            "legacy",
-            "`job-cluster` and `task-manager`: images built by the scripts in Flink's flink-container folder",
-        ),
-    ];
 }
 
 /// What Kubernetes does when the JobManager's container ends.

@@ -36,3 +36,7 @@ pub mod server_fields;
 pub mod spec;
 pub mod template;
 pub mod usage;
+
+/// `apiVersion` of every JSON and YAML document. The shapes are in docs/output.md; a change that a reader can notice
+/// gets a new version.
+pub const API_VERSION: &str = "kubectl-flink/v1";

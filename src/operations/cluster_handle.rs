@@ -16,15 +16,11 @@ use crate::model::adopt::adopt;
 use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::ha_config_maps::Ids;
-use crate::model::main_container;
 use crate::model::manifests;
-use crate::model::manifests::{FLINK_VERSION, Manifests, PARALLELISM, REVISION};
+use crate::model::manifests::{Manifests, PARALLELISM, REVISION};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::operations::delete::{self, Removal};
-use crate::operations::savepoint::Origin;
-use crate::operations::target_revision::TargetRevision;
 use crate::progress;
 
 /// A cluster as it was found.
@@ -275,46 +271,6 @@ impl ClusterHandle {
             .is_some_and(|settings| settings.high_availability().is_some())
     }
 
-    /// What a delete takes: the cluster's objects, and without its Job what a delete before may have left.
-    pub async fn removal(&self) -> Result<Removal> {
-        let (cluster, name) = (&self.cluster, &self.name);
-        let mut removal = Removal::of(&self.live)?;
-        if self.live.job.is_some() {
-            removal.leaders = self.leaders();
-            if objects::rbac::created_with(&self.live) {
-                removal.rights = objects::rbac::known(cluster, name, &self.live).await?;
-            }
-            return Ok(removal);
-        }
-        let revisions = &self.store.history().revisions;
-        let layers: Vec<Config> = revisions
-            .iter()
-            .filter_map(|known| revision_spec::layer(known).ok())
-            .collect();
-        let highly_available = |layer: &Config| layer.ha.is_some() && layer.zookeeper.is_none();
-        let with_rights = |layer: &Config| highly_available(layer) && layer.ha_create_rbac == Some(true);
-        let rights = async {
-            // Of a cluster that has no history nobody knows.
-            if !revisions.is_empty() && !layers.iter().any(with_rights) {
-                return Ok(Vec::new());
-            }
-            match objects::rbac::read(cluster, name).await {
-                // Whoever may not see them has not made them, and what is not the cluster's stays.
-                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Conflict) => Ok(Vec::new()),
-                rights => rights,
-            }
-        };
-        let ids = self.leaders();
-        let maps = objects::ha_config_maps::read(cluster, &ids.own);
-        let (rights, pods, maps) = futures::join!(rights, delete::pods(cluster, name), maps);
-        removal.rights = rights?;
-        removal.pods = pods?;
-        if !maps?.is_empty() {
-            removal.leaders = ids;
-        }
-        Ok(removal)
-    }
-
     /// ID under which the objects that there are keep data of high availability in ConfigMaps.
     pub fn live_leader(&self) -> Option<String> {
         self.settings()?.kubernetes_cluster_id().map(ToOwned::to_owned)
@@ -407,14 +363,6 @@ impl ClusterHandle {
         job["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
     }
 
-    /// The version that runs, and its number: one that is free where it has none.
-    pub fn current(&self) -> Result<(u64, TargetRevision)> {
-        let number = self
-            .live_revision()
-            .unwrap_or_else(|| self.store.history().next_revision());
-        Ok((number, TargetRevision::changed(self, Config::default(), None)?))
-    }
-
     /// The templates that are worth keeping, or those compiled in.
     pub fn kept_templates(&self) -> Result<(Templates, bool)> {
         match self.known_revision() {
@@ -434,21 +382,5 @@ impl ClusterHandle {
             .history()
             .next_revision()
             .max(self.live_revision().map_or(0, |number| number + 1))
-    }
-
-    /// What is written down beside a savepoint.
-    pub fn origin(&self, reason: &str) -> Origin {
-        let job = self.live.job.as_ref();
-        let annotation =
-            |key: &str| job.and_then(|job| job["metadata"]["annotations"][key].as_str().map(ToOwned::to_owned));
-        Origin {
-            reason: reason.to_owned(),
-            flink_version: annotation(FLINK_VERSION),
-            image: job.and_then(|job| {
-                let image = main_container::of(job)?["image"].as_str();
-                image.map(ToOwned::to_owned)
-            }),
-            revision: annotation(manifests::REVISION).and_then(|number| number.parse().ok()),
-        }
     }
 }

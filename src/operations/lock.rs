@@ -4,8 +4,9 @@
 use serde_json::Value;
 
 use crate::error::{Error, Kind as Fault, Result};
+use crate::history::heartbeat::Heartbeat;
 use crate::history::holder::this_process;
-use crate::history::lock::{self, Heartbeat};
+use crate::history::lock;
 use crate::history::plan_basis::Basis;
 use crate::history::store::{Entry, HistoryStore};
 use crate::history::transaction::{Ending, Holder, Journal, Kind, Step};

@@ -2,41 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use futures::stream::{self, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::history::HISTORY;
-use crate::kubernetes::api::{Cluster, Mode};
+use crate::kubernetes::access_reviews::{self, AccountCheck};
+use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{
     CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode,
 };
 use crate::kubernetes::tables::{ListSelection, list_with_ends};
 use crate::model::listing::Inventory;
 use crate::model::names::{COMPONENT_LABEL, ClusterName};
-use crate::model::rights::{HIGH_AVAILABILITY, HIGH_AVAILABILITY_OWN, RIGHTS, Right};
-use crate::operations::doctor::AccountCheck;
+use crate::model::rights::Right;
 
 const NAMESPACES: Resource = core("Namespace", "namespaces");
 const NODES: Resource = core("Node", "nodes");
 const RESOURCE_QUOTAS: Resource = core("ResourceQuota", "resourcequotas");
-const ACCESS_REVIEWS: Resource = Resource {
-    group: "authorization.k8s.io",
-    version: "v1",
-    kind: "SelfSubjectAccessReview",
-    plural: "selfsubjectaccessreviews",
-};
-const LOCAL_ACCESS_REVIEWS: Resource = Resource {
-    group: "authorization.k8s.io",
-    version: "v1",
-    kind: "LocalSubjectAccessReview",
-    plural: "localsubjectaccessreviews",
-};
-/// Reviews at a time.
-const AT_A_TIME: usize = 16;
-
 const fn core(kind: &'static str, plural: &'static str) -> Resource {
     Resource {
         group: "",
@@ -88,7 +72,7 @@ pub async fn preflight(cluster: &Cluster) -> Result<Preflight> {
     let (services, quotas, histories) = (at(SERVICES), at(RESOURCE_QUOTAS), at(CONFIG_MAPS));
     let (version, rights, quotas, own, services, histories, inventory) = futures::join!(
         server_version(cluster),
-        reviews(cluster),
+        access_reviews::rights(cluster),
         items(cluster, &quotas, ""),
         cluster.get::<Value>(&own),
         all_services(cluster, &services),
@@ -119,24 +103,6 @@ async fn all_services(cluster: &Cluster, of_namespace: &Target) -> Option<(Vec<V
     }
 }
 
-async fn reviews(cluster: &Cluster) -> Result<Vec<(Right, bool)>> {
-    let ask = |right: &'static Right| async move {
-        let target = Target::collection("create", ACCESS_REVIEWS, None);
-        let attributes = attributes(cluster.namespace(), right.group, right.resource, right.verb);
-        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": ACCESS_REVIEWS.kind,
-            "spec": {"resourceAttributes": attributes}});
-        let answer = cluster.create(&target, &review, Mode::Real).await?;
-        Ok((*right, answer.object["status"]["allowed"] == true))
-    };
-    let answers: Vec<Result<_>> = stream::iter(RIGHTS.iter().map(ask)).buffered(AT_A_TIME).collect().await;
-    answers.into_iter().collect()
-}
-
-fn attributes(namespace: &str, group: &str, resource: &str, verb: &str) -> Value {
-    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-    json!({"namespace": namespace, "group": group, "resource": resource, "subresource": subresource, "verb": verb})
-}
-
 /// The labels of the nodes, which say their platforms; none where they may not be read, which is a right that few have.
 /// Only their metadata is asked for: a node is tens of kilobytes.
 pub async fn node_labels(cluster: &Cluster) -> Vec<BTreeMap<String, String>> {
@@ -162,49 +128,7 @@ pub async fn account(cluster: &Cluster, account: &str, map: Option<&str>) -> Acc
     if let Ok(None) = cluster.get::<Value>(&target).await {
         return AccountCheck::Missing;
     }
-    account_rights(cluster, account, map).await
-}
-
-/// The same without a look at whether the account exists: one round trip deep. `map` is a ConfigMap of the cluster's high
-/// availability: the right to write may be bound to its name.
-pub async fn account_rights(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
-    let namespace = cluster.namespace();
-    let ask = |verb: &'static str| async move {
-        let target = Target::collection("create", LOCAL_ACCESS_REVIEWS, Some(namespace));
-        let user = format!("system:serviceaccount:{namespace}:{account}");
-        let groups = [
-            "system:serviceaccounts".to_owned(),
-            format!("system:serviceaccounts:{namespace}"),
-        ];
-        let mut attributes = attributes(namespace, "", "configmaps", verb);
-        if let Some(map) = map.filter(|_| HIGH_AVAILABILITY_OWN.contains(&verb)) {
-            attributes["name"] = json!(map);
-        }
-        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": LOCAL_ACCESS_REVIEWS.kind,
-            "metadata": {"namespace": namespace}, "spec": {"user": user, "groups": groups,
-            "resourceAttributes": attributes}});
-        let answer = cluster.create(&target, &review, Mode::Real).await?;
-        Ok((verb, answer.object["status"]["allowed"] == true))
-    };
-    let answers: Result<Vec<_>> = futures::future::try_join_all(HIGH_AVAILABILITY.map(ask)).await;
-    match answers {
-        Err(error) => {
-            tracing::debug!(%error, forbidden = error.kind == Kind::Forbidden, "no review");
-            AccountCheck::Unknown
-        }
-        Ok(answers) => {
-            let lacks: Vec<_> = answers
-                .iter()
-                .filter(|(_, allowed)| !allowed)
-                .map(|(verb, _)| *verb)
-                .collect();
-            if lacks.is_empty() {
-                AccountCheck::Fine
-            } else {
-                AccountCheck::Lacks(lacks)
-            }
-        }
-    }
+    access_reviews::account_rights(cluster, account, map).await
 }
 
 /// `GET /version`, whose path is like no other.

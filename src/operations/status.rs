@@ -293,7 +293,7 @@ impl ClusterStatus {
             remarks.push(format!("Flink's REST cannot be asked: {why}"));
         }
         Self {
-            api_version: crate::output::API_VERSION,
+            api_version: crate::model::API_VERSION,
             kind: "ClusterStatus",
             namespace: namespace.to_owned(),
             name: name.to_string(),

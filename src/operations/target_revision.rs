@@ -29,6 +29,16 @@ pub struct TargetRevision {
     pub registry: Option<RegistryOptions>,
 }
 
+impl ClusterHandle {
+    /// The version that runs, and its number: one that is free where it has none.
+    pub fn current(&self) -> Result<(u64, TargetRevision)> {
+        let number = self
+            .live_revision()
+            .unwrap_or_else(|| self.store.history().next_revision());
+        Ok((number, TargetRevision::changed(self, Config::default(), None)?))
+    }
+}
+
 impl TargetRevision {
     /// The cluster as it is, but for what `flags` say. `own` are templates that were given.
     pub fn changed(handle: &ClusterHandle, flags: Config, own: Option<Templates>) -> Result<Self> {

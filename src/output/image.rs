@@ -2,9 +2,39 @@
 
 use std::fmt::Write;
 
-use crate::commands::image::inspect::ImageReport;
+use serde::Serialize;
+
+use crate::image::digest::Digest;
+use crate::image::facts::Facts;
 use crate::model::bytes::human;
 use crate::output::terminal::clean;
+
+/// What is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageReport {
+    /// Shape of the document.
+    pub api_version: &'static str,
+    /// Kind of the document.
+    pub kind: &'static str,
+    /// The image, as it was named.
+    pub image: String,
+    /// Digest of what the name stands for.
+    pub digest: Digest,
+    /// All platforms.
+    pub platforms: Vec<String>,
+    /// The platform that was looked at.
+    pub platform: String,
+    /// Bytes of its layers.
+    pub size: u64,
+    /// Number of its layers.
+    pub layers: usize,
+    /// Bytes of layers that were not looked at.
+    pub unread: u64,
+    /// What was found.
+    #[serde(flatten)]
+    pub facts: Facts,
+}
 
 /// One line for each thing that is known; what is not is `unknown`.
 #[must_use]

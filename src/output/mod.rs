@@ -22,10 +22,6 @@ pub use structured::{document, line, list};
 pub use table::{Columns, table};
 pub use why::why;
 
-/// `apiVersion` of every JSON and YAML document. The shapes are in docs/output.md; a change that a reader can notice
-/// gets a new version.
-pub const API_VERSION: &str = "kubectl-flink/v1";
-
 /// Format of the output.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

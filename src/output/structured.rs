@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 use serde_yaml::SerializerOptions;
 
-use super::{API_VERSION, Format};
+use super::Format;
 use crate::error::{Error, Result};
+use crate::model::API_VERSION;
 
 /// Indentation of JSON, as in kubectl.
 const INDENT: &str = "    ";

@@ -1,18 +1,15 @@
 //! `image inspect`: what an image has for Flink.
 
-use serde::Serialize;
-
 use crate::cli::args::registry::RegistryArgs;
 use crate::commands::status::StatusFormat;
 use crate::error::{Error, Result};
 use crate::image::base::{Base, Pick, is_file};
-use crate::image::digest::Digest;
-use crate::image::facts::Facts;
 use crate::image::inspect::{Depth, inspect};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::registry::api::Registries;
 use crate::model::bytes::human;
+use crate::output::image::ImageReport;
 use crate::output::terminal;
 use crate::output::{document, image};
 
@@ -39,33 +36,6 @@ pub struct InspectArgs {
     output: StatusFormat,
     #[command(flatten)]
     registry: RegistryArgs,
-}
-
-/// What is shown.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImageReport {
-    /// Shape of the document.
-    pub api_version: &'static str,
-    /// Kind of the document.
-    pub kind: &'static str,
-    /// The image, as it was named.
-    pub image: String,
-    /// Digest of what the name stands for.
-    pub digest: Digest,
-    /// All platforms.
-    pub platforms: Vec<String>,
-    /// The platform that was looked at.
-    pub platform: String,
-    /// Bytes of its layers.
-    pub size: u64,
-    /// Number of its layers.
-    pub layers: usize,
-    /// Bytes of layers that were not looked at.
-    pub unread: u64,
-    /// What was found.
-    #[serde(flatten)]
-    pub facts: Facts,
 }
 
 /// Runs the command.
@@ -107,7 +77,7 @@ pub async fn report(
     let depth = if all { Depth::All } else { Depth::Telling };
     let found = inspect(&base, chosen, tag.as_deref(), depth).await?;
     Ok(ImageReport {
-        api_version: crate::output::API_VERSION,
+        api_version: crate::model::API_VERSION,
         kind: "ImageReport",
         image: name.to_owned(),
         digest: base.digest.clone(),

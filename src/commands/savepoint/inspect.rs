@@ -61,7 +61,7 @@ struct Document<T> {
 impl<T: Serialize> Document<T> {
     const fn new(kind: &'static str, content: T) -> Self {
         Self {
-            api_version: crate::output::API_VERSION,
+            api_version: crate::model::API_VERSION,
             kind,
             content,
         }

@@ -20,8 +20,9 @@ use super::trust::{self, origin, same_origin};
 use crate::error::{Error, Kind, Result};
 use crate::image::digest::Digest;
 use crate::image::manifest::ACCEPTED;
-use crate::image::reference::{Reference, is_loopback};
+use crate::image::reference::Reference;
 use crate::image::registry::challenge;
+use crate::kubernetes::no_proxy::is_loopback;
 
 /// Most bytes of a manifest (the specification's own limit), of a configuration, and of an answer that is an error.
 const LARGEST_MANIFEST: usize = 4 << 20;

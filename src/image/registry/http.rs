@@ -27,7 +27,7 @@ use tower::{BoxError, Service};
 
 use super::trust::{origin, same_origin, with_tls_of};
 use crate::error::{Error, Kind, Result};
-use crate::image::blob_source::Chunks;
+use crate::image::registry::blob_source::Chunks;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a registry may take to answer. Some check a whole blob before they do.
@@ -234,7 +234,7 @@ impl Service<Uri> for Reach {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let mut direct = self.direct.clone();
-        let local = target.host().is_some_and(crate::image::reference::is_loopback);
+        let local = target.host().is_some_and(crate::kubernetes::no_proxy::is_loopback);
         let proxy = self.proxies.intercept(&target).filter(|_| !local);
         Box::pin(async move {
             match proxy {

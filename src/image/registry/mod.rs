@@ -1,6 +1,7 @@
 //! Registries of images: requests, logins and uploads.
 
 pub mod api;
+pub mod blob_source;
 pub mod challenge;
 mod credentials;
 mod http;

@@ -6,7 +6,7 @@
 use http::Uri;
 
 use crate::error::{Error, Kind, Result};
-use crate::image::reference::is_loopback;
+use crate::kubernetes::no_proxy::is_loopback;
 
 /// An address that `base` names: from https only https follows. A registry behind a proxy that terminates TLS may call
 /// itself http; its own host is asked by https then.

@@ -17,9 +17,9 @@ use super::api::{Call, Repository, header, insert};
 use super::http::{empty, full, resolve, streamed};
 use super::retry::{TRIES, Trouble, pause, persist};
 use crate::error::{Error, Kind, Result};
-use crate::image::blob_source::Source;
 use crate::image::manifest::Descriptor;
 use crate::image::reference::Reference;
+use crate::image::registry::blob_source::Source;
 
 /// Pieces for a registry that finds the whole too large.
 const PIECE: u64 = 8 << 20;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Foreign, LiveObjects, apply as apply_one, apply_each};
 use crate::error::{Error, Kind, Result};
+use crate::kubernetes::access_reviews::{AccountCheck, account_rights};
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{Identity, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Target};
 use crate::model::flink::settings::{ConfigMaps, Settings, leader_map};
@@ -12,8 +13,6 @@ use crate::model::manifests::{CREATED_RBAC, Manifests};
 use crate::model::names::{ClusterName, HIGH_AVAILABILITY};
 use crate::model::ownership::is_part;
 use crate::model::spec::Spec;
-use crate::operations::doctor::AccountCheck;
-use crate::operations::preflight as checkup;
 
 /// Sends the rights as dry runs, side by side, and reads which of them exist; `None`: the cluster is made without.
 ///
@@ -104,7 +103,7 @@ pub async fn check(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Res
     let map = settings.kubernetes_cluster_id().map(leader_map);
     let account = manifests.job["spec"]["template"]["spec"]["serviceAccountName"].as_str();
     let account = account.unwrap_or("default");
-    let AccountCheck::Lacks(verbs) = checkup::account_rights(cluster, account, map.as_deref()).await else {
+    let AccountCheck::Lacks(verbs) = account_rights(cluster, account, map.as_deref()).await else {
         return Ok(());
     };
     let namespace = cluster.namespace();

@@ -19,7 +19,30 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
-use crate::model::config::Entrypoint;
+use crate::model::keyword::Keyword;
+
+/// The words to which the image's entrypoint answers.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrypoint {
+    Official,
+    Legacy,
+}
+
+impl Keyword for Entrypoint {
+    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
+        (
+            Self::Official,
+            "official",
+            "`standalone-job` and `taskmanager`: official images from Flink 1.10 on",
+        ),
+        (
+            Self::Legacy,
+            "legacy",
+            "`job-cluster` and `task-manager`: images built by the scripts in Flink's flink-container folder",
+        ),
+    ];
+}
 
 /// A Flink release, as far as its behaviour is told apart: major and minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
-use crate::error::Result;
+use crate::error::{Kind, Result};
+use crate::history::revision_spec;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::{Gone, LiveObjects, delete, delete_job, ha_config_maps, pods_gone, pods_gone as gone};
+use crate::kubernetes::objects::{
+    self, Gone, LiveObjects, delete, delete_job, ha_config_maps, pods_gone, pods_gone as gone,
+};
 use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
+use crate::model::config::Config;
 use crate::model::ha_config_maps::Ids;
 use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::ClusterHandle;
 
 /// What is deleted of a cluster: objects that were read, or made by this process.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +33,48 @@ pub struct Removal {
     pub leaders: Ids,
     /// Pods that are still there, of a Job or a Deployment that is gone.
     pub pods: Vec<String>,
+}
+
+impl ClusterHandle {
+    /// What a delete takes: the cluster's objects, and without its Job what a delete before may have left.
+    pub async fn removal(&self) -> Result<Removal> {
+        let (cluster, name) = (&self.cluster, &self.name);
+        let mut removal = Removal::of(&self.live)?;
+        if self.live.job.is_some() {
+            removal.leaders = self.leaders();
+            if objects::rbac::created_with(&self.live) {
+                removal.rights = objects::rbac::known(cluster, name, &self.live).await?;
+            }
+            return Ok(removal);
+        }
+        let revisions = &self.store.history().revisions;
+        let layers: Vec<Config> = revisions
+            .iter()
+            .filter_map(|known| revision_spec::layer(known).ok())
+            .collect();
+        let highly_available = |layer: &Config| layer.ha.is_some() && layer.zookeeper.is_none();
+        let with_rights = |layer: &Config| highly_available(layer) && layer.ha_create_rbac == Some(true);
+        let rights = async {
+            // Of a cluster that has no history nobody knows.
+            if !revisions.is_empty() && !layers.iter().any(with_rights) {
+                return Ok(Vec::new());
+            }
+            match objects::rbac::read(cluster, name).await {
+                // Whoever may not see them has not made them, and what is not the cluster's stays.
+                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Conflict) => Ok(Vec::new()),
+                rights => rights,
+            }
+        };
+        let ids = self.leaders();
+        let maps = objects::ha_config_maps::read(cluster, &ids.own);
+        let (rights, pods, maps) = futures::join!(rights, pods(cluster, name), maps);
+        removal.rights = rights?;
+        removal.pods = pods?;
+        if !maps?.is_empty() {
+            removal.leaders = ids;
+        }
+        Ok(removal)
+    }
 }
 
 impl Removal {

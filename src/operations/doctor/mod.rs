@@ -17,7 +17,7 @@ use crate::model::main_container;
 use crate::model::names::COMPONENT_LABEL;
 use crate::model::quantity;
 use crate::model::rights::Right;
-pub use pods::{AccountCheck, high_availability, images};
+pub use pods::{high_availability, images};
 pub use storage::state_paths;
 
 /// Bytes of a history above which it is worth a word; the API server takes 1 MiB.

@@ -2,24 +2,12 @@
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
+use crate::kubernetes::access_reviews::AccountCheck;
 use crate::model::diagnosis::Severity;
 use crate::model::flink::FlinkVersion;
 use crate::model::main_container;
 use crate::model::rights;
 use crate::operations::doctor::Finding;
-
-/// How a service account stands to high availability.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccountCheck {
-    /// It does not exist.
-    Missing,
-    /// It lacks these verbs on ConfigMaps.
-    Lacks(Vec<&'static str>),
-    /// It has all that is needed.
-    Fine,
-    /// That may not be asked.
-    Unknown,
-}
 
 /// Judges the images of both roles.
 #[must_use]

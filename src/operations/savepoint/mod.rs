@@ -27,6 +27,9 @@ use crate::history::{History, Savepoint};
 use crate::kubernetes::clock;
 use crate::kubernetes::retry::Pauses;
 use crate::model::flink::overview::{JobOverview, JobState};
+use crate::model::main_container;
+use crate::model::manifests::{FLINK_VERSION, REVISION};
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 
 pub use cancel_at_checkpoint::{cancel_after_checkpoint, kept};
@@ -58,6 +61,24 @@ pub struct Origin {
     pub image: Option<String>,
     /// The revision.
     pub revision: Option<u64>,
+}
+
+impl ClusterHandle {
+    /// What is written down beside a savepoint.
+    pub fn origin(&self, reason: &str) -> Origin {
+        let job = self.live.job.as_ref();
+        let annotation =
+            |key: &str| job.and_then(|job| job["metadata"]["annotations"][key].as_str().map(ToOwned::to_owned));
+        Origin {
+            reason: reason.to_owned(),
+            flink_version: annotation(FLINK_VERSION),
+            image: job.and_then(|job| {
+                let image = main_container::of(job)?["image"].as_str();
+                image.map(ToOwned::to_owned)
+            }),
+            revision: annotation(REVISION).and_then(|number| number.parse().ok()),
+        }
+    }
 }
 
 /// A savepoint that is being written.
@@ -129,7 +150,14 @@ fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, now:
 
 /// Ends a job with a savepoint, under a trigger ID that is chosen here.
 pub fn stops_job(job_id: &str, format: SavepointFormat, directory: Option<String>, drain: bool) -> Ending {
-    SavepointRequest::new(format.as_rest(), directory, Then::Stop { drain }).as_ending(job_id)
+    let request = SavepointRequest::new(format.as_rest(), directory, Then::Stop { drain });
+    Ending::Savepoint {
+        trigger_id: request.trigger_id,
+        job_id: job_id.to_owned(),
+        format: request.format,
+        directory: request.directory,
+        drain,
+    }
 }
 
 /// The record of the savepoint that a job is ended with; `None`: it is ended otherwise.

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind as Fault, Result};
 use crate::history::History;
+use crate::history::heartbeat::Heartbeat;
 use crate::history::holder::{this_process, who};
-use crate::history::lock::Heartbeat;
 use crate::history::plan_basis::Basis;
 use crate::history::store::Entry;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};

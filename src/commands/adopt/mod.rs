@@ -1,6 +1,7 @@
 //! `adopt`: a cluster that others made becomes one of the plugin's.
 
-use super::adopt_flinkdeployment;
+mod flinkdeployment;
+
 use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::spec::SpecArgs;
 use crate::error::{Error, Kind, Result};
@@ -35,17 +36,17 @@ use crate::output::terminal;
 pub struct AdoptArgs {
     /// Name of the cluster; that of the FlinkDeployment where none is given
     #[arg(value_name = "NAME", required_unless_present = "from_flinkdeployment")]
-    pub(super) name: Option<String>,
+    name: Option<String>,
     /// FlinkDeployment to make the cluster from
     #[arg(long, value_name = "NAME")]
-    pub(super) from_flinkdeployment: Option<String>,
+    from_flinkdeployment: Option<String>,
     /// Skip the confirmation prompt, where an object of that name is labelled as another's
     #[arg(long, short, conflicts_with = "from_flinkdeployment")]
     yes: bool,
     #[command(flatten)]
-    pub(super) launch: DeployArgs,
+    launch: DeployArgs,
     #[command(flatten)]
-    pub(super) spec: SpecArgs,
+    spec: SpecArgs,
 }
 
 /// Runs the command.
@@ -64,7 +65,7 @@ pub async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Result<()> 
         connect::check_namespace(cluster.namespace())?;
         return adopt_objects(&cluster, &name, &args.launch, args.yes).await;
     };
-    Box::pin(adopt_flinkdeployment::run(connection, args, &source)).await
+    Box::pin(flinkdeployment::run(connection, args, &source)).await
 }
 
 async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployArgs, yes: bool) -> Result<()> {

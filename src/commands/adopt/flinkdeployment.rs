@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::adopt::AdoptArgs;
+use super::AdoptArgs;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};

@@ -1,0 +1,121 @@
+//! The heartbeat of an operation in the history, by which other processes know that its holder lives.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::holder::taken_over;
+use crate::error::{Error, Kind, Result};
+use crate::history::{HEARTBEAT, History};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::resource::Identity;
+use crate::progress;
+
+/// Time between two heartbeats.
+const BEAT: Duration = Duration::from_secs(5);
+/// The history as the last heartbeat brought it back, and whether this process has ended its operation.
+#[derive(Clone, Default)]
+pub struct Beats(Arc<(Mutex<Option<Value>>, AtomicBool)>);
+
+impl Beats {
+    /// Takes it, if there is any that was not taken.
+    pub fn take(&self) -> Option<Value> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, object: Value) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(object);
+    }
+
+    /// This process does not hold its operation any more.
+    pub fn end(&self) {
+        self.0.1.store(true, Ordering::Relaxed);
+    }
+
+    /// This process holds an operation from now on.
+    pub fn begin(&self) {
+        self.0.1.store(false, Ordering::Relaxed);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.0.1.load(Ordering::Relaxed)
+    }
+}
+
+/// The heartbeat of an operation.
+pub struct Heartbeat {
+    cluster: Cluster,
+    /// The history's ConfigMap; `None`: none can be kept.
+    history: Option<Identity>,
+    token: String,
+    beats: Beats,
+}
+
+impl Heartbeat {
+    /// A heartbeat of the holder with this token.
+    pub(super) fn new(cluster: &Cluster, history: Option<Identity>, token: &str, beats: &Beats) -> Self {
+        beats.begin();
+        Self {
+            cluster: cluster.clone(),
+            history,
+            token: token.to_owned(),
+            beats: beats.clone(),
+        }
+    }
+
+    /// Does `work`, and beats beside it.
+    ///
+    /// # Errors
+    /// Those of `work`, and conflict when another process took over the operation.
+    pub async fn beside<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            outcome = work => outcome,
+            lost = self.beat() => Err(lost),
+        }
+    }
+
+    /// Beats until the operation is not this process's any more.
+    async fn beat(&self) -> Error {
+        let Some(object) = &self.history else {
+            return std::future::pending().await;
+        };
+        let mut count = 0_u64;
+        loop {
+            tokio::time::sleep(BEAT).await;
+            count += 1;
+            let beat = json!({ "data": { HEARTBEAT: format!("{}-{count}", self.token) } });
+            let known = SystemTime::now();
+            let beaten = match self.cluster.merge_into(object, &beat).await {
+                // Another history may have its name, in which the operation is not.
+                Err(error) if error.kind == Kind::Conflict => self
+                    .cluster
+                    .get(&object.target("get"))
+                    .await
+                    .map(Option::unwrap_or_default),
+                beaten => beaten,
+            };
+            match beaten {
+                Ok(_) if self.beats.has_ended() => return std::future::pending().await,
+                Ok(object) => match History::from_config_map(&object).map(|history| history.journal) {
+                    Ok(Some(journal)) if journal.is_held_by(&self.token) => {
+                        self.cluster.fence().confirm(known);
+                        self.beats.put(object);
+                    }
+                    Ok(other) => return taken_over(other.as_ref()),
+                    Err(error) => tracing::debug!(%error, "the history is not understood"),
+                },
+                Err(error) if error.kind == Kind::Forbidden => {
+                    progress::warn(&format!(
+                        "other commands cannot see that this one is alive: {error} (it writes its heartbeat there)"
+                    ));
+                    return std::future::pending().await;
+                }
+                // Nobody would hear of it any more, and nothing could be written down.
+                Err(error) if error.is_denied() => return error,
+                Err(error) => tracing::debug!(%error, "no heartbeat"),
+            }
+        }
+    }
+}

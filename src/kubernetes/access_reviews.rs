@@ -1,0 +1,98 @@
+//! Access reviews: what the user, and a service account, may do.
+
+use futures::stream::{self, StreamExt};
+use serde_json::{Value, json};
+
+use super::api::{Cluster, Mode};
+use super::resource::{Resource, Target};
+use crate::error::{Kind, Result};
+use crate::model::rights::{HIGH_AVAILABILITY, HIGH_AVAILABILITY_OWN, RIGHTS, Right};
+
+const ACCESS_REVIEWS: Resource = Resource {
+    group: "authorization.k8s.io",
+    version: "v1",
+    kind: "SelfSubjectAccessReview",
+    plural: "selfsubjectaccessreviews",
+};
+const LOCAL_ACCESS_REVIEWS: Resource = Resource {
+    group: "authorization.k8s.io",
+    version: "v1",
+    kind: "LocalSubjectAccessReview",
+    plural: "localsubjectaccessreviews",
+};
+/// Reviews at a time.
+const AT_A_TIME: usize = 16;
+
+/// Whether a service account has the rights of high availability.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountCheck {
+    /// It does not exist.
+    Missing,
+    /// It lacks these verbs on ConfigMaps.
+    Lacks(Vec<&'static str>),
+    /// It has all that is needed.
+    Fine,
+    /// That may not be asked.
+    Unknown,
+}
+
+/// Each right of the plugin, and whether the user has it.
+pub async fn rights(cluster: &Cluster) -> Result<Vec<(Right, bool)>> {
+    let ask = |right: &'static Right| async move {
+        let target = Target::collection("create", ACCESS_REVIEWS, None);
+        let attributes = attributes(cluster.namespace(), right.group, right.resource, right.verb);
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": ACCESS_REVIEWS.kind,
+            "spec": {"resourceAttributes": attributes}});
+        let answer = cluster.create(&target, &review, Mode::Real).await?;
+        Ok((*right, answer.object["status"]["allowed"] == true))
+    };
+    let answers: Vec<Result<_>> = stream::iter(RIGHTS.iter().map(ask)).buffered(AT_A_TIME).collect().await;
+    answers.into_iter().collect()
+}
+
+fn attributes(namespace: &str, group: &str, resource: &str, verb: &str) -> Value {
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    json!({"namespace": namespace, "group": group, "resource": resource, "subresource": subresource, "verb": verb})
+}
+
+/// Whether a service account has the rights of high availability, without a look at whether it exists: one round trip deep. `map` is a ConfigMap of the cluster's high
+/// availability: the right to write may be bound to its name.
+pub async fn account_rights(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
+    let namespace = cluster.namespace();
+    let ask = |verb: &'static str| async move {
+        let target = Target::collection("create", LOCAL_ACCESS_REVIEWS, Some(namespace));
+        let user = format!("system:serviceaccount:{namespace}:{account}");
+        let groups = [
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{namespace}"),
+        ];
+        let mut attributes = attributes(namespace, "", "configmaps", verb);
+        if let Some(map) = map.filter(|_| HIGH_AVAILABILITY_OWN.contains(&verb)) {
+            attributes["name"] = json!(map);
+        }
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": LOCAL_ACCESS_REVIEWS.kind,
+            "metadata": {"namespace": namespace}, "spec": {"user": user, "groups": groups,
+            "resourceAttributes": attributes}});
+        let answer = cluster.create(&target, &review, Mode::Real).await?;
+        Ok((verb, answer.object["status"]["allowed"] == true))
+    };
+    let answers: Result<Vec<_>> = futures::future::try_join_all(HIGH_AVAILABILITY.map(ask)).await;
+    match answers {
+        Err(error) => {
+            tracing::debug!(%error, forbidden = error.kind == Kind::Forbidden, "no review");
+            AccountCheck::Unknown
+        }
+        Ok(answers) => {
+            let lacks: Vec<_> = answers
+                .iter()
+                .filter(|(_, allowed)| !allowed)
+                .map(|(verb, _)| *verb)
+                .collect();
+            if lacks.is_empty() {
+                AccountCheck::Fine
+            } else {
+                AccountCheck::Lacks(lacks)
+            }
+        }
+    }
+}
