@@ -2,6 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::cli::args::output::TableArgs;
 use crate::error::Result;
 use crate::history::revision_list::{self, RevisionRow};
 use crate::history::revision_spec;
@@ -10,7 +11,7 @@ use crate::kubernetes::connect::ConnectionOptions;
 use crate::model::manifests::REVISION;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
-use crate::output::{self, Format, Item, Printer};
+use crate::output::{self, Format, Item};
 
 /// Show the revisions of a cluster, newest first, or the whole of one
 ///
@@ -28,12 +29,8 @@ pub struct HistoryArgs {
     /// Print this revision
     #[arg(long, value_name = "N")]
     revision: Option<u64>,
-    /// Format of the output
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
-    /// Leave the line with the columns' names out
-    #[arg(long)]
-    no_headers: bool,
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 /// Runs the command.
@@ -48,7 +45,7 @@ pub async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Result<()
                 "revision {number} has templates of its own, which a FlinkDeployment cannot carry"
             ));
         }
-        let format = if args.output == Format::Json {
+        let format = if args.table.output == Format::Json {
             Format::Json
         } else {
             Format::Yaml
@@ -60,7 +57,7 @@ pub async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Result<()
         .into_iter()
         .flatten()
         .find_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok());
-    let wide = args.output == Format::Wide;
+    let wide = args.table.output == Format::Wide;
     let now = clock::now();
     let lines: Vec<RevisionLine> = revision_list::views(history, current)
         .into_iter()
@@ -71,13 +68,15 @@ pub async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Result<()
             now,
         })
         .collect();
-    if lines.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
+    if lines.is_empty() && matches!(args.table.output, Format::Table | Format::Wide) {
         terminal::note(&format!(
             "{name} has no revisions: it was made by hand, `kubectl flink adopt {name}` takes it over"
         ));
     }
     let headers = revision_list::headers(wide);
-    Printer::new(args.output, "RevisionList", headers, !args.no_headers).list(lines.iter(), false, terminal::data)
+    args.table
+        .printer("RevisionList", headers)
+        .list(lines.iter(), false, terminal::data)
 }
 
 #[derive(serde::Serialize)]

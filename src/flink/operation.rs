@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, OperationStatus, Reply};
 use crate::kubernetes::retry::Pauses;
 use crate::model::flink::FlinkVersion;
-use crate::model::flink::rest::checkpoints::Checkpoint;
+use crate::model::flink::checkpoints::Checkpoint;
 
 /// Time between two questions for a result at first; it grows to [`MAX_POLL`].
 const MIN_POLL: Duration = Duration::from_millis(50);

@@ -64,7 +64,7 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
     let starting = async {
         objects::owners::remove_owner_references(cluster, &name, &handle.live).await?;
         let job = handle.live.identity(JOBS)?;
-        objects::delete_job(cluster, &name, job.as_ref(), how.timeout).await?;
+        objects::delete_job(cluster, &name, job.as_ref(), false, how.timeout).await?;
         handle.live.job = None;
         objects::apply_all(cluster, &name, &made, &mut handle.live).await
     };

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::kubernetes::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES};
 use crate::operations::report::Report;
 use crate::output::terminal;
-use crate::output::{self, Format};
+use crate::output::{self, Format, Printer};
 
 /// How objects are printed. To be flattened into the arguments of a command that makes some.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -14,6 +14,24 @@ pub struct OutputArgs {
     /// How to print the objects
     #[arg(long, short, value_name = "FORMAT", value_enum)]
     output: Option<Output>,
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct TableArgs {
+    /// Format of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+    /// Leave the line with the columns' names out
+    #[arg(long)]
+    no_headers: bool,
+}
+
+impl TableArgs {
+    /// A printer of a list of this kind.
+    pub fn printer(self, kind: &'static str, headers: &[&str]) -> Printer {
+        Printer::new(self.output, kind, headers, !self.no_headers)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

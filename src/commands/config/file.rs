@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
+use crate::cli::args::output::TableArgs;
 use crate::cli::config_file;
 use crate::error::Result;
 use crate::kubernetes::connect::{self, ConnectionOptions};
 use crate::model::defaults::{ConfigPath, KEYS};
+use crate::output::Item;
 use crate::output::terminal;
-use crate::output::{Format, Item, Printer};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum FileCommand {
@@ -23,12 +24,8 @@ pub(super) enum FileCommand {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ViewArgs {
-    /// Format of the output
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
-    /// Leave the line with the columns' names out
-    #[arg(long)]
-    no_headers: bool,
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -89,7 +86,9 @@ fn view(connection: &ConnectionOptions, args: &ViewArgs) -> Result<()> {
         }
     });
     let headers = ["KEY", "VALUE", "FROM"];
-    Printer::new(args.output, "DefaultList", &headers, !args.no_headers).list(rows, false, terminal::data)
+    args.table
+        .printer("DefaultList", &headers)
+        .list(rows, false, terminal::data)
 }
 
 fn set(connection: &ConnectionOptions, key: &str, value: Option<&str>) -> Result<()> {

@@ -2,13 +2,14 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::cli::args::output::TableArgs;
 use crate::error::Result;
 use crate::history::savepoint_list::{self, SavepointRow};
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::ConnectionOptions;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
-use crate::output::{Format, Item, Printer};
+use crate::output::{Format, Item};
 
 /// List the savepoints of a cluster, newest first
 ///
@@ -18,12 +19,8 @@ pub struct ListArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
-    /// Format of the output
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
-    /// Leave the line with the columns' names out
-    #[arg(long)]
-    no_headers: bool,
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 /// Runs the command.
@@ -31,18 +28,20 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     let handle = ClusterHandle::load_for_display(connection, &args.name).await?;
     let name = &handle.name;
     let now = clock::now();
-    let wide = args.output == Format::Wide;
+    let wide = args.table.output == Format::Wide;
     let lines: Vec<SavepointLine> = savepoint_list::views(handle.store.history())
         .into_iter()
         // A name is what other commands take: only what has a path has one.
-        .filter(|view| args.output != Format::Name || view.path.is_some())
+        .filter(|view| args.table.output != Format::Name || view.path.is_some())
         .map(|view| SavepointLine { view, wide, now })
         .collect();
-    if lines.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
+    if lines.is_empty() && matches!(args.table.output, Format::Table | Format::Wide) {
         terminal::note(&format!("the history of {name} has no savepoints"));
     }
     let headers = savepoint_list::headers(wide);
-    Printer::new(args.output, "SavepointList", headers, !args.no_headers).list(lines.iter(), false, terminal::data)
+    args.table
+        .printer("SavepointList", headers)
+        .list(lines.iter(), false, terminal::data)
 }
 
 #[derive(serde::Serialize)]

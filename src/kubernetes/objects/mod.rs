@@ -301,28 +301,23 @@ fn in_create(error: Error, object: &Value) -> Error {
 }
 
 /// Deletes the Job and waits until none of its Pods runs: no second JobManager may ever run beside the first.
+///
+/// A JobManager that is given up right after it was made does not hear that it should end.
 pub async fn delete_job(
     cluster: &Cluster,
     name: &ClusterName,
     job: Option<&Identity>,
+    given_up: bool,
     timeout: Option<Duration>,
 ) -> Result<()> {
     delete(cluster, job).await?;
-    pods_gone(cluster, name, Some(MASTER), Gone::Ended, timeout)
-        .await
-        .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))
-}
-
-/// The same where its JobManager was given up: one that was just made does not hear that it should end.
-pub async fn delete_given_up_job(
-    cluster: &Cluster,
-    name: &ClusterName,
-    job: Option<&Identity>,
-    timeout: Option<Duration>,
-) -> Result<()> {
-    delete(cluster, job).await?;
-    pods_gone::given_up(cluster, name, MASTER, |_| true, pods_gone::Hurry::Everybody, timeout)
-        .await
+    let gone = async {
+        if given_up {
+            return pods_gone::given_up(cluster, name, MASTER, |_| true, pods_gone::Hurry::Everybody, timeout).await;
+        }
+        pods_gone(cluster, name, Some(MASTER), Gone::Ended, timeout).await
+    };
+    gone.await
         .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))
 }
 

@@ -1,11 +1,13 @@
 //! What the plugin knows of Flink's releases: versions, configuration names, exit codes.
 
 pub mod arguments;
+pub mod checkpoints;
 pub mod config_keys;
 pub mod effective_config;
 pub mod job_id;
 pub mod live;
 pub mod memory;
+pub(crate) mod numbers;
 pub mod overview;
 pub mod rest;
 

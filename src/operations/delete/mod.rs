@@ -123,7 +123,7 @@ impl Removal {
         delete(cluster, self.deployment.as_ref()).await?;
         delete(cluster, self.service.as_ref()).await?;
         self.extras(cluster).await?;
-        delete_job(cluster, name, self.job.as_ref(), limit).await?;
+        delete_job(cluster, name, self.job.as_ref(), false, limit).await?;
         pods_gone(cluster, name, None, Gone::Deleted, limit).await
     }
 

@@ -17,8 +17,8 @@ use crate::error::{Error, Kind};
 use crate::flink::{Flink, Reply};
 use crate::history::Savepoint;
 use crate::kubernetes::clock;
+use crate::model::flink::checkpoints::Checkpoints;
 use crate::model::flink::overview::{JobOverview, JobState};
-use crate::model::flink::rest::checkpoints::Checkpoints;
 use crate::model::flink::rest::exceptions::Exceptions;
 use crate::operations::savepoint::running_tasks;
 

@@ -73,7 +73,7 @@ impl Deletion {
             if self.no_wait {
                 objects::delete(cluster, removal.job.as_ref()).await?;
             } else {
-                objects::delete_job(cluster, &name, removal.job.as_ref(), self.limit).await?;
+                objects::delete_job(cluster, &name, removal.job.as_ref(), false, self.limit).await?;
             }
             step.update(&format!("{name}: the TaskManagers end"));
             objects::delete(cluster, removal.deployment.as_ref()).await?;

@@ -343,10 +343,7 @@ impl UpgradeEngine {
         let job = before.identity(JOBS)?;
         let gone = async {
             objects::owners::remove_owner_references(cluster, &name, &before).await?;
-            if given_up {
-                return objects::delete_given_up_job(cluster, &name, job.as_ref(), self.limit).await;
-            }
-            objects::delete_job(cluster, &name, job.as_ref(), self.limit).await
+            objects::delete_job(cluster, &name, job.as_ref(), given_up, self.limit).await
         };
         let live = &mut self.handle.live;
         let beside = async {

@@ -10,8 +10,8 @@ use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::{end_of_job, kept_pod};
 use crate::kubernetes::resource::{JOBS, Target};
+use crate::model::flink::checkpoints::Checkpoint;
 use crate::model::flink::overview::JobOverview;
-use crate::model::flink::rest::checkpoints::Checkpoint;
 use crate::model::flink_pod::{AfterEnd, after_end};
 use crate::model::names::ClusterName;
 

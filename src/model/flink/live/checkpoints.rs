@@ -2,96 +2,8 @@
 
 use serde::Deserialize;
 
-use super::lenient;
-
-/// Reply of `GET /jobs/:id/checkpoints`. Source: Flink's `CheckpointingStatistics`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Checkpoints {
-    /// How many there were since the JobManager was started.
-    pub counts: Counts,
-    /// The newest of each kind.
-    pub latest: Latest,
-    /// The newest ones, newest first; how many is configured in Flink.
-    pub history: Vec<Checkpoint>,
-}
-
-/// Numbers of checkpoints and savepoints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Counts {
-    /// Being written.
-    pub in_progress: u64,
-    /// Written.
-    pub completed: u64,
-    /// Not written.
-    pub failed: u64,
-}
-
-/// The newest checkpoint of each kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Latest {
-    /// The newest that was written.
-    pub completed: Option<Checkpoint>,
-    /// The newest that failed.
-    pub failed: Option<Checkpoint>,
-    /// What the job resumes from.
-    pub restored: Option<Restored>,
-}
-
-/// What a job was restored from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Restored {
-    /// When, in milliseconds since 1970.
-    #[serde(deserialize_with = "lenient")]
-    pub restore_timestamp: Option<u64>,
-    /// Whether it is a savepoint.
-    pub is_savepoint: bool,
-    /// Where it lies.
-    pub external_path: Option<String>,
-}
-
-/// One checkpoint or savepoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Checkpoint {
-    /// Its number in the job.
-    pub id: u64,
-    /// `COMPLETED`, `FAILED` or `IN_PROGRESS`.
-    pub status: String,
-    /// Whether it is a savepoint.
-    pub is_savepoint: bool,
-    /// When it was begun, in milliseconds since 1970.
-    #[serde(deserialize_with = "lenient")]
-    pub trigger_timestamp: Option<u64>,
-    /// When the last task acknowledged it, in milliseconds since 1970.
-    #[serde(deserialize_with = "lenient")]
-    pub latest_ack_timestamp: Option<u64>,
-    /// Bytes of all state.
-    #[serde(deserialize_with = "lenient")]
-    pub state_size: Option<u64>,
-    /// Bytes that were written for it, less than all where it is incremental (1.15 and later).
-    #[serde(deserialize_with = "lenient")]
-    pub checkpointed_size: Option<u64>,
-    /// How long it took, in milliseconds.
-    #[serde(deserialize_with = "lenient")]
-    pub end_to_end_duration: Option<u64>,
-    /// Tasks that take part.
-    #[serde(deserialize_with = "lenient")]
-    pub num_subtasks: Option<u64>,
-    /// Tasks that have done theirs.
-    #[serde(deserialize_with = "lenient")]
-    pub num_acknowledged_subtasks: Option<u64>,
-    /// Where it lies.
-    pub external_path: Option<String>,
-    /// When it failed, in milliseconds since 1970.
-    #[serde(deserialize_with = "lenient")]
-    pub failure_timestamp: Option<u64>,
-    /// Why it failed.
-    pub failure_message: Option<String>,
-}
+pub use crate::model::flink::checkpoints::{Checkpoint, Checkpoints, Counts, Latest, Restored};
+use crate::model::flink::numbers::lenient;
 
 impl Checkpoints {
     /// Checkpoints that failed since the last one that was written; savepoints do not count.
@@ -219,6 +131,7 @@ mod tests {
                 completed: 1,
                 failed: 40,
                 in_progress: 1,
+                ..Counts::default()
             },
             ..Checkpoints::default()
         };

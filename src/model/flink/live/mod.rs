@@ -5,10 +5,11 @@
 
 mod checkpoints;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 pub use checkpoints::{Checkpoint, CheckpointConfig, Checkpoints, Counts, Latest, Restored};
 
+use crate::model::flink::numbers::{lenient, real};
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState, Overview};
 
 /// Whether Flink's REST was reached.
@@ -268,28 +269,6 @@ pub struct TaskManager {
     pub slots_number: u32,
     /// Task slots that no job holds.
     pub free_slots: u32,
-}
-
-/// A number; `None` for `null`, for text such as `"NaN"`, and for -1, by which Flink says that it does not know.
-pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    Ok(real(deserializer)?
-        .filter(|number| *number >= 0.0)
-        .map(|number| number as u64))
-}
-
-/// A number; `None` for what is none, text such as `"NaN"` among it.
-pub(crate) fn real<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Any {
-        Real(f64),
-        Other(serde::de::IgnoredAny),
-    }
-    Ok(match Any::deserialize(deserializer)? {
-        Any::Real(number) if number.is_finite() => Some(number),
-        Any::Real(_) | Any::Other(_) => None,
-    })
 }
 
 #[cfg(test)]

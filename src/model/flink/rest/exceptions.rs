@@ -3,8 +3,9 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{lenient, root_of};
+use super::root_of;
 use crate::model::diagnosis::{first_line, root_cause};
+use crate::model::flink::numbers::lenient;
 
 /// Reply of `GET /jobs/:id/exceptions`. Source: Flink's `JobExceptionsInfo` (up to 1.20) and
 /// `JobExceptionsInfoWithHistory` (from 1.13 on; from 2.0 on alone).

@@ -3,11 +3,10 @@
 //! Flink 1.13 to 2.3 are spoken to by one set of types: every field that any of them lacks has a default, fields that
 //! are not needed are skipped, and numbers that Flink writes as text (`"NaN"`) count as absent.
 
-pub mod checkpoints;
 pub mod exceptions;
 pub mod operation;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::model::diagnosis::first_line;
 
@@ -42,46 +41,9 @@ fn root_of(trace: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// A number; `None` for `null`, for text such as `"NaN"`, and for -1, by which Flink says that it does not know.
-pub fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Any {
-        Whole(u64),
-        Real(f64),
-        Other(serde::de::IgnoredAny),
-    }
-    Ok(match Any::deserialize(deserializer)? {
-        Any::Whole(number) => Some(number),
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Any::Real(number) if number.is_finite() && number >= 0.0 => Some(number as u64),
-        Any::Real(_) | Any::Other(_) => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_that_are_none_are_absent() {
-        #[derive(Deserialize)]
-        struct Reply {
-            #[serde(default, deserialize_with = "lenient")]
-            n: Option<u64>,
-        }
-        for (text, want) in [
-            (r#"{"n": 7}"#, Some(7)),
-            (r#"{"n": 7.9}"#, Some(7)),
-            (r#"{"n": -1}"#, None),
-            (r#"{"n": "NaN"}"#, None),
-            (r#"{"n": null}"#, None),
-            (r#"{"n": {"deep": []}}"#, None),
-            ("{}", None),
-        ] {
-            assert_eq!(serde_json::from_str::<Reply>(text).unwrap().n, want, "{text}");
-        }
-    }
 
     #[test]
     fn an_error_is_reduced_to_its_first_telling_line() {

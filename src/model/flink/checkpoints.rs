@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::lenient;
+use super::numbers::lenient;
 
 /// How old Flink's answers with statistics may be where nothing is configured: the default of `web.refresh-interval`.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
