@@ -63,7 +63,8 @@ pub async fn scale(
         ..Config::default()
     };
     let wanted = TargetRevision::changed(&handle, flags, None)?;
-    let mut handle = match upgrade::unless_left_behind(cluster, handle, &wanted, how, command).await? {
+    let left = Box::pin(upgrade::unless_left_behind(cluster, handle, &wanted, how, command));
+    let mut handle = match left.await? {
         ControlFlow::Continue(handle) => handle,
         ControlFlow::Break(report) => return Ok(Scaled::other(report)),
     };
