@@ -15,7 +15,7 @@ use crate::model::manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::operations::config_keys::{note_of_sidecars, warn_of_keys};
+use crate::operations::config_keys::{check_pods, warn_of_keys};
 use crate::operations::create::{CreateOptions, create, with_image};
 
 /// Create a cluster and wait until its job runs
@@ -112,7 +112,7 @@ pub async fn create_all(
             let (spec, _) = with_image(&args.spec.image_options()?, spec).await?;
             let namespace = spec.layer.namespace.as_deref().unwrap_or(&default);
             let objects = manifests::build(&spec, &templates, namespace, 1)?;
-            note_of_sidecars(&objects);
+            check_pods(&objects)?;
             args.launch.show_dry_run(&objects)?;
         }
         return Ok(());

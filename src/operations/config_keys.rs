@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use crate::model::flink::config_keys;
 use crate::model::flink::{owned_key, without_effect};
+use crate::model::main_container;
 use crate::model::manifests::Manifests;
+use crate::model::pod_template::checks;
 use crate::model::spec::Spec;
 use crate::progress;
 
@@ -20,8 +22,40 @@ pub fn check_key(key: &str, said: &str) -> Result<()> {
     Ok(())
 }
 
-/// Says which containers of templates are made native sidecars.
-pub fn note_of_sidecars(manifests: &Manifests) {
+/// Refuses Pods that a kubelet or the API server will refuse, warns of what will not do what it seems to, and says which
+/// containers of templates are made native sidecars.
+///
+/// # Errors
+/// Usage error with each path and its reason.
+pub fn check_pods(manifests: &Manifests) -> Result<()> {
+    let roles = [("JobManager", &manifests.job), ("TaskManagers", &manifests.deployment)];
+    let labels = roles.map(|(_, object)| object["spec"]["template"]["metadata"]["labels"].as_object());
+    let labels: Vec<_> = labels.into_iter().flatten().collect();
+    let mut refused: Vec<String> = Vec::new();
+    let mut doubts: Vec<String> = Vec::new();
+    for (role, object) in roles {
+        let template = &object["spec"]["template"];
+        let main = main_container::of(object).and_then(|main| main["name"].as_str());
+        let of_role = |text: String| format!("Pod of the {role}: {text}");
+        let refusals = checks::refusals(template).into_iter();
+        refused.extend(refusals.map(|(path, why)| of_role(format!("{path}: {why}"))));
+        doubts.extend(
+            checks::doubts(template, main.unwrap_or_default(), &labels)
+                .into_iter()
+                .map(of_role),
+        );
+    }
+    for doubt in &doubts {
+        progress::warn(doubt);
+    }
+    note_of_sidecars(manifests);
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Error::usage(refused.join("\n")))
+}
+
+fn note_of_sidecars(manifests: &Manifests) {
     let names = manifests.native_sidecars.join(", ");
     if !names.is_empty() {
         progress::note(&format!(

@@ -51,7 +51,9 @@ pub async fn wait_until_running(
     });
     if let Some(Note { text, hints }) = beside {
         progress::warn(&text);
-        hints.iter().for_each(|hint| progress::note(hint));
+        for hint in &hints {
+            progress::note(hint);
+        }
     }
     Ok(())
 }

@@ -136,10 +136,10 @@ impl ClusterHandle {
             flink_pod::kept_by(pod).join(", ")
         );
         if !self.only_looks {
-            why += &match objects::end_kept(&self.cluster, job, pod).await {
-                Ok(()) => ", which ends now".to_owned(),
-                Err(error) => format!(", which cannot be ended: {error}"),
-            };
+            match objects::end_kept(&self.cluster, job, pod).await {
+                Ok(()) => why.push_str(", which ends now"),
+                Err(error) => why = format!("{why}, which cannot be ended: {error}"),
+            }
         }
         JobManager::Missing(why)
     }

@@ -438,6 +438,24 @@ fn of_logs() -> Vec<(&'static str, Scene)> {
             "class-missing",
             trace(1, "java.lang.ClassNotFoundException: com.shop.Orders"),
         ),
+        (
+            "closed-java-modules",
+            trace(
+                1,
+                "java.lang.reflect.InaccessibleObjectException: Unable to make field accessible: module java.base does not opens java.util",
+            ),
+        ),
+        (
+            "no-python",
+            trace(
+                1,
+                "java.io.IOException: Cannot run program \"python\": error=2, No such file or directory",
+            ),
+        ),
+        (
+            "read-only-file-system",
+            trace(1, "java.nio.file.FileSystemException: /data/x: Read-only file system"),
+        ),
     ]
 }
 

@@ -26,6 +26,7 @@ mod failed_savepoint;
 mod flinkdeployments;
 mod fuzz;
 mod help;
+mod hints;
 mod identity;
 mod image;
 mod image_faults;

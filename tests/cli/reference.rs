@@ -170,11 +170,16 @@ fn causes() -> String {
     let mut kinds: Vec<_> = CauseKind::ALL.iter().collect();
     // Stable: within one severity in the order of the code.
     kinds.sort_by_key(|kind| kind.severity());
-    let rows = kinds
-        .into_iter()
-        .map(|kind| format!("| `{kind}` | {} | {} |\n", kind.severity(), kind.meaning()));
+    let rows = kinds.into_iter().map(|kind| {
+        format!(
+            "| `{kind}` | {} | {} | {} |\n",
+            kind.severity(),
+            kind.meaning(),
+            kind.remedy()
+        )
+    });
     format!(
-        "| cause | severity | meaning |\n|---|---|---|\n{}",
+        "| cause | severity | meaning | remedy |\n|---|---|---|---|\n{}",
         rows.collect::<String>()
     )
 }

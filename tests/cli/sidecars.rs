@@ -91,3 +91,59 @@ fn a_list_shows_what_became_of_flink_and_not_of_its_pod() {
         assert!(outcome.stdout.contains(&format!(" {status} ")), "{status}: {outcome}");
     }
 }
+
+/// Tries a file with this Pod template, and other documents after it.
+fn tried(template: &Value, more: &str) -> Outcome {
+    let sandbox = Sandbox::bare();
+    let deployment = json!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "x"},
+        "spec": {"image": "flink:1.20", "job": {"jarURI": "local:///opt/flink/usrlib/a.jar"}, "podTemplate": template}});
+    sandbox.file("a.yaml", &format!("{deployment}\n{more}"));
+    sandbox.run(&["create", "-f", "a.yaml", "--dry-run=client", "-o", "name"])
+}
+
+#[test]
+fn what_the_kubelet_would_refuse_is_refused_before_anything_is_sent() {
+    let init = json!([{"name": "fix-permissions", "image": "busybox", "securityContext": {"runAsUser": 0}}]);
+    for (spec, told) in [
+        (
+            json!({"initContainers": init}),
+            "spec.initContainers[fix-permissions].securityContext.runAsUser",
+        ),
+        (
+            json!({"securityContext": {"runAsUser": 0}}),
+            "spec.securityContext.runAsUser",
+        ),
+        (
+            json!({"containers": [{"name": "flink-main-container", "volumeMounts": [{"name": "gone", "mountPath": "/x"}]}]}),
+            "there is no volume \"gone\"",
+        ),
+        (
+            json!({"containers": [{"name": "flink-main-container", "ports": [{"name": "ui", "containerPort": 9999}]}]}),
+            "spec.containers[flink-master].ports[ui]: this name is there twice",
+        ),
+    ] {
+        let outcome = tried(&json!({ "spec": spec }), "");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome}");
+        assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+    }
+    let own = json!([{"name": "fix-permissions", "image": "busybox", "securityContext": {"runAsUser": 0, "runAsNonRoot": false}}]);
+    let outcome = tried(&json!({"spec": {"initContainers": own}}), "");
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome}");
+}
+
+#[test]
+fn selectors_that_match_no_pod_here_are_warned_of() {
+    let spread = json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "x", "component": "taskmanager"}}}]);
+    let budget = "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: x}\nspec:\n  maxUnavailable: 1\n  \
+                  selector: {matchLabels: {app.kubernetes.io/component: jobmanager}}\n";
+    let outcome = tried(&json!({"spec": {"topologySpreadConstraints": spread}}), budget);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    for told in [
+        "spec.topologySpreadConstraints[0]: no Pod here has the label component: taskmanager",
+        "those here have app: NAME and component: task-manager",
+        "PodDisruptionBudget: spec.selector: no Pod here has the label app.kubernetes.io/component: jobmanager",
+    ] {
+        assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+    }
+}

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use k8s_openapi::jiff::Timestamp;
 
-use super::observed::{Observed, Role};
+use super::observed::{Observed, Role, role_of};
 use super::pods::{self, Finding, memory_flag, role_word, who};
 use super::trace::one_line;
 use super::{Cause, CauseKind, Grace, PodContainer};
@@ -55,6 +55,7 @@ fn of_container<'a>(pod: &'a Pod, status: &'a ContainerStatus) -> Option<End<'a>
         times,
         log: PodContainer {
             pod: pods::name(pod).to_owned(),
+            role: role_of(pod).unwrap_or(Role::TaskManager),
             container: status.name.clone(),
             previous: now.is_none(),
         },
@@ -68,6 +69,7 @@ pub(super) fn log_of(observed: &Observed, role: Role) -> Option<PodContainer> {
         let pod = observed.pods_of(role).rfind(|pod| pods::has_started(pod))?;
         Some(PodContainer {
             pod: pods::name(pod).to_owned(),
+            role,
             container: pods::main_container(pod)?.to_owned(),
             previous: false,
         })
@@ -192,7 +194,14 @@ fn out_of_memory(role: Role, subject: &str) -> Cause {
         format!("{subject} was killed: it used more memory than its limit (OOMKilled)"),
     )
     .hint(format!("give it more memory by {flag}"))
-    .hint("native memory of RocksDB or of libraries counts too: see -D taskmanager.memory.jvm-overhead.fraction")
+    .hint(match role {
+        Role::JobManager => {
+            "what main() and libraries take outside of the heap counts too: -D jobmanager.memory.off-heap.size, -D jobmanager.memory.jvm-overhead.fraction"
+        }
+        Role::TaskManager => {
+            "native memory of RocksDB or of libraries counts too: see -D taskmanager.memory.jvm-overhead.fraction"
+        }
+    })
 }
 
 /// The cause that the end of a JobManager's container stands for.

@@ -324,7 +324,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
                 )
                 .evidence(format!("the JobManager calls itself {}", told(own)))
                 .evidence(format!("the TaskManagers look for {}", told(theirs)))
-                .hint("set the same -D jobmanager.rpc.address for both: the name of the Service, NAME-master"),
+                .hint("leave jobmanager.rpc.address out of the templates and FLINK_PROPERTIES, or say the name of the Service, NAME-master, for both"),
             )
         }
         _ => Some(

@@ -181,3 +181,82 @@ fn images_and_containers() {
         ),
     ]);
 }
+
+#[test]
+fn a_cause_is_read_from_the_answer_and_not_from_the_names_in_it() {
+    let hint = |image: &str, message: &str| {
+        let mut observed = cluster();
+        waits(&mut observed, JM, "ErrImagePull", message);
+        let pod = observed.pods.get_mut(JM).unwrap();
+        for container in &mut pod.spec.as_mut().unwrap().containers {
+            container.image = Some(image.to_owned());
+        }
+        match judge(&observed) {
+            Verdict::Failed(cause) => cause.hints.join("; "),
+            // A registry that limits pulls lets the next one through.
+            Verdict::Going { note: Some(note), .. } => note.hints.join("; "),
+            other => panic!("{message}: {other:?}"),
+        }
+    };
+    for (image, message, told) in [
+        (
+            "data-platform/job:1",
+            "docker.io/data-platform/job:1: not found",
+            "the name and tag",
+        ),
+        (
+            "acme/auth-job:1",
+            "docker.io/acme/auth-job:1: not found",
+            "the name and tag",
+        ),
+        ("acme/job:403", "docker.io/acme/job:403: not found", "the name and tag"),
+        ("acme/job:429", "docker.io/acme/job:429: not found", "the name and tag"),
+        (
+            "job:429",
+            "429 Too Many Requests: toomanyrequests: unauthenticated pull rate limit",
+            "limits anonymous pulls",
+        ),
+        (
+            "acme/job:1",
+            "unexpected status from HEAD request to https://r/v2/acme/job/manifests/1: 403 Forbidden",
+            "--image-pull-secret",
+        ),
+        (
+            "r/acme/job:1",
+            "Head \"https://r/v2/\": x509: certificate signed by unknown authority",
+            "trust this registry",
+        ),
+        (
+            "acme/job:1",
+            "no match for platform in manifest: not found",
+            "nodes' architecture",
+        ),
+        (
+            "denied:1",
+            "pull access denied for denied, repository does not exist or may require authorization",
+            "--image-pull-secret",
+        ),
+    ] {
+        let hints = hint(image, message);
+        assert!(hints.contains(told), "{message}: {hints}");
+    }
+    let mut observed = cluster();
+    waits(
+        &mut observed,
+        JM,
+        "CreateContainerConfigError",
+        "secret \"non-root-creds\" not found",
+    );
+    assert!(cause(&observed, "a name").hints[0].contains("create the missing object"));
+    waits(
+        &mut observed,
+        JM,
+        "CreateContainerConfigError",
+        "container's runAsUser breaks non-root policy (pod: \"x_ns(1)\", container: jobmanager)",
+    );
+    let refused = cause(&observed, "root");
+    assert!(
+        refused.hints[0].contains("container jobmanager has runAsUser: 0"),
+        "{refused:?}"
+    );
+}

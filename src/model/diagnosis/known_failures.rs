@@ -70,8 +70,8 @@ const KNOWN: &[KnownFailure] = &[
         when: &[
             &["Cannot find checkpoint or savepoint"],
             &["Cannot find meta data file", "_metadata"],
-            &["FileNotFoundException", "savepoint"],
-            &["NoSuchFileException", "savepoint"],
+            &["FileNotFoundException", "/_metadata"],
+            &["NoSuchFileException", "/_metadata"],
         ],
         hints: &[
             "no savepoint is at this path as the Pods see it: check --from-savepoint",
@@ -101,14 +101,19 @@ const KNOWN: &[KnownFailure] = &[
     KnownFailure {
         kind: CauseKind::OutOfMemory,
         when: &[&["OutOfMemoryError", "Metaspace"]],
+        // Those of the other role are left out where it is known whose log it is.
         hints: &[
-            "give classes more room: -D jobmanager.memory.jvm-metaspace.size=512m or -D taskmanager.memory.jvm-metaspace.size=512m",
+            "give classes more room: -D jobmanager.memory.jvm-metaspace.size=512m",
+            "give classes more room: -D taskmanager.memory.jvm-metaspace.size=512m",
         ],
     },
     KnownFailure {
         kind: CauseKind::OutOfMemory,
         when: &[&["OutOfMemoryError", "Direct buffer memory"]],
-        hints: &["raise -D taskmanager.memory.task.off-heap.size, and --taskmanager-memory with it"],
+        hints: &[
+            "raise -D jobmanager.memory.off-heap.size, and --jobmanager-memory with it",
+            "raise -D taskmanager.memory.task.off-heap.size, and --taskmanager-memory with it",
+        ],
     },
     KnownFailure {
         kind: CauseKind::OutOfMemory,
@@ -117,7 +122,10 @@ const KNOWN: &[KnownFailure] = &[
             &["Java heap space"],
             &["GC overhead limit exceeded"],
         ],
-        hints: &["give it more memory by --jobmanager-memory or --taskmanager-memory"],
+        hints: &[
+            "give it more memory by --taskmanager-memory, or a larger share of it by -D taskmanager.memory.task.heap.size",
+            "give it more memory by --jobmanager-memory, or a larger share of it by -D jobmanager.memory.heap.size",
+        ],
     },
     KnownFailure {
         kind: CauseKind::MemoryConfiguration,
@@ -173,6 +181,32 @@ const KNOWN: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
+        // Source: java.lang.reflect.AccessibleObject and the JVM's linkResolver.
+        kind: CauseKind::ClosedJavaModules,
+        when: &[
+            &["InaccessibleObjectException"],
+            &["IllegalAccessError", "does not export"],
+            &["IllegalAccessError", "does not open"],
+        ],
+        hints: &[
+            "open the module and package that the message names: --env JAVA_TOOL_OPTIONS=--add-opens=java.base/java.util=ALL-UNNAMED",
+            "or use an --image with an older Java, such as flink:1.20-java11",
+        ],
+    },
+    KnownFailure {
+        // Source: flink-python, PythonEnvUtils and PythonDriver.
+        kind: CauseKind::NoPython,
+        when: &[
+            &["Cannot run program \"python"],
+            &["No module named 'pyflink'"],
+            &["No module named 'apache_beam'"],
+        ],
+        hints: &[
+            "the image has no Python, or not apache-flink for it: build it as Flink's documentation of Python images says",
+            "where it is called otherwise: -D python.executable=python3 -D python.client.executable=python3",
+        ],
+    },
+    KnownFailure {
         kind: CauseKind::NoExecute,
         when: &[
             &["NoExecuteException"],
@@ -191,6 +225,10 @@ const KNOWN: &[KnownFailure] = &[
             &["could not find any jar"],
             &["Failed to find job"],
             &["Multiple JAR archives with entry classes found"],
+            // Source: JarUtils.checkJarFile and CliFrontend.getJarFile.
+            &["JAR file does not exist"],
+            &["JAR file is not a file"],
+            &["JAR file can't be read"],
         ],
         hints: &[
             "the jar with the program must be in /opt/flink/usrlib of the image, or given by --jar; name its class by --job-class",
@@ -279,7 +317,7 @@ const KNOWN: &[KnownFailure] = &[
             &["Could not start rest endpoint on any port"],
         ],
         hints: &[
-            "the port is taken: with host networking choose others by -D rest.port, -D jobmanager.rpc.port, -D blob.server.port",
+            "with hostNetwork two JobManagers of a node want the same ports: take it out of the Pod template, or keep them apart by a podAntiAffinity",
         ],
     },
     KnownFailure {
@@ -303,9 +341,21 @@ const KNOWN: &[KnownFailure] = &[
         hints: &["say where state goes: --checkpoint-dir and --savepoint-dir"],
     },
     KnownFailure {
+        kind: CauseKind::ReadOnlyFileSystem,
+        when: &[&["Read-only file system"], &["ReadOnlyFileSystemException"]],
+        hints: &[
+            "mount an emptyDir where it writes: Flink needs /opt/flink/conf, /opt/flink/log and /tmp (for conf an init container copies the image's files)",
+            "or leave readOnlyRootFilesystem out of the Pod template, and readOnly out of the volume's mount",
+        ],
+    },
+    KnownFailure {
         kind: CauseKind::StorageAccess,
         // Hadoop's s3a reports the store's refusal by the class that local files have.
-        when: &[&["AccessDeniedException", "s3"]],
+        when: &[
+            &["AccessDeniedException", "s3://"],
+            &["AccessDeniedException", "s3a://"],
+            &["AccessDeniedException", "s3p://"],
+        ],
         hints: &[
             "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
         ],
@@ -318,7 +368,6 @@ const KNOWN: &[KnownFailure] = &[
             &["Failed to create directory"],
             &["Mkdirs failed to create"],
             &["Could not create the directory"],
-            &["Read-only file system"],
         ],
         hints: &[
             "Flink runs as user 9999: the volume must be writable for it, for instance by fsGroup 9999 in the Pod template",

@@ -127,7 +127,9 @@ const START_ERRORS: [&str; 15] = [
 
 /// Lines of a shell or of the container's runtime. Scripts continue after some of them, so they count only if nothing
 /// else is told.
-const SHELL_ERRORS: [&str; 6] = [
+const SHELL_ERRORS: [&str; 8] = [
+    "No module named 'pyflink'",
+    "No module named 'apache_beam'",
     "exec format error",
     "Exec format error",
     "cannot execute binary file",

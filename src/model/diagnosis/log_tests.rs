@@ -236,7 +236,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     (
         "2026-01-01 10:00:00,001 ERROR x [] - F\njava.net.BindException: Could not start rest endpoint on any port in port range 8081\n",
         "BindException",
-        "rest.port",
+        "hostNetwork",
     ),
     (
         "2026-01-01 10:00:00,001 ERROR x [] - F\njava.lang.Exception: Could not create actor system\nCaused by: java.util.concurrent.TimeoutException: Futures timed out after [10 seconds]\n",
@@ -305,4 +305,61 @@ fn the_first_line_of_a_rest_error() {
         "java.lang.IllegalStateException: No savepoint directory"
     );
     assert_eq!(first_line(" \n"), "");
+}
+
+#[test]
+fn failures_of_the_image_and_its_java_are_known() {
+    for (line, kind) in [
+        (
+            "java.lang.reflect.InaccessibleObjectException: Unable to make field private final byte[] java.lang.String.value accessible: module java.base does not \"opens java.lang\" to unnamed module",
+            CauseKind::ClosedJavaModules,
+        ),
+        (
+            "java.io.IOException: Cannot run program \"python\": error=2, No such file or directory",
+            CauseKind::NoPython,
+        ),
+        (
+            "java.io.IOException: JAR file does not exist '/opt/flink/usrlib/x.jar'",
+            CauseKind::JarMissing,
+        ),
+        (
+            "java.nio.file.FileSystemException: /data/x: Read-only file system",
+            CauseKind::ReadOnlyFileSystem,
+        ),
+        (
+            "java.nio.file.AccessDeniedException: /data/s3-sink/x",
+            CauseKind::StorageAccess,
+        ),
+    ] {
+        let log = format!(
+            "2026-01-01 10:00:00,000 ERROR org.apache.flink.X [] - Could not start.\n{line}\n\tat com.shop.Job.main(Job.java:7)\n"
+        );
+        assert_eq!(root_cause(&log).unwrap().kind, Some(kind), "{line}");
+    }
+    // A file of the program's own.
+    let own = "2026-01-01 10:00:00,000 ERROR x [] - a\njava.io.FileNotFoundException: /in/savepoint-list.csv (No such file or directory)\n\tat a.B.c(B.java:1)\n";
+    assert_ne!(root_cause(own).unwrap().kind, Some(CauseKind::SavepointMissing));
+}
+
+#[test]
+fn memory_that_is_short_is_said_by_the_keys_of_the_role() {
+    let log = "2026-01-01 10:00:00,000 ERROR x [] - a\njava.lang.OutOfMemoryError: Direct buffer memory\n\tat a.B.c(B.java:1)\n";
+    let found = root_cause(log).unwrap();
+    for (role, own, other) in [
+        (Role::JobManager, "jobmanager", "taskmanager"),
+        (Role::TaskManager, "taskmanager", "jobmanager"),
+    ] {
+        let of = PodContainer {
+            pod: String::new(),
+            role,
+            container: String::new(),
+            previous: false,
+        };
+        let hints = Cause::new(CauseKind::JobManagerEnded, "x")
+            .log_of(Some(of))
+            .with_log(&found)
+            .hints
+            .join(" ");
+        assert!(hints.contains(own) && !hints.contains(other), "{hints}");
+    }
 }

@@ -314,8 +314,9 @@ fn waits(
                 CauseKind::ContainerConfig,
                 format!("{who} cannot be configured: {said}"),
             );
-            if said.contains("runAsNonRoot") || said.contains("non-root") || said.contains("non-numeric user") {
-                cause.hint("the image runs as root: build it on an official Flink image, whose user is 9999")
+            if let Some(hint) = non_root(&without_quoted(&said), &container.name, &image) {
+                let about = format!("the container that is refused is {}", container.name);
+                cause.evidence(about).hint(hint)
             } else {
                 cause.hint(
                     "create the missing object, or correct its name in the Pod template; the Pod then starts by itself",
@@ -350,6 +351,50 @@ fn waits(
     ];
     let is_final = !passing.iter().any(|p| cause.title.contains(p));
     Some(Finding::of(cause, is_final))
+}
+
+/// What to do about a container that would run as root beside `runAsNonRoot`; `None`: that is not what is said.
+/// Source: `verifyRunAsNonRoot` of the kubelet.
+fn non_root(said: &str, container: &str, image: &str) -> Option<String> {
+    if said.contains("runAsUser breaks non-root policy") {
+        Some(format!(
+            "container {container} has runAsUser: 0 beside runAsNonRoot of its Pod: give it another user, or runAsNonRoot: false of its own"
+        ))
+    } else if said.contains("image will run as root") {
+        Some(format!(
+            "image {image} of container {container} runs as root: say its runAsUser, or build it on an official Flink image, whose user is 9999"
+        ))
+    } else if said.contains("non-numeric user") {
+        Some(format!(
+            "say the number of the image's user by runAsUser of container {container}"
+        ))
+    } else {
+        None
+    }
+}
+
+/// A message without what it quotes: names may have any words.
+fn without_quoted(said: &str) -> String {
+    said.split('"').step_by(2).collect::<Vec<_>>().join(" ")
+}
+
+/// The words of a registry's answer, in lower case, without names: those of `image`, and whatever has a slash.
+fn answer_words(said: &str, image: &str) -> String {
+    let path = image.split('@').next().unwrap_or_default();
+    let (name, tag) = match path.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (path, ""),
+    };
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let names = [image, path, name, last, tag];
+    let text = without_quoted(said);
+    let words = text.split_whitespace().filter(|word| {
+        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        !(bare.contains('/')
+            || names.contains(&bare)
+            || (!last.is_empty() && bare.strip_prefix(last).is_some_and(|rest| rest.starts_with(':'))))
+    });
+    words.collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 /// Registry answers that a further pull does not change.
@@ -388,7 +433,7 @@ fn image_pull(
     if why.is_empty() {
         why = pulls.last().map(|event| pull_words(words(event).1)).unwrap_or_default();
     }
-    let lower = why.to_lowercase();
+    let lower = answer_words(&why, image);
     let permanent = PERMANENT_PULL_FAULTS.iter().any(|fault| lower.contains(fault)) || lower.contains("x509");
     let failed: u32 = pulls.iter().map(|event| times_seen(event)).sum();
     let often = if pulls.is_empty() {
@@ -397,14 +442,22 @@ fn image_pull(
         failed >= grace.image_pulls
     };
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let hint = if has(&["denied", "unauthorized", "auth", "403"]) {
+    let hint = if has(&["toomanyrequests", "too many requests", "429"]) {
+        "the registry limits anonymous pulls: log in by --image-pull-secret, or use a mirror"
+    } else if has(&["x509", "http response"]) {
+        "the nodes' container runtime must be configured to trust this registry"
+    } else if has(&[
+        "denied",
+        "unauthorized",
+        "authoriz",
+        "authentic",
+        "basic auth",
+        "401",
+        "403",
+    ]) {
         "check the name given to --image; for a private registry name its Secret by --image-pull-secret"
     } else if has(&["platform", "matching manifest"]) {
         "the image is not built for the nodes' architecture"
-    } else if has(&["x509", "http response"]) {
-        "the nodes' container runtime must be configured to trust this registry"
-    } else if has(&["toomanyrequests", "too many requests", "429"]) {
-        "the registry limits anonymous pulls: log in by --image-pull-secret, or use a mirror"
     } else if has(&["not found", "unknown", "does not exist", "invalid reference"]) {
         "check the name and tag given to --image, and that the image was pushed"
     } else {

@@ -29,6 +29,7 @@ use super::file_text;
 use super::nearest::nearest;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
+use crate::model::pod_template::checks;
 
 pub use self::annotations::EXPORTED;
 pub use self::places::{Source, located};
@@ -52,6 +53,8 @@ pub struct Documents {
     pub warnings: Vec<String>,
     /// Objects of other kinds, each with its place.
     pub passed_over: Vec<String>,
+    /// Selectors of these that match no Pod of a cluster.
+    doubts: Vec<String>,
 }
 
 /// Reads the FlinkDeployments of a file: YAML with any number of documents, or JSON; a List of them too.
@@ -85,6 +88,7 @@ fn documents(text: &str, source: &str, mut faults: Faults) -> Result<Documents> 
         read_document(document, &source, &mut faults, &mut found);
     }
     found.warnings = faults.into_result()?;
+    found.warnings.append(&mut found.doubts);
     Ok(found)
 }
 
@@ -187,6 +191,11 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
             match foreign_kind(other) {
                 Some(reason) => faults.refuse("kind", reason),
                 None => {
+                    for path in ["selector", "podSelector"] {
+                        let selector = root.fields().get("spec").map_or(&Value::Null, |spec| &spec[path]);
+                        let doubt = checks::selects_nothing(&format!("{source}: {other}: spec.{path}"), selector, &[]);
+                        found.doubts.extend(doubt);
+                    }
                     let name = root.section("metadata", faults).and_then(|mut it| it.take("name"));
                     let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
                     found

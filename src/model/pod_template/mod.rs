@@ -3,6 +3,7 @@
 //! A *template* here is a Kubernetes PodTemplateSpec, `{metadata, spec}`, and *container* the name of the one that runs
 //! Flink in it.
 
+pub mod checks;
 pub(crate) mod merge;
 
 use std::cmp::Ordering;

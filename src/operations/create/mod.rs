@@ -15,7 +15,7 @@ use crate::model::manifests::{self, Manifests};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::operations::config_keys::note_of_sidecars;
+use crate::operations::config_keys::check_pods;
 use crate::operations::create::existing::{Found, existing, replace, tell_savepoint};
 use crate::operations::deploy;
 use crate::operations::image_check::{self, ImageCheck};
@@ -111,7 +111,7 @@ pub async fn create(
     let (mut spec, image) = with_image(&how.image, spec).await?;
     spec.layer.nonce = revision_spec::nonce(&spec.layer);
     let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
-    note_of_sidecars(&draft);
+    check_pods(&draft)?;
     let look = ImageCheck::new(&how.image.registry, how.image.check, &draft, image.as_ref(), None);
     let checks = async {
         let (preflight, allowed, store) = futures::join!(

@@ -245,7 +245,7 @@ pub async fn execute(
     }
     handle.live.rights = checked.rights;
     config_keys::warn_of_keys(&plan.spec);
-    config_keys::note_of_sidecars(&plan.draft);
+    config_keys::check_pods(&plan.draft)?;
     if let Some(summary) = &plan.summary {
         progress::note(summary);
     }

@@ -1,0 +1,277 @@
+//! What a kubelet, or the API server, will refuse of a Pod, and what matches no Pod: decided by its template alone.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
+
+/// The component in the labels that Kubernetes recommends.
+const RECOMMENDED: &str = "app.kubernetes.io/component";
+/// What native Flink and the operator write into labels of their Pods, by key.
+/// Source: `Constants` of flink-kubernetes (`type`, `component`), the operator's standalone decorators and its chart.
+const FOREIGN: [(&str, &[&str]); 3] = [
+    (COMPONENT_LABEL, &["jobmanager", "taskmanager"]),
+    (RECOMMENDED, &["jobmanager", "taskmanager"]),
+    ("type", &["flink-native-kubernetes", "flink-standalone-kubernetes"]),
+];
+/// Folders that Flink, or its image's entrypoint, writes to.
+const WRITTEN: [(&str, &str); 2] = [
+    (
+        "/opt/flink/conf",
+        "the image's entrypoint writes the configuration there",
+    ),
+    ("/tmp", "Flink keeps its files there"),
+];
+
+fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value[field].as_array().into_iter().flatten()
+}
+
+fn name(value: &Value) -> &str {
+    value["name"].as_str().unwrap_or_default()
+}
+
+/// All containers of a Pod with their paths, init containers first.
+fn containers(pod: &Value) -> impl Iterator<Item = (String, &Value)> {
+    ["initContainers", "containers"].into_iter().flat_map(move |field| {
+        list(pod, field).map(move |container| (format!("spec.{field}[{}]", name(container)), container))
+    })
+}
+
+/// What will be refused of the Pod of a template: each its path and the reason.
+#[must_use]
+pub fn refusals(template: &Value) -> Vec<(String, String)> {
+    let pod = &template["spec"];
+    let mut found = Vec::new();
+    let mut names = BTreeSet::new();
+    let volumes: BTreeSet<&str> = list(pod, "volumes").map(name).collect();
+    for (at, container) in containers(pod) {
+        if !names.insert(name(container)) {
+            found.push((at.clone(), "another container of the Pod has this name".to_owned()));
+        }
+        found.extend(root(pod, container, &at));
+        found.extend(twice(container, "ports", "name", &at));
+        for mount in list(container, "volumeMounts").filter(|mount| !volumes.contains(name(mount))) {
+            let path = mount["mountPath"].as_str().unwrap_or_default();
+            found.push((
+                format!("{at}.volumeMounts[{path}]"),
+                format!("there is no volume {:?} in the Pod", name(mount)),
+            ));
+        }
+    }
+    found.extend(twice(pod, "volumes", "name", "spec"));
+    found
+}
+
+/// A user that the kubelet refuses: root, where the Pod or the container must not run as it.
+fn root(pod: &Value, container: &Value, at: &str) -> Option<(String, String)> {
+    let own = |field: &str| Some(&container["securityContext"][field]).filter(|value| !value.is_null());
+    let non_root = own("runAsNonRoot").unwrap_or(&pod["securityContext"]["runAsNonRoot"]);
+    let user = own("runAsUser").unwrap_or(&pod["securityContext"]["runAsUser"]);
+    (*user == 0 && *non_root == true).then(|| {
+        let place = if own("runAsUser").is_some() { at } else { "spec" };
+        (
+            format!("{place}.securityContext.runAsUser"),
+            format!(
+                "container {} would run as root, and runAsNonRoot is true: say runAsNonRoot: false beside it, or another user",
+                name(container)
+            ),
+        )
+    })
+}
+
+/// Elements of a list that have the same key.
+fn twice(of: &Value, field: &str, key: &str, at: &str) -> Vec<(String, String)> {
+    let mut seen = BTreeSet::new();
+    let said = list(of, field).filter_map(|element| element[key].as_str());
+    let again = said.filter(|said| !seen.insert(*said));
+    again
+        .map(|said| (format!("{at}.{field}[{said}]"), format!("this {key} is there twice")))
+        .collect()
+}
+
+/// What will not do what it seems to: each a sentence with its path. `all` are the labels of the Pods that there will be.
+#[must_use]
+pub fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) -> Vec<String> {
+    let pod = &template["spec"];
+    let mut found = Vec::new();
+    let mut ports = BTreeSet::new();
+    for (at, container) in containers(pod) {
+        for port in list(container, "ports") {
+            let key = (
+                port["containerPort"].as_u64(),
+                port["protocol"].as_str().unwrap_or("TCP"),
+            );
+            if !ports.insert(key) {
+                let number = key.0.unwrap_or_default();
+                found.push(format!(
+                    "{at}.ports: port {number} is that of another container of the Pod"
+                ));
+            }
+        }
+        let writes = |folder: &str| {
+            let mut mounts = list(container, "volumeMounts");
+            mounts.any(|mount| mount["mountPath"] == folder && mount["readOnly"] != true)
+        };
+        if name(container) == main && container["securityContext"]["readOnlyRootFilesystem"] == true {
+            for (folder, why) in WRITTEN.iter().filter(|(folder, _)| !writes(folder)) {
+                found.push(format!(
+                    "{at}.securityContext.readOnlyRootFilesystem: no volume is mounted at {folder}, and {why}: mount an emptyDir"
+                ));
+            }
+        }
+    }
+    let mut select = |path: String, selector: &Value| found.extend(selects_nothing(&path, selector, all));
+    for (index, spread) in list(pod, "topologySpreadConstraints").enumerate() {
+        select(
+            format!("spec.topologySpreadConstraints[{index}]"),
+            &spread["labelSelector"],
+        );
+    }
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let affinity = &pod["affinity"][kind];
+        let at = format!("spec.affinity.{kind}");
+        for term in list(affinity, "requiredDuringSchedulingIgnoredDuringExecution") {
+            select(at.clone(), &term["labelSelector"]);
+        }
+        for term in list(affinity, "preferredDuringSchedulingIgnoredDuringExecution") {
+            select(at.clone(), &term["podAffinityTerm"]["labelSelector"]);
+        }
+    }
+    found
+}
+
+/// Keys of a selector, each with the values that it takes.
+fn wanted(selector: &Value) -> Vec<(&str, Vec<&str>)> {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let labels = labels.map(|(key, value)| (key.as_str(), value.as_str().into_iter().collect()));
+    let expressions = list(selector, "matchExpressions").filter(|expression| expression["operator"] == "In");
+    let expressions = expressions.map(|expression| {
+        let values = list(expression, "values").filter_map(Value::as_str).collect();
+        (expression["key"].as_str().unwrap_or_default(), values)
+    });
+    labels.chain(expressions).collect()
+}
+
+/// Why a selector matches no Pod here, where it means those of native Flink or of the operator; `None`: it does not, or the
+/// Pods have such labels too.
+#[must_use]
+pub fn selects_nothing(path: &str, selector: &Value, all: &[&Map<String, Value>]) -> Option<String> {
+    let wanted = wanted(selector);
+    let matches = |labels: &&Map<String, Value>| {
+        let has = |(key, values): &(&str, Vec<&str>)| {
+            labels
+                .get(*key)
+                .and_then(Value::as_str)
+                .is_some_and(|is| values.contains(&is))
+        };
+        wanted.iter().all(has)
+    };
+    if all.iter().any(matches) {
+        return None;
+    }
+    let (key, value) = wanted.iter().find_map(|(key, values)| {
+        let (_, foreign) = FOREIGN.iter().find(|(foreign, _)| foreign == key)?;
+        Some((*key, *values.iter().find(|value| foreign.contains(value))?))
+    })?;
+    let component = match value {
+        "jobmanager" => format!("{COMPONENT_LABEL}: {MASTER}"),
+        "taskmanager" => format!("{COMPONENT_LABEL}: {TASK_MANAGER}"),
+        _ => format!("{COMPONENT_LABEL}: {MASTER} or {TASK_MANAGER}"),
+    };
+    Some(format!(
+        "{path}: no Pod here has the label {key}: {value}, which is that of native Flink or of the operator; those here have app: NAME and {component}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn paths(template: &Value) -> Vec<String> {
+        refusals(template).into_iter().map(|(path, _)| path).collect()
+    }
+
+    #[test]
+    fn what_a_kubelet_refuses_is_found_by_its_path() {
+        let root = json!({"runAsUser": 0});
+        for (spec, want) in [
+            (
+                json!({"securityContext": {"runAsNonRoot": true, "runAsUser": 0}, "containers": [{"name": "a"}]}),
+                &["spec.securityContext.runAsUser"][..],
+            ),
+            (
+                json!({"securityContext": {"runAsNonRoot": true, "runAsUser": 9999}, "containers": [{"name": "a", "securityContext": root}]}),
+                &["spec.containers[a].securityContext.runAsUser"],
+            ),
+            (
+                json!({"securityContext": {"runAsNonRoot": true}, "initContainers": [{"name": "i", "securityContext": root}], "containers": []}),
+                &["spec.initContainers[i].securityContext.runAsUser"],
+            ),
+            (
+                json!({"securityContext": {"runAsNonRoot": true}, "containers": [{"name": "a", "securityContext": {"runAsUser": 0, "runAsNonRoot": false}}]}),
+                &[],
+            ),
+            (
+                json!({"securityContext": {"runAsUser": 0}, "containers": [{"name": "a"}]}),
+                &[],
+            ),
+            (
+                json!({"containers": [{"name": "a", "ports": [{"name": "ui", "containerPort": 1}, {"name": "ui", "containerPort": 2}]}]}),
+                &["spec.containers[a].ports[ui]"],
+            ),
+            (
+                json!({"volumes": [{"name": "v"}, {"name": "v"}], "containers": [{"name": "a", "volumeMounts": [{"name": "v", "mountPath": "/v"}, {"name": "w", "mountPath": "/w"}]}]}),
+                &["spec.containers[a].volumeMounts[/w]", "spec.volumes[v]"],
+            ),
+            (
+                json!({"initContainers": [{"name": "a"}], "containers": [{"name": "a"}]}),
+                &["spec.containers[a]"],
+            ),
+        ] {
+            assert_eq!(paths(&json!({"spec": spec})), want, "{spec}");
+        }
+    }
+
+    #[test]
+    fn selectors_of_other_deployments_are_doubted_unless_a_pod_matches() {
+        let labels = |value: Value| value.as_object().unwrap().clone();
+        let master = labels(json!({"app": "x", "component": "master"}));
+        let own =
+            labels(json!({"app": "x", "component": "task-manager", "app.kubernetes.io/component": "taskmanager"}));
+        let doubt = |selector: Value, all: &[&Map<String, Value>]| selects_nothing("p", &selector, all);
+        let foreign = json!({"matchLabels": {"app": "x", "component": "taskmanager"}});
+        assert!(doubt(foreign, &[&master]).unwrap().contains("component: task-manager"));
+        let expression = json!({"matchExpressions": [{"key": "app.kubernetes.io/component", "operator": "In", "values": ["taskmanager"]}]});
+        assert!(doubt(expression.clone(), &[&master]).is_some());
+        assert_eq!(doubt(expression, &[&master, &own]), None);
+        assert!(doubt(json!({"matchLabels": {"type": "flink-native-kubernetes"}}), &[&master]).is_some());
+        // Another application's Pods may be meant.
+        assert_eq!(doubt(json!({"matchLabels": {"app": "kafka"}}), &[&master]), None);
+        assert_eq!(doubt(json!({"matchLabels": {"component": "master"}}), &[&master]), None);
+    }
+
+    #[test]
+    fn a_read_only_root_wants_volumes_where_flink_writes() {
+        let template = |mounts: Value| {
+            json!({"spec": {"containers": [
+            {"name": "flink-master", "ports": [{"containerPort": 8081}], "volumeMounts": mounts, "securityContext": {"readOnlyRootFilesystem": true}},
+            {"name": "proxy", "ports": [{"containerPort": 8081}]}]}})
+        };
+        let found = doubts(
+            &template(json!([{"name": "t", "mountPath": "/tmp"}])),
+            "flink-master",
+            &[],
+        );
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].contains("/opt/flink/conf") && found[1].contains("port 8081"),
+            "{found:?}"
+        );
+        let both = json!([{"name": "t", "mountPath": "/tmp"}, {"name": "c", "mountPath": "/opt/flink/conf"}]);
+        assert_eq!(doubts(&template(both), "flink-master", &[]).len(), 1);
+    }
+}
