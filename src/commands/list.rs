@@ -117,16 +117,8 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     };
     // In the midst of an operation they wait for the next JobManager.
     let changed = |key: &Key| open.iter().any(|(changed, _)| changed == key);
-    let idle: Vec<&str> = inventory
-        .iter()
-        .filter(|(key, parts)| parts.idle(now) > 0 && !changed(key))
-        .map(|(key, _)| key.name.as_str())
-        .collect();
-    if !idle.is_empty() && for_people {
-        terminal::note(&format!(
-            "there are idle TaskManagers of {}: `kubectl flink prune` deletes clusters whose jobs have ended",
-            listing::some_of(&idle)
-        ));
+    if for_people {
+        tell_idle(&inventory, now, changed);
     }
     for (key, operation) in &open {
         if for_people && inventory.contains_key(key) {
@@ -160,6 +152,21 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Names clusters whose TaskManagers have nothing to do, but those in the midst of an operation.
+fn tell_idle(inventory: &Inventory, now: Timestamp, changed: impl Fn(&Key) -> bool) {
+    let idle: Vec<&str> = inventory
+        .iter()
+        .filter(|(key, parts)| parts.idle(now) > 0 && !changed(key))
+        .map(|(key, _)| key.name.as_str())
+        .collect();
+    if !idle.is_empty() {
+        terminal::note(&format!(
+            "there are idle TaskManagers of {}: `kubectl flink prune` deletes clusters whose jobs have ended",
+            listing::some_of(&idle)
+        ));
+    }
 }
 
 /// Writes down the paths of savepoints that wait with the JobManagers of `clusters`.

@@ -40,8 +40,16 @@ fn help_of_a_command_begins_with_examples_and_leaves_the_flags_of_all_commands_o
     let outcome = Sandbox::bare().run(&["help", "upgrade"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, Sandbox::bare().run(&["upgrade", "--help"]).stdout);
-    let at = |text: &str| outcome.stdout.find(text).unwrap_or_else(|| panic!("{text} in {outcome}"));
-    assert!(at("Usage:") < at("Examples:") && at("Examples:") < at("--strategy"), "{outcome}");
+    let at = |text: &str| {
+        outcome
+            .stdout
+            .find(text)
+            .unwrap_or_else(|| panic!("{text} in {outcome}"))
+    };
+    assert!(
+        at("Usage:") < at("Examples:") && at("Examples:") < at("--strategy"),
+        "{outcome}"
+    );
     assert!(!outcome.stdout.contains("--kubeconfig"), "{outcome}");
     let options = Sandbox::bare().run(&["options"]);
     assert_eq!(options.code, Some(0), "{options}");

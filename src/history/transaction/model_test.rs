@@ -211,22 +211,7 @@ impl World {
                     None => self.happened(Event::JobNotStopped("it was given up")),
                 }
             }
-            Action::DeleteJobManager(_) => {
-                assert!(
-                    self.journal.saved.is_some() || self.journal.start.is_some(),
-                    "the JobManager goes before its state is known"
-                );
-                self.job = None;
-                if fails {
-                    // It is deleted, and does not end in time.
-                    return true;
-                }
-                self.jobmanager = None;
-                if killed {
-                    return false;
-                }
-                self.alone = true;
-            }
+            Action::DeleteJobManager(_) => return self.delete_jobmanager(fails, killed),
             Action::Deploy(side) => {
                 if fails {
                     if side == Version::Target {
@@ -278,6 +263,22 @@ impl World {
             Action::Nothing => {}
         }
         true
+    }
+
+    /// `false`: the process was killed.
+    fn delete_jobmanager(&mut self, fails: bool, killed: bool) -> bool {
+        assert!(
+            self.journal.saved.is_some() || self.journal.start.is_some(),
+            "the JobManager goes before its state is known"
+        );
+        self.job = None;
+        if fails {
+            // It is deleted, and does not end in time.
+            return true;
+        }
+        self.jobmanager = None;
+        self.alone = !killed || self.alone;
+        !killed
     }
 
     /// Where the state of the job lies is read, or named, or not known.
