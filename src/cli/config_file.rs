@@ -106,7 +106,7 @@ pub fn effective(connection: &ConnectionOptions) -> Result<Option<Effective>> {
 #[must_use]
 pub fn with_defaults(command: Command, effective: &Effective) -> Command {
     let mut command = command;
-    for key in ["access", "output"] {
+    for key in ["access", "output", "rehearse"] {
         if let Some((value, _)) = effective.get(key) {
             command = with_default(command, key, value);
         }

@@ -102,6 +102,7 @@ enum Command {
     Ui(Part<commands::ui::UiArgs>),
     Wait(Part<commands::wait::WaitArgs>),
     Upgrade(Part<commands::upgrade::UpgradeArgs>),
+    Rehearse(Part<commands::rehearse::RehearseArgs>),
     Rollback(Part<commands::rollback::RollbackArgs>),
     Restart(Part<commands::restart::RestartArgs>),
     SavepointResume(Part<commands::savepoint_resume::ResumeArgs>),
@@ -290,6 +291,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::Options(_) => terminal::data(&help::options()),
         Command::Upgrade(args) => Box::pin(commands::upgrade::run(&connection, args.whole())).await,
+        Command::Rehearse(args) => Box::pin(commands::rehearse::run(&connection, args.whole())).await,
         Command::Rollback(args) => Box::pin(commands::rollback::run(&connection, args.whole())).await,
         Command::Restart(args) => Box::pin(commands::restart::run(&connection, args.whole())).await,
         Command::Completion(args) => crate::cli::completion::run(&args, &Cli::command()),
@@ -328,6 +330,7 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
         () = interruption::ctrl_c() => {}
         () = terminated() => {}
     }
+    interruption::announce();
     tokio::select! {
         biased;
         () = interruption::allowed() => Err(interrupted()),

@@ -20,6 +20,7 @@ pub mod list_deleted;
 pub mod logs;
 pub mod manifests;
 pub mod prune;
+pub mod rehearse;
 pub mod restart;
 pub mod resume;
 pub mod rollback;

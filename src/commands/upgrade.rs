@@ -1,6 +1,6 @@
 //! `upgrade`: another version of a cluster, as one transaction.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::args::change::ChangeArgs;
 use crate::cli::args::files;
@@ -10,6 +10,8 @@ use crate::history::lock;
 use crate::history::transaction::Journal;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::config::Config;
+use crate::model::names::ClusterName;
+use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_image;
 use crate::operations::target_revision::TargetRevision;
@@ -28,6 +30,7 @@ use crate::operations::upgrade::engine;
     kubectl flink upgrade demo --image registry/my-job:1.1\n  \
     kubectl flink upgrade -f flinkdeployment.yaml --timeout 5m\n  \
     kubectl flink upgrade demo -p 8 --dry-run\n  \
+    kubectl flink upgrade demo --image registry/my-job:1.1 --rehearse\n  \
     kubectl flink upgrade demo --continue\n  \
     kubectl flink upgrade demo --abort --from-savepoint s3://bucket/checkpoints/chk-16")]
 pub struct UpgradeArgs {
@@ -51,24 +54,12 @@ pub struct UpgradeArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
-    let (file, source) = match &args.file {
-        Some(path) => Some(files::read_one(path, args.name.as_deref())?).unzip(),
-        None => (None, None),
-    };
-    let name = files::name_of(args.name.as_deref(), file.as_ref())?;
-    let flags = args.spec.layer()?;
-    if let (Some(file), Some(source)) = (&file, &source) {
-        let flags = Config {
-            name: Some(name.to_string()),
-            ..flags.clone()
-        };
-        files::check(file, source, &flags)?;
-    }
-    let own = args.spec.templates()?;
-    let named = flags.from_savepoint.clone();
+    let version = NamedVersion::read(args.name.as_deref(), args.file.as_deref(), &args.spec)?;
+    let (name, named) = (version.name.clone(), version.flags.from_savepoint.clone());
     let others = Config {
+        name: None,
         from_savepoint: None,
-        ..flags.clone()
+        ..version.flags.clone()
     };
     if (args.go_on || args.abort) && others != Config::default() {
         return Err(
@@ -88,19 +79,50 @@ pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()
         let ended = Box::pin(ended).await?;
         return args.change.output.print(&ended);
     }
-    let flags = Config {
-        name: Some(name.to_string()),
-        ..flags
-    };
-    let mut wanted = match file {
-        Some(file) => TargetRevision::file(&handle, file, flags.clone(), own)?,
-        None => TargetRevision::changed(&handle, flags.clone(), own)?,
-    };
-    let image = args.spec.image_options()?;
-    wanted.image = job_image::prepare(&image, &flags, &mut wanted.layer).await?;
-    wanted.registry = image.check.then_some(image.registry);
+    let wanted = version.over(&handle, &args.spec).await?;
     let changed = change(&cluster, handle, wanted, &args.change.options(), "upgrade").await?;
     args.change.output.print(&changed)
+}
+
+/// A version as the command line names it: a file, or flags over what runs.
+pub(super) struct NamedVersion {
+    /// The cluster.
+    pub(super) name: ClusterName,
+    file: Option<Config>,
+    flags: Config,
+    own: Option<Templates>,
+}
+
+impl NamedVersion {
+    pub(super) fn read(name: Option<&str>, path: Option<&Path>, spec: &SpecArgs) -> Result<Self> {
+        let (file, source) = match path {
+            Some(path) => Some(files::read_one(path, name)?).unzip(),
+            None => (None, None),
+        };
+        let name = files::name_of(name, file.as_ref())?;
+        let flags = Config {
+            name: Some(name.to_string()),
+            ..spec.layer()?
+        };
+        if let (Some(file), Some(source)) = (&file, &source) {
+            files::check(file, source, &flags)?;
+        }
+        let own = spec.templates()?;
+        Ok(Self { name, file, flags, own })
+    }
+
+    /// The whole of it, over the cluster as it is.
+    pub(super) async fn over(self, handle: &ClusterHandle, spec: &SpecArgs) -> Result<TargetRevision> {
+        let flags = self.flags.clone();
+        let mut wanted = match self.file {
+            Some(file) => TargetRevision::file(handle, file, flags, self.own)?,
+            None => TargetRevision::changed(handle, flags, self.own)?,
+        };
+        let image = spec.image_options()?;
+        wanted.image = job_image::prepare(&image, &self.flags, &mut wanted.layer).await?;
+        wanted.registry = image.check.then_some(image.registry);
+        Ok(wanted)
+    }
 }
 
 fn open_change(handle: &ClusterHandle, open: Option<Journal>) -> Result<Journal> {

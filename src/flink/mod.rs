@@ -42,6 +42,8 @@ const TRIES: usize = 3;
 pub struct Flink {
     cluster: Cluster,
     name: ClusterName,
+    /// The Pod of a JobManager that has no Service.
+    pod: Option<String>,
 }
 
 /// What came of a request to Flink.
@@ -156,6 +158,16 @@ impl Flink {
         Self {
             cluster: cluster.clone(),
             name: name.clone(),
+            pod: None,
+        }
+    }
+
+    /// REST of the JobManager in this Pod, which has no Service.
+    #[must_use]
+    pub fn of_pod(&self, pod: &str) -> Self {
+        Self {
+            pod: Some(pod.to_owned()),
+            ..self.clone()
         }
     }
 
@@ -325,7 +337,7 @@ impl Flink {
         };
         // A POST is repeated by those who know what it began.
         let may_be_repeated = question.method != Method::POST;
-        let exchange = || Box::pin(transport::exchange(&self.cluster, &self.name, &question));
+        let exchange = || Box::pin(transport::exchange(&self.cluster, &self.name, self.pod.as_deref(), &question));
         let was_cut = |error: &Error| may_be_repeated && self.cluster.was_cut(error);
         let outcome = retry::repeat(retry::cut(), exchange, was_cut).await;
         if outcome.as_ref().is_err_and(was_cut) {

@@ -31,6 +31,7 @@ pub type Slot = Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>;
 pub(super) async fn exchange(
     cluster: &Cluster,
     name: &ClusterName,
+    pod: Option<&str>,
     slot: &Slot,
     question: &Question<'_>,
 ) -> Result<Exchange> {
@@ -43,7 +44,7 @@ pub(super) async fn exchange(
         }
         // The Pod is gone, or Flink has closed the connection, as it does when nobody asks for a while.
         *kept = None;
-        let Some(mut sender) = connect(cluster, name).await? else {
+        let Some(mut sender) = connect(cluster, name, pod).await? else {
             return Ok(Exchange::Away);
         };
         match send(&mut sender, question).await {
@@ -68,9 +69,17 @@ pub(super) async fn exchange(
 }
 
 /// Connects to the JobManager's Pod; `None`: there is none that runs.
-async fn connect(cluster: &Cluster, name: &ClusterName) -> Result<Option<SendRequest<Full<Bytes>>>> {
-    let Some(pod) = running_pod(cluster, name).await? else {
-        return Ok(None);
+async fn connect(
+    cluster: &Cluster,
+    name: &ClusterName,
+    pod: Option<&str>,
+) -> Result<Option<SendRequest<Full<Bytes>>>> {
+    let pod = match pod {
+        Some(pod) => pod.to_owned(),
+        None => match running_pod(cluster, name).await? {
+            Some(pod) => pod,
+            None => return Ok(None),
+        },
     };
     let Some(stream) = open(cluster, &pod).await? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Flink's REST through the API server's service proxy: nothing of the cluster needs to be reachable from outside.
+//! Flink's REST through the API server's proxy to a Service, or to a Pod that has none: nothing of the cluster needs to be reachable from outside.
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -7,21 +7,29 @@ use super::{Exchange, MAX_ANSWER, Question, REST_PORT};
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::Status;
-use crate::kubernetes::resource::{SERVICES, Target};
+use crate::kubernetes::resource::{PODS, SERVICES, Target};
 use crate::model::flink::rest::Errors;
 use crate::model::names::ClusterName;
 
 /// Sends one request.
-pub async fn exchange(cluster: &Cluster, name: &ClusterName, question: &Question<'_>) -> Result<Exchange> {
+pub async fn exchange(
+    cluster: &Cluster,
+    name: &ClusterName,
+    pod: Option<&str>,
+    question: &Question<'_>,
+) -> Result<Exchange> {
     let Question {
         method,
         path,
         query,
         body,
     } = question;
-    let service = format!("{}:{REST_PORT}", name.master());
-    let target =
-        Target::object(verb(method), SERVICES, cluster.namespace(), &service).subresource(format!("proxy/{path}"));
+    let (resource, at) = match pod {
+        Some(pod) => (PODS, pod.to_owned()),
+        None => (SERVICES, name.master()),
+    };
+    let at = format!("{at}:{REST_PORT}");
+    let target = Target::object(verb(method), resource, cluster.namespace(), &at).subresource(format!("proxy/{path}"));
     let (status, answer) = cluster.raw(&target, method.clone(), query, *body, MAX_ANSWER).await?;
     if status.is_success() || Errors::told(&answer).is_some() {
         return Ok(Exchange::Answer(status, answer));

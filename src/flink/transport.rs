@@ -16,30 +16,37 @@ use crate::model::names::ClusterName;
 pub struct TransportCache {
     /// The proxy was tried, and does not lead to Flink.
     proxy_is_closed: Arc<AtomicBool>,
-    forwards: Arc<Mutex<BTreeMap<(String, ClusterName), Slot>>>,
+    forwards: Arc<Mutex<BTreeMap<(String, String), Slot>>>,
 }
 
 impl TransportCache {
-    fn slot(&self, cluster: &Cluster, name: &ClusterName) -> Slot {
+    /// `at` is the name of a cluster, or of a Pod.
+    fn slot(&self, cluster: &Cluster, at: &str) -> Slot {
         let mut forwards = self.forwards.lock().unwrap_or_else(PoisonError::into_inner);
         forwards
-            .entry((cluster.namespace().to_owned(), name.clone()))
+            .entry((cluster.namespace().to_owned(), at.to_owned()))
             .or_default()
             .clone()
     }
 }
 
-/// Sends one request on the way that is open.
-pub(super) async fn exchange(cluster: &Cluster, name: &ClusterName, question: &Question<'_>) -> Result<Exchange> {
+/// Sends one request on the way that is open: to the JobManager of the cluster, or to that in `pod`.
+pub(super) async fn exchange(
+    cluster: &Cluster,
+    name: &ClusterName,
+    pod: Option<&str>,
+    question: &Question<'_>,
+) -> Result<Exchange> {
     if question.method != http::Method::GET {
         cluster.fence().pass(cluster, question.path).await?;
     }
     let ways: TransportCache = cluster.shared();
-    let by_forward = async || port_forward::exchange(cluster, name, &ways.slot(cluster, name), question).await;
+    let slot = ways.slot(cluster, pod.unwrap_or(name.as_str()));
+    let by_forward = async || port_forward::exchange(cluster, name, pod, &slot, question).await;
     if cluster.access() == Access::PortForward || ways.proxy_is_closed.load(Ordering::Relaxed) {
         return by_forward().await;
     }
-    let by_proxy = service_proxy::exchange(cluster, name, question).await;
+    let by_proxy = service_proxy::exchange(cluster, name, pod, question).await;
     let why = match &by_proxy {
         Ok(Exchange::Blocked(said)) => said.clone(),
         // A request that may not reach Flink in time may come there later: all of them can be repeated.
@@ -59,7 +66,8 @@ pub(super) async fn exchange(cluster: &Cluster, name: &ClusterName, question: &Q
     tracing::debug!(%why, "the service proxy is closed");
     match by_forward().await {
         Ok(exchange) => {
-            ways.proxy_is_closed.store(true, Ordering::Relaxed);
+            // Of a Pod's proxy nothing follows for the Service's.
+            ways.proxy_is_closed.fetch_or(pod.is_none(), Ordering::Relaxed);
             Ok(exchange)
         }
         // The proxy is the way to ask for.

@@ -102,6 +102,18 @@ impl HistoryStore {
         &self.history
     }
 
+    /// The cluster whose history it is.
+    #[must_use]
+    pub const fn name(&self) -> &ClusterName {
+        &self.name
+    }
+
+    /// The ConfigMap as it was read last.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        Identity::of(CONFIG_MAPS, self.stored.as_ref()?).ok()
+    }
+
     /// Whether the ConfigMap exists.
     #[must_use]
     pub fn exists(&self) -> bool {

@@ -39,15 +39,24 @@ pub enum AccountCheck {
 /// Each right of the plugin, and whether the user has it.
 pub async fn rights(cluster: &Cluster) -> Result<Vec<(Right, bool)>> {
     let ask = |right: &'static Right| async move {
-        let target = Target::collection("create", ACCESS_REVIEWS, None);
-        let attributes = attributes(cluster.namespace(), right.group, right.resource, right.verb);
-        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": ACCESS_REVIEWS.kind,
-            "spec": {"resourceAttributes": attributes}});
-        let answer = cluster.create(&target, &review, Mode::Real).await?;
-        Ok((*right, answer.object["status"]["allowed"] == true))
+        let allowed = is_allowed(cluster, right.group, right.resource, right.verb).await?;
+        Ok((*right, allowed))
     };
     let answers: Vec<Result<_>> = stream::iter(RIGHTS.iter().map(ask)).buffered(AT_A_TIME).collect().await;
     answers.into_iter().collect()
+}
+
+/// Whether who asks has a right in the namespace.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn is_allowed(cluster: &Cluster, group: &str, resource: &str, verb: &str) -> Result<bool> {
+    let target = Target::collection("create", ACCESS_REVIEWS, None);
+    let attributes = attributes(cluster.namespace(), group, resource, verb);
+    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": ACCESS_REVIEWS.kind,
+        "spec": {"resourceAttributes": attributes}});
+    let answer = cluster.create(&target, &review, Mode::Real).await?;
+    Ok(answer.object["status"]["allowed"] == true)
 }
 
 fn attributes(namespace: &str, group: &str, resource: &str, verb: &str) -> Value {

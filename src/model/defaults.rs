@@ -94,6 +94,11 @@ pub const KEYS: &[Key] = &[
         meaning: "whether to look at an image in its registry before a cluster is made; false stands for --no-image-check",
     },
     Key {
+        name: "rehearse",
+        form: Form::Bool,
+        meaning: "whether a new version is rehearsed before the running job is stopped, as --rehearse",
+    },
+    Key {
         name: "plain",
         form: Form::Bool,
         meaning: "words only, as --plain",

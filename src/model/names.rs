@@ -19,6 +19,9 @@ pub const TASK_MANAGER: &str = "task-manager";
 /// Role of the objects that give JobManager and TaskManagers the rights of high availability.
 pub const HIGH_AVAILABILITY: &str = "high-availability";
 
+/// Role of the Job that rehearses a new version, and of its Pod. It is no part of the cluster.
+pub const REHEARSAL: &str = "rehearsal";
+
 /// Longest cluster name. A Job's Pods are named after it with a suffix of six characters, and the Pods' host names
 /// may have 63; Flink's Kubernetes high availability allows 45 for `kubernetes.cluster-id`, which is the tighter limit.
 pub const MAX_LENGTH: usize = 45;
@@ -80,6 +83,12 @@ impl ClusterName {
     #[must_use]
     pub fn high_availability(&self) -> String {
         format!("{}-{HIGH_AVAILABILITY}", self.0)
+    }
+
+    /// Name of the Job that rehearses a new version of the cluster.
+    #[must_use]
+    pub fn rehearsal(&self) -> String {
+        format!("{}-{REHEARSAL}", self.0)
     }
 
     /// Name of the ConfigMap that remembers revisions and savepoints.

@@ -92,6 +92,7 @@ pub const RIGHTS: &[Right] = &[
     ),
     need("", "services/proxy", "patch", "cancel"),
     want("", "services/proxy", "update", "scale: in place"),
+    want("", "pods/proxy", "get", "rehearse, else by port-forward"),
     // It goes through a WebSocket, which begins with a GET: seen with 1.34. Kubernetes 1.35 asks for create as well.
     want("", "pods/portforward", "get", FORWARD),
     want("", "pods/portforward", "create", FORWARD),

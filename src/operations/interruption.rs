@@ -14,6 +14,8 @@ const LATE: Duration = Duration::from_millis(100);
 
 /// Number of works that are not to be interrupted.
 static DEFERRING: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+/// Whether the command is interrupted.
+static ANNOUNCED: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 /// Number of programs that have the terminal.
 static FOREGROUND: AtomicUsize = AtomicUsize::new(0);
 /// The file with what the user wrote, as long as it is of use.
@@ -23,6 +25,18 @@ static WRITTEN: Mutex<Option<PathBuf>> = Mutex::new(None);
 pub async fn deferred<T>(work: impl Future<Output = T>) -> T {
     let _guard = Guard::new();
     work.await
+}
+
+/// Says that the command is interrupted, to what is not to be interrupted and has to clear away what it began.
+pub fn announce() {
+    ANNOUNCED.send_replace(true);
+}
+
+/// Waits until the command is interrupted.
+pub async fn announced() {
+    if ANNOUNCED.subscribe().wait_for(|announced| *announced).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// Waits until nothing is done that is not to be interrupted, [`PATIENCE`] at most.

@@ -19,6 +19,7 @@ pub mod observe;
 pub mod preflight;
 pub(crate) mod push_progress;
 pub(crate) mod recover;
+pub(crate) mod rehearse;
 pub(crate) mod report;
 pub(crate) mod resume_plan;
 pub mod savepoint;

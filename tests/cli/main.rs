@@ -54,6 +54,7 @@ mod prune;
 mod purge;
 mod reference;
 mod registry;
+mod rehearse;
 mod releases;
 mod sandbox;
 mod savepoint_files;

@@ -34,6 +34,7 @@ mod place;
 mod process;
 mod reasons;
 mod registry;
+mod rehearse;
 mod repetition;
 mod rights;
 mod savepoint_files;

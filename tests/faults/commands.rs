@@ -279,6 +279,24 @@ pub const COMMANDS: &[Command] = &[
     ),
     command(
         Given::Running,
+        &["rehearse", "demo", "--env", "A=2"],
+        Polls { fixed: 15, most: 34 },
+        Then::Runs,
+    ),
+    command(
+        Given::Running,
+        &["rehearse", "demo", "--env", "A=2", "--last-checkpoint"],
+        Polls { fixed: 10, most: 26 },
+        Then::Runs,
+    ),
+    command(
+        Given::Running,
+        &["upgrade", "demo", "--env", "A=2", "--rehearse"],
+        Polls { fixed: 28, most: 64 },
+        Then::Runs,
+    ),
+    command(
+        Given::Running,
         &["restart", "demo"],
         Polls { fixed: 18, most: 42 },
         Then::Runs,

@@ -116,8 +116,10 @@ impl World {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        let others = self.pods(&app, "master");
-        if !others.is_empty() {
+        let labels = &job["spec"]["template"]["metadata"]["labels"];
+        let rehearsal = labels["component"] == "rehearsal";
+        let others = self.pods(&app, labels["component"].as_str().unwrap_or_default());
+        if !others.is_empty() && !rehearsal {
             let text = format!("a second JobManager of {app} starts beside {}", others.join(", "));
             self.violations.push(text);
         }
@@ -137,7 +139,8 @@ impl World {
             arguments.get(at + 1)?.as_str().map(ToOwned::to_owned)
         };
         let mut work = 0;
-        if let Some(path) = after("--fromSavepoint") {
+        let restored = after("--fromSavepoint");
+        if let Some(path) = restored.clone() {
             match self.disk.iter().find(|written| written.path == path) {
                 Some(written) => work = written.work,
                 None => self
@@ -145,7 +148,8 @@ impl World {
                     .push(format!("{app} starts from {path}, which was never written")),
             }
         }
-        if app == "demo" {
+        let rehearsal = job["metadata"]["labels"]["component"] == "rehearsal";
+        if app == "demo" && !rehearsal {
             if work < self.work {
                 self.violations
                     .push(format!("{app} starts with {work} of {} that was done", self.work));
@@ -154,6 +158,9 @@ impl World {
         }
         let id =
             after("--job-id").unwrap_or_else(|| job["metadata"]["uid"].as_str().unwrap_or_default().replace('-', ""));
+        if rehearsal {
+            return Flink::rehearsal(id, restored, 1);
+        }
         let tasks = job["metadata"]["annotations"]["kubectl-flink/parallelism"].as_str();
         let image = job["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
         let batch = image.is_some_and(|image| image.starts_with("batch:"));

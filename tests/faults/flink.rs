@@ -36,6 +36,8 @@ pub struct Flink {
     checkpoint: u64,
     /// The statistics of checkpoints as they were read last, and when.
     copy: Option<(Instant, Value)>,
+    /// What its job was restored from, where it is a rehearsal: no task runs, and no work is done.
+    restored: Option<String>,
 }
 
 /// How the job comes to its parallelism.
@@ -87,6 +89,15 @@ impl Flink {
             end: batch.then(|| Instant::now() + BATCH),
             checkpoint: work,
             copy: None,
+            restored: None,
+        }
+    }
+
+    /// A JobManager without TaskManagers, whose job has the state of this path.
+    pub fn rehearsal(job_id: String, restored: Option<String>, tasks: u64) -> Self {
+        Self {
+            restored,
+            ..Self::new(job_id, 0, tasks, false, Scheduler::Default)
         }
     }
 
@@ -149,6 +160,9 @@ impl Flink {
 
     /// The statistics of checkpoints: a copy that may be from before the end of the job.
     fn statistics(&mut self) -> Value {
+        if let Some(path) = &self.restored {
+            return json!({"counts": {"restored": 1}, "latest": {"restored": {"id": 1, "external_path": path}}});
+        }
         if let Some((at, copy)) = &self.copy
             && at.elapsed() < REFRESH
         {

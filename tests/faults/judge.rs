@@ -71,7 +71,13 @@ pub fn deleted_only_what_was_shown(world: &World, command: &Command) -> Result<(
                 .chain(&["/configmaps/demo-history"])
                 .any(|part| path.ends_with(part)),
             // A new Job takes the place of the old one, and Pods of a version that is given up are not waited for.
-            Then::Runs => path.ends_with("/jobs/demo-master") || path.contains("/pods/demo-"),
+            // A rehearsal is over.
+            Then::Runs => {
+                ["/jobs/demo-master", "/jobs/demo-rehearsal"]
+                    .iter()
+                    .any(|job| path.ends_with(job))
+                    || path.contains("/pods/demo-")
+            }
             Then::Cloned | Then::Scaled | Then::Stopped | Then::Suspended | Then::Unchanged => false,
         }
     };

@@ -276,6 +276,14 @@ impl World {
     fn subresource(&mut self, request: &Request, place: &Place, name: &str, sub: &str) -> Reply {
         if let Some(path) = sub.strip_prefix("proxy/") {
             let service = name.split(':').next().unwrap_or_default();
+            if place.collection.ends_with("/pods") {
+                let reply = match self.flinks.get_mut(&format!("{}/{service}", place.collection)) {
+                    Some(flink) => flink.answer(request, path, 0, &mut self.disk),
+                    None => missing(service),
+                };
+                self.tick();
+                return reply;
+            }
             if !self.objects.contains_key(&format!("{}/{service}", place.collection)) {
                 return missing(service);
             }

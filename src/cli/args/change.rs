@@ -29,6 +29,9 @@ pub struct ChangeArgs {
     /// Show what would be done, checked by the API server, and do nothing; none: do it
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "none", default_missing_value = "server", hide_default_value = true, value_parser = dry_run())]
     pub dry_run: bool,
+    /// Rehearse the new version before the running job is stopped: see rehearse --help; --rehearse=false does not
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "false", default_missing_value = "true", hide_default_value = true)]
+    rehearse: bool,
     /// Skip the confirmation prompt
     #[arg(long, short)]
     yes: bool,
@@ -58,6 +61,7 @@ impl ChangeArgs {
             no_rollback: self.no_rollback,
             timeout: (!self.timeout.is_zero()).then_some(self.timeout),
             dry_run: self.dry_run,
+            rehearse: self.rehearse,
             take_over: self.take_over,
             confirm: if self.yes { |_| Ok(()) } else { terminal::ask },
             history_limits: self.limit.limits(),

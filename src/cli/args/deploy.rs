@@ -95,6 +95,7 @@ impl DeployArgs {
             no_rollback: false,
             timeout: self.limit(),
             dry_run: self.is_dry_run(),
+            rehearse: false,
             take_over: false,
             confirm: terminal::ask,
             history_limits: self.history_limits(),

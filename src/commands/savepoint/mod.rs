@@ -101,21 +101,11 @@ async fn take(connection: &ConnectionOptions, args: TakeArgs) -> Result<()> {
     })?;
     let origin = handle.origin("savepoint");
     let ClusterHandle { flink, store, .. } = &mut handle;
-    let open = store
-        .history()
-        .open_savepoints()
-        .rfind(|open| open.job_id == job.jid)
-        .cloned();
-    if open.is_some() {
-        terminal::note(&format!(
-            "{name}: a savepoint is being written already, asked for by an earlier command"
-        ));
-    }
     let mut step = WritingStep::new();
     let told = |writing| step.update(writing);
     let request = SavepointRequest::new(args.format.as_rest(), args.dir.clone(), Then::GoOn);
     if args.no_wait {
-        let asked = match open {
+        let asked = match savepoint::open_of(store, &job) {
             Some(open) => open,
             None => savepoint::trigger(flink, store, &job, &request, &origin, told).await?.0,
         };
@@ -126,12 +116,7 @@ async fn take(connection: &ConnectionOptions, args: TakeArgs) -> Result<()> {
         return terminal::data(&format!("{}\n", asked.trigger_id));
     }
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    let written = async {
-        match open {
-            Some(open) => savepoint::wait_for_savepoint(flink, store, open, None, told).await,
-            None => savepoint::take(flink, store, &job, &request, &origin, told).await,
-        }
-    };
+    let written = savepoint::take_or_join(flink, store, &job, &request, &origin, told);
     let path = match limit {
         None => written.await?,
         Some(limit) => tokio::time::timeout(limit, written).await.map_err(|_| {

@@ -12,7 +12,7 @@ use super::objects::JobEnd;
 pub use crate::model::flink::Role;
 use crate::model::flink::overview::{FlinkView, JobOverview};
 use crate::model::listing::JobState;
-use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
+use crate::model::names::{COMPONENT_LABEL, MASTER, REHEARSAL, TASK_MANAGER};
 
 /// Latest events kept of each object. A fault repeats itself, so few are enough.
 const EVENTS_PER_OBJECT: usize = 16;
@@ -243,7 +243,7 @@ impl Observed {
 /// The role that a Pod's label `component` gives it.
 pub(super) fn role_of(pod: &Pod) -> Option<Role> {
     match pod.metadata.labels.as_ref()?.get(COMPONENT_LABEL)?.as_str() {
-        MASTER => Some(Role::JobManager),
+        MASTER | REHEARSAL => Some(Role::JobManager),
         TASK_MANAGER => Some(Role::TaskManager),
         _ => None,
     }

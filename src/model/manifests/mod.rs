@@ -4,6 +4,7 @@
 //! (names, labels, selectors) and what the spec says outright.
 
 mod high_availability;
+pub mod rehearsal;
 
 use serde_json::{Map, Value, json};
 

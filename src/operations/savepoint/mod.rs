@@ -138,6 +138,37 @@ pub async fn take(
     wait_for_savepoint(flink, store, savepoint, known, told).await
 }
 
+/// Takes a savepoint as [`take`] does, or waits for one of the same job that an earlier command has asked for.
+///
+/// # Errors
+/// Those of [`take`].
+pub async fn take_or_join(
+    flink: &Flink,
+    store: &mut HistoryStore,
+    job: &JobOverview,
+    request: &SavepointRequest,
+    origin: &Origin,
+    told: impl FnMut(Writing),
+) -> Result<String> {
+    match open_of(store, job) {
+        Some(open) => wait_for_savepoint(flink, store, open, None, told).await,
+        None => take(flink, store, job, request, origin, told).await,
+    }
+}
+
+/// The savepoint of a job that is being written already, asked for by an earlier command, which is said.
+pub fn open_of(store: &HistoryStore, job: &JobOverview) -> Option<Savepoint> {
+    let mut open = store.history().open_savepoints();
+    let open = open.rfind(|open| open.job_id == job.jid).cloned();
+    if open.is_some() {
+        crate::progress::note(&format!(
+            "{}: a savepoint is being written already, asked for by an earlier command",
+            store.name()
+        ));
+    }
+    open
+}
+
 /// The record of a savepoint before Flink hears of it.
 fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, now: &str) -> Savepoint {
     Savepoint {

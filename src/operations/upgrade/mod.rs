@@ -30,6 +30,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::job_status::JobStatus;
+use crate::operations::rehearse;
 use crate::operations::report::Report;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
@@ -38,6 +39,8 @@ use crate::operations::upgrade::engine as transaction;
 use crate::operations::upgrade::engine::UpgradeEngine;
 use crate::operations::upgrade::plan::{NoPlan, Plan};
 use crate::progress;
+
+pub(crate) use restore_point::retained;
 
 /// Longest time that a change waits for a JobManager which Kubernetes starts again.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -57,6 +60,8 @@ pub struct ChangeOptions {
     pub timeout: Option<Duration>,
     /// Whether it is only tried.
     pub dry_run: bool,
+    /// Whether the new version is rehearsed before the running job is stopped.
+    pub rehearse: bool,
     /// Whether an operation is taken over whose heartbeat has stopped.
     pub take_over: bool,
     /// Asks before the job's state is given up.
@@ -269,6 +274,10 @@ pub async fn execute(
     };
     if let Some(image) = wanted.image.take() {
         image.push().await?;
+    }
+    if how.rehearse {
+        let start = plan.rehearsal_start();
+        rehearse::rehearse(cluster, &mut handle, &wanted, start, how.timeout, command).await?;
     }
     wanted.layer.nonce = revision_spec::nonce(&wanted.layer);
     let holder = this_process();

@@ -10,6 +10,7 @@ use crate::model::manifests::Manifests;
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
+use crate::operations::rehearse::Start;
 use crate::operations::savepoint;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::describe::changes;
@@ -155,6 +156,18 @@ impl Plan {
             differences: Vec::new(),
             summary: None,
         })
+    }
+
+    /// From where the new version is rehearsed: as it will start, but from a savepoint that leaves the job running.
+    pub fn rehearsal_start(&self) -> Start {
+        match (&self.start, &self.ending, &self.job) {
+            (None, Ending::Savepoint { format, directory, .. }, Some(job)) => {
+                let request = SavepointRequest::new(format, directory.clone(), Then::GoOn);
+                Start::Savepoint(Box::new(job.clone()), request)
+            }
+            (None, Ending::Checkpoint { .. }, _) => Start::Path(self.fallback.clone()),
+            (start, ..) => Start::Path(start.clone()),
+        }
     }
 
     /// The revision that runs, where the history does not have it: a cluster made by hand, or changed since.

@@ -6,6 +6,7 @@
 mod failures;
 mod flink_conditions;
 mod health;
+mod rehearsal;
 mod returning;
 mod watches;
 
@@ -19,7 +20,7 @@ use crate::kubernetes::clock;
 use crate::kubernetes::resource::{PODS, Target};
 use crate::model::diagnosis::job_outcome;
 use crate::model::diagnosis::{
-    Cause, CauseKind, Grace, Note, Observed, Role, Stage, Verdict, stage, unseen_job, verdict,
+    Cause, CauseKind, Grace, Note, Observed, Stage, Verdict, stage, unseen_job, verdict,
 };
 use crate::model::flink::overview::{FlinkView, JobState};
 use crate::model::names::ClusterName;
@@ -28,8 +29,9 @@ use crate::operations::observe::{log_end, with_fresh_log, without_job};
 pub use failures::Failures;
 pub use flink_conditions::{FlinkCondition, until_condition};
 pub use health::{Healthy, until_healthy};
+pub use rehearsal::until_restored;
 pub use returning::until_over;
-use watches::Watching;
+use watches::{Watching, master_pod};
 
 /// Time between two questions to Flink while a cluster comes up.
 const POLL: Duration = Duration::from_millis(100);
@@ -103,6 +105,7 @@ async fn running(
         timeout,
         poll: Some(POLL),
         kept: RefCell::default(),
+        rehearsal: false,
     };
     let mut runs: Option<(i64, Instant)> = None;
     let mut unseen = None;
@@ -220,6 +223,7 @@ pub async fn until_ended(
         timeout,
         poll: Some(SLOW_POLL),
         kept: RefCell::default(),
+        rehearsal: false,
     };
     let mut was_there = false;
     let mut unseen = None;
@@ -301,6 +305,7 @@ pub async fn until_objects(
         timeout,
         poll: None,
         kept: RefCell::default(),
+        rehearsal: false,
     };
     let late = |_: &Observed| {
         let seconds = timeout.unwrap_or_default().as_secs();
@@ -324,13 +329,6 @@ pub async fn until_objects(
         .absent(name));
     }
     Ok(())
-}
-
-fn master_pod(observed: &Observed) -> Option<String> {
-    observed
-        .pods_of(Role::JobManager)
-        .next_back()
-        .and_then(|pod| pod.metadata.name.clone())
 }
 
 /// `unseen` is what it is where the log tells of no job.

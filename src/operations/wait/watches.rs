@@ -23,7 +23,7 @@ use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::diagnosis::{Observed, Role};
 use crate::model::flink::overview::FlinkView;
 use crate::model::flink_pod::{self, Phase};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, REHEARSAL, TASK_MANAGER};
 
 /// Time after which things are thought over without news: the graces run by the clock.
 const TICK: Duration = Duration::from_secs(1);
@@ -61,6 +61,8 @@ pub struct Watching<'a> {
     pub timeout: Option<Duration>,
     /// Time between two questions to Flink; `None`: Flink is not asked, and neither Pods nor Events are looked at.
     pub poll: Option<Duration>,
+    /// Whether it is the rehearsal of the cluster: a JobManager without Service and TaskManagers.
+    pub rehearsal: bool,
     /// A Pod that containers beside Flink's keep, and its Job, as they were seen at last.
     pub kept: RefCell<Option<Kept>>,
 }
@@ -102,13 +104,14 @@ impl Watching<'_> {
         late: impl FnOnce(&Observed) -> Error,
     ) -> Result<T> {
         let flink = Flink::new(self.cluster, self.name);
-        let mut changes = changes(self.cluster, self.name, self.poll.is_some());
+        let mut changes = changes(self.cluster, self.name, self.poll.is_some(), self.rehearsal);
         let mut observed = Observed::default();
         let mut ended = BTreeSet::new();
         observed.parallelism = self.parallelism;
         // Without polls Pods are not looked at.
         let mut listed = Listed {
             pods: self.poll.is_none(),
+            deployment: self.rehearsal,
             ..Listed::default()
         };
         let mut poll: Pin<Box<dyn Future<Output = Result<FlinkView>>>> = Box::pin(futures::future::pending());
@@ -150,7 +153,10 @@ impl Watching<'_> {
             }
             if let Some(pause) = self.poll.filter(|_| !polling && master_runs(&observed)) {
                 polling = true;
-                let flink = flink.clone();
+                let flink = match master_pod(&observed) {
+                    Some(pod) if self.rehearsal => flink.of_pod(&pod),
+                    _ => flink.clone(),
+                };
                 let known = match observed.flink_now() {
                     FlinkView::Up { overview, .. } if overview.taskmanagers > 0 => Some(overview.clone()),
                     _ => None,
@@ -183,19 +189,38 @@ impl Watching<'_> {
     }
 }
 
+/// The newest Pod of the JobManager, by its name.
+pub(super) fn master_pod(observed: &Observed) -> Option<String> {
+    observed
+        .pods_of(Role::JobManager)
+        .next_back()
+        .and_then(|pod| pod.metadata.name.clone())
+}
+
 fn master_runs(observed: &Observed) -> bool {
     observed
         .pods_of(Role::JobManager)
         .any(|pod| flink_pod::phase(pod) == Phase::Running)
 }
 
-fn changes(cluster: &Cluster, name: &ClusterName, all: bool) -> LocalBoxStream<'static, Result<Change>> {
-    let mut watches = vec![
-        one(cluster, JOBS, &name.master(), Change::Job),
-        one(cluster, DEPLOYMENTS, &name.task_manager(), Change::Deployment),
-    ];
+fn changes(
+    cluster: &Cluster,
+    name: &ClusterName,
+    all: bool,
+    rehearsal: bool,
+) -> LocalBoxStream<'static, Result<Change>> {
+    let (mut watches, components) = if rehearsal {
+        let job = one(cluster, JOBS, &name.rehearsal(), Change::Job);
+        (vec![job], REHEARSAL.to_owned())
+    } else {
+        let watches = vec![
+            one(cluster, JOBS, &name.master(), Change::Job),
+            one(cluster, DEPLOYMENTS, &name.task_manager(), Change::Deployment),
+        ];
+        (watches, format!("{MASTER},{TASK_MANAGER}"))
+    };
     if all {
-        let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})");
+        let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({components})");
         let pods = Watch::new(cluster, Objects::with_labels(cluster, PODS, &selector)).stream();
         watches.push(pods.map(|event| event.map(Change::Pod)).boxed_local());
         // Of the many events of a namespace only these are of use: faults, and a node that is on its way.

@@ -1,0 +1,242 @@
+//! The Job of a rehearsal: the JobManager of a new version, and nothing else of it.
+
+use serde_json::{Value, json};
+
+use super::{build, main_arguments, main_container, map, remove_settings};
+use crate::error::Result;
+use crate::model::config::{Config, JobId};
+use crate::model::flink::FlinkVersion;
+use crate::model::names::{REHEARSAL, labels};
+use crate::model::spec::Spec;
+use crate::model::template::Templates;
+
+/// Annotation with the process that began the rehearsal, as JSON.
+pub const HOLDER: &str = "kubectl-flink/holder";
+
+/// Seconds that an ended Job of a rehearsal stays: long enough for a look at its log.
+const STAYS: u64 = 120;
+
+/// What the running cluster and its high availability use, or what would wait for TaskManagers. Source: Flink's
+/// `HighAvailabilityOptions`, `JobManagerOptions`.
+const LEFT_OUT: [&str; 7] = [
+    "high-availability",
+    "high-availability.type",
+    "high-availability.cluster-id",
+    "kubernetes.cluster-id",
+    "jobmanager.rpc.address",
+    "jobmanager.scheduler",
+    "scheduler-mode",
+];
+
+/// What the Job of a cluster has that that of a rehearsal has not: it runs once, and ends with its only Pod.
+const OF_A_CLUSTER: [&str; 10] = [
+    "completionMode",
+    "completions",
+    "manualSelector",
+    "parallelism",
+    "podFailurePolicy",
+    "podReplacementPolicy",
+    "selector",
+    "successPolicy",
+    "suspend",
+    "backoffLimitPerIndex",
+];
+
+/// The Job that rehearses the version `layer`, which starts from `path`; it ends after `deadline` seconds. `holder` tells
+/// who began it, and it goes with its `owner`.
+///
+/// # Errors
+/// Those of the version's own objects.
+pub fn job(
+    layer: &Config,
+    templates: &Templates,
+    namespace: &str,
+    path: Option<&str>,
+    deadline: u64,
+    holder: &str,
+    owner: Option<&Value>,
+) -> Result<Value> {
+    let mut layer = Config {
+        // One and the same for all rehearsals of a cluster: on the checkpoints' disk Flink makes a folder of that name.
+        job_id: Some(JobId::Seed(format!(
+            "{namespace}/{}/{REHEARSAL}",
+            layer.name.as_deref().unwrap_or_default()
+        ))),
+        from_savepoint: path.map(ToOwned::to_owned),
+        ha: None,
+        zookeeper: None,
+        zookeeper_root: None,
+        ha_create_rbac: None,
+        job_managers: None,
+        ttl_after_finished: None,
+        restart: None,
+        suspended: false,
+        nonce: None,
+        ..layer.clone()
+    };
+    layer.configuration.retain(|key, _| !LEFT_OUT.contains(&key.as_str()));
+    let spec = Spec::resolve(layer)?;
+    let mut job = build(&spec, templates, namespace, 0)?.job;
+    settings(&mut job, spec.flink_version)?;
+    let main = main_container(&mut job)?;
+    // Without a Service nobody asks whether it is ready, and it does not live long enough to be probed.
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        main.remove(probe);
+    }
+    let body = map(&mut job, &["spec"])?;
+    body.retain(|key, _| !OF_A_CLUSTER.contains(&key.as_str()));
+    body.insert("backoffLimit".to_owned(), json!(0));
+    body.insert("activeDeadlineSeconds".to_owned(), json!(deadline));
+    body.insert("ttlSecondsAfterFinished".to_owned(), json!(STAYS));
+    map(&mut job, &["spec", "template", "spec"])?.insert("restartPolicy".to_owned(), json!("Never"));
+    for path in [&["metadata", "labels"][..], &["spec", "template", "metadata", "labels"]] {
+        let own = labels(&spec.name, REHEARSAL).into_iter();
+        map(&mut job, path)?.extend(own.map(|(key, value)| (key.to_owned(), json!(value))));
+    }
+    let metadata = map(&mut job, &["metadata"])?;
+    metadata.insert("name".to_owned(), json!(spec.name.rehearsal()));
+    // Those of a cluster would say of which revision it is.
+    metadata.insert("annotations".to_owned(), json!({ HOLDER: holder }));
+    metadata.remove("ownerReferences");
+    if let Some(owner) = owner {
+        metadata.insert("ownerReferences".to_owned(), json!([owner]));
+    }
+    Ok(job)
+}
+
+/// The JobManager leads alone, and maps the state to the operators before it has a slot: the default scheduler does, while
+/// the adaptive one waits for TaskManagers first.
+fn settings(job: &mut Value, version: Option<FlinkVersion>) -> Result<()> {
+    let is_before = |minor| version.is_some_and(|version| version < FlinkVersion::new(1, minor));
+    let arguments = main_arguments(job)?;
+    remove_settings(arguments, |key| LEFT_OUT.contains(&key));
+    let availability = if is_before(17) {
+        "-Dhigh-availability=NONE"
+    } else {
+        "-Dhigh-availability.type=NONE"
+    };
+    let mut own = vec!["-Djobmanager.rpc.address=localhost", availability];
+    // Before 1.17 it is the default under another name.
+    if !is_before(17) {
+        own.push("-Djobmanager.scheduler=default");
+    }
+    // Behind the entrypoint's word: nothing may follow the program's arguments.
+    let at = arguments.len().min(1);
+    arguments.splice(at..at, own.into_iter().map(|setting| json!(setting)));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
+
+    fn rehearsal(layer: Config) -> Value {
+        let layer = Config {
+            name: Some("demo".into()),
+            image: Some("job:2.3.0".into()),
+            ..layer
+        };
+        let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "demo-history", "uid": "u"});
+        let templates = Templates::built_in().unwrap();
+        job(&layer, &templates, "ns", Some("s3://b/sp-1"), 660, "{}", Some(&owner)).unwrap()
+    }
+
+    fn arguments(job: &Value) -> Vec<&str> {
+        let list = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array();
+        list.unwrap().iter().map(|argument| argument.as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn it_is_no_part_of_the_cluster_and_ends_by_itself() {
+        let job = rehearsal(Config::default());
+        assert_eq!(job["metadata"]["name"], "demo-rehearsal");
+        assert_eq!(job["metadata"]["annotations"], json!({ HOLDER: "{}" }));
+        assert_eq!(job["metadata"]["ownerReferences"][0]["uid"], "u");
+        for labels in [
+            &job["metadata"]["labels"],
+            &job["spec"]["template"]["metadata"]["labels"],
+        ] {
+            assert_eq!(labels[APP_LABEL], "demo");
+            assert_eq!(labels[COMPONENT_LABEL], "rehearsal");
+            assert_eq!(labels["app.kubernetes.io/component"], "rehearsal");
+        }
+        let spec = job["spec"].as_object().unwrap();
+        let keys: Vec<&str> = spec.keys().map(String::as_str).collect();
+        assert_eq!(
+            keys.iter().filter(|key| OF_A_CLUSTER.contains(*key)).count(),
+            0,
+            "{keys:?}"
+        );
+        assert_eq!(spec["backoffLimit"], 0);
+        assert_eq!(spec["activeDeadlineSeconds"], 660);
+        assert_eq!(spec["ttlSecondsAfterFinished"], 120);
+        assert_eq!(spec["template"]["spec"]["restartPolicy"], "Never");
+        let container = &spec["template"]["spec"]["containers"][0];
+        assert!(container["livenessProbe"].is_null(), "{container}");
+        assert_eq!(container["image"], "job:2.3.0");
+    }
+
+    #[test]
+    fn its_jobmanager_starts_from_the_savepoint_with_the_default_scheduler() {
+        let layer = Config {
+            configuration: [
+                ("jobmanager.scheduler", "adaptive"),
+                ("scheduler-mode", "reactive"),
+                ("high-availability", "zookeeper"),
+                ("pipeline.max-parallelism", "64"),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+            arguments: Some(vec!["--rate".into(), "5".into()]),
+            allow_non_restored_state: Some(true),
+            ..Config::default()
+        };
+        let job = rehearsal(layer);
+        let arguments = arguments(&job);
+        assert_eq!(arguments[0], "standalone-job");
+        let own = [
+            "-Djobmanager.rpc.address=localhost",
+            "-Dhigh-availability.type=NONE",
+            "-Djobmanager.scheduler=default",
+        ];
+        assert_eq!(arguments[1..4], own);
+        let count = |word: &str| arguments.iter().filter(|argument| argument.contains(word)).count();
+        assert_eq!(count("jobmanager.rpc.address"), 1, "{arguments:?}");
+        assert_eq!(count("scheduler"), 1, "{arguments:?}");
+        assert_eq!(count("high-availability"), 1, "{arguments:?}");
+        for word in ["--fromSavepoint", "s3://b/sp-1", "--allowNonRestoredState", "-Dpipeline.max-parallelism=64"] {
+            assert_eq!(count(word), 1, "{word} in {arguments:?}");
+        }
+        assert_eq!(arguments[arguments.len() - 2..], ["--rate", "5"]);
+    }
+
+    #[test]
+    fn high_availability_of_the_version_is_left_out() {
+        let job = rehearsal(Config {
+            ha: Some("s3://b/ha".into()),
+            ha_create_rbac: Some(true),
+            job_managers: Some(2),
+            ttl_after_finished: Some(5),
+            suspended: true,
+            ..Config::default()
+        });
+        let text = job.to_string();
+        for word in ["s3://b/ha", "POD_IP", "cluster-id", "demo-high-availability", "suspend"] {
+            assert!(!text.contains(word), "{word} in {text}");
+        }
+        assert_eq!(job["spec"]["ttlSecondsAfterFinished"], 120);
+    }
+
+    #[test]
+    fn a_release_before_1_17_has_the_words_that_it_knows() {
+        let job = rehearsal(Config {
+            image: Some("job:1.15.4".into()),
+            flink_version: Some(FlinkVersion::new(1, 15)),
+            ..Config::default()
+        });
+        let arguments = arguments(&job);
+        assert!(arguments.contains(&"-Dhigh-availability=NONE"), "{arguments:?}");
+        assert!(!job.to_string().contains("scheduler"), "{arguments:?}");
+    }
+}

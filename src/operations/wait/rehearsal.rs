@@ -1,0 +1,110 @@
+//! Waits until the JobManager of a rehearsal has found its state, or it is known that it does not.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use super::watches::{Watching, master_pod};
+use super::POLL;
+use crate::error::{Error, Kind, Result};
+use crate::flink::{Flink, Reply};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::model::diagnosis::{Cause, Grace, Observed, Verdict, stage, verdict};
+use crate::model::flink::overview::JobState;
+use crate::model::names::ClusterName;
+use crate::operations::observe::with_fresh_log;
+
+/// How long a job may run without showing what it was restored from: Flink restores before it runs.
+const SHOWN: Duration = Duration::from_secs(10);
+
+/// What is seen of a rehearsal.
+enum Seen {
+    /// The job has its graph: the Pod, the job's ID, and whether Flink calls it running.
+    Job(String, String, bool),
+    Failed(Box<Cause>),
+    Finished,
+    Gone,
+}
+
+/// Waits until the job of a rehearsal shows that it was restored; without `state` until it has its graph. `told` hears of
+/// every step on the way.
+///
+/// # Errors
+/// Job failed with the cause where the new version does not come so far, timed out after `timeout`.
+pub async fn until_restored(
+    cluster: &Cluster,
+    name: &ClusterName,
+    state: bool,
+    timeout: Option<Duration>,
+    mut told: impl FnMut(&str),
+) -> Result<()> {
+    let begun = Instant::now();
+    let mut running_since = None;
+    loop {
+        let watching = Watching {
+            cluster,
+            name,
+            parallelism: None,
+            timeout: timeout.map(|limit| limit.saturating_sub(begun.elapsed())),
+            poll: Some(POLL),
+            rehearsal: true,
+            kept: RefCell::default(),
+        };
+        let judge = |observed: &Observed| {
+            if observed.job.is_none() {
+                return Some(Seen::Gone);
+            }
+            match verdict(observed, clock::now(), &Grace::default()) {
+                Verdict::Failed(cause) => Some(Seen::Failed(cause)),
+                Verdict::Finished { .. } => Some(Seen::Finished),
+                Verdict::Going { .. } | Verdict::Running { .. } => {
+                    told(&stage(observed).to_string());
+                    let job = observed.flink_now().job()?;
+                    let has_graph = job.state != JobState::Initializing;
+                    let running = job.state == JobState::Running;
+                    has_graph.then(|| Seen::Job(master_pod(observed).unwrap_or_default(), job.jid.clone(), running))
+                }
+            }
+        };
+        let seen = watching
+            .until(judge, |observed| timed_out(name, observed, timeout))
+            .await?;
+        let (pod, job_id, running) = match seen {
+            Seen::Job(pod, job_id, running) => (pod, job_id, running),
+            Seen::Failed(cause) => return Err(with_fresh_log(cluster, *cause).await.into_error()),
+            Seen::Finished if state => return Err(failed("its program ended without a job that resumes")),
+            Seen::Finished => return Ok(()),
+            Seen::Gone => return Err(failed("its Job was deleted meanwhile")),
+        };
+        match Flink::new(cluster, name).of_pod(&pod).checkpoints(&job_id).await {
+            Ok(Reply::Answer(statistics)) if !state || statistics.latest.restored.is_some() => return Ok(()),
+            // Flink has no statistics of a job without checkpoints.
+            Ok(Reply::Refused(..)) if !state => return Ok(()),
+            Err(error) if !error.is_transient() => return Err(error),
+            _ => {}
+        }
+        if running && running_since.get_or_insert_with(Instant::now).elapsed() > SHOWN {
+            return Err(failed("its job runs, and Flink shows no state that it was restored from"));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn failed(how: &str) -> Error {
+    Error::new(Kind::JobFailed, how)
+}
+
+fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>) -> Error {
+    let seconds = timeout.unwrap_or_default().as_secs();
+    let error = Error::new(
+        Kind::TimedOut,
+        format!(
+            "the rehearsal of {name} has no outcome after {seconds} s, current state: {}",
+            stage(observed)
+        ),
+    );
+    match verdict(observed, clock::now(), &Grace::default()) {
+        Verdict::Going { note: Some(note), .. } => note.hints.into_iter().fold(error.hint(note.text), Error::hint),
+        _ => error.hint("--timeout sets the limit"),
+    }
+}

@@ -1,0 +1,145 @@
+//! Rehearsals of versions that work and of those that cannot, beside a job that must not notice.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::place::{Place, STORAGE, flink_version, soon};
+use crate::process::Run;
+
+/// The program's arguments, with one operator that a version without `--extra` lacks.
+const PROGRAM: [&str; 4] = ["--", "--rate", "50", "--extra"];
+
+/// What a rehearsal must leave as it is: the job's ID, its restarts, and that it counts.
+struct Untouched<'a> {
+    place: &'a Place,
+    job_id: String,
+    uid: Value,
+    count: u64,
+}
+
+impl<'a> Untouched<'a> {
+    fn of(place: &'a Place) -> Self {
+        Self {
+            place,
+            job_id: place.job_id("demo"),
+            uid: place.object("job/demo-master")["metadata"]["uid"].clone(),
+            count: place.count("demo"),
+        }
+    }
+
+    fn restarts(&self) -> u64 {
+        let path = format!("jobs/{}/metrics?get=numRestarts", self.job_id);
+        let told = self.place.rest("demo", &path).expect("Flink answers");
+        told[0]["value"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Nothing is left of a rehearsal, and the job has counted on all the time.
+    #[track_caller]
+    fn holds(&mut self) {
+        let place = self.place;
+        assert!(!place.exists("job/demo-rehearsal"), "its Job is left");
+        assert_eq!(place.object("job/demo-master")["metadata"]["uid"], self.uid);
+        assert_eq!(place.job_id("demo"), self.job_id);
+        assert_eq!(self.restarts(), 0);
+        assert_eq!(place.runs("demo"), 4);
+        let count = place.count("demo");
+        assert!(count > self.count, "it had counted {}, and now {count}", self.count);
+        self.count = count;
+    }
+}
+
+#[test]
+fn a_version_that_cannot_work_is_refused_while_the_job_runs() {
+    let place = Place::with_storage("rehearse");
+    place.create("demo", &[&STORAGE[..], &PROGRAM].concat()).ok();
+    place.counted("demo", 50);
+    let mut untouched = Untouched::of(&place);
+
+    // A good one, with another parallelism. No task of it is deployed, so that no sink is opened, and Flink would log it.
+    let rehearsal = place.start(&["rehearse", "demo", "-p", "2"]);
+    let log = soon("its JobManager logs", || {
+        place.exists("job/demo-rehearsal").then_some(())?;
+        let pods = ["get", "pods", "-l", "app=demo,component=rehearsal", "-o", "name"];
+        let pod = place.kubectl(&pods).trim().to_owned();
+        let logs = Command::new("kubectl")
+            .args(["-n", &place.namespace, "logs", "--follow", &pod])
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&logs.stdout).into_owned();
+        (!text.is_empty()).then_some(text)
+    });
+    let run = place.note(rehearsal.end()).ok();
+    run.tells(&["demo: savepoint file:/storage/savepoints/", "the new version finds its state in file:/storage/"]);
+    assert!(log.contains("Restoring job"), "{log}");
+    assert!(!log.contains("DEPLOYING"), "{log}");
+    let path = place.last_savepoint("demo");
+    assert_eq!(place.savepoints("demo")[0]["reason"], "rehearse");
+    untouched.holds();
+
+    // From one savepoint, for the others to take less time.
+    let rehearse = |flags: &[&str], program: &[&str]| -> Run {
+        let from = ["rehearse", "demo", "--from-savepoint", &path];
+        place.flink(&[&from[..], flags, program].concat())
+    };
+    let without_extra = ["--", "--rate", "50"];
+    let throwing = ["--", "--rate", "50", "--extra", "--throw-in-main"];
+    let broken: [(&[&str], &[&str], &[&str]); 5] = [
+        (&[], &without_extra, &["Cannot map checkpoint/savepoint state for operator", "--allow-non-restored-state"]),
+        (&[], &throwing, &["thrown in main on purpose"]),
+        (&["--job-class=com.example.Absent"], &PROGRAM, &["com.example.Absent"]),
+        (&["--image=absent-job:2.3.0", "--no-image-check"], &PROGRAM, &["absent-job:2.3.0"]),
+        // Longer than its timeout.
+        (&["-D", "heartbeat.interval=900000"], &PROGRAM, &["heartbeat"]),
+    ];
+    for (flags, program, cause) in broken {
+        rehearse(flags, program)
+            .exits(6)
+            .tells(&["the new version failed its rehearsal, and demo was not changed"])
+            .tells(cause);
+        untouched.holds();
+    }
+    rehearse(&["--allow-non-restored-state"], &without_extra).ok();
+    untouched.holds();
+
+    // An upgrade ends before the job is stopped; one that is rehearsed well goes on as always.
+    let known = place.savepoints("demo").len();
+    place
+        .flink(&[&["upgrade", "demo", "--rehearse"][..], &throwing].concat())
+        .exits(6)
+        .tells(&["thrown in main on purpose", "demo was not changed"]);
+    untouched.holds();
+    assert_eq!(place.savepoints("demo").len(), known + 1);
+    let before = place.count("demo");
+    place
+        .flink(&["upgrade", "demo", "--rehearse", "--env", "NEW=1"])
+        .ok()
+        .tells(&["demo: rehearsed: ", "without processing for"]);
+    place.went_on("demo", before);
+    place.flink(&["delete", "demo", "--yes"]).ok();
+}
+
+/// The program of the others sets its own.
+#[test]
+fn a_max_parallelism_below_that_of_the_state_is_refused() {
+    let place = Place::with_storage("rehearse-max");
+    let image = format!("--image=state-machine:{}", flink_version());
+    let class = "--job-class=org.apache.flink.streaming.examples.statemachine.StateMachineExample";
+    place.create("demo", &[&STORAGE[..], &[&image, class]].concat()).ok();
+    let job_id = place.job_id("demo");
+    place
+        .flink(&["rehearse", "demo", "-D", "pipeline.max-parallelism=64"])
+        .exits(6)
+        .tells(&["Max parallelism mismatch", "demo was not changed"]);
+    place.runs("demo");
+    assert_eq!(place.job_id("demo"), job_id);
+
+    // Interrupted, it leaves nothing.
+    let rehearsal = place.start(&["rehearse", "demo"]);
+    soon("its Job is made", || place.exists("job/demo-rehearsal").then_some(()));
+    rehearsal.signal("INT");
+    let run = rehearsal.end();
+    assert_eq!(run.code, Some(130), "{run}");
+    assert!(!place.exists("job/demo-rehearsal"), "its Job is left");
+    place.flink(&["delete", "demo", "--yes"]).ok();
+}
