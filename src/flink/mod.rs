@@ -337,7 +337,14 @@ impl Flink {
         };
         // A POST is repeated by those who know what it began.
         let may_be_repeated = question.method != Method::POST;
-        let exchange = || Box::pin(transport::exchange(&self.cluster, &self.name, self.pod.as_deref(), &question));
+        let exchange = || {
+            Box::pin(transport::exchange(
+                &self.cluster,
+                &self.name,
+                self.pod.as_deref(),
+                &question,
+            ))
+        };
         let was_cut = |error: &Error| may_be_repeated && self.cluster.was_cut(error);
         let outcome = retry::repeat(retry::cut(), exchange, was_cut).await;
         if outcome.as_ref().is_err_and(was_cut) {

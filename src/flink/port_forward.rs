@@ -69,11 +69,7 @@ pub(super) async fn exchange(
 }
 
 /// Connects to the JobManager's Pod; `None`: there is none that runs.
-async fn connect(
-    cluster: &Cluster,
-    name: &ClusterName,
-    pod: Option<&str>,
-) -> Result<Option<SendRequest<Full<Bytes>>>> {
+async fn connect(cluster: &Cluster, name: &ClusterName, pod: Option<&str>) -> Result<Option<SendRequest<Full<Bytes>>>> {
     let pod = match pod {
         Some(pod) => pod.to_owned(),
         None => match running_pod(cluster, name).await? {

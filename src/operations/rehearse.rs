@@ -87,7 +87,9 @@ pub async fn rehearse(
             () = interruption::announced() => Err(Error::new(Kind::Interrupted, "interrupted")),
         };
         if let Err(error) = cluster.delete(&made, None).await {
-            progress::warn(&format!("{made} could not be deleted, Kubernetes does it later: {error}"));
+            progress::warn(&format!(
+                "{made} could not be deleted, Kubernetes does it later: {error}"
+            ));
         }
         outcome.map_err(|error| refused(&name, error))
     })
@@ -97,7 +99,9 @@ pub async fn rehearse(
         None => "starts".to_owned(),
     };
     let seconds = begun.elapsed().as_secs_f64();
-    step.done(&format!("{name}: rehearsed: the new version {found}, after {seconds:.1} s"));
+    step.done(&format!(
+        "{name}: rehearsed: the new version {found}, after {seconds:.1} s"
+    ));
     Ok(path)
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json as tree};
 
 use crate::answer::Answer;
 use crate::change::{FLINK, HISTORY, ID, JOBS, made, reads, runs};
+use crate::demo::release;
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, delete, get, json, post, put, status, text, watch};
 
@@ -50,7 +51,11 @@ fn starts(server: &Server, job: &Value, pods: &Value) {
         .answer(json(job));
     let list = |items: &Value| json(&tree!({"metadata": {"resourceVersion": "9"}, "items": items}));
     server
-        .expect(get(JOBS).query("fieldSelector", "metadata.name=demo-rehearsal").no_query("watch"))
+        .expect(
+            get(JOBS)
+                .query("fieldSelector", "metadata.name=demo-rehearsal")
+                .no_query("watch"),
+        )
         .answer(list(&tree!([job])));
     server
         .expect(
@@ -140,7 +145,10 @@ fn a_job_that_does_not_run_has_no_savepoint_to_rehearse_from() {
         .server
         .expect(get(&format!("{FLINK}/jobs/overview")))
         .answer(json(&jobs));
-    let texts = ["the job of demo does not run", "--from-savepoint PATH rehearses from one that there is"];
+    let texts = [
+        "the job of demo does not run",
+        "--from-savepoint PATH rehearses from one that there is",
+    ];
     refused(&sandbox.run(&["rehearse", "demo"]), 8, &texts);
 }
 
@@ -158,6 +166,8 @@ fn without_a_folder_for_savepoints_no_job_is_made() {
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/savepoints")).body(tree!({"cancel-job": false})))
         .answer(text(400, &tree!({"errors": [said]}).to_string()));
+    // Nothing holds a JobManager whose job keeps running.
+    server.expect(release()).often().answer(text(404, "{}"));
     let texts = ["is not set", "--savepoint-dir URI says where to write it"];
     refused(&sandbox.run(&["rehearse", "demo"]), 1, &texts);
 }

@@ -144,7 +144,10 @@ mod tests {
 
     fn arguments(job: &Value) -> Vec<&str> {
         let list = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array();
-        list.unwrap().iter().map(|argument| argument.as_str().unwrap()).collect()
+        list.unwrap()
+            .iter()
+            .map(|argument| argument.as_str().unwrap())
+            .collect()
     }
 
     #[test]
@@ -205,7 +208,12 @@ mod tests {
         assert_eq!(count("jobmanager.rpc.address"), 1, "{arguments:?}");
         assert_eq!(count("scheduler"), 1, "{arguments:?}");
         assert_eq!(count("high-availability"), 1, "{arguments:?}");
-        for word in ["--fromSavepoint", "s3://b/sp-1", "--allowNonRestoredState", "-Dpipeline.max-parallelism=64"] {
+        for word in [
+            "--fromSavepoint",
+            "s3://b/sp-1",
+            "--allowNonRestoredState",
+            "-Dpipeline.max-parallelism=64",
+        ] {
             assert_eq!(count(word), 1, "{word} in {arguments:?}");
         }
         assert_eq!(arguments[arguments.len() - 2..], ["--rate", "5"]);

@@ -1,6 +1,7 @@
 //! What a change will do, before it is begun.
 
 use crate::error::Result;
+use crate::flink::{SavepointRequest, Then};
 use crate::history::Revision;
 use crate::history::transaction::{Ending, Kind};
 use crate::kubernetes::api::Cluster;

@@ -19,9 +19,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::resource::{PODS, Target};
 use crate::model::diagnosis::job_outcome;
-use crate::model::diagnosis::{
-    Cause, CauseKind, Grace, Note, Observed, Stage, Verdict, stage, unseen_job, verdict,
-};
+use crate::model::diagnosis::{Cause, CauseKind, Grace, Note, Observed, Stage, Verdict, stage, unseen_job, verdict};
 use crate::model::flink::overview::{FlinkView, JobState};
 use crate::model::names::ClusterName;
 use crate::operations::observe::{log_end, with_fresh_log, without_job};

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use super::watches::{Watching, master_pod};
 use super::POLL;
+use super::watches::{Watching, master_pod};
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
@@ -84,7 +84,9 @@ pub async fn until_restored(
             _ => {}
         }
         if running && running_since.get_or_insert_with(Instant::now).elapsed() > SHOWN {
-            return Err(failed("its job runs, and Flink shows no state that it was restored from"));
+            return Err(failed(
+                "its job runs, and Flink shows no state that it was restored from",
+            ));
         }
         tokio::time::sleep(POLL).await;
     }
