@@ -427,7 +427,7 @@ mod tests {
             (
                 "defaults: {parallelism: 1}",
                 "f: there is no key defaults.parallelism",
-                "known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, access, output, prompts, image-check, plain",
+                "known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, access, output, prompts, image-check, rehearse, plain",
             ),
             ("defaults: {image: 1}", "f: defaults.image: it must be a text", ""),
             (

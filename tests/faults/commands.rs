@@ -280,13 +280,13 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["rehearse", "demo", "--env", "A=2"],
-        Polls { fixed: 15, most: 34 },
+        Polls { fixed: 14, most: 34 },
         Then::Runs,
     ),
     command(
         Given::Running,
         &["rehearse", "demo", "--env", "A=2", "--last-checkpoint"],
-        Polls { fixed: 10, most: 26 },
+        Polls { fixed: 11, most: 26 },
         Then::Runs,
     ),
     command(
