@@ -368,7 +368,7 @@ pub const COMMANDS: &[Command] = &[
         Exactly(4),
         Then::Unchanged,
     ),
-    command(Given::Running, &["doctor"], Exactly(48), Then::Unchanged),
+    command(Given::Running, &["doctor"], Exactly(49), Then::Unchanged),
     command(Given::Running, &["version"], Exactly(1), Then::Unchanged),
     command(
         Given::Running,
