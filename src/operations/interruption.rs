@@ -35,7 +35,7 @@ pub fn announce() {
 /// Waits until the command is interrupted.
 pub async fn announced() {
     if ANNOUNCED.subscribe().wait_for(|announced| *announced).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
