@@ -276,7 +276,7 @@ fn what_has_ended_is_cleared_away_by_kubernetes_or_by_prune_and_comes_back() {
     place
         .flink(&["list"])
         .ok()
-        .tells(&["wait for nobody behind idle", "kubectl flink prune"]);
+        .tells(&["idle TaskManagers of idle", "kubectl flink prune"]);
     let status = place.flink(&["status", "idle"]);
     assert!((status.stdout.clone() + &status.stderr).contains("prune"), "{status}");
     let doctor = place.flink(&["doctor"]);
