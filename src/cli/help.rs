@@ -16,6 +16,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("create", "Create a cluster and wait until its job runs"),
             ("run", "Create a cluster, wait for the end of its job"),
             ("upgrade", "Change a running cluster without losing state"),
+            ("rehearse", "Try a new version beside the running one"),
             ("scale", "Change the parallelism without losing state"),
             ("set", "Change one field without losing state"),
             ("edit", "Change a cluster in your editor"),
