@@ -229,6 +229,10 @@ fn a_job_beside_a_sidecar_that_was_injected_ends_as_flink_does() {
         .create("demo", &failing)
         .exits(6)
         .tells(&["failed on purpose at record 1"]);
+    // Flink told of the failure before its process ended: the next command that waits ends the Pod.
+    place
+        .flink(&["wait", "demo", "--for", "failed", "--timeout", "60s"])
+        .ok();
     place.kubectl(&["wait", "job/demo-master", "--for=condition=Failed", "--timeout=90s"]);
     assert_eq!(status_of(&place), "Failed");
     place.flink(&["delete", "demo", "--yes"]).ok().within(SOON);
