@@ -1,4 +1,4 @@
-//! The configuration file: found, read, and laid under the command line.
+//! The configuration file: finds it, reads it, and uses it as defaults of the command line.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -12,13 +12,13 @@ use crate::model::config::Config;
 use crate::model::defaults::{Defaults, Effective};
 use crate::output::{self, Format};
 
-/// Variable that names another file.
+/// Variable with the path of another file.
 pub const VARIABLE: &str = "KUBECTL_FLINK_CONFIG";
 
-/// Where the file is, whether it exists or not.
+/// The path of the file, whether it exists or not.
 ///
 /// # Errors
-/// Where there is no configuration folder.
+/// When there is no configuration folder.
 pub fn path() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         return Ok(path.into());
@@ -31,18 +31,18 @@ pub fn path() -> Result<PathBuf> {
 /// Reads the file; `None`: there is none.
 ///
 /// # Errors
-/// Usage error for a file that cannot be read, or is wrong.
+/// Usage error for a file that cannot be read, or is invalid.
 pub fn load() -> Result<Option<Defaults>> {
     let Ok(path) = path() else { return Ok(None) };
     match fs::read_to_string(&path) {
         Ok(text) => Defaults::read(&text, &path.display().to_string()).map(Some),
-        // The variable may name a file that is to be written.
+        // The variable may name a file that does not exist yet.
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(Error::usage(format!("cannot read {}: {e}", path.display()))),
     }
 }
 
-/// Writes the file, for its owner alone, and at once: who reads it meanwhile sees the old one or the new one.
+/// Writes the file atomically, with permissions for its owner alone: a reader sees the old file or the new one.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -52,13 +52,13 @@ pub fn store(defaults: &Defaults) -> Result<PathBuf> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    // A link, as those who keep their settings in a repository have, stays one.
+    // A symbolic link stays one, such as to a repository with the user's settings.
     let file = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
     let draft = file.with_extension(format!("yaml.{}", std::process::id()));
     let text = output::document(Format::Yaml, &defaults.tree())?;
     let written = write_new(&draft, &text).and_then(|()| fs::rename(&draft, &file));
     if written.is_err() {
-        // The draft may not be there at all.
+        // The temporary file may not exist.
         let _ = fs::remove_file(&draft);
     }
     written.map_err(failed)?;
@@ -75,7 +75,7 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// What the file says of clusters in a namespace.
+/// The file's configuration for clusters in a namespace.
 ///
 /// # Errors
 /// Those of [`load`], and of the kubeconfig.
@@ -89,7 +89,7 @@ pub fn layer(connection: &ConnectionOptions, namespace: Option<&str>) -> Result<
         .layer())
 }
 
-/// What the file says where the command works; `None`: it says nothing.
+/// The file's effective defaults for the current context and namespace; `None`: there are none.
 ///
 /// # Errors
 /// Those of [`load`].
@@ -97,12 +97,12 @@ pub fn effective(connection: &ConnectionOptions) -> Result<Option<Effective>> {
     let Some(defaults) = load()? else {
         return Ok(None);
     };
-    // What is wrong with the kubeconfig is told by who needs it.
+    // The code that needs the kubeconfig reports its errors.
     let (context, namespace) = connect::scope(connection).unwrap_or_default();
     Ok(Some(defaults.effective(context.as_deref(), &namespace)))
 }
 
-/// The command line with the file's values in the place of its own defaults.
+/// The command line with the file's values instead of its own defaults.
 #[must_use]
 pub fn with_defaults(command: Command, effective: &Effective) -> Command {
     let mut command = command;
@@ -123,7 +123,7 @@ pub fn with_defaults(command: Command, effective: &Effective) -> Command {
     command
 }
 
-/// Gives an argument another default, in every command in which it has one and knows this value.
+/// Changes the default of an argument, in every command in which it has a default and accepts this value.
 fn with_default(mut command: Command, id: &'static str, value: &str) -> Command {
     let fits = command.get_arguments().any(|arg| {
         let flag = !arg.get_action().takes_values();

@@ -1,4 +1,4 @@
-//! Help texts: the commands in groups, examples after the usage, and the flags of all commands in `options` alone.
+//! Help texts: the commands in groups, examples after the usage, and the global flags only in `options`.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -81,7 +81,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
-/// Gives each command its form of help.
+/// Sets the help template of each command.
 pub(super) fn with_templates(command: clap::Command) -> clap::Command {
     let header = command.get_styles().get_header().to_owned();
     let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
@@ -101,7 +101,7 @@ pub(super) fn with_templates(command: clap::Command) -> clap::Command {
         .mut_subcommands(of_command)
 }
 
-/// Examples come right after the usage: they are what most look for.
+/// Examples come right after the usage: most users look for them.
 fn of_command(command: clap::Command) -> clap::Command {
     command
         .help_template(
@@ -111,7 +111,7 @@ fn of_command(command: clap::Command) -> clap::Command {
         .mut_subcommands(of_command)
 }
 
-/// Leaves the flags of all commands out of the help texts.
+/// Hides the global flags in the help texts.
 #[must_use]
 pub fn without_shared_flags(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| {
@@ -120,7 +120,7 @@ pub fn without_shared_flags(command: clap::Command) -> clap::Command {
     })
 }
 
-/// What `options` prints.
+/// The output of `options`.
 pub(super) fn options() -> String {
     let mut root = Root::command()
         .disable_version_flag(true)

@@ -1,8 +1,8 @@
-//! The command line with no more than what is typed needs: most of the time of a short command goes into the arguments
-//! of commands that were not asked for.
+//! Builds only the part of the command line that the typed command needs: a short command would spend most of its time
+//! building arguments of other commands.
 //!
-//! What is made here says and takes the same as the whole command line. Where it does not take what was typed, the
-//! whole one tells why.
+//! This part prints and accepts the same as the whole command line. If it rejects the typed words, the whole command
+//! line reports the error.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -15,11 +15,11 @@ use super::{Cli, Command, Root};
 use crate::cli::completion::words::{flag, takes_word};
 
 thread_local! {
-    /// The command whose arguments are made; `None`: those of all.
+    /// The command whose arguments are built; `None`: those of all.
     static ONLY: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The arguments of a command, which are made where they are needed.
+/// The arguments of a command, which are built only if they are needed.
 #[derive(Clone, Debug)]
 pub(super) struct Part<T>(Box<T>);
 
@@ -62,7 +62,7 @@ impl<T: Args> Args for Part<T> {
     }
 }
 
-/// Makes something of the command line, in which only the command `name` has arguments: with an empty one, none has.
+/// Builds a part of the command line, in which only the command `name` has arguments; if `name` is empty, none has.
 fn with_only<T>(name: &str, make: impl FnOnce() -> T) -> T {
     ONLY.set(Some(name.to_owned()));
     let made = make();
@@ -70,12 +70,12 @@ fn with_only<T>(name: &str, make: impl FnOnce() -> T) -> T {
     made
 }
 
-/// As much of the command line as `argv` asks for; `None`: who knows, take the whole.
+/// The part of the command line that `argv` needs; `None`: unknown, use the whole.
 pub(super) fn command(argv: &[OsString]) -> Option<clap::Command> {
     if let [_, word] = argv
         && ["-h", "--help", "-V", "--version"].iter().any(|known| word == known)
     {
-        // Of commands that are only listed no one needs the flags of all.
+        // Commands that are only listed do not need the global flags.
         return Some(with_only("", Cli::command).mut_args(|arg| arg.global(false).hide(true)));
     }
     let root = Root::command();
@@ -87,8 +87,7 @@ pub(super) fn command(argv: &[OsString]) -> Option<clap::Command> {
     Some(super::with_commands(root, |root| root.subcommand(command)))
 }
 
-/// The first word that is neither a flag nor its value; `None` also where something stands before it that is not known
-/// here, such as `--help`.
+/// The first word that is neither a flag nor its value; `None` also if an unknown word is before it, such as `--help`.
 fn command_word<'a>(root: &clap::Command, argv: &'a [OsString]) -> Option<&'a str> {
     let mut words = argv.iter().skip(1).map(|word| word.to_str());
     while let Some(word) = words.next() {
@@ -99,7 +98,7 @@ fn command_word<'a>(root: &clap::Command, argv: &'a [OsString]) -> Option<&'a st
         let (arg, value) = flag(root, word)?;
         let takes_values = arg.get_action().takes_values();
         if !takes_values && !word.starts_with("--") && word.chars().count() > 2 {
-            // Several letters in one word.
+            // Several short flags in one word.
             return None;
         }
         if value.is_none() && takes_word(arg) {

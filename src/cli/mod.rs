@@ -1,4 +1,4 @@
-//! The command line as a whole: global flags, the commands, and the way from `main` to one of them.
+//! The command line: global flags, the commands, and the dispatch from `main` to a command.
 
 pub mod args;
 pub mod completion;
@@ -66,7 +66,7 @@ impl CommandFactory for Cli {
     }
 }
 
-/// The global flags with commands, of which one has to be named.
+/// Adds commands to the global flags; one of them is required.
 fn with_commands(root: clap::Command, augment: impl FnOnce(clap::Command) -> clap::Command) -> clap::Command {
     help::with_templates(augment(root).subcommand_required(true).arg_required_else_help(true))
 }
@@ -134,7 +134,7 @@ enum Command {
 struct OptionsArgs {}
 
 impl Command {
-    /// Whether nothing has been begun when the command is interrupted: that is how `list --watch` ends.
+    /// Whether the command only reads, so that an interruption leaves nothing unfinished: `list --watch` ends this way.
     fn only_reads(&self) -> bool {
         matches!(
             self,
@@ -159,7 +159,7 @@ impl Command {
         )
     }
 
-    /// Whether defaults of the configuration file are for it. Where they are not, a file that is wrong is in nobody's way.
+    /// Whether the command uses defaults of the configuration file. If not, an invalid file does not prevent it.
     fn takes_defaults(&self) -> bool {
         match self {
             Self::Completion(_) | Self::Version(_) | Self::Manifests(_) | Self::Options(_) => false,
@@ -169,7 +169,7 @@ impl Command {
     }
 }
 
-/// Reads the command line, runs the command, and gives the exit code.
+/// Parses the command line, runs the command, and returns the exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     progress::set_reporter(&terminal::Terminal);
     let argv = help::of_words(argv.into_iter().collect());
@@ -191,14 +191,14 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         .and_then(|runtime| {
             let reads = cli.command.only_reads();
             let outcome = runtime.block_on(interruptible(run_and_suggest(cli), reads));
-            // A name that a slow DNS still looks for, or a file that is still read, is nobody's any more.
+            // A slow DNS lookup, or a file that is still being read, is no longer needed.
             runtime.shutdown_background();
             outcome
         });
     exit_code(outcome)
 }
 
-/// The exit code of what came of it, which is told where it is a failure.
+/// The exit code of the outcome. Reports an error.
 fn exit_code(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -209,8 +209,8 @@ fn exit_code(outcome: Result<()>) -> ExitCode {
     }
 }
 
-/// Reads the command line: once as it is, for where the command works, and once more over what the configuration file
-/// says for there.
+/// Parses the command line twice: first to find the context and namespace, then with the configuration file's defaults
+/// for them.
 fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
     let cli = parse(argv, |command| command)?;
     if !cli.command.takes_defaults() {
@@ -235,24 +235,24 @@ fn parse(argv: &[OsString], dress: impl Fn(clap::Command) -> clap::Command) -> R
     match outcome {
         Some(Ok(cli)) => Ok(cli),
         Some(Err(help)) if is_asked_for(&help) => Err(print_clap_message(&help)),
-        // What is wrong is told in view of all commands.
+        // The whole command line reports the errors.
         _ => attempt(Cli::command()).map_err(|error| print_clap_message(&error)),
     }
 }
 
-/// Whether it is help or a version, and no error.
+/// Whether it is help or a version, not an error.
 fn is_asked_for(said: &clap::Error) -> bool {
     matches!(said.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
 }
 
-/// Prints what clap has to say, and gives the exit code.
+/// Prints clap's message, and returns the exit code.
 fn print_clap_message(said: &clap::Error) -> ExitCode {
-    // Help and version go to stdout with success, and the rest to stderr as usage.
+    // Help and version go to stdout with success, everything else to stderr as a usage error.
     let _ = said.print();
     ExitCode::from(if said.use_stderr() { Kind::Usage.exit_code() } else { 0 })
 }
 
-/// Runs the command; where a cluster does not exist, tells one with a name like it.
+/// Runs the command; if a cluster does not exist, suggests one with a similar name.
 async fn run_and_suggest(cli: Cli) -> Result<()> {
     let connection = cli.root.connection.clone().options();
     match Box::pin(run(cli)).await {
@@ -306,8 +306,8 @@ async fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// Ends at Ctrl-C, SIGTERM or SIGHUP. Nothing has to be undone then: whatever was begun, a repetition of the command continues.
-/// Only what can be read once is read to its end and written down.
+/// Ends at Ctrl-C, SIGTERM or SIGHUP. There is nothing to undo: a repetition of the command continues an unfinished
+/// operation. Only results that can be read once are still read and recorded.
 async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -> Result<()> {
     let interrupted = || {
         if reads {
@@ -335,12 +335,13 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
         biased;
         () = interruption::allowed() => Err(interrupted()),
         outcome = &mut command => outcome,
-        // Whoever says it twice means it.
+        // A second Ctrl-C ends the command at once.
         () = interruption::ctrl_c() => Err(interrupted()),
     }
 }
 
-/// Waits for SIGTERM, or SIGHUP, which comes when the terminal is closed. One that is ignored, as below nohup, stays so.
+/// Waits for SIGTERM or SIGHUP, which is sent when the terminal is closed. An ignored signal, such as under nohup,
+/// stays ignored.
 #[cfg(unix)]
 async fn terminated() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -377,7 +378,7 @@ async fn terminated() {
 }
 
 fn trace(verbose: u8) {
-    // Targets and not an EnvFilter, which brings an engine for regular expressions of its own into the binary.
+    // Targets instead of an EnvFilter, which would add another regular expression engine to the binary.
     let filter = match verbose {
         0 => return,
         1 => Targets::new().with_target("kubectl_flink", LevelFilter::DEBUG),
@@ -385,7 +386,7 @@ fn trace(verbose: u8) {
     };
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        // A trace is for a file or a report, and lines of it may go into a pipe.
+        // A trace may go into a file, a report or a pipe.
         .with_ansi(false)
         .without_time();
     // Only a second call can fail, and there is none.

@@ -1,5 +1,5 @@
-//! A flag whose value is optional takes it by `=` only. A word that could be its value and stands behind it would become
-//! something else, a cluster's name for most commands: who types `--dry-run client` does not mean a cluster `client`.
+//! A flag with an optional value takes it with `=` only. A possible value in the next word would become another
+//! argument, for most commands a cluster's name: `--dry-run client` does not mean a cluster `client`.
 
 use std::ffi::OsString;
 
@@ -8,7 +8,7 @@ use clap::{Arg, Command};
 
 use crate::cli::completion::words::{flag, takes_word};
 
-/// The error for such a word, if there is one. The command was built.
+/// The error for such a word, if there is one. The command must be built.
 pub(super) fn check(command: &mut Command, argv: &[OsString]) -> Result<(), clap::Error> {
     let Some((name, word)) = find(command, argv) else {
         return Ok(());
@@ -20,7 +20,7 @@ pub(super) fn check(command: &mut Command, argv: &[OsString]) -> Result<(), clap
     Err(command.error(ErrorKind::ArgumentConflict, text))
 }
 
-/// A flag and the word behind it.
+/// A flag and the word after it.
 fn find(command: &Command, argv: &[OsString]) -> Option<(String, String)> {
     let mut current = command;
     let mut words = argv.iter().skip(1).map(|word| word.to_string_lossy()).peekable();
@@ -50,7 +50,7 @@ fn find(command: &Command, argv: &[OsString]) -> Option<(String, String)> {
 }
 
 fn is_value(arg: &Arg, word: &str) -> bool {
-    // One that is refused for another reason is still one.
+    // A value that the parser rejects for another reason is still one.
     if arg.get_possible_values().iter().any(|value| value.matches(word, true)) {
         return true;
     }

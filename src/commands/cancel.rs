@@ -1,4 +1,4 @@
-//! `cancel`: the job ends without a savepoint.
+//! `cancel`: ends the job without a savepoint.
 
 use crate::error::{Error, Kind, Result};
 use crate::history::transaction::Ending;
@@ -34,7 +34,7 @@ pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()>
     connect::check_namespace(cluster.namespace())?;
     let mut handle = ClusterHandle::existing(&cluster, &name).await?;
     lock::check(&mut handle).await?;
-    // A savepoint that hangs must not keep a job from being canceled.
+    // A savepoint that hangs must not prevent a cancel.
     let job = match handle.situation_with(Wait::Look).await? {
         JobStatus::Running(job) => job,
         JobStatus::Stopped => {
@@ -78,7 +78,7 @@ pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()>
         CancelOutcome::As(JobState::Canceled) | CancelOutcome::Unseen => {
             terminal::data(&format!("cluster/{name} canceled\n"))
         }
-        // It was faster.
+        // The job finished before the cancel.
         CancelOutcome::As(JobState::Finished) => {
             terminal::note(&format!("{name}: the job finished before it was canceled"));
             terminal::data(&format!("cluster/{name} finished\n"))

@@ -1,4 +1,4 @@
-//! `checkpoint`: one on demand.
+//! `checkpoint`: takes a checkpoint on demand.
 
 use std::time::Duration;
 

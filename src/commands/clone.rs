@@ -1,4 +1,4 @@
-//! `clone`: the same job beside it.
+//! `clone`: creates a second cluster with the same job.
 
 use super::export;
 use crate::cli::args::deploy::DeployArgs;
@@ -55,7 +55,7 @@ pub struct CloneArgs {
     spec: SpecArgs,
 }
 
-/// The word for the last savepoint in the history.
+/// The value for the last savepoint in the history.
 const LATEST: &str = "latest";
 
 /// Runs the command.
@@ -94,7 +94,7 @@ pub async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Result<()> 
     if target.namespace() != cluster.namespace() || args.to_context.is_some() {
         terminal::note("Secrets, ConfigMaps, claims and the ServiceAccount that the Pods name must be there too");
     }
-    // Everything is checked before the job has to write a savepoint for it.
+    // Check everything before the job has to write a savepoint for it.
     let with_path = |path: &str| {
         Spec::resolve(Config {
             from_savepoint: Some(path.to_owned()),
@@ -127,15 +127,15 @@ pub async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Result<()> 
     args.launch.report(&target, created).await
 }
 
-/// The savepoint from which a clone starts of which an interrupted command made only a part; `None`: any will do.
+/// The savepoint of a clone that an interrupted command created only in part; `None`: any savepoint will do.
 ///
 /// # Errors
-/// Conflict when the cluster is whole.
+/// Conflict when the cluster is complete.
 async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> Result<Option<String>> {
     let mut there = ClusterHandle::read(target, new).await?;
     there.live.refuse_foreign(new)?;
     if there.live.missing(new).is_empty() {
-        // An interrupted clone may have made all of it, and not written down its end.
+        // An interrupted clone may have created all objects without recording its end.
         if !is_dry_run && lock::check(&mut there).await.is_ok() {
             lock::close(&mut there, None).await?;
         }
@@ -152,13 +152,13 @@ async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> 
     Ok(there.started_from())
 }
 
-/// Where the clone goes.
+/// The target of the clone.
 fn target(connection: &ConnectionOptions, args: &CloneArgs, here: &Cluster) -> Result<Cluster> {
     let there = match &args.to_context {
         None => here.clone(),
         Some(context) => connect(&ConnectionOptions {
             context: Some(context.clone()),
-            // What was said of the connection here says nothing of the other one.
+            // The connection flags for the source do not apply to the target.
             kubeconfig: connection.kubeconfig.clone(),
             namespace: args.to_namespace.clone(),
             request_timeout: connection.request_timeout,
@@ -174,7 +174,7 @@ fn target(connection: &ConnectionOptions, args: &CloneArgs, here: &Cluster) -> R
     Ok(there)
 }
 
-/// The templates of the source, where its revision has some, made to name the clone.
+/// The templates of the source, if its revision has some, changed to the name of the clone.
 fn templates(
     source: &ClusterHandle,
     args: &CloneArgs,
@@ -186,7 +186,7 @@ fn templates(
     }
     let deleted = source.live.is_empty();
     match source.store.history().revisions.last() {
-        // Of a live cluster with templates of its own the objects are exported.
+        // If a live cluster has its own templates, its objects are exported.
         Some(revision) if deleted => {
             let (templates, kept) = revision_spec::templates(revision)?;
             Ok((clone::templates(&templates, old, new), kept))
@@ -205,7 +205,7 @@ fn last_savepoint(handle: &ClusterHandle) -> Result<String> {
     })
 }
 
-/// A savepoint that the running job writes now, recorded in its own history; of a job that does not run, the last one.
+/// A new savepoint of the running job, recorded in that job's history; the last savepoint if the job does not run.
 async fn fresh_savepoint(handle: &mut ClusterHandle, args: &CloneArgs) -> Result<String> {
     let name = handle.name.clone();
     let job = match handle.job_status().await? {

@@ -1,4 +1,4 @@
-//! `create`: a cluster from flags, a file, or the variables of Flink's templates.
+//! `create`: creates a cluster from flags, a file, or the variables of Flink's templates.
 
 use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::environment::environment;
@@ -45,7 +45,7 @@ pub struct CreateArgs {
 }
 
 impl CreateArgs {
-    /// Whether nothing is to be changed.
+    /// Whether this is a dry run.
     pub fn is_dry_run(&self) -> bool {
         self.launch.is_dry_run()
     }
@@ -61,17 +61,17 @@ pub async fn run(connection: &ConnectionOptions, args: CreateArgs) -> Result<()>
     Box::pin(create_all(connection, args, usize::MAX, &mut Vec::new())).await
 }
 
-/// A cluster whose creation was begun.
+/// A cluster whose creation has started.
 pub struct Begun {
-    /// Where.
+    /// The Kubernetes cluster.
     pub cluster: Cluster,
-    /// Its name.
+    /// The Flink cluster's name.
     pub name: ClusterName,
-    /// What there was of it, and what of it this command made.
+    /// Its existing objects, including those that this command created.
     pub live: LiveObjects,
 }
 
-/// Creates `most` clusters or fewer, and adds each to `begun` before its first object is made.
+/// Creates at most `most` clusters, and adds each to `begun` before its first object is created.
 pub async fn create_all(
     connection: &ConnectionOptions,
     args: CreateArgs,
@@ -145,7 +145,7 @@ pub async fn create_all(
     Ok(())
 }
 
-/// The clusters that flags, files, environment and configuration file describe.
+/// The clusters that flags, files, environment and configuration file describe together.
 fn resolve(connection: &ConnectionOptions, args: &CreateArgs) -> Result<Vec<Spec>> {
     let flags = Config {
         name: args.name.clone(),

@@ -1,4 +1,4 @@
-//! `delete`: clusters with all that belongs to them, except their history.
+//! `delete`: deletes clusters with all their objects, except their history.
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ pub async fn run(connection: &ConnectionOptions, mut args: DeleteArgs) -> Result
     }
     match failure {
         None => Ok(()),
-        // All was told when it happened; the first decides the exit code.
+        // All errors were already reported; the first one decides the exit code.
         Some(error) => Err(Error::new(error.kind, "")),
     }
 }
@@ -148,7 +148,7 @@ async fn read(cluster: &Cluster, name: &ClusterName, args: &DeleteArgs) -> Resul
     }
 }
 
-/// The clusters that are meant. Those whose names none of ours can have are told, and left out.
+/// The selected clusters. Names that are invalid for our clusters are reported and skipped.
 async fn selected(cluster: &Cluster, args: &DeleteArgs, failure: &mut Option<Error>) -> Result<Vec<ClusterName>> {
     let wanted = ListSelection {
         namespace: Some(cluster.namespace().to_owned()),
@@ -173,7 +173,7 @@ async fn selected(cluster: &Cluster, args: &DeleteArgs, failure: &mut Option<Err
     Ok(names)
 }
 
-/// Deletes a cluster. What was shown before a prompt is looked at again after it.
+/// Deletes a cluster. After a prompt, it checks that the plan as shown is still valid.
 async fn delete(cluster: &Cluster, mut plan: Plan, args: &DeleteArgs) -> Result<()> {
     let name = plan.handle.name.clone();
     if !args.yes {

@@ -1,4 +1,4 @@
-//! `diff`: what a change would make of the three resources.
+//! `diff`: shows what a change would do to the three resources.
 
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ pub async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
     }
 }
 
-/// Whether anything differs.
+/// Whether there are differences.
 async fn compare(connection: &ConnectionOptions, args: DiffArgs) -> Result<bool> {
     let flags = args.spec.layer()?;
     let mut files = args.files.read_each()?;
@@ -111,7 +111,7 @@ async fn compare(connection: &ConnectionOptions, args: DiffArgs) -> Result<bool>
                 .into_iter()
                 .find(|object| object["kind"] == after["kind"]);
             if let Some(object) = kind {
-                // The Job was tried under another name.
+                // The dry run used another name for the Job.
                 after["metadata"]["name"] = object["metadata"]["name"].clone();
             }
             for object in [&mut before, &mut after] {
@@ -131,7 +131,7 @@ async fn compare(connection: &ConnectionOptions, args: DiffArgs) -> Result<bool>
     Ok(differs)
 }
 
-/// Takes away the number of the revision, which every change counts up.
+/// Removes the revision number, which every change increments.
 fn without_number(object: &mut Value) {
     for place in ["/metadata", "/spec/template/metadata"] {
         let Some(metadata) = object.pointer_mut(place).and_then(Value::as_object_mut) else {
@@ -146,7 +146,7 @@ fn without_number(object: &mut Value) {
     }
 }
 
-/// What is to be compared with what is there.
+/// The version to compare with the existing objects.
 struct Wish {
     flags: Config,
     file: Option<Config>,
@@ -171,7 +171,7 @@ impl Wish {
             let (templates, layer, _) = handle.base(&self.flags, own)?;
             (templates, layer)
         };
-        // Where the running job began is no difference: a change resumes from its state.
+        // The start of the running job is no difference: a change resumes from its state.
         let begun = running
             .and_then(|number| history.revision(number))
             .map(revision_spec::layer)

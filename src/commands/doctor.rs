@@ -1,4 +1,4 @@
-//! `doctor`: what may keep clusters from being made and from running well.
+//! `doctor`: checks what can prevent clusters from being created and from running well.
 
 use super::status::StatusFormat;
 use crate::cli::args::registry::RegistryArgs;

@@ -1,4 +1,4 @@
-//! `edit`: the spec of a cluster in an editor.
+//! `edit`: changes the spec of a cluster in an editor.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,7 +41,7 @@ pub async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut handle = ClusterHandle::load(&cluster, &name).await?;
-    // In the midst of a change there is no version to edit, and what is written would be refused.
+    // During a change there is no version to edit, and the edited spec would be rejected.
     match lock::unattended(&mut handle.store, &name, args.change.take_over).await? {
         Some(journal) if !journal.yields() => return Err(lock::unfinished(&name, &journal)),
         _ => {}
@@ -56,7 +56,7 @@ pub async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
     let edited = match edit(&file, &name, &present, &spec).await {
         Ok(Some(edited)) => edited,
         Ok(None) => {
-            // Nothing was written that is not in the cluster.
+            // The file has nothing that is not in the cluster.
             remove(&file);
             terminal::note(&format!("{name} is left as it is: nothing was changed"));
             return terminal::data(&format!("cluster/{name} unchanged\n"));
@@ -89,7 +89,7 @@ fn remove(file: &Path) {
     interruption::keep(None);
 }
 
-/// The error of an edit that is not used: names its file, which nobody else can read, unless nothing was written.
+/// The error of an unused edit: it names the file, which only the user can read, unless the file has no changes.
 fn kept(file: &Path, spec: &str, error: Error) -> Error {
     hide(file);
     let written = std::fs::read_to_string(file).is_ok_and(|text| said(&text) != spec);
@@ -100,7 +100,7 @@ fn kept(file: &Path, spec: &str, error: Error) -> Error {
     error
 }
 
-/// An editor may have put a new file in the place of the old one.
+/// Restricts the file's permissions: an editor may have replaced the file by a new one.
 fn hide(file: &Path) {
     #[cfg(unix)]
     if let Err(error) = std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)) {
@@ -114,7 +114,7 @@ fn said(text: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// What is made of `present` in the editor; `None`: nothing.
+/// The result of editing `present`; `None`: there is none.
 async fn edit(file: &Path, name: &ClusterName, present: &Config, spec: &str) -> Result<Option<Config>> {
     let mut text = format!(
         "{}{spec}",
@@ -134,7 +134,7 @@ async fn edit(file: &Path, name: &ClusterName, present: &Config, spec: &str) -> 
             Ok(layer) if layer == *present => return Ok(None),
             Ok(layer) => return Ok(Some(layer)),
             Err(error) if saved == text => {
-                // Saved as it was shown: there will be no better one.
+                // Saved unchanged after the error was shown: the user gives up.
                 return Err(error);
             }
             Err(error) => {
@@ -170,7 +170,7 @@ fn read(text: &str, name: &ClusterName) -> Result<Config> {
     Ok(layer)
 }
 
-/// A file of its own that nobody else can read: a spec may have secrets in it.
+/// A separate file that only the user can read: a spec may contain secrets.
 fn scratch(name: &ClusterName) -> Result<PathBuf> {
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let path = std::env::temp_dir().join(format!("kubectl-flink-edit-{name}-{unique}.yaml"));
@@ -188,8 +188,8 @@ fn write(file: &Path, text: &str) -> Result<()> {
     std::fs::write(file, text).map_err(|e| Error::failure(format!("cannot write {}: {e}", file.display())))
 }
 
-/// Runs the editor as kubectl does: its name may have arguments. Ctrl-C is for the editor alone: the shell around it does not
-/// end by it, and neither does this program.
+/// Runs the editor like kubectl: its name may include arguments. Ctrl-C only affects the editor: it ends neither the
+/// shell around it nor this program.
 async fn open_editor(file: &Path) -> Result<()> {
     let named = ["KUBE_EDITOR", "EDITOR"]
         .into_iter()
@@ -209,7 +209,7 @@ async fn open_editor(file: &Path) -> Result<()> {
             .arg(file);
         command
     };
-    // Another thread waits for it, so that a signal to end is heard meanwhile.
+    // Another thread waits for it, so that signals are handled meanwhile.
     let running = tokio::task::spawn_blocking(move || command.status());
     let ended = interruption::in_foreground(running).await;
     match ended.unwrap_or_else(|error| Err(std::io::Error::other(error))) {

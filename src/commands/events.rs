@@ -1,4 +1,4 @@
-//! `events`: what Kubernetes tells of a cluster's objects.
+//! `events`: shows the Kubernetes Events of a cluster's objects.
 
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! `exceptions`: what a job's tasks have thrown.
+//! `exceptions`: shows the exceptions of a job's tasks.
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -93,7 +93,7 @@ pub async fn run(connection: &ConnectionOptions, args: ExceptionsArgs) -> Result
     Ok(())
 }
 
-/// Why there is no answer of a JobManager: it has ended, or does not answer.
+/// The error when the JobManager gives no answer: it has ended, or does not answer.
 pub(super) async fn away(mut handle: ClusterHandle) -> Error {
     let name = handle.name.clone();
     match handle.job_status().await {

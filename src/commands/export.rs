@@ -1,4 +1,4 @@
-//! `export`: a cluster as a file.
+//! `export`: prints a cluster as a file.
 
 use crate::error::{Error, Kind, Result};
 use crate::history::History;
@@ -71,7 +71,7 @@ fn kubernetes(handle: &ClusterHandle, namespace: &str) -> Result<()> {
         .iter_mut()
         .filter_map(|object| object["metadata"].as_object_mut())
     {
-        // Elsewhere there is no such owner, and an object of an owner that is gone is deleted.
+        // Elsewhere this owner does not exist, and the garbage collector deletes an object whose owner is gone.
         metadata.remove("ownerReferences");
     }
     if objects.is_empty() {
@@ -89,8 +89,8 @@ fn kubernetes(handle: &ClusterHandle, namespace: &str) -> Result<()> {
     terminal::data(&documents.join("---\n"))
 }
 
-/// The whole spec of a cluster: of its revision if that is what runs, else of its
-/// objects. What cannot be said is told.
+/// The whole spec of a cluster: of its revision, if that runs, otherwise of its objects. Reports settings that the spec
+/// cannot express.
 pub(super) fn exported(handle: &ClusterHandle) -> Result<Config> {
     let history = handle.store.history();
     let name = &handle.name;
@@ -99,7 +99,7 @@ pub(super) fn exported(handle: &ClusterHandle) -> Result<Config> {
     let revision = history.revisions.last();
     let revision = revision.filter(|last| live.is_empty() || (running == Some(last.number)));
     let mut layer = match revision {
-        // Templates that stand in the history may say anything, and the objects made of them say it.
+        // Templates in the history may contain anything, which the objects built from them show.
         Some(revision) if revision.templates.is_none() || live.is_empty() => {
             if revision.templates.is_some() {
                 terminal::warn(&format!(
@@ -120,9 +120,9 @@ pub(super) fn exported(handle: &ClusterHandle) -> Result<Config> {
             found.layer
         }
     };
-    // The operator demands it, and the image's tag often tells it.
+    // The operator requires it, and the image's tag often contains it.
     layer.flink_version = Spec::resolve(layer.clone())?.flink_version;
-    // It is this revision's own.
+    // It belongs to this revision only.
     layer.nonce = None;
     Ok(layer)
 }

@@ -1,4 +1,4 @@
-//! `history`: the revisions of a cluster.
+//! `history`: shows the revisions of a cluster.
 
 use k8s_openapi::jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! `list`: the clusters that there are.
+//! `list`: lists the existing clusters.
 
 use std::pin::pin;
 
@@ -115,7 +115,7 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
         Some(operations) => operations.collect().await,
         None => Vec::new(),
     };
-    // In the midst of an operation they wait for the next JobManager.
+    // During an operation TaskManagers wait for the next JobManager.
     let changed = |key: &Key| open.iter().any(|(changed, _)| changed == key);
     if for_people {
         tell_idle(&inventory, now, changed);
@@ -125,7 +125,7 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
             tell_operation(key, &operation.text, args.all_namespaces);
         }
     }
-    // Their JobManagers were asked just now.
+    // Their JobManagers were already read.
     let waits = |(key, operation): &&(Key, Operation)| operation.stops && live.contains_key(key);
     collect(&cluster, open.iter().filter(waits).map(|(key, _)| key)).await;
     if !args.watch {
@@ -154,7 +154,7 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     Ok(())
 }
 
-/// Names clusters whose TaskManagers have nothing to do, but those in the midst of an operation.
+/// Reports clusters whose TaskManagers are idle, except those during an operation.
 fn tell_idle(inventory: &Inventory, now: Timestamp, changed: impl Fn(&Key) -> bool) {
     let idle: Vec<&str> = inventory
         .iter()
@@ -169,7 +169,7 @@ fn tell_idle(inventory: &Inventory, now: Timestamp, changed: impl Fn(&Key) -> bo
     }
 }
 
-/// Writes down the paths of savepoints that wait with the JobManagers of `clusters`.
+/// Records the paths of savepoints that are held by the JobManagers of `clusters`.
 async fn collect(cluster: &Cluster, clusters: impl Iterator<Item = &Key>) {
     let collecting = clusters.filter_map(|key| {
         let name = ClusterName::new(&key.name).ok()?;
@@ -191,12 +191,12 @@ fn tell_operation(key: &Key, text: &str, with_namespace: bool) {
     ));
 }
 
-/// The clusters in the order in which they are printed.
+/// The clusters in output order.
 fn ordered<'a>(args: &ListArgs, inventory: &'a Inventory, now: Timestamp) -> Vec<(&'a Key, &'a Parts)> {
     let mut clusters: Vec<_> = inventory.iter().collect();
     match args.sort_by {
         Some(order) => clusters.sort_by_cached_key(|(key, parts)| order.of(&parts.view(key, None, now))),
-        // In the order in which they were named, as kubectl does.
+        // In the order of the arguments, as in kubectl.
         None => clusters.sort_by_key(|(key, _)| args.names.iter().position(|name| *name == key.name)),
     }
     clusters
@@ -238,7 +238,7 @@ impl<'a> ClusterLine<'a> {
         Self { view, columns, now }
     }
 
-    /// The same with its operation, if it has one of `open`.
+    /// The same with its operation, if there is one in `open`.
     fn changed(mut self, open: &'a [(Key, Operation)]) -> Self {
         let is_its = |key: &Key| key.name == self.view.name && key.namespace == self.view.namespace;
         if let Some((_, operation)) = open.iter().find(|(key, _)| is_its(key)) {

@@ -1,4 +1,4 @@
-//! `list --deleted`: the clusters that there were.
+//! `list --deleted`: lists clusters that only have a history left.
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -10,7 +10,8 @@ use crate::operations::list_deleted::deleted;
 use crate::output::terminal;
 use crate::output::{Format, Item, Printer};
 
-/// Lists the clusters of a namespace, or of all, of which there is only the history; those of `names`, if there are any.
+/// Lists the clusters of a namespace, or of all, that only have a history left; only those in `names`, if there are
+/// any.
 pub async fn run(
     cluster: &Cluster,
     all_namespaces: bool,

@@ -1,4 +1,4 @@
-//! `logs`: what the containers of a cluster write.
+//! `logs`: prints the logs of a cluster's containers.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -62,7 +62,7 @@ enum RoleArg {
     Taskmanager,
 }
 
-/// Colours of Pods, one after the other. Red is left to errors.
+/// Colours of Pods, in order. Red is reserved for errors.
 const COLOURS: [AnsiColor; 6] = [
     AnsiColor::Cyan,
     AnsiColor::Green,
@@ -102,12 +102,12 @@ async fn print(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
     }
 }
 
-/// Lines as they are shown, until they are written.
+/// Formatted lines that are not written yet.
 struct Page<'a> {
     args: &'a LogsArgs,
     out: terminal::Bulk,
     text: String,
-    /// What stands before the lines of each container.
+    /// The prefix of each container's lines.
     prefixes: HashMap<usize, String>,
 }
 
@@ -135,7 +135,7 @@ impl<'a> Page<'a> {
             self.text.push_str(prefix);
         }
         if self.args.timestamps {
-            // Nothing goes wrong with a String.
+            // A write to a String never fails.
             let _ = write!(self.text, "{:.6} ", told.line.at);
         }
         self.text.push_str(&text);

@@ -1,4 +1,4 @@
-//! `manifests`: the built-in templates, to be edited.
+//! `manifests`: writes the built-in templates for editing.
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! `prune`: clusters whose jobs have ended, away with what is left of them.
+//! `prune`: deletes the remaining objects of clusters whose jobs have ended.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ pub async fn run(connection: &ConnectionOptions, args: PruneArgs) -> Result<()> 
             failure.get_or_insert(error);
         }
     }
-    // All was told when it happened; the first decides the exit code.
+    // All errors were already reported; the first one decides the exit code.
     failure.map_or(Ok(()), |error| Err(Error::new(error.kind, "")))
 }
 
@@ -137,8 +137,8 @@ async fn ended(cluster: &Cluster, args: &PruneArgs) -> Result<Vec<EndedCluster>>
     Ok(found.filter(|one| is_due(one.ended_at, args, now)).collect())
 }
 
-/// Ends the operation of a `prune` or `delete` that was interrupted when all was deleted: of such a cluster there is only the
-/// history. What hinders this is no fault of what else is pruned.
+/// Closes the operation of an interrupted `prune` or `delete` that had deleted everything: such a cluster only has a
+/// history. An error here does not affect the other clusters.
 async fn close(cluster: &Cluster, key: &Key) {
     let Ok(name) = ClusterName::new(&key.name) else {
         return;
@@ -158,7 +158,7 @@ async fn close(cluster: &Cluster, key: &Key) {
 }
 
 async fn read(cluster: &Cluster, key: Key, parts: Parts) -> Result<Option<EndedCluster>> {
-    // A cluster made by hand may have a name that none of ours can have.
+    // A cluster made by hand may have a name that is invalid for our clusters.
     let Ok(name) = ClusterName::new(&key.name) else {
         return Ok(None);
     };
@@ -166,7 +166,7 @@ async fn read(cluster: &Cluster, key: Key, parts: Parts) -> Result<Option<EndedC
     look(&cluster, &name, parts).await
 }
 
-/// Reads a cluster. One that is being changed has not ended, whatever its Job says, and is told of.
+/// Reads a cluster. A cluster during a change has not ended, whatever its Job's state, and is reported.
 async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Option<EndedCluster>> {
     let mut handle = ClusterHandle::read(cluster, name).await?;
     let left = match lock::unattended(&mut handle.store, name, false).await {
@@ -222,8 +222,8 @@ fn line(one: &EndedCluster, now: Timestamp) -> String {
     )
 }
 
-/// Deletes one, if it still is the one that was shown, which holding it finds out: it may have been resumed before the
-/// answer to the question, or while others were deleted.
+/// Deletes one, if it is unchanged since it was shown, which acquiring its lock checks: it may have been resumed during
+/// the prompt, or while others were deleted.
 async fn remove(one: EndedCluster, args: &PruneArgs) -> Result<()> {
     let EndedCluster {
         cluster,
@@ -234,7 +234,7 @@ async fn remove(one: EndedCluster, args: &PruneArgs) -> Result<()> {
     let name = handle.name.clone();
     let step = progress::Step::new(&format!("{name}: deleting"));
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    // Its repetition is one of `delete` as well.
+    // So that `delete` can also repeat it.
     let heartbeat = hold::begin(&mut handle, "delete", Ending::Nothing).await?;
     let removing = Box::pin(removal.carry_out_ended(&cluster, &name, limit));
     let removed = match heartbeat.beside(removing).await {

@@ -1,4 +1,4 @@
-//! `rehearse`: whether a new version starts and finds its state, while the old one runs.
+//! `rehearse`: checks that a new version starts and finds its state, while the old one runs.
 
 use std::path::PathBuf;
 use std::time::Duration;

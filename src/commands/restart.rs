@@ -1,4 +1,4 @@
-//! `restart`: the same version again.
+//! `restart`: starts the same version again.
 
 use crate::cli::args::change::ChangeArgs;
 use crate::error::Result;

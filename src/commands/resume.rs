@@ -1,4 +1,4 @@
-//! `resume`: a suspended cluster continues.
+//! `resume`: resumes a suspended cluster.
 
 use super::savepoint_resume::{self, ResumeArgs};
 use crate::cli::args::deploy::DeployArgs;
@@ -38,7 +38,7 @@ pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Resul
         )));
     }
     if let JobStatus::Running(_) | JobStatus::Unreachable(_) = job_status {
-        // Without TaskManagers the interrupted resume is not complete.
+        // The interrupted resume is incomplete without TaskManagers.
         if !args.launch.is_dry_run() && handle.replicas() > 0 {
             lock::close(&mut handle, None).await?;
         }

@@ -1,4 +1,4 @@
-//! `rollback`: an earlier revision again.
+//! `rollback`: changes back to an earlier revision.
 
 use crate::cli::args::change::ChangeArgs;
 use crate::error::{Error, Kind, Result};
@@ -41,7 +41,7 @@ pub async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<(
     let history = handle.store.history();
     let picked = pick(&name, history, handle.live_revision(), args.to_revision);
     let revision = match (picked, history.open_journal()) {
-        // What is unfinished is the first thing to know.
+        // Report an unfinished operation first.
         (Err(_), Some(journal)) => return Err(lock::unfinished(&name, journal)),
         (picked, _) => picked?,
     };
@@ -84,7 +84,7 @@ fn pick<'a>(
         .ok_or_else(|| missing("no earlier revision that ran and differs".to_owned()))
 }
 
-/// Whether two specs differ at most in where they start from.
+/// Whether two specs differ at most in the state that they start from.
 fn same_but_start(one: &serde_json::Value, other: &serde_json::Value) -> bool {
     let plain = |spec: &serde_json::Value| {
         let mut spec = spec.clone();

@@ -1,4 +1,4 @@
-//! `run`: create a cluster, follow its job, and end as the job ends.
+//! `run`: creates a cluster, waits for its job, and exits with the job's outcome.
 
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) 
     }
 }
 
-/// Deletes what this command made, and nothing that it found or that somebody else put in its place.
+/// Deletes the objects that this command created, but none that existed before or that another process created since.
 async fn remove(begun: &Begun) -> Result<()> {
     let Begun {
         cluster, name, live, ..

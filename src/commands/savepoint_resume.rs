@@ -1,4 +1,4 @@
-//! `savepoint-resume`: a cluster again, from the state that it has or had.
+//! `savepoint-resume`: starts a cluster again from its present or last state.
 
 use std::ops::ControlFlow;
 
@@ -67,7 +67,7 @@ impl ResumeArgs {
         self.launch.resume_options(self.savepoint_format)
     }
 
-    /// Those of a resume that changes nothing.
+    /// The arguments of a resume that changes nothing.
     pub fn plain(name: String, launch: DeployArgs) -> Self {
         Self {
             name,
@@ -90,7 +90,8 @@ pub async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()>
     }
 }
 
-/// Reads the cluster, and what can become of its job. `None`: a resume of the same version was left behind, and is done.
+/// Reads the cluster, and the status of its job. `None`: an unfinished resume of the same version was found, and is now
+/// done.
 pub async fn open(
     connection: &ConnectionOptions,
     args: &ResumeArgs,
@@ -115,8 +116,7 @@ pub async fn open(
     Ok(Some((handle, job_status)))
 }
 
-/// Continues with a resume of the same version that was left behind, and gives its report. Gives the cluster
-/// back where there is none.
+/// Continues an unfinished resume of the same version, and returns its report. Returns the cluster if there is none.
 async fn unless_left_behind(
     cluster: &Cluster,
     handle: ClusterHandle,
@@ -135,7 +135,7 @@ async fn unless_left_behind(
     Ok(ControlFlow::Break(resumed))
 }
 
-/// Starts the cluster again, as `args` say; `command` is what the history calls it.
+/// Starts the cluster again, as `args` describe; `command` is the command's name in the history.
 pub async fn resume(handle: ClusterHandle, job_status: JobStatus, args: ResumeArgs, command: &str) -> Result<()> {
     let cluster = &handle.cluster.clone();
     let choice = match choose(args.ask(), &handle.name, &job_status, &handle) {
@@ -167,7 +167,7 @@ pub async fn resume(handle: ClusterHandle, job_status: JobStatus, args: ResumeAr
     args.launch.print(&resumed)
 }
 
-/// The version that is resumed.
+/// The version to resume with.
 async fn target(handle: &ClusterHandle, args: &ResumeArgs) -> Result<TargetRevision> {
     let flags = Config {
         name: Some(args.name.clone()),

@@ -1,4 +1,4 @@
-//! `scale`: a running job to another parallelism.
+//! `scale`: changes the parallelism of a running job.
 
 use crate::cli::args::change::ChangeArgs;
 use crate::error::Result;
@@ -47,7 +47,7 @@ pub async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> 
     Box::pin(scale(&cluster, handle, goal, &args.change, "scale")).await
 }
 
-/// Scales, and prints the report; `command` is the caller's name.
+/// Scales, and prints the report; `command` is the command's name.
 pub(super) async fn scale(
     cluster: &Cluster,
     handle: ClusterHandle,

@@ -1,4 +1,4 @@
-//! `set`: one field of a cluster.
+//! `set`: changes one field of a cluster.
 
 use std::collections::BTreeMap;
 
@@ -151,14 +151,14 @@ async fn open(connection: &ConnectionOptions, name: &str) -> Result<(Cluster, Cl
 
 fn image_layer(image: String) -> Config {
     Config {
-        // The tag tells another version.
+        // The tag may contain another version.
         flink_version: crate::model::flink::FlinkVersion::of_image(&image),
         image: Some(image),
         ..Config::default()
     }
 }
 
-/// What is set, and the keys that are taken away.
+/// The keys to set with their values, and the keys to remove.
 fn configuration(pairs: &[String]) -> Result<(Config, Vec<String>)> {
     let (mut set, mut gone) = (BTreeMap::new(), Vec::new());
     for pair in pairs {
@@ -173,6 +173,6 @@ fn configuration(pairs: &[String]) -> Result<(Config, Vec<String>)> {
     for key in &gone {
         check_key(key, "")?;
     }
-    // Keys that have a flag of their own, such as the folder of savepoints, are set like it.
+    // Keys with their own flag, such as the directory of savepoints, are set like the flag.
     Ok((flink_deployment::read_options(set, "set config")?, gone))
 }

@@ -1,4 +1,4 @@
-//! `status`: all that is known of one cluster, on one screen.
+//! `status`: shows everything about one cluster on one screen.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ pub async fn run(connection: &ConnectionOptions, args: &StatusArgs) -> Result<()
                     }
                 }
             }
-            // A watch continues where it is reached again; it ends with the cluster.
+            // A watch continues when the API server answers again; it ends with the cluster.
             Err(error) if args.watch && seen && error.is_transient() => terminal::warn(&error.message),
             Err(error) => return Err(ended(error, seen)),
         }

@@ -1,4 +1,4 @@
-//! `stop`: the job ends with a savepoint.
+//! `stop`: ends the job with a savepoint.
 
 use crate::cli::args::stop::StopWithSavepointArgs;
 use crate::error::Result;

@@ -1,4 +1,4 @@
-//! `suspend`: the job ends with a savepoint, and its TaskManagers go.
+//! `suspend`: ends the job with a savepoint, and removes its TaskManagers.
 
 use crate::cli::args::stop::StopWithSavepointArgs;
 use crate::error::Result;

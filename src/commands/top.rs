@@ -1,4 +1,4 @@
-//! `top`: a live screen of clusters, or of one.
+//! `top`: shows live metrics of all clusters, or of one.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub async fn run(connection: &ConnectionOptions, args: &TopArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;
     let mut screen = terminal::Screen::new(!args.once);
-    // Where there are no metrics they are not asked for again.
+    // If there are no metrics, they are not requested again.
     let mut metrics = true;
     loop {
         let used = async {

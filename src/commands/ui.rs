@@ -1,4 +1,4 @@
-//! `ui`: Flink's web UI in a browser.
+//! `ui`: opens Flink's web UI in a browser.
 
 use std::io::IsTerminal;
 use std::process::{Command, Stdio};
@@ -35,7 +35,7 @@ pub async fn run(connection: &ConnectionOptions, args: UiArgs) -> Result<()> {
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     match port_forward::running_pod(&cluster, &name).await? {
-        // Tried before a browser is: it says what is wrong in words.
+        // Checked before the browser opens, to report errors here.
         Some(pod) => drop(port_forward::open(&cluster, &pod).await?),
         None => {
             let live = objects::read(&cluster, &name).await?;
@@ -79,7 +79,7 @@ fn browse(url: &str) -> std::io::Result<()> {
     } else {
         ("xdg-open", &[])
     };
-    // Not waited for: some of them run as long as the browser does.
+    // No wait: some browsers keep this process running.
     Command::new(program)
         .args(before)
         .arg(url)

@@ -1,4 +1,4 @@
-//! `upgrade`: another version of a cluster, as one transaction.
+//! `upgrade`: deploys another version of a cluster as one transaction.
 
 use std::path::{Path, PathBuf};
 
@@ -84,7 +84,7 @@ pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()
     args.change.output.print(&changed)
 }
 
-/// A version as the command line names it: a file, or flags over what runs.
+/// A version in the command line: a file, or flags over the running version.
 pub(super) struct NamedVersion {
     /// The cluster.
     pub(super) name: ClusterName,
@@ -111,7 +111,7 @@ impl NamedVersion {
         Ok(Self { name, file, flags, own })
     }
 
-    /// The whole of it, over the cluster as it is.
+    /// The whole version, over the existing cluster.
     pub(super) async fn over(self, handle: &ClusterHandle, spec: &SpecArgs) -> Result<TargetRevision> {
         let flags = self.flags.clone();
         let mut wanted = match self.file {

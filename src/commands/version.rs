@@ -1,4 +1,4 @@
-//! `version`: what runs here, what it talks to, and whether they fit.
+//! `version`: shows the versions of the plugin, Kubernetes and Flink, and whether they are compatible.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::operations::preflight::server_version;
 use crate::output::terminal;
 use crate::output::{self, Format};
 
-/// Oldest Kubernetes whose Tables of Jobs have all that is listed: below it, lists read whole objects.
+/// Oldest Kubernetes whose Tables of Jobs have all listed data: for older versions, lists read whole objects.
 const OLDEST_MINOR: u32 = 31;
-/// Wait for the API server where no other limit is given.
+/// Longest wait for the API server if no other limit is given.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Show the version of this program, of the Kubernetes cluster, and of the Flink releases it knows
@@ -93,7 +93,7 @@ async fn server(connection: &ConnectionOptions) -> Result<Value> {
         .map_err(|_| Error::new(Kind::Unreachable, format!("{} does not answer", cluster.at())))?
 }
 
-/// What does not fit, where something does not.
+/// The incompatibility, if there is one.
 fn misfit(told: &Value) -> Option<String> {
     let number = |key: &str| {
         let text = told[key].as_str()?;
@@ -105,12 +105,12 @@ fn misfit(told: &Value) -> Option<String> {
     })
 }
 
-/// The commit that a release was built from; development builds have none.
+/// The commit of a release; development builds have none.
 const fn commit() -> Option<&'static str> {
     option_env!("KUBECTL_FLINK_COMMIT")
 }
 
-/// The processor as Kubernetes and krew call it.
+/// The processor architecture, as Kubernetes and krew name it.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",

@@ -1,4 +1,4 @@
-//! `wait`: until a cluster is as a script needs it.
+//! `wait`: waits until a cluster reaches a state, for scripts.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -135,7 +135,7 @@ pub async fn run(connection: &ConnectionOptions, args: WaitArgs) -> Result<()> {
     terminal::data(&format!("cluster/{name} {word}\n"))
 }
 
-/// The Job and the Deployment that there were at first, by their uids: others of the same names are another cluster's.
+/// The Job and the Deployment at the start, by their uids: others of the same names belong to another cluster.
 #[derive(Default)]
 struct Deleted {
     job: Option<String>,
@@ -159,7 +159,7 @@ impl Deleted {
     }
 }
 
-/// One that was asked for and is not known to be written, else the next one.
+/// Waits for a requested savepoint whose outcome is unknown, or else for the next one.
 async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
     let mut handle = ClusterHandle::existing(cluster, name).await?;
     let open = handle.store.history().open_savepoints().next_back().cloned();
@@ -183,7 +183,8 @@ async fn until_savepoint(cluster: &Cluster, name: &ClusterName, limit: Option<Du
             let told = |text: &str| step.update(&format!("{name}: waiting for a savepoint, {text}"));
             let before = last_trigger(&handle);
             match wait::until_condition(cluster, name, FlinkCondition::Savepoint, limit, told).await {
-                // Flink's statistics are seconds old, and it may have been the job's last savepoint: the history knows.
+                // Flink's statistics are seconds old, and this may have been the job's last savepoint: check the
+                // history.
                 Err(error) if error.kind == Kind::JobFailed => {
                     let now = ClusterHandle::read(cluster, name).await?;
                     let last = now.store.history().last_savepoint();

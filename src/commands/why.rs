@@ -1,4 +1,4 @@
-//! `why`: the cause of what is wrong with a cluster.
+//! `why`: explains why a cluster does not run or is unhealthy.
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
@@ -61,7 +61,7 @@ pub async fn run(connection: &ConnectionOptions, args: &WhyArgs) -> Result<()> {
     {
         found.insert(0, cause);
     }
-    // Only the first cause is worth a log.
+    // Only the first cause is worth reading a log.
     if !found.is_empty() {
         let first = with_log(&cluster, found.remove(0)).await;
         found.insert(0, first);
@@ -69,7 +69,7 @@ pub async fn run(connection: &ConnectionOptions, args: &WhyArgs) -> Result<()> {
     }
     let wrong = is_wrong(&found);
     let mut told: Vec<Problem> = found.iter().map(Problem::from).collect();
-    // What others hint at is this command itself.
+    // The hints of other commands name this command.
     for hint in told.iter_mut().flat_map(|problem| &mut problem.hints) {
         *hint = hint.replace("kubectl flink why", "kubectl flink logs");
     }
@@ -100,13 +100,13 @@ pub async fn run(connection: &ConnectionOptions, args: &WhyArgs) -> Result<()> {
         }
     }
     if wrong {
-        // All is said; only the exit code is left to tell.
+        // Everything is reported; the error only sets the exit code.
         return Err(Error::new(Kind::JobFailed, ""));
     }
     Ok(())
 }
 
-/// How a job ended that ended well.
+/// How a job ended successfully.
 fn ended(survey: &Observation) -> Option<String> {
     let Verdict::Finished { .. } = verdict(&survey.observed, clock::now(), &Grace::default()) else {
         return None;
@@ -124,7 +124,7 @@ fn revision(survey: &Observation) -> Option<u64> {
     job.metadata.annotations.as_ref()?.get(REVISION)?.parse().ok()
 }
 
-/// What goes well, in a sentence.
+/// A sentence about a healthy cluster.
 fn healthy(survey: &Observation, now: Timestamp) -> String {
     let Some(job) = &survey.snapshot.job else {
         return ended(survey).unwrap_or_else(|| stage(&survey.observed).to_string());

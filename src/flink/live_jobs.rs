@@ -1,4 +1,4 @@
-//! What the JobManagers of many clusters say, asked side by side.
+//! Reads the state of the JobManagers of many clusters, in parallel.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,18 +13,19 @@ use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::listing::{JobState, Key, LiveJob, Parts};
 use crate::model::names::ClusterName;
 
-/// Clusters that are asked at a time; of each at most two requests are on their way, so there are 16 of them.
+/// Number of clusters read in parallel, with at most two requests each, so 16 requests.
 const AT_A_TIME: usize = 8;
-/// How long one cluster may take.
+/// Time limit for one cluster.
 const LIMIT: Duration = Duration::from_secs(2);
-/// Who has not answered by then is still waited for, but no longer counts as asked: some that hang hold up no other, and
-/// all that hang together take little more than one. A server that is only slow is not asked much more by that.
+/// A JobManager that has not answered by then no longer counts towards the limit of parallel requests, but its answer
+/// is still awaited: some that hang do not delay the others, and many that hang together take little longer than one.
+/// This hardly adds load to a server that is only slow.
 const SLOW: Duration = Duration::from_millis(250);
 
-/// By cluster. One that was not asked, because its JobManager cannot run, is not in it.
+/// By cluster. A cluster without a request, because its JobManager cannot run, is missing.
 pub type LiveJobs = BTreeMap<Key, LiveJob>;
 
-/// Asks the JobManagers of those `clusters` that can have one.
+/// Reads the JobManagers of the `clusters` that can have one.
 pub async fn live_jobs<'a>(cluster: &Cluster, clusters: impl IntoIterator<Item = (&'a Key, &'a Parts)>) -> LiveJobs {
     let snapshots = snapshots(cluster, clusters).await;
     let live = snapshots
@@ -33,7 +34,7 @@ pub async fn live_jobs<'a>(cluster: &Cluster, clusters: impl IntoIterator<Item =
     live.collect()
 }
 
-/// The same as whole snapshots, for `top`.
+/// Like [`live_jobs`], but returns whole snapshots, for `top`.
 pub async fn snapshots<'a>(
     cluster: &Cluster,
     clusters: impl IntoIterator<Item = (&'a Key, &'a Parts)>,

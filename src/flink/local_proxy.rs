@@ -1,8 +1,8 @@
-//! HTTP between a browser and Flink, for pages of Flink's own only.
+//! HTTP between a browser and Flink, for Flink's own pages only.
 //!
-//! Flink's REST has no authentication, allows every origin, and cancels a job by a GET. What a browser sends to a port of
-//! this machine may come from any page that is open in it, so each request has to show that it comes from Flink's:
-//! by `Host` (against DNS rebinding), `Origin` and `Sec-Fetch-Site`. Source: Fetch Metadata Request Headers, W3C.
+//! Flink's REST has no authentication, allows every origin, and cancels a job by a GET. A browser's request to a local
+//! port may come from any open page, so each request must prove that it comes from Flink's page: by `Host` (against DNS
+//! rebinding), `Origin` and `Sec-Fetch-Site`. Source: Fetch Metadata Request Headers, W3C.
 
 use std::cell::RefCell;
 
@@ -19,9 +19,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::{Error, Result};
 
-/// The answer where Flink gives none. Flink's page asks again by itself.
+/// The answer when Flink does not answer. Flink's page itself retries.
 const AWAY: &str = "The JobManager does not answer now; try again in a moment\n";
-/// Headers that concern one connection and not what is behind it. Without them no connection becomes another protocol's.
+/// Headers for one connection only. Without them no connection is upgraded to another protocol.
 /// Source: RFC 9110, 7.6.1.
 const HOP_BY_HOP: [HeaderName; 6] = [
     header::CONNECTION,
@@ -32,23 +32,23 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
-/// Where Flink is.
+/// The connection to Flink.
 pub(super) trait Backend {
     /// A connection to it.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
-    /// Makes a connection; `None`: there is no Flink now.
+    /// Connects; `None`: no Flink is running now.
     async fn connect(&self) -> Result<Option<Self::Stream>>;
-    /// A connection was made, and nothing came by it.
+    /// Called when a connection was established but returned nothing.
     fn silent(&self);
 }
 
-/// The names of the port: only requests that use one of them are answered.
+/// The names of the port: only requests with one of them are answered.
 pub(super) struct Own {
     hosts: Vec<String>,
 }
 
 impl Own {
-    /// Of a port of the loopback device.
+    /// The names for a port of the loopback device.
     pub(super) fn new(port: u16) -> Self {
         let names = ["127.0.0.1", "localhost", "[::1]"];
         let mut hosts: Vec<String> = names.iter().map(|name| format!("{name}:{port}")).collect();
@@ -58,10 +58,10 @@ impl Own {
         Self { hosts }
     }
 
-    /// Whether a request is made by hand or by a page of the port itself.
+    /// Checks that a request is made by hand or by a page of this port.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why it is rejected.
     fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
         if *method == Method::CONNECT || uri.authority().is_some() {
             return Err("it is meant for another server");
@@ -119,7 +119,8 @@ pub(super) async fn serve(client: impl AsyncRead + AsyncWrite + Unpin, own: &Own
     failed.take().map_or(Ok(()), Err)
 }
 
-/// Flink's answer to a request. An error of `None` closes the browser's connection, and it decides whether to ask again.
+/// Returns Flink's answer to a request. An error of `None` closes the browser's connection, and the browser decides
+/// whether to retry.
 async fn exchange(
     request: Request<Incoming>,
     kept: &RefCell<Option<SendRequest<Incoming>>>,
@@ -128,7 +129,7 @@ async fn exchange(
     let mut request = for_flink(request);
     let before = kept.take();
     if let Some(mut sender) = before
-        // Flink closes a connection when nothing is asked for a while.
+        // Flink closes a connection that is idle for a while.
         && sender.ready().await.is_ok()
     {
         match sender.try_send_request(request).await {
@@ -167,7 +168,7 @@ fn for_flink(mut request: Request<Incoming>) -> Request<Incoming> {
     request
 }
 
-/// Flink's answer without what lets pages of others read it.
+/// Flink's answer without the headers that let other pages read it.
 fn from_flink(mut response: Response<Incoming>) -> Response<Body> {
     without_hops(response.headers_mut());
     let allowing = |name: &HeaderName| name.as_str().starts_with("access-control-");

@@ -1,6 +1,6 @@
-//! What Flink's REST tells of a running job: state, rates, checkpoints, exceptions, TaskManagers.
+//! Reads the data of a running job from Flink's REST: state, rates, checkpoints, exceptions, TaskManagers.
 //!
-//! Floor in round trips: three. The job's ID is in the first answer, its vertices are in the second.
+//! Minimum of round trips: three. The job's ID is in the first answer, its vertices are in the second.
 
 use std::time::Duration;
 
@@ -15,28 +15,28 @@ use crate::model::flink::live::{
     Checkpoints, Exceptions, JobDetail, Metric, RATES, Rates, Reach, Snapshot, TaskManagers, Vertex, whole,
 };
 
-/// Vertices whose metrics are asked for. A graph of more has its first ones shown with rates.
+/// Maximum number of vertices with metrics. In a larger graph only the first ones are shown with rates.
 const VERTICES: usize = 64;
-/// Requests to one JobManager at a time.
+/// Number of parallel requests to one JobManager.
 const AT_A_TIME: usize = 16;
-/// Exceptions that are read; their traces are long.
+/// Maximum number of exceptions; their traces are long.
 const EXCEPTIONS: usize = 5;
-/// Limit of the first question: a JobManager that hangs must not hide what Kubernetes knows.
+/// Time limit of the first request: a JobManager that hangs must not hide the data from Kubernetes.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Limit of each of the others, whose answers can be done without.
+/// Time limit of each other request, whose answer is optional.
 const MORE: Duration = Duration::from_secs(5);
 
-/// How much is asked for.
+/// How much to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Job state, restarts and checkpoints.
     Job,
-    /// Vertices, exceptions and TaskManagers too.
+    /// Also vertices, exceptions and TaskManagers.
     All,
 }
 
 impl Flink {
-    /// All that REST tells now. It never fails: what cannot be had is absent.
+    /// All data from REST. It never fails: data that cannot be read is absent.
     pub async fn snapshot(&self, depth: Depth) -> Snapshot {
         let mut snapshot = Snapshot::default();
         let overview = async {
@@ -55,7 +55,7 @@ impl Flink {
                 snapshot.reach = Reach::Answered;
                 snapshot.job = jobs.main_job().cloned();
             }
-            // It is coming up or going: REST answers before there is a Dispatcher.
+            // It is starting or ending: REST answers before there is a Dispatcher.
             Ok(Reply::Refused(..) | Reply::Away) => return snapshot,
             Err(error) => {
                 let way = if error.kind == Kind::Forbidden {
@@ -129,7 +129,7 @@ impl Flink {
             .await
     }
 
-    /// Fills in how many records wait before each source, where its connector tells.
+    /// Adds the number of records that wait before each source, if its connector reports it.
     pub async fn read_pending(&self, snapshot: &mut Snapshot) {
         let Some(job) = snapshot.job.as_ref().and_then(|job| of_job(&job.jid, "").ok()) else {
             return;
@@ -165,7 +165,7 @@ impl Flink {
         Some(reply.taskmanagers)
     }
 
-    /// The answer to a question that not every release understands; a failure is no more than that it is absent.
+    /// The answer to a request that not every release supports; an error counts as an absent answer.
     async fn told<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
         let asked = tokio::time::timeout(MORE, self.ask(Method::GET, path, None));
         let reply: Result<Reply<T>> = asked.await.ok()?;

@@ -1,4 +1,4 @@
-//! Flink's REST: one function for each thing that is asked of it.
+//! Flink's REST: one function for each kind of request.
 
 pub mod live_jobs;
 mod local_proxy;
@@ -30,11 +30,11 @@ use crate::model::names::ClusterName;
 
 pub use crate::model::flink::rest::operation::{OperationStatus, SavepointStatus};
 
-/// Port of the JobManager on which REST answers.
+/// REST port of the JobManager.
 const REST_PORT: u16 = 8081;
-/// Longest answer of Flink that is read. The details of a job with thousands of tasks have a few megabytes.
+/// Maximum length of Flink's answers. The details of a job with thousands of tasks have a few megabytes.
 const MAX_ANSWER: usize = 32 << 20;
-/// Times that an answer which nobody gives again is asked for.
+/// Number of attempts to read an answer that Flink may not return again.
 const TRIES: usize = 3;
 
 /// The REST interface of one cluster's JobManager.
@@ -42,23 +42,23 @@ const TRIES: usize = 3;
 pub struct Flink {
     cluster: Cluster,
     name: ClusterName,
-    /// The Pod of a JobManager that has no Service.
+    /// The Pod of a JobManager without a Service.
     pod: Option<String>,
 }
 
-/// What came of a request to Flink.
+/// The result of a request to Flink.
 #[derive(Debug)]
 pub enum Reply<T> {
     /// Flink's answer.
     Answer(T),
-    /// Flink's error: its status and the first line of what it says.
+    /// Flink's error: its status and the first line of its message.
     Refused(StatusCode, String),
     /// No JobManager answers.
     Away,
 }
 
 impl<T> Reply<T> {
-    /// The same reply with another answer.
+    /// The same reply with its answer converted.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reply<U> {
         match self {
             Self::Answer(answer) => Reply::Answer(change(answer)),
@@ -68,26 +68,26 @@ impl<T> Reply<T> {
     }
 }
 
-/// What a way to Flink brought back.
+/// The result of a request over one connection type.
 enum Exchange {
-    /// Flink's answer, good or bad.
+    /// Flink's answer, successful or not.
     Answer(StatusCode, Bytes),
-    /// Nobody listens there: the JobManager is not up, or not any more.
+    /// Connection refused: the JobManager is not up yet, or no longer.
     Away,
-    /// The JobManager may be up, but this way does not lead to it: what was said.
+    /// The JobManager may be up, but this connection type does not reach it: the message.
     Blocked(String),
 }
 
 /// A request to Flink's REST.
 struct Question<'a> {
     method: Method,
-    /// Without the slash at its beginning.
+    /// Without the leading slash.
     path: &'a str,
     query: &'a str,
     body: Option<&'a Value>,
 }
 
-/// A path of the REST below a job.
+/// A REST path of a job.
 pub(crate) fn of_job(job_id: &str, rest: &str) -> Result<String> {
     Ok(format!("jobs/{}{rest}", FlinkId::new(job_id)?))
 }
@@ -97,28 +97,28 @@ pub(crate) fn of_job(job_id: &str, rest: &str) -> Result<String> {
 pub struct SavepointRequest {
     /// Chosen by the caller, so that a request can be repeated and its result looked up.
     pub trigger_id: String,
-    /// Where to write; `None`: the folder that Flink is configured with.
+    /// The target directory; `None`: the one in Flink's configuration.
     pub directory: Option<String>,
     /// `CANONICAL` or `NATIVE`.
     pub format: String,
-    /// What becomes of the job after it.
+    /// What happens to the job after it.
     pub then: Then,
 }
 
-/// What becomes of a job after its savepoint.
+/// What happens to a job after its savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// It keeps running.
     GoOn,
     /// It ends.
     Stop {
-        /// Whether the final watermark is emitted before, which ends all windows.
+        /// Whether the final watermark is emitted before the savepoint, which ends all windows.
         drain: bool,
     },
 }
 
 impl SavepointRequest {
-    /// A request under a trigger ID that was never used.
+    /// A request with a trigger ID that was never used.
     #[must_use]
     pub fn new(format: &str, directory: Option<String>, then: Then) -> Self {
         Self {
@@ -129,14 +129,14 @@ impl SavepointRequest {
         }
     }
 
-    /// The same request under another trigger ID.
+    /// The same request with another trigger ID.
     #[must_use]
     pub fn again(&self) -> Self {
         Self::new(&self.format, self.directory.clone(), self.then)
     }
 
-    /// Path below the job, and body. The keys of the two are spelled differently, and Flink ignores those that it does
-    /// not know. Source: `SavepointTriggerRequestBody`, `StopWithSavepointRequestBody`.
+    /// Path below the job, and body. The keys of the two requests are spelled differently, and Flink ignores unknown
+    /// keys. Source: `SavepointTriggerRequestBody`, `StopWithSavepointRequestBody`.
     fn parts(&self) -> (&'static str, Value) {
         let (path, mut body, directory) = match self.then {
             Then::GoOn => ("savepoints", json!({ "cancel-job": false }), "target-directory"),
@@ -162,7 +162,7 @@ impl Flink {
         }
     }
 
-    /// REST of the JobManager in this Pod, which has no Service.
+    /// REST of the JobManager in this Pod, without a Service.
     #[must_use]
     pub fn of_pod(&self, pod: &str) -> Self {
         Self {
@@ -171,7 +171,7 @@ impl Flink {
         }
     }
 
-    /// How Flink and its jobs stand: two requests side by side.
+    /// The state of Flink and its jobs: two requests in parallel.
     pub async fn view(&self) -> Result<FlinkView> {
         let (overview, jobs) = futures::future::try_join(self.overview(), self.jobs()).await?;
         Ok(match (overview, jobs) {
@@ -180,7 +180,7 @@ impl Flink {
         })
     }
 
-    /// The same where `overview` was told just now: one request.
+    /// Like [`Self::view`], with a recent `overview`: one request.
     pub async fn view_of_jobs(&self, overview: Overview) -> Result<FlinkView> {
         Ok(match self.jobs().await? {
             Reply::Answer(jobs) => FlinkView::up(overview, &jobs),
@@ -203,7 +203,7 @@ impl Flink {
         self.get(&of_job(job_id, "/checkpoints")?).await
     }
 
-    /// The state of a job as its details have it: `GET /jobs/:id`.
+    /// The state of a job from its details: `GET /jobs/:id`.
     pub async fn job_state(&self, job_id: &str) -> Result<Reply<JobState>> {
         let reply: Reply<Value> = self.get(&format!("jobs/{job_id}")).await?;
         Ok(reply.map(|job| JobState::of(job["state"].as_str().unwrap_or_default())))
@@ -220,8 +220,8 @@ impl Flink {
         self.post(&of_job(job_id, &format!("/{path}"))?, &body).await
     }
 
-    /// `GET /jobs/:id/savepoints/:trigger`. The JobManager of a job that was stopped ends soon after its answer: one that
-    /// did not arrive as it was sent is asked for again at once.
+    /// `GET /jobs/:id/savepoints/:trigger`. The JobManager of a stopped job ends soon after its answer: if the answer
+    /// arrives damaged, the request is repeated at once.
     pub async fn savepoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<SavepointStatus>> {
         let path = of_job(job_id, &format!("/savepoints/{}", FlinkId::new(trigger_id)?))?;
         let ask = || self.get::<OperationReply>(&path);
@@ -279,7 +279,7 @@ impl Flink {
         self.ask(Method::PATCH, &of_job(job_id, "?mode=cancel")?, None).await
     }
 
-    /// The error for a reply that is none.
+    /// The error for a reply without an answer.
     #[must_use]
     pub fn away(&self) -> Error {
         Error::new(
@@ -288,13 +288,14 @@ impl Flink {
         )
     }
 
-    /// The error for an answer that is a refusal.
+    /// The error for a refusal.
     #[must_use]
     pub fn refused(&self, said: &str) -> Error {
         Error::failure(format!("Flink of cluster {} refused: {said}", self.name))
     }
 
-    /// The error for a refusal of something that came with Flink `since`: a sentence where the cluster's Flink is older.
+    /// The error for a refusal of a function that Flink has `since` this version; it says so if the cluster's Flink is
+    /// older.
     pub async fn refused_since(&self, since: FlinkVersion, what: &str, status: StatusCode, said: &str) -> Error {
         let refused = self.refused(said);
         if !matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
@@ -335,7 +336,7 @@ impl Flink {
             query,
             body,
         };
-        // A POST is repeated by those who know what it began.
+        // Only the caller, who knows the effect of a POST, may repeat it.
         let may_be_repeated = question.method != Method::POST;
         let exchange = || {
             Box::pin(transport::exchange(
@@ -354,7 +355,7 @@ impl Flink {
             Exchange::Answer(status, answer) => (status, answer),
             Exchange::Away | Exchange::Blocked(_) => return Ok(Reply::Away),
         };
-        // No JobManager leads, for a moment (source: `LeaderRetrievalHandler`).
+        // For a moment there is no leading JobManager (source: `LeaderRetrievalHandler`).
         if status == StatusCode::SERVICE_UNAVAILABLE {
             return Ok(Reply::Away);
         }
@@ -362,7 +363,7 @@ impl Flink {
             let said = Errors::told(&answer).unwrap_or_else(|| status.to_string());
             return Ok(Reply::Refused(status, said));
         }
-        // An empty body is Flink's answer to a cancel.
+        // Flink answers a cancel with an empty body.
         let text: &[u8] = if answer.is_empty() { b"null" } else { &answer };
         serde_json::from_slice(text).map(Reply::Answer).map_err(|e| {
             Error::failure(format!(

@@ -1,4 +1,4 @@
-//! Operations of Flink with a result that has to be read: see [`crate::model::flink::rest::operation`].
+//! Flink's asynchronous operations, whose result has to be read: see [`crate::model::flink::rest::operation`].
 
 use std::time::Duration;
 
@@ -11,21 +11,22 @@ use crate::kubernetes::retry::Pauses;
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::checkpoints::Checkpoint;
 
-/// Time between two questions for a result at first; it grows to [`MAX_POLL`].
+/// First interval between two requests for a result; it grows to [`MAX_POLL`].
 const MIN_POLL: Duration = Duration::from_millis(50);
 const MAX_POLL: Duration = Duration::from_secs(1);
-/// How old Flink's statistics may be, and some. Source: `rest.cache.checkpoint-statistics.timeout`, by default
+/// Maximum age of Flink's statistics, with a margin. Source: `rest.cache.checkpoint-statistics.timeout`, by default
 /// `web.refresh-interval`, 3 s.
 pub const CACHED: Duration = Duration::from_millis(3500);
-/// Time between two looks at statistics that may be old.
+/// Time between two reads of statistics that may be old.
 pub const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
-/// How often an operation may be unknown that only the REST server knows of that took it: where several JobManagers stand
-/// by, another one may be asked for its result. Source: Flink's `AbstractAsynchronousOperationHandlers`.
+/// How often an operation may be unknown. Only the REST server that accepted it knows it: if there are standby
+/// JobManagers, a request for its result may reach another one. Source: Flink's
+/// `AbstractAsynchronousOperationHandlers`.
 const ELSEWHERE: usize = 12;
-/// How long Flink may be away before the outcome is given up.
+/// How long Flink may not answer before the outcome counts as unknown.
 const AWAY: Duration = Duration::from_secs(60);
 
-/// Lets Flink delete a savepoint's files, and waits until it has.
+/// Makes Flink delete a savepoint's files, and waits until they are deleted.
 ///
 /// # Errors
 /// Job failed, when Flink cannot delete them.
@@ -44,7 +45,7 @@ pub async fn dispose(flink: &Flink, path: &str) -> Result<()> {
         .map_err(|error| error.context(format!("Flink could not delete the savepoint {path}")))
 }
 
-/// Lets Flink take a checkpoint of the job `job_id`, and waits until it has.
+/// Makes Flink take a checkpoint of the job `job_id`, and waits until it is completed.
 ///
 /// # Errors
 /// Job failed, when Flink cannot write it.
@@ -68,12 +69,12 @@ pub async fn checkpoint(flink: &Flink, job_id: &str, kind: &str, told: impl FnMu
     };
     match id {
         None => Ok(unknown),
-        // It is written, even if Flink has no details of it any more.
+        // It is written, even if Flink no longer has its details.
         Some(id) => Ok(details(flink, job_id, id).await?.unwrap_or(unknown)),
     }
 }
 
-/// What Flink knows of a checkpoint that is written. It may answer with what it knew some seconds ago.
+/// Flink's details of a completed checkpoint. They may be some seconds old.
 async fn details(flink: &Flink, job_id: &str, id: u64) -> Result<Option<Checkpoint>> {
     let begun = Instant::now();
     loop {
@@ -89,8 +90,8 @@ async fn details(flink: &Flink, job_id: &str, id: u64) -> Result<Option<Checkpoi
     }
 }
 
-/// Asks for the result of an operation until there is one. An answer that got lost is asked for again: a result that
-/// nobody reads holds up the end of the JobManager.
+/// Requests the result of an operation until there is one. If an answer is lost, the request is repeated: a result that
+/// is not read delays the end of the JobManager.
 async fn result<F>(
     flink: &Flink,
     elsewhere: usize,

@@ -1,6 +1,6 @@
-//! Flink's REST through a port-forward to the JobManager's Pod, by the API server and the kubelet.
+//! Connects to Flink's REST through a port-forward to the JobManager's Pod, by the API server and the kubelet.
 //!
-//! One connection is kept for all requests of a command. It belongs to a Pod: when that is replaced, the next request
+//! All requests of a command share one connection. It belongs to a Pod: when the Pod is replaced, the next request
 //! finds the new one.
 
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::kubernetes::resource::{PODS, Target};
 use crate::model::flink_pod::{self, Phase};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
 
-/// Place for the connection to one JobManager.
+/// Holds the connection to one JobManager.
 pub type Slot = Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>;
 
-/// Sends one request; those to the same JobManager wait for each other.
+/// Sends one request; requests to the same JobManager wait for each other.
 pub(super) async fn exchange(
     cluster: &Cluster,
     name: &ClusterName,
@@ -42,7 +42,7 @@ pub(super) async fn exchange(
         {
             return exchange;
         }
-        // The Pod is gone, or Flink has closed the connection, as it does when nobody asks for a while.
+        // The Pod is gone, or Flink has closed the idle connection.
         *kept = None;
         let Some(mut sender) = connect(cluster, name, pod).await? else {
             return Ok(Exchange::Away);
@@ -52,7 +52,7 @@ pub(super) async fn exchange(
                 *kept = Some(sender);
                 exchange
             }
-            // Nothing listens there yet, or any more.
+            // No process listens there yet, or any more.
             Err(error) => {
                 tracing::debug!(%error, "port-forward");
                 Ok(Exchange::Away)
@@ -68,7 +68,7 @@ pub(super) async fn exchange(
     }
 }
 
-/// Connects to the JobManager's Pod; `None`: there is none that runs.
+/// Connects to the JobManager's Pod; `None`: none is running.
 async fn connect(cluster: &Cluster, name: &ClusterName, pod: Option<&str>) -> Result<Option<SendRequest<Full<Bytes>>>> {
     let pod = match pod {
         Some(pod) => pod.to_owned(),
@@ -103,7 +103,7 @@ pub async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option
         .unwrap_or_default()
         .into_iter()
         .filter(|pod| flink_pod::phase(pod) == Phase::Running)
-        // One that is being deleted is the last choice: Flink may still answer there.
+        // A terminating Pod is the last choice: Flink may still answer there.
         .max_by_key(|pod| {
             let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
             (pod.metadata.deletion_timestamp.is_none(), created)
@@ -120,7 +120,7 @@ pub async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> 
             let error = cluster.kube_error(&target(cluster, pod), &error);
             match error.kind {
                 Kind::NotFound => Ok(None),
-                // The kubelet does not know the Pod yet, or not any more: `pod not found ("NAME_NAMESPACE")`, with 500.
+                // The kubelet does not know the Pod yet, or no longer: `pod not found ("NAME_NAMESPACE")`, with 500.
                 Kind::Failure if error.message.contains("pod not found") => Ok(None),
                 _ => Err(error),
             }
@@ -137,7 +137,7 @@ struct PodList {
     items: Vec<Pod>,
 }
 
-/// The outer error: the connection is of no use. The inner one: Flink's answer is of none.
+/// The outer error: the connection is useless. The inner one: Flink's answer is.
 async fn send(
     sender: &mut SendRequest<Full<Bytes>>,
     question: &Question<'_>,

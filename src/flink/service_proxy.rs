@@ -1,4 +1,5 @@
-//! Flink's REST through the API server's proxy to a Service, or to a Pod that has none: nothing of the cluster needs to be reachable from outside.
+//! Connects to Flink's REST through the API server's proxy to a Service, or to a Pod without one: the cluster need not
+//! be reachable from outside.
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -40,7 +41,7 @@ pub async fn exchange(
     }
 }
 
-/// The RBAC verb of a request to a proxy. Source: the API server's `RequestInfoFactory`.
+/// The RBAC verb of a proxy request. Source: the API server's `RequestInfoFactory`.
 fn verb(method: &Method) -> &'static str {
     match method.as_str() {
         "POST" => "create",
@@ -51,8 +52,8 @@ fn verb(method: &Method) -> &'static str {
     }
 }
 
-/// What an answer of the proxy itself means: it is a Kubernetes Status. 503 when no Pod is ready, 404 when there is no
-/// such Service, 503, 502 or 500 with the words of its dialer when the Pod cannot be reached.
+/// Interprets an answer of the proxy itself, which is a Kubernetes Status: 503 when no Pod is ready, 404 when there is
+/// no such Service, and 503, 502 or 500 with the message of its dialer when the Pod cannot be reached.
 fn fault(status: StatusCode, answer: &Bytes) -> Option<Exchange> {
     let text = String::from_utf8_lossy(answer);
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -66,9 +67,10 @@ fn fault(status: StatusCode, answer: &Bytes) -> Option<Exchange> {
         return Some(Exchange::Blocked(told.message));
     }
     match status {
-        // Somebody deleted it, and the JobManager may be up all the same.
+        // The Service was deleted, and the JobManager may be up all the same.
         StatusCode::NOT_FOUND if told.message.starts_with("services ") => Some(Exchange::Blocked(told.message)),
-        // Of another kind of object, such as the namespace. Without a Status it is of something before the API server.
+        // The 404 is for another kind of object, such as the namespace. Without a Status it comes from a server before
+        // the API server.
         StatusCode::NOT_FOUND if told.reason == "NotFound" => Some(Exchange::Away),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Some(Exchange::Away),
         StatusCode::INTERNAL_SERVER_ERROR if has(&["error trying to reach service"]) => Some(Exchange::Away),

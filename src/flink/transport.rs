@@ -1,4 +1,4 @@
-//! Which way leads to Flink's REST.
+//! Chooses the connection type for Flink's REST.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +11,10 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::api::access::Access;
 use crate::model::names::ClusterName;
 
-/// The ways that a command has found, shared by all that it does: no connection is made twice.
+/// The connections that a command has found, shared by all its requests: no connection is made twice.
 #[derive(Clone, Default)]
 pub struct TransportCache {
-    /// The proxy was tried, and does not lead to Flink.
+    /// The proxy was tried, and does not reach Flink.
     proxy_is_closed: Arc<AtomicBool>,
     forwards: Arc<Mutex<BTreeMap<(String, String), Slot>>>,
 }
@@ -30,7 +30,7 @@ impl TransportCache {
     }
 }
 
-/// Sends one request on the way that is open: to the JobManager of the cluster, or to that in `pod`.
+/// Sends one request over the connection that works: to the JobManager of the cluster, or to the one in `pod`.
 pub(super) async fn exchange(
     cluster: &Cluster,
     name: &ClusterName,
@@ -49,7 +49,7 @@ pub(super) async fn exchange(
     let by_proxy = service_proxy::exchange(cluster, name, pod, question).await;
     let why = match &by_proxy {
         Ok(Exchange::Blocked(said)) => said.clone(),
-        // A request that may not reach Flink in time may come there later: all of them can be repeated.
+        // A request that does not reach Flink in time may reach it later: all of them can be repeated.
         Err(error) if matches!(error.kind, Kind::Forbidden | Kind::TimedOut) => error.message.clone(),
         _ => return by_proxy,
     };
@@ -66,11 +66,11 @@ pub(super) async fn exchange(
     tracing::debug!(%why, "the service proxy is closed");
     match by_forward().await {
         Ok(exchange) => {
-            // Of a Pod's proxy nothing follows for the Service's.
+            // A Pod's proxy says nothing about the Service's.
             ways.proxy_is_closed.fetch_or(pod.is_none(), Ordering::Relaxed);
             Ok(exchange)
         }
-        // The proxy is the way to ask for.
+        // The error should name the right to the proxy.
         Err(other) => match by_proxy {
             Err(error) => Err(error.hint(format!("a port-forward would do as well, but {}", other.message))),
             Ok(_) => Err(other.context(format!("the API server cannot reach Flink ({why})"))),

@@ -1,4 +1,4 @@
-//! A local port that leads to Flink's web UI, whichever Pod the JobManager runs in.
+//! A local port to Flink's web UI, in whichever Pod the JobManager runs.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::flink::port_forward::{open, running_pod};
 use crate::kubernetes::api::Cluster;
 use crate::model::names::ClusterName;
 
-/// How long a browser is kept waiting while there is no JobManager.
+/// How long a browser's request waits for a JobManager.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Time between two looks for a JobManager.
+/// Time between two reads of the JobManager's Pod.
 const POLL: Duration = Duration::from_millis(500);
-/// Listens on `port` of the loopback device; 0 is any free one.
+/// Listens on `port` of the loopback device; 0 is any free port.
 ///
 /// # Errors
 /// Conflict when the port is taken.
@@ -33,7 +33,7 @@ pub async fn listen(port: u16) -> Result<TcpListener> {
     })
 }
 
-/// Serves all connections, for ever. `told` hears of each new Pod.
+/// Serves all connections, for ever. `told` is called for each new Pod.
 ///
 /// # Errors
 /// A port-forward that is forbidden.
@@ -58,7 +58,7 @@ pub async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // A browser that gave up before it was accepted.
+                // The browser closed the connection before it was accepted.
                 let Ok((client, _)) = accepted else { continue };
                 let _ = client.set_nodelay(true);
                 connections.push(local_proxy::serve(client, &own, &flink));
@@ -75,7 +75,7 @@ pub async fn serve(
     }
 }
 
-/// The Pod that Flink runs in, as it was found last.
+/// The last known Pod in which Flink runs.
 struct JobManager<'a> {
     cluster: &'a Cluster,
     name: &'a ClusterName,
@@ -117,7 +117,7 @@ impl Backend for JobManager<'_> {
         }
     }
 
-    /// A Pod that gives no byte is not asked again: it may be gone.
+    /// A Pod that returns nothing is not used again: it may be gone.
     fn silent(&self) {
         self.current.replace(None);
     }

@@ -1,4 +1,4 @@
-//! What a plan rests on in a history, and what other commands have changed of it since it was read.
+//! The basis of a plan in a history, and the changes that other commands have made to it since it was read.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,17 @@ use crate::history::transaction::Journal;
 use crate::model::flink::effective_config::is_secret;
 use crate::model::secrets::hide;
 
-/// Differences between two specs that are shown.
+/// Number of differences between two specs to show.
 const SHOWN: usize = 8;
-/// Characters of a value that are shown.
+/// Number of characters of a value to show.
 const WIDTH: usize = 60;
 
 impl History {
-    /// What other commands did between `self`, from which a plan was made, and `now`: a line each. Empty: the plan holds.
+    /// The changes of other commands between `self`, from which a plan was made, and `now`: one line each. Empty: the
+    /// plan is still valid.
     ///
-    /// Revisions, operations, the savepoint that a job ended with, and deleted savepoints count. Heartbeats, what came of a
-    /// revision, limits, and savepoints of a job that stays do not: no plan depends on them.
+    /// Revisions, operations, the savepoint that a job ended with, and deleted savepoints count. Heartbeats, a
+    /// revision's outcome, limits, and savepoints that leave the job running do not: no plan depends on them.
     #[must_use]
     pub fn since(&self, now: &Self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -75,13 +76,13 @@ impl History {
         lines
     }
 
-    /// The newest completed savepoint with which a job ended.
+    /// The newest completed savepoint that ended a job.
     fn last_end(&self) -> Option<&Savepoint> {
         let completed = |savepoint: &&Savepoint| savepoint.path.is_some() && savepoint.ends_job();
         self.savepoints.iter().rev().find(completed)
     }
 
-    /// What differs between the newest specs of two histories. Secrets are hidden.
+    /// The differences between the newest specs of two histories. Secrets are hidden.
     fn differences(&self, now: &Self) -> Vec<String> {
         let (Some(before), Some(after)) = (self.revisions.last(), now.revisions.last()) else {
             return Vec::new();
@@ -111,8 +112,8 @@ impl History {
     }
 }
 
-/// A spec with the annotations as trees that are JSON, such as environment variables: so each has a name, and what is secret
-/// is hidden.
+/// A spec in which JSON annotations, such as environment variables, are expanded: so each value has a path, and secrets
+/// are hidden.
 fn opened(spec: &Value) -> Value {
     let mut spec = spec.clone();
     let annotations = spec.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
@@ -125,13 +126,13 @@ fn opened(spec: &Value) -> Value {
     spec
 }
 
-/// How the line of a revision begins that an operation made.
+/// The start of the line for a revision that an operation created.
 fn told_by(journal: &Journal) -> String {
     let number = journal.new_revision.map_or(0, |number| number);
     format!("revision {number} was made: {},", journal.command)
 }
 
-/// Whether nothing but their outcome differs.
+/// Whether two revisions only differ in their outcome.
 fn is_same(one: &Revision, other: &Revision) -> bool {
     Revision {
         outcome: None,
@@ -149,7 +150,7 @@ fn short(text: &str) -> String {
     }
 }
 
-/// All values of a tree that have no others in them, by their paths.
+/// All scalar values of a tree, by their paths.
 fn leaves(value: &Value) -> BTreeMap<String, String> {
     fn visit(value: &Value, path: &str, found: &mut BTreeMap<String, String>) {
         match value {

@@ -1,4 +1,4 @@
-//! The history as a ConfigMap.
+//! Stores the history in a ConfigMap.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,38 +13,38 @@ pub const HISTORY: &str = "history";
 const REVISION_KEY: &str = "revision.";
 const JOURNAL: &str = "journal";
 const LIMITS: &str = "limits";
-/// Key of the highest number that a revision has had, where that revision is not kept.
+/// Key of the highest revision number so far, if that revision is no longer stored.
 const GIVEN: &str = "lastRevision";
-/// Key of the heartbeat, which is written by itself while an operation waits.
+/// Key of the heartbeat, which is written separately while an operation waits.
 pub const HEARTBEAT: &str = "heartbeat";
 
-/// Label of a history in which an operation is unfinished, and annotation that says which: for lists, which read no more
-/// than the metadata.
+/// Label of a history with an unfinished operation, and annotation that describes the operation: for lists, which only
+/// read the metadata.
 pub const OPERATION: &str = "kubectl-flink/operation";
 /// Value of the label.
 pub const OPEN: &str = "open";
-/// Annotation of a history whose operation in progress stops the job with a savepoint, whose path is not in it yet: the
-/// trigger ID.
+/// Annotation of a history whose operation in progress stops the job with a savepoint, whose path is not recorded yet:
+/// the trigger ID.
 pub const STOPPING: &str = "kubectl-flink/stopping";
 
-/// Pretty, so that `kubectl get configmap -o yaml` can be read.
+/// Indented, so that `kubectl get configmap -o yaml` is readable.
 fn to_text<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string_pretty(value).map_err(|e| Error::failure(format!("a history cannot be written: {e}")))
 }
 
 impl History {
-    /// Writes the ConfigMap, trimmed to its bounds.
+    /// Creates the ConfigMap, trimmed to the limits.
     ///
     /// # Errors
-    /// When what is needed does not fit into a ConfigMap.
+    /// When the required data does not fit into a ConfigMap.
     pub fn to_config_map(&self, name: &ClusterName, namespace: &str) -> Result<Value> {
         self.to_config_map_with_room(name, namespace, 0)
     }
 
-    /// The same with so many bytes left free.
+    /// Like [`Self::to_config_map`], with `room` bytes left free.
     ///
     /// # Errors
-    /// When what is needed does not fit.
+    /// When the required data does not fit.
     pub fn to_config_map_with_room(&self, name: &ClusterName, namespace: &str, room: usize) -> Result<Value> {
         let trimmed = self.trimmed(name, room)?;
         let mut data = serde_json::Map::new();
@@ -92,7 +92,7 @@ impl History {
         Ok(object)
     }
 
-    /// Whether a newer kubectl-flink wrote the ConfigMap, which may be at its cluster just now.
+    /// Whether a newer kubectl-flink wrote the ConfigMap, which may be changing the cluster now.
     #[must_use]
     pub fn is_newer(object: &Value) -> bool {
         let data = &object["data"];
@@ -106,7 +106,7 @@ impl History {
     /// Reads the ConfigMap.
     ///
     /// # Errors
-    /// Failure when it is of a newer format, or not what was written here.
+    /// Failure when it has a newer format, or content that this plugin does not write.
     pub fn from_config_map(object: &Value) -> Result<Self> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let broken = |what: String| -> Error {
@@ -160,7 +160,7 @@ impl History {
     }
 }
 
-/// Reads a journal; the fault of one that is not known in words.
+/// Reads a journal; the error describes an unknown one.
 fn read_journal(text: &str) -> std::result::Result<Journal, String> {
     let wrong = |e: serde_json::Error| format!("journal: {e}");
     let tree: Value = serde_json::from_str(text).map_err(wrong)?;

@@ -1,4 +1,4 @@
-//! Clusters that exist only as history, as they are listed.
+//! The list of clusters that only exist as history.
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
@@ -10,13 +10,13 @@ use crate::model::age::age;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeletedCluster {
-    /// Where it was.
+    /// Its namespace.
     pub namespace: String,
-    /// What it was called.
+    /// Its name.
     pub name: String,
     /// Number of its last revision.
     pub revision: Option<u64>,
-    /// When that was made.
+    /// When that revision was created.
     pub created_at: Option<String>,
     /// Image of that revision.
     pub image: Option<String>,
@@ -24,12 +24,12 @@ pub struct DeletedCluster {
     pub parallelism: Option<u64>,
     /// Path of the last savepoint.
     pub savepoint: Option<String>,
-    /// When that was written.
+    /// When that savepoint was written.
     pub savepoint_at: Option<String>,
 }
 
 impl DeletedCluster {
-    /// What `history` tells of a cluster.
+    /// The item for a cluster with this `history`.
     #[must_use]
     pub fn new(namespace: &str, name: &str, history: &History) -> Self {
         let revision = history.revisions.last();

@@ -3,55 +3,55 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A cluster as it was created once.
+/// A version of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Revision {
-    /// Counts from 1, and continues after a delete.
+    /// Starts at 1, and continues after a delete.
     pub number: u64,
-    /// When it was made, RFC 3339.
+    /// When it was created, RFC 3339.
     pub created_at: String,
-    /// The command that made it, such as `create`.
+    /// The command that created it, such as `create`.
     pub command: String,
-    /// Who ran the command, as `user@host`.
+    /// The user of the command, as `user@host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The whole spec, as a FlinkDeployment.
     pub spec: Value,
-    /// The templates, where they are not those compiled in: Service, Job, Deployment with markers for variables.
+    /// The templates, unless they are the built-in ones: Service, Job, Deployment with markers for variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub templates: Option<[Value; 3]>,
-    /// What came of it; `None`: nobody waited for it.
+    /// Its outcome; `None`: no command waited for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<RevisionOutcome>,
 }
 
-/// What came of a revision.
+/// The outcome of a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionOutcome {
-    /// How it ended, so far.
+    /// Its latest state.
     pub state: RevisionState,
-    /// When that was seen, RFC 3339.
+    /// When that state was observed, RFC 3339.
     pub at: String,
-    /// Why, where it is not well.
+    /// The cause, if it is not successful.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
-/// How a revision ended.
+/// The state of a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RevisionState {
-    /// It is being brought up.
+    /// It is starting.
     Pending,
     /// All its tasks ran.
     Running,
-    /// It did not come up, and was left as it is.
+    /// It did not come up, and was not changed.
     Failed,
-    /// It did not come up, and the revision before it was started again.
+    /// It did not come up, and the previous revision was started again.
     RolledBack,
-    /// It was given up before anything of it was made.
+    /// It was given up before any object of it was created.
     Dropped,
 }
 
@@ -82,7 +82,7 @@ impl RevisionState {
 }
 
 impl Revision {
-    /// Whether a cluster may be brought back as it: it was not given up for another one.
+    /// Whether a cluster may be restored as this revision: it was not given up for another one.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         let state = self.outcome.as_ref().map(|outcome| outcome.state);
@@ -90,11 +90,11 @@ impl Revision {
     }
 }
 
-/// How far a savepoint has come.
+/// The progress of a savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Progress {
-    /// Its trigger ID was written down; whether Flink ever got the request has to be asked of Flink.
+    /// Its trigger ID is recorded; only Flink knows whether it received the request.
     Requested,
     /// Flink has written it: `path` is valid.
     Completed,
@@ -106,22 +106,22 @@ pub enum Progress {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Savepoint {
-    /// The trigger ID that was chosen here, 32 hexadecimal digits.
+    /// The trigger ID that the plugin chose, 32 hexadecimal digits.
     pub trigger_id: String,
-    /// The Flink job it is of.
+    /// Its Flink job.
     pub job_id: String,
-    /// How far it has come.
+    /// Its progress.
     pub progress: Progress,
-    /// Where it lies, once it is completed.
+    /// Its path, once it is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// `CANONICAL` or `NATIVE`.
     pub format: String,
-    /// Why it was taken: the command.
+    /// The reason for it: the command.
     pub reason: String,
-    /// When it was asked for, RFC 3339.
+    /// When it was requested, RFC 3339.
     pub requested_at: String,
-    /// Flink's version as the cluster told it.
+    /// Flink's version, as the cluster reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flink_version: Option<String>,
     /// The image that wrote it.
@@ -130,13 +130,13 @@ pub struct Savepoint {
     /// The revision that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
-    /// Why it failed.
+    /// The cause of its failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// When Flink had written it, RFC 3339, by the API server's clock.
+    /// When Flink completed it, RFC 3339, by the API server's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
-    /// Bytes of its state, as Flink's statistics tell them.
+    /// Bytes of its state, from Flink's statistics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// When its files were deleted, RFC 3339.
@@ -145,7 +145,7 @@ pub struct Savepoint {
 }
 
 impl Savepoint {
-    /// A savepoint that is about to be asked for.
+    /// A savepoint that is about to be requested.
     #[must_use]
     pub fn requested(trigger_id: &str, job_id: &str, format: &str, reason: &str, at: &str) -> Self {
         Self {
@@ -166,7 +166,7 @@ impl Savepoint {
         }
     }
 
-    /// Whether the job was to end with it, as with all commands but those that leave it running.
+    /// Whether it was to end the job. It is not if the command leaves the job running.
     #[must_use]
     pub fn ends_job(&self) -> bool {
         !["savepoint", "clone"].contains(&self.reason.as_str())

@@ -1,4 +1,4 @@
-//! The heartbeat of an operation in the history, by which other processes know that its holder lives.
+//! The heartbeat of an operation in the history, which shows other processes that its holder is running.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +15,12 @@ use crate::progress;
 
 /// Time between two heartbeats.
 const BEAT: Duration = Duration::from_secs(5);
-/// The history as the last heartbeat brought it back, and whether this process has ended its operation.
+/// The history that the last heartbeat returned, and whether this process has ended its operation.
 #[derive(Clone, Default)]
 pub struct Beats(Arc<(Mutex<Option<Value>>, AtomicBool)>);
 
 impl Beats {
-    /// Takes it, if there is any that was not taken.
+    /// Takes that history, unless it was already taken.
     pub fn take(&self) -> Option<Value> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -29,12 +29,12 @@ impl Beats {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(object);
     }
 
-    /// This process does not hold its operation any more.
+    /// Records that this process no longer holds its operation.
     pub fn end(&self) {
         self.0.1.store(true, Ordering::Relaxed);
     }
 
-    /// This process holds an operation from now on.
+    /// Records that this process now holds an operation.
     pub fn begin(&self) {
         self.0.1.store(false, Ordering::Relaxed);
     }
@@ -47,14 +47,14 @@ impl Beats {
 /// The heartbeat of an operation.
 pub struct Heartbeat {
     cluster: Cluster,
-    /// The history's ConfigMap; `None`: none can be kept.
+    /// The history's ConfigMap; `None`: it cannot be written.
     history: Option<Identity>,
     token: String,
     beats: Beats,
 }
 
 impl Heartbeat {
-    /// A heartbeat of the holder with this token.
+    /// A heartbeat for the holder with this token.
     pub(super) fn new(cluster: &Cluster, history: Option<Identity>, token: &str, beats: &Beats) -> Self {
         beats.begin();
         Self {
@@ -65,7 +65,7 @@ impl Heartbeat {
         }
     }
 
-    /// Does `work`, and beats beside it.
+    /// Runs `work`, and writes heartbeats meanwhile.
     ///
     /// # Errors
     /// Those of `work`, and conflict when another process took over the operation.
@@ -76,7 +76,7 @@ impl Heartbeat {
         }
     }
 
-    /// Beats until the operation is not this process's any more.
+    /// Writes heartbeats until this process no longer holds the operation.
     async fn beat(&self) -> Error {
         let Some(object) = &self.history else {
             return std::future::pending().await;
@@ -88,7 +88,7 @@ impl Heartbeat {
             let beat = json!({ "data": { HEARTBEAT: format!("{}-{count}", self.token) } });
             let known = SystemTime::now();
             let beaten = match self.cluster.merge_into(object, &beat).await {
-                // Another history may have its name, in which the operation is not.
+                // Another history, without the operation, may have its name.
                 Err(error) if error.kind == Kind::Conflict => self
                     .cluster
                     .get(&object.target("get"))
@@ -112,7 +112,7 @@ impl Heartbeat {
                     ));
                     return std::future::pending().await;
                 }
-                // Nobody would hear of it any more, and nothing could be written down.
+                // No process would see the heartbeat any more, and nothing could be recorded.
                 Err(error) if error.is_denied() => return error,
                 Err(error) => tracing::debug!(%error, "no heartbeat"),
             }

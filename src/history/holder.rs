@@ -1,4 +1,4 @@
-//! Who is at an operation: this process, and whether another one still lives.
+//! The holder of an operation: this process, and whether another one is still running.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub fn this_process() -> Holder {
     }
 }
 
-/// Who runs this program, as `user@host`.
+/// The user of this program, as `user@host`.
 #[must_use]
 pub fn who() -> String {
     let user = ["USER", "LOGNAME", "USERNAME"]
@@ -31,7 +31,7 @@ pub fn who() -> String {
     format!("{user}@{host}")
 }
 
-/// Whether the process of `holder` lives. `None`: it cannot be told from here.
+/// Whether the process of `holder` is running. `None`: unknown on this machine.
 #[must_use]
 pub fn lives(holder: &Holder) -> Option<bool> {
     let process = holder.process.as_deref()?;
@@ -42,19 +42,19 @@ pub fn lives(holder: &Holder) -> Option<bool> {
     }
     match start(pid.parse().ok()?) {
         Ok(start) => Some(process == format!("{machine}/{pid}/{start}")),
-        // Where those of other users are hidden (mount option hidepid), a process that is not seen may live.
+        // If processes of other users are hidden (mount option hidepid), a process that is not visible may be running.
         Err(error) if error.kind() == ErrorKind::NotFound && start(1).is_ok() => Some(false),
-        // What cannot be read is not dead.
+        // An unreadable process is not known to have ended.
         Err(_) => None,
     }
 }
 
-/// Machine, number and start of a process: numbers are used again, this is not. Only Linux tells them in files.
+/// Machine, number and start of a process: numbers are reused, this is not. Only Linux has them in files.
 fn identity(pid: u32) -> Option<String> {
     Some(format!("{}/{pid}/{}", this_machine()?, start(pid).ok()?))
 }
 
-/// When a process started, in a unit of the machine's.
+/// When a process started, in a unit of this machine.
 fn start(pid: u32) -> io::Result<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name of the program, in parentheses, may have spaces. Source: proc(5), field 22 is the start.
@@ -65,14 +65,14 @@ fn start(pid: u32) -> io::Result<String> {
         .ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
-/// The boot of the machine, and the namespace in which process numbers mean something: containers have their own.
+/// The boot ID of the machine, and the PID namespace: containers have their own.
 fn this_machine() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = std::fs::read_link(Path::new("/proc/self/ns/pid")).ok()?;
     Some(format!("{}/{}", boot.trim(), namespace.display()))
 }
 
-/// The error for an operation that somebody else is at.
+/// The error for an operation that another process holds.
 #[must_use]
 pub fn busy(name: &ClusterName, journal: &Journal) -> Error {
     Error::new(
@@ -82,7 +82,7 @@ pub fn busy(name: &ClusterName, journal: &Journal) -> Error {
     .hint("wait until it is over")
 }
 
-/// The error for an operation that is unfinished, at which nobody is.
+/// The error for an unfinished operation that no process holds.
 #[must_use]
 pub fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
     let error = Error::new(
@@ -107,7 +107,7 @@ pub fn check_held(history: Option<&Value>, token: &str) -> Result<()> {
     }
 }
 
-/// The error for an operation that was taken away from this process; `journal` is that of the history now.
+/// The error for an operation that was taken over from this process; `journal` is the history's present journal.
 #[must_use]
 pub fn taken_over(journal: Option<&Journal>) -> Error {
     let now = journal.map_or_else(

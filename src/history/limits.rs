@@ -1,4 +1,4 @@
-//! How large a history may become: what is too much goes, oldest first, and what an operation needs stays.
+//! Limits the size of a history: it drops the oldest data beyond the limit, and keeps what an operation needs.
 
 use serde::Serialize;
 
@@ -7,26 +7,26 @@ use crate::error::{Error, Result};
 use crate::model::bytes;
 use crate::model::names::ClusterName;
 
-/// Bytes that all values of a ConfigMap may have. Source: `MaxSecretSize`, which `ValidateConfigMap` compares with them.
+/// Maximum bytes of all values of a ConfigMap. Source: `MaxSecretSize`, which `ValidateConfigMap` compares with them.
 const MOST: usize = 1 << 20;
-/// Bytes that a history grows to before old revisions and savepoints go: what is needed has room beside them.
+/// Bytes of a history above which old revisions and savepoints are dropped: this leaves room for required data.
 const USUAL: usize = 700 << 10;
-/// Bytes beside revisions, savepoints and the journal: format, limits, numbers, a heartbeat.
+/// Bytes of the rest besides revisions, savepoints and the journal: format, limits, numbers, a heartbeat.
 const FRAME: usize = 1 << 10;
-/// Bytes that an operation writes until its end, beside revisions: its savepoint, asked for again where tasks were missing,
-/// and why it failed.
+/// Bytes that an operation writes until its end, besides revisions: its savepoint, which is requested again if tasks
+/// were missing, and the cause of its failure.
 const OPERATION: usize = 16 << 10;
-/// Characters of a failure that are kept.
+/// Number of stored characters of a failure.
 const FAILURE: usize = 2000;
 
-/// Bytes as written. Each savepoint is an item of a list: it is indented, and has a comma.
+/// Bytes in the stored form. Each savepoint is an item of a list: it is indented, and has a comma.
 fn written<T: Serialize>(value: &T, in_list: bool) -> usize {
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.len() + if in_list { 2 * text.lines().count() + 2 } else { 0 }
 }
 
 impl Revision {
-    /// Bytes as written.
+    /// Bytes in the stored form.
     #[must_use]
     pub fn bytes(&self) -> usize {
         written(self, false)
@@ -34,7 +34,7 @@ impl Revision {
 }
 
 impl History {
-    /// Bytes of all values as written, or some more.
+    /// Bytes of all values in the stored form, or slightly more.
     #[must_use]
     pub fn bytes(&self) -> usize {
         FRAME
@@ -47,7 +47,7 @@ impl History {
             + self.journal.as_ref().map_or(0, |journal| written(journal, false))
     }
 
-    /// Room that the operation that has just begun needs until its end.
+    /// The room that an operation needs from its start to its end.
     #[must_use]
     pub fn room_until_end(&self) -> usize {
         let Some(journal) = self.open_journal() else { return 0 };
@@ -56,7 +56,7 @@ impl History {
                 .and_then(|number| self.revision(number))
                 .map_or(0, Revision::bytes)
         };
-        // Going back writes the old version once more, and does not need the new one any more.
+        // A rollback writes the old version again, and no longer needs the new one.
         let back = match journal.back_revision {
             Some(back) if self.revision(back).is_none() => {
                 size(journal.old_revision).saturating_sub(size(journal.new_revision))
@@ -66,11 +66,11 @@ impl History {
         OPERATION + back
     }
 
-    /// The history as it is written: with what is too old or too much left out, oldest first, and nothing that the
-    /// operation in progress or a resume needs. `room` is left free.
+    /// The history to store: without the oldest data beyond the limits, but with everything that the operation in
+    /// progress or a resume needs. `room` is left free.
     ///
     /// # Errors
-    /// When what is needed does not fit.
+    /// When the required data does not fit.
     pub fn trimmed(&self, name: &ClusterName, room: usize) -> Result<Self> {
         let mut trimmed = self.clone();
         trimmed.shorten_failure();
@@ -91,7 +91,7 @@ impl History {
         }
     }
 
-    /// Drops what is older than the newest that are to be kept.
+    /// Drops all but the newest revisions and savepoints within the limits.
     fn trim(&mut self) {
         let mut needed = self.needed_revisions();
         needed.extend(self.revisions.last().map(|revision| revision.number));
@@ -107,7 +107,7 @@ impl History {
         }
     }
 
-    /// Drops the oldest revisions and savepoints until all of it has `most` bytes.
+    /// Drops the oldest revisions and savepoints until all data has at most `most` bytes.
     fn trim_to(&mut self, most: usize) {
         let mut size = self.bytes();
         let needed = self.needed_revisions();
@@ -134,7 +134,7 @@ impl History {
         }
     }
 
-    /// Drops a revision; its number stays given.
+    /// Drops a revision; its number is not used again.
     fn forget(&mut self, at: usize) {
         let number = self.revisions.remove(at).number;
         self.given = self.given.max(number);
@@ -157,8 +157,8 @@ impl History {
             .position(|revision| !needed.contains(&revision.number))
     }
 
-    /// The oldest savepoint that neither a resume nor the operation in progress needs. The last completed one is what a
-    /// resume needs: failures and interruptions never push it out.
+    /// The oldest savepoint that neither a resume nor the operation in progress needs. A resume needs the last
+    /// completed one: failures and interruptions never remove it.
     fn oldest_savepoint(&self) -> Option<usize> {
         let keep = self.last_savepoint().map(|savepoint| &savepoint.trigger_id);
         let open = self.open_journal();

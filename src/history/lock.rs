@@ -1,9 +1,9 @@
-//! One operation on a cluster at a time: who is at it is told by a heartbeat in the history.
+//! Allows one operation at a time on a cluster: a heartbeat in the history shows its holder.
 //!
-//! Whether a holder lives is never told by comparing clocks, which differ between machines. On the same machine the
-//! process itself is looked for; elsewhere the heartbeat is watched for longer than it can pause, and whoever does not
-//! change it is gone. A holder that was only asleep, as in a laptop that was shut, finds out by its next write: each is
-//! bound to the version that was read before, and to the holder that stands in it.
+//! Clocks differ between machines, so they are never compared to decide whether a holder is running. On the same
+//! machine its process is looked up. Otherwise the heartbeat is watched for longer than its interval, and a holder that
+//! does not change it is gone. A holder that was suspended, as in a closed laptop, notices a takeover at its next
+//! write: each write is bound to the version that was read before, and to the holder in it.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use crate::history::transaction::Journal;
 use crate::model::names::ClusterName;
 use crate::progress;
 
-/// How long a heartbeat is watched before its holder counts as gone.
+/// How long a heartbeat may stay unchanged before its holder counts as gone.
 const STALE: Duration = Duration::from_secs(30);
-/// Time between two looks at it.
+/// Time between two reads of it.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// The operation that is open in the history, that has no live process any more.
+/// The open operation in the history, if it has no running process any more.
 ///
 /// # Errors
-/// Conflict when somebody is at it, or it cannot be told; with `take_over` it is watched whether somebody is.
+/// Conflict when its process is running, or this is unknown; with `take_over` the heartbeat is watched to find out.
 pub async fn unattended(ledger: &mut HistoryStore, name: &ClusterName, take_over: bool) -> Result<Option<Journal>> {
     let Some(journal) = ledger.history().open_journal().cloned() else {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! What is remembered of a cluster: its revisions, its savepoints, and the operation in progress.
+//! The history of a cluster: its revisions, its savepoints, and the operation in progress.
 //!
-//! It lives in the ConfigMap `NAME-history`, outlives `delete`, and is the only place from which a savepoint is taken up
-//! again: never a listing of a folder, whose newest entry may belong to another job or be incomplete.
+//! It is stored in the ConfigMap `NAME-history`, outlives `delete`, and is the only source of the savepoint to resume
+//! from. A directory listing is never used: its newest entry may belong to another job or be incomplete.
 
 mod basis;
 mod config_map;
@@ -28,9 +28,9 @@ use crate::history::transaction::{Ending, Journal, Kind};
 pub use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
 pub use entries::{Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
 
-/// Version of the format written here. A ConfigMap with a higher one is refused, never overwritten.
+/// Version of this format. A ConfigMap with a higher one is refused, never overwritten.
 pub const FORMAT: u32 = 1;
-/// Savepoints that are kept for each revision that is.
+/// Number of stored savepoints per stored revision.
 const SAVEPOINTS_PER_REVISION: usize = 5;
 
 /// The history of one cluster.
@@ -42,26 +42,26 @@ pub struct History {
     pub savepoints: Vec<Savepoint>,
     /// The operation in progress, or the last one.
     pub journal: Option<Journal>,
-    /// Changes as long as somebody is at the operation.
+    /// Changes while a process holds the operation.
     pub heartbeat: Option<String>,
-    /// How much is kept.
+    /// How much is stored.
     pub limits: Limits,
-    /// The highest number that a revision has had, where no revision of that number is kept.
+    /// The highest revision number so far, if no revision of that number is stored.
     pub given: u64,
 }
 
-/// How much of a history is kept.
+/// How much of a history is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Newest revisions.
+    /// Number of newest revisions.
     pub revisions: usize,
-    /// Newest savepoints.
+    /// Number of newest savepoints.
     pub savepoints: usize,
 }
 
 impl Limits {
-    /// So many revisions, and savepoints in proportion.
+    /// Limits with this number of revisions, and savepoints in proportion.
     #[must_use]
     pub const fn of(revisions: usize) -> Self {
         Self {
@@ -78,14 +78,14 @@ impl Default for Limits {
 }
 
 impl History {
-    /// Number for the next revision. None is given twice, whatever became of the revision that had it.
+    /// Number for the next revision. No number is used twice, whatever the outcome of its revision.
     #[must_use]
     pub fn next_revision(&self) -> u64 {
         let last = self.revisions.last().map_or(0, |revision| revision.number);
         last.max(self.given) + 1
     }
 
-    /// The newest savepoint that is completed and was not disposed of.
+    /// The newest savepoint that is completed and was not disposed.
     #[must_use]
     pub fn last_savepoint(&self) -> Option<&Savepoint> {
         self.savepoints
@@ -94,15 +94,15 @@ impl History {
             .find(|savepoint| savepoint.progress == Progress::Completed && savepoint.disposed_at.is_none())
     }
 
-    /// The savepoints whose outcome is not known, oldest first: the command did not wait, or was interrupted.
+    /// The savepoints whose outcome is unknown, oldest first: the command did not wait, or was interrupted.
     pub fn open_savepoints(&self) -> impl DoubleEndedIterator<Item = &Savepoint> {
         self.savepoints
             .iter()
             .filter(|savepoint| savepoint.progress == Progress::Requested)
     }
 
-    /// A savepoint that is newer than the last completed one, and for which it is unknown whether and where it was written:
-    /// its JobManager ended before the result was read.
+    /// A savepoint that is newer than the last completed one, and whose outcome and path are unknown: its JobManager
+    /// ended before the result was read.
     #[must_use]
     pub fn lost_savepoint(&self) -> Option<&Savepoint> {
         let after = self
@@ -125,7 +125,7 @@ impl History {
             .find(|savepoint| savepoint.path.as_deref() == Some(path))
     }
 
-    /// Notes that the files of all savepoints at `path` are deleted.
+    /// Records that the files of all savepoints at `path` are deleted.
     pub fn dispose(&mut self, path: &str, at: &str) {
         for savepoint in &mut self.savepoints {
             if savepoint.path.as_deref() == Some(path) {
@@ -134,7 +134,7 @@ impl History {
         }
     }
 
-    /// The operation that is unfinished.
+    /// The unfinished operation.
     #[must_use]
     pub fn open_journal(&self) -> Option<&Journal> {
         self.journal.as_ref().filter(|journal| journal.is_open())
@@ -146,20 +146,20 @@ impl History {
         self.revisions.iter().find(|revision| revision.number == number)
     }
 
-    /// The revision that a cluster that does not run is brought back as.
+    /// The revision with which a cluster that does not run is restored.
     #[must_use]
     pub fn last_wanted(&self) -> Option<&Revision> {
         self.revisions.iter().rev().find(|revision| revision.is_wanted())
     }
 
-    /// Notes what came of a revision.
+    /// Records the outcome of a revision.
     pub fn conclude(&mut self, number: u64, outcome: RevisionOutcome) {
         if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
             revision.outcome = Some(outcome);
         }
     }
 
-    /// Gives up the revision of a resume that was left behind before it was made: `live` is the one that is there.
+    /// Drops the revision of an unfinished resume if it was not created yet: `live` is the existing one.
     pub fn drop_revision_of(&mut self, left: Option<&Journal>, live: Option<u64>, now: &str) {
         let left = left.filter(|left| left.kind == Kind::Resume && left.new_revision != live);
         if let Some(number) = left.and_then(|left| left.new_revision) {
@@ -168,16 +168,16 @@ impl History {
         }
     }
 
-    /// Notes that nothing is known of what came of a revision.
+    /// Records that the outcome of a revision is unknown.
     pub fn forget_outcome(&mut self, number: u64) {
         if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
             revision.outcome = None;
         }
     }
 
-    /// Adds `savepoint`, or puts it in the place of the one with the same trigger ID. A savepoint that the operation in
-    /// progress waits for brings it forward in the same moment. One that is completed stays so: another process may have
-    /// found no JobManager any more that knows it.
+    /// Adds `savepoint`, or replaces the one with the same trigger ID. If the operation in progress waits for this
+    /// savepoint, its step is updated too. A completed savepoint stays completed: another process may find no
+    /// JobManager any more that knows it.
     pub fn record(&mut self, savepoint: Savepoint) {
         if let Some(journal) = &self.journal
             && savepoint.progress == Progress::Completed
@@ -198,7 +198,7 @@ impl History {
         }
     }
 
-    /// Writes down how far the operation in progress is. Its revision starts where the journal says.
+    /// Records the progress of the operation in progress. Its revision starts from the state in the journal.
     pub fn set_journal(&mut self, journal: Journal) {
         let revision = journal.new_revision.filter(|_| journal.kind.deploys());
         let revision = self.revisions.iter_mut().find(|known| Some(known.number) == revision);
@@ -209,7 +209,7 @@ impl History {
         self.journal = Some(journal);
     }
 
-    /// The operation in progress waits for the savepoint `new` from now on, not for `old`.
+    /// Makes the operation in progress wait for the savepoint `new` instead of `old`.
     pub fn replace_trigger_id(&mut self, old: &str, new: &str) {
         if let Some(Journal {
             ending: Ending::Savepoint { trigger_id, .. },
@@ -221,14 +221,14 @@ impl History {
         }
     }
 
-    /// Puts `savepoint` in the place of the one with the trigger ID `old`: Flink chose another one.
+    /// Replaces the savepoint with the trigger ID `old` by `savepoint`: Flink chose another ID.
     pub fn rename(&mut self, old: &str, savepoint: Savepoint) {
         self.replace_trigger_id(old, &savepoint.trigger_id);
         self.savepoints.retain(|other| other.trigger_id != old);
         self.record(savepoint);
     }
 
-    /// Adds `revision`, or puts it in the place of the one with the same number.
+    /// Adds `revision`, or replaces the one with the same number.
     pub fn upsert_revision(&mut self, revision: Revision) {
         self.revisions.retain(|known| known.number != revision.number);
         self.revisions.push(revision);

@@ -1,4 +1,4 @@
-//! What a plan was made from: nothing is begun when it is not there any more.
+//! The basis of a plan: an operation does not start if it has changed.
 
 use serde_json::Value;
 
@@ -11,9 +11,10 @@ use crate::kubernetes::objects::LiveObjects;
 use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::names::ClusterName;
 
-/// The Kubernetes Job that a command read before it made its plan. The history that it read is known to the ledger.
+/// The Kubernetes Job that a command read before it made its plan. The [`crate::history::store::HistoryStore`] has the
+/// history that the command read.
 ///
-/// [`crate::history::store::HistoryStore::enter`] wants it, so that no command begins without one.
+/// [`crate::history::store::HistoryStore::acquire_lock`] requires it, so that no command starts without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basis {
     /// The Job's uid; `None`: there was none.
@@ -21,7 +22,7 @@ pub struct Basis {
 }
 
 impl Basis {
-    /// The basis of a plan that was made from these objects.
+    /// The basis of a plan that was made from `live`.
     #[must_use]
     pub fn of(live: &LiveObjects) -> Self {
         Self {
@@ -38,7 +39,7 @@ impl Basis {
     /// Reads the Job again.
     ///
     /// # Errors
-    /// Conflict, when it is another one, or there is none any more.
+    /// Conflict, when it is a different Job, or there is none any more.
     pub(super) async fn check(&self, cluster: &Cluster, name: &ClusterName) -> Result<()> {
         let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
         let now = cluster.metadata(&target).await?;
@@ -54,14 +55,14 @@ impl Basis {
     }
 }
 
-/// What an operation begins with.
+/// The start of an operation.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
-    /// What its plan was made from; `None`: that is not looked at again.
+    /// The basis of its plan; `None`: it is not checked again.
     pub basis: Option<&'a Basis>,
-    /// Who begins it.
+    /// The holder of the operation.
     pub holder: &'a Holder,
-    /// The operation that another command left behind, and that this one continues with or takes the place of.
+    /// The unfinished operation of another command that this one continues or replaces.
     pub left: Option<&'a Journal>,
 }
 
@@ -70,11 +71,11 @@ fn uid(object: &Value) -> String {
     object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Whether the history has the beginning of `entry` already, because the answer to the write got lost. `ground` is the history
-/// from which its plan was made, `now` what it is.
+/// Whether the history already has the start of `entry`, because the answer to the write was lost. `ground` is the
+/// history from which its plan was made, `now` the present one.
 ///
 /// # Errors
-/// Conflict, when another process is at the cluster, or has changed what the plan was made from.
+/// Conflict, when another process works on the cluster, or has changed the basis of the plan.
 pub(super) fn is_entered(name: &ClusterName, entry: &Entry<'_>, ground: &History, now: &History) -> Result<bool> {
     let open = now.open_journal();
     if open.is_some_and(|journal| journal.is_held_by(&entry.holder.token)) {
@@ -89,10 +90,10 @@ pub(super) fn is_entered(name: &ClusterName, entry: &Entry<'_>, ground: &History
     is_unchanged(name, ground, now).map(|()| false)
 }
 
-/// Whether the history `now` is that from which a plan was made.
+/// Checks that the history `now` still has the state from which a plan was made.
 ///
 /// # Errors
-/// Conflict, when it is not.
+/// Conflict, when it does not.
 pub(super) fn is_unchanged(name: &ClusterName, ground: &History, now: &History) -> Result<()> {
     match now.open_journal() {
         Some(journal) if now.open_journal() != ground.open_journal() => Err(busy(name, journal)),
@@ -107,7 +108,7 @@ pub(super) fn is_unchanged(name: &ClusterName, ground: &History, now: &History) 
     }
 }
 
-/// The error for a plan that was made from what is not there any more.
+/// The error for a plan whose basis has changed.
 fn stale(name: &ClusterName, changes: &[String]) -> Error {
     let changes: Vec<String> = changes.iter().map(|line| format!("\n  {line}")).collect();
     Error::new(

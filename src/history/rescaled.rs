@@ -1,11 +1,12 @@
-//! A job that was scaled while it ran: its revision says how it runs now.
+//! Records that a running job was scaled: its revision describes the new state.
 
 use serde_json::{Value, json};
 
 use super::History;
 
 impl History {
-    /// Notes that what revision `number` describes was scaled while it ran, if it is the last one: a resume starts from it.
+    /// Records that the job of revision `number` was scaled while it ran, if it is the last one: a resume starts from
+    /// it.
     pub fn rescale(&mut self, number: u64, parallelism: u32, task_managers: u32) {
         let Some(revision) = self.revisions.last_mut().filter(|revision| revision.number == number) else {
             return;
@@ -18,7 +19,7 @@ impl History {
             .filter(|slots| *slots > 0)
             .unwrap_or(1);
         if parallelism.div_ceil(slots) == task_managers {
-            // As many as the parallelism needs, which is what goes without saying.
+            // The default: as many as the parallelism needs.
             if let Some(role) = spec["taskManager"].as_object_mut() {
                 role.remove("replicas");
             }
@@ -29,7 +30,7 @@ impl History {
     }
 }
 
-/// Takes away the nulls that looking at absent fields leaves behind.
+/// Removes the nulls that reading missing fields creates.
 fn prune_nulls(spec: &mut Value) {
     if let Some(fields) = spec.as_object_mut() {
         fields.retain(|_, value| !value.is_null());

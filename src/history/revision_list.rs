@@ -1,4 +1,4 @@
-//! The revisions in a history, as they are listed.
+//! The list of the revisions in a history.
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
@@ -11,19 +11,19 @@ use crate::model::age::age;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionRow<'a> {
-    /// Counts from 1.
+    /// Starts at 1.
     pub revision: u64,
-    /// Whether the objects that are there are of it.
+    /// Whether the existing objects are of this revision.
     pub current: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: &'a str,
-    /// Who made it.
+    /// The user who created it.
     pub by: Option<&'a str>,
-    /// The command that made it.
+    /// The command that created it.
     pub command: &'a str,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Option<&'a str>,
-    /// Why, where it is not well.
+    /// The cause, if it is not successful.
     pub why: Option<&'a str>,
     /// Its image.
     pub image: Option<&'a str>,
@@ -31,9 +31,9 @@ pub struct RevisionRow<'a> {
     pub parallelism: Option<u64>,
     /// Flink's version.
     pub flink_version: Option<&'a str>,
-    /// The savepoint that it began from.
+    /// The savepoint that it started from.
     pub from_savepoint: Option<&'a str>,
-    /// Whether it has templates of its own.
+    /// Whether it has its own templates.
     pub own_templates: bool,
 }
 
@@ -58,7 +58,7 @@ impl<'a> RevisionRow<'a> {
     }
 }
 
-/// All revisions, newest first. `current` is the number of the one whose objects are there.
+/// All revisions, newest first. `current` is the number of the one whose objects exist.
 #[must_use]
 pub fn views(history: &History, current: Option<u64>) -> Vec<RevisionRow<'_>> {
     let newest = history.revisions.iter().rev();

@@ -1,4 +1,4 @@
-//! What a revision of the history says of its cluster.
+//! Reads the spec of a revision in the history.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::model::template::Templates;
 /// The revision of this number.
 ///
 /// # Errors
-/// Not found, with the numbers that there are.
+/// Not found, with the existing numbers.
 pub fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
     history.revision(number).ok_or_else(|| {
         let numbers: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();
@@ -30,7 +30,7 @@ pub fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result
     })
 }
 
-/// The templates of a revision, and whether they are worth keeping.
+/// The templates of a revision, and whether to store them.
 pub fn templates(revision: &Revision) -> Result<(Templates, bool)> {
     match &revision.templates {
         Some([service, job, deployment]) => Ok((
@@ -45,20 +45,20 @@ pub fn templates(revision: &Revision) -> Result<(Templates, bool)> {
     }
 }
 
-/// The nonce of a revision that is about to be made of `layer`: one that was never used.
+/// The nonce of a revision that is about to be created from `layer`: one that was never used.
 pub fn nonce(layer: &Config) -> Option<String> {
     let nonce = || job_id::nonce(&uuid::Uuid::new_v4().to_string());
     layer.ha.is_some().then(nonce)
 }
 
-/// ID under which a revision keeps data of high availability in ConfigMaps, and its nonce; `None`: it does not.
+/// The ID under which a revision keeps high-availability data in ConfigMaps, and its nonce; `None`: it keeps none.
 pub fn leader(revision: &Revision) -> Option<(String, Option<String>)> {
     let spec = Spec::resolve(layer(revision).ok()?).ok()?;
     let id = spec.cluster_id(revision.number);
     spec.ha_by_kubernetes().then_some((id, spec.layer.nonce))
 }
 
-/// What a revision says of its cluster.
+/// The spec of a revision.
 pub fn layer(revision: &Revision) -> Result<Config> {
     let text = Value::to_string(&revision.spec);
     let mut layers = flink_deployment::read(&text, &format!("revision {} in the history", revision.number))?;

@@ -1,4 +1,4 @@
-//! The savepoints in a history, as they are listed.
+//! The list of the savepoints in a history.
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
@@ -11,42 +11,42 @@ use crate::model::bytes;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SavepointRow<'a> {
-    /// Where it lies, once it is written.
+    /// Its path, once it is written.
     pub path: Option<&'a str>,
-    /// Whether it is there.
+    /// Whether it exists.
     pub status: Status,
     /// `canonical` or `native`.
     pub format: String,
     /// The command that took it.
     pub reason: &'a str,
-    /// When it was asked for.
+    /// When it was requested.
     pub requested_at: &'a str,
-    /// When it was written.
+    /// When it was completed.
     pub completed_at: Option<&'a str>,
     /// When its files were deleted.
     pub disposed_at: Option<&'a str>,
     /// Bytes of its state.
     pub size: Option<u64>,
-    /// The Flink job it is of.
+    /// Its Flink job.
     pub job_id: &'a str,
-    /// Under which it was asked for.
+    /// The trigger ID of its request.
     pub trigger_id: &'a str,
-    /// Flink's version that wrote it.
+    /// The version of Flink that wrote it.
     pub flink_version: Option<&'a str>,
     /// The image that wrote it.
     pub image: Option<&'a str>,
     /// The revision that wrote it.
     pub revision: Option<u64>,
-    /// Why it was not written.
+    /// The cause of its failure.
     pub failure: Option<&'a str>,
 }
 
-/// Whether a savepoint is there, as far as the history knows.
+/// Whether a savepoint exists, according to the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Status {
-    /// It was asked for, and nobody has read yet what came of it.
+    /// It was requested, and its outcome was not read yet.
     Requested,
-    /// It is written.
+    /// It was written.
     Completed,
     /// It was not written.
     Failed,

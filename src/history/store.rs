@@ -17,21 +17,21 @@ use crate::model::names::ClusterName;
 use crate::model::ownership::{is_part, whose};
 use crate::progress;
 
-/// Times that a write is tried when others write too.
+/// Number of attempts of a write while others write too.
 const ATTEMPTS: usize = 8;
 
-/// The history of one cluster, as the API server has it.
+/// The history of one cluster on the API server.
 ///
-/// Where ConfigMaps are forbidden it says so once, and remembers for the length of the command only.
+/// If ConfigMaps are forbidden, it warns once, and the history only lasts as long as the command.
 pub struct HistoryStore {
     cluster: Cluster,
     name: ClusterName,
     history: History,
-    /// The history from which plans are made: as it was read first, and as this process has changed it since.
+    /// The history from which plans are made: as it was first read, with this process's own changes.
     ground: History,
-    /// The object as it was read last; `None`: it does not exist.
+    /// The object as it was last read; `None`: it does not exist.
     stored: Option<Value>,
-    /// Whether it is not written: it may not be, or is deleted unread.
+    /// Whether writes are skipped: they are forbidden, or the history is deleted without being read.
     forbidden: bool,
     /// Token under which this process holds the operation in progress.
     token: Option<String>,
@@ -40,7 +40,7 @@ pub struct HistoryStore {
 }
 
 impl HistoryStore {
-    /// Reads the history; an empty one where there is none.
+    /// Reads the history; it is empty if there is none.
     pub async fn open(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let mut store = Self::unread(cluster, name);
         store.read_if_allowed().await?;
@@ -48,10 +48,10 @@ impl HistoryStore {
         Ok(store)
     }
 
-    /// Reads a history that is to be deleted: that it cannot be understood is no obstacle then, and it is never written.
+    /// Reads a history that will be deleted: it may be unreadable then, and is never written.
     ///
     /// # Errors
-    /// When a newer version wrote it, which may be at the cluster.
+    /// When a newer version wrote it, which may be changing the cluster.
     pub async fn open_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let mut store = Self::unread(cluster, name);
         if let Err(error) = store.read_if_allowed().await {
@@ -91,24 +91,24 @@ impl HistoryStore {
         }
     }
 
-    /// Writes nothing from now on: it is for a dry run.
+    /// Skips all writes from now on, for a dry run.
     pub fn only_look(&mut self) {
         self.forbidden = true;
     }
 
-    /// What is remembered.
+    /// The history.
     #[must_use]
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// The cluster whose history it is.
+    /// The cluster of this history.
     #[must_use]
     pub const fn name(&self) -> &ClusterName {
         &self.name
     }
 
-    /// The ConfigMap as it was read last.
+    /// The ConfigMap as it was last read.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
         Identity::of(CONFIG_MAPS, self.stored.as_ref()?).ok()
@@ -120,11 +120,11 @@ impl HistoryStore {
         self.stored.is_some()
     }
 
-    /// Changes the history and stores it. When somebody else wrote meanwhile, `change` is applied to what they wrote:
-    /// so it must not depend on what it saw before.
+    /// Changes the history and stores it. When another process wrote meanwhile, `change` is applied to the new content:
+    /// so it must not depend on the former content.
     ///
     /// # Errors
-    /// Conflict when this process held the operation in progress, and somebody took it over.
+    /// Conflict when this process held the operation in progress, and another process took it over.
     pub async fn update(&mut self, change: impl Fn(&mut History)) -> Result<()> {
         let token = self.token.clone();
         let beats = self.beats.clone();
@@ -143,7 +143,7 @@ impl HistoryStore {
             }
             change(history);
             if !held(history) {
-                // This process ends it: what its heartbeat reads from now on is no loss.
+                // This process ends the operation: later reads of its heartbeat are not needed.
                 beats.end();
             }
             Ok(())
@@ -156,11 +156,11 @@ impl HistoryStore {
         Ok(())
     }
 
-    /// Changes the history and tries once to store it: for what is found out beside another question, of which nothing is
-    /// said where it may not be written.
+    /// Changes the history and tries once to store it: for additional findings of a command. If the write is forbidden,
+    /// it is skipped without a warning.
     ///
     /// # Errors
-    /// Those of writing, and conflict where it was written since it was read.
+    /// Those of writing, and conflict if the history was written since it was read.
     pub async fn offer(&mut self, change: impl FnOnce(&mut History)) -> Result<()> {
         let before = self.history.clone();
         change(&mut self.history);
@@ -175,17 +175,17 @@ impl HistoryStore {
         written
     }
 
-    /// Changes the history here, to be written with the next update: something that is nice to have, and may be lost.
+    /// Changes the history in memory; the next update writes it. For data that is informative and may be lost.
     pub fn amend(&mut self, change: impl FnOnce(&mut History)) {
         change(&mut self.history);
     }
 
-    /// Begins or takes over an operation, as `entry` says: `change` puts a journal into the history that its holder holds.
-    /// This is the one way to change a cluster: nothing that was read before is relied on without being read again here.
+    /// Starts or takes over an operation, as `entry` describes: `change` puts the holder's journal into the history.
+    /// This is the only way to start a change of a cluster: all data that was read before is checked here again.
     ///
     /// # Errors
-    /// Conflict when another process is at the cluster, or has changed it since the plan was made; failure when the history
-    /// has no room for the operation.
+    /// Conflict when another process works on the cluster, or has changed it since the plan was made; failure when the
+    /// history has no room for the operation.
     pub async fn acquire_lock(&mut self, entry: &Entry<'_>, change: impl Fn(&mut History)) -> Result<Heartbeat> {
         let name = self.name.clone();
         let holder = entry.holder;
@@ -214,10 +214,10 @@ impl HistoryStore {
         Ok(Heartbeat::new(&self.cluster, stored, &holder.token, &self.beats))
     }
 
-    /// Finds out whether the cluster is still what was read: before an error is given that may come from its being changed.
+    /// Checks that the cluster is unchanged since it was read: before reporting an error that a change may have caused.
     ///
     /// # Errors
-    /// Conflict, when another process is at it, or has changed it since.
+    /// Conflict, when another process works on it, or has changed it since.
     pub async fn check(&self, basis: &Basis) -> Result<()> {
         if self.token.is_some() {
             return Ok(());
@@ -230,7 +230,7 @@ impl HistoryStore {
         basis.check(&self.cluster, &self.name).await
     }
 
-    /// Lets go of the operation in progress, which is unfinished. It is a courtesy to who comes next.
+    /// Releases the operation in progress, which is unfinished, so that the next command need not wait.
     pub async fn abandon(&mut self) {
         if self.token.is_none() {
             return;
@@ -254,12 +254,12 @@ impl HistoryStore {
         self.token.is_some()
     }
 
-    /// How much is kept from the next write on; `None`: as much as before.
+    /// Sets how much to store from the next write on; `None`: unchanged.
     pub fn set_limits(&mut self, limits: Option<Limits>) {
         self.limits = limits.or(self.limits);
     }
 
-    /// Holds nothing any more: the operation is over.
+    /// Forgets the token: the operation has ended.
     pub fn release(&mut self) {
         self.released();
     }
@@ -307,10 +307,10 @@ impl HistoryStore {
         ))
     }
 
-    /// Deletes the ConfigMap that was read. Whether there was one is the answer.
+    /// Deletes the ConfigMap that was read. Returns whether there was one.
     ///
     /// # Errors
-    /// Conflict when it is not a history of the cluster, or another one by now.
+    /// Conflict when it is not a history of the cluster, or is a different one by now.
     pub async fn purge(&mut self) -> Result<bool> {
         let Some(stored) = self.stored.take() else {
             if self.forbidden {
@@ -325,7 +325,7 @@ impl HistoryStore {
         self.cluster.delete(&Identity::of(CONFIG_MAPS, &stored)?, None).await
     }
 
-    /// The error for a ConfigMap that only has the name of the history.
+    /// The error for a ConfigMap that has the history's name but is not a history.
     fn foreign(&self, object: &Value) -> Error {
         Error::new(
             Kind::Conflict,
@@ -383,7 +383,7 @@ impl HistoryStore {
         };
         self.stored = Some(written);
         self.cluster.fence().confirm(known);
-        // What a heartbeat brought meanwhile is older than this.
+        // An answer to a heartbeat meanwhile is older than this.
         self.beats.take();
         Ok(())
     }

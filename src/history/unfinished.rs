@@ -1,7 +1,7 @@
-//! Operations that are unfinished, of all clusters that are listed.
+//! The unfinished operations of all listed clusters.
 //!
-//! One list of the metadata of those histories that are marked, beside the other lists: it never holds them up. Where it is
-//! forbidden nothing is told.
+//! One list of the metadata of the labeled histories, in parallel with the other lists, which never wait for it. If it
+//! is forbidden, no operation is shown.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,33 +15,33 @@ use crate::kubernetes::resource::{CONFIG_MAPS, Target, encode};
 use crate::kubernetes::tables::ListSelection;
 use crate::model::listing::Key;
 
-/// How much longer than all else the answer may take.
+/// How much longer than the other requests it may take.
 const LATE: Duration = Duration::from_secs(1);
-/// Operations that are asked for. More are not told.
+/// Maximum number of operations. More are not shown.
 const MOST: usize = 100;
 
-/// How long the answer is waited for before the list is printed.
+/// Wait for the answer before the list is printed.
 const SOON: Duration = Duration::from_millis(100);
 
-/// An operation that is unfinished.
+/// An unfinished operation.
 pub struct Operation {
-    /// What the history says of it.
+    /// Its description in the history.
     pub text: String,
     /// Whether it stops the job with a savepoint whose path is not in the history yet.
     pub stops: bool,
 }
 
-/// The clusters with an operation that is unfinished.
+/// The clusters with an unfinished operation.
 type Open = Vec<(Key, Operation)>;
 
-/// The question for them, and the answer when it has come.
+/// The request for them, and the answer once it has arrived.
 pub struct Operations<'a> {
     asked: LocalBoxFuture<'a, Open>,
     told: Option<Open>,
 }
 
 impl<'a> Operations<'a> {
-    /// Of the clusters that are listed.
+    /// The operations of the listed clusters.
     #[must_use]
     pub fn of(cluster: &'a Cluster, wanted: &'a ListSelection) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl<'a> Operations<'a> {
         }
     }
 
-    /// Does `work`, and asks beside it. Does not wait for the answer.
+    /// Runs `work`, and the request in parallel. Does not wait for the answer.
     pub async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         tokio::select! {
@@ -61,12 +61,12 @@ impl<'a> Operations<'a> {
         work.await
     }
 
-    /// The answer, if there is one soon: for a program it is worth a longer wait than for people, who see the list first.
+    /// The answer, if it arrives soon. A program waits longer for it than a user, who sees the list first.
     pub async fn soon(&mut self, for_people: bool) -> &[(Key, Operation)] {
         self.within(if for_people { SOON } else { LATE }).await
     }
 
-    /// The answer, if there is one [`LATE`] from now.
+    /// The answer, if it arrives within [`LATE`].
     pub async fn collect(mut self) -> Open {
         self.within(LATE).await;
         self.told.unwrap_or_default()

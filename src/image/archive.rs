@@ -1,5 +1,5 @@
-//! Images in files: an OCI layout in a tar, and what `docker save` writes. Only the list of what is in it is kept; the
-//! contents are read where they are needed.
+//! Images in files: an OCI layout in a tar, and the output of `docker save`. Only the table of contents is in memory;
+//! the contents are read when they are needed.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,28 +16,28 @@ use crate::image::digest::Digest;
 use crate::image::manifest::{self, Descriptor, Document, Manifest, OCI_LAYER, OCI_LAYER_GZIP};
 use crate::image::registry::blob_source::Source;
 
-/// Most bytes of a manifest or a configuration.
+/// Maximum bytes of a manifest or a configuration.
 const LARGEST: u64 = 8 << 20;
-/// Most files in one: an image has a few for each layer.
+/// Maximum number of files in one: an image has a few for each layer.
 const MOST_FILES: usize = 100_000;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// A file with an image in it.
+/// A file that contains an image.
 #[derive(Clone)]
 pub struct Archive {
     path: PathBuf,
-    /// Where blobs begin, and their sizes.
+    /// Offsets and sizes of the blobs.
     blobs: Arc<BTreeMap<Digest, (u64, u64)>>,
 }
 
-/// What is in a tar: path, place, size.
+/// The contents of a tar: path, offset, size.
 struct Contents {
     path: PathBuf,
     files: BTreeMap<String, (u64, u64)>,
 }
 
 impl Archive {
-    /// Reads what is in a file. It must be one image.
+    /// Reads the table of contents of a file. It must contain one image.
     pub fn open(path: &Path) -> Result<(Self, Digest, Document)> {
         let contents = Contents::read(path)?;
         let mut blobs: BTreeMap<Digest, (u64, u64)> = contents
@@ -77,7 +77,7 @@ impl Archive {
         ))
     }
 
-    /// A small blob as a whole.
+    /// Reads a whole small blob.
     pub fn small(&self, digest: &Digest) -> Result<Bytes> {
         let (offset, size) = *self.blobs.get(digest).ok_or_else(|| missing(digest.as_str()))?;
         let bytes = read_part(&self.path, offset, size)?;
@@ -197,7 +197,7 @@ impl Contents {
     }
 }
 
-/// The one image of a layout's index. An image with two names stands in it twice.
+/// The only image of a layout's index. An image with two names occurs in it twice.
 fn only_image(index: &Value) -> Result<Descriptor> {
     let entries: Vec<&Value> = index["manifests"].as_array().into_iter().flatten().collect();
     let mut images = entries
@@ -215,7 +215,7 @@ fn only_image(index: &Value) -> Result<Descriptor> {
     }
 }
 
-/// The image that `manifest.json` of `docker save` describes. It has no manifest of a registry's kind: one is made.
+/// The image that `manifest.json` of `docker save` describes. It has no registry manifest, so one is created.
 fn docker(contents: &Contents, blobs: &mut BTreeMap<Digest, (u64, u64)>) -> Result<Manifest> {
     let list = contents.json("manifest.json")?;
     let images = list.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -240,7 +240,7 @@ fn docker(contents: &Contents, blobs: &mut BTreeMap<Digest, (u64, u64)>) -> Resu
     let mut layers = Vec::new();
     for (number, path) in image["Layers"].as_array().into_iter().flatten().enumerate() {
         let place = contents.place(&text(path)?)?;
-        // The digest of a plain layer stands in the configuration, and the registry checks it.
+        // The digest of an uncompressed layer is in the configuration, and the registry checks it.
         let plain = tree["rootfs"]["diff_ids"][number]
             .as_str()
             .and_then(|text| text.parse().ok());

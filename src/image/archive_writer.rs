@@ -1,4 +1,4 @@
-//! An image into a file: an OCI layout in a tar, which is at the same time what `docker load` reads.
+//! Writes an image to a file: an OCI layout in a tar, which `docker load` can read too.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
@@ -20,14 +20,14 @@ use crate::image::registry::blob_source::Source;
 use crate::image::registry::retry::{TRIES, pause};
 use crate::image::registry::upload::Arrival;
 
-/// A file that appears under its name only when it is whole, and is gone after an interruption.
+/// A file that gets its name only when it is complete, and is deleted after an interruption.
 struct Partial {
     path: PathBuf,
     tar: BufWriter<NamedTempFile>,
     blobs: BTreeSet<Digest>,
 }
 
-/// Writes an image. Layers go from where they are to the file, never as a whole into memory.
+/// Writes an image. Layers are streamed from their source to the file, never held in memory as a whole.
 pub async fn write(
     built: &Built,
     path: &Path,
@@ -79,7 +79,7 @@ impl Partial {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut prefix = path.file_name().unwrap_or_default().to_owned();
         prefix.push(".");
-        // A file of its own, which is there for its owner alone, as `docker save` does it. A link is never followed.
+        // A new file that only its owner can read, as with `docker save`. It never follows a link.
         let file = tempfile::Builder::new()
             .prefix(&prefix)
             .suffix(".partial")
@@ -126,7 +126,7 @@ impl Partial {
         Ok(())
     }
 
-    /// Writes a blob as it comes. A source that breaks off is opened again where it was.
+    /// Streams a blob. A source that breaks off is reopened at the same position.
     async fn stream(&mut self, blob: &Descriptor, source: &Source, sent: impl Fn(u64)) -> Result<()> {
         self.header(&format!("blobs/sha256/{}", blob.digest.hex()), blob.size)?;
         let (mut hasher, mut offset, mut failures) = (Sha256::new(), 0, 0);

@@ -1,4 +1,4 @@
-//! A base image and what is put on it: a new configuration and a new manifest.
+//! Adds files and settings to a base image: a new configuration and a new manifest.
 
 use serde_json::{Map, Value, json};
 
@@ -6,26 +6,26 @@ use super::digest::Digest;
 use super::manifest::{Descriptor, Manifest};
 use crate::error::{Error, Result};
 
-/// Label with the digest of a job's own layer, by which the next build knows what to replace.
+/// Label with the digest of a job's own layer, with which the next build finds the layer to replace.
 pub const JOB_LAYER: &str = "kubectl-flink/job-layer";
-/// OCI's annotation, as a label: both kinds of images have labels.
+/// OCI's annotation, used as a label: both kinds of images have labels.
 pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
-/// Time of an image that says none.
+/// Time of an image that has none.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
-/// The layer that is put on.
+/// The added layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewLayer {
-    /// Digest as a registry has it.
+    /// Digest in a registry.
     pub digest: Digest,
-    /// Size as a registry has it.
+    /// Size in a registry.
     pub size: u64,
-    /// Digest of the plain tar.
+    /// Digest of the uncompressed tar.
     pub diff_id: Digest,
 }
 
-/// What is put on a base.
+/// The additions to a base.
 #[derive(Clone, Debug, Default)]
 pub struct Addition {
     /// The layer, if there are files.
@@ -34,15 +34,15 @@ pub struct Addition {
     pub env: Vec<(String, String)>,
     /// Labels.
     pub labels: Vec<(String, String)>,
-    /// What the history says of it.
+    /// The text in the history.
     pub created_by: String,
-    /// Whether it is a job's own: the next build for the job takes its place.
+    /// Whether it is a job's own: the next build for the job replaces it.
     pub of_job: bool,
     /// Name and digest of the base.
     pub base: Option<(String, Digest)>,
 }
 
-/// A configuration and its manifest, as the bytes that are pushed.
+/// A configuration and its manifest, in the bytes that are pushed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assembled {
     /// The configuration.
@@ -55,7 +55,7 @@ pub struct Assembled {
     pub digest: Digest,
 }
 
-/// Takes a job's own layer off, if it is the uppermost. Gives whether there was one.
+/// Removes a job's own layer, if it is the top one. Returns whether there was one.
 pub fn strip_job_layer(config: &mut Value, manifest: &mut Manifest) -> bool {
     let marked = config["config"]["Labels"][JOB_LAYER].as_str().map(ToOwned::to_owned);
     let Some(diff_ids) = config.pointer_mut("/rootfs/diff_ids").and_then(Value::as_array_mut) else {
@@ -75,10 +75,10 @@ pub fn strip_job_layer(config: &mut Value, manifest: &mut Manifest) -> bool {
     true
 }
 
-/// Puts `addition` on an image.
+/// Adds `addition` to an image.
 ///
 /// # Errors
-/// When the configuration does not go with the manifest.
+/// When the configuration does not match the manifest.
 pub fn assemble(mut config: Value, base: &Manifest, addition: &Addition) -> Result<Assembled> {
     if !config["rootfs"]["diff_ids"].is_array() {
         return Err(Error::failure("its configuration names no layers"));
@@ -159,7 +159,7 @@ fn object(value: &mut Value) -> Result<&mut Map<String, Value>> {
         .ok_or_else(|| Error::failure("its configuration is not understood"))
 }
 
-/// Sets variables in a list of `NAME=VALUE`, in their place where they are there already.
+/// Sets variables in a list of `NAME=VALUE`, in place if they already exist.
 fn environment(list: &mut Value, variables: &[(String, String)]) {
     for (name, value) in variables {
         let text = json!(format!("{name}={value}"));

@@ -1,4 +1,4 @@
-//! The image that another is built on: from a registry, or from a file.
+//! The base image of another image: from a registry, or from a file.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::image::reference::Reference;
 use crate::image::registry::api::{Registries, Repository};
 use crate::image::registry::blob_source::Source;
 
-/// Where an image is.
+/// The location of an image.
 #[derive(Clone)]
 pub enum Origin {
     /// In a registry.
@@ -34,35 +34,35 @@ pub struct PlatformImage {
     pub config: Value,
 }
 
-/// An image as it was found.
+/// An image that was found.
 #[derive(Clone)]
 pub struct Base {
-    /// Its name, as it was said.
+    /// Its name in the arguments.
     pub name: String,
-    /// Digest of what the name stands for.
+    /// Digest that the name refers to.
     pub digest: Digest,
-    /// Whether that is an index of several platforms.
+    /// Whether the digest is that of an index of several platforms.
     pub is_index: bool,
-    /// The images, of the platforms that are wanted.
+    /// The images of the selected platforms.
     pub images: Vec<PlatformImage>,
-    /// All platforms that there are.
+    /// All platforms of the image.
     pub platforms: Vec<Platform>,
-    /// Where it is.
+    /// Its location.
     pub origin: Origin,
 }
 
-/// Which images of an index are read.
+/// Which images of an index to read.
 #[derive(Clone, Copy, Debug)]
 pub enum Pick<'a> {
     /// All.
     All,
-    /// Those of these platforms, each of which must be there.
+    /// Those of these platforms, each of which must exist.
     Each(&'a [Platform]),
-    /// One: that of this platform, or the first.
+    /// One: that of this platform, or else the first.
     One(&'a Platform),
 }
 
-/// Whether a base is named by its file.
+/// Whether a base is given by a file name.
 #[must_use]
 pub fn is_file(text: &str) -> bool {
     let path = Path::new(text);
@@ -74,7 +74,7 @@ pub fn is_file(text: &str) -> bool {
 }
 
 impl Base {
-    /// Reads manifests and configurations, those of all platforms side by side. No layer is read.
+    /// Reads manifests and configurations, those of all platforms in parallel. It reads no layer.
     pub async fn read(registries: &Registries, name: &str, pick: Pick<'_>) -> Result<Self> {
         if is_file(name) {
             let (archive, digest, document) = Archive::open(Path::new(name)).map_err(|error| error.context(name))?;
@@ -136,7 +136,7 @@ impl Base {
         })
     }
 
-    /// Where a blob of it comes from.
+    /// The source of one of its blobs.
     #[must_use]
     pub fn source(&self, blob: &Descriptor) -> Option<Source> {
         match &self.origin {
@@ -148,7 +148,7 @@ impl Base {
     }
 }
 
-/// Whether each platform that is wanted is there.
+/// Checks that each wanted platform exists.
 fn check(name: &str, there: &[Platform], wanted: &[Platform]) -> Result<()> {
     let Some(missing) = wanted
         .iter()

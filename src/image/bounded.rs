@@ -1,6 +1,7 @@
-//! Archives of strangers: what stands before a file in one, and what it unpacks to, has a limit.
+//! Limits untrusted archives: the data before each file, and the unpacked size.
 //!
-//! A tar may have a name, or extended attributes, of any length before each file, and `tar` holds them in memory as a whole.
+//! A tar may have a name, or extended attributes, of any length before each file, and `tar` holds them in memory as a
+//! whole.
 
 use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,13 +9,13 @@ use std::rc::Rc;
 
 use tar::{Archive, Entry};
 
-/// Most bytes of a file's header with its name and its attributes. Paths of Linux have 4 KiB, attributes 64 KiB.
+/// Maximum bytes of a file's header with its name and its attributes. Paths of Linux have 4 KiB, attributes 64 KiB.
 const LARGEST_HEADER: u64 = 1 << 20;
 
-/// Calls `each` for every entry of an archive of at most `most` bytes, with the entry's place.
+/// Calls `each` for every entry of an archive of at most `most` bytes, with the entry's offset.
 ///
 /// # Errors
-/// What is wrong with the archive, and errors of `each`.
+/// An invalid archive, and errors of `each`.
 pub fn entries<R: Read>(
     reader: R,
     most: u64,
@@ -27,7 +28,7 @@ pub fn entries<R: Read>(
         most,
         header: Rc::clone(&header),
     });
-    // By seeking, what is left of an entry is passed over by itself, and only headers are read between two entries.
+    // Seeking skips the rest of an entry, and only headers are read between two entries.
     let mut entries = archive.entries_with_seek()?;
     loop {
         header.set(Some(LARGEST_HEADER));
@@ -37,12 +38,12 @@ pub fn entries<R: Read>(
     }
 }
 
-/// A reader that ends with an error beyond its limits. It seeks forward only.
+/// A reader that ends with an error at its limits. It only seeks forward.
 pub struct Bounded<R> {
     inner: R,
     at: u64,
     most: u64,
-    /// Bytes that are left for a header while one is read.
+    /// Remaining bytes for a header while one is read.
     header: Rc<Cell<Option<u64>>>,
 }
 

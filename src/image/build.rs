@@ -1,4 +1,4 @@
-//! An image from a base and files on disk.
+//! Builds an image from a base and files on disk.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::registry::blob_source::Source;
 
-/// What is to be put on a base.
+/// The additions to a base.
 #[derive(Default)]
 pub struct BuildRequest {
     /// Files.
@@ -26,7 +26,7 @@ pub struct BuildRequest {
     pub env: Vec<(String, String)>,
     /// Labels.
     pub labels: Vec<(String, String)>,
-    /// Whether it is a job's own layer, which takes the place of the job's last one.
+    /// Whether it is a job's own layer, which replaces the job's previous one.
     pub of_job: bool,
 }
 
@@ -34,27 +34,27 @@ pub struct BuildRequest {
 pub struct BuiltImage {
     /// The platform.
     pub platform: Platform,
-    /// What was made.
+    /// The result.
     pub assembled: Assembled,
 }
 
-/// An image that was built, and is nowhere yet.
+/// A built image that is not stored anywhere yet.
 pub struct Built {
     /// One for each platform.
     pub images: Vec<BuiltImage>,
-    /// What it was built on.
+    /// Its base.
     pub base: Base,
-    /// The layer that is new.
+    /// The new layer.
     pub layer: Option<Arc<LayerFile>>,
-    /// The manifest or index that the image's name stands for.
+    /// The manifest or index that the image's name refers to.
     pub bytes: Vec<u8>,
-    /// What a registry calls it.
+    /// Its media type.
     pub media_type: &'static str,
     /// Its digest.
     pub digest: Digest,
 }
 
-/// Builds an image. The files are read once, for their digest; nothing is written.
+/// Builds an image. It reads the files once, for their digest, and writes nothing.
 pub async fn build(mut base: Base, wanted: BuildRequest) -> Result<Built> {
     let mut stripped = false;
     if wanted.of_job {
@@ -72,7 +72,7 @@ pub async fn build(mut base: Base, wanted: BuildRequest) -> Result<Built> {
         labels: wanted.labels,
         created_by: "kubectl flink image build".to_owned(),
         of_job: wanted.of_job,
-        // What a job's image was built on stays what it is built on.
+        // The base of a job's image stays its base.
         base: (!stripped).then(|| (base.name.clone(), base.digest.clone())),
     };
     let name = base.name.clone();
@@ -142,7 +142,7 @@ impl Built {
         Ok(blobs)
     }
 
-    /// Whether a blob is made here and not the base's.
+    /// Whether a blob is new, not one of the base.
     #[must_use]
     pub fn is_new(&self, blob: &Descriptor) -> bool {
         let layer = self
@@ -156,19 +156,19 @@ impl Built {
                 .any(|image| image.assembled.manifest.config.digest == blob.digest)
     }
 
-    /// Whether it is one of several platforms.
+    /// Whether it has several platforms.
     #[must_use]
     pub fn is_index(&self) -> bool {
         self.images.len() > 1
     }
 
-    /// What the image that it was built on tells of itself, of its first platform.
+    /// The facts of its base, for the first platform.
     #[must_use]
     pub fn facts(&self) -> Facts {
         let Some(first) = self.base.images.first() else {
             return Facts::default();
         };
-        // The base of a job's image may be known by that image's label only.
+        // The base of a job's image may only be known from that image's label.
         let named = first.config["config"]["Labels"][BASE_NAME]
             .as_str()
             .unwrap_or(&self.base.name);
@@ -178,7 +178,7 @@ impl Built {
 }
 
 impl Assembled {
-    /// How an index or a layout refers to it.
+    /// The descriptor for an index or a layout.
     #[must_use]
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::new(self.manifest.media_type(), &self.digest, self.bytes.len() as u64)

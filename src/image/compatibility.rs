@@ -1,4 +1,4 @@
-//! Whether an image goes with what is wanted of it: the jar, the flags, the nodes.
+//! Checks that an image is compatible with the jar, the flags and the nodes.
 
 use super::facts::Facts;
 use super::platform::Platform;
@@ -6,20 +6,20 @@ use crate::model::config::{Config, Entrypoint};
 use crate::model::flink::FlinkVersion;
 use crate::model::keyword::Keyword;
 
-/// A jar that is built for a newer Java than the image has: the JVM refuses its classes.
+/// A jar that is built for a newer Java than the image has: the JVM rejects its classes.
 #[must_use]
 pub fn java(facts: &Facts, jar: &str, needs: Option<u16>) -> Option<String> {
     let (has, needs) = (facts.java_version?, needs?);
     (needs > has).then(|| format!("{jar} is built for Java {needs}, and the image has Java {has}"))
 }
 
-/// The same of the jars that are in the image itself.
+/// Like [`java`], for the jars in the image itself.
 pub fn own_jars(facts: &Facts) -> impl Iterator<Item = String> + '_ {
     let jars = facts.jars.iter().flatten();
     jars.filter_map(|jar| java(facts, &jar.name, jar.java_version))
 }
 
-/// What does not go with the spec of a cluster.
+/// The incompatibilities with the spec of a cluster.
 #[must_use]
 pub fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
     let mut found = Vec::new();
@@ -72,8 +72,8 @@ pub fn nodes(image: &[Platform], nodes: &[Platform]) -> Option<String> {
     no_node(image, nodes)
 }
 
-/// The nodes' platforms, if the image has none of them. That some nodes are others is no fault where Pods are kept from
-/// them, as mixed clusters do.
+/// The nodes' platforms, if the image has none of them. Some nodes of other platforms are no problem if Pods are kept
+/// off them, as in mixed clusters.
 #[must_use]
 pub fn no_node(image: &[Platform], nodes: &[Platform]) -> Option<String> {
     let none = !image.is_empty() && !nodes.is_empty() && !nodes.iter().any(|node| runs(image, node));

@@ -8,26 +8,26 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
 
-/// A SHA-256 digest. Registries know others; no image in use has them.
+/// A SHA-256 digest. Registries support others, but no image in use has them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
 
 impl Digest {
-    /// Digest of some bytes.
+    /// The digest of bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self::from_hasher(Sha256::new_with_prefix(bytes))
     }
 
-    /// What a hasher came to.
+    /// The result of a hasher.
     #[must_use]
     pub fn from_hasher(hasher: Sha256) -> Self {
         let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("sha256:{hex}"))
     }
 
-    /// All of it.
+    /// The whole digest.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -39,7 +39,7 @@ impl Digest {
         &self.0["sha256:".len()..]
     }
 
-    /// The first digits, enough for people.
+    /// The first digits, for output.
     #[must_use]
     pub fn short(&self) -> &str {
         &self.hex()[..12]

@@ -1,4 +1,4 @@
-//! What an image tells of itself: by its configuration alone, and by what is in its layers.
+//! The facts of an image: from its configuration alone, and from the files in its layers.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,13 @@ pub struct JarFacts {
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
-    /// Its entry class by its manifest.
+    /// The entry class in its manifest.
     pub entry_class: Option<String>,
-    /// The Java that its classes are built for, as far as its beginning tells.
+    /// The Java that its classes are built for, as far as the start of the jar shows it.
     pub java_version: Option<u16>,
 }
 
-/// What is known of an image of one platform. `None`: unknown.
+/// The known facts of an image of one platform. `None`: unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
@@ -33,9 +33,9 @@ pub struct Facts {
     pub flink_version: Option<String>,
     /// The feature release of Java.
     pub java_version: Option<u16>,
-    /// `official` or `legacy`, in the words of `--entrypoint`.
+    /// `official` or `legacy`, the values of `--entrypoint`.
     pub entrypoint: Option<&'static str>,
-    /// User that the image runs as, where it says one.
+    /// The user in the image's configuration, if any.
     pub user: Option<String>,
     /// Flink's home.
     pub home: String,
@@ -45,7 +45,7 @@ pub struct Facts {
     pub plugins: Option<Vec<String>>,
     /// Libraries in `lib`.
     pub libraries: Option<Vec<String>>,
-    /// Whether all that was put on top of Flink's own files is known, so that nothing but these can be missing.
+    /// Whether all additions to Flink's own files are known, so that no other file can be missing.
     #[serde(skip)]
     pub additions_known: bool,
 }
@@ -68,7 +68,7 @@ fn version_after(text: &str, start: &str) -> Option<String> {
 }
 
 impl Facts {
-    /// Those that the configuration tells. Nothing else has to be read for them.
+    /// The facts in the configuration, which need no other data.
     #[must_use]
     pub fn of_config(config: &Value, tag: Option<&str>) -> Self {
         let words = |key: &str| {
@@ -82,7 +82,7 @@ impl Facts {
                 .flatten()
                 .filter_map(|entry| entry["created_by"].as_str())
         };
-        // Official images name the archive they were made from in FLINK_TGZ_URL, those of Temurin the JDK in JAVA_VERSION.
+        // Official images have the URL of Flink's archive in FLINK_TGZ_URL, those of Temurin the JDK in JAVA_VERSION.
         let flink_version = variable(config, "FLINK_VERSION")
             .map(ToOwned::to_owned)
             .or_else(|| version_after(variable(config, "FLINK_TGZ_URL")?, "/flink-"))
@@ -90,8 +90,8 @@ impl Facts {
         let java_version = variable(config, "JAVA_VERSION")
             .and_then(java::release)
             .or_else(|| java::of_tag(tag?));
-        // Both have an entrypoint of the same name. The official one prints its help by `help`, that of the
-        // flink-container scripts by `--help`, and their images say so in CMD.
+        // Both have an entrypoint of the same name. The official one prints its help with `help`, that of the
+        // flink-container scripts with `--help`, and their images have this in CMD.
         let script = words("Entrypoint")
             .iter()
             .any(|word| word.ends_with("docker-entrypoint.sh"));
@@ -116,8 +116,7 @@ impl Facts {
         }
     }
 
-    /// Adds what the files of the layers tell. Where not all layers were looked at, what is missing from them stays
-    /// unknown.
+    /// Adds the facts in the files of the layers. If not all layers were read, missing files stay unknown.
     pub fn add_files(&mut self, files: &BTreeMap<String, Found>, all: bool) {
         let home = self.home.trim_start_matches('/').to_owned();
         let below = |folder: &str| {
@@ -167,7 +166,7 @@ impl Facts {
         }
     }
 
-    /// Whether there is a way to `s3://`: `None` where that is unknown.
+    /// Whether the image supports `s3://`: `None` if that is unknown.
     #[must_use]
     pub fn has_s3(&self) -> Option<bool> {
         let is_s3 = |name: &String| name.contains("s3");
@@ -175,7 +174,7 @@ impl Facts {
         if known.into_iter().flatten().flatten().any(is_s3) {
             return Some(true);
         }
-        // Flink's own archive has none where it would be loaded: they lie in `opt`.
+        // Flink's own archive has no S3 plugin where it would be loaded: they are in `opt`.
         (self.additions_known || self.plugins.is_some() && self.libraries.is_some()).then_some(false)
     }
 }

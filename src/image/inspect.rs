@@ -1,8 +1,8 @@
-//! What an image tells of itself, by reading as little of it as that takes.
+//! Finds the facts of an image while reading as little of it as possible.
 //!
-//! Manifest and configuration are a few kilobytes and tell most. What is in `usrlib` and `plugins` only the layers tell;
-//! those of jobs and plugins are small beside those of the system, Java and Flink, and they are on top. So layers up to a
-//! limit are read, and those whose history speaks of a folder of Flink's.
+//! Manifest and configuration are a few kilobytes and have most facts. The contents of `usrlib` and `plugins` are only
+//! in the layers. The layers of jobs and plugins are small compared with those of the system, Java and Flink, and they
+//! are on top. So layers up to a limit are read, and those whose history mentions a directory of Flink's.
 
 use std::io::Read;
 
@@ -19,42 +19,42 @@ use crate::image::layer_contents::{Changes, Found, Interest, is_deletion, merged
 use crate::image::manifest::Descriptor;
 use crate::image::registry::blob_source::{Reader, Source};
 
-/// Layers up to this size are read unasked.
+/// Layers up to this size are always read.
 const SMALL: u64 = 32 << 20;
-/// As much of a layer is read at a glance.
+/// Maximum bytes of a layer to read at [`Depth::Glance`].
 const GLANCE: u64 = 2 << 20;
-/// Layers that are read at a time.
+/// Number of layers read in parallel.
 const AT_A_TIME: usize = 16;
-/// Most bytes that are kept of a layer: names, and the beginnings of jars.
+/// Maximum bytes stored of a layer: names, and the starts of jars.
 const MOST_KEPT: usize = 64 << 20;
-/// A layer unpacks to at most so many bytes, and so many times its size.
+/// Maximum bytes of an unpacked layer, and maximum ratio to its size.
 const LARGEST: u64 = 1 << 30;
 const LARGEST_RATIO: u64 = 256;
-/// Word of the line in the history by which the official images get Flink. What is above it was put on Flink.
+/// Text in the history line with which the official images install Flink. The layers above were added to Flink.
 const FLINK_ITSELF: &str = "flink.tgz";
-/// Words of a history's line that tell of files for Flink.
+/// Texts in history lines that mention files for Flink.
 const TELLING: [&str; 3] = ["usrlib", "/plugins", "kubectl flink image build"];
 
-/// How deep one looks.
+/// Which layers to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Into every layer.
+    /// All layers.
     All,
-    /// Into those that are small or whose history speaks of files for Flink.
+    /// Those that are small or whose history mentions files for Flink.
     Telling,
-    /// At the beginning of those with words about the job, for who has no time.
+    /// The start of those whose history mentions the job, for callers with little time.
     Glance,
 }
 
-/// What was found, and which layers were not looked at.
+/// The facts, and which layers were not read.
 pub struct Inspected {
     /// The facts.
     pub facts: Facts,
-    /// Bytes of layers that were left out.
+    /// Bytes of skipped layers.
     pub unread: u64,
 }
 
-/// Looks into an image.
+/// Inspects an image.
 pub async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, depth: Depth) -> Result<Inspected> {
     let mut facts = Facts::of_config(&image.config, tag);
     let home = facts.home.trim_start_matches('/').to_owned();
@@ -98,7 +98,7 @@ pub async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, dept
     Ok(Inspected { facts, unread })
 }
 
-/// The lines of the history, one for each layer; none where they are not as many.
+/// The lines of the history, one for each layer; none if their numbers differ.
 fn lines(config: &Value, layers: usize) -> Vec<&str> {
     let entries = config["history"].as_array().map(Vec::as_slice).unwrap_or_default();
     let lines: Vec<&str> = entries
@@ -109,14 +109,14 @@ fn lines(config: &Value, layers: usize) -> Vec<&str> {
     if lines.len() == layers { lines } else { Vec::new() }
 }
 
-/// What was seen of a layer.
+/// The contents of a layer.
 struct LayerSummary {
     changes: Changes,
-    /// Whether that is all of it.
+    /// Whether the layer was read to its end.
     whole: bool,
 }
 
-/// What a layer changes, by its first `most` bytes; `None`: it is packed in a way that is not understood.
+/// The changes in the first `most` bytes of a layer; `None`: its compression is not supported.
 async fn changes(layer: Descriptor, source: Source, home: String, most: u64) -> Result<Option<LayerSummary>> {
     let Some(packing) = Packing::of(&layer.media_type) else {
         return Ok(None);
@@ -135,7 +135,7 @@ async fn changes(layer: Descriptor, source: Source, home: String, most: u64) -> 
         && let Some(chunk) = chunks.next().await
     {
         left = left.saturating_sub(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
-        // Whoever reads has seen the end of the archive, or a fault that it tells.
+        // The reader has seen the end of the archive, or an error that it reports.
         if sender.send(chunk).await.is_err() {
             break;
         }
@@ -145,14 +145,14 @@ async fn changes(layer: Descriptor, source: Source, home: String, most: u64) -> 
     let failed = |why: String| Error::new(Kind::Failure, format!("layer {} cannot be read: {why}", layer.digest));
     match reading.await {
         Ok((changes, Ok(()))) => Ok(Some(LayerSummary { changes, whole: !cut })),
-        // What was cut off ends in the middle of something.
+        // A truncated archive ends in the middle of an entry.
         Ok((changes, Err(_))) if cut => Ok(Some(LayerSummary { changes, whole: false })),
         Ok((_, Err(e))) => Err(failed(e.to_string())),
         Err(e) => Err(failed(e.to_string())),
     }
 }
 
-/// How a layer is packed.
+/// The compression of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Packing {
     None,
@@ -179,7 +179,7 @@ impl Packing {
     }
 }
 
-/// Notes what is in the archive of a layer of this size, as far as it can be read.
+/// Records the contents of a layer's archive of this size, as far as it can be read.
 fn list(reader: impl Read, size: u64, home: &str, changes: &mut Changes) -> std::io::Result<()> {
     let mut kept = 0;
     bounded::entries(reader, LARGEST.max(size.saturating_mul(LARGEST_RATIO)), |entry| {

@@ -1,4 +1,4 @@
-//! Jars: their manifest, their classes, and the Java that they are built for.
+//! Reads jars: their manifest, their classes, and the Java that they are built for.
 
 use std::io::{Read, Seek};
 
@@ -6,32 +6,32 @@ use zip::ZipArchive;
 
 use super::java;
 
-/// Where a jar's manifest is.
+/// The path of a jar's manifest.
 pub const MANIFEST: &str = "META-INF/MANIFEST.MF";
-/// Most bytes of a manifest that are read.
+/// Maximum bytes of a manifest to read.
 const LARGEST_MANIFEST: u64 = 4 << 20;
-/// Names that are told where one was not found.
+/// Number of similar names to show if one was not found.
 const NEAREST: usize = 3;
-/// Likeness from which a name is worth telling, of 1.
+/// Minimum similarity of a name to show, of 1.
 const LIKE: f64 = 0.6;
 
-/// What a jar tells of itself.
+/// The facts of a jar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Jar {
-    /// Its entry class by its manifest: `program-class`, which is Flink's own attribute and wins, or `Main-Class`.
+    /// The entry class in its manifest: `program-class`, Flink's own attribute, takes precedence over `Main-Class`.
     ///
     /// Source: Flink's `JarManifestParser.findEntryClass`.
     pub entry_class: Option<String>,
-    /// Its classes, as Java calls them, sorted.
+    /// Its class names in Java's notation, sorted.
     pub classes: Vec<String>,
-    /// The Java that the entry class needs, or any class where there is none.
+    /// The Java that the entry class needs, or any class if there is no entry class.
     pub java: Option<u16>,
 }
 
 /// Reads a jar.
 ///
 /// # Errors
-/// Why it is none.
+/// Why it is not a jar.
 pub fn read(jar: impl Read + Seek) -> Result<Jar, String> {
     let mut archive = ZipArchive::new(jar).map_err(|e| format!("it is no jar: {e}"))?;
     let entry_class = match archive.by_name(MANIFEST) {
@@ -62,18 +62,18 @@ pub fn read(jar: impl Read + Seek) -> Result<Jar, String> {
     })
 }
 
-/// The classes of a jar, sorted; without those that have no name of their own.
+/// The classes of a jar, sorted, without anonymous ones.
 ///
 /// # Errors
-/// Why it is no jar.
+/// Why it is not a jar.
 pub fn classes(jar: impl Read + Seek) -> Result<Vec<String>, String> {
     read(jar).map(|jar| jar.classes)
 }
 
-/// The class of an entry: `a.B$C` of `a/B$C.class`. `None` for what is no class that could be named.
+/// The class of an entry: `a.B$C` for `a/B$C.class`. `None` for an entry that is not a named class.
 fn class_of_path(path: &str) -> Option<String> {
     let name = path.strip_suffix(".class")?;
-    // Versions of classes for newer Javas stand below META-INF/versions; each has a plain one beside it.
+    // Class versions for newer Javas are below META-INF/versions; each has a plain one beside it.
     let special = name.starts_with("META-INF/") || name.ends_with("module-info") || name.ends_with("package-info");
     let anonymous = name
         .rsplit('$')
@@ -90,9 +90,9 @@ fn java_of(archive: &mut ZipArchive<impl Read + Seek>, class: &str) -> Option<u1
     java::of_class_file(&start)
 }
 
-/// The entry class that a manifest's main section names.
+/// The entry class in a manifest's main section.
 ///
-/// Source of the form: JAR File Specification. A line that begins with a space continues with the one before.
+/// Source: JAR File Specification. A line that starts with a space continues the previous one.
 #[must_use]
 pub fn entry_class(manifest: &str) -> Option<String> {
     let mut attributes: Vec<(String, String)> = Vec::new();
@@ -100,7 +100,7 @@ pub fn entry_class(manifest: &str) -> Option<String> {
         match (line.strip_prefix(' '), attributes.last_mut(), line.split_once(':')) {
             (Some(more), Some((_, value)), _) => value.push_str(more),
             (None, _, Some((name, value))) => {
-                // Sections of single files come after the main one and begin with their names.
+                // Sections of single files come after the main one and start with their names.
                 if name.eq_ignore_ascii_case("Name") {
                     break;
                 }
@@ -116,18 +116,18 @@ pub fn entry_class(manifest: &str) -> Option<String> {
     value("program-class").or_else(|| value("main-class"))
 }
 
-/// The entry class of a jar of which only the start is known, as of one in a layer. The manifest is the first file of
-/// a jar, or the first after its folder: `JarInputStream` finds it nowhere else.
+/// The entry class of a jar of which only the start is known, such as one in a layer. The manifest is the first file of
+/// a jar, or the first after its directory: `JarInputStream` finds it nowhere else.
 #[must_use]
 pub fn entry_class_of_start(start: &[u8]) -> Option<String> {
     let mut entries = Entries(start).take(2);
     let (_, content) = entries.find(|(path, _)| path == MANIFEST.as_bytes())?;
-    // What was cut off of a longer one is missed no more than the rest of the file.
+    // The missing rest of a longer manifest matters no more than the rest of the jar.
     entry_class(&String::from_utf8_lossy(&content))
 }
 
-/// The Java that a jar is built for of which only the start is known: by its entry class where that is in there, else by
-/// the first class. Those who put libraries into a jar put them after what is theirs.
+/// The Java that a jar is built for, of which only the start is known: from its entry class if that is included,
+/// otherwise from the first class. Build tools put libraries after the program's own classes.
 #[must_use]
 pub fn java_of_start(start: &[u8], entry_class: Option<&str>) -> Option<u16> {
     let mut first = None;
@@ -144,8 +144,8 @@ pub fn java_of_start(start: &[u8], entry_class: Option<&str>) -> Option<u16> {
     first
 }
 
-/// The files of an archive of which only the start is known, by the headers before each: as far as they go, and with the
-/// beginning of what may be cut off. Source: PKWARE's APPNOTE, 4.3.7 and 4.3.9.
+/// The files of an archive of which only the start is known, from the header before each: as many as there are, and the
+/// start of a truncated one. Source: PKWARE's APPNOTE, 4.3.7 and 4.3.9.
 struct Entries<'a>(&'a [u8]);
 
 impl Iterator for Entries<'_> {
@@ -175,7 +175,7 @@ impl Iterator for Entries<'_> {
         };
         let mut rest = data.get(read..).unwrap_or_default();
         if flags & 8 != 0 {
-            // Sizes that were not known before stand after the file, mostly behind a signature.
+            // Sizes that were unknown in advance come after the file, usually behind a signature.
             let signed = rest.starts_with(b"PK\x07\x08");
             rest = rest.get(if signed { 16 } else { 12 }..).unwrap_or_default();
         }
@@ -184,7 +184,8 @@ impl Iterator for Entries<'_> {
     }
 }
 
-/// Names that are like `class`, the nearest first: a class of the same simple name in another package is nearest.
+/// Names that are similar to `class`, the most similar first: a class of the same simple name in another package comes
+/// first.
 #[must_use]
 pub fn nearest<'a>(class: &str, classes: &'a [String]) -> Vec<&'a str> {
     let simple = |name: &str| name.rsplit(['.', '$']).next().unwrap_or_default().to_lowercase();

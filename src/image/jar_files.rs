@@ -1,4 +1,4 @@
-//! Jars of jobs on disk.
+//! Reads jars of jobs on disk.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -10,7 +10,7 @@ use crate::image::jar::{self, Jar, nearest};
 /// Reads a jar.
 ///
 /// # Errors
-/// Usage error when it is none.
+/// Usage error when it is not a jar.
 pub fn read(path: &Path) -> Result<Jar> {
     let wrong = |why: &str| Error::usage(format!("--jar {}: {why}", path.display()));
     let file = File::open(path).map_err(|e| wrong(&format!("it cannot be read: {e}")))?;
@@ -21,11 +21,10 @@ pub fn read(path: &Path) -> Result<Jar> {
     Ok(jar)
 }
 
-/// The entry class of a job with these jars: the one that is asked for, the one that a jar's manifest names, or the one
-/// that the job had.
+/// The entry class of a job with these jars: the requested one, the one in a jar's manifest, or the job's former one.
 ///
 /// # Errors
-/// Usage errors when the class is in none of the jars, and when none is named or several are.
+/// Usage errors when the class is in none of the jars, and when there is no entry class or several.
 pub fn entry_class(jars: &[(String, Jar)], asked: Option<&str>, before: Option<&str>) -> Result<String> {
     let there = |class: &str| {
         jars.iter()

@@ -1,4 +1,4 @@
-//! Versions of Java: of class files, and as images and runtimes spell them.
+//! Parses Java versions: of class files, images and runtimes.
 
 /// Java's version by the major version of a class file: 52 is Java 8, 61 is Java 17.
 ///
@@ -11,7 +11,7 @@ pub fn of_class_file(start: &[u8]) -> Option<u16> {
     }
 }
 
-/// The feature release that a version string names: 17 of `jdk-17.0.9+9`, 8 of `1.8.0_392` and of `jdk8u392-b08`.
+/// The feature release in a version string: 17 of `jdk-17.0.9+9`, 8 of `1.8.0_392` and of `jdk8u392-b08`.
 #[must_use]
 pub fn release(text: &str) -> Option<u16> {
     let text = text.trim_matches('"').trim_start_matches(|c: char| !c.is_ascii_digit());
@@ -22,7 +22,7 @@ pub fn release(text: &str) -> Option<u16> {
     }
 }
 
-/// The release that a tag of the official images names: 17 of `2.3.0-scala_2.12-java17`.
+/// The release in a tag of the official images: 17 of `2.3.0-scala_2.12-java17`.
 #[must_use]
 pub fn of_tag(tag: &str) -> Option<u16> {
     let digits = tag.split('-').find_map(|part| part.strip_prefix("java"))?;

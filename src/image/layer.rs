@@ -1,4 +1,4 @@
-//! A layer that is made of files on disk, without a copy of it: its bytes are computed where they are needed.
+//! A layer of files on disk, without a copy of it: its bytes are computed when they are needed.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,19 +15,19 @@ use crate::image::layer_files::{Entry, Source, TargetFolder};
 use crate::image::layer_tar::{Layout, Part};
 use crate::image::stored_gzip::{Run, Stored};
 
-/// Bytes that are read at once.
+/// Number of bytes read at once.
 const CHUNK: usize = 256 << 10;
 
-/// A file that goes into an image.
+/// A file to add to an image.
 #[derive(Clone, Debug)]
 pub struct Chosen {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// What the layer needs to know of it.
+    /// Its metadata for the layer.
     pub source: Source,
 }
 
-/// Chooses a file.
+/// Selects a file.
 pub fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> {
     let unreadable = |e: io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
@@ -50,7 +50,7 @@ pub fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> 
     })
 }
 
-/// Chooses a plugin: a folder with all that is in it, or a single jar.
+/// Selects a plugin: a directory with all its contents, or a single jar.
 pub fn choose_plugin(path: &Path) -> Result<Vec<Chosen>> {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let wrong = || Error::usage(format!("--plugin {}: it has no name", path.display()));
@@ -62,7 +62,7 @@ pub fn choose_plugin(path: &Path) -> Result<Vec<Chosen>> {
             TargetFolder::Plugin(stem),
         )?]);
     }
-    // Of `plugins/.` and `..` too.
+    // Also for `plugins/.` and `..`.
     let plugin = match name(path) {
         Some(name) => name,
         None => path
@@ -84,7 +84,7 @@ pub fn choose_plugin(path: &Path) -> Result<Vec<Chosen>> {
 
 fn walk(folder: &Path, below: &str, plugin: &str, chosen: &mut Vec<Chosen>) -> Result<()> {
     let unreadable = |e: io::Error| Error::usage(format!("cannot read {}: {e}", folder.display()));
-    // A link back up would never end.
+    // A link to a parent directory would never end.
     if below.matches('/').count() > 16 {
         return Err(Error::usage(format!("{} is too deep for a plugin", folder.display())));
     }
@@ -126,7 +126,7 @@ impl LayerFile {
         let unreadable = |e: io::Error| Error::failure(format!("cannot read what goes into the image: {e}"));
         let (mut crc, mut plain, mut packed) = (Crc::new(), Sha256::new(), Sha256::new());
         let (mut open, mut buffer, mut offset) = (Open::default(), vec![0; CHUNK], 0);
-        // The checksum stands behind all the data, when it is known.
+        // The checksum comes after all data, when it is known.
         while let Some(run) = stored.run(offset, crc.sum()) {
             let count = match run {
                 Run::Bytes(bytes) => {
@@ -159,7 +159,7 @@ impl LayerFile {
         })
     }
 
-    /// The packed layer from `offset` on.
+    /// The compressed layer from `offset` on.
     pub fn reader(self: &Arc<Self>, offset: u64) -> Packed {
         Packed {
             layer: Arc::clone(self),
@@ -170,7 +170,7 @@ impl LayerFile {
 }
 
 impl Open {
-    /// Reads of the tar, at most `length` bytes from `offset` on.
+    /// Reads from the tar, at most `length` bytes from `offset` on.
     fn read(
         &mut self,
         layout: &Layout,
@@ -216,7 +216,7 @@ impl Open {
     }
 }
 
-/// A packed layer as it is read.
+/// A reader of a compressed layer.
 pub struct Packed {
     layer: Arc<LayerFile>,
     offset: u64,
@@ -242,13 +242,13 @@ impl Read for Packed {
     }
 }
 
-/// A jar of a job, which must be one.
+/// Selects a jar of a job, and checks that it is one.
 pub fn chosen_jar(path: &Path) -> Result<Chosen> {
     super::jar_files::read(path)?;
     choose(path, file_name(path)?, TargetFolder::Usrlib)
 }
 
-/// The name of a file without its folder.
+/// The name of a file without its directory.
 pub fn file_name(path: &Path) -> Result<String> {
     let name = path
         .file_name()

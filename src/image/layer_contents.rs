@@ -1,40 +1,40 @@
-//! What is in the layers of an image, as far as it concerns Flink.
+//! The contents of an image's layers that matter to Flink.
 
 use std::collections::BTreeMap;
 
-/// Most bytes of a jar in a layer that are kept to read its manifest.
+/// Maximum bytes stored of a jar in a layer, to read its manifest.
 pub const START_OF_JAR: usize = 64 << 10;
-/// Most bytes of a runtime's file `release`.
+/// Maximum bytes of a runtime's file `release`.
 const RELEASE: u64 = 16 << 10;
 
-/// A file of a layer that is worth a look.
+/// A file of a layer that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Its size.
     pub size: u64,
-    /// Its beginning, as far as it is needed.
+    /// Its start, as far as it is needed.
     pub start: Vec<u8>,
 }
 
-/// What one layer does: files that it has, `None` for those that it deletes.
+/// The changes of one layer: files that it adds, `None` for those that it deletes.
 pub type Changes = BTreeMap<String, Option<Found>>;
 
-/// What is wanted of an entry of a layer.
+/// Which part of a layer's entry is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
-    /// That it is there.
+    /// Only its name.
     Name,
-    /// Its beginning as well.
+    /// Its start too.
     Start(usize),
     /// Nothing.
     Nothing,
 }
 
-/// Whether an entry of a layer concerns Flink, whose home is `home` (without its first slash).
+/// Which part of an entry is needed for Flink, whose home is `home` (without its first slash).
 #[must_use]
 pub fn wanted(path: &str, size: u64, home: &str) -> Interest {
     let Some(rest) = path.strip_prefix(home).and_then(|rest| rest.strip_prefix('/')) else {
-        // The runtime of every JDK and JRE has such a file.
+        // The runtime of every JDK and JRE has this file.
         let runtime =
             path.ends_with("/release") && (path.contains("jvm/") || path.contains("java/") || path.contains("openjdk"));
         return if runtime && size <= RELEASE {
@@ -51,7 +51,7 @@ pub fn wanted(path: &str, size: u64, home: &str) -> Interest {
     }
 }
 
-/// Whether a path is that of a jar, as Flink looks for them.
+/// Whether Flink treats a path as a jar.
 #[must_use]
 pub fn is_jar(path: &str) -> bool {
     std::path::Path::new(path)
@@ -59,7 +59,8 @@ pub fn is_jar(path: &str) -> bool {
         .is_some_and(|extension| extension == "jar")
 }
 
-/// Notes an entry of a layer. Names that begin with `.wh.` delete what is below (OCI image specification, "Whiteouts").
+/// Records an entry of a layer. Names that start with `.wh.` delete a lower file (OCI image specification,
+/// "Whiteouts").
 pub fn note(changes: &mut Changes, path: &str, found: Found) {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     if name == ".wh..wh..opq" {
@@ -77,12 +78,12 @@ pub fn is_deletion(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with(".wh."))
 }
 
-/// The files that are seen in an image of these layers, from the bottom up.
+/// The visible files in an image of these layers, from the bottom up.
 #[must_use]
 pub fn merged(layers: Vec<Changes>) -> BTreeMap<String, Found> {
     let mut seen: BTreeMap<String, Found> = BTreeMap::new();
     for layer in layers {
-        // What a layer deletes is below it, never its own.
+        // A layer deletes files of lower layers, never its own.
         for (path, _) in layer.iter().filter(|(_, change)| change.is_none()) {
             let folder = format!("{}/", path.trim_end_matches('/'));
             seen.retain(|other, _| other != path && !other.starts_with(&folder));

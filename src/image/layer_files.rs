@@ -1,15 +1,15 @@
-//! What is put into the layer, and where: jars, plugins, libraries and other files.
+//! The files of the layer, and their paths: jars, plugins, libraries and other files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
 
-/// Flink's home where an image does not say another.
+/// Flink's home if an image does not set another.
 pub const FLINK_HOME: &str = "/opt/flink";
 const FILE: u32 = 0o644;
 const PROGRAM: u32 = 0o755;
 
-/// Where a file goes.
+/// Target of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetFolder {
     /// A jar of the job: `usrlib/`.
@@ -22,49 +22,49 @@ pub enum TargetFolder {
     Path(String),
 }
 
-/// A file on disk that goes into the layer.
+/// A file on disk to add to the layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What goes after the place; not used for [`TargetFolder::Path`].
+    /// The path below the target; not used for [`TargetFolder::Path`].
     pub name: String,
-    /// Where it goes.
+    /// Its target.
     pub place: TargetFolder,
     /// Its size.
     pub size: u64,
-    /// Whether it is a program.
+    /// Whether it is executable.
     pub executable: bool,
 }
 
-/// What stands in the layer.
+/// An entry of the layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Path without the first slash; a folder's ends with one.
+    /// Path without the first slash; a directory's ends with one.
     pub path: String,
     /// Access rights.
     pub mode: u32,
-    /// What it is.
+    /// Its content.
     pub content: Content,
 }
 
-/// What an entry is.
+/// The content of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// A folder.
+    /// A directory.
     Folder,
     /// A file.
     File {
-        /// Its number among the sources.
+        /// Its index in the sources.
         source: usize,
         /// Its size.
         size: u64,
     },
 }
 
-/// Lays the sources out below Flink's home, sorted by path. Folders that every image of Flink has do not stand in the
-/// layer: an entry would change their owner and rights.
+/// Creates the entries of the sources below Flink's home, sorted by path. The layer has no entries for directories that
+/// every Flink image has: an entry would change their owner and permissions.
 ///
 /// # Errors
-/// Usage errors for paths that leave the image's tree, and for two files of the same path.
+/// Usage errors for paths outside of the image's tree, and for two files of the same path.
 pub fn lay_out(sources: &[Source], home: &str) -> Result<Vec<Entry>> {
     let home = inside(home)?;
     let mut folders = BTreeSet::new();
@@ -80,7 +80,7 @@ pub fn lay_out(sources: &[Source], home: &str) -> Result<Vec<Entry>> {
             TargetFolder::Plugin(plugin) => {
                 let path = below(&format!("plugins/{plugin}"))?;
                 let start = format!("{home}/plugins/");
-                // Each folder on the way, since a plugin may have some of its own.
+                // Each parent directory, since a plugin may have its own.
                 for (at, _) in path.match_indices('/').filter(|(at, _)| *at >= start.len()) {
                     folders.insert(path[..=at].to_owned());
                 }
@@ -122,7 +122,7 @@ pub fn lay_out(sources: &[Source], home: &str) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The path without its first slash, if it names a place in the image and nothing else.
+/// The path without its first slash, if it is a valid path in the image.
 fn inside(path: &str) -> Result<String> {
     let wrong = |why: &str| Error::usage(format!("{path:?} is no path in the image: {why}"));
     let Some(rest) = path.strip_prefix('/') else {
@@ -142,7 +142,7 @@ fn inside(path: &str) -> Result<String> {
     Ok(rest.to_owned())
 }
 
-/// Reads `SRC:DST`. Only the last colon before a slash counts, so that a drive letter is no trouble.
+/// Parses `SRC:DST`. Only the last colon before a slash counts, so that drive letters work.
 pub fn source_and_destination(text: &str) -> Result<(String, String)> {
     let wrong = || Error::usage(format!("{text:?} must be SOURCE:/DESTINATION"));
     let at = text.rfind(":/").ok_or_else(wrong)?;

@@ -1,4 +1,4 @@
-//! The tar of a layer as a list of its parts: headers that stand here, and files that are read when it is needed.
+//! The tar of a layer as a list of its parts: headers in memory, and files that are read when they are needed.
 
 use std::io;
 
@@ -15,9 +15,9 @@ const BLOCK: u64 = 512;
 /// A part of a tar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// These bytes.
+    /// Bytes in memory.
     Bytes(Vec<u8>),
-    /// A file: its number among those that were given, and its size.
+    /// A file: its index in the given files, and its size.
     File(usize, u64),
 }
 
@@ -35,15 +35,15 @@ impl Part {
 /// The tar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Its parts and where each begins.
+    /// Its parts and their offsets.
     parts: Vec<(u64, Part)>,
     /// Its size.
     pub size: u64,
 }
 
 impl Layout {
-    /// The tar of `entries` in their order. All times are zero and all of it is Flink's user's, so that the same files
-    /// give the same bytes, whoever packs them, wherever and whenever.
+    /// The tar of `entries` in their order. All times are zero and Flink's user owns everything, so that the same files
+    /// result in the same bytes on every machine and at any time.
     pub fn new(entries: &[Entry]) -> Result<Self> {
         let mut layout = Self {
             parts: Vec::new(),
@@ -73,7 +73,7 @@ impl Layout {
         }
     }
 
-    /// The part in which `offset` is, and the offset in it; `None` at the end.
+    /// The part at `offset`, and the offset in it; `None` at the end.
     #[must_use]
     pub fn at(&self, offset: u64) -> Option<(&Part, u64)> {
         if offset >= self.size {
@@ -88,7 +88,7 @@ impl Layout {
     }
 }
 
-/// The header of an entry, in front of it a long name where it needs one.
+/// The header of an entry, after a long name if the entry needs one.
 fn header(path: &str, kind: EntryType, size: u64, mode: u32) -> Result<Vec<u8>> {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -97,7 +97,7 @@ fn header(path: &str, kind: EntryType, size: u64, mode: u32) -> Result<Vec<u8>> 
     header.set_uid(OWNER);
     header.set_gid(OWNER);
     header.set_mtime(0);
-    // The builder closes an archive when it is asked for what it wrote to; here that is but one header.
+    // The builder closes an archive when it returns its writer; here that is only one header.
     let mut bytes = Vec::new();
     Builder::new(&mut bytes)
         .append_data(&mut header, path, io::empty())
@@ -105,7 +105,7 @@ fn header(path: &str, kind: EntryType, size: u64, mode: u32) -> Result<Vec<u8>> 
     Ok(without_end(bytes))
 }
 
-/// A builder that is dropped writes the end of an archive.
+/// Removes the end of an archive, which the builder writes when it is dropped.
 fn without_end(mut bytes: Vec<u8>) -> Vec<u8> {
     let end = vec![0; 1024];
     if bytes.ends_with(&end) && bytes.len() > 1024 {

@@ -1,6 +1,7 @@
-//! Manifests and indexes, of OCI's image specification and of Docker's schema 2, which say the same in other words.
+//! Manifests and indexes of OCI's image specification and of Docker's schema 2, which have the same content with
+//! different names.
 //!
-//! They stay the trees that they are: what this program does not know of must survive a change.
+//! They stay JSON trees: fields that this program does not know must survive a change.
 
 use serde_json::{Value, json};
 
@@ -11,39 +12,39 @@ use crate::error::{Error, Result};
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-/// A layer as tar, packed by gzip.
+/// A gzip-compressed layer.
 pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-/// A layer as plain tar.
+/// An uncompressed layer.
 pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
-/// What a registry is asked for, in the header `Accept`.
+/// The accepted media types, for the header `Accept`.
 pub const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
-/// Most bytes of a part that are believed: sums of sizes stay numbers.
+/// Maximum accepted size of a part: sums of sizes do not overflow.
 const LARGEST: u64 = 1 << 50;
-/// Most layers of an image, and most images of an index. Runtimes take a few hundred layers.
+/// Maximum number of layers of an image, and of images of an index. Runtimes accept a few hundred layers.
 const MOST_PARTS: usize = 1000;
 
-/// A reference to contents: the tree and what every use of it needs.
+/// A reference to content: the tree, and the fields that every use of it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Descriptor {
-    /// What the contents are.
+    /// The media type of the content.
     pub media_type: String,
-    /// Their digest.
+    /// Its digest.
     pub digest: Digest,
-    /// Their size.
+    /// Its size.
     pub size: u64,
-    /// All of it.
+    /// The whole tree.
     pub value: Value,
 }
 
 impl Descriptor {
-    /// A new one.
+    /// A new descriptor.
     #[must_use]
     pub fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
         Self {
@@ -54,7 +55,7 @@ impl Descriptor {
         }
     }
 
-    /// Reads one out of a manifest or an index.
+    /// Reads a descriptor from a manifest or an index.
     pub fn read(value: &Value) -> Result<Self> {
         let wrong = || Error::failure(format!("a part of its manifest is not understood: {value}"));
         Ok(Self {
@@ -72,7 +73,7 @@ impl Descriptor {
     }
 }
 
-/// What an image's name stands for.
+/// The target of an image's name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
     /// An image of one platform.
@@ -84,7 +85,7 @@ pub enum Document {
 /// The manifest of an image of one platform.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
-    /// All of it.
+    /// The whole tree.
     pub value: Value,
     /// The configuration.
     pub config: Descriptor,
@@ -92,10 +93,10 @@ pub struct Manifest {
     pub layers: Vec<Descriptor>,
 }
 
-/// Reads a manifest or an index. `media_type` is what the registry calls it, which old manifests do not say themselves.
+/// Reads a manifest or an index. `media_type` is from the registry, since old manifests do not contain it.
 ///
 /// # Errors
-/// What it is, where it is no image that a layer can be put on.
+/// Why it is not an image to which a layer can be added.
 pub fn read(bytes: &[u8], media_type: &str) -> Result<Document> {
     let value: Value =
         serde_json::from_slice(bytes).map_err(|e| Error::failure(format!("its manifest cannot be read: {e}")))?;
@@ -140,7 +141,7 @@ fn or_unknown(media_type: &str) -> String {
     }
 }
 
-/// The images of an index that can run: attestations and signatures stand there too, for the platform `unknown`.
+/// The runnable images of an index: it also has attestations and signatures, for the platform `unknown`.
 fn platforms(value: &Value) -> Result<Vec<(Platform, Descriptor)>> {
     let mut found = Vec::new();
     for entry in value["manifests"].as_array().into_iter().flatten() {
@@ -159,7 +160,7 @@ fn platforms(value: &Value) -> Result<Vec<(Platform, Descriptor)>> {
 }
 
 impl Manifest {
-    /// Refuses what looks like an image and is none.
+    /// Rejects artifacts that look like an image but are none.
     fn check(&self) -> Result<()> {
         if self.layers.len() > MOST_PARTS {
             let text = format!("it has {} layers, and no runtime takes as many", self.layers.len());
@@ -194,7 +195,7 @@ impl Manifest {
         self.config.media_type == DOCKER_CONFIG
     }
 
-    /// What a registry calls it.
+    /// Its media type.
     #[must_use]
     pub fn media_type(&self) -> &'static str {
         if self.is_docker() {
@@ -204,7 +205,7 @@ impl Manifest {
         }
     }
 
-    /// What a layer packed by gzip is called in it.
+    /// The media type of its gzip-compressed layers.
     #[must_use]
     pub fn layer_type(&self) -> &'static str {
         if self.is_docker() {
@@ -214,7 +215,7 @@ impl Manifest {
         }
     }
 
-    /// A manifest in OCI's words, for an image that comes without one.
+    /// An OCI manifest for an image without one.
     #[must_use]
     pub fn new(config: &Digest, config_size: u64, layers: Vec<Descriptor>) -> Self {
         let config = Descriptor::new(OCI_CONFIG, config, config_size);
@@ -224,7 +225,7 @@ impl Manifest {
     }
 }
 
-/// An index of images, and what a registry calls it.
+/// An index of images, and its media type.
 #[must_use]
 pub fn index(images: &[(Platform, Descriptor)], docker: bool) -> (Value, &'static str) {
     let media_type = if docker { DOCKER_INDEX } else { OCI_INDEX };
@@ -242,7 +243,8 @@ pub fn index(images: &[(Platform, Descriptor)], docker: bool) -> (Value, &'stati
     )
 }
 
-/// The index of an OCI layout in a file, whose one entry bears the image's name as containerd and Docker read it.
+/// The index of an OCI layout in a file. Its only entry has the image's name in the form that containerd and Docker
+/// read.
 #[must_use]
 pub fn layout_index(image: &Descriptor, name: &str, tag: &str) -> Value {
     let mut entry = image.value.clone();

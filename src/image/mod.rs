@@ -1,5 +1,5 @@
-//! Container images: names, manifests, configurations, the layer with a job's jar, what jars and images say of themselves,
-//! images in files, and the registries (`registry/`).
+//! Container images: names, manifests, configurations, the layer with a job's jar, the facts of jars and images, images
+//! in files, and the registries (`registry/`).
 
 pub mod archive;
 pub mod archive_writer;

@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 
-/// Such as `linux/amd64` or `linux/arm/v7`.
+/// A platform such as `linux/amd64` or `linux/arm/v7`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Platform {
     /// Operating system.
     pub os: String,
-    /// Processor, in Go's words.
+    /// Processor architecture, as Go names it.
     pub architecture: String,
     /// Its variant.
     pub variant: Option<String>,
 }
 
 impl Platform {
-    /// The one that most nodes are: `linux/amd64`.
+    /// The platform of most nodes: `linux/amd64`.
     #[must_use]
     pub fn common() -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Platform {
         }
     }
 
-    /// That of an index's entry or of an image's configuration: both have the same fields.
+    /// The platform of an index's entry or of an image's configuration: both have the same fields.
     #[must_use]
     pub fn of(value: &Value) -> Option<Self> {
         let text = |key: &str| {
@@ -46,7 +46,7 @@ impl Platform {
         })
     }
 
-    /// That of a node, by the labels that its kubelet gives it.
+    /// The platform of a node, from the labels that its kubelet sets.
     #[must_use]
     pub fn of_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
         Some(Self {
@@ -56,7 +56,7 @@ impl Platform {
         })
     }
 
-    /// Those of nodes, each once. `selector` is what a Pod asks of its node's labels.
+    /// The distinct platforms of nodes. `selector` is the Pod's nodeSelector.
     #[must_use]
     pub fn of_nodes(nodes: &[BTreeMap<String, String>], selector: &BTreeMap<String, String>) -> Vec<Self> {
         let fits =
@@ -67,7 +67,7 @@ impl Platform {
         platforms
     }
 
-    /// As an index's entry has it.
+    /// The platform in the form of an index's entry.
     #[must_use]
     pub fn as_value(&self) -> Value {
         let mut value = json!({ "os": self.os, "architecture": self.architecture });
@@ -77,7 +77,8 @@ impl Platform {
         value
     }
 
-    /// Whether `wanted` means this one. Without a variant it means any; arm64 is v8 whether it says so or not.
+    /// Whether `wanted` matches this platform. Without a variant it matches any; arm64 is v8 with or without the
+    /// variant.
     #[must_use]
     pub fn is(&self, wanted: &Self) -> bool {
         let same = self.os == wanted.os && self.architecture == wanted.architecture;

@@ -1,5 +1,5 @@
-//! An image into a registry: first its parts, side by side, and its manifest last. So a push that is cut leaves parts that
-//! the next one finds, and never half an image under a name.
+//! Pushes an image to a registry: first its blobs, in parallel, and its manifest last. So an interrupted push leaves
+//! blobs that the next one finds, and never an incomplete image with a name.
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -12,30 +12,30 @@ use crate::image::reference::Reference;
 use crate::image::registry::api::{Registries, Repository};
 use crate::image::registry::upload::{Arrival, Upload};
 
-/// Blobs on their way at a time.
+/// Number of parallel uploads.
 const AT_A_TIME: usize = 4;
 
-/// What happens to a blob.
+/// The progress of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// So many of its bytes have been sent.
+    /// Number of bytes sent so far.
     Sent(u64),
-    /// It is there.
+    /// It is in the registry.
     Arrived(Arrival),
 }
 
-/// What came of a push.
+/// The result of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushOutcome {
-    /// The image was there under its name: nothing was done.
+    /// The image existed under its name: nothing was done.
     Present,
-    /// The image was there, under another name or none.
+    /// The image existed, with another name or none.
     Named,
     /// It was pushed.
     Pushed,
 }
 
-/// Pushes an image. Without a tag it gets one of its digest: what has no tag is deleted by many a registry's cleaning.
+/// Pushes an image. Without a tag it gets one from its digest: many registries delete untagged images.
 pub async fn push(
     registries: &Registries,
     built: &Built,
@@ -93,8 +93,8 @@ pub async fn push(
     Ok(PushOutcome::Pushed)
 }
 
-/// What is behind a name. Some registries tell nobody what is in a repository that does not exist yet; whether one may
-/// write to it is seen by writing.
+/// The digest of a name. Some registries return no information about a repository that does not exist yet; only a write
+/// shows whether it is allowed.
 async fn known(repository: &Repository, selector: &str) -> Result<Option<Digest>> {
     match repository.manifest_digest(selector).await {
         Err(error) if error.kind == Kind::Forbidden => Ok(None),

@@ -1,7 +1,7 @@
-//! Names of images: registry, repository, tag, digest.
+//! Image references: registry, repository, tag, digest.
 //!
-//! The rules are those of the reference grammar of CNCF's distribution project, which Kubernetes uses as well: the part
-//! before the first slash is a registry if it has a dot or a colon or is `localhost`, else the image is Docker Hub's.
+//! The grammar is that of CNCF's distribution project, which Kubernetes uses as well: the part before the first slash
+//! is a registry if it has a dot or a colon or is `localhost`; otherwise the image is on Docker Hub.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,26 +9,26 @@ use std::str::FromStr;
 use super::digest::Digest;
 use crate::error::Error;
 
-/// Registry of names without one.
+/// Registry of references without one.
 const DOCKER_HUB: &str = "docker.io";
-/// Where Docker Hub's registry answers.
+/// API host of Docker Hub.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
 
-/// The name of an image.
+/// An image reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
-    /// Host, and port where there is one.
+    /// Host, and port if there is one.
     pub registry: String,
     /// Path in the registry.
     pub repository: String,
     /// Tag, if the name has one.
     pub tag: Option<String>,
-    /// Digest, if the name has one. It wins over the tag.
+    /// Digest, if the name has one. It takes precedence over the tag.
     pub digest: Option<Digest>,
 }
 
 impl Reference {
-    /// Host, and port where there is one, that answers for the registry.
+    /// Host, and port if there is one, of the registry's API.
     #[must_use]
     pub fn api_host(&self) -> &str {
         if self.registry == DOCKER_HUB {
@@ -38,7 +38,7 @@ impl Reference {
         }
     }
 
-    /// What a manifest is asked for by: the digest, the tag, or `latest`.
+    /// The selector of the manifest: the digest, the tag, or `latest`.
     #[must_use]
     pub fn selector(&self) -> &str {
         match (&self.digest, &self.tag) {
@@ -48,13 +48,13 @@ impl Reference {
         }
     }
 
-    /// Registry and repository alone.
+    /// Registry and repository without tag and digest.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
     }
 
-    /// The same image by its digest alone.
+    /// The same image with only its digest.
     #[must_use]
     pub fn pinned(&self, digest: &Digest) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl FromStr for Reference {
             Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
             _ => (DOCKER_HUB, name),
         };
-        // Of the API's name, too: what is pushed there is Docker Hub's.
+        // Also for the API's host name: an image that is pushed there is on Docker Hub.
         let registry = match registry {
             DOCKER_HUB_API | "index.docker.io" => DOCKER_HUB,
             other => other,

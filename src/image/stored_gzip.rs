@@ -1,11 +1,12 @@
-//! Gzip without compression, as arithmetic.
+//! Gzip without compression, computed arithmetically.
 //!
-//! A jar is compressed already: packing it again costs a minute per gigabyte and saves a few percent. Some registries
-//! take layers packed by gzip only, and gzip can hold data as it is, in blocks of 65535 bytes with 5 bytes before each
-//! (RFC 1951, 3.2.4; RFC 1952). So any part of the packed layer can be made from the part of the tar that is in it: an
-//! upload that was cut continues where it was, without a copy on disk, and no release of a compressor changes a digest.
+//! A jar is already compressed: to compress it again costs a minute per gigabyte and saves a few percent. Some
+//! registries only accept gzip-compressed layers, and gzip can store data uncompressed, in blocks of 65535 bytes with 5
+//! bytes before each (RFC 1951, 3.2.4; RFC 1952). So any part of the gzip file can be computed from its part of the
+//! tar: an interrupted upload continues at the same position, without a copy on disk, and no new release of a
+//! compressor changes a digest.
 
-/// Most data of a block.
+/// Maximum data of a block.
 const BLOCK: u64 = 65535;
 /// Bytes before the data of a block.
 const BLOCK_HEADER: u64 = 5;
@@ -14,28 +15,28 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// Checksum and length.
 const TRAILER: u64 = 8;
 
-/// How a run of packed bytes is made.
+/// How to create a run of the gzip file's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Run {
-    /// These bytes.
+    /// Given bytes.
     Bytes(Vec<u8>),
-    /// So many bytes of the data, from this place on.
+    /// A range of the data.
     Data {
-        /// Where.
+        /// Its offset.
         offset: u64,
-        /// How many.
+        /// Its length.
         length: u64,
     },
 }
 
-/// Data of a known length, packed.
+/// Data of a known length, as gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
     length: u64,
 }
 
 impl Stored {
-    /// Of data of `length` bytes.
+    /// For data of `length` bytes.
     #[must_use]
     pub const fn new(length: u64) -> Self {
         Self { length }
@@ -45,13 +46,13 @@ impl Stored {
         self.length.div_ceil(BLOCK).max(1)
     }
 
-    /// Size of it packed.
+    /// Size of the gzip file.
     #[must_use]
     pub fn size(self) -> u64 {
         HEADER.len() as u64 + self.length + self.blocks() * BLOCK_HEADER + TRAILER
     }
 
-    /// What stands at `offset` of the packed form; `None` at its end. `checksum` is the CRC-32 of all the data.
+    /// The run at `offset` of the gzip file; `None` at its end. `checksum` is the CRC-32 of all data.
     #[must_use]
     pub fn run(self, offset: u64, checksum: u32) -> Option<Run> {
         let header = HEADER.len() as u64;
@@ -77,7 +78,7 @@ impl Stored {
         if offset >= self.size() {
             return None;
         }
-        // The length stands modulo 2^32: that is all that gzip has room for.
+        // gzip stores the length modulo 2^32.
         let length = u32::try_from(self.length & u64::from(u32::MAX)).unwrap_or_default();
         let trailer = [checksum.to_le_bytes(), length.to_le_bytes()].concat();
         Some(Run::Bytes(from(&trailer, in_blocks - blocks_end)))

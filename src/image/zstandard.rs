@@ -1,16 +1,16 @@
-//! Layers that are packed by Zstandard. `ruzstd` unpacks a frame; a layer may be several, and have others between them that
-//! are to be skipped: Podman's `zstd:chunked` has its table of contents there.
+//! Zstandard-compressed layers. `ruzstd` unpacks one frame. A layer may have several, and skippable frames between
+//! them: Podman's `zstd:chunked` keeps its table of contents there.
 
 use std::io::{self, Chain, Cursor, ErrorKind, Read};
 
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
-/// What begins a frame that is to be skipped, but for its last four bits. Source: RFC 8878, 3.1.2.
+/// The magic number of a skippable frame, without its last four bits. Source: RFC 8878, 3.1.2.
 const SKIPPED: u32 = 0x184d_2a50;
 
 type Frame<R> = StreamingDecoder<Chain<Cursor<[u8; 4]>, R>, FrameDecoder>;
 
-/// Unpacks all frames, one after the other.
+/// Unpacks all frames in order.
 pub struct Frames<R: Read> {
     state: State<R>,
 }
@@ -22,7 +22,7 @@ enum State<R: Read> {
 }
 
 impl<R: Read> Frames<R> {
-    /// From the first frame on.
+    /// Starts at the first frame.
     pub fn new(reader: R) -> Self {
         Self {
             state: State::Between(reader),

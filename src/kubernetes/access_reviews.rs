@@ -1,4 +1,4 @@
-//! Access reviews: what the user, and a service account, may do.
+//! Access reviews: the rights of the user, and of a service account.
 
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ const LOCAL_ACCESS_REVIEWS: Resource = Resource {
     kind: "LocalSubjectAccessReview",
     plural: "localsubjectaccessreviews",
 };
-/// Reviews at a time.
+/// Number of parallel reviews.
 const AT_A_TIME: usize = 16;
 
 /// Whether a service account has the rights of high availability.
@@ -30,9 +30,9 @@ pub enum AccountCheck {
     Missing,
     /// It lacks these verbs on ConfigMaps.
     Lacks(Vec<&'static str>),
-    /// It has all that is needed.
+    /// It has all needed rights.
     Fine,
-    /// That may not be asked.
+    /// The user may not request the review.
     Unknown,
 }
 
@@ -46,7 +46,7 @@ pub async fn rights(cluster: &Cluster) -> Result<Vec<(Right, bool)>> {
     answers.into_iter().collect()
 }
 
-/// Whether who asks has a right in the namespace.
+/// Whether the user has a right in the namespace.
 ///
 /// # Errors
 /// When the API server does not answer.
@@ -64,8 +64,8 @@ fn attributes(namespace: &str, group: &str, resource: &str, verb: &str) -> Value
     json!({"namespace": namespace, "group": group, "resource": resource, "subresource": subresource, "verb": verb})
 }
 
-/// Whether a service account has the rights of high availability, without a look at whether it exists: one round trip deep. `map` is a ConfigMap of the cluster's high
-/// availability: the right to write may be bound to its name.
+/// Whether a service account has the rights of high availability; does not check that the account exists. One round
+/// trip. `map` is a ConfigMap of the cluster's high availability: the right to write may be limited to its name.
 pub async fn account_rights(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
     let namespace = cluster.namespace();
     let ask = |verb: &'static str| async move {

@@ -1,5 +1,5 @@
-//! The time by the API server's clock: whoever made the objects wrote their times by it, or by one close to it, and that
-//! of this machine may be hours off.
+//! The time of the API server's clock. The timestamps of objects come from this clock, or from one close to it; this
+//! machine's clock may differ by hours.
 
 use std::sync::OnceLock;
 
@@ -8,13 +8,13 @@ use http::header::DATE;
 use k8s_openapi::jiff::fmt::rfc2822;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-/// What counts as no difference: the server tells whole seconds, and its answer was some time on the way.
+/// A difference that is ignored: the server sends whole seconds, and its answer takes some time.
 const CLOSE: SignedDuration = SignedDuration::from_secs(5);
 
-/// How far the server's clock is ahead of this machine's, by the first answer that told its time.
+/// Difference between the server's clock and this machine's, from the first answer with a time.
 static AHEAD: OnceLock<SignedDuration> = OnceLock::new();
 
-/// Takes notice of an answer.
+/// Reads the time in an answer.
 pub(crate) fn observe(headers: &HeaderMap) {
     if AHEAD.get().is_some() {
         return;
@@ -23,7 +23,7 @@ pub(crate) fn observe(headers: &HeaderMap) {
         .get(DATE)
         .and_then(|date| ahead(date.to_str().ok()?, Timestamp::now()))
     {
-        // Another answer may have come at the same time, and tells the same.
+        // Another answer may have set it at the same time, to the same value.
         let _ = AHEAD.set(ahead);
     }
 }
@@ -38,7 +38,7 @@ fn ahead(date: &str, here: Timestamp) -> Option<SignedDuration> {
     })
 }
 
-/// The time by the API server's clock; by this machine's, before it has answered anything.
+/// The time of the API server's clock; of this machine's before the first answer.
 #[must_use]
 pub fn now() -> Timestamp {
     let here = Timestamp::now();

@@ -1,4 +1,4 @@
-//! What changes of clusters after a list of them: one watch for Jobs and one for Deployments.
+//! Watches clusters after a list of them: one watch for Jobs and one for Deployments.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::watch::{Event, Source, Watch};
 use crate::error::Result;
 use crate::model::listing::{Change, Key, Part};
 
-/// How long nothing may succeed.
+/// How long all requests may fail.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// All changes after `positions`, which are those of [`super::tables::list`]. Ends with the first error only.
+/// All changes after `positions`, which are those of [`super::tables::list`]. Ends only with the first error.
 pub fn changes(
     cluster: &Cluster,
     wanted: &ListSelection,
@@ -50,7 +50,7 @@ fn changes_of(
     watch.stream().map(move |event| event.map(change)).boxed_local()
 }
 
-/// One side of clusters as a Table.
+/// The Jobs or the Deployments of clusters as a Table.
 struct Table {
     wanted: ListSelection,
     side: ObjectKind,

@@ -1,7 +1,7 @@
-//! From kubectl's connection flags and the kubeconfig to a client.
+//! Creates a client from kubectl's connection flags and the kubeconfig.
 //!
-//! The client is built here, and not by kube's default, because that leaves TCP_NODELAY off: Nagle's algorithm then
-//! waits for the peer's delayed acknowledgement right after the TLS handshake, over 40 ms of a command that takes 10.
+//! The client is built here, not by kube's default, which leaves TCP_NODELAY off: then Nagle's algorithm waits for the
+//! peer's delayed acknowledgement right after the TLS handshake, over 40 ms of a command that takes 10.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,14 +25,14 @@ use crate::error::{Error, Kind, Result};
 use crate::kubernetes::errors::ServerInfo;
 use crate::progress;
 
-/// How long a connection may take to be made.
+/// Time limit to establish a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Silence on a connection after which the peer is asked if it is still there.
+/// Silence on a connection after which TCP checks that the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// Limit of one request where the user sets none. kubectl has none at all; a plugin that hangs helps nobody at night.
+/// Time limit of one request if the user sets none. kubectl has none, but a plugin that hangs is of no use.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads the kubeconfig, applies the flags and builds the client. No request is made.
+/// Reads the kubeconfig, applies the flags and builds the client. It sends no request.
 ///
 /// # Errors
 /// Usage errors for a kubeconfig that cannot be read, contexts that do not exist and no configuration at all.
@@ -71,7 +71,8 @@ pub fn connect(args: &ConnectionOptions) -> Result<Cluster> {
     Ok(Cluster::new(client, namespace, at, timeout).with_access(args.access))
 }
 
-/// Over plain http, credentials can be read by all on the way: fine for `kubectl proxy`, which listens on loopback.
+/// Warns of plain http, which exposes credentials on the network. It is fine for `kubectl proxy`, which listens on
+/// loopback.
 fn warn_of_plain_text(server: &http::Uri) {
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
     let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -82,7 +83,7 @@ fn warn_of_plain_text(server: &http::Uri) {
     }
 }
 
-/// The namespace to work in, for a command that makes no request: `default` where there is no kubeconfig either.
+/// The namespace for a command that sends no request: `default` if there is no kubeconfig either.
 ///
 /// # Errors
 /// Usage errors for a kubeconfig that cannot be read.
@@ -93,7 +94,7 @@ pub fn namespace(args: &ConnectionOptions) -> Result<String> {
     scope(args).map(|(_, namespace)| namespace)
 }
 
-/// The context to work in, if there is one, and the namespace. No request is made.
+/// The context, if there is one, and the namespace. It sends no request.
 ///
 /// # Errors
 /// Usage errors for a kubeconfig that cannot be read, and a context that it does not have.
@@ -116,20 +117,21 @@ pub fn scope(args: &ConnectionOptions) -> Result<(Option<String>, String)> {
     Ok((name.filter(|name| !name.is_empty()), namespace))
 }
 
-/// Makes connections without Nagle's algorithm: see the top of this file.
+/// Creates connections without Nagle's algorithm: see the top of this file.
 fn connector() -> HttpConnector {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    // A watch or a followed log is silent for long, and a peer that went without a word is never missed otherwise.
+    // A watch or a followed log can be silent for long. Without keepalive, the loss of the peer would never be noticed.
     http.set_keepalive(Some(KEEPALIVE));
     http.set_keepalive_interval(Some(KEEPALIVE / 3));
     http.set_keepalive_retries(Some(3));
     http
 }
 
-/// Refuses the ways to log in that kubectl has no more, in its words. Source: client-go's `plugin/pkg/client/auth`.
+/// Rejects the authentication methods that kubectl has removed, with kubectl's message. Source: client-go's
+/// `plugin/pkg/client/auth`.
 fn refuse_removed(provider: &str) -> Result<()> {
     let (instead, about) = match provider {
         "gcp" => (
@@ -152,7 +154,7 @@ fn refuse_removed(provider: &str) -> Result<()> {
     .hint(format!("See {about} for further details")))
 }
 
-/// Why there is no client: most often a program that should have given credentials.
+/// The error when no client can be created: usually a credential plugin has failed.
 fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, install_hint: Option<String>) -> Error {
     let credentials = |why: &str| Error::new(Kind::Unauthorized, format!("no credentials for {at}: {why}"));
     match error {
@@ -172,7 +174,7 @@ fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, instal
         kube::Error::Auth(AuthError::AuthExecStart(e)) => {
             let program = program.unwrap_or_default();
             let missing = e.kind() == std::io::ErrorKind::NotFound;
-            // As kubectl says it.
+            // kubectl's message.
             let error = if missing {
                 credentials(&format!("exec: executable {program} not found")).hint(
                     "it looks like a client-go credential plugin that is not installed; see \
@@ -195,15 +197,15 @@ fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, instal
 
 fn build(mut config: Config) -> kube::Result<Client> {
     if config.proxy_url.is_some() {
-        // kube's own stack knows every kind of proxy; one delayed acknowledgement matters little behind one.
+        // kube's own stack supports every kind of proxy; one delayed acknowledgement matters little behind a proxy.
         config.default_retry = false;
         return Ok(ClientBuilder::try_from(config)?.build());
     }
-    // This runs the kubeconfig's login program, if it has one, and so would the TLS connector, to look for a client
-    // certificate. Where the program gave a token it is not asked again: some take seconds.
+    // This runs the kubeconfig's credential plugin, if it has one. So would the TLS connector, to look for a client
+    // certificate. If the plugin returned a token, it is not run again: some take seconds.
     let auth = config.auth_layer()?;
     if config.cluster_url.scheme_str() == Some("http") {
-        // Reading the certificates of a hundred authorities takes longer than the rest of a command.
+        // Reading a hundred CA certificates takes longer than the rest of a command.
         return assemble(&config, auth, connector());
     }
     let mut for_tls = config.clone();
@@ -218,7 +220,8 @@ fn build(mut config: Config) -> kube::Result<Client> {
     )
 }
 
-/// What bounds an answer that is held in memory: of a watch each line is, of a log nothing, of everything else all of it.
+/// Limits the part of an answer that is in memory: each line of a watch, nothing of a log, and any other answer as a
+/// whole.
 fn bound<B: hyper::body::Body>(uri: &http::Uri, body: B) -> Either<Either<B, ShortLines<B>>, Limited<B>> {
     if uri.path().ends_with("/log") {
         Either::Left(Either::Left(body))
@@ -246,7 +249,7 @@ where
         .service(hyper);
     let limited = tower::service_fn(move |request: Request<Body>| {
         let uri = request.uri().clone();
-        // Through the proxy it is Flink that answers.
+        // Through the proxy the answer is Flink's.
         let its_own = !request.uri().path().contains("/proxy/");
         service.clone().oneshot(request).map_ok(move |answer| {
             if its_own {
@@ -258,7 +261,7 @@ where
     Ok(ClientBuilder::new(limited, config.default_namespace.clone()).build())
 }
 
-/// Namespaces become part of paths: one with a slash would ask for something else.
+/// Checks a namespace before it becomes part of a path: with a slash it would change the request.
 ///
 /// # Errors
 /// Usage error when `namespace` is no DNS label.

@@ -1,6 +1,6 @@
-//! Turns what goes wrong between the plugin and the API server into errors for people.
+//! Turns errors between the plugin and the API server into messages for users.
 //!
-//! Here, at the boundary, and nowhere else: kube's own messages repeat themselves and name no object.
+//! This happens only here, at the boundary: kube's own messages repeat themselves and do not name the object.
 
 use http::StatusCode;
 use hyper_util::client::legacy;
@@ -9,22 +9,22 @@ use serde::Deserialize;
 use super::resource::Target;
 use crate::error::{Error, Kind};
 
-/// The part of a Kubernetes `Status` that is told. Source: meta/v1 Status; all fields can be absent.
+/// The part of a Kubernetes `Status` that is reported. Source: meta/v1 Status; all fields can be absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Status {
-    /// The server's words.
+    /// The server's message.
     pub message: String,
     /// Machine-readable reason, such as `NotFound`.
     pub reason: String,
 }
 
-/// Connection facts that errors tell about.
+/// Facts about the connection, for error messages.
 #[derive(Clone, Debug)]
 pub struct ServerInfo {
     /// Address of the API server.
     pub server: String,
-    /// Context in use; `None`: in-cluster, or made of flags.
+    /// Context in use; `None`: in-cluster, or built from flags.
     pub context: Option<String>,
 }
 
@@ -38,18 +38,18 @@ impl std::fmt::Display for ServerInfo {
 }
 
 impl Status {
-    /// Whether a body says that there is no such object. Anything else with 404 comes from something in between, such as
-    /// a proxy, and says nothing of the object.
+    /// Whether a body reports that the object does not exist. Any other 404 comes from a server in between, such as a
+    /// proxy, and says nothing about the object.
     #[must_use]
     pub fn is_not_found(body: &[u8]) -> bool {
         serde_json::from_slice::<Self>(body).is_ok_and(|status| status.reason == "NotFound")
     }
 }
 
-/// Hint where the answers are not those of Kubernetes.
+/// Hint for answers that are not from Kubernetes.
 pub(crate) const NO_SERVER: &str = "check that the address is that of a Kubernetes API server";
 
-/// An answer of the API server with a status that is no success.
+/// An unsuccessful answer of the API server.
 #[must_use]
 pub fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]) -> Error {
     let status: Status = serde_json::from_slice(body).unwrap_or_else(|_| Status {
@@ -62,7 +62,7 @@ pub fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]
     } else {
         status.message
     };
-    // What is made is one of the many that its path stands for.
+    // A new object is one of those in its collection.
     let one = match target.name {
         Some(_) => target.to_string(),
         None => format!("a {}", target.resource.kind),
@@ -76,9 +76,9 @@ pub fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]
             "they may have expired: log in again as you do for kubectl, then `kubectl auth whoami` shows who you are",
         ),
         StatusCode::FORBIDDEN if status.reason == "Forbidden" && said.contains("cannot") => forbidden(target, &said),
-        // Quota, Pod Security, webhooks: a refusal of what was asked for, not of who asks.
+        // Quota, Pod Security, webhooks: they reject the object, not the user.
         StatusCode::FORBIDDEN => Error::failure(format!("{one} was refused: {said}")),
-        // Of a list, or not by Kubernetes: the object may exist.
+        // For a list, or from a server that is not Kubernetes: the object may exist.
         StatusCode::NOT_FOUND if target.name.is_none() || !not_found => Error::failure(format!(
             "{at} does not know {target} ({}): {said}",
             target.resource.api_version()
@@ -100,7 +100,7 @@ pub fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]
             format!("{at} cannot {} {target} now: {said}", target.verb),
         )
         .hint("try again in a while: every command can be repeated"),
-        // Its own requests to etcd got no answer, so that nobody knows what became of ours.
+        // The API server's own requests to etcd got no answer, so the result of ours is unknown.
         StatusCode::INTERNAL_SERVER_ERROR if of_etcd(&said) => Error::new(
             Kind::Unreachable,
             format!("{at} could not {} {target}: {said}", target.verb),
@@ -110,7 +110,8 @@ pub fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]
     }
 }
 
-/// Whether the API server speaks of its connection to etcd. Source: etcd's `api/v3/v3rpc/rpctypes` and gRPC's codes.
+/// Whether the message is about the API server's connection to etcd. Source: etcd's `api/v3/v3rpc/rpctypes` and gRPC's
+/// codes.
 pub(crate) fn of_etcd(said: &str) -> bool {
     [
         "etcdserver: ",
@@ -148,7 +149,7 @@ pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a
     std::iter::successors(Some(error), |error| error.source()).collect()
 }
 
-/// A request that got no answer.
+/// The error for a request without an answer.
 #[must_use]
 pub fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::error::Error + 'static)) -> Error {
     let chain = chain(error);
@@ -184,7 +185,7 @@ pub fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::error::E
     .hint("check the address, the network and the context: `kubectl config current-context`, --context")
 }
 
-/// Whether there was a connection, over which the request may have come to the server.
+/// Whether there was a connection, so that the request may have reached the server.
 fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
     let client = |error: &&&(dyn std::error::Error + 'static)| error.is::<legacy::Error>();
     let failed = chain
@@ -194,7 +195,7 @@ fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
     failed.is_some_and(|error| !error.is_connect())
 }
 
-/// No answer in time.
+/// The error for an answer that is not in time.
 #[must_use]
 pub fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error {
     let error = Error::new(

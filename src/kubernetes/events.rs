@@ -1,7 +1,7 @@
-//! Events of a cluster: those that there are, and those that come.
+//! Events of a cluster: the existing and the new ones.
 //!
-//! The API server can choose Events by one object only, so all of the namespace are read, page by page, and those of
-//! others are dropped at once.
+//! The API server can select Events by one object only, so all Events of the namespace are read, page by page, and
+//! those of other objects are dropped at once.
 
 use std::collections::HashMap;
 
@@ -22,13 +22,13 @@ use crate::model::names::ClusterName;
 /// The Events of one cluster.
 pub struct Events {
     watch: LocalBoxStream<'static, Result<watch::Event<Event>>>,
-    /// What was told, by name: how the Event stood then.
+    /// The state of each Event when it was returned, by name.
     told: HashMap<String, Option<String>>,
-    /// Events of a list that was read again, which are still to be told.
+    /// Events of a repeated list, which are still to be returned.
     waiting: Vec<Event>,
 }
 
-/// Those of a namespace that are about one cluster.
+/// The Events of a namespace that are about one cluster.
 struct OfCluster {
     namespace: String,
     subject: Subject,
@@ -36,10 +36,10 @@ struct OfCluster {
 }
 
 impl Events {
-    /// The Events of the cluster `name` that there are, oldest first; `kinds` is a type, such as `Warning`, or all.
+    /// The existing Events of the cluster `name`, oldest first; `kind` is a type, such as `Warning`, or all.
     ///
     /// # Errors
-    /// Those of reading; not found where there is neither the cluster nor an Event of it.
+    /// Those of reading; not found if there is neither the cluster nor an Event of it.
     pub async fn read(cluster: &Cluster, name: &ClusterName, kind: Option<&str>) -> Result<(Self, Vec<Event>)> {
         let namespace = cluster.namespace();
         let job = Target::object("get", JOBS, namespace, &name.master());
@@ -47,7 +47,7 @@ impl Events {
         let kind = kind.map(|kind| format!("type={kind}")).unwrap_or_default();
         let query = format!("fieldSelector={}", encode(&kind));
         let list = Target::collection("list", EVENTS, Some(namespace));
-        // Whose they are is told by the objects, which are read beside the first page.
+        // The objects show which Events are the cluster's; they are read in parallel with the first page.
         let first = watch::first_page(&query);
         let (job, deployment, first) = futures::join!(
             cluster.get::<Job>(&job),
@@ -88,10 +88,10 @@ impl Events {
         Ok((events, found))
     }
 
-    /// The next Event that comes, or comes again. It never ends by itself.
+    /// The next Event that is new or repeated. It never ends by itself.
     ///
     /// # Errors
-    /// A watch that is refused. What passes is tried again.
+    /// A watch that is refused. Transient errors are retried.
     pub async fn next(&mut self) -> Result<Event> {
         loop {
             if let Some(event) = self.waiting.pop() {
@@ -121,7 +121,7 @@ impl Events {
         }
     }
 
-    /// Whether the Event, as it stands, was not told yet.
+    /// Whether the Event has not been returned in its present state.
     fn is_new(&mut self, event: &Event) -> bool {
         let name = event.metadata.name.clone().unwrap_or_default();
         let version = event.metadata.resource_version.clone();
@@ -132,7 +132,7 @@ impl Events {
 }
 
 impl OfCluster {
-    /// All that there are, with the first page where that was read already, and the version of that.
+    /// All existing Events, starting with the first page if it was already read, and the version of the list.
     async fn read(&self, cluster: &Cluster, first: Option<watch::Page<Event>>) -> Result<(Vec<Event>, String)> {
         let mut found = Vec::new();
         let list = self.target("list");
@@ -141,7 +141,7 @@ impl OfCluster {
             None => found.clear(),
         })
         .await?;
-        // Those of one second in the order in which they were written.
+        // Events of the same second are in the order in which they were written.
         found.sort_by_key(|event| (last_seen(event).map(Timestamp::as_second), version_of(event)));
         Ok((found, version))
     }

@@ -1,4 +1,4 @@
-//! Objects that others made become the plugin's own, without a change of what they say.
+//! Takes over objects that other tools created, without a change of their content.
 
 use serde_json::{Value, json};
 
@@ -8,13 +8,13 @@ use crate::error::{Error, Kind, Result};
 use crate::kubernetes::objects;
 use crate::model::field_ownership::{former_owners, without_former_owners};
 
-/// Times that the owners are written when a controller writes too.
+/// Number of attempts to write the owners while a controller writes too.
 const ATTEMPTS: usize = 8;
 
-/// Applies `object`, which says what is there already and more metadata, and takes its fields from their former owners,
-/// whose names are the answer.
+/// Applies `object`, which has the present content and more metadata, and takes its fields from their former owners.
+/// Returns the names of these owners.
 ///
-/// Without the second step a field that a later version leaves out would stay: its former owner still wants it.
+/// Without the second step a field that a later version omits would stay, because its former owner still owns it.
 pub async fn take_over(cluster: &Cluster, object: &Value, onto: &Identity, mode: Mode) -> Result<Vec<String>> {
     let mut live = objects::apply(cluster, object, Some(onto), mode).await?.object;
     let former = former_owners(&live);

@@ -1,4 +1,4 @@
-//! From kubeconfig files and kubectl's connection flags to a client's configuration.
+//! Creates a client's configuration from kubeconfig files and kubectl's connection flags.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::no_proxy;
 use crate::error::{Error, Kind, Result};
 use crate::model::nearest::nearest;
 
-/// kubectl's connection flags. They mean what they mean there.
+/// kubectl's connection flags, with the same meaning.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct ConnectionOptions {
@@ -41,15 +41,15 @@ pub struct ConnectionOptions {
     pub access: Access,
 }
 
-/// What the kubeconfig's files and kubectl's connection flags say together, and the context that is used.
+/// The configuration from the kubeconfig files and kubectl's connection flags, and the context in use.
 pub(crate) fn configuration(args: &ConnectionOptions) -> Result<(Config, Option<String>)> {
     configure(read_kubeconfig(args.kubeconfig.as_deref())?, args)
 }
 
-/// The same of a kubeconfig that was read.
+/// Like [`configuration`], from a kubeconfig that was read.
 ///
 /// # Errors
-/// Usage errors for what is not in it, or makes no sense.
+/// Usage errors for missing or invalid entries.
 pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionOptions) -> Result<(Config, Option<String>)> {
     let named = args.context.is_some() || args.cluster.is_some() || args.user.is_some();
     let (mut kubeconfig, context) = match kubeconfig {
@@ -94,7 +94,8 @@ pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionOptions) -> Re
     Ok((config, context))
 }
 
-/// What a context says. kube's own `Config::from_custom_kubeconfig` does the same, but for the proxy: see [`no_proxy`].
+/// The configuration of a context. kube's own `Config::from_custom_kubeconfig` does the same, except for the proxy: see
+/// [`no_proxy`].
 fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionOptions) -> Result<Config> {
     let found = kubeconfig.contexts.iter().find(|named| named.name == context);
     let context = found.and_then(|named| named.context.clone()).unwrap_or_default();
@@ -129,7 +130,7 @@ fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionOptions) -
     Ok(config)
 }
 
-/// The certificates of the API server's authority.
+/// The CA certificates of the API server.
 fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>> {
     let wrong = |why: &dyn std::fmt::Display| Error::usage(format!("failed to load certificate authority: {why}"));
     let pem = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
@@ -143,7 +144,7 @@ fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>> {
         .map_err(|e| wrong(&e))
 }
 
-/// Name of the context, cluster and user that stand for flags where the kubeconfig has none.
+/// Name of the context, cluster and user that hold the flags if the kubeconfig has none.
 const FLAGS: &str = "kubectl-flink-flags";
 
 fn from_flags_alone(kubeconfig: &mut Kubeconfig, args: &ConnectionOptions) {
@@ -169,7 +170,7 @@ pub(crate) fn check_context(kubeconfig: &Kubeconfig, name: &str) -> Result<()> {
     check_known("context", name, kubeconfig.contexts.iter().map(|context| &context.name))
 }
 
-/// Whether the kubeconfig has a thing of this sort and name; the error tells those that it has.
+/// Checks that the kubeconfig has an entry of this sort and name; the error lists the existing ones.
 fn check_known<'a>(sort: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Result<()> {
     let known: Vec<_> = known.map(String::as_str).collect();
     if known.contains(&name) {
@@ -187,8 +188,8 @@ fn check_known<'a>(sort: &str, name: &str, known: impl Iterator<Item = &'a Strin
     })
 }
 
-/// Reads the file that was named, or those of the variable KUBECONFIG merged, or `~/.kube/config`.
-/// `None`: there is none. Files of the variable that do not exist are passed over, as kubectl does.
+/// Reads the given file, or the files in KUBECONFIG, merged, or `~/.kube/config`.
+/// `None`: there is none. Missing files of the variable are skipped, as in kubectl.
 pub(crate) fn read_kubeconfig(named: Option<&Path>) -> Result<Option<Kubeconfig>> {
     if let Some(path) = named {
         return read_file(path).map(Some);
@@ -212,7 +213,7 @@ pub(crate) fn read_kubeconfig(named: Option<&Path>) -> Result<Option<Kubeconfig>
                 .map_err(|e| Error::usage(format!("cannot merge the kubeconfig {}: {e}", path.display())))?,
         });
     }
-    // kubectl takes an empty file for no configuration.
+    // kubectl treats an empty file as no configuration.
     Ok(merged.filter(|config| !(config.contexts.is_empty() && config.clusters.is_empty())))
 }
 
@@ -222,7 +223,7 @@ fn read_file(path: &Path) -> Result<Kubeconfig> {
         while let Some(next) = cause.source() {
             cause = next;
         }
-        // Below the first line there is an excerpt of the file, perhaps with a token in it.
+        // The lines after the first are an excerpt of the file, which may contain a token.
         let text = cause.to_string();
         let first = text.lines().next().unwrap_or_default();
         let plain = first.rsplit_once("error: ").map_or(first, |(_, plain)| plain);
@@ -230,7 +231,7 @@ fn read_file(path: &Path) -> Result<Kubeconfig> {
     })
 }
 
-/// Sets what the flags say in the cluster and the user that will be used.
+/// Applies the flags to the cluster and the user in use.
 fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOptions) -> Result<()> {
     let used = kubeconfig
         .contexts
@@ -308,7 +309,7 @@ fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOpti
     Ok(())
 }
 
-/// As kubectl does: `http` where neither the address nor anything else tells of TLS.
+/// Adds a scheme like kubectl: `http` unless the address or another setting implies TLS.
 fn with_scheme(server: String, cluster: &Cluster) -> String {
     let tls = cluster.certificate_authority.is_some()
         || cluster.certificate_authority_data.is_some()
@@ -320,8 +321,8 @@ fn with_scheme(server: String, cluster: &Cluster) -> String {
     }
 }
 
-/// kube takes a token file as it is, and a newline at its end is no part of a header. Others stay files, because they
-/// are read again when the token in them changes.
+/// kube uses a token file unchanged, and a newline at its end is invalid in a header. Other token files stay files,
+/// because they are read again when their token changes.
 fn trim_token_file(user: &mut AuthInfo) -> Result<()> {
     let (None, Some(path)) = (&user.token, &user.token_file) else {
         return Ok(());
@@ -335,19 +336,19 @@ fn trim_token_file(user: &mut AuthInfo) -> Result<()> {
     Ok(())
 }
 
-/// Checked here, because an error of kube does not name the flag.
+/// Checks that a file is readable: an error of kube does not name the flag.
 fn readable(flag: &str, file: &Path) -> Result<()> {
     std::fs::File::open(file)
         .map(drop)
         .map_err(|e| Error::usage(format!("cannot read the file of {flag}, {}: {e}", file.display())))
 }
 
-/// The user's fields that flags set, under their kubeconfig names; null removes what the flag displaces.
+/// The user's fields that flags set, under their kubeconfig names; null removes a field that the flag replaces.
 fn user_flags(args: &ConnectionOptions) -> Vec<(&'static str, Value)> {
     let mut fields = Vec::new();
     if let Some(token) = &args.token {
         fields.push(("token", json!(token)));
-        // As in kubectl, a token on the command line displaces every other way to log in.
+        // As in kubectl, a token on the command line replaces every other way to log in.
         fields.extend(["tokenFile", "exec", "auth-provider", "username", "password"].map(|name| (name, Value::Null)));
     }
     if let Some(file) = &args.client_certificate {
@@ -371,7 +372,7 @@ fn user_flags(args: &ConnectionOptions) -> Vec<(&'static str, Value)> {
     fields
 }
 
-/// Through JSON, because kube's secret strings can be made by deserialization without a further dependency.
+/// Converts through JSON, because kube's secret strings can be deserialized without a further dependency.
 fn overridden(info: AuthInfo, fields: Vec<(&'static str, Value)>) -> Result<AuthInfo> {
     let failed = |e| Error::usage(format!("cannot apply the connection flags: {e}"));
     let mut tree = serde_json::to_value(info).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! A body of lines that are each held in memory: none of them may be longer than a limit.
+//! A body of lines that are each held in memory: each is limited in length.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
-/// A body whose lines end it in an error when they are too long.
+/// A body that ends with an error when a line is too long.
 pub struct ShortLines<B> {
     body: B,
     /// Bytes since the last end of a line.
@@ -16,7 +16,7 @@ pub struct ShortLines<B> {
 }
 
 impl<B> ShortLines<B> {
-    /// `body` with lines of `limit` bytes at most.
+    /// Limits the lines of `body` to `limit` bytes.
     pub fn new(body: B, limit: usize) -> Self {
         Self { body, length: 0, limit }
     }

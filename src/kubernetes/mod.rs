@@ -1,6 +1,6 @@
 //! Kubernetes: the client, kubeconfig, requests, the objects of a cluster, lists, watches, logs and events.
 //!
-//! Nothing here interprets what it fetches: that is [`crate::model`]'s.
+//! This layer does not interpret the data that it reads: [`crate::model`] does.
 
 pub mod access_reviews;
 pub mod api;

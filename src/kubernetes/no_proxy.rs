@@ -1,7 +1,7 @@
-//! Which proxy leads to an API server, by the environment, as kubectl understands it.
+//! Selects the proxy for an API server from the environment, with kubectl's rules.
 //!
-//! Source: Go's `golang.org/x/net/http/httpproxy`, which kubectl takes it from. kube's own reading compares NO_PROXY with the
-//! proxy's address and fails for an empty part.
+//! Source: Go's `golang.org/x/net/http/httpproxy`, which kubectl uses. kube's own implementation compares NO_PROXY with
+//! the proxy's address, and fails for an empty entry.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use http::Uri;
 
 use crate::error::{Error, Result};
 
-/// The proxy of the environment for `server`; `None`: it is reached directly.
+/// The proxy in the environment for `server`; `None`: connect directly.
 ///
 /// # Errors
 /// Usage error for a variable that has no address.
@@ -46,7 +46,7 @@ pub(super) fn proxy(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> 
     }
 }
 
-/// Whether a list such as `.example.com,10.0.0.0/8,host:6443` has this host.
+/// Whether a list such as `.example.com,10.0.0.0/8,host:6443` contains this host.
 fn is_in(list: &str, host: &str, port: u16) -> bool {
     let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
     let address: Option<IpAddr> = host.parse().ok();
@@ -82,7 +82,7 @@ fn is_in(list: &str, host: &str, port: u16) -> bool {
         })
 }
 
-/// Host, without brackets, and port where one is said.
+/// Host, without brackets, and port, if there is one.
 fn split_port(part: &str) -> (&str, Option<u16>) {
     if let Some((host, rest)) = part.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return (host, rest.strip_prefix(':').and_then(|port| port.parse().ok()));
@@ -92,7 +92,7 @@ fn split_port(part: &str) -> (&str, Option<u16>) {
             Ok(port) => (host, Some(port)),
             Err(_) => (part, None),
         },
-        // An address of IPv6 without a port, or none.
+        // An IPv6 address without a port, or an invalid one.
         _ => (part, None),
     }
 }
@@ -110,7 +110,8 @@ fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {
     }
 }
 
-/// Whether a host, with or without a port, is this machine. Registries there are spoken to without TLS by every container tool.
+/// Whether a host, with or without a port, is this machine. All container tools connect to registries there without
+/// TLS.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let host = match host.strip_prefix('[') {

@@ -1,6 +1,6 @@
-//! The few kinds of objects that the plugin deals with, and their paths.
+//! The few kinds of objects that the plugin uses, and their paths.
 //!
-//! They are known beforehand, so no command ever makes a discovery request.
+//! They are known in advance, so no command sends a discovery request.
 
 use std::fmt;
 
@@ -22,9 +22,9 @@ pub struct Resource {
     pub plural: &'static str,
 }
 
-/// Asks for a list of the metadata of objects alone.
+/// Requests a list with only the metadata of objects.
 pub const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
-/// Asks for the metadata of one object alone.
+/// Requests only the metadata of one object.
 pub const METADATA_OF_ONE: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json";
 /// Services (v1).
 pub const SERVICES: Resource = core("Service", "services");
@@ -104,7 +104,7 @@ impl Resource {
         }
     }
 
-    /// The name that `kubectl` prints and takes, such as `job.batch`.
+    /// The name in kubectl's output and arguments, such as `job.batch`.
     #[must_use]
     pub fn kubectl_name(self) -> String {
         let singular = self.kind.to_lowercase();
@@ -115,7 +115,7 @@ impl Resource {
     }
 }
 
-/// What a request is about: it gives the path, and the words of its errors.
+/// The target of a request: its path, and its name in errors.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Kind of object.
@@ -193,9 +193,11 @@ impl fmt::Display for Target {
     }
 }
 
-/// One object that was read, or that this process made: its name and its uid, which no other object of that name has.
+/// One object that was read, or that this process created: its name and its uid, which no other object of that name
+/// has.
 ///
-/// Requests that delete or replace take this and no name, so that they meet this object or none.
+/// Requests that delete or replace an object take an identity instead of a name, so that they affect this object or
+/// none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     resource: Resource,
@@ -205,15 +207,15 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// That of an object of kind `resource`, as the API server gave it.
+    /// The identity of an object of kind `resource`, as the API server returned it.
     ///
     /// # Errors
-    /// When it has no uid, which the API server gives to each object that it stores.
+    /// When it has no uid, which the API server gives to each stored object.
     pub fn of(resource: Resource, object: &Value) -> Result<Self> {
         Self::of_metadata(resource, &object["metadata"])
     }
 
-    /// The same from its metadata alone.
+    /// Like [`Self::of`], from its metadata alone.
     ///
     /// # Errors
     /// Those of [`Self::of`].
@@ -222,7 +224,7 @@ impl Identity {
         Self::new(resource, text("namespace"), text("name"), text("uid"))
     }
 
-    /// The same of a typed object.
+    /// Like [`Self::of`], for a typed object.
     ///
     /// # Errors
     /// Those of [`Self::of`].
@@ -273,7 +275,7 @@ impl Identity {
         Target::object(verb, self.resource, &self.namespace, &self.name)
     }
 
-    /// `object` or patch as one that the API server carries out on this object alone.
+    /// `object` or patch with this uid, so that the API server applies it to this object only.
     #[must_use]
     pub fn bound(&self, object: &Value) -> Value {
         let mut object = object.clone();
@@ -289,7 +291,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Text as the value of a query parameter.
+/// Encodes text as the value of a query parameter.
 #[must_use]
 pub fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);

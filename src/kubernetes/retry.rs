@@ -1,6 +1,6 @@
-//! Repetition of what may be repeated: how often, and with which pauses.
+//! Repeats operations: how often, and with which pauses.
 //!
-//! Whether an error passes is said by [`Error::is_transient`], whether a request may be repeated by who sends it.
+//! [`Error::is_transient`] decides whether an error is transient; the sender decides whether a request may be repeated.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
 
 use crate::error::{Error, Result};
 
-/// Pauses between attempts at a request whose connection was cut: seven attempts within five seconds.
+/// Pauses between attempts for a request whose connection was cut: seven attempts within five seconds.
 #[must_use]
 pub fn cut() -> ExponentialBackoff {
     ExponentialBuilder::default()
@@ -18,7 +18,7 @@ pub fn cut() -> ExponentialBackoff {
         .build()
 }
 
-/// Pauses between attempts at a request that the server is too busy for, where it does not say how long.
+/// Pauses between attempts for a request for which the server is too busy, if it sends no Retry-After.
 #[must_use]
 pub fn busy() -> ExponentialBackoff {
     ExponentialBuilder::default()
@@ -27,7 +27,7 @@ pub fn busy() -> ExponentialBackoff {
         .build()
 }
 
-/// Short pauses between attempts of which there are `times`.
+/// Short pauses between `times` attempts.
 #[must_use]
 pub fn again(times: usize) -> ExponentialBackoff {
     ExponentialBuilder::default()
@@ -37,7 +37,7 @@ pub fn again(times: usize) -> ExponentialBackoff {
         .build()
 }
 
-/// Makes another attempt after each of `pauses`, as long as the error `passes`.
+/// Retries after each of `pauses`, as long as the error `passes`.
 pub async fn repeat<T, F>(
     pauses: ExponentialBackoff,
     attempt: impl FnMut() -> F,
@@ -54,7 +54,7 @@ where
         .await
 }
 
-/// Pauses without an end, each twice as long as the one before, up to a longest one.
+/// Endless pauses, each twice as long as the one before, up to a maximum.
 pub struct Pauses {
     builder: ExponentialBuilder,
     left: ExponentialBackoff,
@@ -62,7 +62,7 @@ pub struct Pauses {
 }
 
 impl Pauses {
-    /// The first pause, and the longest.
+    /// Sets the first pause, and the maximum.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
         let builder = ExponentialBuilder::default()
@@ -76,7 +76,8 @@ impl Pauses {
         }
     }
 
-    /// The same, each longer by chance, up to twice: many programs that lost the same server do not all come back at once.
+    /// Like [`Self::new`], with random jitter up to twice the pause: many programs that lost the same server do not all
+    /// return at once.
     #[must_use]
     pub fn with_jitter(self) -> Self {
         let builder = self.builder.with_jitter();
@@ -87,7 +88,7 @@ impl Pauses {
         }
     }
 
-    /// Waits for the next pause.
+    /// Sleeps for the next pause.
     pub async fn pause(&mut self) {
         tokio::time::sleep(self.next()).await;
     }
@@ -96,7 +97,7 @@ impl Pauses {
         self.left.next().unwrap_or(self.longest)
     }
 
-    /// Begins again with the first one.
+    /// Starts again with the first pause.
     pub fn reset(&mut self) {
         self.left = self.builder.build();
     }

@@ -1,4 +1,4 @@
-//! CPU and memory of Pods from metrics.k8s.io, where a cluster has it.
+//! CPU and memory of Pods from metrics.k8s.io, if the cluster has it.
 
 use http::Request;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::resource::encode;
 use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 use crate::model::usage::{Usages, usages};
 
-/// What the Pods of clusters use; `None` where the API is missing, down or forbidden.
+/// The usage of the clusters' Pods; `None` if the API is missing, down or forbidden.
 pub async fn read(cluster: &Cluster, everywhere: bool) -> Option<Usages> {
     let selector = encode(&format!("{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})"));
     let place = if everywhere {

@@ -1,9 +1,9 @@
-//! The one watch: what there is, then what changes, for as long as it is asked for.
+//! The shared watch: the existing objects, then their changes, until the caller stops.
 //!
-//! Lists, watches from there, and watches again where the server or the network ended that. Where the server does not know
-//! the place any more (410 Gone) the list is read again: what is not in it is gone. Refusals (401 and 403) end it; what
-//! passes does not. A watch that ends at once is not opened again at once: some proxies let none through, and then the list
-//! is read from time to time instead.
+//! Lists, watches from there, and watches again when the server or the network ended the watch. If the server no longer
+//! has the position (410 Gone), it lists again: objects that are not in the list are gone. Refusals (401 and 403) end
+//! it; transient errors do not. A watch that ends at once is not opened again at once: some proxies block watches, and
+//! then the list is polled instead.
 
 use std::time::Duration;
 
@@ -21,46 +21,46 @@ use super::resource::{Resource, Target, encode};
 use super::retry::Pauses;
 use crate::error::{Error, Result};
 
-/// Objects in one answer to a list.
+/// Number of objects in one answer to a list.
 const PAGE: usize = 500;
-/// The first pause after a watch that ended at once, and the longest.
+/// The first pause after a watch that ended at once, and the maximum.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// How long a watch must last for the next one to be opened without a pause.
 const HEALTHY: Duration = Duration::from_secs(5);
-/// Watches in a row that end at once and bring nothing, after which the list is read instead.
+/// Number of consecutive watches that end at once without an event, after which the list is polled instead.
 const EMPTY: u32 = 2;
-/// How long the first list may fail for a reason that passes.
+/// How long the first list may fail with a transient error.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a watch brings.
+/// An event of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<T> {
-    /// All that there is, at the beginning and after a gap: what was there before and is not in it is gone.
+    /// All existing objects, at the start and after a gap: earlier objects that are missing in it are gone.
     Listed(Vec<T>),
-    /// It is new or different.
+    /// A new or changed object.
     Applied(T),
-    /// It is gone, or does not match the selector any more.
+    /// An object that is gone, or no longer matches the selector.
     Deleted(T),
 }
 
-/// What is listed and watched.
+/// The source of a list and a watch.
 pub trait Source {
-    /// An object as the server sends it.
+    /// An object as the server returns it.
     type Object: Clone + DeserializeOwned + 'static;
-    /// What of it is wanted.
+    /// The part of an object in use.
     type Item;
 
-    /// What requests are about.
+    /// The target of requests.
     fn target(&self, verb: &'static str) -> Target;
-    /// The selectors of lists and watches, as a query that is encoded.
+    /// The selectors of lists and watches, as an encoded query.
     fn query(&self) -> String;
     /// The `Accept` header of watches.
     fn accept(&self) -> Option<&'static str> {
         None
     }
-    /// All that there is, and the version of that.
+    /// All existing objects, and the version of the list.
     fn list(&mut self, cluster: &Cluster) -> impl Future<Output = Result<(Vec<Self::Item>, String)>>;
-    /// What of an object is wanted, if anything.
+    /// The used part of an object, if any.
     fn item(&mut self, object: Self::Object) -> Option<Self::Item>;
     /// An object's version.
     fn version(object: &Self::Object) -> Option<&str>;
@@ -70,28 +70,28 @@ pub trait Source {
 pub struct Watch<S: Source> {
     cluster: Cluster,
     source: S,
-    /// Where the watch begins; `None`: behind a list.
+    /// The version at which the watch starts; `None`: start with a list.
     version: Option<String>,
     events: Option<LocalBoxStream<'static, Result<WatchEvent<S::Object>>>>,
     pauses: Pauses,
-    /// Whether the next request has to wait for a pause.
+    /// Whether to pause before the next request.
     tired: bool,
     /// When the last request was sent.
     begun: Instant,
-    /// Watches in a row that ended at once and brought nothing.
+    /// Number of consecutive watches that ended at once without an event.
     empty: u32,
-    /// Since when nothing succeeded.
+    /// Time of the first failure since the last success.
     failing: Option<Instant>,
-    /// Whether a list was read, now or before.
+    /// Whether a list was ever read.
     listed: bool,
     /// How long it may fail; `None`: for ever, once a list was read.
     patience: Option<Duration>,
-    /// Whether it is a help only, so that everything but a refusal is tried again.
+    /// Whether it is only informative, so that every error except a refusal is retried.
     help_only: bool,
 }
 
 impl<S: Source + 'static> Watch<S> {
-    /// Begins with a list.
+    /// Starts with a list.
     #[must_use]
     pub fn new(cluster: &Cluster, source: S) -> Self {
         Self {
@@ -110,7 +110,7 @@ impl<S: Source + 'static> Watch<S> {
         }
     }
 
-    /// Begins with what changes after a list of this version.
+    /// Starts with the changes after a list of this version.
     #[must_use]
     pub fn after(self, version: String) -> Self {
         Self {
@@ -120,7 +120,7 @@ impl<S: Source + 'static> Watch<S> {
         }
     }
 
-    /// Ends when nothing succeeds for so long, and with an error that does not pass.
+    /// Ends after this time without a success, and with a permanent error.
     #[must_use]
     pub fn give_up_after(self, patience: Duration) -> Self {
         Self {
@@ -129,7 +129,7 @@ impl<S: Source + 'static> Watch<S> {
         }
     }
 
-    /// Ends with a refusal only.
+    /// Ends only with a refusal.
     #[must_use]
     pub fn as_help(self) -> Self {
         Self {
@@ -138,7 +138,7 @@ impl<S: Source + 'static> Watch<S> {
         }
     }
 
-    /// What it brings. It ends with the first error.
+    /// The events. The stream ends with the first error.
     pub fn stream(self) -> impl Stream<Item = Result<Event<S::Item>>> {
         futures::stream::unfold(Some(self), |watch| async {
             let mut watch = watch?;
@@ -225,7 +225,7 @@ impl<S: Source + 'static> Watch<S> {
         Ok(events.boxed_local())
     }
 
-    /// Waits where the last request came to nothing at once.
+    /// Pauses if the last request ended at once without a result.
     async fn rest(&mut self) {
         if std::mem::take(&mut self.tired) {
             self.pauses.pause().await;
@@ -233,13 +233,13 @@ impl<S: Source + 'static> Watch<S> {
         self.begun = Instant::now();
     }
 
-    /// Something came.
+    /// Records a success.
     fn succeeded(&mut self) {
         self.empty = 0;
         self.failing = None;
     }
 
-    /// The watch is over.
+    /// Records the end of a watch.
     fn ended(&mut self) {
         self.events = None;
         self.tired = self.begun.elapsed() < HEALTHY;
@@ -254,7 +254,7 @@ impl<S: Source + 'static> Watch<S> {
         }
     }
 
-    /// A request failed; the error, where it is not to be tried again.
+    /// Records a failed request; returns the error unless it is to be retried.
     fn failed(&mut self, error: Error) -> Result<()> {
         let failing = *self.failing.get_or_insert(self.begun);
         let patience = self.patience.or((!self.listed).then_some(PATIENCE));
@@ -284,13 +284,13 @@ pub struct Objects<K> {
 }
 
 impl<K> Objects<K> {
-    /// Those of `cluster`'s namespace with these labels.
+    /// The objects in `cluster`'s namespace with these labels.
     #[must_use]
     pub fn with_labels(cluster: &Cluster, resource: Resource, selector: &str) -> Self {
         Self::new(cluster, resource, format!("labelSelector={}", encode(selector)))
     }
 
-    /// Those of `cluster`'s namespace with these fields.
+    /// The objects in `cluster`'s namespace with these fields.
     #[must_use]
     pub fn with_fields(cluster: &Cluster, resource: Resource, selector: &str) -> Self {
         Self::new(cluster, resource, format!("fieldSelector={}", encode(selector)))
@@ -306,7 +306,7 @@ impl<K> Objects<K> {
         }
     }
 
-    /// Lists them in one piece, as there are few of them.
+    /// Lists them without pages, as there are few of them.
     #[must_use]
     pub fn in_one_piece(self) -> Self {
         Self {
@@ -318,8 +318,8 @@ impl<K> Objects<K> {
 
 /// A page of a list.
 ///
-/// All of it is required: an object that is not in a list is gone, so an answer that is no list must not count as an empty
-/// one.
+/// All fields are required: an object that is missing in a list counts as gone, so an invalid answer must not count as
+/// an empty list.
 #[derive(Deserialize)]
 #[serde(bound = "K: DeserializeOwned")]
 pub struct Page<K> {
@@ -341,10 +341,10 @@ pub fn first_page(query: &str) -> String {
     format!("{query}&limit={PAGE}&continue=")
 }
 
-/// Reads a list to its end, page by page, and gives the objects of each page to `each`; `first` is the first page, where it
-/// was read already. The answer is the list's version.
+/// Reads a list to its end, page by page, and passes the objects of each page to `each`; `first` is the first page, if
+/// it was already read. Returns the list's version.
 ///
-/// `each` gets `None` where the server has forgotten what the next page continues: the list begins again, in one piece.
+/// `each` receives `None` when the server has dropped the continuation: the list starts again, without pages.
 pub async fn pages<K: DeserializeOwned>(
     cluster: &Cluster,
     target: &Target,

@@ -1,7 +1,7 @@
-//! A cluster that was made by hand, or with templates of the user's own, as templates and a layer.
+//! Converts a cluster that was created by hand, or with the user's own templates, to templates and a layer.
 //!
-//! What the plugin did not make has no spec anywhere: the live objects themselves become the templates of what comes
-//! next, so that everything in them stays as it is but for what a resume has to change.
+//! Objects that the plugin did not create have no stored spec: the live objects become the templates of the next
+//! revision, so that everything in them stays except the changes of a resume.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::main_container;
 use crate::model::server_fields::{JOB_LABELS, SERVICE_CHOICES};
 
-/// Metadata that a user wrote; all else is the API server's.
+/// Metadata that users write; the API server writes everything else.
 const OWN_METADATA: [&str; 3] = ["name", "labels", "annotations"];
 /// Annotations that controllers, kubectl and this plugin write.
 const FOREIGN_ANNOTATIONS: [&str; 9] = [
@@ -30,12 +30,12 @@ const FOREIGN_ANNOTATIONS: [&str; 9] = [
     FLINK_VERSION,
     SUSPENDED_REPLICAS,
 ];
-/// Makes templates of the live objects, and reads from them what the flags of a resume may want to change.
+/// Converts the live objects to templates, and reads from them the settings that the flags of a resume may change.
 ///
-/// `new` is what those flags say: arguments of the program that are given again displace the ones there.
+/// `new` is the layer of these flags: given program arguments replace the present ones.
 ///
 /// # Errors
-/// Usage error when an object has no container, or arguments that Flink would not take.
+/// Usage error when an object has no container, or has arguments that Flink would reject.
 pub fn adopt(
     name: &ClusterName,
     service: &Value,
@@ -62,7 +62,7 @@ pub fn adopt(
     let options = tokens.len() - known.program.len();
     let mut program = tokens.split_off(options);
     if tokens.last().is_some_and(|token| token == "--") {
-        // It keeps Flink from taking the program's first arguments for its own.
+        // The `--` keeps Flink from reading the program's first arguments as its own.
         program.insert(0, "--".to_owned());
     }
     let is = |key: &str| {
@@ -80,7 +80,7 @@ pub fn adopt(
         .high_availability()
         .is_some();
     if highly_available && (known.job_id.is_some() || known.job_id_seed.is_some()) {
-        // A job ID that ended is never run again under high availability.
+        // A job ID that has ended never runs again under high availability.
         layer.job_id = Some(JobId::Seed(format!(
             "{name}/{}",
             job["metadata"]["uid"].as_str().unwrap_or_default()
@@ -109,7 +109,7 @@ pub fn adopt(
     Ok((templates, layer))
 }
 
-/// The same for a cluster that becomes the plugin's own, as a revision of its history: with the program's arguments and
+/// The same for a cluster that the plugin takes over, as a revision of its history: with the program's arguments and
 /// the parallelism in the layer, where later flags can change them.
 ///
 /// # Errors
@@ -122,7 +122,7 @@ pub fn take_over(name: &ClusterName, service: &Value, job: &Value, deployment: &
     }
     let known = JobManagerArguments::parse(&tokens)?;
     let plain: Vec<(String, bool)> = known.program.iter().map(|text| unescape_dollar(text)).collect();
-    // What Kubernetes expands cannot be said in a layer, and stays in the template.
+    // A layer cannot express text that Kubernetes expands, so it stays in the template.
     let expands = plain.iter().any(|(_, expands)| *expands);
     let said = Config {
         arguments: (!expands && !plain.is_empty()).then(|| plain.into_iter().map(|(text, _)| text).collect()),
@@ -144,7 +144,7 @@ pub fn take_over(name: &ClusterName, service: &Value, job: &Value, deployment: &
     ))
 }
 
-/// The number of TaskManagers: of a suspended cluster, before it was suspended.
+/// The number of TaskManagers; for a suspended cluster, the number before it was suspended.
 fn replicas(deployment: &Value) -> Option<u32> {
     let live = deployment["spec"]["replicas"].as_u64().filter(|replicas| *replicas > 0);
     let before = || {
@@ -170,7 +170,7 @@ fn flink_options(tokens: &[String]) -> Vec<Value> {
             }
             "-n" | "--allowNonRestoredState" | "--" => {}
             text if text.starts_with("--fromSavepoint=") => {}
-            // In its place, so that the order is what it was.
+            // Replaced in place, to keep the order.
             text if text.starts_with("-Dparallelism.default=") => kept.push(json!(PARALLELISM_OPTION)),
             "-D" if rest.peek().is_some_and(|pair| pair.starts_with("parallelism.default=")) => {
                 rest.next();
@@ -197,7 +197,7 @@ fn cleaned(object: &Value) -> Value {
     object
 }
 
-/// Takes away the nulls that looking at absent fields leaves behind.
+/// Removes the nulls that reading missing fields creates.
 fn prune(value: &mut Value) {
     match value {
         Value::Object(map) => {

@@ -1,11 +1,11 @@
-//! Ages, written as kubectl writes them.
+//! Ages in kubectl's format.
 
 use k8s_openapi::jiff::Timestamp;
 
-/// How long ago `then` was, in kubectl's words: `45s`, `3m5s`, `3h2m`, `5d3h`, `2y10d`.
+/// The time since `then` in kubectl's format: `45s`, `3m5s`, `3h2m`, `5d3h`, `2y10d`.
 ///
-/// Source: `HumanDuration` in k8s.io/apimachinery/pkg/util/duration. A clock that is a second behind gives `0s`, more
-/// gives `<invalid>`, as there.
+/// Source: `HumanDuration` in k8s.io/apimachinery/pkg/util/duration. As there, a clock that is a second behind results
+/// in `0s`, and more in `<invalid>`.
 #[must_use]
 pub fn age(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_second() - then.as_second();

@@ -1,4 +1,4 @@
-//! Numbers of bytes, for people.
+//! Formats numbers of bytes.
 
 /// Bytes in a unit that leaves one to four digits before the point, such as `512 B`, `5.2 MiB`, `1023 GiB`.
 #[must_use]

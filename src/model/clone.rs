@@ -1,4 +1,4 @@
-//! A second cluster like the first: what must be its own, and what of the first it must not touch.
+//! Derives a second cluster from the first: which settings it must not share.
 
 use serde_json::Value;
 
@@ -6,11 +6,11 @@ use super::names::ClusterName;
 use super::template::Templates;
 use crate::model::config::Config;
 
-/// What the first cluster keeps for itself: its job ID, its port of the nodes, and where it began. Left out, the second
-/// gets its own.
+/// Removes the settings that belong to the first cluster only: its job ID, its node port, and the state that it started
+/// from. The second cluster gets its own.
 #[must_use]
 pub fn layer(mut source: Config, name: &ClusterName) -> Config {
-    // As a file for the operator has it.
+    // From a file for the operator.
     if let Some(job) = source.configuration.get_mut("pipeline.name")
         && Some(&*job) == source.name.as_ref()
     {
@@ -19,7 +19,7 @@ pub fn layer(mut source: Config, name: &ClusterName) -> Config {
     Config {
         name: Some(name.to_string()),
         namespace: None,
-        // Checkpoints lie in a folder of the job's ID: two jobs of one ID would write over each other's.
+        // Checkpoints are in a directory with the job's ID: two jobs with the same ID would overwrite each other's.
         job_id: None,
         node_port: None,
         from_savepoint: None,
@@ -29,7 +29,8 @@ pub fn layer(mut source: Config, name: &ClusterName) -> Config {
     }
 }
 
-/// Templates that name the first cluster outright, as those of an adopted one do, for the second.
+/// Changes templates that contain the first cluster's name literally, such as those of an adopted cluster, for the
+/// second one.
 #[must_use]
 pub fn templates(source: &Templates, old: &ClusterName, new: &ClusterName) -> Templates {
     let rename = |tree: &Value| renamed(tree, old, new, false);
@@ -49,7 +50,7 @@ fn without_node_ports(mut service: Value) -> Value {
     service
 }
 
-/// Names of the cluster's objects wherever they stand alone or behind a `=`, and in labels its own name.
+/// Renames the cluster's objects wherever their names occur alone or after a `=`; in labels also the cluster itself.
 fn renamed(tree: &Value, old: &ClusterName, new: &ClusterName, label: bool) -> Value {
     let again = |value: &Value, label: bool| renamed(value, old, new, label);
     match tree {
@@ -89,8 +90,8 @@ fn renamed(tree: &Value, old: &ClusterName, new: &ClusterName, label: bool) -> V
     }
 }
 
-/// The folder of high availability that both would use, where that is not apart by their names: Flink puts it below the
-/// cluster's name, which knows no namespace.
+/// The high-availability directory that both would share, if their names do not distinguish it: Flink uses a
+/// subdirectory with the cluster's name, without the namespace.
 #[must_use]
 pub fn shared_storage<'a>(source: &'a Config, clone: &Config) -> Option<&'a str> {
     let same = source.name == clone.name && source.zookeeper == clone.zookeeper;

@@ -1,7 +1,8 @@
-//! What one source says of a cluster, and how sources are laid over each other.
+//! The configuration of a cluster from one source, and how sources are merged.
 //!
-//! Flags, file, environment, configuration file and history each give a [`Config`] in which a field is absent where
-//! the source is silent. [`Config::merged_over`] puts the stronger one on top; [`crate::model::spec::Spec::resolve`] validates the result.
+//! Flags, file, environment, configuration file and history each result in a [`Config`], in which a field that the
+//! source does not set is absent. [`Config::merged_over`] puts the stronger one on top;
+//! [`crate::model::spec::Spec::resolve`] validates the result.
 
 use std::collections::BTreeMap;
 
@@ -71,7 +72,7 @@ pub struct Mount {
     pub claim: String,
     /// Absolute path in the containers.
     pub path: String,
-    /// Mounted for reading only.
+    /// Whether it is mounted read-only.
     pub read_only: bool,
 }
 
@@ -112,7 +113,7 @@ impl std::fmt::Display for Mount {
     }
 }
 
-/// What is said of one role, JobManager or TaskManager.
+/// The configuration of one role, JobManager or TaskManager.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RoleConfig {
     /// Memory of the whole process: Flink's `process.size` and the container's memory request and limit.
@@ -123,22 +124,22 @@ pub struct RoleConfig {
     pub pod_template: Option<Value>,
 }
 
-/// What one source says of a cluster. `None` and empty maps: nothing.
+/// The configuration of a cluster from one source. `None` and empty maps: not set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     /// Name of the cluster, not yet validated.
     pub name: Option<String>,
-    /// Namespace; the connection's where absent.
+    /// Namespace; if absent, that of the connection.
     pub namespace: Option<String>,
     /// Image of both roles.
     pub image: Option<String>,
-    /// Flink's version, where it is said outright.
+    /// Flink's version, if it is given explicitly.
     pub flink_version: Option<FlinkVersion>,
     /// Default parallelism of the job, at least 1.
     pub parallelism: Option<u32>,
     /// Task slots per TaskManager, at least 1.
     pub slots: Option<u32>,
-    /// Number of TaskManagers, where it is not parallelism divided by slots.
+    /// Number of TaskManagers, if it is not parallelism divided by slots.
     pub task_managers: Option<u32>,
     /// Entry class of the job.
     pub job_class: Option<String>,
@@ -148,13 +149,13 @@ pub struct Config {
     pub job_id: Option<JobId>,
     /// Path of the savepoint or checkpoint to start from.
     pub from_savepoint: Option<String>,
-    /// Whether state of the savepoint that no operator takes may be dropped.
+    /// Whether savepoint state without an operator may be dropped.
     pub allow_non_restored_state: Option<bool>,
     /// The program's own arguments.
     pub arguments: Option<Vec<String>>,
     /// Flink configuration, merged key by key.
     pub configuration: BTreeMap<String, String>,
-    /// Entrypoint words of the image.
+    /// The kind of the image's entrypoint.
     pub entrypoint: Option<Entrypoint>,
     /// ServiceAccount of all Pods.
     pub service_account: Option<String>,
@@ -172,41 +173,41 @@ pub struct Config {
     pub task_manager: RoleConfig,
     /// A Kubernetes PodTemplateSpec merged into the Pods of both roles.
     pub pod_template: Option<Value>,
-    /// Folder in which savepoints are written.
+    /// Directory for savepoints.
     pub savepoint_dir: Option<String>,
-    /// Folder in which checkpoints are written.
+    /// Directory for checkpoints.
     pub checkpoint_dir: Option<String>,
-    /// Whether what lower layers say of high availability is left out.
+    /// Whether the high-availability settings of lower layers are removed.
     pub no_ha: bool,
-    /// Storage folder of high availability, by Kubernetes unless `zookeeper` says otherwise; absent: none.
+    /// Storage directory of high availability, with Kubernetes unless `zookeeper` is set; absent: none.
     pub ha: Option<String>,
     /// Quorum of the ZooKeeper that high availability uses, such as `zk-0:2181,zk-1:2181`.
     pub zookeeper: Option<String>,
-    /// The node of ZooKeeper below which everything is kept; Flink's default is `/flink`.
+    /// The ZooKeeper node below which all data is kept; Flink's default is `/flink`.
     pub zookeeper_root: Option<String>,
-    /// Whether the rights that Kubernetes high availability needs are made with the cluster.
+    /// Whether the RBAC objects for Kubernetes high availability are created with the cluster.
     pub ha_create_rbac: Option<bool>,
     /// Number of JobManagers, one of which leads.
     pub job_managers: Option<u32>,
-    /// Seconds after the end of the job until Kubernetes clears the cluster away; absent: it never does.
+    /// Seconds from the end of the job until Kubernetes deletes the cluster; absent: never.
     pub ttl_after_finished: Option<u32>,
     /// Port of the nodes under which Flink's web UI is exposed; absent: not exposed.
     pub node_port: Option<u16>,
     /// What happens when the JobManager's container ends.
     pub restart: Option<Restart>,
-    /// Whether containers beside Flink's in the Job's template stay as they are, and are not made native sidecars.
+    /// Whether containers beside Flink's in the Job's template stay unchanged, instead of becoming native sidecars.
     pub keep_sidecars: Option<bool>,
     /// Labels of all objects and Pods, beside the plugin's own.
     pub labels: BTreeMap<String, String>,
     /// Annotations of all objects and Pods.
     pub annotations: BTreeMap<String, String>,
-    /// Logging configuration files of Flink's conf folder, name to content.
+    /// Logging configuration files in Flink's conf directory, name to content.
     pub log_configuration: BTreeMap<String, String>,
-    /// What makes the IDs of high availability those of this revision and of no other, whatever its cluster is called and
-    /// however often it is created. Each revision is given one of its own as it is made; absent: an older plugin made it.
+    /// Makes the IDs of high availability unique to this revision, whatever the name of its cluster and however often
+    /// it is created. Each revision gets its own when it is created; absent: an older plugin created it.
     pub nonce: Option<String>,
-    /// Created without Pods, to be resumed later. It is a wish for a create, not part of what the cluster is: no revision
-    /// has it.
+    /// Whether to create it without Pods, to be resumed later. It is an option of a create, not a part of the cluster's
+    /// spec: no revision has it.
     pub suspended: bool,
 }
 
@@ -221,7 +222,7 @@ impl RoleConfig {
 }
 
 impl Config {
-    /// What is said of a role.
+    /// The configuration of a role.
     #[must_use]
     pub const fn role(&self, role: Role) -> &RoleConfig {
         match role {
@@ -230,7 +231,7 @@ impl Config {
         }
     }
 
-    /// The same, to be changed.
+    /// The configuration of a role, mutable.
     pub const fn role_mut(&mut self, role: Role) -> &mut RoleConfig {
         match role {
             Role::JobManager => &mut self.job_manager,
@@ -238,7 +239,7 @@ impl Config {
         }
     }
 
-    /// Lays `self` over `lower`: where `self` says something it wins; maps are merged key by key.
+    /// Merges `self` over `lower`: the values in `self` take precedence; maps are merged key by key.
     #[must_use]
     pub fn merged_over(self, lower: Self) -> Self {
         let map = |mut under: BTreeMap<String, String>, upper: BTreeMap<String, String>| {
@@ -257,7 +258,7 @@ impl Config {
         } else {
             lower
         };
-        // By another name of the same key, Flink might read the lower one.
+        // If the lower one used another name of the same key, Flink might read that one.
         let mut configuration = lower.configuration;
         configuration.retain(|key, _| !self.configuration.keys().any(|upper| same_key(key, upper)));
         configuration.extend(self.configuration);

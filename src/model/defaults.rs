@@ -23,7 +23,7 @@ use super::nearest::nearest;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 
-/// What a key can be set to.
+/// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Text,
@@ -37,13 +37,13 @@ pub struct Key {
     /// Its name: that of the flag.
     pub name: &'static str,
     form: Form,
-    /// What it sets, for documentation.
+    /// Its meaning, for documentation.
     pub meaning: &'static str,
 }
 
-/// Ways to Flink's REST, as `--access` has them.
+/// Values of `--access`: how to reach Flink's REST.
 pub const ACCESS: &[&str] = &["auto", "proxy", "port-forward"];
-/// Formats, as `--output` of lists has them.
+/// Values of `--output` for lists.
 pub const OUTPUT: &[&str] = &["table", "wide", "json", "yaml", "name"];
 
 /// All keys.
@@ -108,21 +108,21 @@ pub const KEYS: &[Key] = &[
 /// Values by key.
 type Values = BTreeMap<&'static str, String>;
 
-/// What is said for one context.
+/// The part for one context.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct InContext {
     values: Values,
     namespaces: BTreeMap<String, Values>,
 }
 
-/// The file.
+/// The configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
     everywhere: Values,
     contexts: BTreeMap<String, InContext>,
 }
 
-/// A part of the file.
+/// A position in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigPath {
     /// `defaults`.
@@ -143,18 +143,18 @@ impl fmt::Display for ConfigPath {
     }
 }
 
-/// What holds in one context and namespace, each with the part of the file that says it.
+/// The effective values in one context and namespace, each with its position in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effective(BTreeMap<&'static str, (String, ConfigPath)>);
 
 impl Effective {
-    /// The value of a key, and where it stands.
+    /// The value of a key, and its position.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<(&str, &ConfigPath)> {
         self.0.get(key).map(|(value, place)| (value.as_str(), place))
     }
 
-    /// What it says of clusters.
+    /// The settings for clusters.
     #[must_use]
     pub fn layer(&self) -> Config {
         let value = |key: &str| self.get(key).map(|(value, _)| value.to_owned());
@@ -173,7 +173,7 @@ impl Defaults {
     /// Reads the file; `source` is its name for messages.
     ///
     /// # Errors
-    /// Usage error that names the first fault by its path.
+    /// Usage error that names the first error by its path.
     pub fn read(text: &str, source: &str) -> Result<Self> {
         if text
             .lines()
@@ -181,7 +181,7 @@ impl Defaults {
         {
             return Ok(Self::default());
         }
-        // An unquoted `no` is a text, as YAML 1.2 has it: whether it is meant as false is not guessed.
+        // An unquoted `no` is a string, as in YAML 1.2: the plugin does not guess that it means false.
         let options = serde_yaml::options! { strict_booleans: true };
         let tree: Value = serde_yaml::from_str_with_options(text, options).map_err(|error| {
             let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
@@ -251,7 +251,7 @@ impl Defaults {
         tree.into()
     }
 
-    /// What holds in a namespace of a context; the context is `None` where there is no kubeconfig.
+    /// The effective values in a namespace of a context; the context is `None` if there is no kubeconfig.
     #[must_use]
     pub fn effective(&self, context: Option<&str>, namespace: &str) -> Effective {
         let mut effective = Effective::default();
@@ -270,10 +270,10 @@ impl Defaults {
         effective
     }
 
-    /// Sets a key, or takes it out.
+    /// Sets a key, or removes it.
     ///
     /// # Errors
-    /// Usage error for a key that there is not, or a value that it cannot have.
+    /// Usage error for an unknown key, or an invalid value.
     pub fn set(&mut self, place: &ConfigPath, key: &str, value: Option<&str>) -> Result<()> {
         let key = known(key, "", &[])?;
         let value = value.map(|value| check(key, value, key.name)).transpose()?;
@@ -336,7 +336,7 @@ fn check(key: &Key, value: &str, path: &str) -> Result<String> {
     )))
 }
 
-/// The keys of a map, and the fields of it that are `others`.
+/// The keys of a map, and those of its fields that are in `others`.
 fn values(map: Map<String, Value>, path: &str, others: &[&str]) -> Result<(Values, Map<String, Value>)> {
     let (mut values, mut rest) = (Values::new(), Map::new());
     for (name, value) in map {

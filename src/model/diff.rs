@@ -1,6 +1,6 @@
-//! What would change if an object were made as wanted.
+//! Finds the changes to an object if it were applied.
 //!
-//! Only what is wanted is compared: what the API server filled in, or others own, is nobody's wish here.
+//! Only fields of the wanted object are compared, not those that the API server fills in or that others own.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::quantity;
 
-/// One place where an object is not as wanted.
+/// One field of an object that differs from the wanted value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// Path of the field, such as `spec.template.spec.containers[flink-master].image`.
     pub path: String,
-    /// What is there; `None`: nothing.
+    /// The present value; `None`: there is none.
     pub live: Option<Value>,
-    /// What is wanted.
+    /// The wanted value.
     pub wanted: Value,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Difference {
             (Some(live), wanted) => {
                 let (live, wanted) = (live.to_string(), wanted.to_string());
                 let same = live.chars().zip(wanted.chars()).take_while(|(a, b)| a == b).count();
-                // The two would look alike where only their beginnings are shown.
+                // The two would look the same if only their starts were shown.
                 let skipped = if same > WIDTH / 2 { same - WIDTH / 4 } else { 0 };
                 write!(
                     f,
@@ -50,10 +50,10 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Characters of a value that are shown.
+/// Number of characters of a value to show.
 const WIDTH: usize = 80;
 
-/// A value in about [`WIDTH`] characters, from one of them on.
+/// A value in about [`WIDTH`] characters, starting at one of them.
 fn short(text: &str, skipped: usize) -> String {
     let shown: String = text.chars().skip(skipped).take(WIDTH).collect();
     let before = if skipped > 0 { "…" } else { "" };
@@ -65,7 +65,7 @@ fn short(text: &str, skipped: usize) -> String {
     format!("{before}{shown}{after}")
 }
 
-/// The items of a list that another does not have, with commas.
+/// The items of a list that are missing in another, separated by commas.
 fn only_in(list: &[Value], other: &[Value]) -> String {
     let mut left: Vec<&Value> = other.iter().collect();
     let mut found = Vec::new();
@@ -78,7 +78,7 @@ fn only_in(list: &[Value], other: &[Value]) -> String {
     found.join(", ")
 }
 
-/// Compares what is `wanted` with what is `live`. Empty: nothing would change.
+/// Compares `wanted` with `live`. Empty: nothing would change.
 #[must_use]
 pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -130,7 +130,7 @@ fn compare(wanted: &Value, live: Option<&Value>, path: &str, found: &mut Vec<Dif
     }
 }
 
-/// The API server does not store what is empty.
+/// The API server does not store empty values.
 fn empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

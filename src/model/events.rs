@@ -1,4 +1,4 @@
-//! Events of Kubernetes that concern a cluster, as they are listed.
+//! The list of Kubernetes Events of a cluster.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::age::age;
 use super::diagnosis::{first_seen, last_seen, times_seen};
 use super::names::ClusterName;
 
-/// Whose Events are wanted.
+/// Selects the Events of a cluster.
 #[derive(Clone, Debug)]
 pub struct Subject {
     name: ClusterName,
@@ -33,8 +33,8 @@ impl Subject {
         }
     }
 
-    /// Whether an Event is about an object of the cluster. Objects that are gone have only their names left: those that
-    /// controllers give are told from those of a cluster with a longer name by what follows, which has no dash.
+    /// Whether an Event is about an object of the cluster. Deleted objects are only known by their names: names that
+    /// controllers generate differ from those of a cluster with a longer name in the suffix, which has no dash.
     #[must_use]
     pub fn is_of(&self, event: &Event) -> bool {
         let about = &event.involved_object;
@@ -54,15 +54,16 @@ impl Subject {
     }
 }
 
-/// What a controller puts at the end of a name. Source: Kubernetes' `SimpleNameGenerator`.
+/// Whether it is the suffix that a controller adds to a name. Source: Kubernetes' `SimpleNameGenerator`.
 fn is_suffix(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
-/// Longest beginning of a generated name. Source: the same generator.
+/// Maximum length of a generated name's base. Source: the same generator.
 const LONGEST_BASE: usize = 58;
 
-/// Whether a Pod is called `DEPLOYMENT-HASH-SUFFIX`, where as much is cut before the suffix as is too long.
+/// Whether a Pod has the name `DEPLOYMENT-HASH-SUFFIX`, in which a base that is too long is truncated before the
+/// suffix.
 fn is_of_replica_set(pod: &str, deployment: &str) -> bool {
     let before = format!("{deployment}-");
     let rest = pod.strip_prefix(&before);
@@ -83,18 +84,18 @@ pub struct EventRow {
     pub last_seen: Option<Timestamp>,
     /// When it was first seen.
     pub first_seen: Option<Timestamp>,
-    /// How often.
+    /// Number of occurrences.
     pub count: u32,
     /// `Normal` or `Warning`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// A word of the component that tells it.
+    /// The reason in CamelCase.
     pub reason: String,
-    /// What it is about.
+    /// The object of the Event.
     pub object: Object,
-    /// What it says.
+    /// The message.
     pub message: String,
-    /// Who says it.
+    /// The component that reported it.
     pub source: Option<String>,
 }
 
@@ -123,7 +124,7 @@ impl From<&Event> for EventRow {
                 name: text(&about.name),
             },
             message: text(&event.message).trim_end().to_owned(),
-            // Events of the newer API have the one, those of the older one the other.
+            // Events of the newer API have the one field, those of the older API the other.
             source: told(&event.reporting_component)
                 .or_else(|| event.source.as_ref().and_then(|source| told(&source.component))),
         }

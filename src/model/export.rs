@@ -1,4 +1,4 @@
-//! A cluster that runs, as a spec: what live objects say, said as a FlinkDeployment would say it.
+//! Converts the live objects of a cluster to a spec, in the form of a FlinkDeployment.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,19 @@ use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::main_container;
 use crate::model::server_fields::strip_server_fields;
 
-/// A spec, and what of the objects it cannot say.
+/// A spec, and the parts of the objects that it cannot express.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exported {
-    /// What the objects say.
+    /// The spec of the objects.
     pub layer: Config,
-    /// Each a sentence.
+    /// The parts that it cannot express, one sentence each.
     pub remarks: Vec<String>,
 }
 
-/// Reads the spec of a cluster from its objects, whoever made them.
+/// Reads the spec of a cluster from its objects, whichever tool created them.
 ///
 /// # Errors
-/// Usage error when an object has no container, or arguments that Flink would not take.
+/// Usage error when an object has no container, or has arguments that Flink would reject.
 pub fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Value) -> Result<Exported> {
     let mut remarks = Vec::new();
     let version = job["metadata"]["annotations"][FLINK_VERSION].as_str();
@@ -48,7 +48,7 @@ pub fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Va
         }
     }
     configuration.retain(|key, _| {
-        // Addresses and ports are the templates', and these two are made of the name.
+        // The templates set addresses and ports, and these two are derived from the name.
         let own = matches!(
             owned_key(key),
             Some("the templates" | "the cluster's name" | "--namespace")
@@ -85,7 +85,7 @@ pub fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Va
         task_managers: replicas.filter(|count| Some(*count) != needed),
         job_class: known.job_class,
         jars: (!known.jars.is_empty()).then_some(known.jars),
-        // One that ended is never run again under high availability, where each generation gets one of its own.
+        // An ended job ID never runs again under high availability, where each generation gets its own.
         job_id: known.job_id.map(JobId::Fixed).filter(|_| !highly_available),
         from_savepoint: known.from_savepoint,
         allow_non_restored_state: known.allow_non_restored_state.then_some(true),
@@ -113,13 +113,13 @@ pub fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Va
 }
 
 impl Config {
-    /// `upper` over `self`, whose roles are silent.
+    /// `upper` over `self`, whose roles are not set.
     fn with_roles(self, upper: Self) -> Self {
         upper.merged_over(self)
     }
 }
 
-/// The first word of the main container's arguments, and the rest as Flink understands it.
+/// The first word of the main container's arguments, and the others parsed with Flink's rules.
 fn arguments(object: &Value, remarks: &mut Vec<String>) -> Result<(Option<String>, JobManagerArguments)> {
     let main = container(object)?;
     let kind = object["kind"].as_str().unwrap_or_default();
@@ -174,7 +174,7 @@ fn labels(all: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What a role's Pods say beyond `read`, which comes from its arguments, as a pod template.
+/// The settings of a role's Pods that are not in `read`, which is from its arguments, as a pod template.
 fn role(object: &Value, read: &RoleConfig) -> Result<RoleConfig> {
     let mut object = object.clone();
     container(&object)?;
@@ -185,7 +185,7 @@ fn role(object: &Value, read: &RoleConfig) -> Result<RoleConfig> {
         }
         main.insert("name".to_owned(), json!(MAIN_CONTAINER));
         if read.memory.is_some() {
-            // The size of the process would become the limit otherwise.
+            // Otherwise the process size would become the limit.
             let resources = main.entry("resources").or_insert_with(|| json!({}));
             if resources["limits"].get("memory").is_none() {
                 resources["limits"]["memory"] = Value::Null;

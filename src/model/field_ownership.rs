@@ -1,4 +1,4 @@
-//! Whose the fields of an object are, and an object that says what is there with the plugin's own marks.
+//! The owners of an object's fields, and an object with its present content and the plugin's labels and annotations.
 
 use serde_json::{Value, json};
 
@@ -7,15 +7,15 @@ use super::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
 use super::names::{self, ClusterName, FIELD_MANAGER};
 use crate::model::server_fields::strip_server_fields;
 
-/// Whether an entry of `metadata.managedFields` is of somebody who wrote the object's spec: not of the plugin, and not of
-/// a controller, which writes status or a count by a subresource.
+/// Whether an entry of `metadata.managedFields` belongs to a writer of the object's spec: not to the plugin, and not to
+/// a controller, which writes the status or a replica count through a subresource.
 fn is_former_owner(entry: &Value) -> bool {
     entry["manager"] != FIELD_MANAGER
         && entry["subresource"].as_str().unwrap_or_default().is_empty()
         && entry["fieldsV1"].get("f:spec").is_some()
 }
 
-/// Names of those who own fields of the object's spec beside the plugin.
+/// The other owners of fields of the object's spec.
 #[must_use]
 pub fn former_owners(object: &Value) -> Vec<String> {
     let entries = object["metadata"]["managedFields"].as_array();
@@ -28,8 +28,8 @@ pub fn former_owners(object: &Value) -> Vec<String> {
     names
 }
 
-/// `metadata.managedFields` without them. Of the plugin's own entries only that of server-side apply stays: what another
-/// patch of the plugin's wrote would never go away otherwise.
+/// `metadata.managedFields` without them. Of the plugin's own entries only the one of server-side apply stays:
+/// otherwise fields that another patch of the plugin wrote would never be removed.
 #[must_use]
 pub fn without_former_owners(object: &Value) -> Value {
     let entries = object["metadata"]["managedFields"].as_array();
@@ -37,7 +37,7 @@ pub fn without_former_owners(object: &Value) -> Value {
     Value::Array(kept.cloned().collect())
 }
 
-/// A live object with the labels of the plugin on the object itself.
+/// A live object with the plugin's labels on the object itself.
 #[must_use]
 pub fn labelled(live: &Value, name: &ClusterName, component: &str) -> Value {
     let mut object = live.clone();
@@ -47,10 +47,10 @@ pub fn labelled(live: &Value, name: &ClusterName, component: &str) -> Value {
     object
 }
 
-/// What the objects of a taken-over cluster are marked with.
+/// The labels and annotations for the objects of an adopted cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks {
-    /// The revision that they are of.
+    /// The revision of the objects.
     pub revision: u64,
     /// The job's parallelism.
     pub parallelism: u32,
@@ -58,8 +58,8 @@ pub struct Marks {
     pub flink_version: Option<FlinkVersion>,
 }
 
-/// A live object as it is, to be applied: with the labels and annotations of the plugin on the object itself. Its Pod
-/// template stays, so that no Pod is replaced.
+/// A live object to apply unchanged, with the plugin's labels and annotations on the object itself. Its Pod template
+/// stays unchanged, so that no Pod is replaced.
 #[must_use]
 pub fn marked(live: &Value, name: &ClusterName, component: &str, marks: Marks) -> Value {
     let mut object = strip_server_fields(&labelled(live, name, component));

@@ -1,11 +1,11 @@
-//! Text of files as people have them: with a byte order mark, in UTF-16, before a template engine has filled it in.
+//! The text of users' files: with a byte order mark, in UTF-16, or as a template that is not rendered yet.
 
 use crate::error::{Error, Result};
 
 /// The text of a file, as kubectl reads it: UTF-8, or UTF-16 by its byte order mark or by the zeros in it.
 ///
 /// # Errors
-/// Usage error that says what the bytes are instead.
+/// Usage error that describes the encoding of the bytes.
 pub fn decode(bytes: Vec<u8>, source: &str) -> Result<String> {
     let wrong = |why: &str| Error::usage(format!("{source}: it is no text: {why}"));
     let text = match bytes.as_slice() {
@@ -15,7 +15,7 @@ pub fn decode(bytes: Vec<u8>, source: &str) -> Result<String> {
         [0x1f, 0x8b, ..] => return Err(wrong("it is compressed").hint("gunzip it first")),
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        // Without a mark: what a manifest begins with is one byte of ASCII, and a zero beside it.
+        // Without a mark: a manifest starts with one byte of ASCII, which in UTF-16 has a zero beside it.
         [1..=0x7f, 0, ..] => utf16(&bytes, u16::from_le_bytes),
         [0, 1..=0x7f, ..] => utf16(&bytes, u16::from_be_bytes),
         _ => String::from_utf8(bytes).map_err(|e| {
@@ -40,7 +40,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
     }
 }
 
-/// What the YAML parser has against a text, in the words of who wrote the text.
+/// The YAML parser's error, in terms of the text.
 #[must_use]
 pub fn yaml_fault(error: &serde_yaml::Error) -> String {
     let place = error.location().map(|at| (at.line(), at.column()));
@@ -61,7 +61,7 @@ pub fn yaml_fault(error: &serde_yaml::Error) -> String {
         .trim()
         .trim_start_matches("error: ")
         .to_owned();
-    // The place is said by whoever asks, in front.
+    // The caller adds the position, in front.
     match place {
         Some((line, column)) => first
             .replace(&format!(" at line {line}, column {column}"), "")
@@ -70,18 +70,18 @@ pub fn yaml_fault(error: &serde_yaml::Error) -> String {
     }
 }
 
-/// What a template engine would have filled in, in the order of the text: `{{ … }}` of Helm and its kin.
+/// Unrendered placeholders of a template engine, in the order of the text: `{{ … }}` of Helm and similar tools.
 #[must_use]
 pub fn helm_expression(text: &str) -> Option<&str> {
     let start = text.find("{{")?;
     let end = text[start..].find("}}")? + start + 2;
     let inner = text[start + 2..end - 2].trim_matches(['-', ' ']);
-    // Compact JSON has braces beside each other as well, and begins with a quotation mark or another brace.
+    // Compact JSON also has adjacent braces, followed by a quotation mark or another brace.
     let word = inner.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '.' | '$' | '/' | '('));
     (word && !text[start..end].contains('\n')).then(|| &text[start..end])
 }
 
-/// A variable that the shell or `envsubst` would have replaced: `${NAME}`.
+/// A variable that the shell or `envsubst` did not replace: `${NAME}`.
 #[must_use]
 pub fn shell_variable(text: &str) -> Option<&str> {
     let mut from = 0;

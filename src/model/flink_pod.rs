@@ -1,5 +1,5 @@
-//! What became of a Pod of Flink. The status of Flink's container decides, and not the phase of the Pod: containers beside
-//! it may run on after Flink has ended, and keep the Pod, and with it the Kubernetes Job.
+//! The state of a Pod of Flink. The status of Flink's container decides, not the phase of the Pod: other containers may
+//! keep running after Flink has ended, and keep the Pod, and with it the Kubernetes Job.
 
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus, Pod};
 use k8s_openapi::jiff::Timestamp;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::main_container;
 
-/// What became of a Pod.
+/// The state of a Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Its containers have not started.
@@ -16,13 +16,13 @@ pub enum Phase {
     Running,
     /// Flink ended with 0.
     Succeeded,
-    /// Flink ended otherwise, or its Pod was taken away.
+    /// Flink failed, or its Pod was removed.
     Failed,
-    /// The node does not tell.
+    /// The node does not report it.
     Unknown,
 }
 
-/// What Kubernetes does, or would do, with the Job of a JobManager that has ended.
+/// Kubernetes' action on the Job of a JobManager that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterEnd {
     /// The Job is complete.
@@ -41,7 +41,7 @@ pub fn main_status(pod: &Pod) -> Option<&ContainerStatus> {
     statuses.iter().find(|status| status.name == *name)
 }
 
-/// Whether an exit code ends a container of a Pod with this `restartPolicy` for good.
+/// Whether a container of a Pod with this `restartPolicy` is not restarted after this exit code.
 fn is_final(pod: &Pod, code: i32) -> bool {
     match pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) {
         Some("Never") => true,
@@ -50,7 +50,7 @@ fn is_final(pod: &Pod, code: i32) -> bool {
     }
 }
 
-/// How a container ended that the kubelet does not start again.
+/// The end of a container that the kubelet does not restart.
 fn end_of<'a>(pod: &Pod, status: &'a ContainerStatus) -> Option<&'a ContainerStateTerminated> {
     let end = status.state.as_ref()?.terminated.as_ref()?;
     (is_final(pod, end.exit_code) || pod_has_ended(pod)).then_some(end)
@@ -70,13 +70,13 @@ pub fn end(pod: &Pod) -> Option<&ContainerStateTerminated> {
     end_of(pod, main_status(pod)?)
 }
 
-/// When that was.
+/// When Flink ended in this Pod.
 #[must_use]
 pub fn ended_at(pod: &Pod) -> Option<Timestamp> {
     Some(end(pod)?.finished_at.as_ref()?.0)
 }
 
-/// What became of the Pod.
+/// The state of the Pod.
 #[must_use]
 pub fn phase(pod: &Pod) -> Phase {
     match (end(pod), word(pod)) {
@@ -95,7 +95,7 @@ pub fn has_ended(pod: &Pod) -> bool {
     matches!(phase(pod), Phase::Succeeded | Phase::Failed)
 }
 
-/// Whether no process runs in it any more.
+/// Whether no process runs in the Pod any more.
 #[must_use]
 pub fn runs_nothing(pod: &Pod) -> bool {
     pod_has_ended(pod)
@@ -118,7 +118,7 @@ pub fn is_kept(pod: &Pod) -> bool {
     !pod_has_ended(pod) && pod.metadata.deletion_timestamp.is_none() && end(pod).is_some()
 }
 
-/// The same of a Pod that `job` controls.
+/// Like [`is_kept`], for a Pod that `job` controls.
 #[must_use]
 pub fn is_kept_of(pod: &Pod, job: &Value) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
@@ -147,7 +147,8 @@ pub fn is_native_sidecar(pod: &Pod, name: &str) -> bool {
     own.any(|container| container.restart_policy.as_deref() == Some("Always"))
 }
 
-/// Names of the containers that run beside Flink's and that the template of its `job` has not: admission added them.
+/// Names of the containers that run beside Flink's and are not in the template of its `job`: admission webhooks added
+/// them.
 #[must_use]
 pub fn injected<'a>(pod: &'a Pod, job: &Value) -> Vec<&'a str> {
     let own = job["spec"]["template"]["spec"]["containers"].as_array();
@@ -155,7 +156,7 @@ pub fn injected<'a>(pod: &'a Pod, job: &Value) -> Vec<&'a str> {
     containers(pod).filter(|name| !own(name)).collect()
 }
 
-/// What Kubernetes does with its `job` when the Pod has ended in which Flink has; `None`: Flink may still run in it.
+/// Kubernetes' action on `job` after the end of a Pod in which Flink has ended; `None`: Flink may still run in it.
 ///
 /// Source: kubernetes/pkg/controller/job: `matchPodFailurePolicy`, `exceedsBackoffLimit`.
 #[must_use]
@@ -189,7 +190,7 @@ pub fn after_end(job: &Value, pod: &Pod) -> Option<AfterEnd> {
     })
 }
 
-/// How the containers that are known to be injected are made native sidecars, or left out.
+/// How to make known injected containers native sidecars, or how to omit them.
 #[must_use]
 pub fn remedy(container: &str) -> String {
     // Source: istio.io, "sidecar.istio.io/nativeSidecar", which wins over ENABLE_NATIVE_SIDECARS of istiod and is the default

@@ -1,21 +1,21 @@
-//! What the ConfigMaps of Flink's Kubernetes high availability say.
+//! Interprets the ConfigMaps of Flink's Kubernetes high availability.
 
 use serde_json::Value;
 
-/// Beginning of the keys under which completed checkpoints stand. Source: Flink's `Constants.CHECKPOINT_ID_KEY_PREFIX`.
+/// Prefix of the keys of completed checkpoints. Source: Flink's `Constants.CHECKPOINT_ID_KEY_PREFIX`.
 const CHECKPOINT: &str = "checkpointID-";
 
-/// IDs under which a cluster keeps the data of its high availability.
+/// The IDs under which a cluster keeps its high-availability data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ids {
-    /// All of them.
+    /// All IDs.
     pub own: Vec<String>,
-    /// Those of them that other clusters can have as well: they are a name, and have no nonce in them.
+    /// The IDs that other clusters can also have: they are names without a nonce.
     pub shared: Vec<String>,
 }
 
 impl Ids {
-    /// Adds one. With the `nonce` of a revision in it, it is that revision's alone.
+    /// Adds an ID. An ID that contains the `nonce` of a revision belongs to that revision only.
     pub fn add(&mut self, id: &str, nonce: Option<&str>) {
         let unique = nonce.is_some_and(|nonce| !nonce.is_empty() && id.ends_with(&format!("-{nonce}")));
         for (list, wanted) in [(&mut self.own, true), (&mut self.shared, !unique)] {
@@ -25,21 +25,21 @@ impl Ids {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.own.is_empty()
     }
 }
 
-/// Whether Flink takes `id` for a cluster's: it stands in names and labels of Kubernetes.
+/// Whether `id` can be a cluster ID of Flink: it becomes part of names and labels in Kubernetes.
 #[must_use]
 pub fn is_id(id: &str) -> bool {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     (1..=63).contains(&id.len()) && id.bytes().all(plain) && id.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
-/// Whether a ConfigMap with Flink's labels is one of high availability: native clusters have others, of their
+/// Whether a ConfigMap with Flink's labels belongs to high availability: native clusters have others for their
 /// configuration, which their Deployment owns.
 #[must_use]
 pub fn is_of_high_availability(map: &Value) -> bool {
@@ -51,7 +51,7 @@ pub fn is_of_high_availability(map: &Value) -> bool {
     !owned && (name.ends_with("-config-map") || name.ends_with("-leader"))
 }
 
-/// Whether there is a completed checkpoint that Flink would restore.
+/// Whether it has a completed checkpoint that Flink would restore.
 #[must_use]
 pub fn have_checkpoint(maps: &[Value]) -> bool {
     let keys = |map: &Value| match &map["data"] {

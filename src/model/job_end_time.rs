@@ -1,11 +1,11 @@
-//! When a cluster's job ended, as its Kubernetes Job tells it.
+//! The time when a cluster's job ended, from its Kubernetes Job.
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::manifests::JOB_ENDED;
 
-/// When the Job came to its end, well or not, or was suspended since Flink's job had; `None`: it has not.
+/// When the Job ended, successfully or not, or was suspended because Flink's job had ended; `None`: it has not ended.
 #[must_use]
 pub fn ended_at(job: &Value) -> Option<Timestamp> {
     let conditions = job["status"]["conditions"].as_array()?;

@@ -1,22 +1,22 @@
-//! Values that users write as one of a few words.
+//! Option values that are one of a few keywords.
 
 use crate::error::{Error, Result};
 
-/// A value that is one of a few words.
+/// A value that is one of a few keywords.
 pub trait Keyword: Copy + PartialEq + Send + Sync + 'static {
-    /// Each value, its word, and what it means.
+    /// Each value, its keyword, and its meaning.
     const WORDS: &'static [(Self, &'static str, &'static str)];
 
-    /// Its word.
+    /// Its keyword.
     fn as_str(self) -> &'static str {
         let found = Self::WORDS.iter().find(|(value, ..)| *value == self);
         found.map_or("", |(_, word, _)| word)
     }
 
-    /// The value of a word.
+    /// The value of a keyword.
     ///
     /// # Errors
-    /// Usage error that names the words.
+    /// Usage error that lists the keywords.
     fn parse(text: &str) -> Result<Self> {
         let found = Self::WORDS.iter().find(|(_, word, _)| *word == text);
         found.map(|(value, ..)| *value).ok_or_else(|| {

@@ -1,22 +1,22 @@
-//! Lines of containers' logs: taken apart, known again after a reconnect, ordered by time.
+//! Lines of container logs: parsed, recognized after a reconnect, sorted by time.
 
 use std::collections::HashMap;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-/// A line as the API server sends it with `timestamps=true`.
+/// A line in the format of the API server with `timestamps=true`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLine<'a> {
-    /// When the container's runtime got it.
+    /// When the container runtime received it.
     pub at: Timestamp,
     /// The line itself, without its end.
     pub text: &'a str,
 }
 
-/// Takes raw lines apart. Many lines of a log have the same second, and its date is read once.
+/// Parses raw lines. Many lines of a log have the same second, whose date is parsed once.
 #[derive(Clone, Debug, Default)]
 pub struct Stamps {
-    /// Year to second as it was written last, and what that is; of UTC only.
+    /// Year to second of the last line, and its value; only for UTC.
     second: Option<([u8; SECOND], i64)>,
 }
 
@@ -24,7 +24,8 @@ pub struct Stamps {
 const SECOND: usize = 19;
 
 impl Stamps {
-    /// Takes a raw line apart. One without a timestamp, such as the kubelet's own words, has that of the line before.
+    /// Parses a raw line. A line without a timestamp, such as the kubelet's own messages, has that of the previous
+    /// line.
     #[must_use]
     pub fn parse<'a>(&mut self, raw: &'a str, before: Option<Timestamp>) -> LogLine<'a> {
         let raw = raw.trim_end_matches(['\n', '\r']);
@@ -38,7 +39,7 @@ impl Stamps {
         }
     }
 
-    /// A time within the second that was read last.
+    /// A time within the second of the last line.
     fn known(&self, stamp: &[u8]) -> Option<Timestamp> {
         let (written, second) = self.second.as_ref()?;
         let fraction = stamp.strip_prefix(written)?.strip_suffix(b"Z")?;
@@ -71,21 +72,21 @@ impl Stamps {
     }
 }
 
-/// Where a container's log was left: what to ask for after a reconnect, and which lines of the answer are known.
+/// The position in a container's log: what to request after a reconnect, and which lines of the answer are known.
 ///
-/// The API server goes back to whole seconds only, so it repeats up to a second of lines. A line is known again by
-/// its time and its content; of lines that are equal in both as many are new as there are more than before.
+/// The API server only supports whole seconds, so it repeats up to a second of lines. A line is recognized by its time
+/// and its content. Of lines that are equal in both, as many are new as there are more than before.
 #[derive(Clone, Debug, Default)]
 pub struct LogPosition {
     last: Option<Timestamp>,
-    /// Digests of the lines since the beginning of the last line's second.
+    /// Digests of the lines since the start of the last line's second.
     seen: Vec<u64>,
-    /// Those of them that the present answer has not repeated yet.
+    /// Those that the present answer has not repeated yet.
     repeated: HashMap<u64, u32>,
 }
 
 impl LogPosition {
-    /// What to ask for next: lines since this time; `None`: nothing was read so far.
+    /// The start time of the next request; `None`: nothing was read so far.
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {
         self.last.map(second)
@@ -97,7 +98,7 @@ impl LogPosition {
         self.last
     }
 
-    /// A new answer begins, which may repeat lines.
+    /// Starts a new answer, which may repeat lines.
     pub fn reconnect(&mut self) {
         self.repeated.clear();
         for line in &self.seen {
@@ -130,10 +131,10 @@ fn second(at: Timestamp) -> Timestamp {
     at - SignedDuration::from_nanos(at.subsec_nanosecond().into())
 }
 
-/// What a line is known by. Nobody gains by lines that look alike here but a line that is not shown after a connection
-/// broke off, so it has to be fast and no more.
+/// The digest that identifies a line. A collision only hides a line after a lost connection, so the digest only has to
+/// be fast.
 fn digest(line: LogLine<'_>) -> u64 {
-    // Knuth's multiplier of linear congruential generators; the rotation brings high bits back to where they count.
+    // Knuth's multiplier of linear congruential generators; the rotation moves high bits back to the low end.
     let mix = |digest: u64, word: u64| (digest.rotate_left(29) ^ word).wrapping_mul(6_364_136_223_846_793_005);
     let (words, rest) = line.text.as_bytes().as_chunks();
     let mut last = [0; 8];
@@ -146,7 +147,7 @@ fn digest(line: LogLine<'_>) -> u64 {
     mix(mix(text, u64::from_le_bytes(last)), line.text.len() as u64)
 }
 
-/// A short name of a Pod for the beginning of lines: its role and what tells it from others.
+/// A short name of a Pod as a prefix of lines: its role and its unique suffix.
 #[must_use]
 pub fn label(role: &str, pod: &str, container: Option<&str>) -> String {
     let suffix = pod.rsplit('-').next().unwrap_or(pod);

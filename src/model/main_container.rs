@@ -1,11 +1,11 @@
-//! The container that runs Flink, among those of a Pod: sidecars may stand beside it, before it too.
+//! Finds the container that runs Flink in a Pod: sidecars may be beside it, also before it.
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodTemplateSpec};
 use serde_json::Value;
 
 use super::pod_template::MAIN_CONTAINER;
 
-/// Words of the entrypoint, official and legacy: only Flink's container is given one.
+/// Arguments of the entrypoint, official and legacy: only Flink's container has one.
 const WORDS: [&str; 5] = [
     "standalone-job",
     "taskmanager",
@@ -24,8 +24,8 @@ const NAMES: [&str; 7] = [
     "taskmanager",
 ];
 
-/// Index of Flink's container among those with these names and arguments: the one that is given a word of Flink's
-/// entrypoint, else one of a known name, else one whose name begins with `flink`, else the first.
+/// Index of Flink's container among those with these names and arguments: the one with an argument of Flink's
+/// entrypoint, else one with a known name, else one whose name starts with `flink`, else the first.
 fn position<'a, T: 'a>(
     all: &'a [T],
     name: impl Fn(&'a T) -> &'a str,
@@ -79,14 +79,14 @@ pub fn of(object: &Value) -> Option<&Value> {
     containers.get(position_in(containers)?)
 }
 
-/// The same, to be changed.
+/// Flink's container of a Job or a Deployment, mutable.
 pub fn of_mut(object: &mut Value) -> Option<&mut Value> {
     let containers = object.pointer_mut("/spec/template/spec/containers")?.as_array_mut()?;
     let at = position_in(containers)?;
     containers.get_mut(at)
 }
 
-/// Its arguments, as the API server has them.
+/// Its arguments, in the API server's form.
 #[must_use]
 pub fn arguments(object: &Value) -> Vec<String> {
     let list = of(object).and_then(|container| container["args"].as_array());

@@ -1,6 +1,6 @@
 //! The pure part: no client, no runtime, no clock, no environment.
 //!
-//! Everything here is a function of its arguments, so that it can be tested without a cluster.
+//! All functions depend only on their arguments, so that they can be tested without a cluster.
 
 pub mod adopt;
 pub mod age;
@@ -37,6 +37,6 @@ pub mod spec;
 pub mod template;
 pub mod usage;
 
-/// `apiVersion` of every JSON and YAML document. The shapes are in docs/output.md; a change that a reader can notice
+/// `apiVersion` of every JSON and YAML document. docs/output.md describes the fields; a change that users can notice
 /// gets a new version.
 pub const API_VERSION: &str = "kubectl-flink/v1";

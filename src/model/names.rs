@@ -1,6 +1,6 @@
-//! Names and labels of the objects that make up a cluster.
+//! Names and labels of a cluster's objects.
 //!
-//! They are those of Flink's templates, so that a cluster made by hand from them is one of ours.
+//! They are those of Flink's templates, so that a cluster made from these by hand works with the plugin.
 
 use crate::error::{Error, Result};
 
@@ -16,17 +16,17 @@ pub const MASTER: &str = "master";
 /// Role of the Deployment and the TaskManagers' Pods.
 pub const TASK_MANAGER: &str = "task-manager";
 
-/// Role of the objects that give JobManager and TaskManagers the rights of high availability.
+/// Role of the RBAC objects that give JobManager and TaskManagers the rights of high availability.
 pub const HIGH_AVAILABILITY: &str = "high-availability";
 
-/// Role of the Job that rehearses a new version, and of its Pod. It is no part of the cluster.
+/// Role of the Job that rehearses a new version, and of its Pod. It is not part of the cluster.
 pub const REHEARSAL: &str = "rehearsal";
 
 /// Longest cluster name. A Job's Pods are named after it with a suffix of six characters, and the Pods' host names
 /// may have 63; Flink's Kubernetes high availability allows 45 for `kubernetes.cluster-id`, which is the tighter limit.
 pub const MAX_LENGTH: usize = 45;
 
-/// A valid name of a cluster: a DNS label that starts with a letter, because Services demand one (RFC 1035).
+/// A valid name of a cluster: a DNS label that starts with a letter, because Services require one (RFC 1035).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterName(String);
 
@@ -34,7 +34,7 @@ impl ClusterName {
     /// Checks `name`.
     ///
     /// # Errors
-    /// Usage error that says what is wrong with it.
+    /// Usage error with the reason.
     pub fn new(name: &str) -> Result<Self> {
         let fault = if name.is_empty() {
             Some("it is empty".to_owned())
@@ -79,7 +79,7 @@ impl ClusterName {
         format!("{}-{TASK_MANAGER}", self.0)
     }
 
-    /// Name of the ServiceAccount, the Role and the RoleBinding that `--ha-create-rbac` makes.
+    /// Name of the ServiceAccount, the Role and the RoleBinding that `--ha-create-rbac` creates.
     #[must_use]
     pub fn high_availability(&self) -> String {
         format!("{}-{HIGH_AVAILABILITY}", self.0)
@@ -91,7 +91,7 @@ impl ClusterName {
         format!("{}-{REHEARSAL}", self.0)
     }
 
-    /// Name of the ConfigMap that remembers revisions and savepoints.
+    /// Name of the ConfigMap that stores revisions and savepoints.
     #[must_use]
     pub fn history(&self) -> String {
         format!("{}-history", self.0)
@@ -104,7 +104,7 @@ impl std::fmt::Display for ClusterName {
     }
 }
 
-/// Labels that every object of the cluster carries, in the order in which they are shown.
+/// Labels of every object of the cluster, in display order.
 #[must_use]
 pub fn labels(name: &ClusterName, component: &str) -> Vec<(&'static str, String)> {
     vec![

@@ -1,6 +1,6 @@
-//! The word that was probably meant.
+//! Finds the word that the user probably meant.
 
-/// The known word that `word` was probably meant to be; `None` where nothing is near enough.
+/// The known word that is most similar to `word`; `None` if none is similar enough.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();

@@ -1,18 +1,18 @@
-//! Which objects are a cluster's, and whose the others are that only have a name of one.
+//! Decides which objects belong to a cluster, and who owns other objects that have one of its names.
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, FIELD_MANAGER};
 
-/// Whether an object with a name of the cluster is its `component`: its labels say so, as Flink's templates label it.
+/// Whether an object with a name of the cluster is its `component`: it has the labels of Flink's templates.
 #[must_use]
 pub fn is_part(object: &Value, name: &ClusterName, component: &str) -> bool {
     let labels = &object["metadata"]["labels"];
     labels[APP_LABEL] == name.as_str() && labels[COMPONENT_LABEL] == component
 }
 
-/// Whether a Pod is the cluster's: controlled by its Job, or by a ReplicaSet of its Deployment.
+/// Whether a Pod belongs to the cluster: its controller is the cluster's Job, or a ReplicaSet of its Deployment.
 #[must_use]
 pub fn is_pod_of(pod: &Pod, name: &ClusterName) -> bool {
     let of_deployment = |replica_set: &str| {
@@ -31,7 +31,8 @@ pub fn is_pod_of(pod: &Pod, name: &ClusterName) -> bool {
     })
 }
 
-/// Whose an object is, as its owners, its labels and those who wrote it say: `it is managed by Helm (release cache)`.
+/// The owner of an object, from its owner references, labels and field managers: `it is managed by Helm (release
+/// cache)`.
 #[must_use]
 pub fn whose(object: &Value) -> String {
     let metadata = &object["metadata"];

@@ -1,6 +1,6 @@
 //! Amounts of memory and CPU, in Flink's notation and in Kubernetes'.
 //!
-//! The two differ where it hurts: `2048m` is 2048 MiB to Flink and 2.048 bytes to Kubernetes.
+//! The two differ dangerously: `2048m` is 2048 MiB in Flink and 2.048 bytes in Kubernetes.
 
 use std::fmt;
 
@@ -128,12 +128,12 @@ fn binary_unit(unit: &str) -> Option<u64> {
         .map(|(_, size)| *size)
 }
 
-/// Reads memory as Flink and its operator do: `2048m`, `2 gb`, `1073741824` (bytes), and also `2Gi`.
+/// Parses memory like Flink and its operator: `2048m`, `2 gb`, `1073741824` (bytes), and also `2Gi`.
 ///
 /// Source of the units: Flink's `MemorySize.MemoryUnit`; all of them are powers of 1024.
 ///
 /// # Errors
-/// Usage error that shows the right form.
+/// Usage error with the correct format.
 pub fn memory_flink(text: &str) -> Result<Memory> {
     let (number, unit) = split(text);
     let lower = unit.to_ascii_lowercase();
@@ -155,11 +155,11 @@ pub fn memory_flink(text: &str) -> Result<Memory> {
         })
 }
 
-/// Reads memory as Kubernetes does: `2Gi`, `2G` (10^9), `128974848`, `1500M` (10^6), and `2048m`, which is 2.048 bytes.
+/// Parses memory like Kubernetes: `2Gi`, `2G` (10^9), `128974848`, `1500M` (10^6), and `2048m`, which is 2.048 bytes.
 ///
 /// # Errors
-/// Usage error for anything else, and for what is not a whole number of bytes: `2048m` there means that Flink's notation
-/// was meant.
+/// Usage error for anything else, and for a value that is not a whole number of bytes: `2048m` is probably in Flink's
+/// notation.
 pub fn memory_kubernetes(text: &str) -> Result<Memory> {
     let (number, unit) = split(text);
     let (numerator, denominator) = match unit {
@@ -191,7 +191,7 @@ pub fn memory_kubernetes(text: &str) -> Result<Memory> {
 /// Reads CPU in cores: `1`, `0.5`, `1.0`, `500m`.
 ///
 /// # Errors
-/// Usage error that shows the right form.
+/// Usage error with the correct format.
 pub fn cpu(text: &str) -> Result<Cpu> {
     let (number, unit) = split(text);
     let millis = match unit {

@@ -1,4 +1,4 @@
-//! What each command asks of the API server: one table, for `doctor`, for the least Role, and for the documentation.
+//! The rights that each command needs: one table for `doctor`, for the minimal Role, and for the documentation.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub struct Right {
     pub verb: &'static str,
     /// Commands that need it.
     pub commands: &'static str,
-    /// Whether those commands do without it, if less well.
+    /// Whether those commands work without it, with fewer functions.
     pub optional: bool,
 }
 
@@ -93,7 +93,7 @@ pub const RIGHTS: &[Right] = &[
     need("", "services/proxy", "patch", "cancel"),
     want("", "services/proxy", "update", "scale: in place"),
     want("", "pods/proxy", "get", "rehearse, else by port-forward"),
-    // It goes through a WebSocket, which begins with a GET: seen with 1.34. Kubernetes 1.35 asks for create as well.
+    // It uses a WebSocket, which starts with a GET: seen with 1.34. Kubernetes 1.35 also requires create.
     want("", "pods/portforward", "get", FORWARD),
     want("", "pods/portforward", "create", FORWARD),
     want("", "configmaps", "get", HISTORY),
@@ -113,10 +113,10 @@ pub const RIGHTS: &[Right] = &[
     ),
 ];
 
-/// The least Role for all commands, and its binding to `subject`, such as `User:jane` or `ServiceAccount:ci`.
+/// The minimal Role for all commands, and its binding to `subject`, such as `User:jane` or `ServiceAccount:ci`.
 ///
 /// # Errors
-/// When the subject is of no kind that can be bound.
+/// When the subject's kind cannot be bound.
 pub fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String> {
     let mut rules: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
     let mut verbs: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
@@ -149,11 +149,11 @@ pub fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String> {
     ])
 }
 
-/// Rights on ConfigMaps that Flink's Kubernetes high availability needs of the Pods' service account.
+/// Rights on ConfigMaps that Flink's Kubernetes high availability requires for the Pods' service account.
 pub const HIGH_AVAILABILITY: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
-/// Those of them that are given for all ConfigMaps: leaders are watched by their labels, and what is created has no name yet.
+/// Those that are granted for all ConfigMaps: leaders are watched by their labels, and a new object has no name yet.
 pub const HIGH_AVAILABILITY_ANY: [&str; 4] = ["get", "list", "watch", "create"];
-/// Those that are given for the ConfigMaps of one revision, by their names.
+/// Those that are granted for the ConfigMaps of one revision, by their names.
 pub const HIGH_AVAILABILITY_OWN: [&str; 3] = ["update", "patch", "delete"];
 
 #[cfg(test)]

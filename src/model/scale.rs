@@ -1,4 +1,4 @@
-//! How a running job comes to another parallelism: by which way, how far it can go, and when it is there.
+//! Plans how a running job is scaled: the method, the limits, and when it is complete.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::flink::FlinkVersion;
 use crate::error::{Error, Result};
 
-/// Reply of `GET /jobs/:id`, as far as a change of parallelism needs it. Source: Flink's `JobDetailsInfo`.
+/// Reply of `GET /jobs/:id`, with the fields that scaling needs. Source: Flink's `JobDetailsInfo`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Job {
     /// State of the job.
@@ -25,9 +25,9 @@ pub struct Vertex {
     pub id: String,
     /// Names of its operators.
     pub name: String,
-    /// Tasks that it has now.
+    /// Present number of tasks.
     pub parallelism: u32,
-    /// Most tasks that it can ever have with the state it has; 0 or less: not told.
+    /// Maximum number of tasks with its present state; 0 or less: unknown.
     pub max_parallelism: i64,
     /// Vertices of one group share their slots (Flink 1.19+).
     pub slot_sharing_group_id: String,
@@ -42,26 +42,26 @@ pub type Requirements = BTreeMap<String, Requirement>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Requirement {
-    /// Of its parallelism.
+    /// Bounds of its parallelism.
     pub parallelism: Bounds,
 }
 
-/// Least and most.
+/// Minimum and maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Bounds {
-    /// With less the job does not run.
+    /// The job does not run with less.
     pub lower_bound: u32,
-    /// It takes no more.
+    /// The job uses no more.
     pub upper_bound: u32,
 }
 
-/// What is known before a way is chosen.
+/// The data for the choice of the method.
 #[derive(Clone, Debug, Default)]
 pub struct ScaleInput {
     /// The job.
     pub job: Job,
-    /// What its vertices ask for, where the scheduler knows such requirements.
+    /// The requirements of its vertices, if the scheduler supports them.
     pub requirements: Requirements,
     /// `jobmanager.scheduler` and `scheduler-mode` of the running JobManager, in lower case.
     pub scheduler: String,
@@ -69,46 +69,47 @@ pub struct ScaleInput {
     pub mode: String,
     /// Flink's version.
     pub version: Option<FlinkVersion>,
-    /// The parallelism that the job is said to have.
+    /// The recorded parallelism of the job.
     pub present: u32,
-    /// The parallelism that it should have.
+    /// The wanted parallelism.
     pub wanted: u32,
     /// Slots of a TaskManager.
     pub slots: u32,
-    /// Another number of slots that TaskManagers should have.
+    /// The new number of slots per TaskManager, if it changes.
     pub new_slots: Option<u32>,
 }
 
-/// The way to another parallelism.
+/// The method of scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScaleMethod {
-    /// The adaptive scheduler is told: the job restarts from its last checkpoint in the same JobManager.
+    /// With the adaptive scheduler: the job restarts from its last checkpoint in the same JobManager.
     InPlace,
-    /// The job takes whatever slots there are: only TaskManagers are added or taken away.
+    /// The job uses all slots: only TaskManagers are added or removed.
     Reactive,
     /// Through a savepoint, with a new JobManager and new TaskManagers.
     Redeploy,
 }
 
-/// What will be done.
+/// The plan of a scaling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScalePlan {
-    /// By this way.
+    /// The method.
     pub way: ScaleMethod,
-    /// Why by this one.
+    /// The reason for the method.
     pub why: String,
-    /// Parallelism of each vertex in the end; empty for [`ScaleMethod::Redeploy`], where the program decides.
+    /// Final parallelism of each vertex; empty for [`ScaleMethod::Redeploy`], where the program decides.
     pub targets: BTreeMap<String, u32>,
-    /// TaskManagers that are needed.
+    /// Number of needed TaskManagers.
     pub task_managers: u32,
-    /// Slots that are needed.
+    /// Number of needed slots.
     pub slots: u32,
 }
 
-/// Chooses the way.
+/// Chooses the method.
 ///
 /// # Errors
-/// Usage error for a parallelism that the job can never have, and in reactive mode for one that TaskManagers cannot make.
+/// Usage error for a parallelism that the job cannot have, and in reactive mode for one that TaskManagers cannot
+/// provide.
 pub fn plan(known: &ScaleInput) -> Result<ScalePlan> {
     let wanted = known.wanted;
     let followers = followers(known);
@@ -190,7 +191,7 @@ fn reactive(known: &ScaleInput) -> Result<ScalePlan> {
     })
 }
 
-/// What a vertex asks for; what it has, where there are no requirements.
+/// The upper bound of a vertex; its parallelism, if there are no requirements.
 fn bound(known: &ScaleInput, vertex: &Vertex) -> u32 {
     known
         .requirements
@@ -198,7 +199,7 @@ fn bound(known: &ScaleInput, vertex: &Vertex) -> u32 {
         .map_or(vertex.parallelism, |requirement| requirement.parallelism.upper_bound)
 }
 
-/// The parallelism by which vertices that follow the job's are known.
+/// The parallelism that identifies vertices with the job's parallelism.
 fn bound_of_followers(known: &ScaleInput) -> u32 {
     let bounds: Vec<u32> = known.job.vertices.iter().map(|vertex| bound(known, vertex)).collect();
     if bounds.contains(&known.present) {
@@ -208,7 +209,7 @@ fn bound_of_followers(known: &ScaleInput) -> u32 {
     }
 }
 
-/// The vertices that have the job's parallelism; others were given one of their own by the program.
+/// The vertices with the job's parallelism; the program set the parallelism of the others.
 fn followers(known: &ScaleInput) -> Vec<&str> {
     let theirs = bound_of_followers(known);
     let vertices = known.job.vertices.iter();
@@ -223,7 +224,7 @@ fn check_limit(known: &ScaleInput, followers: &[&str]) -> Result<()> {
         .job
         .vertices
         .iter()
-        // In reactive mode each vertex goes as far as it can.
+        // In reactive mode each vertex uses its maximum.
         .filter(|vertex| followers.contains(&vertex.id.as_str()) && vertex.max_parallelism > 0);
     let (tightest, widest) = (
         limits.clone().min_by_key(|vertex| vertex.max_parallelism),
@@ -242,7 +243,7 @@ fn check_limit(known: &ScaleInput, followers: &[&str]) -> Result<()> {
     .hint("the max parallelism is fixed by the first start of a job; a job without state can be started again with another"))
 }
 
-/// Slots that the targets take: in a group of vertices that share slots, as many as the largest has tasks.
+/// Slots for the targets: a group of vertices that share slots needs as many as its largest vertex has tasks.
 fn slots_for(job: &Job, targets: &BTreeMap<String, u32>) -> u32 {
     let mut groups: BTreeMap<&str, u32> = BTreeMap::new();
     for vertex in &job.vertices {
@@ -254,7 +255,7 @@ fn slots_for(job: &Job, targets: &BTreeMap<String, u32>) -> u32 {
 }
 
 impl ScalePlan {
-    /// The body of `PUT /jobs/:id/resource-requirements`: every vertex has to be in it.
+    /// The body of `PUT /jobs/:id/resource-requirements`: it must contain every vertex.
     #[must_use]
     pub fn requirements(&self, known: &Requirements) -> Value {
         let vertices = self.targets.iter().map(|(id, target)| {
@@ -267,7 +268,7 @@ impl ScalePlan {
         Value::Object(vertices.collect())
     }
 
-    /// Whether the requirements of the job say already what they should say.
+    /// Whether the job's requirements already have the target values.
     #[must_use]
     pub fn is_required(&self, known: &Requirements) -> bool {
         self.targets.iter().all(|(id, target)| {
@@ -277,7 +278,7 @@ impl ScalePlan {
         })
     }
 
-    /// Whether all vertices run with as many tasks as they should.
+    /// Whether all vertices run with the target number of tasks.
     #[must_use]
     pub fn is_reached(&self, job: &Job) -> bool {
         !job.vertices.is_empty()
@@ -289,7 +290,7 @@ impl ScalePlan {
     }
 }
 
-/// How far the job has come, such as `2 tasks of keys, 1 of total`.
+/// The progress of the job, such as `2 tasks of keys, 1 of total`.
 #[must_use]
 pub fn progress(job: &Job) -> String {
     let parts: Vec<String> = job

@@ -1,16 +1,16 @@
-//! Secrets in the objects of a cluster, hidden so that it still shows where they differ.
+//! Hides secrets in the objects of a cluster, but still shows whether they differ.
 
 use serde_json::Value;
 
 use crate::model::flink::effective_config::is_secret;
 
-/// Stands for a secret that is the same on both sides, or on one side only.
+/// Replaces a secret that is the same on both sides, or exists on one side only.
 const HIDDEN: &str = "***";
 const BEFORE: &str = "*** (before)";
 const AFTER: &str = "*** (after)";
 
-/// Hides what is secret in two versions of an object: values of environment variables, `-D` options, program arguments
-/// and annotations whose names say so. Where the two differ it shows, as in `kubectl diff`.
+/// Hides the secrets in two versions of an object: values of environment variables, `-D` options, program arguments and
+/// annotations with secret names. Differences stay visible, as in `kubectl diff`.
 pub fn hide(before: &mut Value, after: &mut Value) {
     let original = (before.clone(), after.clone());
     hide_in(before, &secrets(&original.1), BEFORE);
@@ -27,7 +27,7 @@ fn secrets(value: &Value) -> Vec<String> {
     found
 }
 
-/// Hides the secrets of `value`; those that `others` do not have are marked as different, if there are any others.
+/// Hides the secrets of `value`; those that are missing in `others` are marked as different, if `others` is not empty.
 fn hide_in(value: &mut Value, others: &[String], different: &str) {
     visit(value, &mut |text| {
         let same = others.is_empty() || others.iter().any(|other| other == text);
@@ -35,7 +35,7 @@ fn hide_in(value: &mut Value, others: &[String], different: &str) {
     });
 }
 
-/// Shows each secret text to `see`, which may give another for it.
+/// Passes each secret text to `see`, which may return a replacement.
 fn visit(value: &mut Value, see: &mut dyn FnMut(&str) -> Option<String>) {
     match value {
         Value::Array(items) => {
@@ -65,7 +65,7 @@ fn visit(value: &mut Value, see: &mut dyn FnMut(&str) -> Option<String>) {
     }
 }
 
-/// Shows the secret in one argument of a command line. Whether the next argument is a secret is the answer.
+/// Passes the secret in one command-line argument to `see`. Returns whether the next argument is a secret.
 fn argument(text: &mut String, is_value: bool, see: &mut dyn FnMut(&str) -> Option<String>) -> bool {
     if is_value && !text.starts_with("--") {
         if let Some(other) = see(text) {

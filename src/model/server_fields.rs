@@ -1,8 +1,8 @@
-//! An object of the API server as a user would have written it: without what servers and controllers put into it.
+//! Restores an object of the API server to a user's form: without the fields of servers and controllers.
 
 use serde_json::{Value, json};
 
-/// Metadata that a user writes; all else is the server's.
+/// Metadata that users write; the server writes everything else.
 const OWN_METADATA: [&str; 6] = [
     "name",
     "namespace",
@@ -11,7 +11,7 @@ const OWN_METADATA: [&str; 6] = [
     "finalizers",
     "ownerReferences",
 ];
-/// Annotations that controllers and kubectl keep for themselves.
+/// Annotations that controllers and kubectl use for themselves.
 const FOREIGN_ANNOTATIONS: [&str; 4] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     "deployment.kubernetes.io/revision",
@@ -35,9 +35,9 @@ pub(super) const SERVICE_CHOICES: [&str; 6] = [
     "healthCheckNodePort",
 ];
 
-/// `object` without status, the server's metadata, and fields that have the value that they would have anyhow.
+/// `object` without status, the server's metadata, and fields with their default values.
 ///
-/// Applied to the object that it is of, it changes nothing.
+/// Applied to the same object, it changes nothing.
 #[must_use]
 pub fn strip_server_fields(object: &Value) -> Value {
     let mut object = object.clone();
@@ -126,7 +126,7 @@ fn pod_spec(pod: &mut Value, kind: &str) {
     if kind == "Deployment" {
         drop_defaults(pod, &json!({"restartPolicy": "Always"}));
     }
-    // The older name of the same field, which the server sets beside the newer.
+    // The older name of the same field, which the server also sets.
     if pod["serviceAccount"] == pod["serviceAccountName"] {
         strip(pod, &["serviceAccount"]);
     }
@@ -199,7 +199,7 @@ fn field_ref(holder: &mut Value) {
     }
 }
 
-/// Takes away the fields that have just this value.
+/// Removes the fields that have their default value.
 fn drop_defaults(value: &mut Value, defaults: &Value) {
     let (Some(fields), Some(defaults)) = (value.as_object_mut(), defaults.as_object()) else {
         return;

@@ -1,4 +1,4 @@
-//! A cluster as it should be: validated, with every default in its place.
+//! The validated spec of a cluster, with all defaults.
 
 use serde_json::Value;
 
@@ -12,13 +12,14 @@ use crate::model::flink::job_id;
 use crate::model::flink::memory;
 use crate::model::flink::script_keys;
 
-/// Largest parallelism that Flink takes: 2^15. Source: Flink's `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
+/// Largest parallelism that Flink supports: 2^15. Source: Flink's
+/// `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
 pub const MAX_PARALLELISM: u32 = 32_768;
 
-/// How the address of a file of the image begins.
+/// Prefix of the URI of a file in the image.
 pub const LOCAL: &str = "local://";
 
-/// Most JobManagers of a cluster. One that leads and one or two that stand by are usual.
+/// Maximum number of JobManagers of a cluster. One leader and one or two standby JobManagers are usual.
 pub const MAX_JOB_MANAGERS: u32 = 16;
 
 /// A validated cluster.
@@ -28,7 +29,7 @@ pub struct Spec {
     pub name: ClusterName,
     /// Image of both roles.
     pub image: String,
-    /// Flink's version, where it was said or the image's tag tells it.
+    /// Flink's version, if it was given or the image's tag contains it.
     pub flink_version: Option<FlinkVersion>,
     /// Default parallelism of the job, 1 to [`MAX_PARALLELISM`].
     pub parallelism: u32,
@@ -36,7 +37,7 @@ pub struct Spec {
     pub slots: u32,
     /// Number of TaskManagers.
     pub task_managers: u32,
-    /// All that was said of the cluster, for what needs no default: the source of everything else.
+    /// The given configuration, for fields without a default: the source of everything else.
     pub layer: Config,
 }
 
@@ -44,7 +45,7 @@ impl Spec {
     /// Validates `layer` and fills in the defaults.
     ///
     /// # Errors
-    /// Usage error for the first thing that cannot be.
+    /// Usage error for the first invalid setting.
     pub fn resolve(layer: Config) -> Result<Self> {
         let Some(name) = &layer.name else {
             return Err(Error::usage("the cluster has no name")
@@ -59,7 +60,7 @@ impl Spec {
                 ));
             }
         };
-        // All slots of the TaskManagers, where their number is said and nothing else: as the operator has it.
+        // All slots of the TaskManagers, if only their number is given: as in the operator.
         let all_slots = layer
             .task_managers
             .map(|count| count.saturating_mul(layer.slots.unwrap_or(1)));
@@ -90,7 +91,7 @@ impl Spec {
             job_id::parse(id)?;
         }
         let flink_version = layer.flink_version.or_else(|| FlinkVersion::of_image(&image));
-        // What is in the image is put on the class path, see `manifests`.
+        // Jars in the image are added to the class path, see `manifests`.
         let fetched = |jar: &String| !jar.starts_with(LOCAL);
         if layer.jars.iter().flatten().any(fetched)
             && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(1, 19))
@@ -107,12 +108,12 @@ impl Spec {
             slots,
             task_managers: layer.task_managers.unwrap_or_else(|| parallelism.div_ceil(slots)),
             name,
-            // It has been left out of what lies below by now.
+            // The high-availability settings of lower layers are already removed.
             layer: Config { no_ha: false, ..layer },
         })
     }
 
-    /// The jars of the image that a release before 1.19 finds by its class path: it cannot be given them as `--jars`.
+    /// The jars of the image that a release before 1.19 finds in its class path: it does not support `--jars`.
     ///
     /// Source: the operator's `FlinkConfigBuilder.getStandaloneJarURI`.
     #[must_use]
@@ -125,7 +126,7 @@ impl Spec {
             .collect()
     }
 
-    /// The words of the image's entrypoint; `None`: those of the template.
+    /// The arguments of the image's entrypoint; `None`: those of the template.
     #[must_use]
     pub fn entrypoint(&self) -> Option<Entrypoint> {
         self.layer.entrypoint.or_else(|| {
@@ -141,7 +142,7 @@ impl Spec {
         self.layer.ha.is_some() && self.layer.zookeeper.is_none()
     }
 
-    /// Whether the rights of high availability are made with the cluster.
+    /// Whether the RBAC objects of high availability are created with the cluster.
     #[must_use]
     pub fn creates_rbac(&self) -> bool {
         self.ha_by_kubernetes() && self.layer.ha_create_rbac == Some(true)
@@ -155,9 +156,9 @@ impl Spec {
 
     /// The job ID for the `generation`-th Kubernetes Job of this cluster.
     ///
-    /// With high availability every generation needs one of its own, that stays the same when the JobManager is
-    /// restarted: a job ID that ended is never run again (Flink 1.20 then exits with 0 without a word). Without it, none:
-    /// a restarted JobManager must not find itself under an old one.
+    /// With high availability every generation needs its own ID that stays the same when the JobManager is restarted:
+    /// an ended job ID never runs again (Flink 1.20 then silently exits with 0). Without high availability there is no
+    /// fixed ID: a restarted JobManager must not run under an old one.
     #[must_use]
     pub fn job_id(&self, namespace: &str, generation: u64) -> Option<String> {
         match &self.layer.job_id {
@@ -171,7 +172,7 @@ impl Spec {
         }
     }
 
-    /// What tells the `generation`-th Kubernetes Job from all others of this name.
+    /// The text that distinguishes the `generation`-th Kubernetes Job from all others of this name.
     #[must_use]
     pub fn identity(&self, generation: u64, separator: char) -> String {
         match &self.layer.nonce {
@@ -194,7 +195,7 @@ impl Spec {
     }
 }
 
-/// What high availability has to be on for, and what only one kind of it can do.
+/// Checks the settings that require high availability, or one kind of it.
 fn validate_high_availability(layer: &Config) -> Result<()> {
     let managers = layer.job_managers.unwrap_or(1);
     if !(1..=MAX_JOB_MANAGERS).contains(&managers) {
@@ -254,7 +255,8 @@ fn validate_high_availability(layer: &Config) -> Result<()> {
     }
 }
 
-/// Keys that become environment variables, where the environment says something else: the scripts would not read the key.
+/// Checks keys that become environment variables against the environment: if it has another value, the scripts would
+/// not read the key.
 fn validate_script_keys(layer: &Config) -> Result<()> {
     for role in [Role::JobManager, Role::TaskManager] {
         for script_keys::Variable { key, name, value } in script_keys::variables(&layer.configuration, role) {
@@ -295,7 +297,7 @@ fn valid_image(image: &str) -> Result<String> {
     }
 }
 
-/// What no process can be given: NUL, and arguments longer than Linux passes.
+/// Checks for text that no process can receive: NUL, and arguments longer than Linux allows.
 fn validate_texts(layer: &Config) -> Result<()> {
     let arguments = layer
         .arguments

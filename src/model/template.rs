@@ -1,8 +1,8 @@
 //! Templates of the three resources, with the four variables of Flink's templates.
 //!
 //! A template is parsed as YAML first, and variables are replaced inside scalars of the tree afterwards: no value can
-//! change the structure. So that the seed's own `[…, ${FLINK_JOB_ARGUMENTS}]`, which is no YAML before it is substituted,
-//! parses too, each variable is first replaced by a marker of private-use characters.
+//! change the structure. The seed's own `[…, ${FLINK_JOB_ARGUMENTS}]` is not valid YAML before it is substituted. So
+//! that it can be parsed too, each variable is first replaced by a marker of private-use characters.
 
 use serde_json::{Value, json};
 
@@ -21,11 +21,11 @@ const IMAGE: usize = 1;
 const PARALLELISM: usize = 2;
 const ARGUMENTS: usize = 3;
 
-/// Marks the place of a variable; the variable's index and whether it stood in quotes follow.
+/// Marks the position of a variable; the variable's index and whether it was in quotes follow.
 const OPEN: char = '\u{e000}';
 const CLOSE: char = '\u{e001}';
 
-/// Files that `manifests/` holds, with their contents: Service, Job, Deployment. Named as in the seed.
+/// The files in `manifests/`, with their contents: Service, Job, Deployment. Their names are those of the seed.
 pub const BUILT_IN: [(&str, &str); 3] = [
     (
         "job-cluster-service.yaml.template",
@@ -50,7 +50,7 @@ pub struct Variables<'a> {
     pub image: &'a str,
     /// `${FLINK_JOB_PARALLELISM}`.
     pub parallelism: u32,
-    /// `${FLINK_JOB_ARGUMENTS}`, spliced into the list in which it stands.
+    /// `${FLINK_JOB_ARGUMENTS}`, inserted into the surrounding list.
     pub arguments: &'a [String],
 }
 
@@ -66,15 +66,15 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// The templates compiled in.
+    /// The built-in templates.
     pub fn built_in() -> Result<Self> {
         Self::from_files(BUILT_IN)
     }
 
-    /// Finds the three kinds among files, each (name, content). A file may have several documents.
+    /// Finds the three kinds in files, each (name, content). A file may have several documents.
     ///
     /// # Errors
-    /// Usage error for malformed YAML (with line and column), an unknown kind, a kind that is missing or there twice.
+    /// Usage error for malformed YAML (with line and column), an unknown kind, or a missing or duplicate kind.
     pub fn from_files<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
         let mut found: [(&str, Option<Value>); 3] = [("Service", None), ("Job", None), ("Deployment", None)];
         for (source, text) in files {
@@ -106,7 +106,7 @@ impl Templates {
     }
 }
 
-/// Parses a template; empty documents are left out.
+/// Parses a template; it skips empty documents.
 fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     if text.contains([OPEN, CLOSE]) {
         return Err(Error::usage(format!(
@@ -164,10 +164,10 @@ fn mark(text: &str) -> String {
 
 /// Replaces the variables of `tree`.
 ///
-/// A number stands where `${FLINK_JOB_PARALLELISM}` is a whole plain scalar, as after `envsubst`.
+/// A whole plain scalar `${FLINK_JOB_PARALLELISM}` becomes a number, as after `envsubst`.
 ///
 /// # Errors
-/// Usage error when the arguments stand where no list can take them, or a variable of the seed's manner is misspelled.
+/// Usage error when the arguments are not in a list, or a variable in the seed's style is misspelled.
 pub fn substitute(tree: &Value, variables: &Variables) -> Result<Value> {
     Ok(match tree {
         Value::String(text) => scalar(text, variables)?,
@@ -208,7 +208,7 @@ pub fn takes_arguments(tree: &Value) -> bool {
     }
 }
 
-/// Turns the variables in the texts of a tree into markers, for templates that are made of objects.
+/// Converts the variables in the texts of a tree to markers, for templates that are made from objects.
 #[must_use]
 pub fn mark_tree(tree: &Value) -> Value {
     match tree {

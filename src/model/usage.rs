@@ -1,4 +1,4 @@
-//! CPU and memory that Pods use, as metrics.k8s.io tells.
+//! CPU and memory usage of Pods, from metrics.k8s.io.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::names::APP_LABEL;
 
-/// What something uses.
+/// A CPU and memory usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Thousandths of a core.
@@ -44,7 +44,7 @@ pub fn usages(list: &Value) -> Usages {
         .collect()
 }
 
-/// What all Pods of a cluster use together; none where nothing is known of any.
+/// The sum of a cluster's Pods; `None` if no usage is known.
 #[must_use]
 pub fn of_cluster(usages: &Usages, namespace: &str, name: &str) -> Option<Usage> {
     let mut own = usages

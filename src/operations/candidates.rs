@@ -1,4 +1,5 @@
-//! What there is to choose from, for completion and for suggestions: asked for quietly, and never waited for long.
+//! The names that a user can choose from, for completion and for suggestions. Errors are not reported, and the wait is
+//! short.
 
 use std::time::Duration;
 
@@ -14,31 +15,31 @@ use crate::kubernetes::tables::{ListSelection, list};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
 use crate::model::nearest::nearest;
 
-/// Namespaces, which nothing else here asks for as a list.
+/// Namespaces. No other code lists them.
 const NAMESPACES: Resource = Resource {
     group: "",
     version: "v1",
     kind: "Namespace",
     plural: "namespaces",
 };
-/// Most objects that anybody chooses from.
+/// Maximum number of objects in a list of names.
 const MOST: usize = 500;
 
 /// Names of a kubeconfig's contexts, clusters and users.
 #[derive(Debug, Default)]
 pub struct KubeconfigNames {
-    /// Contexts.
+    /// Names of the contexts.
     pub contexts: Vec<String>,
-    /// Clusters.
+    /// Names of the clusters.
     pub clusters: Vec<String>,
-    /// Users.
+    /// Names of the users.
     pub users: Vec<String>,
 }
 
 /// The names in the kubeconfig.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the kubeconfig cannot be read.
 pub fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
     let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
         return Ok(KubeconfigNames::default());
@@ -53,7 +54,7 @@ pub fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
 /// Names of the clusters in the namespace. Two requests, side by side.
 ///
 /// # Errors
-/// What a request can give.
+/// Errors of the requests.
 pub async fn clusters(cluster: &Cluster) -> Result<Vec<String>> {
     let wanted = ListSelection {
         namespace: Some(cluster.namespace().to_owned()),
@@ -63,10 +64,10 @@ pub async fn clusters(cluster: &Cluster) -> Result<Vec<String>> {
     Ok(inventory.into_keys().map(|key| key.name).collect())
 }
 
-/// Longest wait for a name that may have been meant: the error itself is known already.
+/// Longest wait for a similar name: the error itself is already known.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Adds to the error that a cluster does not exist which one may have been meant, where the command works.
+/// Adds the most similar cluster name to a not-found error, if the API server answers.
 pub async fn nearest_cluster(args: &ConnectionOptions, error: Error) -> Error {
     match connect(args) {
         Ok(cluster) => nearest_cluster_of(&cluster, error).await,
@@ -74,7 +75,7 @@ pub async fn nearest_cluster(args: &ConnectionOptions, error: Error) -> Error {
     }
 }
 
-/// The same, for a cluster of this namespace. Nothing is asked for other errors.
+/// Like [`nearest_cluster`], for a cluster of this namespace. Other errors cause no request.
 pub async fn nearest_cluster_of(cluster: &Cluster, mut error: Error) -> Error {
     let Some(name) = error.absent.take() else {
         return error;
@@ -92,7 +93,7 @@ pub async fn nearest_cluster_of(cluster: &Cluster, mut error: Error) -> Error {
 /// Names of the clusters in the namespace that have a history, also those that were deleted. One request.
 ///
 /// # Errors
-/// What a request can give.
+/// Errors of the request.
 pub async fn remembered(cluster: &Cluster) -> Result<Vec<String>> {
     let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
     let selector = encode(&format!("{COMPONENT_LABEL}={HISTORY}"));
@@ -106,17 +107,17 @@ pub async fn remembered(cluster: &Cluster) -> Result<Vec<String>> {
 /// Names of the namespaces. One request.
 ///
 /// # Errors
-/// What a request can give.
+/// Errors of the request.
 pub async fn namespaces(cluster: &Cluster) -> Result<Vec<String>> {
     let target = Target::collection("list", NAMESPACES, None);
     let list = cluster.get_with(&target, &format!("limit={MOST}")).await?;
     Ok(names(&list.unwrap_or_default(), |item| &item["metadata"]["name"]))
 }
 
-/// The history of a cluster; an empty one where there is none. One request, and not a word where it is forbidden.
+/// The history of a cluster, empty if there is none. One request; no warning if it is forbidden.
 ///
 /// # Errors
-/// What a request can give.
+/// Errors of the request.
 pub async fn history(cluster: &Cluster, name: &ClusterName) -> Result<History> {
     let target = Target::object("get", CONFIG_MAPS, cluster.namespace(), &name.history());
     match cluster.get::<Value>(&target).await? {

@@ -1,4 +1,4 @@
-//! How a cluster stands when a command comes to change or end it.
+//! The state of a cluster when a command starts to change it or to end its job.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::progress;
 
-/// A cluster as it was found.
+/// A cluster as it was read.
 pub struct ClusterHandle {
     /// Its name.
     pub name: ClusterName,
@@ -31,9 +31,9 @@ pub struct ClusterHandle {
     pub live: LiveObjects,
     /// Its history.
     pub store: HistoryStore,
-    /// Its JobManager's REST.
+    /// The REST client of its JobManager.
     pub flink: Flink,
-    /// An operation that another command left behind, and that this one continues with.
+    /// An unfinished operation of another command that this command continues.
     pub left_behind: Option<Journal>,
     /// Whether this is a dry run, which writes nothing.
     pub(crate) only_looks: bool,
@@ -45,12 +45,12 @@ pub struct ClusterHandle {
 impl ClusterHandle {
     /// Reads objects and history, side by side.
     pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
-        // Both are awaited, so that the error told is always that of the first.
+        // Awaits both, so that the reported error is always the first one's.
         let (live, store) = futures::join!(objects::read(cluster, name), HistoryStore::open(cluster, name));
         Self::of(cluster, name, live?, store?).await
     }
 
-    /// The same of a cluster whose history is to be deleted, whether or not it can be read.
+    /// Like [`ClusterHandle::read`], for a cluster whose history will be deleted, whether or not it can be read.
     pub async fn read_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let (live, store) = futures::join!(objects::read(cluster, name), HistoryStore::open_to_purge(cluster, name));
         Self::of(cluster, name, live?, store?).await
@@ -69,7 +69,7 @@ impl ClusterHandle {
         })
     }
 
-    /// Writes nothing from now on where this is a dry run.
+    /// With `is_dry_run`, nothing is written from now on.
     pub fn dry_run(&mut self, is_dry_run: bool) {
         self.only_looks |= is_dry_run;
         if self.only_looks {
@@ -77,7 +77,8 @@ impl ClusterHandle {
         }
     }
 
-    /// Reads a cluster that must exist, or have existed, to show something of it: says where an operation on it stands.
+    /// Reads a cluster that exists or existed, to show something of it, and reports the state of an unfinished
+    /// operation.
     ///
     /// # Errors
     /// Not found, when there is neither an object nor a history.
@@ -97,10 +98,10 @@ impl ClusterHandle {
         Ok(handle)
     }
 
-    /// Reads a cluster of which something is shown, and says where an operation on it stands that is unfinished.
+    /// Reads a cluster to show something of it, and reports the state of an unfinished operation.
     ///
     /// # Errors
-    /// Those of [`ClusterHandle::load`], and of a bad name before anything is asked.
+    /// Those of [`ClusterHandle::load`], and a bad name before any request.
     pub async fn load_for_display(connection: &ConnectionOptions, name: &str) -> Result<Self> {
         let name = ClusterName::new(name)?;
         let cluster = connect(connection)?;
@@ -110,7 +111,7 @@ impl ClusterHandle {
         Ok(handle)
     }
 
-    /// Says where an operation stands that is unfinished, for commands that it does not hinder.
+    /// Reports the state of an unfinished operation, for commands that it does not block.
     pub fn tell_operation(&self) {
         let Some(journal) = self.store.history().open_journal() else {
             return;
@@ -132,7 +133,7 @@ impl ClusterHandle {
     /// Reads a cluster that must exist.
     ///
     /// # Errors
-    /// Not found, when there is no object of it.
+    /// Not found, when the cluster has no object.
     pub async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.live.is_empty() {
@@ -141,12 +142,12 @@ impl ClusterHandle {
         Ok(handle)
     }
 
-    /// The hint for a cluster of which only the history is left.
+    /// The hint for a cluster that only has a history left.
     pub fn remembered(name: &ClusterName) -> String {
         format!("it has a history: `kubectl flink savepoint-resume {name}` brings it back")
     }
 
-    /// The error that there is no object of it; `remembered` is the hint where it has a history.
+    /// The error that the cluster has no object; `remembered` is the hint if it has a history.
     pub fn not_found(&self, remembered: &str) -> Error {
         let name = &self.name;
         let error = Error::new(
@@ -163,11 +164,11 @@ impl ClusterHandle {
         })
     }
 
-    /// The Service and the Deployment, where an interrupted command left them out, or as they were, and what they are is
+    /// The Service and the Deployment, if an interrupted command left them missing or unchanged, and their content is
     /// known.
     ///
     /// # Errors
-    /// Those of making them from the history.
+    /// Errors of building them from the history.
     pub fn missing_objects(&self) -> Result<Vec<Value>> {
         let live = &self.live;
         let last = self
@@ -177,7 +178,7 @@ impl ClusterHandle {
             .last()
             .map(|last| last.number.to_string());
         let known = |job: &Value| job["metadata"]["annotations"][REVISION].as_str() == last.as_deref();
-        // An interrupted operation may have made the Job, and left the Deployment as it was before.
+        // An interrupted operation may have created the Job, and left the Deployment unchanged.
         let number = |object: &Value| {
             object["metadata"]["annotations"][REVISION]
                 .as_str()?
@@ -206,18 +207,19 @@ impl ClusterHandle {
         self.live.is_empty() && !self.store.exists()
     }
 
-    /// How the Kubernetes Job ended: its condition `Complete` or `Failed`. `None`: it continues, or there is none.
+    /// How the Kubernetes Job ended: its condition `Complete` or `Failed`. `None`: it has not ended, or there is no
+    /// Job.
     pub fn job_end(&self) -> Option<&'static str> {
         self.live.job.as_ref().and_then(objects::end_of_job)
     }
 
-    /// TaskManagers that are wanted.
+    /// The desired number of TaskManagers.
     pub fn replicas(&self) -> u64 {
         let deployment = self.live.deployment.as_ref();
         deployment.map_or(0, manifests::replicas)
     }
 
-    /// Whether the cluster was created suspended, and never ran: it is to be started, and not to resume from anywhere.
+    /// Whether the cluster was created suspended and never ran: it must be started, not resumed from any state.
     pub async fn was_created_suspended(&self) -> Result<bool> {
         let Some(job) = &self.live.job else { return Ok(false) };
         let revision = job["metadata"]["annotations"][REVISION].as_str();
@@ -230,7 +232,7 @@ impl ClusterHandle {
         Ok(job["spec"]["suspend"] == true && !saved && objects::never_ran(&self.cluster, &self.name).await?)
     }
 
-    /// TaskManagers that there were before the cluster was suspended.
+    /// The number of TaskManagers before the cluster was suspended.
     pub fn replicas_before(&self) -> u64 {
         let noted = self.live.deployment.as_ref().and_then(|deployment| {
             let note = &deployment["metadata"]["annotations"][manifests::SUSPENDED_REPLICAS];
@@ -239,7 +241,7 @@ impl ClusterHandle {
         noted.unwrap_or_else(|| self.replicas().max(1))
     }
 
-    /// The job's parallelism; 1 where the cluster was not made by this plugin.
+    /// The job's parallelism; 1 if this plugin did not create the cluster.
     pub fn parallelism(&self) -> u32 {
         let told = self
             .live
@@ -249,12 +251,12 @@ impl ClusterHandle {
         told.and_then(|text| text.parse().ok()).unwrap_or(1)
     }
 
-    /// The namespace that it is in.
+    /// The cluster's namespace.
     pub fn namespace(&self) -> &str {
         self.cluster.namespace()
     }
 
-    /// Whether the JobManager is told to stay up after its job.
+    /// Whether the JobManager is configured to keep running after its job.
     pub fn jobmanager_stays(&self) -> bool {
         let stays = |settings: Settings| {
             let key = "execution.shutdown-on-application-finish";
@@ -265,19 +267,19 @@ impl ClusterHandle {
         self.settings().is_some_and(stays)
     }
 
-    /// Whether the JobManager keeps data of high availability.
+    /// Whether the JobManager uses high availability.
     pub fn is_highly_available(&self) -> bool {
         self.settings()
             .is_some_and(|settings| settings.high_availability().is_some())
     }
 
-    /// ID under which the objects that there are keep data of high availability in ConfigMaps.
+    /// The ID under which the existing objects keep high-availability data in ConfigMaps.
     pub fn live_leader(&self) -> Option<String> {
         self.settings()?.kubernetes_cluster_id().map(ToOwned::to_owned)
     }
 
-    /// IDs under which the cluster keeps, or kept, data of high availability in ConfigMaps: those that its objects name,
-    /// and those of the revisions in its history.
+    /// The IDs under which the cluster keeps or kept high-availability data in ConfigMaps: those in its objects and in
+    /// the revisions of its history.
     pub fn leaders(&self) -> Ids {
         let mut ids = objects::ha_config_maps::of_live(&self.live, &self.files);
         for revision in &self.store.history().revisions {
@@ -288,7 +290,8 @@ impl ClusterHandle {
         ids
     }
 
-    /// What outlives a highly available cluster whose job does not end by itself: only Flink can take it away.
+    /// The data of a highly available cluster that remains when its job does not end by itself: only Flink can delete
+    /// it.
     pub fn left_behind(&self) -> Option<String> {
         let settings = self.settings()?;
         settings.high_availability()?;
@@ -299,7 +302,7 @@ impl ClusterHandle {
         })
     }
 
-    /// The parallelism with which the JobManager was started: a job that was scaled since has another.
+    /// The parallelism with which the JobManager was started. It differs from the job's if the job was scaled since.
     pub fn started_with(&self) -> Option<u32> {
         self.settings()?.get("parallelism.default")?.parse().ok()
     }
@@ -314,9 +317,10 @@ impl ClusterHandle {
         Some(Settings::of_object(object, &self.files))
     }
 
-    /// The templates and the layer that a resume starts from, and whether the templates are worth keeping in the history.
+    /// The templates and the layer that a resume starts from, and whether to store the templates in the history.
     ///
-    /// The last revision, if it is what runs or nothing runs; else what runs was made otherwise, and is taken as it is.
+    /// The last revision, if it runs or nothing runs. Otherwise the running objects were created in another way, and
+    /// are used as they are.
     pub fn base(&self, new: &Config, own: Option<Templates>) -> Result<(Templates, Config, bool)> {
         if let Some(revision) = self.known_revision() {
             let (templates, kept) = match own {
@@ -348,7 +352,7 @@ impl ClusterHandle {
         Ok((own.unwrap_or(templates), layer, true))
     }
 
-    /// The revision of the history that runs, or that ran last where nothing does.
+    /// The revision in the history that runs, or, if nothing runs, that ran last.
     fn known_revision(&self) -> Option<&Revision> {
         let history = self.store.history();
         match &self.live.job {
@@ -357,13 +361,13 @@ impl ClusterHandle {
         }
     }
 
-    /// The revision that the Kubernetes Job tells.
+    /// The revision number in the Kubernetes Job.
     pub fn live_revision(&self) -> Option<u64> {
         let job = self.live.job.as_ref()?;
         job["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
     }
 
-    /// The templates that are worth keeping, or those compiled in.
+    /// The stored templates, or the built-in ones; and whether they belong in the history.
     pub fn kept_templates(&self) -> Result<(Templates, bool)> {
         match self.known_revision() {
             Some(revision) => revision_spec::templates(revision),
@@ -371,12 +375,12 @@ impl ClusterHandle {
         }
     }
 
-    /// Whether somebody changed the objects since they were made as `made`, which is of the history.
+    /// Whether the objects were changed since they were created as `made`, which is from the history.
     pub fn drifted(&self, made: &Manifests) -> bool {
         self.known_revision().is_some() && self.live.drifted(made)
     }
 
-    /// Number of the Kubernetes Job that comes next.
+    /// Number of the next Kubernetes Job.
     pub fn next_generation(&self) -> u64 {
         self.store
             .history()

@@ -9,7 +9,7 @@ use crate::model::pod_template::checks;
 use crate::model::spec::Spec;
 use crate::progress;
 
-/// Refuses a configuration key that would change nothing, or that the plugin sets itself.
+/// Rejects a configuration key that has no effect, or that the plugin sets itself.
 pub fn check_key(key: &str, said: &str) -> Result<()> {
     if let Some(instead) = owned_key(key) {
         return Err(Error::usage(format!(
@@ -22,8 +22,8 @@ pub fn check_key(key: &str, said: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses Pods that a kubelet or the API server will refuse, warns of what will not do what it seems to, and says which
-/// containers of templates are made native sidecars.
+/// Rejects Pods that a kubelet or the API server would reject, warns of fields without the effect that they suggest,
+/// and reports which containers of templates become native sidecars.
 ///
 /// # Errors
 /// Usage error with each path and its reason.
@@ -64,8 +64,8 @@ fn note_of_sidecars(manifests: &Manifests) {
     }
 }
 
-/// Warns of Flink configuration that is probably a slip, or that this release of Flink does not read. It is never more
-/// than a warning: programs, plugins and libraries have keys of their own.
+/// Warns of Flink configuration that is probably a typo, or that this release of Flink does not read. It is only a
+/// warning: programs, plugins and libraries have keys of their own.
 pub fn warn_of_keys(spec: &Spec) {
     for key in spec.layer.configuration.keys() {
         if let Some(doubt) = config_keys::doubt(key, spec.flink_version) {

@@ -1,4 +1,4 @@
-//! What `create` and `savepoint-resume` have in common: make the objects, wait until the job runs.
+//! The common part of `create` and `savepoint-resume`: create the objects, wait until the job runs.
 
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,8 @@ pub async fn wait_until_running(
     Ok(())
 }
 
-/// Creates a cluster: holds it, and makes its objects, so that no other command of that name makes any meanwhile.
+/// Creates a cluster: acquires its lock and creates its objects, so that no other command of that name creates any
+/// meanwhile.
 pub async fn create(
     cluster: &Cluster,
     store: &mut HistoryStore,
@@ -75,7 +76,7 @@ pub async fn create(
     made
 }
 
-/// A cluster that is being made, as an entry of its history.
+/// The revision of a cluster that is being created, for its history.
 pub fn revision(spec: &Spec, templates: &Templates, own_templates: bool, generation: u64, command: &str) -> Revision {
     Revision {
         number: generation,

@@ -1,8 +1,9 @@
-//! A look at the image of a cluster in its registry, beside the checks of the API server, before anything is made.
+//! Reads a cluster's image from its registry, in parallel with the checks of the API server, before any object is
+//! created.
 //!
-//! Nobody waits for it: what is not known when the checks are over, or a moment later, stays unknown. A registry that cannot
-//! be reached, lets nobody in, or knows no such image says nothing either: the kubelet has other credentials, other mirrors,
-//! and tells soon enough.
+//! No command waits for it: what is not known when the checks end, or a moment later, stays unknown. A registry that
+//! cannot be reached, denies access, or has no such image causes no warning either: the kubelet has other credentials
+//! and other mirrors, and reports the problem soon enough.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -29,23 +30,23 @@ use crate::operations::doctor::image::wants;
 use crate::operations::preflight::node_labels;
 use crate::progress;
 
-/// How much longer than the checks the look may take.
+/// Time that the image check may take after the other checks.
 const LIMIT: Duration = Duration::from_secs(1);
-/// Variable that says that no look is wanted, whatever it is set to.
+/// Environment variable that disables the image check, whatever its value.
 const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
 
-/// An image that is worth a look.
+/// An image to check.
 pub struct ImageCheck<'a> {
     registry: &'a RegistryOptions,
-    /// Its platforms, where it was built here and everything else is known.
+    /// Its platforms, if it was built here and everything else is known.
     platforms: Option<Vec<Platform>>,
     template: PodTemplateSpec,
     flink_version: Option<String>,
 }
 
 impl<'a> ImageCheck<'a> {
-    /// At the image of these objects; `built` is the image where it was built here, and `before` the Job that runs now.
-    /// `None`: nobody wants it, or that image runs already.
+    /// A check of the image of these objects; `built` is the image if it was built here, and `before` the running Job.
+    /// `None`: the check is disabled, or that image runs already.
     pub fn new(
         registry: &'a RegistryOptions,
         wanted: bool,
@@ -62,7 +63,7 @@ impl<'a> ImageCheck<'a> {
         if before.and_then(template).as_ref().and_then(image) == Some(image(&new)?) {
             return None;
         }
-        // What is never pulled may lie on the nodes under a name that a registry has for something else.
+        // An image that is never pulled may be on the nodes under a name that a registry has for another image.
         let policy = main_container::of_template(&new).and_then(|container| container.image_pull_policy.as_deref());
         if policy == Some("Never") {
             return None;
@@ -76,7 +77,7 @@ impl<'a> ImageCheck<'a> {
         })
     }
 
-    /// Notes what does not fit, piece by piece: who has no more time keeps what is known so far.
+    /// Records each finding as soon as it is known: when the time is up, the caller uses the findings so far.
     async fn note(self, cluster: &Cluster, seen: &ImageFindings) {
         if let Err(error) = self.try_to_note(cluster, seen).await {
             tracing::debug!(%error, "the image is not looked at");
@@ -93,7 +94,7 @@ impl<'a> ImageCheck<'a> {
         let name = name.ok_or_else(none)?;
         let tag = name.parse::<Reference>()?.tag;
         let args = self.registry.clone();
-        // The system's certificates are read here, which takes longer than anything else on this side.
+        // This reads the system's certificates, which takes longer than everything else on this side.
         let registries = tokio::task::spawn_blocking(move || Registries::new(&args)).await;
         let registries = registries.map_err(|e| Error::failure(e.to_string()))??.impatient();
         let base = Base::read(&registries, &name, Pick::One(&Platform::common())).await?;
@@ -111,7 +112,7 @@ impl<'a> ImageCheck<'a> {
     }
 
     async fn note_nodes(&self, cluster: &Cluster, platforms: &[Platform], seen: &ImageFindings) {
-        // An image for both kinds of processors that nodes have: they need not be asked for.
+        // An image for both processor architectures of common nodes: the nodes need not be read.
         let there = |kind: &str| platforms.iter().any(|platform| platform.architecture == kind);
         if there("amd64") && there("arm64") {
             return;
@@ -123,7 +124,7 @@ impl<'a> ImageCheck<'a> {
     }
 }
 
-/// What was seen so far.
+/// The findings so far.
 #[derive(Default)]
 struct ImageFindings {
     found: RefCell<Vec<String>>,
@@ -140,15 +141,15 @@ impl ImageFindings {
     }
 }
 
-/// Runs the checks, and looks at the image beside them. What does not fit is told as warnings, where what the checks gave
-/// is `worth` a look.
+/// Runs the checks, and the image check in parallel. Reports its findings as warnings if the result of the checks is
+/// `worth` it.
 pub fn beside<'a, T: 'a>(
     cluster: &'a Cluster,
     look: Option<ImageCheck<'a>>,
     checks: impl Future<Output = Result<T>> + 'a,
     worth: impl FnOnce(&T) -> bool + 'a,
 ) -> impl Future<Output = Result<T>> + 'a {
-    // Both are large, and whoever calls this is large already.
+    // Both futures are large, and so is the caller's.
     let mut checks = Box::pin(checks);
     async move {
         let Some(look) = look else {
@@ -166,7 +167,7 @@ pub fn beside<'a, T: 'a>(
         };
         if worth(&checked) {
             if !over {
-                // What is not known then stays unknown.
+                // What is not known by then stays unknown.
                 let _ = timeout(LIMIT, &mut looking).await;
             }
             for text in seen.found.borrow().iter() {

@@ -1,4 +1,4 @@
-//! Interruptions by Ctrl-C, SIGTERM or SIGHUP: they wait for what can be had only once, and those of an editor are its own.
+//! Interruptions by Ctrl-C, SIGTERM or SIGHUP. They wait for work that cannot be repeated; an editor handles its own.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,27 +7,27 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// How long an interruption waits at most: a server that hangs must not hold a program that is told to end.
+/// Longest wait of an interruption: a server that hangs must not keep the program from ending.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How long after the end of a program in the terminal its Ctrl-C may still arrive here.
 const LATE: Duration = Duration::from_millis(100);
 
-/// Number of works that are not to be interrupted.
+/// Number of running tasks that must not be interrupted.
 static DEFERRING: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 /// Whether the command is interrupted.
 static ANNOUNCED: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
-/// Number of programs that have the terminal.
+/// Number of programs that own the terminal.
 static FOREGROUND: AtomicUsize = AtomicUsize::new(0);
-/// The file with what the user wrote, as long as it is of use.
+/// The file with the user's text, while it is needed.
 static WRITTEN: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// Does `work` to its end, even if the command is interrupted meanwhile.
+/// Runs `work` to its end, even if the command is interrupted meanwhile.
 pub async fn deferred<T>(work: impl Future<Output = T>) -> T {
     let _guard = Guard::new();
     work.await
 }
 
-/// Says that the command is interrupted, to what is not to be interrupted and has to clear away what it began.
+/// Announces the interruption to work that must not be interrupted and has to clean up.
 pub fn announce() {
     ANNOUNCED.send_replace(true);
 }
@@ -39,14 +39,15 @@ pub async fn announced() {
     }
 }
 
-/// Waits until nothing is done that is not to be interrupted, [`PATIENCE`] at most.
+/// Waits until no work runs that must not be interrupted, for at most [`PATIENCE`].
 pub async fn allowed() {
     let mut number = DEFERRING.subscribe();
     let nothing = number.wait_for(|number| *number == 0);
     let _ = tokio::time::timeout(PATIENCE, nothing).await;
 }
 
-/// Runs a program that has the terminal, such as an editor: Ctrl-C is for it, although it comes here too.
+/// Runs a program that owns the terminal, such as an editor: Ctrl-C is meant for that program, although it arrives here
+/// too.
 pub async fn in_foreground<T>(program: impl Future<Output = T>) -> T {
     FOREGROUND.fetch_add(1, Ordering::SeqCst);
     let outcome = program.await;
@@ -55,7 +56,7 @@ pub async fn in_foreground<T>(program: impl Future<Output = T>) -> T {
     outcome
 }
 
-/// Waits for Ctrl-C that is not for another program.
+/// Waits for a Ctrl-C that is not meant for another program.
 pub async fn ctrl_c() {
     loop {
         if tokio::signal::ctrl_c().await.is_err() {
@@ -67,12 +68,13 @@ pub async fn ctrl_c() {
     }
 }
 
-/// Names the file with what the user wrote, which an interruption tells; `None`: there is none any more.
+/// Sets the file with the user's text, which the message about an interruption names; `None`: there is no such file
+/// now.
 pub fn keep(file: Option<PathBuf>) {
     *WRITTEN.lock().unwrap_or_else(PoisonError::into_inner) = file;
 }
 
-/// The file with what the user wrote.
+/// The file with the user's text.
 pub fn kept() -> Option<PathBuf> {
     WRITTEN.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -1,4 +1,5 @@
-//! Whether a job has ended whose Flink does not answer: only what says so counts. No answer is not an end.
+//! Decides whether a job has ended when Flink does not answer. It needs evidence: a missing answer does not mean an
+//! end.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::SignedDuration;
@@ -15,27 +16,27 @@ use crate::model::manifests::{FAILED_FOR_GOOD, failed_for_good};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 
-/// How long after its Job the first Pod may be made: one that is younger takes the place of another.
+/// The first Pod of a Job is created within this time; a younger Pod replaces another one.
 const FIRST_POD: SignedDuration = SignedDuration::from_secs(60);
 
-/// What the Pods of a JobManager say that does not answer.
+/// The state of a JobManager that does not answer, according to its Pods.
 enum JobManager {
-    /// It has exited with 0, and its Job is complete in a moment.
+    /// It has exited with 0, and its Job will be complete in a moment.
     Done,
-    /// It has ended, and its Job fails as soon as its Pod does; whether Flink calls its job failed for good.
+    /// It has ended, and its Job fails as soon as its Pod does; whether Flink reports its job as failed for good.
     Failed(bool),
     /// It may run.
     Runs,
     /// None was ever started.
     NeverRan,
-    /// None runs, but one did, or may have: why there is none.
+    /// None runs, but one ran, or may have run: the reason why there is none.
     Missing(String),
 }
 
 impl ClusterHandle {
     /// Whether the job of a cluster without a Kubernetes Job has ended.
     ///
-    /// A delete takes the data of high availability after the Job, so what is left of it was not given up.
+    /// A delete removes the high-availability data after the Job, so data that is left was not given up.
     pub(super) async fn without_job(&self) -> Result<JobStatus> {
         let last = self.store.history().last_wanted();
         let highly_available = last.and_then(revision_spec::leader).is_some()
@@ -51,7 +52,7 @@ impl ClusterHandle {
         })
     }
 
-    /// Whether the job has ended whose Kubernetes Job has: `Complete`, or `Failed` for a reason of Flink's.
+    /// Whether the job has ended when its Kubernetes Job has: `Complete`, or `Failed` for a reason of Flink's.
     pub(super) async fn after_job(&self, end: &str) -> Result<JobStatus> {
         if end != "Failed" {
             return Ok(JobStatus::Stopped);
@@ -61,7 +62,7 @@ impl ClusterHandle {
     }
 
     async fn after_failure(&self, is_final: bool) -> Result<JobStatus> {
-        // Without high availability a JobManager that is gone has nothing more to tell.
+        // Without high availability a JobManager that is gone holds no state any more.
         if is_final || !self.is_highly_available() || self.saved_at_its_end(self.live_revision()) {
             return Ok(JobStatus::Stopped);
         }
@@ -76,7 +77,7 @@ impl ClusterHandle {
         })
     }
 
-    /// Whether the job has ended whose Flink is away, while its Kubernetes Job continues.
+    /// Whether the job has ended when Flink does not answer and its Kubernetes Job continues.
     pub(super) async fn not_answering(&self) -> Result<JobStatus> {
         let silent = |why: &str| Ok(JobStatus::Unreachable(why.to_owned()));
         let why = match self.job_manager().await? {
@@ -84,7 +85,7 @@ impl ClusterHandle {
             JobManager::Done => return Ok(JobStatus::Stopped),
             JobManager::Failed(is_final) => return self.after_failure(is_final).await,
             _ if self.saved_at_its_end(self.live_revision()) => return Ok(JobStatus::Stopped),
-            // What Kubernetes says of its Pods is not all: a Pod that was evicted leaves no trace.
+            // Kubernetes does not report everything about its Pods: an evicted Pod leaves no trace.
             JobManager::NeverRan if self.kept_checkpoint().await? != Some(true) => return Ok(JobStatus::Stopped),
             JobManager::NeverRan => "none of its Pods runs".to_owned(),
             JobManager::Missing(why) => why,
@@ -92,7 +93,7 @@ impl ClusterHandle {
         Ok(JobStatus::Unreachable(why))
     }
 
-    /// What the cluster's Pods say of its JobManager.
+    /// The state of the cluster's JobManager, according to the cluster's Pods.
     async fn job_manager(&self) -> Result<JobManager> {
         let pods = objects::masters(&self.cluster, &self.name).await?;
         let is = |wanted: Phase| pods.iter().any(|pod| phase(pod) == wanted);
@@ -123,8 +124,8 @@ impl ClusterHandle {
         Ok(JobManager::Missing(format!("its Pod {name} is Pending{because}")))
     }
 
-    /// What the end of a JobManager means whose Pod other containers keep. One that is to be started again is, unless this
-    /// is a dry run.
+    /// The meaning of a JobManager's end when other containers keep its Pod. If the JobManager has to be started again,
+    /// this starts it, unless this is a dry run.
     async fn kept(&self, job: &Value, pod: &Pod) -> JobManager {
         let code = flink_pod::end(pod).map_or(0, |end| end.exit_code);
         if flink_pod::after_end(job, pod) == Some(AfterEnd::Fails) {
@@ -144,7 +145,7 @@ impl ClusterHandle {
         JobManager::Missing(why)
     }
 
-    /// Whether it is known that the Job's JobManager ran.
+    /// Whether the Job's JobManager is known to have run.
     fn has_run(&self) -> bool {
         let job = self.live.job.as_ref();
         let failed = job.and_then(|job| job["status"]["failed"].as_u64()).unwrap_or_default();
@@ -155,7 +156,7 @@ impl ClusterHandle {
         failed > 0 || outcome == Some(RevisionState::Running) || history.savepoints.iter().any(saved)
     }
 
-    /// Whether `pod` is the first of its Job: one that was evicted does not count among those that failed.
+    /// Whether `pod` is the first of its Job: an evicted Pod does not count as a failed one.
     fn is_first(&self, pod: &Pod) -> bool {
         let job = self.live.job.as_ref();
         let started = job.and_then(|job| {
@@ -170,7 +171,7 @@ impl ClusterHandle {
         }
     }
 
-    /// Whether the history has a savepoint with which the job of this revision was to end.
+    /// Whether the history has a savepoint that was requested to end the job of this revision.
     fn saved_at_its_end(&self, revision: Option<u64>) -> bool {
         let ended = |savepoint: &Savepoint| {
             savepoint.progress == Progress::Completed
@@ -182,7 +183,7 @@ impl ClusterHandle {
         self.store.history().savepoints.iter().any(ended)
     }
 
-    /// Whether high availability keeps a checkpoint of the job; `None`: that cannot be seen, or there is none.
+    /// Whether high availability keeps a checkpoint of the job; `None`: it cannot be read, or there is none.
     async fn kept_checkpoint(&self) -> Result<Option<bool>> {
         let last = || self.store.history().last_wanted().and_then(revision_spec::leader);
         let id = match self.live_leader() {
@@ -199,7 +200,7 @@ impl ClusterHandle {
         self.is_highly_available() && self.live.job.is_some() && self.job_end().is_none()
     }
 
-    /// Says of a job that cannot be asked what keeps its state.
+    /// Adds to the error where the state is kept of a job whose Flink does not answer.
     pub fn way_on(&self, error: Error) -> Error {
         let name = &self.name;
         let last = self.store.history().last_wanted().and_then(revision_spec::leader);

@@ -1,7 +1,7 @@
 //! From a jar on disk to the image of a cluster: `--jar FILE --push-to REPOSITORY`.
 //!
-//! The image is computed before the API server checks the objects, because its digest stands in them; it is pushed after,
-//! so that nothing is pushed for what would be refused.
+//! The image is built before the API server checks the objects, because they contain its digest. It is pushed after the
+//! checks, so that nothing is pushed for objects that are rejected.
 
 use std::path::Path;
 
@@ -21,17 +21,17 @@ use crate::model::flink::FlinkVersion;
 use crate::operations::push_progress;
 use crate::progress;
 
-/// What is to become of the image of a cluster.
+/// How the image of a cluster is built and checked.
 pub struct ImageOptions<'a> {
-    /// The jars to put on it, and where it is pushed then.
+    /// The jars to add to it, and the repository to which it is pushed.
     pub build: Option<(Vec<&'a str>, &'a Reference)>,
-    /// How registries are spoken to.
+    /// How to connect to registries.
     pub registry: RegistryOptions,
-    /// Whether the image is looked at in its registry before the cluster is made.
+    /// Whether to read the image from its registry before the cluster is created.
     pub check: bool,
 }
 
-/// An image that is built and not pushed yet.
+/// A built image that is not pushed yet.
 pub struct JobImage {
     registries: Registries,
     built: Built,
@@ -39,19 +39,19 @@ pub struct JobImage {
 }
 
 impl JobImage {
-    /// The platforms that it is for.
+    /// The platforms of the image.
     pub fn platforms(&self) -> Vec<Platform> {
         self.built.images.iter().map(|image| image.platform.clone()).collect()
     }
 
-    /// Pushes it, unless it is there.
+    /// Pushes the image, unless the registry has it.
     pub async fn push(&self) -> Result<()> {
         push_progress::push(&self.registries, &self.built, &self.target).await
     }
 }
 
-/// Builds the image that the flags ask for, and puts it, its entry class and its version of Flink into `layer`. `stated`
-/// is what the user says now, as against what a cluster had before. `None`: no image is asked for.
+/// Builds the image that the flags request, and puts it, its entry class and its Flink version into `layer`. `stated`
+/// is the user's present input, without the cluster's former values. `None`: the flags request no image.
 pub async fn prepare(options: &ImageOptions<'_>, stated: &Config, layer: &mut Config) -> Result<Option<JobImage>> {
     let Some((paths, target)) = &options.build else {
         return Ok(None);
@@ -89,7 +89,7 @@ pub async fn prepare(options: &ImageOptions<'_>, stated: &Config, layer: &mut Co
     for fault in compatibility::spec(&facts, &asked).into_iter().chain(jar_faults) {
         progress::warn(&fault);
     }
-    // The name with a digest does not tell the version, which picks the entrypoint's words.
+    // A reference with a digest has no version, and the version decides the arguments of the entrypoint.
     let told = facts
         .flink_version
         .as_deref()

@@ -1,4 +1,4 @@
-//! What can become of the state of a job that is to be changed or ended.
+//! The ways to keep the state of a job that a command changes or ends.
 
 use http::StatusCode;
 use tokio::time::Instant;
@@ -13,11 +13,11 @@ use crate::model::flink::overview::{JobOverview, JobsOverview};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::{self, Held, Wait};
 
-/// What can become of the job's state.
+/// The state of the job, and whether it can be saved.
 pub enum JobStatus {
     /// Flink answers and has this job: it can be stopped with a savepoint.
     Running(JobOverview),
-    /// There is a JobManager that may hold newer state than any savepoint, and cannot write one now: why.
+    /// A JobManager may hold newer state than any savepoint, and cannot write a savepoint now: the reason.
     Unreachable(String),
     /// There is nothing to save.
     Stopped,
@@ -34,7 +34,8 @@ impl ClusterHandle {
         savepoint::cancel_after_checkpoint(&self.cluster, &self.name, &self.flink, job_id, again).await
     }
 
-    /// The error of a plan that cannot be made, or, where another process changes the cluster or has changed it, that.
+    /// The error of a plan that cannot be made; or a conflict, if another process changes the cluster or has changed
+    /// it.
     pub async fn or_changed(&self, error: Error) -> Error {
         match self.store.check(&Basis::of(&self.live)).await {
             Err(changed) if changed.kind == Kind::Conflict => changed,
@@ -42,24 +43,25 @@ impl ClusterHandle {
         }
     }
 
-    /// Whether there is a job whose state can be saved; settles what interrupted commands left open.
+    /// Whether there is a job whose state can be saved. Completes what interrupted commands left unfinished.
     pub async fn job_status(&mut self) -> Result<JobStatus> {
         self.situation_with(Wait::Wait).await
     }
 
-    /// The same; with [`Wait::Look`] it does not wait for savepoints that are being written.
+    /// Like [`Self::job_status`]; with [`Wait::Look`] it does not wait for savepoints that are being written.
     pub async fn situation_with(&mut self, patience: Wait) -> Result<JobStatus> {
         if self.live.job.is_none() {
             return self.without_job().await;
         }
         if self.only_looks {
-            // What can be read only once is left to the command that writes it down.
+            // A result that can be read only once stays for the command that records it.
             return self.look().await;
         }
         if let Some(left) = self.store.history().open_journal() {
             self.release_left(left).await;
         }
-        // Asked even of an ended Job: Flink lingers until somebody reads the result of the savepoint that ended it.
+        // Also requests the jobs if the Job has ended: Flink stays up until the result of the savepoint that ended the
+        // job is read.
         let reply = match self.flink.jobs().await {
             Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
             reply => reply?,
@@ -75,7 +77,7 @@ impl ClusterHandle {
         self.judge(reply).await
     }
 
-    /// The same for a dry run: nothing is settled, and nothing written down.
+    /// The status for a dry run: it completes nothing, and writes nothing to the history.
     async fn look(&self) -> Result<JobStatus> {
         let reply = match self.flink.jobs().await {
             Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
@@ -84,7 +86,7 @@ impl ClusterHandle {
         self.judge(reply).await
     }
 
-    /// What Flink's answer means.
+    /// Interprets Flink's answer.
     async fn judge(&self, reply: Reply<JobsOverview>) -> Result<JobStatus> {
         Ok(match reply {
             _ if self.job_end().is_some() => self.after_job(self.job_end().unwrap_or_default()).await?,
@@ -98,7 +100,7 @@ impl ClusterHandle {
         })
     }
 
-    /// Writes down which checkpoint is left of a job that an interrupted command canceled, and lets its JobManager go.
+    /// Records the last checkpoint of a job that an interrupted command canceled, and releases its JobManager.
     async fn collect_checkpoint(&mut self, jobs: &JobsOverview) -> Result<()> {
         let Some(left) = self.store.history().open_journal().cloned() else {
             return Ok(());
@@ -124,8 +126,8 @@ impl ClusterHandle {
         Ok(())
     }
 
-    /// Lets a JobManager go whose savepoint's path an interrupted command wrote down, and no more. `journal` is that
-    /// command's.
+    /// Releases a JobManager if an interrupted command recorded its savepoint's path but did not release it. `journal`
+    /// is that command's.
     pub async fn release_left(&self, journal: &Journal) {
         let before_the_end = matches!(journal.step, Step::Stopping | Step::Saved | Step::Replacing);
         if let Ending::Checkpoint { job_id } = &journal.ending
@@ -143,7 +145,7 @@ impl ClusterHandle {
         }
     }
 
-    /// The running job, for a `what` to be taken of it: a savepoint, a checkpoint.
+    /// The running job, of which a `what` is taken: a savepoint, a checkpoint.
     pub async fn job_for(&mut self, what: &str) -> Result<JobOverview> {
         let name = self.name.clone();
         match self.situation_with(Wait::Look).await? {

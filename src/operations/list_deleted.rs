@@ -1,7 +1,7 @@
-//! Histories whose clusters are gone.
+//! Lists histories whose clusters are gone.
 //!
-//! Two round trips deep: lists of the names, side by side, and then the histories that are left, side by side. A history
-//! can have hundreds of KiB, so those of clusters that are there are never read.
+//! Two round trips: lists of the names, in parallel, and then the remaining histories, in parallel. A history can have
+//! hundreds of KiB, so those of existing clusters are never read.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
@@ -14,11 +14,11 @@ use crate::kubernetes::tables::{ListSelection, list};
 use crate::model::listing::Key;
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
 
-/// Histories that are read at a time.
+/// Number of histories read in parallel.
 const SIDE_BY_SIDE: usize = 16;
 
-/// The histories of clusters of which there is no object, in a namespace or in all (`None`), by namespace and name. A
-/// history that is not understood is an error of its own.
+/// The histories of clusters that have no object, in a namespace or in all (`None`), by namespace and name. A history
+/// that cannot be parsed is an error of its own.
 pub async fn deleted(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<(Key, Result<History>)>> {
     let target = Target::collection("list", CONFIG_MAPS, namespace);
     let query = format!("labelSelector={COMPONENT_LABEL}%3D{HISTORY}%2C{APP_LABEL}");

@@ -1,5 +1,5 @@
-//! Holding a cluster while its job is ended, or scaled where it stays: nobody else changes it meanwhile, and what is left
-//! behind is told.
+//! Locks a cluster while its job is ended, or scaled in place: no other command changes it meanwhile, and unfinished
+//! operations are reported.
 
 use serde_json::Value;
 
@@ -17,11 +17,11 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint;
 
-/// Finds out whether the cluster is free for a command that ends its job. What another such command left behind is no
-/// obstacle: whichever is repeated continues with it.
+/// Checks that the cluster is free for a command that ends its job. An unfinished operation of another such command
+/// does not block it: a repetition of either command continues the operation.
 ///
 /// # Errors
-/// Conflict when somebody is at it, or a change is unfinished.
+/// Conflict when another process works on the cluster, or a change is unfinished.
 pub async fn check(handle: &mut ClusterHandle) -> Result<()> {
     let name = handle.name.clone();
     let open = handle.store.history().open_journal();
@@ -35,10 +35,10 @@ pub async fn check(handle: &mut ClusterHandle) -> Result<()> {
     }
 }
 
-/// Finds out whether a cluster is free that is to be created. The creation that another command left behind is no obstacle.
+/// Checks that a cluster is free to be created. An unfinished creation does not block it.
 ///
 /// # Errors
-/// Conflict when another process is at it, or a change is unfinished.
+/// Conflict when another process works on the cluster, or a change is unfinished.
 pub async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<Option<Journal>> {
     let watch = store.history().open_journal().is_some_and(Journal::is_launch);
     match lock::unattended(store, name, watch).await? {
@@ -47,17 +47,17 @@ pub async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<O
     }
 }
 
-/// Holds the cluster from now on, for `command`, which ends its job as `ending` says. A savepoint that will be asked for is
-/// written down with it.
+/// Locks the cluster for `command`, which ends its job as `ending` describes. Records the savepoint that it will
+/// request in the same write.
 ///
 /// # Errors
-/// Conflict when another process is at the cluster, or has changed it since it was read.
+/// Conflict when another process works on the cluster, or has changed it since it was read.
 pub async fn begin(handle: &mut ClusterHandle, command: &str, ending: Ending) -> Result<Heartbeat> {
     let basis = Basis::of(&handle.live);
     begin_on(handle, command, ending, Some(&basis)).await
 }
 
-/// The same on another basis; `None`: the Job is not looked at again, since the first change is bound to its uid.
+/// Like [`begin`], on another basis; `None`: the Job is not read again, since the first change is bound to its uid.
 pub async fn begin_on(
     handle: &mut ClusterHandle,
     command: &str,
@@ -75,24 +75,24 @@ pub async fn begin_on(
     enter(handle, &holder, &journal, savepoint, basis).await
 }
 
-/// A cluster that is created, or whose objects become the plugin's.
+/// A cluster that is being created, or whose objects the plugin takes over.
 pub struct Launch<'a> {
-    /// What its plan was made from.
+    /// The basis of its plan.
     pub basis: &'a Basis,
-    /// The creation that another command left behind.
+    /// The unfinished creation of another command.
     pub left: Option<&'a Journal>,
     /// The command.
     pub command: &'a str,
     /// Number of its revision.
     pub number: u64,
-    /// The revision, where the history does not have it.
+    /// The revision, if the history does not have it.
     pub revision: Option<&'a Revision>,
 }
 
-/// Holds the cluster from now on, for a command that creates it. Its revision is written down with it.
+/// Locks the cluster for a command that creates it. Records its revision in the same write.
 ///
 /// # Errors
-/// Conflict when another process is at the cluster, or has created it.
+/// Conflict when another process works on the cluster, or has created it.
 pub async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> Result<Heartbeat> {
     let holder = this_process();
     let now = clock::now().to_string();
@@ -120,7 +120,7 @@ pub async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> Result<
     store.acquire_lock(&entry, change).await
 }
 
-/// Holds the cluster from now on, for `command`, which brings its job to another parallelism where it stays.
+/// Locks the cluster for `command`, which scales its job in place.
 pub async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32) -> Result<Heartbeat> {
     let holder = this_process();
     let now = clock::now().to_string();
@@ -134,12 +134,12 @@ pub async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32
     enter(handle, &holder, &journal, None, Some(&basis)).await
 }
 
-/// Makes what an interrupted command left out, where it is known: without its Service Flink cannot be asked. `command`
-/// holds the cluster meanwhile, and no longer: what else it does is not known before Flink was asked. An operation that was
-/// left behind stays what it is.
+/// Creates the objects that an interrupted command left missing, if their content is known: without its Service Flink
+/// cannot be reached. `command` holds the lock only during this: its further steps depend on Flink's answer. An
+/// unfinished operation stays unchanged.
 ///
 /// # Errors
-/// Conflict when another process is at the cluster, or has changed it since it was read.
+/// Conflict when another process works on the cluster, or has changed it since it was read.
 pub async fn repair_missing_objects(handle: &mut ClusterHandle, command: &str) -> Result<()> {
     let missing = handle.missing_objects()?;
     if missing.is_empty() {
@@ -199,12 +199,12 @@ async fn enter(
     handle.store.acquire_lock(&entry, change).await
 }
 
-/// Holds it no more. After a fault that may pass the operation stays open, for its repetition.
+/// Releases the lock. After a transient error the operation stays open, so that the command can be repeated.
 pub async fn end<T>(handle: &mut ClusterHandle, outcome: &Result<T>) {
     end_of(&mut handle.store, outcome).await;
 }
 
-/// The same of a cluster that is created.
+/// Like [`end`], for a cluster that is being created.
 pub async fn end_of<T>(store: &mut HistoryStore, outcome: &Result<T>) {
     if !store.holds() {
         return;
@@ -224,8 +224,7 @@ pub async fn end_of<T>(store: &mut HistoryStore, outcome: &Result<T>) {
     store.release();
 }
 
-/// Closes the operation that an interrupted command left behind, now that what it was for is reached. One that began since
-/// stays.
+/// Closes the operation of an interrupted command, now that its goal is reached. An operation that began since stays.
 pub async fn close(handle: &mut ClusterHandle, failure: Option<&str>) -> Result<()> {
     let Some(left) = handle.left_behind.take().filter(|_| handle.store.exists()) else {
         return Ok(());
@@ -240,12 +239,12 @@ pub async fn close(handle: &mut ClusterHandle, failure: Option<&str>) -> Result<
     handle.store.update(close).await
 }
 
-/// Deletes the history of a cluster of which nothing else is left, when that is wanted or nothing but this operation is in
-/// it. Then it is not held any more.
+/// Deletes the history of a cluster without any objects, if `purge` requests it or the history has only this operation.
+/// This releases the lock.
 pub async fn forget(handle: &mut ClusterHandle, purge: bool) -> Result<()> {
     let store = &mut handle.store;
     let history = store.history();
-    // Where the history may not be read there is none to take away, unless that was asked for.
+    // A history that may not be read counts as missing, unless its deletion was requested.
     let holds_nothing = store.exists() && history.revisions.is_empty() && history.savepoints.is_empty();
     if purge || holds_nothing {
         store.purge().await?;
@@ -254,7 +253,7 @@ pub async fn forget(handle: &mut ClusterHandle, purge: bool) -> Result<()> {
     Ok(())
 }
 
-/// Writes down that the operation in progress is over.
+/// Records that the operation in progress has ended.
 pub fn close_operation(history: &mut History, failure: Option<&str>, now: &str) {
     if let Some(journal) = history.journal.as_mut().filter(|journal| journal.is_open()) {
         journal.step = if failure.is_some() { Step::Failed } else { Step::Done };

@@ -1,5 +1,5 @@
-//! What the tool does, without flags and without printing: an operation takes a client and values, reports its progress and
-//! returns a value.
+//! The operations of the tool, without flags and without printing: an operation takes a client and values, reports its
+//! progress and returns a value.
 
 pub mod candidates;
 pub(crate) mod cluster_handle;

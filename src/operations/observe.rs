@@ -1,6 +1,7 @@
-//! One look at everything that is known of a cluster: its objects, Pods, Events, history, and Flink's REST.
+//! Reads everything about a cluster once: its objects, Pods, Events, history, and Flink's REST.
 //!
-//! All requests go side by side; three round trips are the floor, because Flink's answers lead to each other.
+//! The requests run in parallel. The minimum is three round trips, because some of Flink's requests need the answers of
+//! others.
 
 use std::time::Duration;
 
@@ -22,20 +23,20 @@ use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::operations::status;
 
-/// Pods and Events that are read. A cluster of more Pods is told of by these.
+/// Maximum number of Pods and of Events. For a larger cluster the report is based on these.
 const LIMIT: usize = 500;
-/// Lines and bytes of a log that are read for its root cause.
+/// Maximum number of lines and bytes of a log in which the root cause is searched.
 const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
 
-/// What was seen.
+/// The data that was read.
 pub struct Observation {
     /// Objects, Pods, Events and Flink's answer, for the diagnosis.
     pub observed: Observed,
-    /// All that Flink's REST told.
+    /// The answers of Flink's REST.
     pub snapshot: Snapshot,
-    /// The history; empty where there is none.
+    /// The history; empty if there is none.
     pub history: History,
-    /// What could not be read, each a sentence.
+    /// What could not be read: one sentence each.
     pub remarks: Vec<String>,
 }
 
@@ -44,11 +45,11 @@ struct List<T> {
     items: Vec<T>,
 }
 
-/// Looks at the cluster `name`.
+/// Reads the data of the cluster `name`.
 ///
 /// # Errors
 /// Not found when there is neither an object nor a history of this name; those of reading the Job and the Deployment.
-/// What else cannot be read is a remark.
+/// Other data that cannot be read is a remark.
 pub async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observation> {
     let namespace = cluster.namespace();
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})");
@@ -57,7 +58,7 @@ pub async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observatio
     let deployment = Target::object("get", DEPLOYMENTS, namespace, &name.task_manager());
     let pods = Target::collection("list", PODS, Some(namespace));
     let events = Target::collection("list", EVENTS, Some(namespace));
-    // Of the many Events of a namespace only these are of use.
+    // Only these of the many Events of a namespace are useful.
     let events_query = format!("fieldSelector={}&limit={LIMIT}", encode("type=Warning"));
     let service = Target::object("get", SERVICES, namespace, &name.master());
     let flink = Flink::new(cluster, name);
@@ -140,13 +141,13 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
     }
 }
 
-/// Looks at a log that tells nothing yet, and the time between two: Flink's REST says that a job failed before the trace
-/// is written.
+/// How often a log without a cause is read again, and the time between two reads: Flink's REST reports a failed job
+/// before the log has the trace.
 const LOOKS: u32 = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
-/// What the end of a container's log tells; `None` if nothing, or if it cannot be read: the log may be forbidden, or
-/// gone with its node.
+/// The cause at the end of a container's log; `None` if there is none, or if the log cannot be read: it may be
+/// forbidden, or gone with its node.
 pub async fn log_cause(cluster: &Cluster, of: &PodContainer) -> Option<LogCause> {
     root_cause(&log_end(cluster, of).await?)
 }
@@ -168,18 +169,18 @@ pub async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
     }
 }
 
-/// `cause` of a JobManager that ended well without a job that was seen, if its log tells of none either.
+/// `cause` of a JobManager that exited with 0 and of which no job was seen, if its log shows no job either.
 pub async fn without_job(cluster: &Cluster, mut cause: Cause) -> Option<Cause> {
     let log = log_end(cluster, &cause.log_of.take()?).await?;
     cause.without_job(&log)
 }
 
-/// Adds to `cause` what the log tells that it names.
+/// Adds the cause in the log to a `cause` that names the log.
 pub async fn with_log(cluster: &Cluster, cause: Cause) -> Cause {
     with_looks(cluster, cause, 1).await
 }
 
-/// The same for a failure that was seen as it happened: the log is looked at for some seconds.
+/// Like [`with_log`], for a failure that was just observed: the log is read again for some seconds.
 pub async fn with_fresh_log(cluster: &Cluster, cause: Cause) -> Cause {
     with_looks(cluster, cause, LOOKS).await
 }

@@ -1,4 +1,4 @@
-//! What `doctor` asks of the API server: everything side by side, each once.
+//! The requests of `doctor` to the API server: all in parallel, each once.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ const fn core(kind: &'static str, plural: &'static str) -> Resource {
     }
 }
 
-/// What was told. What may not be read is absent.
+/// The answers. Data that may not be read is absent.
 pub struct Preflight {
     /// `GET /version`.
     pub version: Value,
@@ -38,17 +38,17 @@ pub struct Preflight {
     pub rights: Vec<(Right, bool)>,
     /// ResourceQuotas of the namespace.
     pub quotas: Option<Vec<Value>>,
-    /// The namespace: `None` where it may not be read, `Some(None)` where it is missing.
+    /// The namespace: `None` if it may not be read, `Some(None)` if it is missing.
     pub namespace: Option<Option<Value>>,
-    /// Services, and whether they are those of all namespaces.
+    /// Services, and whether they are from all namespaces.
     pub services: Option<(Vec<Value>, bool)>,
-    /// Histories.
+    /// Histories of clusters.
     pub histories: Option<Vec<Value>>,
     /// Clusters of the namespace.
     pub inventory: Option<Inventory>,
 }
 
-/// Asks for all that concerns the namespace.
+/// Reads all data about the namespace.
 ///
 /// # Errors
 /// When the API server does not answer at all.
@@ -103,8 +103,8 @@ async fn all_services(cluster: &Cluster, of_namespace: &Target) -> Option<(Vec<V
     }
 }
 
-/// The labels of the nodes, which say their platforms; none where they may not be read, which is a right that few have.
-/// Only their metadata is asked for: a node is tens of kilobytes.
+/// The labels of the nodes, which contain their platforms; none if they may not be read, a right that few users have.
+/// Only their metadata is requested: a node has tens of kilobytes.
 pub async fn node_labels(cluster: &Cluster) -> Vec<BTreeMap<String, String>> {
     let target = Target::collection("list", NODES, None);
     let nodes = cluster.list_metadata(&target, "limit=500").await.unwrap_or_default();
@@ -121,7 +121,7 @@ pub async fn roles(cluster: &Cluster, name: &ClusterName) -> Result<(Option<Job>
     futures::try_join!(cluster.get(&job), cluster.get(&deployment))
 }
 
-/// Checks the service account that Flink's high availability works as.
+/// Checks the service account that Flink's high availability uses.
 pub async fn account(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
     let namespace = cluster.namespace();
     let target = Target::object("get", SERVICE_ACCOUNTS, namespace, account);
@@ -131,7 +131,7 @@ pub async fn account(cluster: &Cluster, account: &str, map: Option<&str>) -> Acc
     access_reviews::account_rights(cluster, account, map).await
 }
 
-/// `GET /version`, whose path is like no other.
+/// `GET /version`, whose path differs from all others.
 ///
 /// # Errors
 /// When the API server does not answer.

@@ -1,4 +1,4 @@
-//! Images on their way, as it is shown.
+//! The progress of images that are pushed or written to files.
 
 use std::path::Path;
 
@@ -48,7 +48,7 @@ fn show(transfers: &Transfers, built: &Built, blob: &Descriptor, progress: Progr
     let name = format!("{kind} {}", blob.digest.short());
     match progress {
         Progress::Sent(bytes) => transfers.moved(&name, bytes, blob.size),
-        // A configuration is nothing that anybody waits for.
+        // An image's configuration is too small for a progress bar.
         Progress::Arrived(_) if blob.media_type.contains("config") || blob.media_type.contains("container.image") => {}
         Progress::Arrived(how) => {
             let how = match how {

@@ -1,4 +1,4 @@
-//! A highly available job whose JobManager is gone: its revision is started again.
+//! Recovers a highly available job whose JobManager is gone, by starting its revision again.
 
 use crate::error::{Error, Kind, Result};
 use crate::history::revision_spec;
@@ -16,11 +16,10 @@ use crate::operations::upgrade::{ChangeOptions, done};
 use crate::operations::wait;
 use crate::progress;
 
-/// Starts the revision again that ran last: the same Job under the same IDs, so that Flink finds what high availability
-/// keeps of it.
+/// Starts the last revision again: the same Job under the same IDs, so that Flink finds its high-availability data.
 ///
 /// # Errors
-/// Conflict when the job runs, or has ended: there is nothing to restore then.
+/// Conflict when the job runs, or has ended: then there is nothing to restore.
 pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeOptions) -> Result<Report> {
     let name = handle.name.clone();
     lock::check(&mut handle).await?;
@@ -78,7 +77,7 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
     Ok(Report::cluster(&name, done("restart"), made.all()))
 }
 
-/// The revision that ran last, and its objects.
+/// The last revision that ran, and its objects.
 fn last(handle: &ClusterHandle) -> Result<(u64, Spec, Manifests)> {
     let history = handle.store.history();
     let known = match handle.live_revision() {

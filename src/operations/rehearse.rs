@@ -1,7 +1,8 @@
-//! The rehearsal of a new version: its JobManager alone, beside the running cluster, to see whether it starts and finds its
-//! state.
+//! Rehearses a new version: starts only its JobManager, beside the running cluster, to see whether it starts and finds
+//! its state.
 //!
-//! Floor: a dry run of the Job beside reviews of three rights, a savepoint, the Job and its deletion; watches between.
+//! Minimum of requests: a dry run of the Job in parallel with reviews of three rights, a savepoint, the creation of the
+//! Job and its deletion; watches between.
 
 use std::time::{Duration, Instant};
 
@@ -25,23 +26,23 @@ use crate::operations::target_revision::TargetRevision;
 use crate::operations::wait;
 use crate::progress;
 
-/// How much longer than its command a Job lives at most, and how long where the command has no time limit.
+/// How much longer than its command a Job may live, and how long if the command has no time limit.
 const LONGER: Duration = Duration::from_secs(60);
 const UNLIMITED: Duration = Duration::from_secs(60 * 60);
 
-/// From where a new version is rehearsed.
+/// The state from which a new version is rehearsed.
 pub enum Start {
     /// A savepoint of the running job, which keeps running.
     Savepoint(Box<JobOverview>, SavepointRequest),
-    /// A savepoint or checkpoint that there is; `None`: it begins empty.
+    /// An existing savepoint or checkpoint; `None`: it starts empty.
     Path(Option<String>),
 }
 
-/// Rehearses `wanted`, and gives the path from which its job was restored; `command` is what the history calls it.
+/// Rehearses `wanted`, and returns the path from which its job was restored; `command` is its name in the history.
 ///
 /// # Errors
-/// Job failed where the new version does not start or does not find its state; conflict where another rehearsal runs, or
-/// the name of its Job is taken; those of the savepoint. The running job is as it was.
+/// Job failed if the new version does not start or does not find its state; conflict if another rehearsal runs, or the
+/// name of its Job is taken; those of the savepoint. The running job is unchanged.
 pub async fn rehearse(
     cluster: &Cluster,
     handle: &mut ClusterHandle,
@@ -69,7 +70,7 @@ pub async fn rehearse(
             Some(path)
         }
     };
-    // The history may have been made for the savepoint: it owns the Job.
+    // Built after the savepoint, which may have created the history: the history owns the Job.
     let job = self::job(cluster, handle, wanted, path.as_deref(), limit)?;
     let begun = Instant::now();
     let mut step = progress::Step::new(&format!("{name}: rehearsal: the new version's JobManager starts"));
@@ -105,7 +106,7 @@ pub async fn rehearse(
     Ok(path)
 }
 
-/// The Job, which goes with the history where there is one.
+/// The Job of the rehearsal, owned by the history if there is one.
 fn job(
     cluster: &Cluster,
     handle: &ClusterHandle,
@@ -131,13 +132,13 @@ fn job(
     )
 }
 
-/// Whether the Job can be made, seen, asked and deleted: nothing is begun otherwise.
+/// Checks that the Job can be created, read and deleted, and its Flink reached, before anything is started.
 async fn check(cluster: &Cluster, handle: &ClusterHandle, job: &Value) -> Result<()> {
     let target = Target::collection("create", JOBS, Some(cluster.namespace()));
     let may = async |resource: &'static str, verb: &'static str| {
         let group = if resource == "jobs" { "batch" } else { "" };
         match is_allowed(cluster, group, resource, verb).await {
-            // Whoever may not ask is told by the request itself.
+            // Without the right to ask, the request itself will show it.
             Err(error) if error.is_denied() => Ok(true),
             allowed => allowed,
         }
@@ -168,7 +169,7 @@ async fn check(cluster: &Cluster, handle: &ClusterHandle, job: &Value) -> Result
     .hint("`kubectl flink doctor --rbac` prints the least Role"))
 }
 
-/// Takes away the Job of a rehearsal whose process has ended on this machine.
+/// Deletes the Job of a rehearsal whose process has ended on this machine.
 async fn clear(cluster: &Cluster, handle: &ClusterHandle, error: Error) -> Result<()> {
     let target = Target::object("get", JOBS, cluster.namespace(), &handle.name.rehearsal());
     let Some(job) = cluster.get::<Value>(&target).await? else {
@@ -183,7 +184,7 @@ async fn clear(cluster: &Cluster, handle: &ClusterHandle, error: Error) -> Resul
     cluster.delete(&Identity::of(JOBS, &job)?, None).await.map(drop)
 }
 
-/// The error that there is a Job of that name.
+/// The error that a Job of that name exists.
 async fn taken(cluster: &Cluster, handle: &ClusterHandle, error: Error) -> Error {
     let target = Target::object("get", JOBS, cluster.namespace(), &handle.name.rehearsal());
     match cluster.get::<Value>(&target).await {
@@ -215,9 +216,9 @@ fn taken_by(handle: &ClusterHandle, job: &Value, error: Error) -> Error {
     ))
 }
 
-/// What a rehearsal ended with: the cluster has not heard of it.
+/// The error of a rehearsal, without hints that assume a changed cluster.
 fn refused(name: &crate::model::names::ClusterName, mut error: Error) -> Error {
-    // Its Pod is gone when somebody reads this.
+    // Its Pod is gone when the user reads this.
     error.hints.retain(|hint| !hint.contains("kubectl flink why"));
     let what = match error.kind {
         Kind::JobFailed => "the new version failed its rehearsal",

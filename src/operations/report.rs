@@ -1,30 +1,30 @@
-//! What an operation returns for its command to print.
+//! The result of an operation, which its command prints.
 
 use serde_json::Value;
 
 use crate::model::names::ClusterName;
 
-/// What was done, or what a dry run would do.
+/// The result of an operation or of a dry run.
 pub enum Report {
-    /// What a dry run would do, and the objects that it would make, where they are known.
+    /// The plan of a dry run, and the objects that it would create, if they are known.
     Plan {
         /// The plan in words.
         text: String,
         /// The objects.
         objects: Vec<Value>,
     },
-    /// Objects, and what was done to each.
+    /// Objects, and the action on each.
     Objects {
-        /// What was done.
+        /// The action.
         done: &'static str,
         /// The objects.
         objects: Vec<Value>,
     },
-    /// What was done to a cluster, and its objects.
+    /// The action on a cluster, and the cluster's objects.
     Cluster {
         /// Name of the cluster.
         name: ClusterName,
-        /// What was done.
+        /// The action.
         done: &'static str,
         /// The objects.
         objects: Vec<Value>,
@@ -32,7 +32,7 @@ pub enum Report {
 }
 
 impl Report {
-    /// What a dry run would do.
+    /// The result of a dry run.
     pub fn plan(text: String) -> Self {
         Self::Plan {
             text,
@@ -40,7 +40,7 @@ impl Report {
         }
     }
 
-    /// What was done to a cluster that has these objects.
+    /// The action on a cluster that has these objects.
     pub fn cluster<'a>(name: &ClusterName, done: &'static str, objects: impl IntoIterator<Item = &'a Value>) -> Self {
         Self::Cluster {
             name: name.clone(),
@@ -49,7 +49,7 @@ impl Report {
         }
     }
 
-    /// What was done to each of these objects.
+    /// The action on each of these objects.
     pub fn objects<'a>(done: &'static str, objects: impl IntoIterator<Item = &'a Value>) -> Self {
         Self::Objects {
             done,

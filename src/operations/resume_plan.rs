@@ -1,4 +1,4 @@
-//! What becomes of the running job in a resume, and from which savepoint it continues.
+//! Decides how a resume treats the running job, and from which savepoint the job continues.
 
 use crate::error::{Error, Kind, Result};
 use crate::history::transaction::{Ending, Journal};
@@ -6,7 +6,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 
-/// What a user says of a resume.
+/// The user's options of a resume.
 #[derive(Clone, Copy)]
 pub(crate) struct ResumeOptions<'a> {
     /// The savepoint to start from.
@@ -18,7 +18,7 @@ pub(crate) struct ResumeOptions<'a> {
 }
 
 impl ResumeOptions<'_> {
-    /// Whether this resume continues the one that was left behind, where both are of the same version.
+    /// Whether this resume continues the unfinished one, if both are of the same version.
     pub fn continues(self, left: &Journal) -> bool {
         match self.from_savepoint {
             Some(path) => left.lost.is_some() || left.start.as_deref() == Some(path),
@@ -27,9 +27,9 @@ impl ResumeOptions<'_> {
     }
 }
 
-/// What is done to the job, and from where it continues.
+/// How the running job is treated, and where it continues.
 pub(crate) struct ResumePlan {
-    /// The savepoint to start from; `None`: the one that the running job is stopped with.
+    /// The savepoint to start from; `None`: the one with which the running job is stopped.
     pub path: Option<String>,
     /// Whether the running job is stopped with a savepoint.
     pub stop: bool,
@@ -52,7 +52,7 @@ impl ResumePlan {
     }
 }
 
-/// Chooses, or says what has to be said first.
+/// Chooses, or returns an error that names the missing option.
 pub(crate) fn choose(
     args: ResumeOptions<'_>,
     name: &ClusterName,
@@ -108,7 +108,8 @@ pub(crate) fn choose(
     }
 }
 
-/// Nothing is guessed: an older savepoint must not take the place of a newer one without a word.
+/// The error if the savepoint is not known. Nothing is guessed: an older savepoint must not silently replace a newer
+/// one.
 pub(crate) fn savepoint_path_unknown(name: &ClusterName, handle: &ClusterHandle) -> Error {
     let history = handle.store.history();
     let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);

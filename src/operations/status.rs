@@ -1,4 +1,4 @@
-//! All that is known of one cluster on one screen: the tree behind `status` and its JSON.
+//! Collects everything about one cluster for one screen: the tree behind `status` and its JSON.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
@@ -19,10 +19,10 @@ use crate::model::main_container;
 use crate::model::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
 use crate::model::names::ClusterName;
 
-/// Durations of checkpoints that are shown.
+/// Number of checkpoint durations to show.
 const DURATIONS: usize = 20;
 
-/// Everything, see docs/output.md.
+/// The whole status, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
@@ -34,47 +34,47 @@ pub struct ClusterStatus {
     pub namespace: String,
     /// Name.
     pub name: String,
-    /// When it was looked at.
+    /// When the status was read.
     pub observed_at: Timestamp,
-    /// What Kubernetes knows.
+    /// The data from Kubernetes.
     pub cluster: ClusterPart,
-    /// Flink's job; none where Flink does not answer or has none.
+    /// Flink's job; absent if Flink does not answer or has none.
     pub job: Option<JobPart>,
     /// The job's vertices.
     pub vertices: Vec<VertexPart>,
-    /// Checkpoints; none where Flink does not answer.
+    /// Checkpoints; absent if Flink does not answer.
     pub checkpoints: Option<CheckpointPart>,
     /// TaskManagers.
     pub task_managers: TaskManagerPart,
     /// The newest savepoint of the history.
     pub last_savepoint: Option<SavepointPart>,
-    /// The operation in progress, or one that was left behind; none where there is neither.
+    /// The operation in progress, or an unfinished one; absent if there is neither.
     pub operation: Option<OperationPart>,
-    /// What is wrong, most urgent first.
+    /// The problems, most urgent first.
     pub problems: Vec<Problem>,
-    /// What could not be read.
+    /// Which data could not be read.
     pub remarks: Vec<String>,
 }
 
-/// What Kubernetes knows of a cluster.
+/// The data from Kubernetes about a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterPart {
-    /// State in one word, as `list` has it.
+    /// State in one word, as in `list`.
     pub phase: Status,
     /// Number of the revision that runs.
     pub revision: Option<u64>,
-    /// When the Job was made.
+    /// When the Job was created.
     pub created_at: Option<Timestamp>,
     /// Image of Flink.
     pub image: Option<String>,
-    /// Flink's version: as Flink says, else as it was given at creation, else as the image's tag names it.
+    /// Flink's version: from Flink's REST, else from the creation, else from the image's tag.
     pub flink_version: Option<String>,
     /// Parallelism.
     pub parallelism: Option<u32>,
-    /// Whether and by what it is highly available, as far as arguments and environment tell.
+    /// The kind of high availability, if any, from the arguments and the environment.
     pub high_availability: Option<String>,
-    /// How often the JobManager was started again in this revision.
+    /// Number of JobManager restarts in this revision.
     pub job_manager_restarts: u32,
 }
 
@@ -86,17 +86,17 @@ pub struct JobPart {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// State in Flink's word.
+    /// State, as Flink names it.
     pub state: String,
-    /// Since when it is in this state.
+    /// Start time of this state.
     pub since: Option<Timestamp>,
     /// When it was started.
     pub started_at: Option<Timestamp>,
-    /// How often Flink restarted it since the JobManager was started.
+    /// Number of restarts by Flink since the JobManager started.
     pub restarts: Option<u64>,
-    /// Tasks that run.
+    /// Number of running tasks.
     pub tasks_running: u32,
-    /// All tasks.
+    /// Number of all tasks.
     pub tasks_total: u32,
 }
 
@@ -108,61 +108,61 @@ pub struct VertexPart {
     pub id: String,
     /// Names of its operators.
     pub name: String,
-    /// State in Flink's word.
+    /// State, as Flink names it.
     pub state: String,
     /// Number of subtasks.
     pub parallelism: u32,
-    /// Share of its time that its busiest subtask works, 0 to 1.
+    /// Share of time in which its busiest subtask works, 0 to 1.
     pub busy: Option<f64>,
-    /// Share of its time that a subtask waits for those after it, 0 to 1.
+    /// Share of time in which a subtask waits for those downstream, 0 to 1.
     pub backpressured: Option<f64>,
-    /// Records that it reads in a second.
+    /// Records read per second.
     pub records_in_per_second: Option<f64>,
-    /// Records that it writes in a second.
+    /// Records written per second.
     pub records_out_per_second: Option<f64>,
-    /// Bytes that it reads in a second.
+    /// Bytes read per second.
     pub bytes_in_per_second: Option<f64>,
-    /// Bytes that it writes in a second.
+    /// Bytes written per second.
     pub bytes_out_per_second: Option<f64>,
 }
 
-/// Checkpoints since the JobManager was started.
+/// Checkpoints since the JobManager started.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckpointPart {
-    /// Milliseconds between two; none where checkpointing is off.
+    /// Milliseconds between two checkpoints; absent if checkpointing is disabled.
     pub interval_millis: Option<u64>,
-    /// Written.
+    /// Number of completed checkpoints.
     pub completed: u64,
-    /// Not written.
+    /// Number of failed checkpoints.
     pub failed: u64,
-    /// Being written.
+    /// Number of checkpoints in progress.
     pub in_progress: u64,
-    /// Not written since the last one that was.
+    /// Number of failed checkpoints since the last completed one.
     pub failed_in_a_row: u64,
-    /// The last one that was written.
+    /// The last completed checkpoint.
     pub last: Option<LastCheckpoint>,
-    /// Why the last one that failed did.
+    /// The cause of the last failed checkpoint.
     pub last_failure: Option<String>,
-    /// How long the last ones took, oldest first.
+    /// Durations of the last checkpoints, oldest first.
     pub recent_durations_millis: Vec<u64>,
     /// The checkpoint or savepoint that the job resumes from.
     pub restored_from: Option<String>,
 }
 
-/// A checkpoint that was written.
+/// A completed checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastCheckpoint {
     /// Its number.
     pub id: u64,
-    /// When it was written.
+    /// When it was completed.
     pub completed_at: Option<Timestamp>,
     /// Bytes of all state.
     pub size_bytes: Option<u64>,
-    /// How long it took.
+    /// Its duration.
     pub duration_millis: Option<u64>,
-    /// Where it lies.
+    /// Its path.
     pub path: Option<String>,
 }
 
@@ -170,17 +170,17 @@ pub struct LastCheckpoint {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskManagerPart {
-    /// Pods that are wanted.
+    /// Number of desired Pods.
     pub desired: u32,
-    /// Pods that are ready.
+    /// Number of ready Pods.
     pub ready: u32,
-    /// That Flink knows.
+    /// Number of TaskManagers registered with Flink.
     pub registered: Option<u32>,
-    /// Task slots of all that Flink knows.
+    /// Task slots of all registered TaskManagers.
     pub slots_total: Option<u32>,
     /// Task slots that no job holds.
     pub slots_free: Option<u32>,
-    /// Memory that each may use, in Kubernetes' notation.
+    /// Memory limit of each, in Kubernetes' notation.
     pub memory: Option<String>,
 }
 
@@ -188,9 +188,9 @@ pub struct TaskManagerPart {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SavepointPart {
-    /// Where it lies.
+    /// Its path.
     pub path: Option<String>,
-    /// When it was asked for.
+    /// When it was requested.
     pub requested_at: String,
     /// `CANONICAL` or `NATIVE`.
     pub format: String,
@@ -198,19 +198,19 @@ pub struct SavepointPart {
     pub revision: Option<u64>,
 }
 
-/// Something that is wrong: a [`Cause`] in structured output.
+/// A problem: a [`Cause`] in structured output.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// ID of its kind, a row of docs/causes.md.
+    /// ID of the cause, a row of docs/causes.md.
     pub cause: &'static str,
     /// `critical`, `warning` or `notice`.
     pub severity: String,
     /// One sentence.
     pub message: String,
-    /// What it was concluded from.
+    /// The evidence for it.
     pub evidence: Vec<String>,
-    /// What to do.
+    /// How to fix it.
     pub hints: Vec<String>,
 }
 
@@ -226,23 +226,23 @@ impl From<&Cause> for Problem {
     }
 }
 
-/// An operation that is unfinished.
+/// An unfinished operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationPart {
     /// The command.
     pub command: String,
-    /// Who is at it, or was at last.
+    /// The user and process that run it, or ran it last.
     pub by: Option<String>,
-    /// When it was begun.
+    /// When it started.
     pub started_at: String,
-    /// How far it is, in a word.
+    /// Its step, in a word.
     pub step: &'static str,
-    /// Where it stands, in a sentence.
+    /// Its state, in a sentence.
     pub stand: String,
     /// The revision that should run.
     pub revision: Option<u64>,
-    /// What to run, if it is no longer running, each a line.
+    /// The commands to run if it has no running process, one per line.
     pub hints: Vec<String>,
 }
 
@@ -260,21 +260,21 @@ impl OperationPart {
     }
 }
 
-/// What a status is put together from.
+/// The data of which a status consists.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusInput<'a> {
     /// Objects, Pods and Events.
     pub observed: &'a Observed,
-    /// What Flink told.
+    /// The answers of Flink's REST.
     pub snapshot: &'a Snapshot,
     /// The history.
     pub history: &'a History,
-    /// What is wrong.
+    /// The problems.
     pub problems: &'a [Cause],
 }
 
 impl ClusterStatus {
-    /// Puts together what was seen.
+    /// Builds the status from what was read.
     #[must_use]
     pub fn new(
         namespace: &str,
@@ -356,7 +356,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
     }
 }
 
-/// The parallelism that the plugin wrote to the Job, or that its arguments set.
+/// The parallelism in the Job's annotation, or in its arguments.
 #[must_use]
 pub fn parallelism(job: &Job) -> Option<u32> {
     let told = annotation(&job.metadata, PARALLELISM).and_then(|text| text.parse().ok());
@@ -366,7 +366,7 @@ pub fn parallelism(job: &Job) -> Option<u32> {
     })
 }
 
-/// The same two parts that `list` sees.
+/// The same two parts as in `list`.
 fn parts(observed: &Observed) -> Parts {
     let traits = |meta: &ObjectMeta| Traits {
         created: meta.creation_timestamp.as_ref().map(|at| at.0),
@@ -491,7 +491,7 @@ fn task_managers(observed: &Observed, snapshot: &Snapshot) -> TaskManagerPart {
     }
 }
 
-/// A time of Flink's.
+/// Converts a time of Flink's.
 #[must_use]
 pub fn time(millis: Option<u64>) -> Option<Timestamp> {
     Timestamp::from_millisecond(i64::try_from(millis?).ok()?).ok()

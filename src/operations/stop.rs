@@ -1,4 +1,4 @@
-//! What `stop` and `suspend` have in common: the job ends with a savepoint, and its JobManager after it.
+//! Shared by `stop` and `suspend`: the job ends with a savepoint, and its JobManager after it.
 
 use crate::error::{Error, Kind, Result};
 use crate::history::transaction::Ending;
@@ -20,18 +20,18 @@ use crate::progress;
 pub struct StopOptions {
     /// Whether the final watermark is emitted before the savepoint.
     pub drain: bool,
-    /// Folder for the savepoint, where it is not the configured one.
+    /// Directory for the savepoint, if it is not the configured one.
     pub savepoint_dir: Option<String>,
-    /// Form of the savepoint.
+    /// Format of the savepoint.
     pub savepoint_format: SavepointFormat,
 }
 
-/// What becomes of the TaskManagers of a job that is stopped.
+/// Whether the TaskManagers end when a job is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halt {
     /// They stay.
     Stop,
-    /// They end too.
+    /// They end with the job.
     Suspend,
 }
 
@@ -55,9 +55,9 @@ impl Halt {
 /// Commands that leave a job stopped with a savepoint.
 pub(crate) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-resume"];
 
-/// Stops the job of a cluster with a savepoint, waits until its JobManager has ended, and gives the savepoint's path.
+/// Stops the job of a cluster with a savepoint, waits until its JobManager has ended, and returns the savepoint's path.
 ///
-/// A job that a command before stopped with a savepoint is as good: the command may be its repetition.
+/// A job that an earlier command stopped with a savepoint is a success too: this command may be its repetition.
 pub async fn stop(cluster: &Cluster, mut handle: ClusterHandle, how: &StopOptions, what: Halt) -> Result<String> {
     let reason = what.as_str();
     let name = handle.name.clone();
@@ -93,7 +93,7 @@ pub async fn stop(cluster: &Cluster, mut handle: ClusterHandle, how: &StopOption
     Ok(path)
 }
 
-/// The savepoint with which the job was stopped before.
+/// The savepoint with which an earlier command stopped the job.
 fn stopped_before(handle: &ClusterHandle) -> Result<String> {
     let running = handle.live.job.as_ref();
     let revision = running.and_then(|job| job["metadata"]["annotations"][REVISION].as_str()?.parse::<u64>().ok());

@@ -11,26 +11,26 @@ use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
 
-/// A version of a cluster: the one to run, or the one that runs.
+/// A version of a cluster: the wanted one or the running one.
 pub struct TargetRevision {
-    /// All that is said of it. From where it starts is not part of it: see `start`.
+    /// All its settings. The state that it starts from is not one of them: see `start`.
     pub layer: Config,
     /// The templates of its objects.
     pub templates: Templates,
-    /// Whether the templates are worth keeping in the history.
+    /// Whether to store the templates in the history.
     pub own_templates: bool,
-    /// The savepoint that was asked for; `None`: where the running job is stopped.
+    /// The requested savepoint; `None`: the one with which the running job is stopped.
     pub restore_from: Option<String>,
-    /// Whether it should be started again even if nothing differs.
+    /// Whether to restart it even if nothing differs.
     pub restart_if_unchanged: bool,
-    /// The image that it needs, where that is built for it: it is pushed before anything is changed.
+    /// The image to build for it, if any: it is pushed before any change.
     pub image: Option<JobImage>,
-    /// How a registry is asked for an image that is new; `None`: it is not.
+    /// How to read a new image from its registry; `None`: it is not read.
     pub registry: Option<RegistryOptions>,
 }
 
 impl ClusterHandle {
-    /// The version that runs, and its number: one that is free where it has none.
+    /// The running version and its number, which is a free number if it has none.
     pub fn current(&self) -> Result<(u64, TargetRevision)> {
         let number = self
             .live_revision()
@@ -40,10 +40,10 @@ impl ClusterHandle {
 }
 
 impl TargetRevision {
-    /// The cluster as it is, but for what `flags` say. `own` are templates that were given.
+    /// The cluster's running version, changed by `flags`. `own` are templates that the user gave.
     pub fn changed(handle: &ClusterHandle, flags: Config, own: Option<Templates>) -> Result<Self> {
         let (templates, base, own_templates) = handle.base(&flags, own)?;
-        // A number of TaskManagers that was right for the old parallelism is not for a new one.
+        // A number of TaskManagers that fits the old parallelism does not fit a new one.
         let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
         let base = Config {
             task_managers: base.task_managers.filter(|_| !rescaled),
@@ -52,13 +52,13 @@ impl TargetRevision {
         Ok(Self::of(flags, base, templates, own_templates))
     }
 
-    /// What a file says as a whole, but for what `flags` say.
+    /// The whole version in a file, changed by `flags`.
     pub fn file(handle: &ClusterHandle, file: Config, flags: Config, own: Option<Templates>) -> Result<Self> {
         let (templates, own_templates) = match own {
             Some(templates) => (templates, true),
             None => handle.kept_templates()?,
         };
-        // Said for the start that comes next, as with the flag.
+        // This setting is for the next start only, as with the flag.
         let flags = Config {
             allow_non_restored_state: flags.allow_non_restored_state.or(file.allow_non_restored_state),
             ..flags
@@ -66,18 +66,18 @@ impl TargetRevision {
         Ok(Self::of(flags, file, templates, own_templates))
     }
 
-    /// A revision of the history.
+    /// The version of a revision in the history.
     pub fn revision(revision: &Revision) -> Result<Self> {
         let (templates, own_templates) = crate::history::revision_spec::templates(revision)?;
         let base = crate::history::revision_spec::layer(revision)?;
         Ok(Self {
-            // It ran before.
+            // This image has run already.
             registry: None,
             ..Self::of(Config::default(), base, templates, own_templates)
         })
     }
 
-    /// `flags` over `base`, without what belongs to one start only.
+    /// `flags` over `base`, without the settings for one start only.
     fn of(flags: Config, base: Config, templates: Templates, own_templates: bool) -> Self {
         let restore_from = flags.from_savepoint.clone();
         let flags_job_id = flags.job_id.clone();
@@ -87,10 +87,10 @@ impl TargetRevision {
             ..base
         });
         layer.from_savepoint = None;
-        // What is changed should run: `suspend` ends it.
+        // A changed version must run: this ends a `suspend`.
         layer.suspended = false;
         if layer.ha.is_some() {
-            // A job ID that ended is never run again under high availability: each generation gets one of its own.
+            // A job ID that has ended never runs again under high availability: each generation gets its own.
             layer.job_id = flags_job_id;
         }
         Self {
@@ -104,8 +104,8 @@ impl TargetRevision {
         }
     }
 
-    /// The objects as if they were of the same revision as `old`, and without what is said for the next start alone: neither
-    /// is a difference between versions.
+    /// Builds the objects with the revision of `old`, and without the settings for the next start only: neither counts
+    /// as a difference between versions.
     pub fn build_as(&self, old: &Self, namespace: &str, generation: u64) -> Result<Manifests> {
         let layer = Config {
             nonce: old.layer.nonce.clone(),
@@ -124,7 +124,7 @@ impl TargetRevision {
         plain(&self.layer) == plain(&other.layer) && self.templates == other.templates
     }
 
-    /// The whole spec, starting from `path`.
+    /// The whole spec, with `path` as the start.
     pub fn spec(&self, path: Option<&str>) -> Result<Spec> {
         Spec::resolve(Config {
             from_savepoint: path.map(ToOwned::to_owned),
@@ -132,12 +132,12 @@ impl TargetRevision {
         })
     }
 
-    /// The objects, starting from `path`.
+    /// Builds the objects, with `path` as the start.
     pub fn build(&self, path: Option<&str>, namespace: &str, generation: u64) -> Result<Manifests> {
         manifests::build(&self.spec(path)?, &self.templates, namespace, generation)
     }
 
-    /// As an entry of the history.
+    /// The entry for the history.
     pub fn to_revision(&self, number: u64, path: Option<&str>, command: &str, by: &str, now: &str) -> Revision {
         let layer = Config {
             from_savepoint: path.map(ToOwned::to_owned),

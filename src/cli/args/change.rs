@@ -44,7 +44,8 @@ pub struct ChangeArgs {
     limit: HistoryLimitArgs,
 }
 
-/// Whether a change is only tried. What it would do depends on what runs: there is no dry run without the API server.
+/// Whether a change is a dry run. Its effect depends on the running version: there is no dry run without the API
+/// server.
 fn dry_run() -> impl TypedValueParser<Value = bool> {
     clap::builder::PossibleValuesParser::new(["none", "client", "server"]).try_map(|place| match place.as_str() {
         "client" => Err("what a change does depends on what runs; --dry-run=server asks and changes nothing"),
@@ -53,7 +54,7 @@ fn dry_run() -> impl TypedValueParser<Value = bool> {
 }
 
 impl ChangeArgs {
-    /// What the flags say.
+    /// The options in the flags.
     pub fn options(&self) -> ChangeOptions {
         ChangeOptions {
             strategy: self.strategy,
@@ -80,7 +81,7 @@ pub struct HistoryLimitArgs {
 }
 
 impl HistoryLimitArgs {
-    /// The limits that are asked for; `None`: those that the history has.
+    /// The requested limits; `None`: those of the history.
     pub fn limits(&self) -> Option<Limits> {
         let number = usize::try_from(self.history_limit?).unwrap_or(usize::MAX);
         Some(Limits::of(number))

@@ -64,7 +64,7 @@ pub struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
-    /// What the flags say.
+    /// The options in the flags.
     pub fn options(self) -> ConnectionOptions {
         ConnectionOptions {
             kubeconfig: self.kubeconfig,

@@ -44,14 +44,14 @@ pub(crate) enum DryRun {
 }
 
 impl DryRun {
-    /// Whether a command is only tried.
+    /// Whether a command is a dry run.
     pub(crate) fn is_on(given: Option<Self>) -> bool {
         given.is_some_and(|given| given != Self::None)
     }
 }
 
 impl DeployArgs {
-    /// Whether nothing is to be changed.
+    /// Whether this is a dry run.
     pub fn is_dry_run(&self) -> bool {
         DryRun::is_on(self.dry_run)
     }
@@ -61,12 +61,12 @@ impl DeployArgs {
         self.no_wait
     }
 
-    /// Whether nothing is to be asked of the API server.
+    /// Whether this is a dry run without the API server.
     pub fn is_client_dry_run(&self) -> bool {
         self.dry_run == Some(DryRun::Client)
     }
 
-    /// Refuses a dry run that asks nobody, because `why`.
+    /// Rejects a dry run without the API server, because of `why`.
     pub fn refuse_client_dry_run(&self, why: &str) -> Result<()> {
         if !self.is_client_dry_run() {
             return Ok(());
@@ -82,7 +82,7 @@ impl DeployArgs {
         (!self.timeout.is_zero()).then_some(self.timeout)
     }
 
-    /// The limits of the history that are asked for.
+    /// The requested limits of the history.
     pub fn history_limits(&self) -> Option<Limits> {
         self.limit.limits()
     }
@@ -119,7 +119,7 @@ impl DeployArgs {
         self.output.print(report)
     }
 
-    /// Prints the objects that would be made.
+    /// Prints the objects that would be created.
     pub fn show_dry_run(&self, manifests: &Manifests) -> Result<()> {
         let done = if self.is_client_dry_run() {
             "created (dry run)"
@@ -129,7 +129,7 @@ impl DeployArgs {
         self.output.print(&Report::objects(done, manifests.all()))
     }
 
-    /// Prints what was done, and waits until the job runs.
+    /// Prints the action, and waits until the job runs.
     pub async fn report(&self, cluster: &Cluster, created: Created) -> Result<()> {
         let Created { name, report, then } = created;
         self.output.print(&report)?;
@@ -143,7 +143,7 @@ impl DeployArgs {
         }
     }
 
-    /// Tells that nothing had to be done, and waits until the job runs.
+    /// Reports that nothing had to be done, and waits until the job runs.
     pub async fn wait_unchanged(&self, cluster: &Cluster, name: &ClusterName, parallelism: u32) -> Result<()> {
         terminal::data(&format!("cluster/{name} unchanged\n"))?;
         if self.is_dry_run() {
@@ -152,7 +152,7 @@ impl DeployArgs {
         self.wait(cluster, name, parallelism, Failures::of_old_job()).await
     }
 
-    /// Prints that a cluster was resumed whose objects stay, and waits until the job runs.
+    /// Prints that a cluster was resumed without new objects, and waits until the job runs.
     pub async fn resumed(&self, cluster: &Cluster, name: &ClusterName, parallelism: u32) -> Result<()> {
         if self.is_dry_run() {
             return terminal::data(&format!("cluster/{name} resumed (server dry run)\n"));

@@ -8,7 +8,7 @@ use crate::model::flink::arguments::{JobManagerArguments, split_seed};
 use crate::model::flink_deployment;
 use crate::model::template;
 
-/// What the four variables of Flink's templates say.
+/// The configuration in the four variables of Flink's templates.
 pub fn environment() -> Result<Config> {
     let variable = |index: usize| {
         std::env::var(template::VARIABLES[index])

@@ -23,7 +23,7 @@ pub struct FileArgs {
 }
 
 impl FileArgs {
-    /// Reads them all, each with its file and document.
+    /// Reads all files; each result has its file and document.
     ///
     /// # Errors
     /// As [`read`].
@@ -32,11 +32,11 @@ impl FileArgs {
     }
 }
 
-/// Reads the FlinkDeployments of files and folders, each with its file and document; `-` is standard input. What is left out
-/// or passed over is said.
+/// Reads the FlinkDeployments of files and folders, each with its file and document; `-` is standard input. Reports
+/// ignored and skipped parts.
 ///
 /// # Errors
-/// Usage error for what cannot be read or done, and for a file without any FlinkDeployment.
+/// Usage error for a file that cannot be read or is not supported, and for a file without any FlinkDeployment.
 pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, Source)>> {
     let mut layers = Vec::new();
     for file in files {
@@ -58,7 +58,7 @@ pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, Source)>>
     Ok(layers)
 }
 
-/// The one FlinkDeployment of a file that is meant: that of this name, or the only one.
+/// Selects one FlinkDeployment of a file: that of this name, or the only one.
 pub fn read_one(path: &Path, name: Option<&str>) -> Result<(Config, Source)> {
     let mut layers = read(&[path.to_owned()], false)?;
     if let Some(name) = name
@@ -87,7 +87,7 @@ pub fn read_one(path: &Path, name: Option<&str>) -> Result<(Config, Source)> {
     }
 }
 
-/// The name that the command line or the file gives.
+/// The name in the command line or in the file.
 pub fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<ClusterName> {
     let name = given.or_else(|| file.and_then(|layer| layer.name.as_deref()));
     match name {
@@ -96,10 +96,10 @@ pub fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<ClusterName
     }
 }
 
-/// Checks what a file says together with `flags`, before anything is asked.
+/// Checks a file together with `flags`, before any request.
 ///
 /// # Errors
-/// Usage error that names the file and the path, where the file is at fault.
+/// Usage error that names the file and the path, if the error is in the file.
 pub fn check(file: &Config, source: &Source, flags: &Config) -> Result<()> {
     let attempt = |file: Config| Spec::resolve(flags.clone().merged_over(file));
     let outcome = attempt(file.clone());
@@ -108,7 +108,7 @@ pub fn check(file: &Config, source: &Source, flags: &Config) -> Result<()> {
         .map_err(|error| flink_deployment::located(error, file, source, attempt))
 }
 
-/// kubectl fetches addresses; here the command that fetches is named.
+/// kubectl downloads URLs; here the error shows a command for the download.
 fn refuse_address(file: &Path) -> Result<()> {
     let text = file.to_string_lossy();
     match text.split_once("://") {
@@ -146,7 +146,7 @@ fn read_file(path: &Path) -> Result<Documents> {
     flink_deployment::read_all(&text, &said(path))
 }
 
-/// The files of a folder that kubectl would read, in the order of their names.
+/// The files of a folder that kubectl would read, sorted by name.
 fn read_folder(folder: &Path, recursive: bool) -> Result<Documents> {
     let mut entries = std::fs::read_dir(folder)
         .and_then(|entries| {

@@ -1,6 +1,6 @@
-//! Groups of flags that several commands have, the file of `-f`, and the environment.
+//! Groups of flags that several commands share, the file of `-f`, and the environment.
 //!
-//! Commands are made of them, so this room is below `commands`, and the rest of `cli` above it.
+//! Commands consist of them, so this module is below `commands`, and the rest of `cli` above it.
 
 pub(crate) mod change;
 pub(crate) mod connection;

@@ -1,4 +1,4 @@
-//! What commands print of the objects that they made.
+//! Prints the objects that commands create.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub struct TableArgs {
 }
 
 impl TableArgs {
-    /// A printer of a list of this kind.
+    /// A printer for a list of this kind.
     pub fn printer(self, kind: &'static str, headers: &[&str]) -> Printer {
         Printer::new(self.output, kind, headers, !self.no_headers)
     }
@@ -42,12 +42,12 @@ enum Output {
 }
 
 impl OutputArgs {
-    /// Whether the objects are asked for, instead of a line.
+    /// Whether the objects are to be printed, instead of a line.
     pub const fn is_given(self) -> bool {
         self.output.is_some()
     }
 
-    /// Prints a report: a line, or the objects where they are asked for.
+    /// Prints a report: a line, or the objects if they are requested.
     pub fn print(self, report: &Report) -> Result<()> {
         match report {
             Report::Plan { text, objects } if self.is_given() && !objects.is_empty() => {
@@ -64,7 +64,7 @@ impl OutputArgs {
         }
     }
 
-    /// Prints objects, or for each a line that says what was done to it.
+    /// Prints objects, or for each a line with the action.
     fn print_objects(self, objects: &[Value], done: &str) -> Result<()> {
         terminal::data(&match self.output {
             Some(Output::Json) => {
@@ -85,7 +85,7 @@ fn each(objects: &[Value], line: impl Fn(&Value) -> String) -> String {
     objects.iter().map(line).collect()
 }
 
-/// An object as kubectl names it: `job.batch/demo-master`.
+/// An object in kubectl's form: `job.batch/demo-master`.
 fn reference(object: &Value) -> String {
     let kind = [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
         .into_iter()

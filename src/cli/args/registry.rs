@@ -1,4 +1,4 @@
-//! How registries are spoken to.
+//! The flags for connections to registries.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub struct RegistryArgs {
 }
 
 impl RegistryArgs {
-    /// What the flags say.
+    /// The options in the flags.
     pub fn options(&self) -> RegistryOptions {
         RegistryOptions {
             registry_config: self.registry_config.clone(),

@@ -1,4 +1,4 @@
-//! The flags that describe a cluster, shared by every command that makes one.
+//! The flags that describe a cluster, shared by all commands that create one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -149,7 +149,7 @@ pub struct SpecArgs {
 }
 
 impl SpecArgs {
-    /// What the flags say.
+    /// The configuration in the flags.
     pub fn layer(&self) -> Result<Config> {
         for (key, _) in &self.configuration {
             check_key(key, "-D ")?;
@@ -226,7 +226,7 @@ impl SpecArgs {
         Ok(fetched)
     }
 
-    /// What is to become of the image.
+    /// How to build and check the image.
     pub fn image_options(&self) -> Result<ImageOptions<'_>> {
         let build = self.push_to.as_ref().map(|target| {
             if target.digest.is_some() {
@@ -247,12 +247,12 @@ impl SpecArgs {
         })
     }
 
-    /// The folder for savepoints, if a flag says one.
+    /// The directory for savepoints, if a flag sets it.
     pub fn savepoint_dir(&self) -> Option<String> {
         self.savepoint_dir.clone()
     }
 
-    /// Templates of the user's own: from the flag, else from the folder `manifests` of the configuration folder.
+    /// The user's own templates: from the flag, or from the folder `manifests` in the configuration folder.
     /// `None`: there are none.
     pub fn templates(&self) -> Result<Option<Templates>> {
         let folder = match &self.manifests {
@@ -266,13 +266,13 @@ impl SpecArgs {
     }
 }
 
-/// Whether a jar is named by a URI. One letter before the colon is a drive.
+/// Whether a jar is given by a URI. One letter before the colon is a Windows drive.
 fn is_uri(jar: &str) -> bool {
     let scheme = jar.split_once(':').map_or("", |(scheme, _)| scheme);
     scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }
 
-/// Where such a jar might be in an image.
+/// A possible path of such a jar in an image.
 fn absolute(jar: &str) -> String {
     let name = Path::new(jar).file_name().unwrap_or_default().to_string_lossy();
     if jar.starts_with('/') {

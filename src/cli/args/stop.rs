@@ -21,7 +21,7 @@ pub struct StopWithSavepointArgs {
 }
 
 impl StopWithSavepointArgs {
-    /// What the flags say.
+    /// The options in the flags.
     pub fn options(self) -> StopOptions {
         StopOptions {
             drain: self.drain,

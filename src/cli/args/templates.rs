@@ -1,4 +1,4 @@
-//! Templates of the user's own, from a folder.
+//! Reads the user's own templates from a folder.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::file_text;
 use crate::model::template::Templates;
 
-/// Folder in which templates of the user's own are found without a flag.
+/// The default folder of the user's own templates.
 pub fn manifests_folder() -> Option<PathBuf> {
     dirs::config_dir().map(|folder| folder.join("kubectl-flink").join("manifests"))
 }

@@ -1,4 +1,4 @@
-//! How values of flags are read.
+//! Parses values of flags.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::upgrade::Strategy;
 use crate::output::Format;
 
-/// Flags of these types take their words.
+/// Lets flags of these types accept their keywords.
 macro_rules! keywords {
     ($($keyword:ty),*) => {$(
         impl ValueParserFactory for $keyword {
@@ -41,7 +41,7 @@ fn keyword<T: Keyword>() -> ValueParser {
         let value = PossibleValue::new(*word);
         if help.is_empty() { value } else { value.help(*help) }
     });
-    // A flag may ignore the case, and gives what was typed.
+    // A flag may ignore case, and returns the word as typed.
     let parse = |text: String| {
         let word = T::WORDS.iter().find(|(_, word, _)| word.eq_ignore_ascii_case(&text));
         word.map(|(value, ..)| *value)
@@ -60,7 +60,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(signed).map_err(|_| wrong())
 }
 
-/// Reads a label selector. An empty one would select everything, which is what a variable that is not set gives.
+/// Parses a label selector. An empty one would select everything, and is what an unset variable results in.
 pub fn selector(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("it is empty, and would select all clusters: leave -l out where that is meant".to_owned());
@@ -68,7 +68,7 @@ pub fn selector(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A duration in whole seconds, as Kubernetes counts it.
+/// Parses a duration in whole seconds, as Kubernetes counts it.
 pub fn seconds(text: &str) -> Result<u32, String> {
     let given = duration(text)?;
     u32::try_from(given.as_secs())

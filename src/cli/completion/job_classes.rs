@@ -1,14 +1,15 @@
-//! Candidates for `--job-class`: the classes of the jars that were typed before it.
+//! Candidates for `--job-class`: the classes of the jars in the words before.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::image::jar_files;
 
-/// Candidates that are shown one by one. Jars with their libraries in them have tens of thousands of classes.
+/// Maximum number of candidates that are listed one by one. Jars that include libraries have tens of thousands of
+/// classes.
 const MANY: usize = 100;
 
-/// All classes that have a name of their own, with what marks the entry class.
+/// All classes with a name, and a mark for the entry class.
 pub(super) fn of(jars: &[String]) -> Vec<(String, String)> {
     let mut found = BTreeMap::new();
     for name in jars.iter().filter(|name| !name.contains("://")) {
@@ -24,7 +25,7 @@ pub(super) fn of(jars: &[String]) -> Vec<(String, String)> {
     found.into_iter().collect()
 }
 
-/// A path as the shell would have read it: in a word that is being typed the home folder is not put in yet.
+/// Expands a path like the shell: in an unfinished word the home folder is not expanded yet.
 fn path(word: &str) -> PathBuf {
     match (word.strip_prefix("~/"), dirs::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
@@ -32,8 +33,8 @@ fn path(word: &str) -> PathBuf {
     }
 }
 
-/// The same in as many steps as it takes: where there are too many, the packages up to their next dot. `typed` is the
-/// length of what they all begin with.
+/// The same candidates in steps: if there are too many, the packages up to their next dot. `typed` is the length of
+/// their common prefix.
 pub(super) fn shortened(found: Vec<(String, String)>, typed: usize) -> Vec<(String, String)> {
     if found.len() <= MANY {
         return found;
@@ -49,7 +50,7 @@ pub(super) fn shortened(found: Vec<(String, String)>, typed: usize) -> Vec<(Stri
             };
             short.insert(name.to_owned(), help.to_owned());
         }
-        // A package that is the only one is no choice.
+        // A single package leaves no choice.
         match short.first_key_value() {
             Some((only, _)) if short.len() == 1 && only.ends_with('.') => typed = only.len(),
             _ => return short.into_iter().collect(),

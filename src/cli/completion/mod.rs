@@ -1,7 +1,7 @@
 //! `completion`: for kubectl's own completion, and for shells in which the program is called by its own name.
 //!
 //! kubectl (1.26 and later) completes `kubectl flink …` by running the first `kubectl_complete-flink` on the PATH with
-//! the words typed so far, and reads candidates, a line each, and then a directive as Cobra's `__complete` prints it.
+//! the words typed so far. It reads one candidate per line, and then a directive in the format of Cobra's `__complete`.
 //! Source: kubectl's `pkg/cmd/plugin/plugin_completion.go`, and Cobra's `ShellCompDirective`.
 
 mod job_classes;
@@ -20,7 +20,7 @@ use crate::output::terminal;
 
 /// First argument of the program when kubectl asks it for candidates.
 const COMPLETE: &str = "__complete";
-/// Variable by which the shells' scripts ask for candidates.
+/// Variable with which the shells' scripts request candidates.
 const VARIABLE: &str = "KUBECTL_FLINK_COMPLETE";
 /// Name of the program that kubectl looks for.
 #[cfg(not(windows))]
@@ -123,7 +123,7 @@ fn install(args: &InstallArgs) -> Result<()> {
 }
 
 fn write_program(path: &Path, text: &str) -> std::io::Result<()> {
-    // Beside it and then in its place: a helper that runs is not cut short.
+    // Written beside it and then renamed: a running helper is not truncated.
     let draft = path.with_extension(std::process::id().to_string());
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -134,15 +134,15 @@ fn write_program(path: &Path, text: &str) -> std::io::Result<()> {
         .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
         .and_then(|()| fs::rename(&draft, path));
     if written.is_err() {
-        // It may not be there at all.
+        // The file may not exist.
         let _ = fs::remove_file(&draft);
     }
     written
 }
 
-/// Answers kubectl or a shell that asks for candidates; `None`: no process.
+/// Answers a completion request of kubectl or a shell; `None`: there is no request.
 ///
-/// Whatever goes wrong, there are just no candidates: words in the middle of a command line help nobody.
+/// Any error results in no candidates: messages in the middle of a command line are of no use.
 pub fn answer(argv: &[OsString], command: fn() -> Command) -> Option<Result<()>> {
     if argv.get(1).is_some_and(|word| word == COMPLETE) {
         return Some(answer_kubectl(&argv[2..], command()));
@@ -152,7 +152,7 @@ pub fn answer(argv: &[OsString], command: fn() -> Command) -> Option<Result<()>>
 }
 
 fn answer_kubectl(words: &[OsString], command: Command) -> Result<()> {
-    // Without any word there is nothing to complete, but kubectl always gives the one under the cursor.
+    // Without any word there is nothing to complete, but kubectl always passes the word under the cursor.
     let current = words.last().cloned().unwrap_or_default().to_string_lossy().into_owned();
     let typed = Typed::of(&built(&command), words);
     let name = OsString::from(command.get_name());
@@ -174,11 +174,11 @@ fn answer_kubectl(words: &[OsString], command: Command) -> Result<()> {
     let mut open = true;
     for candidate in found.iter().filter(|candidate| !candidate.is_hide_set()) {
         let value = candidate.get_value().to_string_lossy();
-        // As kubectl does: flags are offered to who begins one.
+        // As in kubectl: flags are offered when the word starts like one.
         if value.starts_with('-') && !is_flag {
             continue;
         }
-        // Shells complete what stands after `--flag=`.
+        // Shells complete the text after `--flag=`.
         let value = before_value
             .as_deref()
             .and_then(|before| value.strip_prefix(before))
@@ -200,7 +200,7 @@ fn answer_kubectl(words: &[OsString], command: Command) -> Result<()> {
     terminal::data(&format!("{text}:{directive}\n"))
 }
 
-/// With the global flags in each command.
+/// Builds the command, with the global flags in each subcommand.
 fn built(command: &Command) -> Command {
     let mut built = command.clone();
     built.build();

@@ -1,4 +1,4 @@
-//! The words of a command line that is being typed, and the live values that can stand in it.
+//! The words of an unfinished command line, and the live values for them.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::{Arc, mpsc};
@@ -17,10 +17,10 @@ use crate::model::flink::config_keys;
 use crate::model::names::ClusterName;
 use crate::operations::candidates as suggest;
 
-/// Longest that anybody waits for candidates.
+/// Longest wait for candidates.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// What was typed, as far as it tells what can come.
+/// The typed words, as far as they decide the candidates.
 #[derive(Clone, Debug, Default)]
 pub struct Typed {
     /// Values of positional arguments, of all commands.
@@ -31,8 +31,8 @@ pub struct Typed {
 }
 
 impl Typed {
-    /// Reads the words before the last one, which is under the cursor. What is wrong in them is passed over. The command
-    /// is one that was built.
+    /// Reads the words before the last one, which is under the cursor. Errors in them are ignored. The command must be
+    /// built.
     #[must_use]
     pub fn of(built: &Command, words: &[OsString]) -> Self {
         let connection = ConnectionArgs::augment_args(Command::new("connection"));
@@ -78,7 +78,7 @@ impl Typed {
     }
 }
 
-/// The flag that a word is, and the value that it has in itself.
+/// The flag of a word, and the value within the word.
 pub(crate) fn flag<'a>(command: &'a Command, word: &str) -> Option<(&'a Arg, Option<String>)> {
     if let Some(long) = word.strip_prefix("--") {
         let (name, value) = match long.split_once('=') {
@@ -107,7 +107,7 @@ pub(crate) fn takes_word(arg: &Arg) -> bool {
     arg.get_action().takes_values() && arg.get_num_args().is_none_or(|count| count.min_values() > 0)
 }
 
-/// Where live values come from.
+/// The source of live values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Clusters,
@@ -121,11 +121,11 @@ enum Source {
     Savepoints,
     FlinkKeys,
     Defaults,
-    /// Classes of the jars that were typed.
+    /// Classes of the typed jars.
     Classes,
 }
 
-/// The source of an argument's values, by what it is called.
+/// The source of an argument's values, by its name.
 fn source(command: &str, arg: &Arg) -> Option<Source> {
     let shown = arg
         .get_value_names()
@@ -155,7 +155,7 @@ fn source(command: &str, arg: &Arg) -> Option<Source> {
     }
 }
 
-/// Whether the values of an argument are, or may be, files of this machine.
+/// Whether the values of an argument are, or may be, local files.
 fn is_path(arg: &Arg) -> bool {
     let shown = arg.get_value_names().and_then(|names| names.first());
     shown.is_some_and(|name| {
@@ -164,7 +164,7 @@ fn is_path(arg: &Arg) -> bool {
     })
 }
 
-/// The command line with completers where values are live. Nothing is asked before a completer is.
+/// Adds completers to the command line for live values. Requests are sent only when a completer runs.
 pub(super) fn with_live_values(command: Command, typed: &Typed) -> Command {
     attach(command, &Arc::new(typed.clone()))
 }
@@ -179,7 +179,7 @@ fn attach(command: Command, typed: &Arc<Typed>) -> Command {
                     candidates(source, &typed, current)
                 }))
             }
-            // Names of files where they stand alone, and for what clap does not know as a path.
+            // File names, if they are the whole value and clap does not know that it is a path.
             None if is_path(&arg) => arg.value_hint(ValueHint::AnyPath),
             None => arg,
         })
@@ -190,11 +190,11 @@ fn candidates(source: Source, typed: &Arc<Typed>, current: &OsStr) -> Vec<Comple
     let current = current.to_string_lossy().into_owned();
     let (sender, receiver) = mpsc::channel();
     let asked = Arc::clone(typed);
-    // On a thread of its own, which ends with the program: a login program or a name server may keep it.
+    // On its own thread, which ends with the program: a credential plugin or a name server may block it.
     std::thread::spawn(move || sender.send(ask(source, &asked).unwrap_or_default()));
     let mut found = receiver.recv_timeout(LIMIT).unwrap_or_default();
     if source == Source::Clusters || source == Source::Remembered {
-        // A cluster is named once.
+        // A cluster that is already in the command line is not offered again.
         found.retain(|(name, _)| !typed.positionals.contains(name));
     }
     found.retain(|(value, _)| value.starts_with(&current));
@@ -206,7 +206,7 @@ fn candidates(source: Source, typed: &Arc<Typed>, current: &OsStr) -> Vec<Comple
     found.into_iter().map(candidate).collect()
 }
 
-/// Values and what they are.
+/// Values and their descriptions.
 fn ask(source: Source, typed: &Typed) -> Result<Vec<(String, String)>> {
     let plain = |names: Vec<String>| names.into_iter().map(|name| (name, String::new())).collect();
     match source {
@@ -243,7 +243,7 @@ fn ask(source: Source, typed: &Typed) -> Result<Vec<(String, String)>> {
             _ => of_history(source, &cluster, typed).await,
         }
     });
-    // A thread that looks a name up would be waited for.
+    // A normal shutdown would wait for a thread that resolves a name.
     runtime.shutdown_background();
     found
 }

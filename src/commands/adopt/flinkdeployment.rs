@@ -1,4 +1,4 @@
-//! `adopt --from-flinkdeployment`: a cluster from what Flink's operator has.
+//! `adopt --from-flinkdeployment`: creates a cluster from a FlinkDeployment of Flink's operator.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::model::template::Templates;
 use crate::operations::create::{CreateOptions, create};
 use crate::output::terminal;
 
-/// Makes a cluster from the FlinkDeployment `source`.
+/// Creates a cluster from the FlinkDeployment `source`.
 pub async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) -> Result<()> {
     args.launch
         .refuse_client_dry_run("what is taken over is in the API server")?;
@@ -98,7 +98,8 @@ fn no_state(source: &str) -> Error {
     .hint("the operator writes one when it stops a running job whose upgradeMode is savepoint: start it again, and suspend it so")
 }
 
-/// The operator's high availability has ConfigMaps of the same names, and what they say of the old job would stop the new.
+/// Checks that the operator's high availability has left no ConfigMaps: they have the same names, and their data of the
+/// old job would prevent the new one from starting.
 async fn check_no_leftovers(cluster: &Cluster, source: &str) -> Result<()> {
     let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{source}%2Ctype%3Dflink-native-kubernetes&limit=1");

@@ -1,4 +1,4 @@
-//! `adopt`: a cluster that others made becomes one of the plugin's.
+//! `adopt`: takes over a cluster that other tools created.
 
 mod flinkdeployment;
 
@@ -105,7 +105,7 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployArg
         terminal::note(&format!("{name} is the plugin's already"));
         return terminal::data(&format!("cluster/{name} unchanged\n"));
     }
-    // What comes after is to have the labels too.
+    // Later objects must have the labels too.
     let (templates, layer) = adopt::take_over(
         name,
         &labelled(service, name, MASTER),
@@ -113,7 +113,7 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployArg
         &labelled(deployment, name, TASK_MANAGER),
     )?;
     let spec = Spec::resolve(layer)?;
-    // A repetition after an interruption finds what it has written.
+    // After an interruption, a repetition finds the written revision.
     let written = flink_deployment::write(&spec.layer);
     let same = revisions
         .last()
@@ -168,7 +168,7 @@ async fn adopt_objects(cluster: &Cluster, name: &ClusterName, launch: &DeployArg
     terminal::data(&format!("cluster/{name} adopted{suffix}\n"))
 }
 
-/// Reads the cluster. Objects that only have its names count as its, and what is to be said of them is given too.
+/// Reads the cluster. Objects that only have its names are taken over, and their messages are returned too.
 async fn read(cluster: &Cluster, name: &ClusterName) -> Result<(ClusterHandle, Vec<String>)> {
     let mut handle = ClusterHandle::read(cluster, name).await?;
     let foreign = handle.live.take_foreign();
@@ -178,7 +178,7 @@ async fn read(cluster: &Cluster, name: &ClusterName) -> Result<(ClusterHandle, V
     Ok((handle, foreign))
 }
 
-/// Finds out whether the objects are still those that were shown before the prompt.
+/// Checks that the objects are unchanged since they were shown before the prompt.
 fn is_as_shown(shown: &ClusterHandle, now: &ClusterHandle) -> Result<()> {
     let view = |handle: &ClusterHandle| {
         let live = &handle.live;
@@ -201,7 +201,7 @@ fn is_as_shown(shown: &ClusterHandle, now: &ClusterHandle) -> Result<()> {
     .hint(format!("repeat `kubectl flink adopt {name}` to decide again")))
 }
 
-/// An object that a controller looks after would be put back by it.
+/// Rejects an object with a controller, which would revert the changes.
 fn check_owner(object: &serde_json::Value) -> Result<()> {
     let owners = object["metadata"]["ownerReferences"].as_array();
     let kind = object["kind"].as_str().unwrap_or_default();

@@ -63,7 +63,7 @@ impl Item for Row {
     }
 }
 
-/// Runs the command.
+/// Runs the subcommand.
 pub(super) fn run(connection: &ConnectionOptions, command: FileCommand) -> Result<()> {
     match command {
         FileCommand::Path => terminal::data(&format!("{}\n", config_file::path()?.display())),
@@ -103,8 +103,8 @@ fn set(connection: &ConnectionOptions, key: &str, value: Option<&str>) -> Result
     Ok(())
 }
 
-/// The part of the file that `--context` and `--namespace` name. A namespace is one of a context: of the current one
-/// where none is named.
+/// The part of the file that `--context` and `--namespace` select. A namespace belongs to a context: to the current one
+/// if none is given.
 fn place(connection: &ConnectionOptions) -> Result<ConfigPath> {
     if let Some(namespace) = &connection.namespace {
         connect::check_namespace(namespace)?;

@@ -1,4 +1,4 @@
-//! `config`: the configuration that Flink runs with; and the plugin's own, see [`crate::commands::config::file`].
+//! `config`: shows the configuration of a running Flink; for the plugin's own, see [`crate::commands::config::file`].
 
 mod file;
 
@@ -17,7 +17,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
 use crate::output::{Format, Item, Printer};
 
-/// Characters of a value that a table of several settings shows: options of the JVM alone have a thousand.
+/// Maximum number of characters of a value in a table of several settings: the JVM options alone have a thousand.
 const LONGEST: usize = 60;
 
 /// Show Flink's effective configuration, of the JobManager and of a TaskManager; view and set defaults
@@ -58,7 +58,7 @@ struct ShowArgs {
 }
 
 impl ConfigArgs {
-    /// Whether it is about the plugin's own file.
+    /// Whether a subcommand for the plugin's own file is given.
     pub fn is_about_the_file(&self) -> bool {
         self.command.is_some()
     }
@@ -110,7 +110,7 @@ async fn show(connection: &ConnectionOptions, args: ShowArgs) -> Result<()> {
     let mut settings = effective_config::settings(&job_manager, &task_manager);
     settings.retain(|setting| setting.key.to_lowercase().contains(&wanted));
     let headers = ["KEY", "JOBMANAGER", "TASKMANAGER"];
-    // A single setting is what was asked for, however long.
+    // A single setting is shown completely.
     let longest = (args.output == Format::Table && settings.len() > 1).then_some(LONGEST);
     let lines = settings.iter().map(|setting| SettingLine { setting, longest });
     Printer::new(args.output, "ConfigurationList", &headers, !args.no_headers).list(lines, false, terminal::data)
@@ -120,7 +120,7 @@ async fn show(connection: &ConnectionOptions, args: ShowArgs) -> Result<()> {
 #[serde(transparent)]
 struct SettingLine<'a> {
     setting: &'a Setting,
-    /// Characters of a value that are shown; `None`: all.
+    /// Maximum number of characters of a shown value; `None`: all.
     #[serde(skip)]
     longest: Option<usize>,
 }

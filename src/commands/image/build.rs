@@ -1,4 +1,5 @@
-//! `image build`: a base image and files on disk become an image, in a registry or in a file.
+//! `image build`: builds an image from a base image and local files, and pushes it to a registry or writes it to a
+//! file.
 
 use std::path::{Path, PathBuf};
 
@@ -92,7 +93,7 @@ pub async fn run(args: BuildArgs) -> Result<()> {
     }
 }
 
-/// The files that are named, each looked at once.
+/// The files in the arguments, each read once.
 fn wanted(args: &BuildArgs) -> Result<BuildRequest> {
     let mut files = Vec::new();
     for jar in &args.jar {

@@ -1,4 +1,4 @@
-//! `image inspect`: what an image has for Flink.
+//! `image inspect`: shows an image's content for Flink.
 
 use crate::cli::args::registry::RegistryArgs;
 use crate::commands::status::StatusFormat;
@@ -55,7 +55,7 @@ pub async fn run(args: InspectArgs) -> Result<()> {
     Ok(())
 }
 
-/// Looks into an image.
+/// Inspects an image.
 pub async fn report(
     registries: &Registries,
     name: &str,

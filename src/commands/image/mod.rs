@@ -1,4 +1,4 @@
-//! `image`: build one without Docker, and look into one.
+//! `image`: builds an image without Docker, and inspects one.
 
 pub(crate) mod build;
 pub mod inspect;

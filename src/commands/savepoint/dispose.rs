@@ -1,4 +1,4 @@
-//! `savepoint dispose`: the files of a savepoint are deleted, by Flink.
+//! `savepoint dispose`: makes Flink delete the files of a savepoint.
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
@@ -67,7 +67,7 @@ pub async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()
     }
     if !args.yes {
         terminal::confirm(&format!("delete the files of {path}?"), args.yes)?;
-        // It may have been started from them meanwhile.
+        // The job may have been started from the savepoint meanwhile.
         handle.store.check(&Basis::of(&handle.live)).await?;
     }
     let step = progress::Step::new(&format!("{name}: Flink deletes {path}"));
@@ -78,7 +78,7 @@ pub async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()
     terminal::data(&format!("{path} disposed\n"))
 }
 
-/// Whether the JobManager has it on its command line.
+/// Whether the savepoint is in the JobManager's arguments.
 fn starts_from(handle: &ClusterHandle, path: &str) -> bool {
     let Some(job) = &handle.live.job else { return false };
     let tokens: Vec<String> = main_container::arguments(job).into_iter().skip(1).collect();

@@ -1,4 +1,4 @@
-//! `savepoint inspect` and `savepoint diff`: what is in the file `_metadata`.
+//! `savepoint inspect` and `savepoint diff`: show the content of the file `_metadata`.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ pub fn diff(args: &DiffArgs) -> Result<()> {
     terminal::data(&changes(&operators))
 }
 
-/// Reads and understands the file of `path`.
+/// Reads and parses the file of `path`.
 fn read(path: &str) -> Result<Metadata> {
     let bytes = bytes(path)?;
     Metadata::read(&bytes).map_err(|error| {
@@ -134,7 +134,7 @@ fn bytes(path: &str) -> Result<Vec<u8>> {
     })
 }
 
-/// The path in this machine's file system; a folder of an object store is refused with what reads it.
+/// The path in the local file system; a directory in an object store is rejected with the command to download it.
 fn local(path: &str) -> Result<PathBuf> {
     let Some((scheme, rest)) = path.split_once(':').filter(|(scheme, rest)| {
         // C:\… is a path.

@@ -1,4 +1,4 @@
-//! `savepoint list`: what the history knows.
+//! `savepoint list`: lists the savepoints in the history.
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -31,7 +31,7 @@ pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     let wide = args.table.output == Format::Wide;
     let lines: Vec<SavepointLine> = savepoint_list::views(handle.store.history())
         .into_iter()
-        // A name is what other commands take: only what has a path has one.
+        // A name must be usable in other commands: only savepoints with a path have one.
         .filter(|view| args.table.output != Format::Name || view.path.is_some())
         .map(|view| SavepointLine { view, wide, now })
         .collect();

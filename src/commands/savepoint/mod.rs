@@ -1,4 +1,4 @@
-//! `savepoint`: one of a running job; the list of them; and their end.
+//! `savepoint`: takes a savepoint of a running job; lists, inspects and disposes of savepoints.
 
 mod dispose;
 mod inspect;
@@ -74,7 +74,7 @@ struct TakeArgs {
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: SavepointArgs) -> Result<()> {
     match (args.command, args.take) {
-        // Clap's own check of this would refuse `savepoint -n NAMESPACE list NAME` as well.
+        // Clap's own check would also reject `savepoint -n NAMESPACE list NAME`.
         (Some(_), Some(_)) => Err(Error::usage(
             "the NAME of the cluster comes after the subcommand: `savepoint list NAME`",
         )),

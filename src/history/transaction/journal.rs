@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::names::ClusterName;
 
-/// Version of the journal written here. A higher one is refused, never overwritten.
+/// Version of this journal. A higher one is refused, never overwritten.
 pub const VERSION: u32 = 1;
 
-/// What is being done to a cluster, by whom, and how far it is.
+/// The operation on a cluster, its holder, and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Journal {
-    /// [`VERSION`] of who wrote it.
+    /// [`VERSION`] of the process that wrote it.
     pub version: u32,
-    /// What sort of operation it is.
+    /// The kind of the operation.
     pub kind: Kind,
     /// The command, such as `upgrade`.
     pub command: String,
-    /// Who is at it; `None`: it was released.
+    /// The holder; `None`: the operation was released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Holder>,
-    /// When it was begun, RFC 3339, by the API server's clock.
+    /// When it started, RFC 3339, by the API server's clock.
     pub started_at: String,
-    /// How far it is.
+    /// Its progress.
     pub step: Step,
-    /// How the job that runs is ended.
+    /// How the running job is ended.
     pub ending: Ending,
     /// The revision that ran before; `None`: nothing ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,34 +34,34 @@ pub struct Journal {
     /// The revision that should run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_revision: Option<u64>,
-    /// Number of the revision under which the old one is started again, should it come to that.
+    /// Number of the revision with which the old one is started again in a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_revision: Option<u64>,
-    /// The state that the old version had when it was ended, once that is known.
+    /// The state of the old version at its end, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<String>,
-    /// From where the new version continues; `None`: from nothing.
+    /// The state that the new version starts from; `None`: it starts empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// The parallelism to which a job is scaled that stays.
+    /// The parallelism to which a job is scaled in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<u32>,
     /// Whether the old version is started again when the new one does not come up.
     #[serde(default)]
     pub rolls_back: bool,
-    /// Whether it goes back to the old version.
+    /// Whether it is rolling back to the old version.
     #[serde(default)]
     pub back: bool,
-    /// The state that the user named, because the one that was kept is not where it should be.
+    /// The state as named by the user, because the saved one is not in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named: Option<String>,
-    /// Where to look for the state, since it is not where it should be; `None`: nothing is known to be missing.
+    /// Where to look for the state, since it is not in its place; `None`: no state is known to be missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
-    /// Whether it ended before anything was changed.
+    /// Whether it ended before any change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unchanged: bool,
-    /// Why it goes back, or ended without success.
+    /// Why it rolls back, or ended without success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// When it ended, RFC 3339.
@@ -69,21 +69,21 @@ pub struct Journal {
     pub ended_at: Option<String>,
 }
 
-/// What sort of operation it is: what may continue with it.
+/// The kind of an operation, which decides what may continue it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The cluster is replaced by another version of itself.
     Change,
-    /// The cluster starts again from a savepoint, as another revision. It does not go back.
+    /// The cluster starts again from a savepoint, as another revision. There is no rollback.
     Resume,
-    /// The job is ended, and nothing takes its place.
+    /// The job is ended, and has no successor.
     Halt,
-    /// The job gets another parallelism, and stays. Whatever is left behind of that runs, and does no harm.
+    /// The job is scaled in place. If it is left unfinished, the job runs, and no harm is done.
     Scale,
 }
 
-/// The process that is at an operation.
+/// The process that holds an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
@@ -91,32 +91,32 @@ pub struct Holder {
     pub who: String,
     /// Chosen by each process.
     pub token: String,
-    /// What tells on the same machine whether the process lives.
+    /// The identity of the process on its machine, to check whether it is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
 }
 
-/// How far an operation is. Each was written down before what its name says was begun.
+/// The progress of an operation. Each step is recorded before its action starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// The running job is ended; with a savepoint its trigger ID is known.
+    /// The running job is being ended; if with a savepoint, its trigger ID is known.
     Stopping,
-    /// The job has ended, and where its state lies is known.
+    /// The job has ended, and the path of its state is known.
     Saved,
-    /// The old JobManager goes, the new objects are made.
+    /// The old JobManager is being deleted, and the new objects are being created.
     Replacing,
-    /// The new version comes up.
+    /// The new version is starting.
     Waiting,
-    /// The new JobManager goes, the old objects are made again.
+    /// The new JobManager is being deleted, and the old objects are being created again.
     RollingBack,
-    /// The old version comes up again.
+    /// The old version is starting again.
     Returning,
     /// The new version runs.
     Done,
     /// The old version runs again.
     RolledBack,
-    /// It ended without either: the old version was not touched, or the new one is left as it is.
+    /// It ended without either: the old version was not changed, or the new one is left in its state.
     Failed,
 }
 
@@ -126,25 +126,25 @@ pub enum Step {
 pub enum Ending {
     /// Flink's stop with savepoint.
     Savepoint {
-        /// Chosen by the process that began the operation.
+        /// The ID that the process chose when it started the operation.
         trigger_id: String,
         /// The job.
         job_id: String,
         /// `CANONICAL` or `NATIVE`.
         format: String,
-        /// Where it is written; `None`: where Flink is configured to.
+        /// Its target directory; `None`: the configured one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         directory: Option<String>,
-        /// Whether the final watermark is emitted before.
+        /// Whether the final watermark is emitted before the savepoint.
         #[serde(default)]
         drain: bool,
     },
-    /// It is canceled, and its last checkpoint is kept.
+    /// A cancel that keeps the job's last checkpoint.
     Checkpoint {
         /// The job.
         job_id: String,
     },
-    /// It is canceled.
+    /// A cancel.
     Cancel {
         /// The job.
         job_id: String,
@@ -165,7 +165,7 @@ impl Ending {
 }
 
 impl Kind {
-    /// Whether a revision is made of the cluster after its job has ended.
+    /// Whether a revision is created after the job has ended.
     #[must_use]
     pub const fn deploys(self) -> bool {
         matches!(self, Self::Change | Self::Resume)
@@ -173,7 +173,7 @@ impl Kind {
 }
 
 impl Step {
-    /// Whether the operation is over.
+    /// Whether the operation has ended.
     #[must_use]
     pub const fn is_end(self) -> bool {
         matches!(self, Self::Done | Self::RolledBack | Self::Failed)
@@ -197,7 +197,7 @@ impl Step {
 }
 
 impl Journal {
-    /// A journal of an operation that begins at `now`, and ends the job as `ending` says.
+    /// A journal of an operation that starts at `now`, and ends the job as `ending` describes.
     #[must_use]
     pub fn begin(kind: Kind, command: &str, holder: Holder, now: &str, ending: Ending) -> Self {
         Self {
@@ -234,49 +234,49 @@ impl Journal {
         !self.step.is_end()
     }
 
-    /// Whether the process with this `token` is at it.
+    /// Whether the process with this `token` holds it.
     #[must_use]
     pub fn is_held_by(&self, token: &str) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.token == token)
     }
 
-    /// Whether it creates a cluster: no job is ended for it.
+    /// Whether it creates a cluster: then it ends no job.
     #[must_use]
     pub fn is_launch(&self) -> bool {
         self.kind == Kind::Halt && self.ending == Ending::Nothing && self.new_revision.is_some()
     }
 
-    /// Whether any other change may take its place when it was left behind: what it has made so far runs, or can.
+    /// Whether any other change may replace it when it is unfinished: its objects run, or can run.
     #[must_use]
     pub fn yields(&self) -> bool {
         self.kind == Kind::Scale || self.is_launch() || (self.kind == Kind::Resume && self.step == Step::Waiting)
     }
 
-    /// Whether the version before can be started again.
+    /// Whether the previous version can be started again.
     #[must_use]
     pub fn can_go_back(&self) -> bool {
         self.kind == Kind::Change && self.old_revision.is_some()
     }
 
-    /// Whether it is the same operation, left by the same process: it may have come further.
+    /// Whether it is the same operation of the same process: it may have made progress.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.holder == other.holder && self.started_at == other.started_at && self.command == other.command
     }
 
-    /// The trigger ID of the savepoint with which the job is being stopped, whose path is not known yet.
+    /// The trigger ID of the savepoint with which the job is being stopped, if its path is not known yet.
     #[must_use]
     pub fn awaited_savepoint(&self) -> Option<&str> {
         self.ending.trigger_id().filter(|_| self.step == Step::Stopping)
     }
 
-    /// Who is or was at it.
+    /// Its present or last holder.
     #[must_use]
     pub fn who(&self) -> &str {
         self.holder.as_ref().map_or("somebody", |holder| &holder.who)
     }
 
-    /// Where the operation stands, in words.
+    /// Describes the state of the operation.
     #[must_use]
     pub fn status_text(&self) -> String {
         let saved = match (&self.saved, &self.start) {
@@ -320,7 +320,7 @@ impl Journal {
         }
     }
 
-    /// What to run to continue with the operation, or to go back, each a line.
+    /// The commands to continue the operation or to roll back, one per line.
     #[must_use]
     pub fn next_steps(&self, name: &ClusterName) -> Vec<String> {
         match self.kind {
@@ -340,7 +340,7 @@ impl Journal {
             Kind::Change | Kind::Resume => {}
         }
         if let Some(place) = &self.lost {
-            // The same again would end the same way.
+            // A repetition would end in the same way.
             let mut ways = vec![format!("look for the state: it should be {place}")];
             let new = self.new_revision.filter(|_| !self.back);
             if let Some(new) = new {
@@ -368,7 +368,7 @@ impl Journal {
     }
 }
 
-/// What is being done, since when.
+/// Describes the operation and its start time.
 impl fmt::Display for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.command)?;

@@ -1,11 +1,11 @@
-//! The change of a running cluster as one transaction: its journal, and what comes next.
+//! The change of a running cluster as one transaction: its journal, and the next step.
 //!
-//! The journal lies in the history. It is written before a step is taken, so that another process that finds it knows what may have
-//! been done, and every step can be repeated. [`machine`] decides from the journal and from what is seen of the cluster
-//! what to do next, and how the journal continues after it; it knows no client and no clock.
+//! The journal is stored in the history. It is written before each step, so that another process that finds it knows
+//! which actions may have been carried out. Every step can be repeated. [`machine`] decides the next step from the
+//! journal and the observed cluster, and the next journal from its result; it uses no client and no clock.
 //!
-//! What is promised: a transaction that is begun ends with the new version running or with the old one, whatever was
-//! interrupted, and both resume from the savepoint that the old one was stopped with.
+//! The guarantee: a started transaction ends with the new version or the old one running, whatever was interrupted, and
+//! both resume from the savepoint with which the old one was stopped.
 
 mod journal;
 pub mod state_machine;

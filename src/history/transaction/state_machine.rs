@@ -1,71 +1,71 @@
-//! What comes next in a transaction, and how its journal continues.
+//! Decides the next step of a transaction, and the next journal.
 
 use super::journal::{Ending, Journal, Step};
 
-/// Which version of the cluster.
+/// A version of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// The one that the transaction is for.
+    /// The target of the transaction.
     Target,
-    /// The one before.
+    /// The previous one.
     Previous,
 }
 
-/// What is seen of the cluster.
+/// The observed state of the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ObservedState {
-    /// The Kubernetes Job, and in it its revision where it tells one.
+    /// The Kubernetes Job, and its revision, if it has one.
     pub job: Option<Option<u64>>,
-    /// Whether it is known that no JobManager runs but those of that Job.
+    /// Whether it is known that no JobManagers run except those of that Job.
     pub alone: bool,
 }
 
-/// What to do.
+/// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// End the running job as the journal says. What was asked of Flink before is looked up, not asked again.
+    /// End the running job as the journal describes. Earlier requests to Flink are looked up, not repeated.
     StopJob,
-    /// Find out whether the job was ended: it is not asked to any more.
+    /// Find out whether the job has ended, without another request to end it.
     CheckJobStopped,
     /// Delete the Kubernetes Job and wait until no JobManager runs.
     DeleteJobManager(Version),
-    /// Make the objects of a version.
+    /// Create the objects of a version.
     Deploy(Version),
     /// Wait until a version runs.
     WaitUntilHealthy(Version),
-    /// The job has ended, and none takes its place: its JobManager ends, and what else the command ends.
+    /// The job has ended and has no successor: end its JobManager, and the other objects that the command ends.
     CleanUp,
-    /// Nothing: it is over.
+    /// Nothing: the transaction has ended.
     Nothing,
 }
 
-/// What came of an action.
+/// The result of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// The job has ended; where its state lies, if it was kept.
+    /// The job has ended; the path of its state, if it was kept.
     JobStopped(Option<&'a str>),
-    /// The job was not ended, and why: nothing is changed.
+    /// The job was not ended, and the reason: nothing is changed.
     JobNotStopped(&'a str),
-    /// The objects are made.
+    /// The objects are created.
     Deployed,
-    /// The objects are made, and it is not waited until the version runs.
+    /// The objects are created, and there is no wait until the version runs.
     Submitted,
     /// The version runs.
     Healthy,
-    /// What the command ends with the job has ended.
+    /// The objects that the command ends with the job have ended.
     CleanedUp,
-    /// The version cannot be made, or does not come up, and why.
+    /// The version cannot be created, or does not come up, and the reason.
     Unhealthy(&'a str),
     /// The user wants the old version back.
     Abort(&'a str),
-    /// The state is not where it should be: where to look for it.
+    /// The state is not in its place: where to look for it.
     Lost(&'a str),
-    /// The user says where the state is. What was made from another place is made once more, as the revision of this number
-    /// and, where it goes back, of this number or the next one.
+    /// The path of the state, as named by the user. A version that was started from another path is created again, with
+    /// this revision number or, in a rollback, with this number or the next one.
     Named(&'a str, u64),
 }
 
-/// Decides what to do.
+/// Decides the next action.
 #[must_use]
 pub fn next(journal: &Journal, seen: ObservedState) -> Action {
     let replace = |side: Version, revision: Option<u64>| {
@@ -90,7 +90,7 @@ pub fn next(journal: &Journal, seen: ObservedState) -> Action {
     }
 }
 
-/// The journal after `event`. What does not fit its step changes nothing: it was seen before.
+/// The journal after `event`. An event that does not fit the step changes nothing: it was seen before.
 #[must_use]
 pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
     let mut next = journal.clone();
@@ -116,7 +116,7 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
             next.failure.get_or_insert_with(|| why.to_owned());
             next.unchanged = true;
             next.lost = None;
-            // The job continues, and with it the checkpoint that was known before.
+            // The job continues, so the recorded checkpoint is no longer its last state.
             next.saved = None;
         }
         (Step::Saved | Step::Replacing, Event::Deployed) => next.step = Step::Waiting,
@@ -134,7 +134,7 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
         (Step::Stopping | Step::RollingBack | Step::Returning, Event::Lost(place)) => {
             next.lost = Some(place.to_owned());
             if !next.kind.deploys() {
-                // Nothing starts from it.
+                // No version starts from it.
                 next.step = Step::Failed;
                 next.failure
                     .get_or_insert_with(|| "where the last state of the job lies is not known".to_owned());
@@ -145,7 +145,7 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
         }
         (Step::RollingBack, Event::Deployed) => next.step = Step::Returning,
         (Step::Returning, Event::Healthy) => next.step = Step::RolledBack,
-        // Whether the job was ended is not known yet.
+        // It is not known yet whether the job has ended.
         (Step::Stopping, Event::Abort(why)) => {
             next.back = true;
             next.failure.get_or_insert_with(|| why.to_owned());
@@ -164,12 +164,12 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
     next
 }
 
-/// The version that is made next starts from `path`. One that was made from another place goes, as one of another number.
+/// The next version starts from `path`. One that was started from another path is replaced, with another number.
 fn named(journal: &mut Journal, path: &str, number: u64) {
     journal.named = Some(path.to_owned());
     let from = if journal.back { &journal.saved } else { &journal.start };
     if journal.lost.take().is_none() && from.as_deref() == Some(path) && journal.step != Step::Stopping {
-        // That is where it starts from already.
+        // It already starts from this path.
         return;
     }
     match journal.step {
@@ -178,7 +178,7 @@ fn named(journal: &mut Journal, path: &str, number: u64) {
             journal.step = Step::RollingBack;
             journal.back_revision = Some(number);
         }
-        // Whether the job was ended is found out first.
+        // First find out whether the job has ended.
         Step::Stopping if journal.back => {}
         Step::Stopping | Step::Saved => journal.start = journal.named.clone(),
         Step::Replacing | Step::Waiting => {
@@ -191,7 +191,7 @@ fn named(journal: &mut Journal, path: &str, number: u64) {
     }
 }
 
-/// Whether the new version resumes from the state in which the job was ended.
+/// Whether the new version resumes from the state at the end of the job.
 const fn starts_from_its_end(ending: &Ending) -> bool {
     matches!(ending, Ending::Savepoint { .. } | Ending::Checkpoint { .. })
 }

@@ -1,4 +1,4 @@
-//! Requests to a repository of a registry, with logins, tries and errors in one place.
+//! Requests to a repository of a registry, with login, retries and errors in one place.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -24,14 +24,14 @@ use crate::image::reference::Reference;
 use crate::image::registry::challenge;
 use crate::kubernetes::no_proxy::is_loopback;
 
-/// Most bytes of a manifest (the specification's own limit), of a configuration, and of an answer that is an error.
+/// Maximum bytes of a manifest (the specification's own limit), of a configuration, and of an error answer.
 const LARGEST_MANIFEST: usize = 4 << 20;
 const LARGEST_CONFIG: usize = 8 << 20;
 const LARGEST_ERROR: usize = 64 << 10;
-/// How long a blob that is read may say nothing.
+/// Longest time without data while a blob is read.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// All registries that a command speaks to.
+/// All registries of a command.
 #[derive(Clone)]
 pub struct Registries {
     http: Http,
@@ -41,7 +41,7 @@ pub struct Registries {
 }
 
 impl Registries {
-    /// As the flags say.
+    /// The registries with the options in the flags.
     pub fn new(args: &RegistryOptions) -> Result<Self> {
         Ok(Self {
             http: Http::new(args.registry_ca.as_deref())?,
@@ -51,14 +51,14 @@ impl Registries {
         })
     }
 
-    /// The same for whoever would rather know nothing than wait: no request is tried again.
+    /// The same without retries, for callers that prefer no answer to a wait.
     #[must_use]
     pub fn impatient(mut self) -> Self {
         self.tries = 1;
         self
     }
 
-    /// A repository, to read from it or to write to it as well.
+    /// A repository, for reading or also for writing.
     #[must_use]
     pub fn repository(&self, reference: &Reference, push: bool) -> Repository {
         let host = reference.api_host();
@@ -97,25 +97,25 @@ pub struct Repository {
     http: Http,
     pub(crate) login: Arc<Login>,
     root: String,
-    /// Without TLS: the hosts that may be spoken to like that.
+    /// The hosts that may be used without TLS.
     insecure: Option<Vec<String>>,
-    /// Its name, and the image of it that was named.
+    /// Its name, and the image in the arguments.
     pub reference: Reference,
     scopes: Vec<String>,
     tries: u32,
 }
 
-/// What a name stood for.
+/// The target of a name.
 pub struct Fetched {
     /// The manifest or index.
     pub bytes: Bytes,
-    /// What the registry calls it.
+    /// Its media type.
     pub media_type: String,
     /// Its digest.
     pub digest: Digest,
 }
 
-/// A request, created again for each try.
+/// A request, created again for each attempt.
 pub(crate) struct Call {
     pub method: Method,
     pub uri: Uri,
@@ -128,7 +128,7 @@ impl Repository {
         try_up_to(self.tries, attempt).await
     }
 
-    /// The same, with the right to read another repository of the registry: blobs are mounted from there.
+    /// The same, with the right to read another repository of the registry, from which blobs are mounted.
     #[must_use]
     pub fn reading_also(mut self, repository: &str) -> Self {
         let scope = challenge::scope(repository, false);
@@ -138,13 +138,13 @@ impl Repository {
         self
     }
 
-    /// An address below the repository.
+    /// A URL below the repository.
     pub(crate) fn address(&self, path: &str) -> Result<Uri> {
         let text = format!("{}/{path}", self.root);
         text.parse().map_err(|_| Error::usage(format!("{text} is no address")))
     }
 
-    /// The manifest or index that a tag or digest names.
+    /// The manifest or index of a tag or digest.
     pub async fn manifest(&self, selector: &str) -> Result<Fetched> {
         let response = self.persist(async || {
             let response = self.call(self.manifest_call(Method::GET, selector)?).await?;
@@ -166,7 +166,7 @@ impl Repository {
         })
     }
 
-    /// The digest behind a tag or digest; `None`: there is nothing.
+    /// The digest of a tag or digest; `None`: it does not exist.
     pub async fn manifest_digest(&self, selector: &str) -> Result<Option<Digest>> {
         self.persist(
             async || match self.call(self.manifest_call(Method::HEAD, selector)?).await {
@@ -178,7 +178,7 @@ impl Repository {
         .await
     }
 
-    /// Puts a manifest or index under a tag or its digest. Only this makes an image of what was pushed before.
+    /// Stores a manifest or index with a tag or its digest. Only this makes the pushed blobs an image.
     pub async fn put_manifest(&self, selector: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
         self.persist(async || {
             let mut call = self.manifest_call(Method::PUT, selector)?;
@@ -202,7 +202,7 @@ impl Repository {
         })
     }
 
-    /// Whether a blob is there.
+    /// Whether a blob exists.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool> {
         self.persist(async || {
             let uri = self.address(&format!("blobs/{digest}"))?;
@@ -223,7 +223,7 @@ impl Repository {
         .await
     }
 
-    /// A small blob as a whole: a configuration.
+    /// Reads a whole small blob: a configuration.
     pub async fn small_blob(&self, digest: &Digest) -> Result<Bytes> {
         let bytes = self
             .persist(async || {
@@ -245,7 +245,7 @@ impl Repository {
         Ok(bytes)
     }
 
-    /// A blob as it comes, from `offset` on, and no more of it than its manifest says.
+    /// Streams a blob from `offset` on, and at most up to the size in its manifest.
     pub async fn blob(&self, digest: &Digest, size: u64, offset: u64) -> Result<BoxStream<'static, Result<Bytes>>> {
         let response = self
             .persist(async || {
@@ -262,7 +262,7 @@ impl Repository {
                 .await
             })
             .await?;
-        // A registry that knows no ranges sends all of it.
+        // A registry without support for ranges sends the whole blob.
         let skip = if response.status() == StatusCode::PARTIAL_CONTENT {
             0
         } else {
@@ -303,7 +303,7 @@ impl Repository {
         Ok(chunks.boxed())
     }
 
-    /// Makes one request, logging in when the registry asks for it. A status that is none of success is an error.
+    /// Sends one request, with a login if the registry requires one. An unsuccessful status is an error.
     pub(crate) async fn call(&self, call: Call) -> Result<Response<Incoming>, Trouble> {
         let mut logged_in = false;
         loop {
@@ -330,7 +330,7 @@ impl Repository {
         }
     }
 
-    /// The header for an address; none for another origin than the registry's own.
+    /// The header for a URL; none for another origin than the registry's own.
     async fn authorization(&self, uri: &Uri) -> Result<Option<http::HeaderValue>> {
         if !self.is_own(uri)? {
             return Ok(None);
@@ -338,12 +338,12 @@ impl Repository {
         self.login.header(&self.http, &self.scopes).await
     }
 
-    /// Whether an address is of the registry's own origin.
+    /// Whether a URL has the registry's own origin.
     fn is_own(&self, uri: &Uri) -> Result<bool> {
         Ok(same_origin(uri, &self.address("")?))
     }
 
-    /// Sends a body that is made only once, without a further try.
+    /// Sends a body that can be created only once, without a retry.
     pub(crate) async fn send_once(
         &self,
         method: Method,
@@ -358,7 +358,7 @@ impl Repository {
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri.clone(), headers);
         let response = self.http.upload(request).await.map_err(of_connection)?;
         if self.note_challenge(&response, uri).await? {
-            // A token that was over: the next try has a new one.
+            // The token has expired: the next attempt gets a new one.
             let error = Error::new(
                 Kind::Forbidden,
                 format!("registry {} asks for a login", self.reference.registry),
@@ -368,8 +368,8 @@ impl Repository {
         self.judge(response, uri).await
     }
 
-    /// Notes how the registry wants to be logged in to; false where it does not say so. What another host asks for, to
-    /// which the registry redirects, is none of our credentials' business.
+    /// Stores the registry's login method; false if it does not state one. A challenge of another host, to which the
+    /// registry redirects, never gets our credentials.
     async fn note_challenge(&self, response: &Response<Incoming>, at: &Uri) -> Result<bool> {
         if response.status() != StatusCode::UNAUTHORIZED || !self.is_own(at)? {
             return Ok(false);
@@ -396,7 +396,7 @@ impl Repository {
         Ok(true)
     }
 
-    /// Success, or what the registry says against it.
+    /// Success, or the registry's error.
     async fn judge(&self, response: Response<Incoming>, at: &Uri) -> Result<Response<Incoming>, Trouble> {
         let status = response.status();
         if status.is_success() {
@@ -447,7 +447,7 @@ impl Repository {
         })
     }
 
-    /// An error of a manifest names the image.
+    /// Adds the image to an error of a manifest.
     fn of_image(&self, error: Error, selector: &str) -> Error {
         match error.kind {
             Kind::NotFound => {
@@ -462,7 +462,7 @@ impl Repository {
     }
 }
 
-/// The first of a registry's errors, in its words.
+/// The registry's first error message.
 fn said(body: &[u8]) -> Option<String> {
     let tree: Value = serde_json::from_slice(body).ok()?;
     let first = &tree["errors"][0];
@@ -473,7 +473,7 @@ fn said(body: &[u8]) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// A header's text; empty where there is none.
+/// A header's text; empty if it is missing.
 pub(crate) fn header(headers: &HeaderMap, name: &str) -> String {
     headers
         .get(name)
@@ -482,7 +482,7 @@ pub(crate) fn header(headers: &HeaderMap, name: &str) -> String {
         .to_owned()
 }
 
-/// Sets a header to a text that is known to be one.
+/// Sets a header to a text that is known to be valid.
 pub(crate) fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = http::HeaderValue::from_str(value) {
         headers.insert(name, value);
@@ -493,7 +493,7 @@ async fn small(response: Response<Incoming>, most: usize) -> Result<Bytes, Troub
     collect(response.into_body(), most).await.map_err(of_connection)
 }
 
-/// Only what the connection did may pass.
+/// Only errors of the connection are transient.
 fn of_connection(error: Error) -> Trouble {
     if error.kind == Kind::Unreachable {
         Trouble::passing(error)

@@ -1,4 +1,4 @@
-//! Where the bytes of a blob come from, from any place in it on: an upload that was cut continues where it was.
+//! Sources of a blob's bytes, from any offset: an interrupted upload continues at the same position.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,12 +14,12 @@ use crate::image::digest::Digest;
 use crate::image::layer::LayerFile;
 use crate::image::registry::api::Repository;
 
-/// A run of bytes as it comes.
+/// A stream of bytes.
 pub type Chunks = BoxStream<'static, io::Result<Bytes>>;
 
-/// Bytes of one chunk. A few of them are all that is ever in memory of a blob.
+/// Bytes of one chunk. Only a few chunks of a blob are in memory.
 const CHUNK: usize = 256 << 10;
-/// Chunks that are read ahead.
+/// Number of chunks that are read ahead.
 const AHEAD: usize = 4;
 
 /// A blob.
@@ -27,13 +27,13 @@ const AHEAD: usize = 4;
 pub enum Source {
     /// In memory: configurations.
     Bytes(Bytes),
-    /// A layer that is made of files.
+    /// A layer of files.
     Layer(Arc<LayerFile>),
     /// A part of a file.
     Part {
         /// The file.
         path: PathBuf,
-        /// Where it begins.
+        /// Its offset.
         offset: u64,
         /// Its length.
         length: u64,
@@ -70,7 +70,7 @@ impl Source {
     }
 }
 
-/// Reads on a thread of its own, so that disk and network work side by side.
+/// Reads on its own thread, so that disk and network work in parallel.
 fn read_ahead(mut reader: impl Read + Send + 'static) -> Chunks {
     let (sender, receiver) = tokio::sync::mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
@@ -82,7 +82,7 @@ fn read_ahead(mut reader: impl Read + Send + 'static) -> Chunks {
                 Err(e) => Err(e),
             };
             let failed = read.is_err();
-            // Nobody listens any more, or nothing follows.
+            // The receiver is gone, or nothing follows.
             if sender.blocking_send(read).is_err() || failed {
                 break;
             }
@@ -94,14 +94,14 @@ fn read_ahead(mut reader: impl Read + Send + 'static) -> Chunks {
     .boxed()
 }
 
-/// A stream read by a thread: what unpacks archives wants to read.
+/// A stream that a thread reads: unpackers need a reader.
 pub struct Reader {
     receiver: tokio::sync::mpsc::Receiver<io::Result<Bytes>>,
     chunk: Bytes,
 }
 
 impl Reader {
-    /// Reads what comes from the channel.
+    /// Reads from the channel.
     pub fn new(receiver: tokio::sync::mpsc::Receiver<io::Result<Bytes>>) -> Self {
         Self {
             receiver,

@@ -1,22 +1,22 @@
-//! What a registry asks for when it does not know who asks: the header `WWW-Authenticate`.
+//! The challenge of a registry to an unauthenticated request: the header `WWW-Authenticate`.
 
 use std::collections::BTreeMap;
 
-/// How one has to log in.
+/// The login method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
     /// With user and password in each request.
     Basic,
     /// With a token from another address.
     Bearer {
-        /// Where tokens are given out.
+        /// The URL of the token server.
         realm: String,
-        /// For what, in the words of whoever gives them out.
+        /// The service, as the token server names it.
         service: Option<String>,
     },
 }
 
-/// Reads a header. Of several ways the one with tokens is taken.
+/// Parses a header. Of several methods it selects the one with tokens.
 #[must_use]
 pub fn read(header: &str) -> Option<Challenge> {
     let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
@@ -48,7 +48,7 @@ fn parameters(text: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// The right that is asked for: `repository:NAME:ACTIONS`.
+/// The requested scope: `repository:NAME:ACTIONS`.
 #[must_use]
 pub fn scope(repository: &str, push: bool) -> String {
     format!("repository:{repository}:{}", if push { "pull,push" } else { "pull" })

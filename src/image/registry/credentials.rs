@@ -1,5 +1,5 @@
-//! Credentials of registries: from Docker's configuration, Podman's, or a file that was named, and by the programs that
-//! these name to ask (`docker-credential-…`).
+//! Credentials of registries: from Docker's configuration, Podman's, or a given file, and from the credential helpers
+//! in them (`docker-credential-…`).
 
 use std::fs::File;
 use std::io::BufReader;
@@ -9,7 +9,7 @@ use docker_credential::{CredentialRetrievalError as Fault, DockerCredential, get
 
 use crate::error::{Error, Kind, Result};
 
-/// How Docker's configuration calls Docker Hub, and how Podman's does.
+/// The names of Docker Hub in Docker's and in Podman's configuration.
 const DOCKER_HUB: [&str; 2] = ["https://index.docker.io/v1/", "docker.io"];
 
 /// Credentials.
@@ -17,14 +17,14 @@ const DOCKER_HUB: [&str; 2] = ["https://index.docker.io/v1/", "docker.io"];
 pub enum Credentials {
     /// User and password.
     Password(String, String),
-    /// A token that is exchanged for others.
+    /// A token to exchange for others.
     Identity(String),
 }
 
-/// Looks for credentials; `None`: there are none, and the registry may let in everybody.
+/// Finds credentials; `None`: there are none, and the registry may allow anonymous access.
 ///
 /// # Errors
-/// When a program that should know them fails, and when the file that was named cannot be read.
+/// When a credential helper fails, and when the given file cannot be read.
 pub fn find(registry: &str, named: Option<&Path>) -> Result<Option<Credentials>> {
     if let Some(path) = named {
         let wrong = |why: &str| Error::usage(format!("--registry-config {}: {why}", path.display()));
@@ -46,7 +46,7 @@ pub fn find(registry: &str, named: Option<&Path>) -> Result<Option<Credentials>>
     Ok(None)
 }
 
-/// Where configurations are, in the order in which Podman's tools look: their own first, then Docker's.
+/// Paths of the configurations, in the order of Podman's tools: their own first, then Docker's.
 fn places() -> Vec<PathBuf> {
     let variable = |name: &str| {
         std::env::var_os(name)
@@ -99,7 +99,7 @@ fn look_for(path: &Path, registry: &str, name: &str) -> Result<Option<Credential
         Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Credentials::Password(user, password))),
         Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::Identity(token))),
         Err(Fault::NoCredentialConfigured | Fault::ConfigNotFound) => Ok(None),
-        // Helpers fail for a registry that they do not know, and each says so in words of its own.
+        // Helpers fail for an unknown registry, each with its own message.
         Err(Fault::HelperFailure { stdout, stderr, .. }) if format!("{stdout}{stderr}").contains("not found") => {
             Ok(None)
         }

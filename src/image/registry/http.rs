@@ -1,4 +1,4 @@
-//! Connections to registries: TLS by the same stack as the Kubernetes client's, proxies by the environment.
+//! Connections to registries: TLS with the same stack as the Kubernetes client's, proxies from the environment.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -30,17 +30,17 @@ use crate::error::{Error, Kind, Result};
 use crate::image::registry::blob_source::Chunks;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a registry may take to answer. Some check a whole blob before they do.
+/// Longest wait for a registry's answer. Some check a whole blob before they answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
-/// How long the body of a manifest, a configuration, a token or an error may take.
+/// Time limit for the body of a manifest, a configuration, a token or an error.
 const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Most redirects that are followed: registries send to where blobs are stored, once.
+/// Maximum number of redirects: registries redirect once, to their blob storage.
 const REDIRECTS: usize = 5;
 
 /// A request's body.
 pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// No body.
+/// An empty body.
 pub fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
@@ -56,14 +56,14 @@ pub fn streamed(chunks: Chunks) -> Body {
     BodyExt::boxed_unsync(StreamBody::new(chunks.map_ok(Frame::data)))
 }
 
-/// Makes requests, and follows redirects of those without a body.
+/// Sends requests, and follows redirects of those without a body.
 #[derive(Clone)]
 pub struct Http {
     client: Client<HttpsConnector<Reach>, Body>,
 }
 
 impl Http {
-    /// With the authorities of a file beside the system's own.
+    /// With the CA certificates of a file in addition to the system's.
     pub fn new(authority: Option<&Path>) -> Result<Self> {
         let provider = Arc::new(ring::default_provider());
         let failed = |e: &dyn std::fmt::Display| Error::failure(format!("cannot set up TLS: {e}"));
@@ -106,7 +106,7 @@ impl Http {
         }
     }
 
-    /// Sends a request that may take as long as its body needs; whoever made the body watches over it.
+    /// Sends a request without a time limit for its body; the creator of the body monitors it.
     pub async fn upload(&self, mut request: Request<Body>) -> Result<Response<Incoming>> {
         let version = HeaderValue::from_static(concat!("kubectl-flink/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(USER_AGENT, version);
@@ -118,8 +118,8 @@ impl Http {
             .map_err(|error| unreachable(&host, &innermost(&error)))
     }
 
-    /// Sends a request without a body, and follows redirects. Gives the address that answered beside the answer.
-    /// Credentials stay with the first origin.
+    /// Sends a request without a body, and follows redirects. Returns the answer and the URL that answered. Credentials
+    /// are only sent to the first origin.
     pub async fn follow(&self, request: Request<()>) -> Result<(Response<Incoming>, Uri)> {
         let (mut parts, ()) = request.into_parts();
         for _ in 0..REDIRECTS {
@@ -156,7 +156,7 @@ fn unreachable(host: &str, why: &str) -> Error {
     Error::new(Kind::Unreachable, format!("registry {host} cannot be reached: {why}"))
 }
 
-/// Where a `Location` of an answer to `base` leads, as [`with_tls_of`] allows it.
+/// The target of a `Location` in an answer to `base`, as [`with_tls_of`] allows it.
 pub fn resolve(base: &Uri, location: &HeaderValue) -> Result<Uri> {
     let wrong = || Error::failure(format!("{} redirects to what is no address", origin(base)));
     let uri: Uri = location
@@ -173,10 +173,10 @@ pub fn resolve(base: &Uri, location: &HeaderValue) -> Result<Uri> {
     Uri::from_parts(parts).map_err(|_| wrong())
 }
 
-/// The whole of an answer that is small.
+/// Reads a whole small answer.
 ///
 /// # Errors
-/// Errors of the connection are [`Kind::Unreachable`]; others mean an answer without an end, by size or time.
+/// Errors of the connection are [`Kind::Unreachable`]; other errors: an answer beyond the limit of size or time.
 pub async fn collect(body: Incoming, most: usize) -> Result<Bytes> {
     let collecting = Limited::new(body, most).collect();
     match tokio::time::timeout(SMALL_ANSWER_TIMEOUT, collecting).await {
@@ -207,7 +207,7 @@ fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-/// The cause at the bottom, which says what the others only wrap.
+/// The innermost cause, which the others only wrap.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
@@ -216,7 +216,7 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string()
 }
 
-/// Connects directly, or through the proxy that the environment names.
+/// Connects directly, or through the proxy in the environment.
 #[derive(Clone)]
 struct Reach {
     direct: HttpConnector,
@@ -245,7 +245,7 @@ impl Service<Uri> for Reach {
     }
 }
 
-/// The same with its port said: a proxy is asked for one, and hyper-util takes 443 for all that say none.
+/// The same with an explicit port: a proxy needs one, and hyper-util uses 443 if it is missing.
 fn with_port(target: Uri) -> Uri {
     let Some(host) = target.host().filter(|_| target.port().is_none()) else {
         return target;

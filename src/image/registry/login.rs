@@ -1,4 +1,4 @@
-//! Logging in to a registry: by user and password in each request, or by tokens, as it asks for.
+//! Login to a registry: with user and password in each request, or with tokens, as the registry requires.
 //!
 //! Source of the exchange: CNCF distribution, "Token Authentication Specification".
 
@@ -20,14 +20,14 @@ use crate::error::{Error, Kind, Result};
 use crate::image::registry::challenge::Challenge;
 use crate::kubernetes::resource::encode;
 
-/// How long a token lives that does not say it.
+/// Lifetime of a token that does not state one.
 const LIFE: u64 = 60;
 /// A token is not used in its last seconds.
 const MARGIN: Duration = Duration::from_secs(5);
-/// Most bytes of an answer with a token.
+/// Maximum bytes of an answer with a token.
 const LARGEST: usize = 1 << 20;
 
-/// One registry's ways to let us in.
+/// The login methods of one registry.
 pub struct Login {
     registry: String,
     config: Option<PathBuf>,
@@ -37,20 +37,20 @@ pub struct Login {
 #[derive(Default)]
 struct State {
     challenge: Option<Challenge>,
-    /// Looked for once, when they are asked for.
+    /// Read once, when they are needed.
     credentials: LoginState,
     tokens: HashMap<String, (HeaderValue, Instant)>,
 }
 
-/// Credentials, looked for once.
+/// Credentials, read once.
 #[derive(Default)]
 enum LoginState {
-    /// Not yet.
+    /// Not read yet.
     #[default]
     Not,
     /// There are none.
     None,
-    /// These.
+    /// The credentials.
     Found(Credentials),
 }
 
@@ -63,7 +63,7 @@ struct Granted {
 }
 
 impl Login {
-    /// To a registry, with credentials from this file or the usual places.
+    /// For a registry, with credentials from this file or the default paths.
     pub fn new(registry: &str, config: Option<PathBuf>) -> Self {
         Self {
             registry: registry.to_owned(),
@@ -72,7 +72,7 @@ impl Login {
         }
     }
 
-    /// Notes what the registry asks for, and forgets a token that it no longer takes.
+    /// Stores the registry's challenge, and drops a token that it no longer accepts.
     pub async fn challenged(&self, challenge: Challenge, scopes: &[String]) {
         let mut state = self.state.lock().await;
         state.challenge = Some(challenge);
@@ -84,14 +84,14 @@ impl Login {
         matches!(self.state.lock().await.credentials, LoginState::Found(_))
     }
 
-    /// The header `Authorization` for requests of these scopes; `None` before the registry has asked for one.
+    /// The header `Authorization` for requests of these scopes; `None` before the registry has required one.
     pub async fn header(&self, http: &Http, scopes: &[String]) -> Result<Option<HeaderValue>> {
         let mut state = self.state.lock().await;
         let Some(challenge) = state.challenge.clone() else {
             return Ok(None);
         };
         if matches!(state.credentials, LoginState::Not) {
-            // The program that knows them may take its time, and whoever works beside this must not wait for it.
+            // The credential helper may take time, and parallel work must not wait for it.
             let (registry, config) = (self.registry.clone(), self.config.clone());
             let looking = tokio::task::spawn_blocking(move || find(&registry, config.as_deref()));
             let found = looking
@@ -181,7 +181,7 @@ impl Login {
         serde_json::from_slice(&body).map_err(|_| failed(Kind::Failure, &address()))
     }
 
-    /// What helps where nobody is logged in.
+    /// The hint for a missing login.
     pub fn hint(&self) -> String {
         format!(
             "`docker login {0}` or `podman login {0}`, or --registry-config FILE",
@@ -194,7 +194,7 @@ fn basic(user: &str, password: &str) -> Result<HeaderValue> {
     secret(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
 }
 
-/// A header that is not printed.
+/// A header that is never printed.
 fn secret(text: &str) -> Result<HeaderValue> {
     let mut value = HeaderValue::from_str(text)
         .map_err(|_| Error::failure("a registry's token has characters that no token has"))?;

@@ -1,4 +1,4 @@
-//! Registries of images: requests, logins and uploads.
+//! Image registries: requests, logins and uploads.
 
 pub mod api;
 pub mod blob_source;
@@ -12,13 +12,13 @@ pub mod upload;
 
 use std::path::PathBuf;
 
-/// How registries are spoken to.
+/// The connection options of registries.
 #[derive(Clone, Debug, Default)]
 pub struct RegistryOptions {
-    /// File with credentials, in the form of Docker's config.json; `None`: those of docker and podman.
+    /// File with credentials, in the format of Docker's config.json; `None`: those of docker and podman.
     pub registry_config: Option<PathBuf>,
-    /// File with a certificate authority to trust, beside the system's own.
+    /// File with a CA certificate to trust in addition to the system's.
     pub registry_ca: Option<PathBuf>,
-    /// Registries to speak to without TLS.
+    /// Registries to use without TLS.
     pub insecure_registry: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What is tried again, and when: registries limit rates, restart, and lose connections.
+//! Decides what is retried, and when: registries limit rates, restart, and lose connections.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use http::{HeaderMap, StatusCode};
 
 use crate::error::{Error, Result};
 
-/// Tries of one request.
+/// Number of attempts of one request.
 pub const TRIES: u32 = 5;
-/// Wait before the second try; each further one waits twice as long.
+/// Wait before the second attempt; it doubles for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// Longest wait that a registry may ask for.
+/// Longest wait that a registry may request.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// A failure, and whether another try may help.
+/// A failure, and whether a retry may help.
 #[derive(Debug)]
 pub struct Trouble {
     /// What failed.
     pub error: Error,
-    /// Whether it may pass.
+    /// Whether it is transient.
     pub passing: bool,
-    /// How long to wait, where the registry says it.
+    /// How long to wait, if the registry states it.
     pub wait: Option<Duration>,
     /// The status of the registry's answer, if there was one.
     pub status: Option<StatusCode>,
 }
 
 impl Trouble {
-    /// Something that may pass.
+    /// A transient failure.
     pub fn passing(error: Error) -> Self {
         Self {
             error,
@@ -50,23 +50,23 @@ impl From<Error> for Trouble {
     }
 }
 
-/// How long a registry asks to wait. A date instead of seconds is not in use among registries.
+/// The wait that a registry requests. Registries do not use a date instead of seconds.
 pub fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
-/// Waits before try number `done + 1`.
+/// Waits before attempt number `done + 1`.
 pub async fn pause(done: u32, asked: Option<Duration>) {
     tokio::time::sleep(asked.unwrap_or(FIRST_WAIT * 2_u32.saturating_pow(done.saturating_sub(1)))).await;
 }
 
-/// Tries until it succeeds, it is clear that it will not, or it was tried often enough.
+/// Retries until it succeeds, a failure is permanent, or there were enough attempts.
 pub async fn persist<T>(attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
     try_up_to(TRIES, attempt).await
 }
 
-/// The same with so many tries at most.
+/// Like [`persist`], with at most `tries` attempts.
 pub async fn try_up_to<T>(tries: u32, mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
     let mut done = 0;
     loop {

@@ -1,15 +1,15 @@
-//! Whom a registry's word is taken for: to which addresses requests and credentials go that it names itself.
+//! Limits the trust in a registry: which of the URLs that it returns may get requests and credentials.
 //!
-//! Credentials go to the registry's own origin (scheme, host and port) and to its https realm. What began with TLS never continues
-//!  without it.
+//! Credentials are only sent to the registry's own origin (scheme, host and port) and to its https realm. A request
+//! that starts with TLS never continues without it.
 
 use http::Uri;
 
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::no_proxy::is_loopback;
 
-/// An address that `base` names: from https only https follows. A registry behind a proxy that terminates TLS may call
-/// itself http; its own host is asked by https then.
+/// A URL that `base` returns: from https only https is allowed. A registry behind a proxy that terminates TLS may
+/// return its own host with http; then https is used.
 pub fn with_tls_of(base: &Uri, next: Uri) -> Result<Uri> {
     match (base.scheme_str(), next.scheme_str()) {
         (Some("http"), Some("http" | "https")) | (_, Some("https")) => return Ok(next),
@@ -38,17 +38,18 @@ pub fn same_origin(one: &Uri, other: &Uri) -> bool {
     origin(one) == origin(other)
 }
 
-/// Scheme, host and port. What an address has beyond may be secret, as a signature is.
+/// Scheme, host and port. The rest of a URL may be secret, such as a signature.
 pub fn origin(uri: &Uri) -> String {
     let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
     format!("{scheme}://{}:{}", host.to_ascii_lowercase(), port(uri))
 }
 
-/// The address that gives tokens for `registry`, whose API is at `api`, if credentials may be sent there: by https; or, of a
-/// registry without TLS, on its own host, on this machine, or on a host of `insecure`, with which that is wanted.
+/// The URL of the token server for `registry`, whose API is at `api`, if credentials may be sent there: with https; or,
+/// for a registry without TLS, on its own host, on this machine, or on a host in `insecure`, for which the user allowed
+/// it.
 ///
 /// # Errors
-/// Forbidden, with the address.
+/// Forbidden, with the URL.
 pub fn realm(realm: &str, registry: &str, api: &Uri, insecure: Option<&[String]>) -> Result<String> {
     let refused = |what: &str| {
         let text = format!("registry {registry} wants a login at {what}, and credentials are not sent there");

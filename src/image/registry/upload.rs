@@ -1,8 +1,8 @@
-//! One blob into a repository: found, mounted, or sent.
+//! Gets one blob into a repository: found, mounted, or sent.
 //!
-//! It is sent in one piece, as all registries take it. When that is cut, the registry is asked how much of it arrived,
-//! and the rest follows; a registry that finds one piece too large gets smaller ones. Source: OCI distribution
-//! specification, "Pushing blobs" and "Resuming an upload".
+//! It is sent in one piece, as all registries accept it. When the upload is interrupted, the registry is asked how many
+//! bytes arrived, and the rest follows; if a registry rejects one piece as too large, it gets smaller ones. Source: OCI
+//! distribution specification, "Pushing blobs" and "Resuming an upload".
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,15 +21,15 @@ use crate::image::manifest::Descriptor;
 use crate::image::reference::Reference;
 use crate::image::registry::blob_source::Source;
 
-/// Pieces for a registry that finds the whole too large.
+/// Size of the pieces for a registry that rejects the whole as too large.
 const PIECE: u64 = 8 << 20;
-/// How long an upload may stand still.
+/// How long an upload may make no progress.
 const STANDSTILL: Duration = Duration::from_secs(300);
 
-/// How a blob got there.
+/// How a blob got into the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// It was there.
+    /// It existed.
     Present,
     /// The registry took it from another of its repositories.
     Mounted,
@@ -37,35 +37,36 @@ pub enum Arrival {
     Sent,
 }
 
-/// A blob that is sent.
+/// The upload of a blob.
 pub struct Upload<'a> {
-    /// To where.
+    /// The target.
     pub to: &'a Repository,
-    /// What.
+    /// The blob.
     pub blob: &'a Descriptor,
     /// Its bytes.
     pub source: &'a Source,
     /// Repository of the same registry that has it.
     pub from: Option<&'a Reference>,
-    /// Told how much of it has been sent.
+    /// Called with the number of bytes sent so far.
     pub sent: &'a (dyn Fn(u64) + Sync),
 }
 
-/// How far an upload is.
+/// The state of an upload.
 struct Session {
     at: Uri,
     offset: u64,
 }
 
 impl Upload<'_> {
-    /// Sees to it that the blob is in the repository.
+    /// Ensures that the blob is in the repository.
     pub async fn run(&self) -> Result<Arrival> {
         let mut begun = None;
         if let Some(from) = self.from {
             match self.begin(Some(from)).await {
                 Ok(None) => return Ok(Arrival::Mounted),
                 Ok(Some(session)) => begun = Some(session),
-                // It may be written to but not read from there, or the registry knows no mounts: then it is sent.
+                // The other repository may not be readable, or the registry does not support mounts: then send the
+                // blob.
                 Err(error) if matches!(error.kind, Kind::Forbidden | Kind::NotFound) => {}
                 Err(error) => return Err(error),
             }
@@ -82,7 +83,7 @@ impl Upload<'_> {
         Ok(Arrival::Sent)
     }
 
-    /// Begins an upload; `None`: the registry mounted the blob instead.
+    /// Starts an upload; `None`: the registry mounted the blob instead.
     async fn begin(&self, from: Option<&Reference>) -> Result<Option<Session>> {
         let query = from.map_or(String::new(), |from| {
             format!("?mount={}&from={}", self.blob.digest, from.repository)
@@ -122,7 +123,7 @@ impl Upload<'_> {
                 Err(trouble) => trouble,
             };
             let too_large = trouble.status == Some(StatusCode::PAYLOAD_TOO_LARGE) && piece > PIECE;
-            // What was put together of pieces and does not match is sent once more as a whole.
+            // A blob that was sent in pieces and does not match is sent again as a whole.
             let mismatch = resumed && trouble.status == Some(StatusCode::BAD_REQUEST);
             failures += 1;
             if !(trouble.passing || too_large || mismatch) || failures >= TRIES {
@@ -146,10 +147,10 @@ impl Upload<'_> {
         }
     }
 
-    /// Sends the next piece, or ends the upload. Gives whether that was the end.
+    /// Sends the next piece, or completes the upload. Returns whether it is complete.
     async fn step(&self, session: &mut Session, piece: u64) -> Result<bool, Trouble> {
         let size = self.blob.size;
-        // What is in memory goes with the end.
+        // Data in memory is sent with the final request.
         let small = match self.source {
             Source::Bytes(bytes) if session.offset == 0 => Some(bytes.clone()),
             _ => None,
@@ -174,7 +175,7 @@ impl Upload<'_> {
                 .await;
             return match ended {
                 Ok(_) => Ok(true),
-                // An answer may be lost after all was done.
+                // An answer may be lost after the upload was complete.
                 Err(trouble) if trouble.passing && self.to.has_blob(&self.blob.digest).await.unwrap_or(false) => {
                     Ok(true)
                 }
@@ -238,7 +239,7 @@ impl Upload<'_> {
         }
     }
 
-    /// Gives an upload up that does not move.
+    /// Aborts an upload that makes no progress.
     async fn watched<T>(
         &self,
         sending: impl Future<Output = Result<T, Trouble>>,
@@ -264,7 +265,7 @@ impl Upload<'_> {
         }
     }
 
-    /// Asks how much has arrived; `None`: the registry no longer knows.
+    /// Asks the registry how many bytes have arrived; `None`: it no longer knows the upload.
     async fn whereabouts(&self, at: &Uri) -> Option<Session> {
         let call = Call {
             method: Method::GET,
@@ -281,13 +282,13 @@ impl Upload<'_> {
     }
 }
 
-/// Where an upload continues.
+/// The URL to continue an upload.
 fn next(base: &Uri, headers: &HeaderMap) -> Result<Uri> {
     let none = || Error::failure(format!("{base} does not say where the upload continues"));
     resolve(base, headers.get(LOCATION).ok_or_else(none)?)
 }
 
-/// Bytes that arrived by the header `Range: 0-LAST`. `0-0` is what registries say for none as well as for one.
+/// Number of received bytes in the header `Range: 0-LAST`. Registries send `0-0` for none as well as for one.
 fn received(headers: &HeaderMap) -> Option<u64> {
     let text = header(headers, RANGE.as_str());
     let last: u64 = text.trim_start_matches("bytes=").split_once('-')?.1.parse().ok()?;

@@ -1,4 +1,4 @@
-//! One request to the API server and its answer: tried again where the server is too busy, limited in time and size.
+//! One request to the API server and its answer: retried if the server is too busy, limited in time and size.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::error::{Error, Kind, Result};
 use crate::kubernetes::resource::Target;
 use crate::kubernetes::{errors, retry};
 
-/// Longest wait that a server's Retry-After can ask for.
+/// Longest Retry-After that is respected.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// Takes an answer piece by piece.
+/// Receives an answer piece by piece.
 pub(super) type Sink<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
-/// A request, but for its target.
+/// A request without its target.
 pub(super) struct Sent<'a> {
     pub(super) method: Method,
     pub(super) query: &'a str,
     pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) body: &'a [u8],
-    /// Longest answer that is read.
+    /// Maximum length of the answer.
     pub(super) limit: usize,
 }
 
@@ -35,14 +35,14 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<Duration>,
     pub(super) body: Bytes,
     pub(super) warnings: Vec<String>,
-    /// Whether the answer to an earlier attempt got lost: what this one finds done may be its own work.
+    /// Whether the answer to an earlier attempt was lost: then that attempt may have caused what this one finds done.
     pub(super) was_cut: bool,
 }
 
 impl Sent<'_> {
-    /// Whether it may be sent again when it is not known whether it was carried out: it reads or changes nothing, or what
-    /// it makes is the same twice, or it is bound to one object by its uid. A POST or a PUT is not: its second answer
-    /// would be a conflict with the first. An apply that is not bound could replace what another process has made.
+    /// Whether the request may be sent again when it is unknown whether it was carried out: it reads or changes
+    /// nothing, or has the same result twice, or is bound to one object by its uid. A POST or a PUT is not: the second
+    /// one would conflict with the first. An apply that is not bound could replace the object of another process.
     fn may_be_repeated(&self, target: &Target) -> bool {
         let applies = self.headers.iter().any(|(_, value)| *value == APPLY);
         match self.method {
@@ -55,21 +55,21 @@ impl Sent<'_> {
     }
 }
 
-/// Whether the body of an apply names the uid of what it changes.
+/// Whether the body of an apply has the uid of its object.
 fn is_bound_apply(body: &[u8]) -> bool {
     let object: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     object["metadata"]["uid"].is_string()
 }
 
-/// Whether the body of a DELETE names the uid of what it deletes.
+/// Whether the body of a DELETE has the uid of its object.
 fn is_bound(body: &[u8]) -> bool {
     let options: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     options["preconditions"]["uid"].is_string()
 }
 
 impl Cluster {
-    /// One request, tried again when the server says that it is too busy, and when the connection is cut and it may be
-    /// repeated.
+    /// Sends a request. Retries it when the server reports that it is too busy, and when the connection is cut and the
+    /// request may be repeated.
     pub(super) async fn call(
         &self,
         target: &Target,
@@ -81,7 +81,8 @@ impl Cluster {
         Box::pin(self.call_into(target, method, query, headers, body, None)).await
     }
 
-    /// The same; the body of a success goes to `sink` if there is one. One that was given a part of a body gets no other.
+    /// Like [`Self::call`]; `sink`, if there is one, receives the body of a success. A sink that received a part of one
+    /// body receives no other.
     pub(super) async fn call_into(
         &self,
         target: &Target,
@@ -136,13 +137,14 @@ impl Cluster {
         }
     }
 
-    /// Whether a request failed only because its connection was cut, or because a server cannot be reached that could be
-    /// just before: it may be there again at once. A server that never answered is waited for by nobody.
+    /// Whether a request failed only because its connection was cut, or because a server cannot be reached that
+    /// answered before: it may soon answer again. There is no wait for a server that never answered.
     pub(crate) fn was_cut(&self, error: &Error) -> bool {
         error.kind == Kind::Unreachable && (error.unanswered || self.reached.load(Ordering::Relaxed))
     }
 
-    /// The server did not come back: it counts as reached when it answers again, and further requests fail at once.
+    /// Records that the server did not come back: it counts as reached when it answers again, and further requests fail
+    /// at once.
     pub(crate) fn lost(&self) {
         self.reached.store(false, Ordering::Relaxed);
     }
@@ -242,7 +244,7 @@ impl Cluster {
     }
 }
 
-/// Whether the server says that it cannot answer just now.
+/// Whether the server reports that it is too busy to answer.
 fn is_busy(answer: &Answer) -> bool {
     match answer.status {
         StatusCode::TOO_MANY_REQUESTS

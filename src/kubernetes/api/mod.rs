@@ -1,6 +1,6 @@
-//! Requests to the API server: one function for each thing that is asked of it.
+//! Requests to the API server: one function for each kind of request.
 //!
-//! Paths are made from [`Target`], so that an error can say what was being done to which object.
+//! Paths are made from [`Target`], so that an error can name the action and the object.
 
 pub mod access;
 mod exchange;
@@ -31,12 +31,12 @@ use exchange::{Answer, Sent, Sink, unsendable};
 use fence::Fence;
 use once::is_made_since;
 
-/// The type of the body of a server-side apply.
+/// The content type of a server-side apply.
 const APPLY: &str = "application/apply-patch+yaml";
-/// Longest answer that is read. Objects in etcd have at most 1.5 MiB; a page of 500 of them is far below this.
+/// Maximum length of an answer. Objects in etcd have at most 1.5 MiB; a page of 500 of them is far below this limit.
 pub(crate) const MAX_ANSWER: usize = 64 << 20;
 
-/// A Kubernetes cluster as the user's kubeconfig context names it, and the namespace to work in.
+/// The Kubernetes cluster of the user's kubeconfig context, and the namespace.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
@@ -44,14 +44,14 @@ pub struct Cluster {
     at: ServerInfo,
     timeout: Option<Duration>,
     access: Access,
-    /// What other modules keep beside the client.
+    /// Data of other modules that is kept together with the client.
     shared: Arc<Mutex<Extensions>>,
     fence: Fence,
     /// Whether any request of this process got an answer.
     reached: Arc<AtomicBool>,
 }
 
-/// A list of whole objects. An answer without `items` is not understood, and is no empty list.
+/// A list of whole objects. An answer without `items` is an error, not an empty list.
 #[derive(Deserialize)]
 pub struct ObjectList {
     /// The objects.
@@ -74,18 +74,18 @@ struct Metadata {
 pub struct Applied {
     /// Whether the object did not exist before.
     pub created: bool,
-    /// The object as the server has it now, or in a dry run would have it.
+    /// The object as it is on the server, or would be after a dry run.
     pub object: Value,
     /// The server's warnings, such as a Pod Security violation.
     pub warnings: Vec<String>,
 }
 
-/// What a request changes.
+/// Whether a request changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The object.
+    /// It changes the object.
     Real,
-    /// Nothing: the server does everything but store it.
+    /// It changes nothing: the server does everything except store the object.
     DryRun,
 }
 
@@ -105,7 +105,7 @@ impl Cluster {
         }
     }
 
-    /// The same cluster, with Flink's REST reached as `access` says.
+    /// The same cluster, with Flink's REST reached by `access`.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
@@ -116,23 +116,24 @@ impl Cluster {
         self.access
     }
 
-    /// What another module keeps beside the client, made at its first use: all clients of one connection have the same.
+    /// Data that another module keeps together with the client, created at its first use: all clients of one connection
+    /// share it.
     pub(crate) fn shared<T: Clone + Default + Send + Sync + 'static>(&self) -> T {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.get_or_insert_default::<T>().clone()
     }
 
-    /// What keeps requests back when an operation was taken over.
+    /// Blocks requests after an operation was taken over.
     pub(crate) fn fence(&self) -> &Fence {
         &self.fence
     }
 
-    /// Limit of one request; `None`: there is none.
+    /// Time limit of one request; `None`: there is none.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// The namespace to work in.
+    /// The current namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -143,13 +144,13 @@ impl Cluster {
         self.client.clone()
     }
 
-    /// Where requests go, for messages.
+    /// The address of the API server, for messages.
     #[must_use]
     pub fn at(&self) -> &ServerInfo {
         &self.at
     }
 
-    /// The same cluster, working in another namespace.
+    /// The same cluster with another namespace.
     #[must_use]
     pub fn in_namespace(&self, namespace: impl Into<String>) -> Self {
         Self {
@@ -158,7 +159,7 @@ impl Cluster {
         }
     }
 
-    /// Reads one object; `None` when the API server says that it does not exist.
+    /// Reads one object; `None` when the API server reports that it does not exist.
     pub async fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<Option<T>> {
         self.get_with(target, "").await
     }
@@ -173,7 +174,7 @@ impl Cluster {
         self.parse(target, &self.succeeded(target, answer)?.body).map(Some)
     }
 
-    /// Reads a page of a list; `None`: the server does not know any more what it continues (410 Gone).
+    /// Reads a page of a list; `None`: the server no longer has the continuation (410 Gone).
     pub async fn page<T: DeserializeOwned>(&self, target: &Target, query: &str) -> Result<Option<T>> {
         let answer = self.call(target, Method::GET, query, &[], Vec::new()).await?;
         if answer.status == StatusCode::GONE {
@@ -182,7 +183,7 @@ impl Cluster {
         self.parse(target, &self.succeeded(target, answer)?.body).map(Some)
     }
 
-    /// The error for a list that cannot be read to its end.
+    /// The error for a list that cannot be read completely.
     #[must_use]
     pub fn forgotten(&self, target: &Target) -> Error {
         Error::failure(format!("{} forgot the list of {target} while it was read", self.at))
@@ -195,9 +196,9 @@ impl Cluster {
         self.parse(target, &self.succeeded(target, answer)?.body)
     }
 
-    /// Reads with an `Accept` header of the caller's choice, such as the one for Tables, and gives the answer to `sink`
-    /// piece by piece: it is never in memory as a whole. `false`: the server does not know any more what the query
-    /// continues (410 Gone), and a list has to begin again.
+    /// Reads with a given `Accept` header, such as the one for Tables, and passes the answer to `sink` piece by piece:
+    /// it is never in memory as a whole. `false`: the server no longer has the continuation in the query (410 Gone),
+    /// and the list must start again.
     pub async fn stream(&self, target: &Target, query: &str, accept: &str, sink: Sink<'_>) -> Result<bool> {
         let headers = [(ACCEPT.as_str(), accept)];
         let reading = self.call_into(target, Method::GET, query, &headers, Vec::new(), Some(sink));
@@ -208,9 +209,9 @@ impl Cluster {
         self.succeeded(target, answer).map(|_| true)
     }
 
-    /// Server-side apply as field manager `kubectl-flink`: creates the object, or makes `onto` so.
+    /// Server-side apply as field manager `kubectl-flink`: creates the object, or updates `onto`.
     ///
-    /// `onto` is the object of that name that was read; `None`: there was none.
+    /// `onto` is the object of that name as it was read; `None`: there was none.
     ///
     /// # Errors
     /// Conflict when `onto` does not exist any more, or another object has its name.
@@ -227,7 +228,7 @@ impl Cluster {
             if mode == Mode::DryRun || onto.is_some() || !self.was_cut(&error) {
                 return Err(error);
             }
-            // It may have made the object, and must not replace another one.
+            // The lost request may have created the object, and the next one must not replace another object.
             was_cut = true;
             onto = self.made_meanwhile(target, begun, &mut cut, error).await?;
         };
@@ -238,7 +239,7 @@ impl Cluster {
         let answer = self.succeeded(target, answer)?;
         let object = self.parse(target, &answer.body)?;
         Ok(Applied {
-            // The answer got lost that said so.
+            // The answer that reported the creation was lost.
             created: created || was_cut && is_made_since(begun, &object),
             object,
             warnings: answer.warnings,
@@ -255,7 +256,8 @@ impl Cluster {
         self.call(target, Method::PATCH, &query, &headers, body).await
     }
 
-    /// Creates an object in a collection; its existence is an error, unless this request made it and its answer got lost.
+    /// Creates an object in a collection; an existing object is an error, unless this request created it and its answer
+    /// was lost.
     pub async fn create(&self, target: &Target, object: &Value, mode: Mode) -> Result<Applied> {
         let query = format!("fieldManager={FIELD_MANAGER}{}", dry(mode));
         let headers = [(CONTENT_TYPE.as_str(), "application/json")];
@@ -267,7 +269,8 @@ impl Cluster {
         })
     }
 
-    /// Replaces an object. With `metadata.resourceVersion` in it, only if nobody changed it meanwhile.
+    /// Replaces an object. With `metadata.resourceVersion` in it, the API server rejects the request if the object was
+    /// changed meanwhile.
     pub async fn replace(&self, target: &Target, object: &Value) -> Result<Value> {
         let query = format!("fieldManager={FIELD_MANAGER}");
         let headers = [(CONTENT_TYPE.as_str(), "application/json")];
@@ -275,7 +278,7 @@ impl Cluster {
         Ok(written.1)
     }
 
-    /// Merges `patch` into this very object (JSON merge patch).
+    /// Merges `patch` into the object with this uid (JSON merge patch).
     ///
     /// # Errors
     /// Conflict when another object has its name.
@@ -289,11 +292,11 @@ impl Cluster {
         self.parse(&target, &self.succeeded(&target, answer)?.body)
     }
 
-    /// Deletes this very object, its dependents after it; `grace` is how many seconds a Pod has to end. Whether it was
-    /// there is the answer.
+    /// Deletes the object with this uid, and its dependents after it; `grace` is a Pod's grace period in seconds.
+    /// Returns whether the object existed.
     ///
     /// # Errors
-    /// Conflict when another object has its name: that one stays.
+    /// Conflict when another object has its name: that object stays.
     pub async fn delete(&self, object: &Identity, grace: Option<i64>) -> Result<bool> {
         let target = object.target("delete");
         let mut options = json!({
@@ -312,14 +315,14 @@ impl Cluster {
             return Ok(answer.was_cut);
         }
         match unreplaced(object, &answer) {
-            // It was deleted by the attempt whose answer got lost.
+            // An attempt whose answer was lost has deleted it.
             Err(_) if answer.was_cut => Ok(true),
             Err(error) => Err(error),
             Ok(()) => self.succeeded(&target, answer).map(|_| true),
         }
     }
 
-    /// Any request whose answer's status the caller wants to see: Flink's REST through the service proxy. An answer of
+    /// Any request of which the caller needs the answer's status: Flink's REST through the service proxy. An answer of
     /// more than `limit` bytes is an error.
     pub async fn raw(
         &self,
@@ -352,7 +355,7 @@ impl Cluster {
         errors::of_status(target, &self.at, status, body)
     }
 
-    /// Opens a watch and gives its events, one JSON text each, until the server or the network ends it.
+    /// Opens a watch and returns its events, one JSON text each, until the server or the network ends it.
     pub async fn watch<T>(
         &self,
         target: &Target,
@@ -372,7 +375,7 @@ impl Cluster {
         let limit = self.timeout.unwrap_or(Duration::from_secs(3600));
         let stream = match tokio::time::timeout(limit, opening).await {
             Err(_) => return Err(errors::timed_out(target, &self.at, limit.as_secs_f64())),
-            // Some servers say so in the answer, and others in the first event: callers see an event.
+            // Some servers report this in the answer, and others in the first event: callers get an event.
             Ok(Err(kube::Error::Api(status))) if status.code == 410 => {
                 let gone = Ok(kube::api::WatchEvent::Error(status));
                 return Ok(futures::stream::iter([gone]).left_stream());
@@ -386,7 +389,7 @@ impl Cluster {
         Ok(stream.right_stream())
     }
 
-    /// Reads a text, such as the end of a log; at most 64 MiB.
+    /// Reads text, such as the end of a log; at most 64 MiB.
     pub async fn text(&self, target: &Target, query: &str) -> Result<String> {
         let answer = self.call(target, Method::GET, query, &[], Vec::new()).await?;
         let answer = self.succeeded(target, answer)?;
@@ -407,7 +410,7 @@ impl Cluster {
         serde_json::from_slice(body).map_err(|e| self.not_understood(target, &e))
     }
 
-    /// The metadata alone of the objects of a list.
+    /// The metadata of the objects of a list.
     pub async fn list_metadata(&self, target: &Target, query: &str) -> Result<Vec<Value>> {
         let headers = [(ACCEPT.as_str(), METADATA)];
         let answer = self.call(target, Method::GET, query, &headers, Vec::new()).await?;
@@ -415,7 +418,7 @@ impl Cluster {
         Ok(list.items.into_iter().map(|item| item.metadata).collect())
     }
 
-    /// The metadata alone of one object; `None` when it does not exist.
+    /// The metadata of one object; `None` when it does not exist.
     pub async fn metadata(&self, target: &Target) -> Result<Option<Value>> {
         let headers = [(ACCEPT.as_str(), METADATA_OF_ONE)];
         let answer = self.call(target, Method::GET, "", &headers, Vec::new()).await?;
@@ -426,7 +429,7 @@ impl Cluster {
         Ok(Some(object["metadata"].take()))
     }
 
-    /// The error for an answer that is not what was asked for.
+    /// The error for an unexpected answer.
     #[must_use]
     pub fn not_understood(&self, target: &Target, error: &serde_json::Error) -> Error {
         let error = Error::failure(format!(
@@ -449,18 +452,18 @@ impl Cluster {
     }
 }
 
-/// Whether the API server says that the object does not exist. Kinds that it does not know it answers without a Status.
+/// Whether the API server reports that the object does not exist. For an unknown kind its answer has no Status.
 fn does_not_exist(target: &Target, answer: &Answer) -> bool {
     answer.status == StatusCode::NOT_FOUND
         && target.name.is_some()
         && (Status::is_not_found(&answer.body) || target.resource == FLINK_DEPLOYMENTS)
 }
 
-/// The error for an answer that says that another object has the name of `object`.
+/// The error for an answer that reports another object with the name of `object`.
 ///
-/// A delete and an apply to what is gone are refused with 409, another apply or patch with 422, since the uid of an object
-/// does not change. Source: kubernetes/staging/src/k8s.io/apiserver, `pkg/registry/generic/registry/store.go`,
-/// `pkg/endpoints/handlers/patch.go` and `ValidateObjectMetaAccessorUpdate`.
+/// A delete, and an apply to a deleted object, are rejected with 409, another apply or patch with 422, since the uid of
+/// an object does not change. Source: kubernetes/staging/src/k8s.io/apiserver,
+/// `pkg/registry/generic/registry/store.go`, `pkg/endpoints/handlers/patch.go` and `ValidateObjectMetaAccessorUpdate`.
 fn unreplaced(object: &Identity, answer: &Answer) -> Result<()> {
     let status: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let said = status["message"].as_str().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Writes that are not sent twice: what became of a POST, a PUT or the apply of a new object is looked up where its answer
-//! got lost.
+//! Writes that are not sent twice: if the answer to a POST, a PUT or the apply of a new object is lost, its result is
+//! looked up.
 
 use backon::ExponentialBackoff;
 use http::Method;
@@ -12,14 +12,15 @@ use crate::error::{Error, Kind, Result};
 use crate::kubernetes::resource::{Identity, Target};
 use crate::kubernetes::retry;
 
-/// Seconds that two clocks may differ: see [`crate::kubernetes::clock`].
+/// Maximum difference between two clocks in seconds: see [`crate::kubernetes::clock`].
 const CLOCKS: i64 = 5;
 
 impl Cluster {
-    /// The object of an apply of a new one whose connection was cut, as `error` says: made by it since `begun`, or `None`.
+    /// The result of an apply of a new object whose connection was cut, according to `error`: the object if it was
+    /// created since `begun`, or `None`.
     ///
     /// # Errors
-    /// Conflict when there is one that was made before: another process was faster.
+    /// Conflict when the object was created before: another process was faster.
     pub(super) async fn made_meanwhile(
         &self,
         target: &Target,
@@ -43,8 +44,8 @@ impl Cluster {
         }
     }
 
-    /// A POST or a PUT: sent again after its connection was cut only where it is seen that it was not carried out. Where it
-    /// was, the object is what is there now.
+    /// A POST or a PUT. After a cut connection it is sent again only if a read shows that it was not carried out. If it
+    /// was, this returns the present object.
     pub(super) async fn write_once(
         &self,
         target: &Target,
@@ -94,27 +95,27 @@ impl Cluster {
     }
 }
 
-/// Whether an object was made since then, by the API server's clock.
+/// Whether an object was created since then, by the API server's clock.
 pub(super) fn is_made_since(then: Timestamp, object: &Value) -> bool {
     let made = object["metadata"]["creationTimestamp"].as_str();
     let made = made.and_then(|made| made.parse::<Timestamp>().ok());
     made.is_some_and(|made| made.as_second() + CLOCKS >= then.as_second())
 }
 
-/// Whether a write was carried out whose answer got lost.
+/// Whether a write with a lost answer was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Written {
     Yes,
     No,
-    /// Another one was.
+    /// Another write was carried out.
     Other,
 }
 
-/// `now` is the object as it is there now.
+/// `now` is the present object.
 fn written(sent: &Value, now: Option<&Value>) -> Written {
     let version = &sent["metadata"]["resourceVersion"];
     match now {
-        // One that was to be replaced is gone.
+        // The object to replace is gone.
         None if version.is_string() => Written::Other,
         None => Written::No,
         Some(now) if version.is_string() && *version == now["metadata"]["resourceVersion"] => Written::No,
@@ -123,7 +124,7 @@ fn written(sent: &Value, now: Option<&Value>) -> Written {
     }
 }
 
-/// Whether `whole` has all that `part` has, but for its version: the API server adds defaults.
+/// Whether `whole` contains all of `part` except the version: the API server adds defaults.
 fn is_in(part: &Value, whole: &Value) -> bool {
     match (part, whole) {
         (Value::Object(part), Value::Object(whole)) => part.iter().all(|(key, value)| {

@@ -1,17 +1,17 @@
-//! Lines of one container that came together: they are sent, waited for and written as one.
+//! Lines of one container that arrived together: they are sent, sorted and printed together.
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::model::log_lines::LogLine;
 
-/// Length of text at which a batch is full.
+/// Length of the text of a full batch.
 const FULL: usize = 32 << 10;
 
-/// Lines in the order in which they came.
+/// Lines in the order of arrival.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// When the first of them came.
+    /// When the first line arrived.
     pub(super) came: Instant,
     text: String,
     /// The time of each line, and where its text ends.
@@ -47,12 +47,12 @@ impl Batch {
         self.text.len() >= FULL || self.lines.len() >= FULL / 64
     }
 
-    /// The time of the next line that was not told yet.
+    /// The time of the next line.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         self.lines.get(self.told).map(|(at, _)| *at)
     }
 
-    /// The next line.
+    /// Takes the next line.
     pub(super) fn next(&mut self) -> Option<LogLine<'_>> {
         let (at, end) = *self.lines.get(self.told)?;
         let begin = self.told.checked_sub(1).map_or(0, |before| self.lines[before].1);

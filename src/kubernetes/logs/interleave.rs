@@ -1,4 +1,4 @@
-//! Lines of many containers in the order of their times.
+//! Lines of many containers, sorted by time.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -13,23 +13,23 @@ use super::batch::Batch;
 use super::{Source, Told};
 use crate::error::{Error, Result};
 
-/// How long a line waits for earlier ones of containers that are silent just now.
+/// How long a line waits for earlier lines of containers that are silent at the moment.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How long the first lines wait for those of other containers.
 const BEGINNING: Duration = Duration::from_secs(2);
-/// Length of lines that are told at once.
+/// Maximum length of the lines that are returned together.
 const ROUND: usize = 64 << 10;
 
-/// The lines, in the order of their times.
+/// The lines, sorted by time.
 pub struct Interleaved {
     heads: Vec<Head>,
-    /// How many there were so far.
+    /// Number of containers so far.
     count: usize,
     begun: Instant,
-    /// Containers that come later; none: there will be none.
+    /// Containers that are added later; `None`: there will be none.
     fresh: Option<mpsc::UnboundedReceiver<Source>>,
     watched: Option<JoinHandle<Result<()>>>,
-    /// The readers, where no watch has them. They end with this.
+    /// The readers, if no watch owns them. They end with this value.
     tasks: JoinSet<Result<()>>,
 }
 
@@ -37,14 +37,14 @@ struct Head {
     number: usize,
     label: String,
     batches: mpsc::Receiver<Batch>,
-    /// The one whose lines are told.
+    /// The batch whose lines are returned.
     batch: Batch,
     silent: bool,
     ended: bool,
 }
 
 impl Interleaved {
-    /// Logs as they are: each line waits until no earlier one can come.
+    /// Logs that are not followed: each line waits until no earlier one can arrive.
     pub(super) fn once(sources: Vec<Source>, tasks: JoinSet<Result<()>>) -> Self {
         let mut lines = Self {
             heads: Vec::new(),
@@ -60,7 +60,7 @@ impl Interleaved {
         lines
     }
 
-    /// Logs that continue, of containers that `watched` sends.
+    /// Followed logs, of containers that `watched` sends.
     pub(super) fn following(
         sources: Vec<Source>,
         fresh: mpsc::UnboundedReceiver<Source>,
@@ -85,11 +85,11 @@ impl Interleaved {
         self.count += 1;
     }
 
-    /// Waits for lines, and gives those that are due to `tell`: so many that it pays to write them out. `false`: there
-    /// will be no more.
+    /// Waits for lines, and passes those that are due to `tell`: enough of them that a write is worthwhile. `false`:
+    /// there will be no more.
     ///
     /// # Errors
-    /// When Pods cannot be watched, or the API server does not accept the credentials any more. What was told before stands.
+    /// When Pods cannot be watched, or the API server no longer accepts the credentials. The lines before are valid.
     pub async fn next(&mut self, tell: &mut dyn FnMut(Told<'_>)) -> Result<bool> {
         let mut told = 0;
         loop {
@@ -108,7 +108,7 @@ impl Interleaved {
                     if told >= ROUND {
                         return Ok(true);
                     }
-                    // Without waiting: there may be more of the same container already.
+                    // Without waiting: more lines of the same container may be available already.
                     let _ = poll_fn(|context| Poll::Ready(self.poll_change(context))).await;
                     continue;
                 }
@@ -123,14 +123,14 @@ impl Interleaved {
             }
             let change = poll_fn(|context| self.poll_change(context));
             match due.filter(|_| following) {
-                // The line is due then, whatever did not come.
+                // Then the line is due, even if others are missing.
                 Some(due) => drop(tokio::time::timeout_at(due, change).await),
                 None => change.await,
             }
         }
     }
 
-    /// Takes in what has come; ready if that is anything.
+    /// Takes what has arrived; ready if anything has.
     fn poll_change(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut changed = false;
         while let Some(fresh) = &mut self.fresh {
@@ -153,7 +153,8 @@ impl Interleaved {
         if changed { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Whose line is the earliest, and the time and place of the next one of another. Of equal ones the first is.
+    /// The container with the earliest line, and the time and index of the next line of another one. Of equal ones the
+    /// first.
     fn earliest(&self) -> Option<Earliest> {
         let mut found: Option<Earliest> = None;
         for (place, head) in self.heads.iter().enumerate() {
@@ -174,7 +175,7 @@ impl Interleaved {
 
     fn due(&self, place: usize) -> Instant {
         let due = self.heads[place].batch.came + PATIENCE;
-        // At the beginning each container has its past to tell first.
+        // At first each container must send its past lines.
         if self.heads.iter().any(|head| head.silent) {
             due.max(self.begun + BEGINNING)
         } else {
@@ -182,7 +183,7 @@ impl Interleaved {
         }
     }
 
-    /// Tells lines of one container up to those of another, or to the end of what has come together; gives their length.
+    /// Returns lines of one container up to those of another, or to the end of the batch; the result is their length.
     fn tell(&mut self, first: &Earliest, tell: &mut dyn FnMut(Told<'_>)) -> usize {
         let head = &mut self.heads[first.place];
         let mut told = 0;
@@ -203,7 +204,7 @@ impl Interleaved {
     }
 }
 
-/// The place of a head with a line before all others.
+/// The index of the container whose line is before all others.
 struct Earliest {
     place: usize,
     at: Timestamp,

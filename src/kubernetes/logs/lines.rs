@@ -1,4 +1,4 @@
-//! The lines of one answer: taken out of it, gathered, and sent.
+//! Splits one answer into lines, collects them, and sends them.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,16 +13,16 @@ use super::batch::Batch;
 use super::reader::End;
 use crate::model::log_lines::{LogPosition, Stamps};
 
-/// Longest line that is kept, in bytes.
+/// Maximum length of a stored line, in bytes.
 const MAX_LINE: usize = 1 << 20;
-/// How long lines wait for others that come right after them.
+/// How long lines wait for others that arrive right after them.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// The lines of one answer on their way to who prints them.
+/// The lines of one answer, on their way to the printer.
 pub(super) struct Lines<'a> {
     place: &'a mut LogPosition,
     stamps: Stamps,
-    /// The beginning of a line whose end has not come yet.
+    /// The start of a line whose end has not arrived yet.
     begun: Vec<u8>,
     batch: Batch,
 }
@@ -58,7 +58,7 @@ impl<'a> Lines<'a> {
                 if self.begun.is_empty() {
                     return Ok(End::Whole);
                 }
-                // Half a line is read again; only a whole answer ends with one.
+                // A followed log is read again from half a line; without following, an answer may end with one.
                 if follow {
                     return Ok(End::Broken);
                 }
@@ -74,7 +74,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Takes lines out of what was read, until the batch is full; gives how much of it was used.
+    /// Takes lines from the bytes that were read, until the batch is full; returns how many bytes were used.
     fn take(&mut self, read: &[u8]) -> usize {
         let mut rest = read;
         while !rest.is_empty() && !self.batch.is_full() {
@@ -94,7 +94,7 @@ impl<'a> Lines<'a> {
         read.len() - rest.len()
     }
 
-    /// Keeps the beginning of a line; what is longer than [`MAX_LINE`] is cut.
+    /// Stores the start of a line; more than [`MAX_LINE`] is cut.
     fn begin(&mut self, bytes: &[u8]) {
         let room = MAX_LINE.saturating_sub(self.begun.len()).min(bytes.len());
         self.begun.extend_from_slice(&bytes[..room]);
@@ -108,7 +108,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Sends what was gathered.
+    /// Sends the collected lines.
     pub(super) async fn send(&mut self, send: &Sender<Batch>) -> Result<(), End> {
         if self.batch.is_empty() {
             return Ok(());
@@ -118,7 +118,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Waits until there is something to read; `false`: patience ended first.
+/// Waits until there is something to read; `false`: the time is up.
 async fn ready<R: AsyncBufRead>(
     mut answer: Pin<&mut R>,
     mut patience: Option<Pin<&mut Sleep>>,

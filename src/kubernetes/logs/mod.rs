@@ -1,6 +1,6 @@
 //! Logs of a cluster's containers, interleaved by time, and followed across Pods that are replaced.
 //!
-//! Each container has a reader of its own; what they read is never gathered as a whole.
+//! Each container has its own reader; a whole log is never in memory.
 
 mod batch;
 mod interleave;
@@ -29,30 +29,30 @@ use crate::model::flink_pod::{self, AfterEnd, Phase};
 use crate::model::log_lines::{LogLine, label};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 
-/// Batches of lines that a reader may be ahead of what is printed.
+/// Number of batches by which a reader may be ahead of the output.
 const AHEAD: usize = 8;
 
-/// Which logs.
+/// The selection of logs.
 #[derive(Clone, Debug, Default)]
 pub struct LogSelection {
-    /// Of one role only.
+    /// Only this role.
     pub role: Option<Role>,
-    /// Continue with what comes.
+    /// Whether to follow the logs.
     pub follow: bool,
-    /// Only so many of the last lines of each container.
+    /// Maximum number of last lines of each container.
     pub tail: Option<u64>,
-    /// Only lines that are not older than this.
+    /// Maximum age of lines.
     pub since: Option<SignedDuration>,
-    /// The runs before the present ones.
+    /// Whether to read the logs of the previous runs.
     pub previous: bool,
-    /// Sidecars and init containers too.
+    /// Whether to include sidecars and init containers.
     pub all_containers: bool,
 }
 
-/// A line and where it comes from.
+/// A line and its container.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
-    /// Number of the container: each has its own.
+    /// Unique number of the container.
     pub source: usize,
     /// Short name of the container.
     pub label: &'a str,
@@ -70,10 +70,10 @@ struct PodList {
     items: Vec<Pod>,
 }
 
-/// Opens the logs. Call it within a [`tokio::task::LocalSet`]: the readers run in that.
+/// Opens the logs. Call it within a [`tokio::task::LocalSet`], in which the readers run.
 ///
 /// # Errors
-/// Those of listing Pods; not found where none is there, unless it is followed.
+/// Those of listing Pods; not found if there are none, unless the logs are followed.
 pub async fn open(cluster: &Cluster, name: &ClusterName, wanted: &LogSelection) -> Result<Interleaved> {
     let selector = selector(name, wanted.role);
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
@@ -127,7 +127,7 @@ fn none(cluster: &Cluster, name: &ClusterName, wanted: &LogSelection) -> Error {
         .absent(name)
 }
 
-/// Whether no Pod will come any more: the Job is gone, or has ended.
+/// Whether no more Pods will be created: the Job is gone, or has ended.
 async fn job_is_over(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let job: Option<serde_json::Value> = cluster.get(&target).await?;
@@ -138,7 +138,7 @@ async fn job_is_over(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
     Ok(kept.is_some_and(|pod| flink_pod::after_end(&job, &pod) != Some(AfterEnd::Restarts)))
 }
 
-/// The readers of all containers that were seen.
+/// The readers of all containers so far.
 struct Readers {
     cluster: Cluster,
     wanted: LogSelection,
@@ -158,7 +158,7 @@ impl Readers {
         }
     }
 
-    /// Begins to read the containers of a Pod; `first`: it was there before the command.
+    /// Starts to read the containers of a Pod; `first`: the Pod existed before the command.
     fn add(&mut self, pod: &Pod, first: bool) {
         let (Some(pod_name), Some(spec)) = (pod.metadata.name.as_deref(), pod.spec.as_ref()) else {
             return;
@@ -201,7 +201,7 @@ impl Readers {
         }
     }
 
-    /// Whether to read the run before the present one of a container; `None`: nothing of it is wanted.
+    /// Whether to read the previous run of a container; `None`: read none of its runs.
     fn which_run(&self, pod: &Pod, container: &str) -> Option<bool> {
         if !self.wanted.previous {
             return Some(false);
@@ -209,7 +209,7 @@ impl Readers {
         if restarts(pod, container).unwrap_or(0) > 0 {
             return Some(true);
         }
-        // Where Pods are replaced instead of restarted, the run before is that of a Pod that has failed.
+        // If Pods are replaced instead of restarted, the previous run is that of a failed Pod.
         (flink_pod::phase(pod) == Phase::Failed).then_some(false)
     }
 
@@ -218,7 +218,7 @@ impl Readers {
     }
 }
 
-/// How often a container was restarted, as the Pod tells.
+/// The container's restart count in the Pod's status.
 fn restarts(pod: &Pod, container: &str) -> Option<i32> {
     let status = pod.status.as_ref()?;
     let init = status.init_container_statuses.iter().flatten();
@@ -228,7 +228,7 @@ fn restarts(pod: &Pod, container: &str) -> Option<i32> {
         .max()
 }
 
-/// Adds readers for Pods that come, until the Job is over and nothing more can be read.
+/// Adds readers for new Pods, until the Job has ended and nothing more can be read.
 async fn watch(
     cluster: Cluster,
     name: ClusterName,
@@ -248,7 +248,7 @@ async fn watch(
                 None => return Ok(()),
             },
             Some(read) = readers.tasks.join_next(), if !readers.tasks.is_empty() => {
-                // A reader that the API server refuses for who asks: it would refuse all others.
+                // If the API server denies one reader access, it would deny it to all others.
                 read.unwrap_or(Ok(()))?;
                 if readers.tasks.is_empty() {
                     match job_is_over(&cluster, &name).await {

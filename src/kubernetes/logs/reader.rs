@@ -1,4 +1,4 @@
-//! The reader of one container's log: continues where it was when the connection breaks off.
+//! The reader of one container's log: it resumes at the same position after a lost connection.
 
 use std::time::Duration;
 
@@ -21,21 +21,21 @@ use crate::progress;
 
 /// First and longest wait before another attempt.
 const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// Attempts at a log that is not followed.
+/// Attempts for a log that is not followed.
 const ATTEMPTS: u32 = 5;
 
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The server said that there is no more.
+    /// The server reported the end.
     Whole,
-    /// The connection broke off, or was never made.
+    /// The connection was lost, or never established.
     Broken,
     /// The container has not run yet.
     NotStarted,
     /// There is no such Pod or log.
     Gone,
-    /// Nobody reads what is sent.
+    /// The receiver is gone.
     Unwanted,
 }
 
@@ -45,12 +45,12 @@ pub(super) struct Reader {
     pod: String,
     container: String,
     previous: bool,
-    /// Whether the Pod was there before the command: of others everything is new.
+    /// Whether the Pod existed before the command: otherwise all its lines are new.
     first: bool,
     place: LogPosition,
-    /// The container's restarts when its log was opened.
+    /// The container's restart count when its log was opened.
     restarts: Option<i32>,
-    /// The API server does not accept the credentials any more.
+    /// The error if the API server no longer accepts the credentials.
     denied: Option<Error>,
 }
 
@@ -77,10 +77,10 @@ impl Reader {
         }
     }
 
-    /// Reads to the end.
+    /// Reads the log to its end.
     ///
     /// # Errors
-    /// When the API server does not accept the credentials any more: no other attempt would be of use.
+    /// When the API server no longer accepts the credentials: another attempt would fail too.
     pub(super) async fn run(mut self, send: Sender<Batch>) -> Result<()> {
         if self.wanted.follow {
             self.follow(&send).await;
@@ -118,12 +118,12 @@ impl Reader {
                     let restarts = status.as_ref().map_or(0, |status| status.restart_count);
                     let replaced = self.restarts.is_some_and(|known| restarts > known);
                     if replaced {
-                        // What the run before wrote while nobody was connected.
+                        // The output of the previous run during the lost connection.
                         self.read(true, false, send).await;
                     }
                     self.restarts = Some(restarts);
                     if over && !replaced {
-                        // The end of the log may have been cut off with the connection.
+                        // The end of the log may have been lost with the connection.
                         if end != End::Whole {
                             self.read(false, false, send).await;
                         }
@@ -149,7 +149,7 @@ impl Reader {
                 let own = init.chain(statuses).find(|status| status.name == self.container);
                 Ok(Some((over, own)))
             }
-            // Where Pods may not be read one by one, the log itself tells when it is gone.
+            // If single Pods may not be read, the log itself shows when it is gone.
             Err(error) if error.kind == Kind::Forbidden => Ok(Some((false, None))),
             Err(error) if error.is_denied() => {
                 self.denied = Some(error);
@@ -165,11 +165,11 @@ impl Reader {
             encode(&self.container)
         );
         let wanted = self.wanted.since.filter(|_| self.first);
-        // The Pods were listed, so the API server's time is known.
+        // The Pods were listed before, so the API server's time is known.
         let wanted = wanted.and_then(|since| clock::now().checked_sub(since).ok());
         let since = self.place.since().or(wanted);
         if let Some(since) = since {
-            // The server takes whole seconds.
+            // The server accepts whole seconds.
             let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
             query = format!("{query}&sinceTime={}", encode(&since.to_string()));
         }
@@ -190,7 +190,7 @@ impl Reader {
         let client = self.cluster.client();
         let opening = client.request_stream(request);
         let answer = match self.cluster.timeout().filter(|_| !follow) {
-            // A log that is followed may say nothing for as long as it likes.
+            // A followed log may be silent for any time.
             None => opening.await,
             Some(limit) => match tokio::time::timeout(limit, opening).await {
                 Ok(answer) => answer,
@@ -207,7 +207,7 @@ impl Reader {
         };
         let mut lines = Lines::new(&mut self.place);
         let end = lines.read(std::pin::pin!(answer), follow, send).await;
-        // What came before a connection broke off counts as told.
+        // Lines that arrived before the connection was lost count as printed.
         match lines.send(send).await {
             Err(end) => end,
             Ok(()) => end.unwrap_or_else(|error| {
@@ -224,7 +224,7 @@ impl Reader {
                 self.denied = Some(self.cluster.kube_error(target, &kube::Error::Api(status)));
                 End::Gone
             }
-            // The kubelet's "container … is waiting to start", or no previous run.
+            // The kubelet's "container … is waiting to start", or there is no previous run.
             400 => End::NotStarted,
             403 => {
                 let error = self.cluster.kube_error(target, &kube::Error::Api(status));

@@ -1,5 +1,5 @@
-//! The ConfigMaps of Flink's Kubernetes high availability: who leads, and which checkpoints there are. They have no owner,
-//! so they outlive their cluster, and nobody but this deletes them.
+//! The ConfigMaps of Flink's Kubernetes high availability: the leader and the checkpoints. They have no owner, so they
+//! outlive their cluster, and only this code deletes them.
 
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::model::ha_config_maps::{self, Ids, is_id};
 use crate::model::manifests::{IDENTITY, Manifests};
 use crate::progress;
 
-/// The IDs that objects name; `files` are their configuration files.
+/// The IDs in the objects' configuration; `files` are their configuration files.
 #[must_use]
 pub fn of_live(live: &LiveObjects, files: &ConfigMaps) -> Ids {
     let mut ids = Ids::default();
@@ -26,7 +26,7 @@ pub fn of_live(live: &LiveObjects, files: &ConfigMaps) -> Ids {
     ids
 }
 
-/// The ConfigMaps of the clusters that Flink calls `ids`.
+/// The ConfigMaps of the clusters with Flink's cluster IDs `ids`.
 ///
 /// # Errors
 /// Those of listing ConfigMaps.
@@ -43,8 +43,8 @@ pub async fn read(cluster: &Cluster, ids: &[String]) -> Result<Vec<Value>> {
         .collect())
 }
 
-/// Deletes them, and gives their number. What a native cluster or one of the operator keeps under an ID that it shares
-/// stays.
+/// Deletes them, and returns their number. The ConfigMaps of a native cluster, or of one of the operator, under a
+/// shared ID stay.
 ///
 /// # Errors
 /// Those of listing and deleting.
@@ -68,12 +68,12 @@ pub async fn forget(cluster: &Cluster, ids: &Ids) -> Result<usize> {
     Ok(deleted.len())
 }
 
-/// Finds out whether another cluster has the ID under which `manifests` would keep data of high availability. The ID of a
-/// revision has its nonce in it and needs no look; one that stands in a template can be anybody's. `is_new`: nothing of the
-/// cluster exists yet, so that whatever has the ID is not its own.
+/// Checks that no other cluster has the ID under which `manifests` would keep high-availability data. The ID of a
+/// revision contains its nonce and needs no check; an ID in a template may be used by any cluster. `is_new`: no object
+/// of the cluster exists yet, so that a user of the ID is another cluster.
 ///
 /// # Errors
-/// Conflict, with what has it.
+/// Conflict, with the user of the ID.
 pub async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Result<()> {
     let job = &manifests.job;
     let settings = Settings::of_object(job, &ConfigMaps::new());
@@ -104,7 +104,7 @@ pub async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Re
     }
 }
 
-/// Those of `ids` under which a native cluster runs, or one of the operator.
+/// The `ids` of running native clusters, and of running clusters of the operator.
 ///
 /// Source of the labels: Flink's `KubernetesUtils.getCommonLabels`.
 ///

@@ -1,7 +1,7 @@
-//! Pods of a JobManager in which Flink has ended, and that the containers beside it keep.
+//! Pods of a JobManager in which Flink has ended, but whose other containers still run.
 //!
-//! Kubernetes calls such a Pod running, and starts no other JobManager, nor does its Job end. Native sidecars do not keep
-//! their Pod; those of files are made native, and those that admission adds are ended here.
+//! Kubernetes reports such a Pod as running: it starts no other JobManager, and the Job does not end. Native sidecars
+//! do not keep their Pod. Sidecars in templates are made native, and those that admission webhooks add are ended here.
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::model::flink_pod::{self, AfterEnd};
 use crate::model::manifests::JOB_ENDED;
 use crate::model::names::ClusterName;
 
-/// The Pod of the cluster's `job` that is kept; `None`: none is.
+/// The kept Pod of the cluster's `job`; `None`: there is none.
 ///
 /// # Errors
 /// Those of listing Pods.
@@ -23,10 +23,10 @@ pub async fn kept_pod(cluster: &Cluster, name: &ClusterName, job: &Value) -> Res
     Ok(pods.into_iter().find(|pod| flink_pod::is_kept_of(pod, job)))
 }
 
-/// Ends a Pod that is kept, so that its `job` ends as Flink did, or starts another JobManager.
+/// Ends a kept Pod, so that its `job` ends like Flink, or starts another JobManager.
 ///
-/// A Job whose Flink ended with 0 is suspended, which ends its Pod: the sidecar's own end would fail the Pod, and Kubernetes
-/// would run the Flink job once more.
+/// A Job whose Flink exited with 0 is suspended, which ends its Pod: if the sidecar's end failed the Pod, Kubernetes
+/// would run the Flink job again.
 ///
 /// # Errors
 /// Those of the change; conflict when the Job or the Pod was replaced.

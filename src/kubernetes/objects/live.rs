@@ -1,4 +1,4 @@
-//! What there is of a cluster, as it was read.
+//! The existing objects of a cluster, as they were read.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::ownership::{is_part, whose};
 use crate::model::secrets::hide;
 
-/// The three objects as the API server has them; `None`: it does not exist.
+/// The three objects on the API server; `None`: it does not exist.
 #[derive(Clone, Debug, Default)]
 pub struct LiveObjects {
     /// `NAME-master`.
@@ -23,20 +23,20 @@ pub struct LiveObjects {
     pub job: Option<Value>,
     /// `NAME-task-manager`.
     pub deployment: Option<Value>,
-    /// The service account, Role and binding that were made with it; `None`: they were not read.
+    /// The service account, Role and RoleBinding that were created with it; `None`: they were not read.
     pub rights: Option<Vec<Identity>>,
-    /// Objects that have a name of the cluster's and are not its.
+    /// Objects that have one of the cluster's names but do not belong to it.
     pub foreign: Vec<Foreign>,
-    /// What this process created of all these.
+    /// The objects that this process created.
     pub created: Vec<Identity>,
 }
 
-/// An object that only has a name of the cluster's.
+/// An object that has one of the cluster's names but does not belong to it.
 #[derive(Clone, Debug)]
 pub struct Foreign {
     /// Its kind.
     pub resource: Resource,
-    /// It, as the API server has it.
+    /// The object on the API server.
     pub object: Value,
 }
 
@@ -66,7 +66,7 @@ impl LiveObjects {
         self.service.is_none() && self.job.is_none() && self.deployment.is_none()
     }
 
-    /// Notes one of the three, as it was read.
+    /// Adds one of the three objects that was read.
     pub(super) fn see(&mut self, resource: Resource, object: Value, name: &ClusterName) {
         let component = if resource == DEPLOYMENTS { TASK_MANAGER } else { MASTER };
         if !is_part(&object, name, component) {
@@ -76,7 +76,7 @@ impl LiveObjects {
         }
     }
 
-    /// Notes an object that was applied.
+    /// Adds an object that was applied.
     pub(super) fn applied(&mut self, resource: Resource, applied: Applied) {
         let identity = Identity::of(resource, &applied.object).ok();
         if applied.created {
@@ -101,7 +101,7 @@ impl LiveObjects {
         }
     }
 
-    /// The one of its objects that is of this kind.
+    /// The cluster's object of this kind.
     ///
     /// # Errors
     /// Those of [`Identity::of`].
@@ -118,10 +118,10 @@ impl LiveObjects {
         object.as_ref().map(|object| Identity::of(resource, object)).transpose()
     }
 
-    /// What an apply of `object` meets: the one of its kind that was read, or none.
+    /// The object that an apply of `object` would change: the one of its kind that was read, or none.
     ///
     /// # Errors
-    /// Conflict when the one of that name is not the cluster's.
+    /// Conflict when the object of that name does not belong to the cluster.
     pub(super) fn onto(&self, object: &Value) -> Result<Option<Identity>> {
         let resource = super::resource_of(object)?;
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
@@ -138,10 +138,10 @@ impl LiveObjects {
         }
     }
 
-    /// Finds out whether all objects with names of the cluster are its.
+    /// Checks that all objects with names of the cluster belong to it.
     ///
     /// # Errors
-    /// Conflict that says whose they are.
+    /// Conflict that names their owner.
     pub fn refuse_foreign(&self, name: &ClusterName) -> Result<()> {
         if self.foreign.is_empty() {
             return Ok(());
@@ -162,7 +162,7 @@ impl LiveObjects {
         Err(error)
     }
 
-    /// Takes the objects that only have the names as the cluster's, and gives what is to be said of each.
+    /// Takes over objects that only have the cluster's names, and returns a message for each.
     pub fn take_foreign(&mut self) -> Vec<String> {
         let foreign = std::mem::take(&mut self.foreign);
         let said = foreign.iter().map(ToString::to_string).collect();
@@ -174,7 +174,7 @@ impl LiveObjects {
         said
     }
 
-    /// Those of the three that do not exist, with their kinds.
+    /// The missing ones of the three objects, with their kinds.
     #[must_use]
     pub fn missing(&self, name: &ClusterName) -> Vec<String> {
         [
@@ -188,7 +188,7 @@ impl LiveObjects {
         .collect()
     }
 
-    /// What `wanted` would change of the objects that exist, each path behind its kind.
+    /// The changes of `wanted` to the existing objects: paths after their kinds.
     #[must_use]
     pub fn differences(&self, wanted: &Manifests) -> Vec<Difference> {
         let pairs = [
@@ -209,7 +209,7 @@ impl LiveObjects {
 }
 
 impl LiveObjects {
-    /// [`Self::differences`] for people: what is secret in them is hidden.
+    /// [`Self::differences`] for output: secrets are hidden.
     #[must_use]
     pub fn told_differences(&self, wanted: &Manifests) -> Vec<Difference> {
         let (mut live, mut wanted) = (self.clone(), wanted.clone());
@@ -225,7 +225,7 @@ impl LiveObjects {
         live.differences(&wanted)
     }
 
-    /// Whether an object is missing or differs from `made` in anything but from where its job starts.
+    /// Whether an object is missing or differs from `made`, except in the state from which its job starts.
     #[must_use]
     pub fn drifted(&self, made: &Manifests) -> bool {
         let mut made = made.clone();

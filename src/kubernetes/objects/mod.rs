@@ -1,6 +1,6 @@
 //! The three objects of a cluster in the API server: checked, created, deleted.
 //!
-//! Floor of a create: two round trips deep, the dry runs side by side and then the objects side by side.
+//! Minimum of a create: two round trips, the dry runs in parallel and then the objects in parallel.
 
 pub mod ha_config_maps;
 mod kept_pods;
@@ -36,7 +36,7 @@ pub use live::{Foreign, LiveObjects};
 pub use pods_gone::{Gone, pods_gone};
 pub use stale_task_managers::{apply_after_stale_task_managers, replaces_task_managers, stale_task_managers_gone};
 
-/// Reads the three objects side by side.
+/// Reads the three objects in parallel.
 pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> {
     let namespace = cluster.namespace();
     let targets = [
@@ -44,7 +44,7 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> 
         Target::object("get", JOBS, namespace, &name.master()),
         Target::object("get", DEPLOYMENTS, namespace, &name.task_manager()),
     ];
-    // All are awaited, so that the error told is always that of the first.
+    // Awaits all, so that the reported error is always the first one's.
     let found = join_all(targets.iter().map(|target| cluster.get(target))).await;
     let found: Vec<Option<Value>> = found.into_iter().collect::<Result<_>>()?;
     let mut live = LiveObjects::default();
@@ -56,7 +56,7 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> 
     Ok(live)
 }
 
-/// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, and then nothing is asked.
+/// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, which needs no request.
 pub async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -> Result<ConfigMaps> {
     let objects = [&live.job, &live.deployment].into_iter().flatten();
     let names: BTreeSet<String> = objects.flat_map(settings::config_maps).collect();
@@ -69,22 +69,22 @@ pub async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -> Resul
     Ok(try_join_all(read).await?.into_iter().collect())
 }
 
-/// What dry runs of the three objects told.
+/// The results of dry runs of the three objects.
 #[derive(Clone, Debug, Default)]
 pub struct Preflight {
     /// Whether any of the three exists already.
     pub exists: bool,
     /// The server's warnings, each once.
     pub warnings: Vec<String>,
-    /// The rights that exist already; `None`: the cluster is made without.
+    /// The existing RBAC objects; `None`: the cluster has none.
     pub rights: Option<Vec<Identity>>,
 }
 
-/// Sends the three objects as server-side dry runs, side by side: a quota, an admission webhook or a right that is
-/// missing shows before the first object exists.
+/// Sends the three objects as server-side dry runs, in parallel: a quota, an admission webhook or a missing right shows
+/// before the first object exists.
 ///
 /// # Errors
-/// The first refusal, in the order Service, Job, Deployment.
+/// The first rejection, in the order Service, Job, Deployment.
 pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Preflight> {
     let checks = manifests
         .in_order()
@@ -103,10 +103,10 @@ pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manife
                     }
                 }
             }
-            // A Job's Pod template and a Deployment's selector cannot be changed: there is one, and it differs.
+            // A Job's Pod template and a Deployment's selector are immutable: the object exists and differs.
             Err(error) if error.message.contains("field is immutable") => outcome.exists = true,
             Err(error) => {
-                // What is refused may be a change of an object of somebody else.
+                // The rejection may be of a change to an object that does not belong to the cluster.
                 if error.message.contains("is not valid") {
                     read(cluster, name).await?.refuse_foreign(name)?;
                 }
@@ -117,13 +117,13 @@ pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manife
     Ok(outcome)
 }
 
-/// Sends what a resume will make as server-side dry runs, side by side and beside a look at the rights that it needs, and
-/// gives the server's warnings.
+/// Sends the objects of a resume as server-side dry runs, in parallel with a check of the rights that it needs, and
+/// returns the server's warnings.
 ///
-/// The Job stands under another name, because its own is taken until the old one is deleted.
+/// The Job has another name, because its own is in use until the old Job is deleted.
 ///
 /// # Errors
-/// The first refusal, in the order Service, Job, Deployment.
+/// The first rejection, in the order Service, Job, Deployment.
 pub async fn preflight_resume(
     cluster: &Cluster,
     spec: &Spec,
@@ -150,10 +150,12 @@ pub async fn preflight_resume(
     })
 }
 
-/// What the server would make of the three objects if the Job were created again: its name is another one in the answer.
+/// The three objects as the server would store them if the Job were created again: the Job's name in the answer is a
+/// different one.
 ///
 /// # Errors
-/// The first refusal, in the order Service, Job, Deployment; conflict when one of that name is not the cluster's.
+/// The first rejection, in the order Service, Job, Deployment; conflict when an object of that name does not belong to
+/// the cluster.
 pub async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &LiveObjects) -> Result<[Applied; 3]> {
     let mut job = manifests.job.clone();
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -169,7 +171,7 @@ pub async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &LiveObject
         cluster.create(&target, &job, Mode::DryRun),
         apply(cluster, &manifests.deployment, deployment.as_ref(), Mode::DryRun),
     );
-    // Nobody knows the other name.
+    // The user does not know the other name.
     let job = job.map_err(|error| Error {
         message: error.message.replace(&stand_in, &name),
         ..error
@@ -184,8 +186,8 @@ pub async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &LiveObject
     ])
 }
 
-/// Refuses native sidecars where the API server leaves out what makes them that: they would be init containers that do not
-/// end, and Flink would never start.
+/// Rejects native sidecars if the API server drops their restart policy: they would be init containers that do not end,
+/// and Flink would never start.
 fn check_native(manifests: &Manifests, made: &Value) -> Result<()> {
     let all = made["spec"]["template"]["spec"]["initContainers"].as_array();
     let mut all = all.into_iter().flatten();
@@ -226,10 +228,10 @@ pub fn waits(pod: &Pod) -> bool {
     flink_pod::phase(pod) == Phase::Pending && !restarted
 }
 
-/// Makes the three objects, side by side, and before them the rights that their Pods need. Can be repeated. `live` is what
-/// there is of them, and what of it was made.
+/// Creates the three objects, in parallel, after the rights that their Pods need. It can be repeated. `live` has the
+/// existing objects, and afterwards also the created ones.
 ///
-/// A Job that Kubernetes deletes by itself some time after its end comes first: it owns all others, so that they go with
+/// A Job that Kubernetes deletes some time after its end comes first: it owns all others, so that they are deleted with
 /// it.
 pub async fn apply_all(
     cluster: &Cluster,
@@ -246,7 +248,7 @@ pub async fn apply_all(
     apply_each(cluster, &owned.iter().collect::<Vec<_>>(), live).await
 }
 
-/// Makes some of the objects side by side, and notes in `live` what became of them.
+/// Creates some of the objects in parallel, and records the results in `live`.
 pub async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut LiveObjects) -> Result<()> {
     let onto = objects.iter().map(|object| live.onto(object));
     let onto = onto.collect::<Result<Vec<_>>>()?;
@@ -254,7 +256,7 @@ pub async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut LiveOb
         .iter()
         .zip(&onto)
         .map(|(object, onto)| apply(cluster, object, onto.as_ref(), Mode::Real));
-    // All are awaited before the first error is told: nothing of this command continues behind its back.
+    // Awaits all before it reports the first error: no request of this command continues afterwards.
     let done = join_all(all).await;
     let mut outcome = Ok(());
     for (result, object) in done.into_iter().zip(objects) {
@@ -266,14 +268,14 @@ pub async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut LiveOb
     outcome
 }
 
-/// Makes one object of a cluster; `onto` is the one of that name that was read.
+/// Creates or updates one object of a cluster; `onto` is the object of that name that was read.
 pub async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Applied> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let target = Target::object("patch", resource_of(object)?, cluster.namespace(), name);
     cluster.apply(&target, object, onto, mode).await
 }
 
-/// The kind of an object that a cluster is made of.
+/// The kind of one of a cluster's objects.
 fn resource_of(object: &Value) -> Result<Resource> {
     let kind = object["kind"].as_str().unwrap_or_default();
     [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
@@ -282,7 +284,7 @@ fn resource_of(object: &Value) -> Result<Resource> {
         .ok_or_else(|| Error::failure(format!("{kind} is no part of a cluster")))
 }
 
-/// A refused object, or a namespace that is not there.
+/// Describes the error of a rejected object, or of a missing namespace.
 fn in_create(error: Error, object: &Value) -> Error {
     let kind = object["kind"].as_str().unwrap_or_default();
     match error.kind {
@@ -300,9 +302,9 @@ fn in_create(error: Error, object: &Value) -> Error {
     }
 }
 
-/// Deletes the Job and waits until none of its Pods runs: no second JobManager may ever run beside the first.
+/// Deletes the Job and waits until none of its Pods runs: there must never be two running JobManagers.
 ///
-/// A JobManager that is given up right after it was made does not hear that it should end.
+/// A JobManager that is given up right after it was created does not receive the signal to end.
 pub async fn delete_job(
     cluster: &Cluster,
     name: &ClusterName,
@@ -321,7 +323,7 @@ pub async fn delete_job(
         .map_err(|error| error.context(format!("the JobManager of {name} has not ended")))
 }
 
-/// Deletes an object that was read, its dependents after it. Whether it was there is the answer.
+/// Deletes an object that was read, and its dependents after it. Returns whether it existed.
 pub async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Result<bool> {
     match object {
         Some(object) => cluster.delete(object, None).await,
@@ -329,7 +331,7 @@ pub async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Result<bool
     }
 }
 
-/// How a Job ended: its condition `Complete` or `Failed`. `None`: it continues.
+/// How a Job ended: its condition `Complete` or `Failed`. `None`: it has not ended.
 #[must_use]
 pub fn end_of_job(job: &Value) -> Option<&'static str> {
     if job["spec"]["suspend"] == true && !job["metadata"]["annotations"][JOB_ENDED].is_null() {
@@ -342,14 +344,15 @@ pub fn end_of_job(job: &Value) -> Option<&'static str> {
             .any(|condition| condition["type"] == kind && condition["status"] == "True")
     };
     match () {
-        // The one that led has ended well; those that stood by are being ended by Kubernetes.
+        // The leader has ended successfully; Kubernetes is ending the standby JobManagers.
         () if is("Complete") || is("SuccessCriteriaMet") => Some("Complete"),
         () if is("Failed") => Some("Failed"),
         () => None,
     }
 }
 
-/// Sends all TaskManagers away and waits until they have ended. How many there were is noted at the Deployment.
+/// Scales the Deployment to zero TaskManagers and waits until they have ended. Their former number is stored in an
+/// annotation of the Deployment.
 pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, live: &LiveObjects, replicas: u64) -> Result<()> {
     let Some(deployment) = live.identity(DEPLOYMENTS)? else {
         return Ok(());
@@ -362,7 +365,7 @@ pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, live: &LiveObj
     pods_gone(cluster, name, Some(TASK_MANAGER), Gone::Ended, None).await
 }
 
-/// Lets a suspended Job start its Pods, and brings the TaskManagers back.
+/// Unsuspends a Job, and restores the number of TaskManagers.
 pub async fn unsuspend(cluster: &Cluster, live: &LiveObjects, replicas: u64) -> Result<()> {
     let (suspend, scale) = (
         json!({"spec": {"suspend": false}}),
@@ -376,7 +379,7 @@ pub async fn unsuspend(cluster: &Cluster, live: &LiveObjects, replicas: u64) -> 
     futures::try_join!(merge(job, &suspend), merge(deployment, &scale)).map(|_| ())
 }
 
-/// The beginning of the log of a TaskManager that runs; `None`: none does.
+/// The start of the log of a running TaskManager; `None`: none runs.
 pub async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{TASK_MANAGER}");

@@ -1,4 +1,4 @@
-//! Objects that go with their Job: owned by it, when Kubernetes itself deletes it some time after its end.
+//! Objects that are deleted with their Job: it owns them, if Kubernetes itself deletes it some time after its end.
 
 use futures::future::try_join_all;
 use serde_json::{Value, json};
@@ -10,13 +10,13 @@ use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
 
-/// Whether the Job owns the other objects: it is deleted by Kubernetes when it is finished for long enough.
+/// Whether the Job owns the other objects: Kubernetes deletes it some time after it has finished.
 #[must_use]
 pub fn job_owns(manifests: &Manifests) -> bool {
     manifests.job["spec"]["ttlSecondsAfterFinished"].is_u64()
 }
 
-/// All objects but the Job, as its property.
+/// All objects except the Job, with the Job as owner.
 pub(super) fn owned(manifests: &Manifests, job: &Value) -> Vec<Value> {
     let owner = json!({
         "apiVersion": JOBS.api_version(),
@@ -33,11 +33,11 @@ pub(super) fn owned(manifests: &Manifests, job: &Value) -> Vec<Value> {
     others.collect()
 }
 
-/// Takes the objects out of the hands of their Job before it is deleted for a new one: the garbage collector would delete
-/// them with it.
+/// Removes the Job from the objects' owners before it is deleted for a new one: otherwise the garbage collector would
+/// delete them with it.
 ///
-/// The collector reads an object again before it deletes it, so that what is done here cannot come too late for a Job
-/// that is deleted afterwards. Source: kubernetes/pkg/controller/garbagecollector, `attemptToDeleteItem`.
+/// The collector reads an object again before it deletes it, so this cannot come too late for a Job that is deleted
+/// afterwards. Source: kubernetes/pkg/controller/garbagecollector, `attemptToDeleteItem`.
 pub async fn remove_owner_references(cluster: &Cluster, name: &ClusterName, live: &LiveObjects) -> Result<()> {
     let owned = |object: &Option<Value>| {
         let owners = object.as_ref().map(|object| &object["metadata"]["ownerReferences"]);

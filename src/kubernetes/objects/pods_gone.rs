@@ -16,10 +16,10 @@ use crate::model::flink_pod::has_ended;
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
 use crate::model::ownership::is_pod_of;
 
-/// Seconds that a Pod has to end which nobody needs any more.
+/// Grace period in seconds for a Pod that is no longer needed.
 const GRACE: i64 = 3;
 
-/// A list of Pods, as far as it is needed. An answer without `items` is no empty list: it is not understood.
+/// A list of Pods, reduced to the fields in use. An answer without `items` is an error, not an empty list.
 #[derive(Deserialize)]
 pub(crate) struct PodList {
     pub(crate) items: Vec<Pod>,
@@ -34,12 +34,12 @@ pub enum Gone {
     Deleted,
 }
 
-/// Which Pods are given [`GRACE`], before somebody else gives them what they have themselves, which the kubelet does not
-/// shorten any more. Without the right to that they take their time.
+/// Which Pods get [`GRACE`], before another deletion gives them their own grace period, which the kubelet does not
+/// shorten any more. Without the right to delete Pods they take their own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hurry {
     Nobody,
-    /// Those that are ending. The controller of the others may replace one that is deleted, as often as it is.
+    /// Only terminating Pods: if any other is deleted, its controller may replace it, as often as it is deleted.
     Ending,
     Everybody,
 }
@@ -47,7 +47,7 @@ pub(crate) enum Hurry {
 /// Waits until all Pods of a cluster are gone, or those of one `component`.
 ///
 /// # Errors
-/// Timed out after `timeout`, naming the Pods that are left.
+/// Timed out after `timeout`, with the names of the remaining Pods.
 pub async fn pods_gone(
     cluster: &Cluster,
     name: &ClusterName,
@@ -59,7 +59,7 @@ pub async fn pods_gone(
     wait(cluster, &selector(name, component), meant, gone, Hurry::Nobody, timeout).await
 }
 
-/// Waits until those of its Pods have ended that are `meant`, which are of a version that was given up.
+/// Waits until the `meant` Pods of a version that was given up have ended.
 pub(crate) async fn given_up(
     cluster: &Cluster,
     name: &ClusterName,
@@ -73,7 +73,7 @@ pub(crate) async fn given_up(
     wait(cluster, &selector, meant, Gone::Ended, hurry, timeout).await
 }
 
-/// The Pods of the cluster that exist.
+/// The cluster's existing Pods.
 pub(crate) async fn pods_of(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
     let list = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={}", encode(&selector(name, None)));
@@ -82,7 +82,7 @@ pub(crate) async fn pods_of(cluster: &Cluster, name: &ClusterName) -> Result<Vec
     Ok(pods.filter(|pod| is_pod_of(pod, name)).collect())
 }
 
-/// Selects the Pods with the labels of the cluster. Whether they are its own their owners tell.
+/// Selects the Pods with the labels of the cluster. Their owners show whether they belong to it.
 fn selector(name: &ClusterName, component: Option<&str>) -> String {
     let component = component.map_or_else(String::new, |component| format!(",{COMPONENT_LABEL}={component}"));
     format!("{APP_LABEL}={name}{component}")
@@ -115,7 +115,7 @@ async fn wait(
         let mut events = Watch::new(cluster, pods).stream().boxed_local();
         let mut listed = false;
         loop {
-            // At the deadline, and before it where something has ended that are not deleted, as far as it is known.
+            // At the deadline, and before it if Pods are known that have ended and are not deleted.
             let until = deadline.into_iter().chain(lingering.due().filter(|_| listed)).min();
             let next = match until {
                 None => events.next().await,
@@ -145,7 +145,7 @@ async fn wait(
                     left = there().filter_map(|pod| pod.metadata.name.clone()).collect();
                 }
                 Some(Ok(Event::Applied(pod))) if running(&pod) => {
-                    // Its controller made one more before it heard that it must not, or ends one now.
+                    // Its controller created one more before it saw the change, or is ending one now.
                     if hurried != Hurry::Nobody && meant(&pod) {
                         if let Some(pod) = may_linger(&pod) {
                             hurry(cluster, &pod).await;
@@ -187,7 +187,7 @@ fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
     ))
 }
 
-/// Gives a Pod that is ending less time for it.
+/// Shortens the grace period of a terminating Pod.
 async fn hurry(cluster: &Cluster, pod: &Identity) {
     if let Err(error) = cluster.delete(pod, Some(GRACE)).await {
         tracing::debug!(%error, "a Pod takes its time");

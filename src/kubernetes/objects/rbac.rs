@@ -1,4 +1,4 @@
-//! The rights that Kubernetes high availability needs: made with a cluster, or looked at before it is made.
+//! The rights that Kubernetes high availability needs: created with a cluster, or checked before its creation.
 
 use futures::future::join_all;
 use serde_json::Value;
@@ -14,12 +14,12 @@ use crate::model::names::{ClusterName, HIGH_AVAILABILITY};
 use crate::model::ownership::is_part;
 use crate::model::spec::Spec;
 
-/// Sends the rights as dry runs, side by side, and reads which of them exist; `None`: the cluster is made without.
+/// Sends the RBAC objects as dry runs, in parallel, and reads which of them exist; `None`: the cluster has none.
 ///
-/// Not the binding: the API server looks for the Role that it names, and that does not exist yet.
+/// The RoleBinding is not sent: the API server looks up its Role, which does not exist yet.
 ///
 /// # Errors
-/// The first refusal; conflict when one of that name is not the cluster's.
+/// The first rejection; conflict when an object of that name does not belong to the cluster.
 pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Option<Vec<Identity>>> {
     if manifests.access.is_empty() {
         return Ok(None);
@@ -32,7 +32,7 @@ pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manife
     Ok(Some(known))
 }
 
-/// Makes the rights: the binding last, since it names the Role.
+/// Creates the RBAC objects: the RoleBinding last, since it refers to the Role.
 pub async fn apply(cluster: &Cluster, name: &ClusterName, manifests: &Manifests, live: &mut LiveObjects) -> Result<()> {
     if manifests.access.is_empty() {
         return Ok(());
@@ -47,10 +47,10 @@ pub async fn apply(cluster: &Cluster, name: &ClusterName, manifests: &Manifests,
     Ok(())
 }
 
-/// The account, the Role and the binding of the cluster that exist.
+/// The cluster's existing service account, Role and RoleBinding.
 ///
 /// # Errors
-/// Conflict when one of that name is not the cluster's.
+/// Conflict when an object of that name does not belong to the cluster.
 pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>> {
     let reads = [SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS].map(|resource| async move {
         let target = Target::object("get", resource, cluster.namespace(), &name.high_availability());
@@ -65,7 +65,7 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>
     Ok(found.into_iter().flatten().collect())
 }
 
-/// The same of a cluster that was read; they are read now where that was left out.
+/// Like [`read`], for a cluster that was read; the RBAC objects are read now if they were not.
 ///
 /// # Errors
 /// Those of [`read`].
@@ -80,7 +80,7 @@ fn binds(object: &Value) -> bool {
     object["kind"] == ROLE_BINDINGS.kind
 }
 
-/// Whether the rights were made with the cluster.
+/// Whether the RBAC objects were created with the cluster.
 #[must_use]
 pub fn created_with(live: &LiveObjects) -> bool {
     let objects = [&live.job, &live.deployment].into_iter().flatten();
@@ -89,12 +89,12 @@ pub fn created_with(live: &LiveObjects) -> bool {
         .any(|object| object["metadata"]["annotations"][CREATED_RBAC] == "true")
 }
 
-/// Checks the rights of the service account that the Pods will have, where they need any and the user may ask for that.
+/// Checks the rights of the service account of the Pods, if they need any and the user may check that.
 ///
-/// One round trip deep, and side by side with the dry runs it costs no time.
+/// One round trip, in parallel with the dry runs, so it takes no extra time.
 ///
 /// # Errors
-/// Forbidden, when the API server says outright that the account lacks a right: Flink would fail over it.
+/// Forbidden, when the API server reports that the account lacks a right: Flink would fail because of it.
 pub async fn check(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Result<()> {
     if !spec.ha_by_kubernetes() || spec.creates_rbac() {
         return Ok(());

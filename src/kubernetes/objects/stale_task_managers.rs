@@ -1,4 +1,4 @@
-//! TaskManagers of another version than the one that is being made.
+//! TaskManagers of another version than the one that is being deployed.
 
 use std::time::Duration;
 
@@ -11,11 +11,10 @@ use crate::kubernetes::objects::{LiveObjects, apply_all, apply_each, owners, pod
 use crate::model::manifests::{Manifests, REVISION, replicas};
 use crate::model::names::{ClusterName, TASK_MANAGER};
 
-/// How long they are waited for: a little longer than Kubernetes lets a Pod take to end. On a node that is gone it never
-/// does.
+/// Longest wait for them: a little longer than a Pod's grace period. On a lost node a Pod never ends.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Makes the objects of revision `number`, its JobManager after the TaskManagers of other revisions have ended.
+/// Creates the objects of revision `number`: its JobManager after the TaskManagers of other revisions have ended.
 pub async fn apply_after_stale_task_managers(
     cluster: &Cluster,
     name: &ClusterName,
@@ -27,28 +26,29 @@ pub async fn apply_after_stale_task_managers(
     apply_each(cluster, &[&manifests.service, &manifests.deployment], live).await?;
     stale_task_managers_gone(cluster, name, number).await?;
     if owners::job_owns(manifests) {
-        // They become the Job's as soon as there is one.
+        // They get the Job as owner as soon as it exists.
         return apply_all(cluster, name, manifests, live).await;
     }
     apply_each(cluster, &[&manifests.job], live).await
 }
 
-/// Whether a Deployment that is changed to more TaskManagers gets some of its old version first, which are to end at once.
+/// Whether a Deployment that is scaled up and changed first gets Pods of its old version, which are to end at once.
 ///
-/// Kubernetes' Deployment controller takes the new number to the ReplicaSet that runs, before it looks at the new template.
+/// Kubernetes' Deployment controller applies the new number to the running ReplicaSet before it looks at the new
+/// template.
 /// (`isScalingEvent` in pkg/controller/deployment/sync.go; one without Pods is not asked.)
 pub fn replaces_task_managers(live: Option<&Value>, wanted: &Value) -> bool {
     live.map(replicas)
         .is_some_and(|live| live > 0 && live < replicas(wanted))
 }
 
-/// Waits until no TaskManager runs but those of revision `number`, whose Deployment is made.
+/// Waits until only TaskManagers of revision `number` run, whose Deployment exists.
 ///
-/// One that is just starting when it is to end does not hear of it, since the shell of its image does not pass signals on
-/// before it becomes Flink: it would meet the JobManager that is started now, get tasks, and be killed with them.
+/// A Pod that is told to end while it starts does not react, since its image's shell does not forward signals before it
+/// becomes Flink: it would connect to the new JobManager, get tasks, and be killed with them.
 ///
 /// # Errors
-/// Those of reading Pods. One that does not end is no error.
+/// Those of reading Pods. A Pod that does not end is no error.
 pub async fn stale_task_managers_gone(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
     let number = number.to_string();
     let strange = |pod: &Pod| {
@@ -65,7 +65,7 @@ pub async fn stale_task_managers_gone(cluster: &Cluster, name: &ClusterName, num
     )
     .await
     {
-        // Whatever they do now is the lesser evil.
+        // Their effects now are the lesser problem.
         Err(error) if error.kind == Kind::TimedOut => {
             tracing::debug!(%error, "TaskManagers of another version");
             Ok(())

@@ -1,8 +1,8 @@
-//! Pods that have ended, and that are not deleted.
+//! Pods that have ended but are not deleted.
 //!
-//! Kubernetes' garbage collector deletes what a deleted Job leaves behind, and misses some when the API server was killed
-//! meanwhile: seen with 1.34, where such a Pod was there for more than five minutes. Nothing runs in it, so nothing has
-//! to wait for it.
+//! Kubernetes' garbage collector deletes the dependents of a deleted Job, and misses some when the API server was
+//! killed meanwhile: seen with 1.34, where such a Pod existed for more than five minutes. Nothing runs in it, so no
+//! command has to wait for it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,25 +17,25 @@ use crate::kubernetes::resource::{Identity, JOBS, PODS, Target};
 use crate::model::flink_pod::runs_nothing;
 use crate::progress;
 
-/// How long the garbage collector is left to itself, and how long what was deleted may still be there.
+/// How long to wait for the garbage collector, and how long a deleted Pod may still exist.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The Pods that have ended and are still there.
+/// Pods that have ended and still exist.
 #[derive(Default)]
 pub(super) struct TerminatedPods(BTreeMap<String, Wait>);
 
-/// How long one of them is waited for.
+/// How long to wait for a Pod.
 enum Wait {
-    /// Until then somebody else may delete it.
+    /// Until then another process may delete it.
     ForOthers(Instant),
-    /// It was deleted, and may be there until then.
+    /// It was deleted, and may exist until then.
     ForItsEnd(Instant),
     /// No longer.
     Over,
 }
 
 impl TerminatedPods {
-    /// Notes a Pod that was seen.
+    /// Adds a Pod that was read.
     pub(super) fn see(&mut self, pod: &Pod) {
         if let Some(name) = pod.metadata.name.as_ref().filter(|_| runs_nothing(pod)) {
             let wait = || Wait::ForOthers(Instant::now() + PATIENCE);
@@ -43,7 +43,7 @@ impl TerminatedPods {
         }
     }
 
-    /// When to look at them again.
+    /// When to read them again.
     pub(super) fn due(&self) -> Option<Instant> {
         let due = |wait: &Wait| match wait {
             Wait::ForOthers(until) | Wait::ForItsEnd(until) => Some(*until),
@@ -52,13 +52,13 @@ impl TerminatedPods {
         self.0.values().filter_map(due).min()
     }
 
-    /// Whether somebody still waits for it.
+    /// Whether to wait for this Pod.
     pub(super) fn matters(&self, pod: &Pod) -> bool {
         let name = pod.metadata.name.as_ref();
         !matches!(name.and_then(|name| self.0.get(name)), Some(Wait::Over))
     }
 
-    /// Deletes those whose time is over, and tells of those that stay.
+    /// Deletes those whose time is up, and reports those that stay.
     pub(super) async fn settle(&mut self, cluster: &Cluster, pods: &[Pod]) {
         let is_there = |name: &String| pods.iter().any(|pod| pod.metadata.name.as_ref() == Some(name));
         self.0.retain(|name, _| is_there(name));
@@ -94,7 +94,7 @@ impl TerminatedPods {
     }
 }
 
-/// Deletes a Pod that a deleted Job has left behind; `false`: it is not such a Pod.
+/// Deletes the Pod of a deleted Job; `false`: it is not such a Pod.
 async fn delete(cluster: &Cluster, pod: &Pod) -> Result<bool> {
     let owners = pod.metadata.owner_references.iter().flatten();
     let Some(owner) = owners.into_iter().find(|owner| owner.kind == "Job") else {

@@ -1,7 +1,7 @@
-//! Clusters whose Jobs seem to run, though Flink has ended: containers beside Flink's keep the Pod, and with it the Job.
+//! Clusters whose Jobs seem to run although Flink has ended: other containers keep the Pod running, and so the Job.
 //!
-//! The floor is one more Table, of the JobManagers' Pods that run, beside the lists. Of those with several containers that
-//! are not all ready the Pod and its Job are read: there are few.
+//! Minimum: one more Table, of the running JobManager Pods, in parallel with the lists. The Pod and its Job are read if
+//! it has several containers and not all are ready: there are few.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::model::flink_pod::{self, AfterEnd};
 use crate::model::listing::{JobState, Key};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, MASTER};
 
-/// How long Pods may take to be listed: few clusters need it.
+/// Time limit for the list of Pods: few clusters need it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Lists clusters as [`list`] does; those whose Flink has ended in a Pod that is kept have the state that their Jobs will
-/// have. Where Pods may not be listed that is not known.
+/// Lists clusters like [`list`]; those whose Flink has ended in a kept Pod have the state that their Jobs will have. If
+/// Pods may not be listed, this is unknown.
 ///
 /// # Errors
 /// Those of [`list`].
@@ -36,7 +36,7 @@ pub async fn list_with_ends(cluster: &Cluster, wanted: &ListSelection) -> Result
     Ok((inventory, positions))
 }
 
-/// The same of a cluster that is listed already, and has changed.
+/// The same for one cluster that was listed before and has changed.
 pub async fn look_for_end(cluster: &Cluster, inventory: &mut Inventory, key: &Key) {
     let wanted = ListSelection {
         namespace: Some(key.namespace.clone()),
@@ -100,7 +100,7 @@ async fn unready(cluster: &Cluster, wanted: &ListSelection) -> Result<Vec<Unread
     }
 }
 
-/// The state of the cluster whose Pod this is; `None`: Flink may still run in it.
+/// The state of this Pod's cluster; `None`: Flink may still run in it.
 async fn end(cluster: &Cluster, pod: Unready) -> Option<(Key, Pod, JobState)> {
     let key = pod.key();
     let cluster = cluster.in_namespace(&key.namespace);

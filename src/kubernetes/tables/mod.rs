@@ -1,9 +1,9 @@
 //! Lists and watches of clusters, read from the API server's Tables.
 //!
-//! A Table's row with the object's metadata has all that is listed, in a fraction of the whole objects' size, and what
-//! is not listed is dropped page by page. The floor is one request for Jobs and one for Deployments, side by side, for
-//! each 500 clusters. Servers that know no Tables, or whose Jobs have no Status column in them (before Kubernetes
-//! 1.31, there a failed Job looks like one that runs), are asked for whole objects.
+//! A Table's row with the object's metadata has all listed data, in a fraction of the whole objects' size, and other
+//! data is dropped page by page. The minimum is one request for Jobs and one for Deployments, in parallel, for each 500
+//! clusters. Whole objects are requested from servers without Tables, and from those whose Jobs have no Status column
+//! (before Kubernetes 1.31; there a failed Job looks like a running one).
 
 mod ends;
 mod page;
@@ -22,25 +22,25 @@ use crate::kubernetes::errors::NO_SERVER;
 use crate::model::listing::{Inventory, Key, Part, Parts};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
-/// Asks for a Table, and where there is none for what there is.
+/// Requests a Table, or, if the server has none, its default format.
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
-/// Asks for whole objects.
+/// Requests whole objects.
 const WHOLE: &str = "application/json";
-/// Objects in one answer, as in kubectl.
+/// Number of objects in one answer, as in kubectl.
 const PAGE: usize = 500;
-/// How often a list begins again whose continuation the server has forgotten (it remembers for some minutes).
+/// How often a list starts again when the server has dropped its continuation (it keeps it for some minutes).
 const RESTARTS: u32 = 5;
-/// Names in one selector, so that the request's address stays well below the 8 KiB that proxies take.
+/// Maximum number of names in one selector, so that the URL stays well below the 8 KiB limit of proxies.
 const NAMES: usize = 100;
 
-/// Which clusters are wanted.
+/// The selection of clusters.
 #[derive(Clone, Debug, Default)]
 pub struct ListSelection {
     /// Namespace; `None`: all.
     pub namespace: Option<String>,
-    /// The user's label selector. A cluster is wanted when its Job or its Deployment matches.
+    /// The user's label selector. A cluster is selected when its Job or its Deployment matches.
     pub selector: Option<String>,
-    /// Names; all where empty. They must be valid label values.
+    /// Names; all if empty. They must be valid label values.
     pub names: Vec<String>,
     /// Whether labels are kept.
     pub labels: bool,
@@ -70,7 +70,7 @@ impl ObjectKind {
         }
     }
 
-    /// Takes this side's part away.
+    /// Removes this kind's part.
     fn forget(self, parts: &mut Parts) {
         match self {
             Self::Jobs => parts.job = None,
@@ -82,7 +82,7 @@ impl ObjectKind {
         Target::collection(verb, self.resource(), wanted.namespace.as_deref())
     }
 
-    /// The start of a query: the label selector, and how much of each object is wanted.
+    /// The start of a query: the label selector, and how much of each object to return.
     pub(crate) fn query(self, wanted: &ListSelection) -> String {
         let mut selector = format!("{COMPONENT_LABEL}={},{APP_LABEL}", self.component());
         if !wanted.names.is_empty() {
@@ -95,23 +95,23 @@ impl ObjectKind {
     }
 }
 
-/// Where a list ended, for a watch to begin.
+/// Where a list ended, so that a watch can start there.
 #[derive(Clone, Debug)]
 pub struct Position {
     /// Resource version of the list.
     pub(crate) version: String,
-    /// Format in which the server was asked.
+    /// The requested format.
     pub(crate) accept: &'static str,
-    /// Columns of its Table: the server tells them once.
+    /// Columns of its Table: the server sends them once.
     pub(crate) columns: TableColumns,
 }
 
 /// Lists clusters. The positions are those of Jobs and Deployments.
 ///
 /// # Errors
-/// What a request can give; that of the Jobs first, with the hints of both where both are forbidden.
+/// Errors of the requests; that of the Jobs first, with the hints of both if both are forbidden.
 pub async fn list(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
-    // Both lists fill it as their pages come. Nothing that holds the lock can panic, so a poisoned one is still whole.
+    // Both lists fill it page by page. Code that holds the lock cannot panic, so a poisoned one is still consistent.
     let inventory = Mutex::new(Inventory::new());
     let read = async |side: ObjectKind| {
         let mut sink = |told: Option<(Key, Part)>| {
@@ -142,7 +142,7 @@ pub async fn list(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventor
     Ok((inventory, positions))
 }
 
-/// Looks for the other parts of clusters of which only one has the labels that the user asked for.
+/// Finds the other parts of clusters of which only one part has the labels in the user's selector.
 async fn complete(cluster: &Cluster, wanted: &ListSelection, inventory: &mut Inventory) -> Result<()> {
     for side in [ObjectKind::Jobs, ObjectKind::Deployments] {
         let mut names: Vec<String> = inventory
@@ -174,7 +174,7 @@ async fn complete(cluster: &Cluster, wanted: &ListSelection, inventory: &mut Inv
     Ok(())
 }
 
-/// Reads one list to its end. Parts go to `sink` as they come; `None` means that it forgets them, as the list begins again.
+/// Reads one list to its end. `sink` receives each part; `None` means that it must drop them, as the list starts again.
 pub(crate) async fn list_side(
     cluster: &Cluster,
     wanted: &ListSelection,
@@ -199,7 +199,7 @@ pub(crate) async fn list_side(
             page.feed(bytes);
         };
         let known = match cluster.stream(&target, &address, accept, &mut feed).await {
-            // What came of the page is of no use: the list begins again.
+            // The received part of the page is useless: the list starts again.
             Err(error) if fed && cluster.was_cut(&error) => {
                 let Some(pause) = cut.next() else {
                     cluster.lost();

@@ -1,4 +1,4 @@
-//! The API server's Tables, and its lists of whole objects, reduced to what is listed.
+//! The API server's Tables, and its lists of whole objects, reduced to the listed data.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::splitter::Splitter;
 use crate::model::listing::{JobManager, JobState, Key, Part, TaskManagers, Traits};
 use crate::model::names::APP_LABEL;
 
-/// The part that an event of a watch tells of, if it is one of ours. Columns are kept for the events after it.
+/// The part in a watch event, if it belongs to a cluster. Columns are stored for later events.
 pub(crate) fn part_of_event(
     object: Value,
     side: ObjectKind,
@@ -33,13 +33,13 @@ pub(crate) fn part_of_event(
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
-    // Go writes null for what is empty.
+    // Go writes null for an empty list.
     column_definitions: Option<Vec<ColumnDefinition>>,
     rows: Option<Vec<Row>>,
 }
 
-/// Reads a Table or a list as it arrives, and gives each row that is one of ours away: a page, which has megabytes, is
-/// never in memory as a whole.
+/// Reads a Table or a list as it arrives, and passes on each row that belongs to a cluster: a page of several megabytes
+/// is never in memory as a whole.
 pub(super) struct PageReader<'a> {
     side: ObjectKind,
     labels: bool,
@@ -50,7 +50,7 @@ pub(super) struct PageReader<'a> {
     fault: Option<serde_json::Error>,
 }
 
-/// What is left of a page.
+/// The rest of a page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Head {
     #[serde(default)]
@@ -91,7 +91,7 @@ impl<'a> PageReader<'a> {
                 return Ok(());
             }
             b"rows" => {
-                // Columns come before rows. Rows of a Table that does not tell enough are read in another form.
+                // Columns come before rows. If a Table has too few columns, its rows are read in another format.
                 let columns = *self
                     .columns
                     .get_or_insert_with(|| TableColumns::of(self.definitions.drain(..)));
@@ -133,7 +133,7 @@ struct ColumnDefinition {
     name: String,
 }
 
-/// Places of the cells that are read.
+/// Indexes of the cells in use.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TableColumns {
     status: Option<usize>,
@@ -154,7 +154,7 @@ impl TableColumns {
         }
     }
 
-    /// Whether the Table tells the state of objects.
+    /// Whether the Table has the state of objects.
     pub(super) fn tell(self, side: ObjectKind) -> bool {
         match side {
             ObjectKind::Jobs => self.status.is_some(),
@@ -188,7 +188,7 @@ struct Meta {
     deletion_timestamp: Option<IgnoredAny>,
 }
 
-/// The names are those of [`crate::model::manifests`], which a test holds: serde wants literals.
+/// A test ensures that the names are those of [`crate::model::manifests`]: serde needs literals.
 #[derive(Debug, Default, Deserialize)]
 struct Annotations {
     #[serde(rename = "kubectl-flink/parallelism")]
@@ -261,7 +261,7 @@ pub(super) struct PodPage {
     rows: Option<Vec<Row>>,
 }
 
-/// A Pod with several containers, of which not all are ready.
+/// A Pod with several containers, not all of them ready.
 #[derive(Debug)]
 pub(super) struct Unready(Meta);
 
@@ -279,7 +279,7 @@ impl Unready {
 }
 
 impl PodPage {
-    /// Adds those that are not ready to `found`, and says where the next page begins.
+    /// Adds the unready ones to `found`, and returns the continuation of the next page.
     pub(super) fn unready(self, found: &mut Vec<Unready>) -> String {
         let ready = TableColumns::of(self.column_definitions.unwrap_or_default()).ready;
         let unready = |row: &Row| {
@@ -293,15 +293,15 @@ impl PodPage {
     }
 }
 
-/// Flink's image among those of a Pod: its container's name begins with `flink`, in Flink's templates and in ours;
-/// else it is the first.
+/// Flink's image among those of a Pod: its container's name starts with `flink`, in Flink's templates and in ours;
+/// otherwise it is the first one.
 fn flink<'a>(containers: impl Iterator<Item = (&'a str, &'a str)>) -> Option<&'a str> {
     let all: Vec<_> = containers.collect();
     let named = all.iter().find(|(name, _)| name.starts_with("flink"));
     named.or(all.first()).map(|(_, image)| *image)
 }
 
-/// The parts of a whole Job or Deployment that are read.
+/// The fields of a whole Job or Deployment that are used.
 #[derive(Debug, Deserialize)]
 struct Whole {
     metadata: Meta,

@@ -1,8 +1,8 @@
-//! Cuts a JSON document into the items of its lists, while it arrives.
+//! Splits a JSON document into the items of its lists, while it arrives.
 
-/// The items of lists that are direct fields of the document's object are given away one by one; what is left of the
-/// document, with these lists empty, is kept. Only brackets and strings are looked at: whether the items and the rest
-/// are JSON is found out by those who parse them.
+/// Passes on the items of lists that are direct fields of the document's object, one by one, and keeps the rest of the
+/// document, with these lists empty. It only parses brackets and strings: the callers parse the items and the rest as
+/// JSON, and find syntax errors.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     depth: u32,
@@ -13,13 +13,13 @@ pub(super) struct Splitter {
     list: bool,
     /// The last string that was a field's name or a value in the document itself: before a list, the list's name.
     name: Vec<u8>,
-    /// The beginning of an item whose end is yet to come.
+    /// The start of an item whose end has not arrived.
     item: Vec<u8>,
     rest: Vec<u8>,
 }
 
 impl Splitter {
-    /// Takes the next piece; `each` gets a list's name and an item.
+    /// Reads the next piece; `each` receives a list's name and an item.
     pub(super) fn feed(&mut self, bytes: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
         // From here on, bytes of this piece belong to the item, or to the rest.
         let mut from = 0;

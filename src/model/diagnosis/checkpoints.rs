@@ -1,4 +1,4 @@
-//! Checkpoints that fail or take too long, and vertices that hold up others.
+//! Checks for checkpoints that fail or take too long, and for vertices that cause backpressure.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -8,10 +8,10 @@ use crate::model::age::age;
 use crate::model::diagnosis::{Cause, CauseKind, exits, known_failures};
 use crate::model::flink::live::{Checkpoint, Checkpoints, Snapshot};
 
-/// Share of its time above which a vertex counts as held up.
+/// Share of time above which a vertex counts as backpressured.
 const BACKPRESSURED: f64 = 0.5;
 
-/// Where checkpoints expire under backpressure, that is the cause.
+/// Makes backpressure the cause if checkpoints expire because of it.
 pub(super) fn backpressured(mut cause: Cause, snapshot: &Snapshot) -> Cause {
     let held = snapshot
         .most_backpressured()
@@ -77,7 +77,7 @@ fn failed_checkpoints(observed: &Observed, snapshot: &Snapshot, statistics: &Che
     backpressured(cause, snapshot)
 }
 
-/// A checkpoint that takes far longer than those before it.
+/// A checkpoint that takes far longer than the previous ones.
 fn slow_checkpoint(snapshot: &Snapshot, going: &Checkpoint, now: Timestamp) -> Option<Cause> {
     let since = time(going.trigger_timestamp)?;
     let statistics = snapshot.checkpoints.as_ref()?;
@@ -124,7 +124,7 @@ pub(super) fn backpressure(snapshot: &Snapshot) -> Option<Cause> {
     Some(cause.hint("the busiest vertex after it is too slow: give it more parallelism, or make it faster"))
 }
 
-/// A time of Flink's.
+/// Converts a time of Flink's.
 pub(super) fn time(millis: Option<u64>) -> Option<Timestamp> {
     Timestamp::from_millisecond(i64::try_from(millis?).ok()?).ok()
 }

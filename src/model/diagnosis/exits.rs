@@ -1,4 +1,4 @@
-//! Containers that ended: how often, by which exit code, and what that means.
+//! Checks containers that ended: how often, with which exit code, and its meaning.
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use k8s_openapi::jiff::Timestamp;
@@ -13,9 +13,9 @@ use crate::model::flink_pod::{is_kept, is_native_sidecar};
 pub(super) struct End<'a> {
     pub pod: &'a Pod,
     pub state: &'a ContainerStateTerminated,
-    /// How often the container ended, this end included.
+    /// Number of times the container ended, including this one.
     pub times: u32,
-    /// Where its log is.
+    /// The container with its log.
     pub log: PodContainer,
 }
 
@@ -34,7 +34,7 @@ impl End<'_> {
     }
 }
 
-/// The last end of the Pod's main container, if it ended, and not because the Pod was taken away.
+/// The last end of the Pod's main container, if it ended for another reason than the removal of the Pod.
 pub(super) fn of(pod: &Pod) -> Option<End<'_>> {
     if pods::displaced(pod).is_some() {
         return None;
@@ -47,7 +47,7 @@ fn of_container<'a>(pod: &'a Pod, status: &'a ContainerStatus) -> Option<End<'a>
     let now = status.state.as_ref().and_then(|s| s.terminated.as_ref());
     let before = status.last_state.as_ref().and_then(|s| s.terminated.as_ref());
     let running = status.state.as_ref().is_some_and(|s| s.running.is_some());
-    // While it waits to be started again, the last end is not yet in the number of restarts.
+    // While it waits for its restart, the last end is not included in the number of restarts.
     let times = if running { restarts } else { restarts + 1 };
     Some(End {
         pod,
@@ -62,7 +62,7 @@ fn of_container<'a>(pod: &'a Pod, status: &'a ContainerStatus) -> Option<End<'a>
     })
 }
 
-/// The container to look into for a role: that of the Pod which ended last, else of any that was started.
+/// The container of a role whose log to read: that of the Pod which ended last, otherwise any that was started.
 pub(super) fn log_of(observed: &Observed, role: Role) -> Option<PodContainer> {
     let ended = observed.pods_of(role).filter_map(of).max_by_key(End::finished);
     ended.map(|end| end.log).or_else(|| {
@@ -76,7 +76,7 @@ pub(super) fn log_of(observed: &Observed, role: Role) -> Option<PodContainer> {
     })
 }
 
-/// What an exit code of the JobManager means.
+/// The meaning of a JobManager's exit code.
 struct Exit {
     code: i32,
     kind: CauseKind,
@@ -162,7 +162,7 @@ const EXITS: [Exit; 12] = [
     },
 ];
 
-/// What the exit code of a JobManager's container means, for people; `None` where it is not known.
+/// The meaning of the exit code of a JobManager's container, as text; `None` if it is unknown.
 /// Source: seen with 1.17.2, 1.20.5 and 2.3.0.
 #[must_use]
 pub fn exit_meaning(code: i32) -> Option<&'static str> {
@@ -172,7 +172,7 @@ pub fn exit_meaning(code: i32) -> Option<&'static str> {
     EXITS.iter().find(|exit| exit.code == code).map(|exit| exit.meaning)
 }
 
-/// The cause that an exit code of the JobManager stands for; `subject` is what ended.
+/// The cause for an exit code of the JobManager; `subject` is the ended process.
 pub(super) fn jobmanager_exit(subject: &str, code: i32) -> Cause {
     match EXITS.iter().find(|exit| exit.code == code) {
         Some(exit) => Cause::new(
@@ -204,7 +204,7 @@ fn out_of_memory(role: Role, subject: &str) -> Cause {
     })
 }
 
-/// The cause that the end of a JobManager's container stands for.
+/// The cause for the end of a JobManager's container.
 pub(super) fn jobmanager(end: &End<'_>) -> Cause {
     let subject = who(end.pod, Role::JobManager);
     let cause = if end.is_oom() {
@@ -216,9 +216,9 @@ pub(super) fn jobmanager(end: &End<'_>) -> Cause {
     cause.evidence(said).log_of(Some(end.log.clone()))
 }
 
-/// Ends of the JobManager in this generation: final when it ended again and again.
+/// Ends of the JobManager in this generation: final when they repeat.
 ///
-/// Where the Job's restartPolicy is Never each end is a Pod of its own, which may be gone: the Job's count has them.
+/// If the Job's restartPolicy is Never, each end has its own Pod, which may be gone: the Job's count includes them.
 pub(super) fn jobmanagers(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let ends: Vec<End<'_>> = observed
         .pods_of(Role::JobManager)
@@ -227,7 +227,7 @@ pub(super) fn jobmanagers(observed: &Observed, now: Timestamp, grace: &Grace) ->
         .collect();
     let last = ends.iter().max_by_key(|end| end.finished())?;
     let seen: u32 = ends.iter().map(|end| end.times).sum();
-    // Kubernetes counts those whose Pods have ended.
+    // Kubernetes counts only those whose Pods have ended.
     let kept = ends.iter().filter(|end| is_kept(end.pod)).count();
     let failed = (observed.current_job())
         .and_then(|job| job.status.as_ref()?.failed)
@@ -264,7 +264,7 @@ pub(super) fn taskmanager(pod: &Pod, now: Timestamp, grace: &Grace) -> Option<Fi
         )
         .hint("its log tells why: a jar or plugin that only the JobManager's image has, or a -D setting, is the usual cause")
     };
-    // What was killed for its memory twice will be again.
+    // A container that was killed for its memory twice will be killed again.
     let is_final =
         backing_off || end.times >= grace.taskmanager_ends || (end.is_oom() && end.times >= grace.jobmanager_ends);
     Some(Finding::of(cause.log_of(Some(end.log)), is_final))
@@ -275,7 +275,7 @@ pub(super) fn init(pod: &Pod, role: Role) -> Option<Finding> {
     let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
     let started = pods::has_started(pod);
     statuses.iter().find_map(|status| {
-        // A native sidecar is ended after Flink, by force where it does not end by itself.
+        // A native sidecar is ended after Flink, by SIGKILL if it does not end by itself.
         if started && is_native_sidecar(pod, &status.name) {
             return None;
         }
@@ -298,7 +298,7 @@ pub(super) fn init(pod: &Pod, role: Role) -> Option<Finding> {
     })
 }
 
-/// A cluster that ran for months may have ends long forgotten.
+/// Whether an end is too old to matter: a cluster that ran for months may have such ends.
 fn stale(end: &End<'_>, now: Timestamp, grace: &Grace) -> bool {
     end.finished().is_some_and(|at| now.duration_since(at) > grace.recent)
 }

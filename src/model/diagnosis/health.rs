@@ -1,6 +1,6 @@
-//! Everything that is wrong with a cluster, most urgent first: also with one that runs.
+//! Finds everything that is wrong with a cluster, most urgent first, also with a running one.
 //!
-//! [`super::verdict`] asks whether a cluster comes up; here it is asked what keeps it from running well.
+//! [`super::verdict`] decides whether a cluster comes up; this module finds what keeps it from running well.
 
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -20,13 +20,13 @@ use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::flink::settings::Settings;
 use crate::model::main_container;
 
-/// How long a TaskManager may take to register once its container runs.
+/// Time for a TaskManager to register after its container started.
 const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
-/// How long a JobManager may run without an answer.
+/// How long a JobManager may run without answering.
 const SILENCE: SignedDuration = SignedDuration::from_mins(3);
-/// How long ago a JobManager's end is still worth a warning.
+/// Age up to which a JobManager's end causes a warning.
 const LOSS: SignedDuration = SignedDuration::from_hours(1);
-/// How long after a failure that was not the first the job still counts as failing.
+/// Time after a repeated failure during which the job still counts as failing.
 const LOOP: SignedDuration = SignedDuration::from_mins(3);
 
 /// Whether any of the problems is more than a notice.
@@ -35,7 +35,7 @@ pub fn is_wrong(problems: &[Cause]) -> bool {
     problems.iter().any(|cause| cause.severity() < Severity::Notice)
 }
 
-/// All problems, most urgent first. `snapshot` is what Flink told when `observed` was polled with it.
+/// All problems, most urgent first. `snapshot` is from the poll of Flink that `observed` includes.
 #[must_use]
 pub fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> {
     let mut found = Vec::new();
@@ -70,7 +70,7 @@ pub fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec
         probed(observed, cause);
         memory_limits::explain_kill(observed, cause);
     }
-    // That it has not come up yet is no news beside why it will not.
+    // That it has not come up yet is no news if the reason is already known.
     if found.iter().any(|cause| cause.severity() == Severity::Critical) {
         found.retain(|cause| cause.kind != CauseKind::Starting);
     }
@@ -78,13 +78,13 @@ pub fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec
     found
 }
 
-/// An end by a signal that the kubelet sent after failed probes. Source: the kubelet's prober.
+/// Explains an end by a signal that the kubelet sent after failed probes. Source: the kubelet's prober.
 fn probed(observed: &Observed, cause: &mut Cause) {
     if !matches!(cause.kind, CauseKind::JobManagerEnded | CauseKind::TaskManagerEnded) {
         return;
     }
     let Some(of) = &cause.log_of else { return };
-    // Flink ends by other codes where it ends itself, and a probe that fails meanwhile is no cause.
+    // Flink uses other exit codes when it ends by itself; then a failed probe is not the cause.
     let killed = |pod: &Pod| pods::name(pod) == of.pod && exits::of(pod).is_some_and(|end| end.is_killed());
     if !observed.pods.values().any(killed) {
         return;
@@ -100,12 +100,12 @@ fn probed(observed: &Observed, cause: &mut Cause) {
             "the JVM is too slow to start or hangs: ask for CPU, or give the probe of the Pod template more time"
                 .to_owned(),
         ];
-        // A log that was cut off by a kill tells of no cause.
+        // A log that a kill truncated shows no cause.
         cause.log_of = None;
     }
 }
 
-/// For a JobManager that ended well, and whose job nobody saw: the cause if its log tells of none either.
+/// The cause for a JobManager that exited with 0 and of which no job was seen, if its log shows no job either.
 #[must_use]
 pub fn unseen_job(observed: &Observed, now: Timestamp) -> Option<Cause> {
     let Verdict::Finished { job_id: None, .. } = verdict(observed, now, &Grace::default()) else {
@@ -124,12 +124,12 @@ fn is_deleting(observed: &Observed) -> bool {
         .any(|meta| meta.deletion_timestamp.is_some())
 }
 
-/// Whether the job is over for good, well or not.
+/// Whether the job has ended for good, successfully or not.
 fn has_ended(observed: &Observed) -> bool {
     objects::job_end(observed).is_some() || observed.last_job().is_some_and(|job| job.state.is_terminal())
 }
 
-/// A failed job's exception as REST tells it, while there still is a REST: it is surer than the log's end.
+/// Adds a failed job's exception from REST, while REST answers: it is more reliable than the end of the log.
 fn with_exception(cause: Cause, snapshot: &Snapshot) -> Cause {
     if cause.kind != CauseKind::JobFailed {
         return cause;
@@ -156,7 +156,7 @@ fn idle(observed: &Observed) -> Option<Cause> {
     .hint("kubectl flink prune takes away what is left of clusters whose jobs have ended; their histories stay");
     for end in observed.pods_of(Role::TaskManager).filter_map(exits::of) {
         let pod = pods::who(end.pod, Role::TaskManager);
-        // They give up looking for a JobManager after five minutes: taskmanager.registration.timeout.
+        // They stop looking for a JobManager after five minutes: taskmanager.registration.timeout.
         let times = if end.times == 1 {
             "once"
         } else {
@@ -197,7 +197,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
         );
     }
     found.extend(unregistered(observed, now));
-    // It may be the consequence of what the exceptions tell, so those are judged first.
+    // It may be a consequence of the exceptions, so they are checked first.
     let failing = failing(observed, snapshot, now, &grace);
     let of_job = of_job(observed, now, &grace);
     match (failing, of_job) {
@@ -232,7 +232,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     found
 }
 
-/// TaskManagers and this program reach the JobManager by the Service's name.
+/// Checks the Service: TaskManagers and this program connect to the JobManager by its name.
 fn no_service(observed: &Observed) -> Option<Cause> {
     observed.service_is_missing.then(|| {
         Cause::new(
@@ -243,7 +243,7 @@ fn no_service(observed: &Observed) -> Option<Cause> {
     })
 }
 
-/// Pods on a node that does not answer. Source: the node lifecycle controller's Event and condition.
+/// Checks for Pods on a node that does not respond. Source: the node lifecycle controller's Event and condition.
 fn node_lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
     let lost: Vec<String> = observed
         .pods
@@ -275,7 +275,7 @@ fn node_lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause
     Some(cause)
 }
 
-/// TaskManagers that run, and that the JobManager does not know.
+/// Checks for running TaskManagers that are not registered with the JobManager.
 fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
     let crate::model::flink::overview::FlinkView::Up { overview, .. } = observed.flink_now() else {
         return None;
@@ -314,7 +314,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
     let (own, theirs) = (address(own), address(deployment.map(Settings::of)));
     let log = exits::log_of(observed, Role::TaskManager);
     match (own, theirs) {
-        // With high availability the leader's address is announced, whatever the setting.
+        // With high availability the leader's address is published, whatever the setting.
         (own, theirs) if own != theirs && !announced => {
             let told = |address: Option<String>| address.unwrap_or_else(|| "its own host name".to_owned());
             Some(
@@ -336,7 +336,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
     }
 }
 
-/// A job that fails now, or failed a short time ago.
+/// A job that is failing, or failed a short time ago.
 fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Grace) -> Option<Cause> {
     let job = snapshot.job.as_ref()?;
     let newest = snapshot.exceptions.first();
@@ -380,7 +380,7 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
     })
 }
 
-/// A class that only the JobManager has is most often one of its image.
+/// If only the JobManager has a class, usually the roles' images differ.
 fn images(cause: Cause, observed: &Observed) -> Cause {
     let image = |template: Option<&PodTemplateSpec>| main_container::of_template(template?)?.image.clone();
     let own = observed
@@ -401,7 +401,7 @@ fn images(cause: Cause, observed: &Observed) -> Cause {
     }
 }
 
-/// The cause with what an exception tells.
+/// Adds the details of an exception to the cause.
 fn explained(cause: Cause, exception: &Exception) -> Cause {
     let cause = match &exception.task {
         Some(task) => cause.evidence(format!("task {} failed", one_line(task))),
@@ -411,7 +411,7 @@ fn explained(cause: Cause, exception: &Exception) -> Cause {
         return cause.evidence(one_line(exception.trace.lines().next().unwrap_or_default()));
     };
     let mut cause = cause.with_log(&found);
-    // Flink deserializes operators on TaskManagers: what the JobManager could load is missing there.
+    // Flink deserializes operators on TaskManagers: there the class is missing that the JobManager could load.
     if cause.kind == CauseKind::ClassMissing && exception.task.is_some() {
         cause.kind = CauseKind::ClassOnTaskManagers;
         cause.hints = vec![known_failures::ON_TASK_MANAGERS.to_owned()];
@@ -419,7 +419,7 @@ fn explained(cause: Cause, exception: &Exception) -> Cause {
     cause
 }
 
-/// Without high availability a JobManager that was started again knows of no checkpoint.
+/// Without high availability a restarted JobManager knows no checkpoint.
 fn progress_lost(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Cause> {
     let template = observed.current_job()?.spec.as_ref().map(|spec| &spec.template)?;
     let settings = Settings::of(template);

@@ -1,8 +1,8 @@
-//! How a job ended, by the JobManager's log.
+//! Finds how a job ended, in the JobManager's log.
 
 use crate::model::flink::overview::JobState;
 
-/// The state in which a job ended: the last one that the log tells. `None`: it tells none.
+/// The final state of a job: the last one in the log. `None`: the log has none.
 ///
 /// Source: Flink's `Dispatcher` ("Job … reached terminal state FINISHED.", all releases from 1.13 on) and
 /// `ClusterEntrypoint` ("… down with application status SUCCEEDED.").

@@ -1,9 +1,8 @@
-//! Failures that are known, and what to do about each.
+//! Known failures, and how to fix each.
 
 use super::CauseKind;
 
-/// Kind and hints for a failure whose classes and messages, deepest first, are `text`: those of the first row that
-/// fits.
+/// Kind and hints for a failure whose classes and messages, deepest first, are `text`: those of the first matching row.
 pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
     KNOWN
         .iter()
@@ -24,7 +23,7 @@ pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
 /// A row of the table.
 struct KnownFailure {
     kind: CauseKind,
-    /// Fits if all needles of any of these occur.
+    /// Matches if all needles of any of these occur.
     when: &'static [&'static [&'static str]],
     hints: &'static [&'static str],
 }
@@ -33,7 +32,7 @@ struct KnownFailure {
 pub(super) const ON_TASK_MANAGERS: &str =
     "the jar must be in the image of the TaskManagers too, at the same path: /opt/flink/usrlib, or --jar";
 
-/// Special before general. Messages are Flink's own of 1.17 to 2.3, and the JVM's.
+/// Specific rows come before general ones. The messages are Flink's own from 1.17 to 2.3, and the JVM's.
 const KNOWN: &[KnownFailure] = &[
     KnownFailure {
         kind: CauseKind::SavepointIncompatible,
@@ -101,7 +100,7 @@ const KNOWN: &[KnownFailure] = &[
     KnownFailure {
         kind: CauseKind::OutOfMemory,
         when: &[&["OutOfMemoryError", "Metaspace"]],
-        // Those of the other role are left out where it is known whose log it is.
+        // The hints of the other role are omitted if the role of the log is known.
         hints: &[
             "give classes more room: -D jobmanager.memory.jvm-metaspace.size=512m",
             "give classes more room: -D taskmanager.memory.jvm-metaspace.size=512m",
@@ -263,7 +262,7 @@ const KNOWN: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
-        // What Java says of a lambda whose class is missing where it is deserialized. Seen with 2.3.
+        // Java's message about a lambda whose class is missing when it is deserialized. Seen with 2.3.
         kind: CauseKind::ClassOnTaskManagers,
         when: &[&["cannot assign instance of java.lang.invoke.SerializedLambda"]],
         hints: &[ON_TASK_MANAGERS],
@@ -321,7 +320,7 @@ const KNOWN: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
-        // Flink's words where `pekko.startup-timeout`, 10 s, passes; seen with 2.3 on a machine that was busy.
+        // Flink's message when `pekko.startup-timeout`, 10 s, has expired; seen with 2.3 on a busy machine.
         kind: CauseKind::SlowStart,
         when: &[&["Could not create actor system"]],
         hints: &[
@@ -350,7 +349,7 @@ const KNOWN: &[KnownFailure] = &[
     },
     KnownFailure {
         kind: CauseKind::StorageAccess,
-        // Hadoop's s3a reports the store's refusal by the class that local files have.
+        // Hadoop's s3a reports a refusal by the store with the class that it uses for local files.
         when: &[
             &["AccessDeniedException", "s3://"],
             &["AccessDeniedException", "s3a://"],
@@ -426,7 +425,7 @@ const KNOWN: &[KnownFailure] = &[
         when: &[&["Exceeded checkpoint tolerable failure threshold"]],
         hints: &["why a checkpoint failed is in the log: kubectl flink logs, with --grep checkpoint"],
     },
-    // The least special: whatever main() threw that none of the others is.
+    // The most general row: any other exception in main().
     KnownFailure {
         kind: CauseKind::MainThrows,
         when: &[&["The main method caused an error"]],

@@ -1,24 +1,24 @@
-//! The root exception in the log of a JobManager or a TaskManager.
+//! Finds the root exception in the log of a JobManager or a TaskManager.
 
 use super::CauseKind;
 use super::trace::{Level, Record, Throwable, is_class, one_line, records, short_class};
 use crate::model::diagnosis::known_failures;
 
-/// How much of a log's end is read, in bytes. A trace has some tens of kilobytes at most.
+/// Maximum bytes to read at a log's end. A trace has some tens of kilobytes at most.
 const TAIL: usize = 512 * 1024;
 
-/// The failure that a log tells.
+/// The failure in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogCause {
-    /// Full name of the exception's class; `None` for what no Java exception is, such as a shell's error.
+    /// Full name of the exception's class; `None` if it is not a Java exception, such as a shell's error.
     pub class: Option<String>,
     /// Its message in one line; may be empty.
     pub message: String,
     /// The first stack frame that is neither Flink's nor the JDK's: the user's code.
     pub frame: Option<String>,
-    /// What sort of failure, where it is a known one.
+    /// The kind of the failure, if it is known.
     pub kind: Option<CauseKind>,
-    /// What to do about it, where the failure is a known one.
+    /// How to fix it, if the failure is known.
     pub hints: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl LogCause {
     }
 }
 
-/// Classes that only carry another failure.
+/// Classes that only wrap another failure.
 const WRAPPERS: [&str; 22] = [
     "CompletionException",
     "ExecutionException",
@@ -66,7 +66,7 @@ const WRAPPERS: [&str; 22] = [
     "DynamicCodeLoadingException",
 ];
 
-/// Classes whose message, if it begins like this, says less than what it wraps.
+/// Classes whose message, if it starts like this, says less than the wrapped failure.
 const WRAPPING_MESSAGES: [(&str, &str); 8] = [
     ("FlinkException", ""),
     ("FlinkRuntimeException", ""),
@@ -78,7 +78,7 @@ const WRAPPING_MESSAGES: [(&str, &str); 8] = [
     ("RuntimeException", ""),
 ];
 
-/// Roots that say less than what they caused: a time that passed, a connection that closed.
+/// Root causes that say less than their consequences: a timeout, a closed connection.
 const BLAND: [&str; 5] = [
     "TimeoutException",
     "InterruptedException",
@@ -87,9 +87,9 @@ const BLAND: [&str; 5] = [
     "NativeIoException",
 ];
 
-/// Words of records that accompany a failure or a shutdown and cause neither.
+/// Words of records that accompany a failure or a shutdown and are not its cause.
 const NOISE: [&str; 14] = [
-    // Classes that are gone because the process is already ending.
+    // Missing classes because the process is already ending.
     "org/apache/pekko/actor/",
     "Thread 'flink-shutdown-hook",
     "Cluster entrypoint has been closed externally",
@@ -106,7 +106,7 @@ const NOISE: [&str; 14] = [
     "Reporter could not be instantiated",
 ];
 
-/// Lines of the JVM's launcher and of Flink's scripts that tell why a process did not start.
+/// Lines of the JVM's launcher and of Flink's scripts with the reason why a process did not start.
 const START_ERRORS: [&str; 15] = [
     "Could not find or load main class",
     "Could not create the Java Virtual Machine",
@@ -125,8 +125,8 @@ const START_ERRORS: [&str; 15] = [
     "Could not parse command line arguments",
 ];
 
-/// Lines of a shell or of the container's runtime. Scripts continue after some of them, so they count only if nothing
-/// else is told.
+/// Lines of a shell or of the container's runtime. Scripts continue after some of them, so they count only if there is
+/// no other failure.
 const SHELL_ERRORS: [&str; 8] = [
     "No module named 'pyflink'",
     "No module named 'apache_beam'",
@@ -138,7 +138,7 @@ const SHELL_ERRORS: [&str; 8] = [
     "No such file or directory",
 ];
 
-/// Launcher lines that only repeat that something failed: what is before or after them tells what.
+/// Launcher lines that only repeat that something failed: the lines before or after them have the cause.
 const HOLLOW: [&str; 6] = [
     "Could not create the Java Virtual Machine",
     "A JNI error has occurred",
@@ -148,7 +148,7 @@ const HOLLOW: [&str; 6] = [
     "Raw output from BashJavaUtils",
 ];
 
-/// Packages of the platform: a frame outside of them is the user's.
+/// Packages of the platform: frames in other packages are the user's.
 const PLATFORM: [&str; 17] = [
     "org.apache.flink.",
     "org.apache.pekko.",
@@ -169,10 +169,10 @@ const PLATFORM: [&str; 17] = [
     "okhttp3.",
 ];
 
-/// The last failure that the end of a log tells, reduced to its root; `None` if it tells none.
+/// The last failure at the end of a log, reduced to its root cause; `None` if there is none.
 ///
-/// Reads log4j's pattern of the official image, Java stack traces in it or alone, and what the JVM's launcher and
-/// shells write. The log may be cut off at any place.
+/// Reads the log4j pattern of the official image, Java stack traces in it or alone, and the output of the JVM's
+/// launcher and of shells. The log may be truncated at any position.
 #[must_use]
 pub fn root_cause(log: &str) -> Option<LogCause> {
     let mut from = log.len().saturating_sub(TAIL);
@@ -180,7 +180,7 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
         from += 1;
     }
     let records = records(&log[from..]);
-    // What is surer goes before what is later.
+    // More reliable records take precedence over later ones.
     let ranks: [fn(&Record) -> bool; 4] = [is_failure, is_trace, is_error, |record| shell_error(record).is_some()];
     ranks
         .into_iter()
@@ -191,24 +191,24 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
         .map(reduce)
 }
 
-/// The last line of a log that is not empty, fit for a sentence.
+/// The last non-empty line of a log, formatted for a sentence.
 #[must_use]
 pub fn last_line(log: &str) -> Option<String> {
     log.lines().rev().map(one_line).find(|line| !line.is_empty())
 }
 
-/// Whether a JobManager's log tells of a job: one that exits with 0 may have run none.
+/// Whether a JobManager's log shows a job: one that exits with 0 may have run none.
 #[must_use]
 pub fn tells_of_job(log: &str) -> bool {
-    // Source: Flink's ExecutionGraph and Dispatcher, 1.13 to 2.3. In 2.3 an application, which may run no job, switches its
-    // state in the same words (AbstractApplication).
+    // Source: Flink's ExecutionGraph and Dispatcher, 1.13 to 2.3. In 2.3 an application, which may run no job, logs its
+    // state changes with the same words (AbstractApplication).
     log.lines().any(|line| {
         line.contains("reached terminal state")
             || line.contains("switched from state") && !line.contains("Application ")
     })
 }
 
-/// A trace at level ERROR, of an uncaught exception, or of a task or job that failed; or a start error.
+/// A trace at level ERROR, of an uncaught exception, or of a failed task or job; or a start error.
 fn is_failure(record: &Record) -> bool {
     if record.chain.is_empty() {
         return start_error(record).is_some();
@@ -237,7 +237,7 @@ fn shell_error(record: &Record) -> Option<&str> {
     line_with(record, |line| SHELL_ERRORS.iter().any(|e| line.contains(e)))
 }
 
-/// The last line of a record without a trace for which `told` holds.
+/// The last line of a record without a trace for which `told` returns true.
 fn line_with(record: &Record, told: impl Fn(&str) -> bool) -> Option<&str> {
     record.lines.iter().rev().map(String::as_str).find(|line| told(line))
 }
@@ -267,7 +267,7 @@ fn reduce(record: &Record) -> LogCause {
         };
     };
     let root = &record.chain[at];
-    // A cause's frames end with "... 12 more" where they are those of what it caused.
+    // A cause's frames end with "... 12 more" if they are the same as those of its consequence.
     let frame = record.chain[..=at].iter().rev().find_map(user_frame);
     let text: String = record
         .chain
@@ -290,7 +290,7 @@ fn reduce(record: &Record) -> LogCause {
 fn message_of(throwable: &Throwable) -> String {
     let mut rest = throwable.message.as_str();
     while let Some((class, message)) = rest.split_once(": ").filter(|(class, _)| is_class(class)) {
-        // The class of another failure is worth its place.
+        // The class of another failure is useful.
         if short_class(class) != throwable.short() && !WRAPPERS.contains(&short_class(class)) {
             break;
         }
@@ -299,7 +299,7 @@ fn message_of(throwable: &Throwable) -> String {
     one_line(rest)
 }
 
-/// The deepest throwable that is no wrapper; else the deepest that has a message; else the deepest.
+/// The deepest throwable that is no wrapper; otherwise the deepest that has a message; otherwise the deepest.
 fn root(chain: &[Throwable]) -> Option<usize> {
     let last = chain.len().checked_sub(1)?;
     let telling = |t: &Throwable| !is_wrapper(t);
@@ -321,7 +321,7 @@ fn is_wrapper(throwable: &Throwable) -> bool {
     WRAPPING_MESSAGES.iter().any(|(wrapper, begin)| {
         *wrapper == class
             && if begin.is_empty() {
-                // Without a message of its own, or with that of its cause: "java.io.IOException: disk full".
+                // Without its own message, or with its cause's message: "java.io.IOException: disk full".
                 throwable.message.is_empty()
                     || throwable.message.starts_with("Could not")
                     || throwable.message.split(": ").next().is_some_and(is_class)
@@ -339,8 +339,8 @@ fn user_frame(throwable: &Throwable) -> Option<String> {
         .map(|frame| one_line(frame))
 }
 
-/// The first line that says something of a text such as REST's `errors: ["message\n\tat stack…"]`: without control
-/// characters, without the classes of wrapping exceptions before it, capped.
+/// The first meaningful line of a text such as REST's `errors: ["message
+/// \tat stack…"]`: without control characters, without the classes of wrapping exceptions before it, limited in length.
 #[must_use]
 pub fn first_line(text: &str) -> String {
     let line = text

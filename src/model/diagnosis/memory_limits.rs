@@ -1,4 +1,4 @@
-//! Containers whose memory limit is below what Flink is configured to use.
+//! Checks for containers whose memory limit is below the memory in Flink's configuration.
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
@@ -10,7 +10,7 @@ use crate::model::flink::settings::Settings;
 use crate::model::main_container;
 use crate::model::quantity::{Memory, memory_flink, memory_kubernetes};
 
-/// What a container may use, and what Flink in it is told to use, where the first is less.
+/// A container's limit and the memory that Flink is configured to use, if the limit is lower.
 struct Contradiction {
     limit: String,
     key: &'static str,
@@ -45,7 +45,7 @@ fn of_role(observed: &Observed, role: Role) -> Option<Contradiction> {
     contradiction(template, role)
 }
 
-/// A limit that is too low, of a cluster that does not run: one that runs may never need so much.
+/// A limit that is too low in a cluster that does not run: a running one may never need so much.
 pub(super) fn below_process_size(observed: &Observed, snapshot: &Snapshot) -> Option<Cause> {
     if snapshot
         .job
@@ -72,7 +72,7 @@ pub(super) fn below_process_size(observed: &Observed, snapshot: &Snapshot) -> Op
     })
 }
 
-/// A container that was killed for its memory, where its limit is too low for what Flink was told.
+/// Explains a container that was killed for its memory, if its limit is too low for Flink's configuration.
 pub(super) fn explain_kill(observed: &Observed, cause: &mut Cause) {
     let Some(of) = cause.log_of.as_ref().filter(|_| cause.kind == CauseKind::OutOfMemory) else {
         return;

@@ -1,10 +1,11 @@
-//! Where a cluster stands, and why it does not run.
+//! Finds the state of a cluster, and why it does not run.
 //!
 //! The caller watches the cluster's Job, Deployment, Pods and Events and polls Flink's REST; it puts all of it into
-//! [`Observed`]. [`stage`] then says where it stands, [`verdict`] whether the outcome is known already, so that nobody
-//! has to wait for a time limit. [`root_cause`] reads the log of the container that a [`Cause`] names.
+//! [`Observed`]. Then [`stage`] returns the cluster's progress, and [`verdict`] whether the outcome is already known,
+//! so that a wait need not run into its time limit. [`root_cause`] reads the log of the container that a [`Cause`]
+//! names.
 //!
-//! All of it is a function of its arguments: the present time is one of them.
+//! These functions depend only on their arguments, which include the present time.
 
 mod checkpoints;
 mod exits;
@@ -35,29 +36,29 @@ pub use verdict::verdict;
 
 use crate::error::{Error, Kind};
 
-/// How long, and how often, a fault is borne before it counts as final.
+/// How long, and how often, a fault is tolerated before it counts as final.
 ///
-/// The times are compared with those that the API server and the kubelets write, so `now` should be near the
-/// cluster's clock.
+/// The times are compared with timestamps of the API server and the kubelets, so `now` should be close to the cluster's
+/// clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grace {
-    /// How long the scheduler may find no node. A few seconds, because Pods that are just leaving make room.
+    /// How long the scheduler may find no node. A few seconds, because terminating Pods free resources.
     pub unschedulable: SignedDuration,
-    /// How long Pods may be refused for a reason that may pass: a quota, a webhook that does not answer.
+    /// How long Pods may be rejected for a transient reason: a quota, a webhook that does not respond.
     pub refused: SignedDuration,
     /// How long a volume may fail to mount.
     pub volume: SignedDuration,
-    /// Pulls of an image that may fail for a reason that may pass, such as a registry that does not answer.
+    /// Number of failed image pulls for a transient reason, such as a registry that does not respond.
     pub image_pulls: u32,
-    /// Ends of the JobManager's container, in this generation of the Job, that are one too many.
+    /// Number of ends of the JobManager's container, in this generation of the Job, that counts as final.
     pub jobmanager_ends: u32,
-    /// Ends of one TaskManager's container that are one too many.
+    /// Number of ends of one TaskManager's container that counts as final.
     pub taskmanager_ends: u32,
-    /// Pods evicted, preempted or lost with their node that are one too many, of either role.
+    /// Number of Pods of either role, evicted, preempted or lost with their node, that counts as final.
     pub displaced: u32,
-    /// Ends longer ago than this do not count any more.
+    /// Older ends are not counted.
     pub recent: SignedDuration,
-    /// How long a job may be without slots, or RESTARTING, before a note says so.
+    /// How long a job may be without slots, or RESTARTING, before a note reports it.
     pub patience: SignedDuration,
 }
 
@@ -77,12 +78,12 @@ impl Default for Grace {
     }
 }
 
-/// A container whose log is of interest.
+/// A container with a relevant log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodContainer {
     /// Name of the Pod.
     pub pod: String,
-    /// What the Pod is to its cluster.
+    /// The role of the Pod.
     pub role: Role,
     /// Name of the container in it.
     pub container: String,
@@ -90,17 +91,17 @@ pub struct PodContainer {
     pub previous: bool,
 }
 
-/// Something worth telling that decides nothing.
+/// An observation that does not decide the outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// One sentence, without a full stop at its end.
+    /// One sentence, without a period at its end.
     pub text: String,
-    /// What to do about it, each a line.
+    /// How to fix it, one per line.
     pub hints: Vec<String>,
 }
 
 impl Note {
-    /// A cause that is not believed to be final.
+    /// A note with the text of a cause that does not count as final.
     #[must_use]
     pub fn of(cause: &Cause) -> Self {
         Self {
@@ -126,14 +127,14 @@ impl From<Cause> for Note {
     }
 }
 
-/// What is known of the outcome.
+/// The known outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing is decided: keep watching.
+    /// Not decided: keep watching.
     Going {
-        /// Where it stands.
+        /// The progress.
         stage: Stage,
-        /// What seems to hold it up.
+        /// The probable cause of a delay.
         note: Option<Note>,
     },
     /// All tasks of the job run.
@@ -142,34 +143,34 @@ pub enum Verdict {
         job_id: String,
         /// Number of running tasks, which is all of them.
         tasks: u32,
-        /// A fault beside it, such as a TaskManager that crashes.
+        /// An additional fault, such as a TaskManager that crashes.
         note: Option<Note>,
     },
-    /// The job ended well: a batch job is done, or a job was stopped with a savepoint.
+    /// The job ended successfully: a batch job has finished, or a job was stopped with a savepoint.
     Finished {
-        /// Flink's job ID, where REST named it before the end.
+        /// Flink's job ID, if REST returned it before the end.
         job_id: Option<String>,
-        /// What is not certain about it.
+        /// Why this is uncertain.
         note: Option<Note>,
     },
-    /// It will not run, and this is why.
+    /// It will not run: the cause.
     Failed(Box<Cause>),
 }
 
 /// Why a cluster does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// What sort of cause.
+    /// The kind of the cause.
     pub kind: CauseKind,
-    /// What happened to which object, with the server's words once: one sentence, without a full stop at its end.
+    /// What happened to which object, with the server's message once: one sentence, without a period at its end.
     pub title: String,
-    /// What it was concluded from, each a line.
+    /// The evidence, one item per line.
     pub evidence: Vec<String>,
-    /// What to do about it, each a line.
+    /// How to fix it, one per line.
     pub hints: Vec<String>,
-    /// Whose log tells the exception behind it, see [`root_cause`] and [`Cause::with_log`].
+    /// The container whose log has the exception, see [`root_cause`] and [`Cause::with_log`].
     pub log_of: Option<PodContainer>,
-    /// Whether it is over: the job runs again since.
+    /// Whether it is resolved: the job has been running again since.
     pub over: bool,
 }
 
@@ -185,7 +186,7 @@ impl Cause {
         }
     }
 
-    /// How much it matters: what is over is told, and nothing is wrong for it.
+    /// Its severity: a resolved cause is reported, but is not a problem.
     #[must_use]
     pub const fn severity(&self) -> Severity {
         if self.over {
@@ -216,7 +217,8 @@ impl Cause {
         self
     }
 
-    /// Adds what the log of [`Cause::log_of`] told: the exception to the title, its hints before the general ones.
+    /// Adds the findings of the log of [`Cause::log_of`]: the exception to the title, its hints before the general
+    /// ones.
     #[must_use]
     pub fn with_log(mut self, log: &LogCause) -> Self {
         self.title = format!("{}: {}", self.title, log.summary());
@@ -226,7 +228,7 @@ impl Cause {
         if let Some(kind) = log.kind {
             self.kind = kind;
         }
-        // The general hints are guesses from an exit code; where the log is understood they would only distract.
+        // The general hints are guesses from an exit code; with a known failure in the log they would only distract.
         if !log.hints.is_empty() {
             let other = self.log_of.as_ref().map(|of| match of.role {
                 Role::JobManager => "taskmanager",
@@ -240,7 +242,7 @@ impl Cause {
         self
     }
 
-    /// This, with what the log tells, if the log of the JobManager tells of no job; `None`: there was one.
+    /// This cause with the findings of the JobManager's log, if the log shows no job; `None`: there was a job.
     #[must_use]
     pub fn without_job(self, log: &str) -> Option<Self> {
         (!tells_of_job(log)).then(|| match root_cause(log) {
@@ -249,7 +251,7 @@ impl Cause {
         })
     }
 
-    /// Whether it is that a container ended, and nothing is known of why but its exit code.
+    /// Whether only the exit code of an ended container is known.
     #[must_use]
     pub const fn ended(&self) -> bool {
         matches!(
@@ -263,13 +265,13 @@ impl Cause {
         )
     }
 
-    /// Adds the last line of the log, where the log tells no exception.
+    /// Adds the last line of the log, if the log shows no exception.
     #[must_use]
     pub fn with_last_line(self, line: &str) -> Self {
         self.evidence(format!("its log ends with: {line}"))
     }
 
-    /// The error to end a command with. The evidence is left out: it is for whoever prints more than one sentence.
+    /// The error with which a command ends. It omits the evidence, which commands with longer output print.
     #[must_use]
     pub fn into_error(self) -> Error {
         let state_missing = self.kind == CauseKind::SavepointMissing;
@@ -281,7 +283,7 @@ impl Cause {
     }
 }
 
-/// How much a cause matters.
+/// The severity of a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The job does not run, or will not for long.
@@ -304,7 +306,7 @@ impl fmt::Display for Severity {
 
 macro_rules! cause_kinds {
     ($($(#[doc = $doc:literal])+ $name:ident = $id:literal, $remedy:literal,)+) => {
-        /// What sort of cause. Its id is written to structured output and never changes.
+        /// The kind of a cause. Its ID is written to structured output and never changes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum CauseKind {
             $($(#[doc = $doc])+ $name,)+
@@ -314,7 +316,7 @@ macro_rules! cause_kinds {
             /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            /// Its stable id, in kebab-case.
+            /// Its stable ID, in kebab-case.
             #[must_use]
             pub const fn id(self) -> &'static str {
                 match self {
@@ -322,7 +324,7 @@ macro_rules! cause_kinds {
                 }
             }
 
-            /// What to do about it: for docs/causes.md. The hints of a cause say it for what was found.
+            /// How to fix it in general, for docs/causes.md. A cause's own hints are specific.
             #[must_use]
             pub const fn remedy(self) -> &'static str {
                 match self {
@@ -330,7 +332,7 @@ macro_rules! cause_kinds {
                 }
             }
 
-            /// What it is, in a sentence: for docs/causes.md.
+            /// Its description in one sentence, for docs/causes.md.
             #[must_use]
             pub fn meaning(self) -> String {
                 match self {
@@ -549,7 +551,7 @@ cause_kinds! {
 }
 
 impl CauseKind {
-    /// How much it matters.
+    /// Its severity.
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {

@@ -1,4 +1,4 @@
-//! What the Job and the Deployment say of themselves: ended, suspended, or not allowed to create Pods.
+//! Checks the status of the Job and the Deployment: ended, suspended, or not allowed to create Pods.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -13,15 +13,15 @@ use crate::model::flink_pod::{self, AfterEnd};
 use crate::model::manifests::{JOB_ENDED, REVISION};
 use crate::model::names::APP_LABEL;
 
-/// How the Job of the JobManager ended, by its conditions.
+/// The end of the JobManager's Job, from its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum JobEnd {
     Complete,
     Failed { reason: String, message: String },
 }
 
-/// The Job's own word on its end. FailureTarget comes before Failed while Pods are still being stopped; the outcome is
-/// known by then. Source: Kubernetes, "Terminal Job conditions", from 1.31; SuccessCriteriaMet is its counterpart.
+/// The Job's status of its end. FailureTarget comes before Failed while Pods are still terminating; then the outcome is
+/// already known. Source: Kubernetes, "Terminal Job conditions", from 1.31; SuccessCriteriaMet is its counterpart.
 pub(super) fn job_end(observed: &Observed) -> Option<JobEnd> {
     if ended_by_suspension(observed.current_job()?) {
         return Some(JobEnd::Complete);
@@ -44,7 +44,7 @@ pub(super) fn job_end(observed: &Observed) -> Option<JobEnd> {
     complete.or_else(|| end_of_kept(observed))
 }
 
-/// How the Job will end as soon as its Pod does, which is kept by the containers beside Flink's.
+/// How the Job will end as soon as its Pod does, which other containers keep.
 fn end_of_kept(observed: &Observed) -> Option<JobEnd> {
     let (_, after) = kept(observed)?;
     match after {
@@ -57,14 +57,14 @@ fn end_of_kept(observed: &Observed) -> Option<JobEnd> {
     }
 }
 
-/// The JobManager's Pod in which Flink has ended, and that other containers keep; what Kubernetes does when it ends.
+/// The JobManager's Pod in which Flink has ended, but that other containers keep; and Kubernetes' action when it ends.
 pub(super) fn kept(observed: &Observed) -> Option<(&Pod, AfterEnd)> {
     let pod = observed.pods_of(Role::JobManager).find(|pod| flink_pod::is_kept(pod))?;
     let job = serde_json::to_value(observed.current_job()?).unwrap_or_default();
     Some((pod, flink_pod::after_end(&job, pod)?))
 }
 
-/// That containers keep the JobManager's Pod, and what to do about them.
+/// The cause that containers keep the JobManager's Pod, and how to fix it.
 pub(super) fn kept_pod(observed: &Observed) -> Option<Cause> {
     let (pod, after) = kept(observed)?;
     let code = flink_pod::end(pod)?.exit_code;
@@ -95,7 +95,7 @@ pub(super) fn kept_pod(observed: &Observed) -> Option<Cause> {
     Some(beside(observed, pod, &keepers).into_iter().fold(cause, Cause::hint))
 }
 
-/// How containers that run beside Flink's are kept from keeping their Pod.
+/// Hints that prevent containers beside Flink's from keeping their Pod.
 fn beside(observed: &Observed, pod: &Pod, names: &[&str]) -> Vec<String> {
     let job = serde_json::to_value(observed.current_job()).unwrap_or_default();
     let injected = flink_pod::injected(pod, &job);
@@ -109,7 +109,8 @@ fn beside(observed: &Observed, pod: &Pod, names: &[&str]) -> Vec<String> {
     names.iter().map(mend).collect()
 }
 
-/// Containers that admission added to the JobManager's Pod, and that will keep it when Flink has ended.
+/// A note on containers that admission webhooks added to the JobManager's Pod, and that will keep it after Flink has
+/// ended.
 pub(super) fn injected(observed: &Observed) -> Option<Note> {
     let job = serde_json::to_value(observed.current_job()?).unwrap_or_default();
     let pod = observed.pods_of(Role::JobManager).next_back()?;
@@ -124,7 +125,7 @@ pub(super) fn injected(observed: &Observed) -> Option<Note> {
     })
 }
 
-/// Whether the Job is suspended because Flink's job had ended and its JobManager would not.
+/// Whether the Job is suspended because Flink's job had ended and its JobManager had not.
 fn ended_by_suspension(job: &Job) -> bool {
     let noted = job
         .metadata
@@ -134,7 +135,7 @@ fn ended_by_suspension(job: &Job) -> bool {
     noted && job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true))
 }
 
-/// TaskManagers that the Deployment wants, and those that are ready.
+/// The desired and the ready TaskManagers of the Deployment.
 pub(super) fn taskmanagers(observed: &Observed) -> (u32, u32) {
     let number = |replicas: Option<i32>| replicas.map_or(0, |replicas| u32::try_from(replicas).unwrap_or(0));
     let deployment = observed.deployment.as_ref();
@@ -145,10 +146,10 @@ pub(super) fn taskmanagers(observed: &Observed) -> (u32, u32) {
     (number(wanted), number(ready))
 }
 
-/// TaskManagers of another revision than the Deployment's that nobody has sent away yet: they serve the job, and take it
-/// down with them when they are.
+/// TaskManagers of another revision than the Deployment's that still run: they process the job's data, and the job
+/// restarts when they are deleted.
 ///
-/// Kubernetes' Deployment controller does so at once; it may be away, or the Deployment paused.
+/// Kubernetes' Deployment controller deletes them at once, unless it is down or the Deployment is paused.
 pub(super) fn outdated_taskmanagers(observed: &Observed) -> Option<Note> {
     let deployment = observed.deployment.as_ref()?;
     let spec = deployment.spec.as_ref()?;
@@ -178,7 +179,7 @@ fn job_name(observed: &Observed) -> &str {
     job.and_then(|job| job.metadata.name.as_deref()).unwrap_or_default()
 }
 
-/// The cause behind a Job that failed: the container's end, or what the Job's condition tells.
+/// The cause of a failed Job: the container's end, or the Job's condition.
 pub(super) fn job_failed(observed: &Observed, reason: &str, message: &str) -> Cause {
     let job = format!("Job {}", job_name(observed));
     if reason == "DeadlineExceeded" {
@@ -206,7 +207,7 @@ pub(super) fn job_failed(observed: &Observed, reason: &str, message: &str) -> Ca
         return cause.evidence(with_message(&of_job, message));
     }
     if let Some(code) = exit_code_in(message) {
-        // The Pod is gone; the condition of a podFailurePolicy still names the exit code.
+        // The Pod is gone; the condition of a podFailurePolicy still contains the exit code.
         return exits::jobmanager_exit(&format!("the JobManager of {job}"), code)
             .evidence(with_message(&of_job, message));
     }
@@ -237,7 +238,7 @@ fn exit_code_in(message: &str) -> Option<i32> {
     digits.parse().ok()
 }
 
-/// The Job was suspended by somebody, or by a queue that will start it when it is its turn.
+/// The Job was suspended by a user, or by a queue that will start it later.
 pub(super) fn suspended(observed: &Observed) -> Option<Finding> {
     let job = observed.current_job()?;
     if job.spec.as_ref()?.suspend != Some(true) || ended_by_suspension(job) {
@@ -255,7 +256,7 @@ pub(super) fn suspended(observed: &Observed) -> Option<Finding> {
     Some(Finding::Final(cause))
 }
 
-/// The JobManager's Pod may not be created.
+/// The JobManager's Pod is rejected.
 pub(super) fn jobmanager_refused(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let job = observed.current_job()?;
     if observed.pods_of(Role::JobManager).any(|pod| !pods::has_ended(pod)) {
@@ -269,7 +270,7 @@ pub(super) fn jobmanager_refused(observed: &Observed, now: Timestamp, grace: &Gr
     Some(refused(observed, Role::JobManager, since, said, now, grace))
 }
 
-/// TaskManager Pods may not be created, or the Deployment cannot continue.
+/// TaskManager Pods are rejected, or the Deployment makes no progress.
 pub(super) fn taskmanagers_refused(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let deployment = observed
         .deployment
@@ -280,7 +281,8 @@ pub(super) fn taskmanagers_refused(observed: &Observed, now: Timestamp, grace: &
     let conditions = status.conditions.iter().flatten();
     for condition in conditions {
         let failure = condition.type_ == "ReplicaFailure" && condition.status == "True";
-        // Source: pkg/controller/deployment/util: FailedCreateReason; ProgressDeadlineExceeded is no cause but a time.
+        // Source: pkg/controller/deployment/util: FailedCreateReason; ProgressDeadlineExceeded is a time limit, not a
+        // cause.
         let stuck = condition.type_ == "Progressing"
             && condition.status == "False"
             && condition.reason.as_deref() == Some("ReplicaSetCreateError");
@@ -293,13 +295,13 @@ pub(super) fn taskmanagers_refused(observed: &Observed, now: Timestamp, grace: &
     if status.replicas.unwrap_or(0) >= wanted {
         return None;
     }
-    // The condition may not be written yet when the ReplicaSet's event is there.
+    // The ReplicaSet's event may come before the condition.
     let prefix = format!("{}-", deployment.metadata.name.as_deref().unwrap_or_default());
     let mut events: Vec<&Event> = observed
         .events_of_kind("ReplicaSet")
         .filter(|(name, _)| name.starts_with(&prefix))
         .map(|(_, event)| event)
-        // Events live for an hour: those of an earlier Deployment of this name are older than this one.
+        // Events are kept for an hour: those of an earlier Deployment of this name are older than this one.
         .filter(|event| {
             let created = deployment.metadata.creation_timestamp.as_ref().map(|t| t.0);
             first_seen(event) >= created
@@ -310,7 +312,7 @@ pub(super) fn taskmanagers_refused(observed: &Observed, now: Timestamp, grace: &
     Some(refused(observed, Role::TaskManager, since, said, now, grace))
 }
 
-/// The last FailedCreate that no SuccessfulCreate followed, of events in the order of time: since when, and its words.
+/// The last FailedCreate without a later SuccessfulCreate, in events sorted by time: its first time, and its message.
 fn failed_create<'a>(events: &[&'a Event]) -> Option<(Option<Timestamp>, &'a str)> {
     let last = events
         .iter()
@@ -328,7 +330,7 @@ fn failed_create<'a>(events: &[&'a Event]) -> Option<(Option<Timestamp>, &'a str
     })
 }
 
-/// What API server words mean: needles, whether waiting cannot help, kind, hint.
+/// Messages of the API server: needles, whether waiting cannot help, kind, hint.
 const REFUSALS: [(&str, bool, CauseKind, &str); 8] = [
     (
         "exceeded quota",
@@ -388,7 +390,7 @@ fn refused(
     now: Timestamp,
     grace: &Grace,
 ) -> Finding {
-    // "pods \"x-\" is forbidden: …" names a Pod that does not exist; the title says what it is.
+    // "pods \"x-\" is forbidden: …" names a Pod that does not exist; the title names the object.
     let said = one_line(said);
     let said = said.strip_prefix("Error creating: ").unwrap_or(&said).to_owned();
     let row = REFUSALS.iter().find(|(needle, ..)| said.contains(needle));
@@ -403,7 +405,7 @@ fn refused(
     if !hint.is_empty() {
         cause = cause.hint(hint.replace("{memory}", memory_flag(role)));
     }
-    // Pods that leave give back their part of the quota.
+    // Terminating Pods free their part of the quota.
     let is_final = at_once || (!observed.has_leaving_pods() && older(since, now, grace.refused));
     Finding::of(cause, is_final)
 }

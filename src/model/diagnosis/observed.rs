@@ -1,4 +1,4 @@
-//! What was seen of a cluster, as plain data that watch events are applied to.
+//! The observed state of a cluster, as plain data to which watch events are applied.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,9 +14,9 @@ use crate::model::flink::overview::{FlinkView, JobOverview};
 use crate::model::listing::JobState;
 use crate::model::names::{COMPONENT_LABEL, MASTER, REHEARSAL, TASK_MANAGER};
 
-/// Latest events kept of each object. A fault repeats itself, so few are enough.
+/// Number of latest events to store per object. A fault repeats itself, so few are enough.
 const EVENTS_PER_OBJECT: usize = 16;
-/// Objects whose events are kept: a crash loop of Pods with ever new names must not grow without end.
+/// Number of objects with stored events: a crash loop creates Pods with new names, and the memory must stay limited.
 const OBJECTS_WITH_EVENTS: usize = 256;
 
 /// Kind and name of the object that an event is about.
@@ -28,7 +28,7 @@ pub struct ObjectKey {
     pub name: String,
 }
 
-/// Everything that was seen of one cluster.
+/// The observed state of one cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// The Job of the JobManager.
@@ -37,11 +37,11 @@ pub struct Observed {
     pub deployment: Option<Deployment>,
     /// Pods of both roles, by name.
     pub pods: BTreeMap<String, Pod>,
-    /// What Flink's REST said at the last poll. Set it by [`Observed::poll`].
+    /// The result of the last poll of Flink's REST. [`Observed::poll`] sets it.
     pub flink: FlinkView,
-    /// Whether it is known that there is no Service.
+    /// Whether the Service is known to be missing.
     pub service_is_missing: bool,
-    /// The parallelism that was asked for, where it is known: it tells how many slots are needed.
+    /// The requested parallelism, if it is known: it determines the number of needed slots.
     pub parallelism: Option<u32>,
     events: BTreeMap<ObjectKey, VecDeque<Event>>,
     last_job: Option<JobOverview>,
@@ -49,8 +49,8 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Takes a Job that was listed or changed. Another Job of the same name begins a new generation: what Flink said
-    /// in the old one is forgotten.
+    /// Adds a Job that was listed or changed. Another Job of the same name starts a new generation: the polls of the
+    /// old generation are dropped.
     pub fn upsert_job(&mut self, job: Job) {
         let before = self.job.as_ref().and_then(|job| job.metadata.uid.as_deref());
         if before.is_some() && before != job.metadata.uid.as_deref() {
@@ -59,35 +59,36 @@ impl Observed {
         self.job = Some(job);
     }
 
-    /// The Job is gone, and its Flink with it.
+    /// Records that the Job is gone, and its Flink with it.
     pub fn delete_job(&mut self) {
         self.job = None;
         self.forget_flink();
     }
 
-    /// Takes a Deployment that was listed or changed.
+    /// Adds a Deployment that was listed or changed.
     pub fn upsert_deployment(&mut self, deployment: Deployment) {
         self.deployment = Some(deployment);
     }
 
-    /// The Deployment is gone.
+    /// Records that the Deployment is gone.
     pub fn delete_deployment(&mut self) {
         self.deployment = None;
     }
 
-    /// Takes a Pod that was listed or changed. One without a name is left out.
+    /// Adds a Pod that was listed or changed. A Pod without a name is skipped.
     pub fn upsert_pod(&mut self, pod: Pod) {
         if let Some(name) = pod.metadata.name.clone() {
             self.pods.insert(name, pod);
         }
     }
 
-    /// A Pod is gone. Its events stay: they may tell why.
+    /// Records that a Pod is gone. Its events stay: they may contain the reason.
     pub fn delete_pod(&mut self, name: &str) {
         self.pods.remove(name);
     }
 
-    /// Takes an event; of those with one name the last one counts, because Kubernetes counts repetitions up in place.
+    /// Adds an event. It replaces one with the same name, because Kubernetes increments the count of repetitions in
+    /// place.
     pub fn upsert_event(&mut self, event: Event) {
         let about = &event.involved_object;
         let key = ObjectKey {
@@ -96,7 +97,7 @@ impl Observed {
         };
         let of_object = self.events.entry(key).or_default();
         of_object.retain(|known| event.metadata.name.is_none() || known.metadata.name != event.metadata.name);
-        // A list comes in the order of names, so the place is found by time.
+        // A list is sorted by name, so the position is found by time.
         let at = of_object.partition_point(|known| last_seen(known) <= last_seen(&event));
         of_object.insert(at, event);
         if of_object.len() > EVENTS_PER_OBJECT {
@@ -114,7 +115,7 @@ impl Observed {
         }
     }
 
-    /// Takes what a poll of Flink's REST gave. The last job seen is remembered, because REST goes with the job.
+    /// Adds the result of a poll of Flink's REST. The last job is stored, because REST ends with the job.
     pub fn poll(&mut self, view: FlinkView) {
         self.flink = view;
         let trusted = self.flink_now();
@@ -127,19 +128,19 @@ impl Observed {
         }
     }
 
-    /// The last job that REST named in this generation, even if REST is gone since.
+    /// The last job that REST returned in this generation, even if REST no longer answers.
     #[must_use]
     pub const fn last_job(&self) -> Option<&JobOverview> {
         self.last_job.as_ref()
     }
 
-    /// Whether REST answered at all in this generation.
+    /// Whether REST ever answered in this generation.
     #[must_use]
     pub const fn was_reached(&self) -> bool {
         self.reached
     }
 
-    /// How the Kubernetes Job ended for good, or will as soon as its Pod does, which a sidecar keeps.
+    /// How the Kubernetes Job ended for good, or will end as soon as its Pod does, which a sidecar keeps.
     #[must_use]
     pub fn job_end(&self) -> Option<JobState> {
         match super::objects::job_end(self) {
@@ -178,7 +179,7 @@ impl Observed {
             .filter(|event| same_uid(event, &pod.metadata))
     }
 
-    /// The Job, unless it is being deleted: what follows it is another generation.
+    /// The Job, unless it is being deleted: its successor is another generation.
     #[must_use]
     pub fn current_job(&self) -> Option<&Job> {
         self.job
@@ -195,7 +196,7 @@ impl Observed {
             .filter(move |pod| role == Role::TaskManager || self.is_of_job(pod))
     }
 
-    /// Whether Pods are leaving, which make room for others in nodes and quotas.
+    /// Whether Pods are terminating, which frees resources of nodes and quotas.
     #[must_use]
     pub fn has_leaving_pods(&self) -> bool {
         self.pods
@@ -203,7 +204,8 @@ impl Observed {
             .any(|pod| pod.metadata.deletion_timestamp.is_some() && !super::pods::has_ended(pod))
     }
 
-    /// What REST said, if it can have been this generation's JobManager: during a resume the old one still answers.
+    /// The last poll of REST, if it can be from this generation's JobManager: during a resume the old one still
+    /// answers.
     #[must_use]
     pub fn flink_now(&self) -> &FlinkView {
         let mut masters = self
@@ -211,7 +213,7 @@ impl Observed {
             .values()
             .filter(|p| role_of(p) == Some(Role::JobManager))
             .peekable();
-        // Without any Pod known (watching may be forbidden) there is nothing to doubt it by.
+        // Without any known Pod (watching may be forbidden) the poll cannot be doubted.
         if masters.peek().is_none() || self.pods_of(Role::JobManager).any(super::pods::has_started) {
             &self.flink
         } else {
@@ -240,7 +242,7 @@ impl Observed {
     }
 }
 
-/// The role that a Pod's label `component` gives it.
+/// The role in a Pod's label `component`.
 pub(super) fn role_of(pod: &Pod) -> Option<Role> {
     match pod.metadata.labels.as_ref()?.get(COMPONENT_LABEL)?.as_str() {
         MASTER | REHEARSAL => Some(Role::JobManager),
@@ -249,7 +251,7 @@ pub(super) fn role_of(pod: &Pod) -> Option<Role> {
     }
 }
 
-/// The uid of the controller that made the object. The label is for owners that were stripped on the way.
+/// The uid of the controller that created the object. The label is for objects whose owners were removed.
 /// Source: the Job controller sets both; the label without prefix is the one from before Kubernetes 1.27.
 fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
     let owner = meta
@@ -267,7 +269,8 @@ fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
     })
 }
 
-/// Whether the event is about this very object, not about an earlier one of its name: events live for an hour.
+/// Whether the event is about the object with this uid, not about an earlier one of its name: events are kept for an
+/// hour.
 pub(super) fn same_uid(event: &Event, meta: &ObjectMeta) -> bool {
     match (event.involved_object.uid.as_deref(), meta.uid.as_deref()) {
         (Some(event), Some(object)) => event == object,
@@ -275,7 +278,7 @@ pub(super) fn same_uid(event: &Event, meta: &ObjectMeta) -> bool {
     }
 }
 
-/// When the event was last seen. The newer API fills `eventTime` and the series, the older one the timestamps.
+/// When the event was last seen. The newer API sets `eventTime` and the series, the older one the timestamps.
 #[must_use]
 pub fn last_seen(event: &Event) -> Option<Timestamp> {
     let series = event
@@ -303,7 +306,7 @@ pub fn times_seen(event: &Event) -> u32 {
     u32::try_from(count).unwrap_or(1).max(1)
 }
 
-/// Reason and message of an event, empty where it has none.
+/// Reason and message of an event; empty if it has none.
 pub(super) fn words(event: &Event) -> (&str, &str) {
     (
         event.reason.as_deref().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What keeps a Pod from running: node, image, configuration, volumes, eviction.
+//! Checks what keeps a Pod from running: node, image, configuration, volumes, eviction.
 
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, Event, Pod, PodCondition};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -9,17 +9,17 @@ use super::{Cause, CauseKind, Grace, Note};
 pub(super) use crate::model::flink_pod::{has_ended, main_status};
 use crate::model::main_container as container;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug)]
 pub(super) enum Finding {
     /// It is final.
     Final(Cause),
-    /// It may pass.
+    /// It may be transient.
     Maybe(Note),
 }
 
 impl Finding {
-    /// Final if `is_final`, else a note with the same words.
+    /// Final if `is_final`, else a note with the same text.
     pub(super) fn of(cause: Cause, is_final: bool) -> Self {
         if is_final {
             Self::Final(cause)
@@ -56,13 +56,13 @@ pub(super) const fn memory_flag(role: Role) -> &'static str {
     }
 }
 
-/// Name of the container that runs Flink: sidecars may stand before it.
+/// Name of the container that runs Flink: sidecars may come before it.
 #[must_use]
 pub fn main_container(pod: &Pod) -> Option<&str> {
     container::of_pod(pod).map(|container| container.name.as_str())
 }
 
-/// Why a Pod waits, in Kubernetes' words: the scheduler's, or the kubelet's for Flink's container.
+/// Why a Pod waits, in Kubernetes' message: the scheduler's, or the kubelet's for Flink's container.
 #[must_use]
 pub fn why_it_waits(pod: &Pod) -> Option<String> {
     let scheduled = condition(pod, "PodScheduled").filter(|condition| condition.status == "False");
@@ -87,7 +87,7 @@ pub(super) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition
     conditions.iter().find(|c| c.type_ == kind)
 }
 
-/// The image that is being pulled for a Pod, if that is what it waits for.
+/// The image that is being pulled for a Pod, if the Pod waits for it.
 pub(super) fn pulling(observed: &Observed, pod: &Pod) -> Option<String> {
     let status = main_status(pod)?;
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
@@ -111,8 +111,8 @@ fn image_of(pod: &Pod, container: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Why the Pod was taken away, if it was: eviction, preemption, a lost or stopping node. Its containers' exit codes
-/// then tell nothing about Flink.
+/// Why the Pod was removed, if it was: eviction, preemption, a lost node or a node shutdown. Then its containers' exit
+/// codes say nothing about Flink.
 pub(super) fn displaced(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     // Source: Kubernetes' "Pod disruption conditions", stable from 1.31.
@@ -148,12 +148,12 @@ fn join(reason: &str, message: Option<&str>) -> String {
     }
 }
 
-/// Whether `since` is at least `grace` ago. An unknown time counts as long ago: the fault is there.
+/// Whether `since` is at least `grace` ago. An unknown time counts as long ago: the fault exists.
 pub(super) fn older(since: Option<Timestamp>, now: Timestamp, grace: SignedDuration) -> bool {
     since.is_none_or(|since| now.duration_since(since) >= grace)
 }
 
-/// What keeps a Pod from running; nothing for one that has ended, see [`crate::model::diagnosis::exits`].
+/// What keeps a Pod from running; nothing for a Pod that has ended, see [`crate::model::diagnosis::exits`].
 pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
     if has_ended(pod) {
         return None;
@@ -188,7 +188,7 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
         .last_transition_time
         .as_ref()
         .or(pod.metadata.creation_timestamp.as_ref());
-    // A volume that its claim is bound to is there, and a scheduler that has lost its API server hears of it later: seen
+    // The volume of a bound claim exists, but a scheduler that was disconnected from its API server sees it later: seen
     // with 1.34.
     let behind = said.contains("persistentvolume \"") && said.contains("not found");
     let limit = if behind { grace.volume * 2 } else { grace.unschedulable };
@@ -205,7 +205,7 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
     Some(Finding::of(cause, is_final))
 }
 
-/// What the scheduler says, without that taking room from other Pods would not help either, which it always adds.
+/// The scheduler's message, without the part about preemption that it always adds.
 /// Source: `FitError.Error` of kube-scheduler.
 fn scheduler_words(said: &str) -> String {
     let said = one_line(said);
@@ -218,7 +218,7 @@ fn scheduler_words(said: &str) -> String {
         .to_owned()
 }
 
-/// The scheduler's words (kube-scheduler's plugins) and what to do.
+/// The scheduler's messages (kube-scheduler's plugins) and how to fix them.
 const SCHEDULER_HINTS: [(&str, &str); 7] = [
     ("Insufficient memory", "ask for less memory by {memory}, or add a node"),
     (
@@ -244,7 +244,7 @@ const SCHEDULER_HINTS: [(&str, &str); 7] = [
     ("Too many pods", "the nodes are full: add one"),
 ];
 
-/// What events say of the claims that the Pod mounts: with FailedBinding and the like.
+/// Events about the claims that the Pod mounts, such as FailedBinding.
 fn claims<'a>(observed: &'a Observed, pod: &'a Pod) -> impl Iterator<Item = (&'a Event, String)> {
     let volumes = pod.spec.as_ref().and_then(|s| s.volumes.as_ref());
     volumes
@@ -266,7 +266,7 @@ fn claims<'a>(observed: &'a Observed, pod: &'a Pod) -> impl Iterator<Item = (&'a
 fn containers(observed: &Observed, pod: &Pod, role: Role, grace: &Grace) -> Option<Finding> {
     let status = pod.status.as_ref()?;
     let all = status.init_container_statuses.iter().flatten();
-    // The main container before sidecars: its fault is told first.
+    // The main container before sidecars: its fault is reported first.
     let main = main_container(pod).unwrap_or_default();
     let (mut first, rest): (Vec<_>, Vec<_>) = status.container_statuses.iter().flatten().partition(|s| s.name == main);
     first.extend(rest);
@@ -343,7 +343,7 @@ fn waits(
         }
         _ => return None,
     };
-    // The kubelet's caches and the runtime may be slow; both try again.
+    // The kubelet's caches and the runtime may be slow; both retry.
     let passing = [
         "timed out waiting for the condition",
         "context deadline exceeded",
@@ -353,7 +353,7 @@ fn waits(
     Some(Finding::of(cause, is_final))
 }
 
-/// What to do about a container that would run as root beside `runAsNonRoot`; `None`: that is not what is said.
+/// How to fix a container that would run as root despite `runAsNonRoot`; `None`: the message is about something else.
 /// Source: `verifyRunAsNonRoot` of the kubelet.
 fn non_root(said: &str, container: &str, image: &str) -> Option<String> {
     if said.contains("runAsUser breaks non-root policy") {
@@ -373,12 +373,12 @@ fn non_root(said: &str, container: &str, image: &str) -> Option<String> {
     }
 }
 
-/// A message without what it quotes: names may have any words.
+/// A message without its quoted parts: names may contain any words.
 fn without_quoted(said: &str) -> String {
     said.split('"').step_by(2).collect::<Vec<_>>().join(" ")
 }
 
-/// The words of a registry's answer, in lower case, without names: those of `image`, and whatever has a slash.
+/// The words of a registry's answer, in lower case, without names: those of `image`, and all words with a slash.
 fn answer_words(said: &str, image: &str) -> String {
     let path = image.split('@').next().unwrap_or_default();
     let (name, tag) = match path.rsplit_once(':') {
@@ -397,7 +397,7 @@ fn answer_words(said: &str, image: &str) -> String {
     words.collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// Registry answers that a further pull does not change.
+/// Registry answers that another pull does not change.
 const PERMANENT_PULL_FAULTS: [&str; 14] = [
     "not found",
     "manifest unknown",
@@ -429,7 +429,7 @@ fn image_pull(
         .filter(|event| words(event).0 == "Failed" && words(event).1.starts_with("Failed to pull image"))
         .collect();
     let mut why = pull_words(said);
-    // Before Kubernetes 1.32 ImagePullBackOff names only the image; the event of the failed pull says why.
+    // Before Kubernetes 1.32 ImagePullBackOff names only the image; the event of the failed pull has the reason.
     if why.is_empty() {
         why = pulls.last().map(|event| pull_words(words(event).1)).unwrap_or_default();
     }
@@ -472,7 +472,7 @@ fn image_pull(
     Finding::of(cause, permanent || often)
 }
 
-/// The registry's words, without what the kubelet and gRPC put before them.
+/// The registry's message, without the prefixes of the kubelet and gRPC.
 fn pull_words(said: &str) -> String {
     let mut rest = said.trim();
     loop {
@@ -494,7 +494,7 @@ fn pull_words(said: &str) -> String {
     }
 }
 
-/// What follows `prefix`, a quoted word and a colon; empty if nothing does.
+/// The text after `prefix`, a quoted word and a colon; empty if there is none.
 fn after_quoted<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let quoted = text.strip_prefix(prefix)?.strip_prefix('"')?;
     let (_, rest) = quoted.split_once('"')?;
@@ -519,9 +519,9 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
     if !matches!(reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume") {
         return None;
     }
-    // A volume that the old Pod still holds is free once that has left.
+    // A volume that the old Pod still uses is free once that Pod has ended.
     let held = said.contains("Multi-Attach") && observed.has_leaving_pods();
-    // What authorizes nodes hears of a new Pod's objects late on a busy API server, and the kubelet tries again.
+    // On a busy API server the node authorizer learns late about a new Pod's objects, and the kubelet retries.
     let behind = said.contains("no relationship found between node");
     let limit = if behind { grace.volume * 6 } else { grace.volume };
     let is_final = !held && older(first_seen(latest), now, limit);

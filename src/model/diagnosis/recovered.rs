@@ -1,4 +1,4 @@
-//! What was wrong and is over: all tasks of the job have been running again since.
+//! Marks problems that are resolved: all tasks of the job have been running again since.
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -7,13 +7,13 @@ use crate::model::diagnosis::checkpoints::time;
 use crate::model::diagnosis::{Cause, Grace, exits, pods};
 use crate::model::flink::live::Snapshot;
 
-/// Since when all tasks of the job run, where they do: each failure of one makes the job's state another for a while.
+/// Since when all tasks of the job run, if they do: each failure of a task changes the job's state for a while.
 pub(super) fn runs_since(snapshot: &Snapshot) -> Option<Timestamp> {
     let job = snapshot.job.as_ref().filter(|job| job.is_healthy())?;
     time(snapshot.state_since).or_else(|| job.changed())
 }
 
-/// A cause is over that `happened` at a time before the job ran again; `again` is who has been running, and "has".
+/// Marks a cause as resolved if it `happened` before the job ran again; `again` is what runs, with the verb "has" or "have".
 pub(super) fn since_then(
     mut cause: Cause,
     happened: &str,
@@ -32,7 +32,7 @@ pub(super) fn since_then(
     }
 }
 
-/// The end of a container is over when it runs again, or another one in its place, and the job does so since.
+/// Marks the end of a container as resolved when it, or its replacement, runs again, and the job too since then.
 pub(super) fn ended_before(cause: Cause, observed: &Observed, runs_since: Option<Timestamp>) -> Cause {
     let container = cause.log_of.as_ref();
     let pod = container.and_then(|of| observed.pods.values().find(|pod| pods::name(pod) == of.pod));

@@ -1,4 +1,4 @@
-//! Where a cluster stands on its way from created to running.
+//! The progress of a cluster from created to running.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::observed::{Observed, Role};
 use super::pods;
 use crate::model::flink::overview::{FlinkView, JobState};
 
-/// A step on the way, in this order. A cluster may go back, for instance when its JobManager is started again.
+/// A stage of the progress, in this order. A cluster may go back, for instance when its JobManager is restarted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// The objects are created, no node is chosen.
@@ -17,7 +17,7 @@ pub enum Stage {
     Scheduled,
     /// Its node pulls this image.
     ImagePulling {
-        /// The image as the Pod names it.
+        /// The image in the Pod's spec.
         image: String,
     },
     /// Its container runs, Flink's REST does not answer yet.
@@ -38,7 +38,7 @@ pub enum Stage {
         /// All tasks.
         total: u32,
     },
-    /// The job ended well.
+    /// The job ended successfully.
     Finished,
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Where the cluster stands.
+/// The stage of the cluster.
 #[must_use]
 pub fn stage(observed: &Observed) -> Stage {
     match observed.flink_now() {
@@ -75,7 +75,7 @@ pub fn stage(observed: &Observed) -> Stage {
             }
             _ => Stage::JobCreated,
         },
-        // Several Pods may be there after a restart: the furthest one tells.
+        // After a restart there may be several Pods: the one with the most progress counts.
         FlinkView::Unreachable => observed
             .pods_of(Role::JobManager)
             .filter(|pod| !pods::has_ended(pod))

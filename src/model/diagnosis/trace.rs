@@ -81,7 +81,7 @@ pub(super) fn short_class(class: &str) -> &str {
     class.rsplit('.').next().unwrap_or(class)
 }
 
-/// How grave a record is.
+/// The severity of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     Low,
@@ -89,7 +89,7 @@ pub(super) enum Level {
     Error,
 }
 
-/// One record: a line of the log with the lines that belong to it.
+/// One record: a line of the log, and its continuation lines.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub level: Level,
@@ -97,13 +97,13 @@ pub(super) struct Record {
     pub message: String,
     /// Throwables from the outermost to the deepest `Caused by`; empty without a trace.
     pub chain: Vec<Throwable>,
-    /// All its lines, where it has no trace.
+    /// All its lines, if it has no trace.
     pub lines: Vec<String>,
     /// Whether it has no log4j prefix: written by the JVM, a shell, or `System.err`.
     pub plain: bool,
 }
 
-/// Takes a log apart. What comes before the first record (a truncated one) is a record too.
+/// Splits a log into records. Lines before the first record (a truncated one) are a record too.
 pub(super) fn records(log: &str) -> Vec<Record> {
     let mut records = Vec::new();
     let mut first: Option<Head> = None;
@@ -113,7 +113,7 @@ pub(super) fn records(log: &str) -> Vec<Record> {
             finish(&mut records, first.take(), &mut lines);
             first = Some(next);
         } else if line.starts_with("Exception in thread ") || is_plain_start(&line) {
-            // Not part of the record before it, even if that has no trace of its own.
+            // Not part of the previous record, even if that has no trace of its own.
             finish(&mut records, first.take(), &mut lines);
             lines.push(line);
         } else {
@@ -124,7 +124,7 @@ pub(super) fn records(log: &str) -> Vec<Record> {
     records
 }
 
-/// Lines that the JVM's launcher and shells write by themselves.
+/// Lines of the JVM's launcher and of shells.
 fn is_plain_start(line: &str) -> bool {
     line.starts_with("Error: ") || line.starts_with("[ERROR]") || line.starts_with("Error occurred ")
 }
@@ -147,7 +147,7 @@ fn head(line: &str) -> Option<Head> {
     if !date {
         return None;
     }
-    // Only ASCII stands before byte 19.
+    // The bytes before byte 19 are ASCII.
     let rest = line
         .get(19..)?
         .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ',' | '.' | 'Z' | '+' | ':'));
@@ -174,7 +174,7 @@ fn finish(records: &mut Vec<Record>, head: Option<Head>, lines: &mut Vec<String>
         level: Level::Error,
         message: String::new(),
     });
-    // A throwable may stand in the first line itself: a logger whose message is its toString.
+    // The first line itself may contain a throwable: the message may be the throwable's toString.
     let mut text = vec![message.clone()];
     text.append(lines);
     let chain = chain(&text);
@@ -200,7 +200,7 @@ fn chain(lines: &[String]) -> Vec<Throwable> {
     let mut in_message = false;
     for (at, line) in lines.iter().enumerate() {
         let text = line.trim_start();
-        // Suppressed ones are indented, and beside the point.
+        // Suppressed throwables are indented, and not relevant.
         let indented = line.starts_with('\t') || line.starts_with("    ");
         if line.starts_with("\t\t") {
             continue;
@@ -216,7 +216,7 @@ fn chain(lines: &[String]) -> Vec<Throwable> {
         } else if text.starts_with("... ") && text.ends_with("more") {
             in_message = false;
         } else if let Some(cause) = text.strip_prefix("Caused by: ") {
-            // Indented ones are the causes of suppressed ones.
+            // Indented ones are the causes of suppressed throwables.
             in_message = !indented
                 && throwable(cause).is_some_and(|found| {
                     chain.push(found);
@@ -281,7 +281,7 @@ pub(super) fn is_class(text: &str) -> bool {
         })
 }
 
-/// Names that throwables have, for those without frames: traces are often cut off.
+/// Usual names of throwables, for those without frames: traces are often truncated.
 fn looks_thrown(class: &str) -> bool {
     let class = short_class(class);
     ["Exception", "Error", "Throwable", "Failure", "Timeout"]

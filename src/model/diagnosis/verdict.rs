@@ -1,4 +1,4 @@
-//! The order in which what was seen is judged.
+//! The order in which observations are checked.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -12,8 +12,8 @@ use crate::model::flink::overview::{FlinkView, JobOverview, JobState};
 
 /// Whether the outcome is known at `now`.
 ///
-/// What Flink says comes first, then the Job's own end, then what keeps the JobManager from running, then the
-/// TaskManagers: what is earlier in this order is the cause of what is later.
+/// Flink's state comes first, then the end of the Job, then problems of the JobManager, then of the TaskManagers: an
+/// earlier item in this order is the cause of a later one.
 #[must_use]
 pub fn verdict(observed: &Observed, now: Timestamp, grace: &Grace) -> Verdict {
     if let Some(verdict) = of_flink(observed, now, grace) {
@@ -49,17 +49,17 @@ fn failed(cause: Cause) -> Verdict {
     Verdict::Failed(Box::new(cause))
 }
 
-/// What Flink itself decided.
+/// The verdict from Flink's own state.
 fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdict> {
     let live = observed.flink_now().job();
     if let Some(job) = live.filter(|job| job.is_healthy()) {
-        // What runs on them runs for as long as Kubernetes lets them be.
+        // The job runs on them until Kubernetes deletes them.
         if let Some(note) = objects::outdated_taskmanagers(observed) {
             let stage = stage(observed);
             let note = Some(note);
             return Some(Verdict::Going { stage, note });
         }
-        // A fault beside a healthy job is worth a word, not a failure.
+        // A fault in a healthy job causes a note, not a failure.
         let note = taskmanagers(observed, now, grace).next().map(|finding| match finding {
             Finding::Final(cause) => Note::from(cause),
             Finding::Maybe(note) => note,
@@ -71,7 +71,7 @@ fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdic
             note,
         });
     }
-    // REST goes with the job: a terminal state that was seen before stays true.
+    // REST ends with the job: a terminal state from an earlier poll stays valid.
     let job = live.or_else(|| observed.last_job())?;
     let cause = match job.state {
         JobState::Finished => {
@@ -98,8 +98,8 @@ pub(super) fn subject(job: &JobOverview) -> String {
     }
 }
 
-/// Adds the ends of TaskManagers to a failed job: they are often its cause, and the JobManager's log only says that a
-/// connection was lost.
+/// Adds the ends of TaskManagers to a failed job: they are often the cause, and the JobManager's log only reports a
+/// lost connection.
 fn with_taskmanagers(observed: &Observed, mut cause: Cause) -> Cause {
     for end in observed.pods_of(Role::TaskManager).filter_map(exits::of) {
         let pod = pods::who(end.pod, Role::TaskManager);
@@ -128,7 +128,7 @@ fn completed(observed: &Observed) -> Verdict {
         };
     }
     if !observed.was_reached() {
-        // Too short for a poll, or REST is closed to us: exit code 0 is all there is, and it means success.
+        // Too short for a poll, or REST cannot be accessed: exit code 0 is the only information, and it means success.
         return Verdict::Finished {
             job_id: None,
             note: Some(Note::new(
@@ -139,7 +139,7 @@ fn completed(observed: &Observed) -> Verdict {
     failed(nothing_ran().log_of(exits::log_of(observed, Role::JobManager)))
 }
 
-/// The JobManager ended well without a job.
+/// The cause that the JobManager exited with 0 without a job.
 pub(super) fn nothing_ran() -> Cause {
     Cause::new(
         CauseKind::NothingRan,
@@ -186,7 +186,7 @@ fn check(
     pods::check(observed, pod, role, now, grace).or_else(|| exits::init(pod, role))
 }
 
-/// Pods that were taken away: others take their place, so only repetition is final.
+/// Pods that were removed: others replace them, so only repetition is final.
 fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let taken: Vec<String> = [Role::JobManager, Role::TaskManager]
         .into_iter()
@@ -213,7 +213,7 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
     Some(Finding::of(cause, times >= grace.displaced))
 }
 
-/// All that seems wrong with the objects, in the order of the verdict, whether or not it may pass by itself.
+/// All apparent faults of the objects, in the order of the verdict, including transient ones.
 pub(super) fn suspicions(observed: &Observed, now: Timestamp) -> Vec<Cause> {
     let impatient = Grace {
         unschedulable: SignedDuration::ZERO,
@@ -236,7 +236,7 @@ pub(super) fn suspicions(observed: &Observed, now: Timestamp) -> Vec<Cause> {
         .collect()
 }
 
-/// What holds up a job that Flink has, though no object shows a fault.
+/// The cause of a delay of a job that Flink knows, if no object has a fault.
 pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
     let FlinkView::Up {
         overview,
@@ -246,7 +246,7 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
         return None;
     };
     let (wanted, ready) = objects::taskmanagers(observed);
-    // A TaskManager registers before it offers its slots, so the numbers are believed only after a while.
+    // A TaskManager registers before it offers its slots, so the numbers are used only after a while.
     let settled = job
         .started()
         .is_some_and(|since| now.duration_since(since) >= grace.patience);
@@ -268,7 +268,7 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
         }
     }
     if matches!(job.state, JobState::Restarting | JobState::Failing) {
-        // Without a time: each second would be another line of progress.
+        // Without a time, which would print a new progress line each second.
         let text = format!("the job is {}: its tasks fail, or find no slots", job.state);
         let cause = Cause::new(CauseKind::Restarting, text);
         return Some(cause.hint("the exception is in the JobManager's log: kubectl flink why"));

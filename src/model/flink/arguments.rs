@@ -1,22 +1,22 @@
 //! The command line of Flink's standalone application entrypoint.
 //!
-//! Flink stops at the first token that it does not know and hands it and all after it to the program, without a word:
-//! so options come first, and program arguments last, behind a `--` that ends the options for good.
+//! Flink stops at the first unknown token and silently passes it and all following tokens to the program: so options
+//! come first, and program arguments last, after a `--` that ends the options for good.
 
 use crate::error::{Error, Result};
 use crate::model::config::{Config, JobId};
 
-/// Longest single argument that Linux passes to a process: `MAX_ARG_STRLEN` less the final NUL.
+/// Maximum length of an argument of a Linux process: `MAX_ARG_STRLEN` minus the final NUL.
 pub const MAX_ARGUMENT: usize = 131_071;
 
-/// A JobManager's arguments as Flink understands them.
+/// A JobManager's arguments, parsed with Flink's rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobManagerArguments {
     /// `--job-classname`.
     pub job_class: Option<String>,
     /// `--job-id`.
     pub job_id: Option<String>,
-    /// `--job-id-seed`, which the seed's template has and no Flink release knows.
+    /// `--job-id-seed`, which the seed's template has and no Flink release supports.
     pub job_id_seed: Option<String>,
     /// `--fromSavepoint`.
     pub from_savepoint: Option<String>,
@@ -26,7 +26,7 @@ pub struct JobManagerArguments {
     pub jars: Vec<String>,
     /// `-D`, in order.
     pub dynamic: Vec<(String, String)>,
-    /// Other options of Flink with their values, as they stand, such as `--configDir /conf`.
+    /// Other options of Flink with their values, unchanged, such as `--configDir /conf`.
     pub other: Vec<String>,
     /// The program's arguments.
     pub program: Vec<String>,
@@ -53,7 +53,7 @@ impl JobManagerArguments {
     /// Reads `tokens` with Flink's rules.
     ///
     /// # Errors
-    /// Usage error for an option of Flink that lacks its value.
+    /// Usage error for an option of Flink without its value.
     pub fn parse(tokens: &[String]) -> Result<Self> {
         let mut parsed = Self::default();
         let mut rest = tokens.iter();
@@ -98,7 +98,7 @@ impl JobManagerArguments {
         Ok(parsed)
     }
 
-    /// Writes the arguments so that [`Self::parse`], and Flink, read the same.
+    /// Formats the arguments so that [`Self::parse`], and Flink, parse them to the same value.
     #[must_use]
     pub fn to_tokens(&self) -> Vec<String> {
         let mut tokens = Vec::new();
@@ -124,7 +124,7 @@ impl JobManagerArguments {
         tokens
     }
 
-    /// What the arguments say, as a layer.
+    /// The arguments as a layer.
     #[must_use]
     pub fn into_layer(self) -> Config {
         Config {
@@ -140,7 +140,7 @@ impl JobManagerArguments {
     }
 }
 
-/// Names of Flink's options, long and short. Source: as above; `-h`, `-r` and `-x` went with 2.0.
+/// Names of Flink's options, long and short. Source: as above; 2.0 removed `-h`, `-r` and `-x`.
 const LONG: [&str; 10] = [
     "job-classname",
     "job-id",
@@ -155,10 +155,10 @@ const LONG: [&str; 10] = [
 ];
 const SHORT: [char; 8] = ['c', 'D', 'j', 's', 'n', 'h', 'r', 'x'];
 
-/// Whether Flink may take a program's first argument for an option of its own, so that a `--` has to come before it.
+/// Whether Flink may parse a program's first argument as an option of its own, so that a `--` has to come before it.
 ///
-/// Its parser takes abbreviations of long names, with one dash or two, and short options with something behind them:
-/// `-name` is `-n` to it, and `ame`. Source: commons-cli's DefaultParser.
+/// Its parser accepts abbreviations of long names, with one dash or two, and short options followed by a value: it
+/// parses `-name` as `-n` with the value `ame`. Source: commons-cli's DefaultParser.
 fn may_be_option(token: &str) -> bool {
     let Some(rest) = token.strip_prefix('-') else {
         return false;
@@ -185,9 +185,9 @@ pub fn key_value(pair: &str) -> Result<(String, String)> {
 /// Reads the seed's variable FLINK_JOB_ARGUMENTS: the inside of a YAML list, such as `"--job-classname", "com.example.Job"`.
 ///
 /// # Errors
-/// Usage error when it is no such list.
+/// Usage error when it is not such a list.
 pub fn split_seed(text: &str) -> Result<Vec<String>> {
-    // A trailing comma is what the seed's own template leaves when there are no arguments.
+    // The seed's own template leaves a trailing comma when there are no arguments.
     let inner = text.trim().trim_end_matches(',');
     serde_yaml::from_str(&format!("[{inner}]")).map_err(|_| {
         Error::usage(format!(

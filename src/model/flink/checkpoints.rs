@@ -6,11 +6,11 @@ use serde::Deserialize;
 
 use super::numbers::lenient;
 
-/// How old Flink's answers with statistics may be where nothing is configured: the default of `web.refresh-interval`.
+/// Maximum age of Flink's statistics if it is not configured: the default of `web.refresh-interval`.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
 
-/// How old statistics of checkpoints may be, with the JobManager's configuration, of which `get` gives values: Flink
-/// answers from a copy. Source: `WebMonitorEndpoint`, `RestHandlerConfiguration` (1.18+: a copy of its own).
+/// Maximum age of checkpoint statistics, according to the JobManager's configuration, whose values `get` returns: Flink
+/// answers from a copy. Source: `WebMonitorEndpoint`, `RestHandlerConfiguration` (1.18+: a separate copy).
 pub fn oldest_answer<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Duration {
     [
         "rest.cache.checkpoint-statistics.timeout",
@@ -23,7 +23,7 @@ pub fn oldest_answer<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Duration {
     .unwrap_or(REFRESH_INTERVAL)
 }
 
-/// Reads a duration as Flink does: a number, and a unit that is milliseconds where none is named. Source: `TimeUtils`.
+/// Parses a duration like Flink: a number and a unit, milliseconds if it is missing. Source: `TimeUtils`.
 fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -47,11 +47,11 @@ fn duration(text: &str) -> Option<Duration> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Checkpoints {
-    /// How many there were.
+    /// Numbers of checkpoints.
     pub counts: Counts,
     /// The newest of each kind.
     pub latest: Latest,
-    /// The newest ones, newest first; how many is configured in Flink.
+    /// The newest ones, newest first; Flink's configuration sets their number.
     pub history: Vec<Checkpoint>,
 }
 
@@ -61,13 +61,13 @@ pub struct Checkpoints {
 pub struct Counts {
     /// Jobs restored from a checkpoint or savepoint.
     pub restored: u64,
-    /// All.
+    /// All checkpoints.
     pub total: u64,
-    /// Being written.
+    /// In progress.
     pub in_progress: u64,
-    /// Written.
+    /// Completed.
     pub completed: u64,
-    /// Not written.
+    /// Failed.
     pub failed: u64,
 }
 
@@ -81,11 +81,11 @@ pub struct Latest {
     pub savepoint: Option<Checkpoint>,
     /// The newest that failed.
     pub failed: Option<Checkpoint>,
-    /// The one that the job resumes from.
+    /// The one that the job was restored from.
     pub restored: Option<Restored>,
 }
 
-/// What a job was restored from.
+/// The checkpoint or savepoint that a job was restored from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Restored {
@@ -96,7 +96,7 @@ pub struct Restored {
     pub restore_timestamp: Option<u64>,
     /// Whether it is a savepoint.
     pub is_savepoint: bool,
-    /// Where it lies.
+    /// Its path.
     pub external_path: Option<String>,
 }
 
@@ -110,7 +110,7 @@ pub struct Checkpoint {
     pub status: String,
     /// Whether it is a savepoint.
     pub is_savepoint: bool,
-    /// When it was begun, in milliseconds since 1970.
+    /// When it was triggered, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]
     pub trigger_timestamp: Option<u64>,
     /// When the last task acknowledged it, in milliseconds since 1970.
@@ -119,21 +119,21 @@ pub struct Checkpoint {
     /// Bytes of all state.
     #[serde(deserialize_with = "lenient")]
     pub state_size: Option<u64>,
-    /// Bytes that were written for it, less than all where it is incremental (1.15+).
+    /// Bytes written for it, fewer than all if it is incremental (1.15+).
     #[serde(deserialize_with = "lenient")]
     pub checkpointed_size: Option<u64>,
-    /// How long it took, in milliseconds.
+    /// Its duration in milliseconds.
     #[serde(deserialize_with = "lenient")]
     pub end_to_end_duration: Option<u64>,
-    /// Tasks that take part.
+    /// Number of tasks that take part.
     #[serde(deserialize_with = "lenient")]
     pub num_subtasks: Option<u64>,
-    /// Tasks that have done theirs.
+    /// Number of tasks that have acknowledged it.
     #[serde(deserialize_with = "lenient")]
     pub num_acknowledged_subtasks: Option<u64>,
-    /// Where it lies, once it is written.
+    /// Its path, once it is written.
     pub external_path: Option<String>,
-    /// Whether Flink has deleted its files, because newer ones took their place.
+    /// Whether Flink has deleted its files, because newer ones replaced it.
     pub discarded: bool,
     /// When it failed, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]
@@ -151,10 +151,10 @@ impl Checkpoints {
             .find(|entry| entry.is_savepoint && entry.status == "IN_PROGRESS")
     }
 
-    /// Where the newest state lies that Flink keeps of a job that has ended: its last checkpoint whose files are there.
+    /// The path of the newest state that Flink keeps of an ended job: its last checkpoint whose files exist.
     ///
-    /// Up to Flink 1.14 a savepoint takes the place of the checkpoint before it, whose files are deleted. A job that was
-    /// restored and has completed no checkpoint since has the state that it was restored from.
+    /// Up to Flink 1.14 a savepoint replaces the previous checkpoint, whose files are deleted. A job that was restored
+    /// and has completed no checkpoint since has the state that it was restored from.
     #[must_use]
     pub fn kept(&self) -> Option<&str> {
         let there = |savepoint: bool| {

@@ -1,4 +1,5 @@
-//! Flink's own configuration keys, from 1.13 to 2.3, with their old names: to tell a slip from a key of the user's own.
+//! Flink's own configuration keys, from 1.13 to 2.3, with their old names: to distinguish a typo from the user's own
+//! key.
 //!
 //! The data are generated from Flink's jars, see `flink-keys/generate`.
 
@@ -6,7 +7,7 @@ use std::cmp::Ordering;
 
 use crate::model::flink::FlinkVersion;
 
-/// A line each: the key, the first and the last release that read it, and the key of today where it is an old name.
+/// One line per key: the key, the first and the last release that read it, and, for an old name, the present key.
 const KEYS: &str = include_str!("../../../flink-keys/keys.txt");
 
 /// A key of Flink.
@@ -15,7 +16,7 @@ struct KnownKey<'a> {
     name: &'a str,
     first: FlinkVersion,
     last: FlinkVersion,
-    /// What it is called now.
+    /// Its present name.
     now: Option<&'a str>,
 }
 
@@ -48,13 +49,13 @@ fn line(name: &str) -> Option<&'static str> {
     None
 }
 
-/// What a key is called now: by its old names, Flink reads the same.
+/// The present name of a key: Flink also reads old names.
 #[must_use]
 pub fn current(name: &str) -> &str {
     line(name).and_then(|line| line.split(' ').nth(3)).unwrap_or(name)
 }
 
-/// Whether two names are of one key.
+/// Whether two names belong to the same key.
 #[must_use]
 pub fn same(one: &str, other: &str) -> bool {
     one == other || current(one) == current(other)
@@ -77,12 +78,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         .map(|key| key.name)
 }
 
-/// What is probably wrong with a key, for the release if it is known; `None`: nothing, or it is a key of the user's own.
+/// The probable mistake in a key, for the release if it is known; `None`: there is none, or it is the user's own key.
 #[must_use]
 pub fn doubt(name: &str, version: Option<FlinkVersion>) -> Option<String> {
     let (oldest, newest) = span();
     if let Some(key) = known().find(|key| key.name == name) {
-        // Releases beyond the known ones are taken for their neighbours.
+        // Unknown releases are treated like the closest known one.
         let version = version?.clamp(oldest, newest);
         let instead = match key.now.and_then(|now| known().find(|key| key.name == now)) {
             Some(now) if (now.first..=now.last).contains(&version) => format!("; it is called {} now", now.name),

@@ -1,14 +1,14 @@
-//! The configuration that Flink's processes run with.
+//! The configuration of Flink's running processes.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What stands in the place of a secret, as in Flink. Source: `GlobalConfiguration.HIDDEN_CONTENT`.
+/// The text that replaces a secret, as in Flink. Source: `GlobalConfiguration.HIDDEN_CONTENT`.
 pub const HIDDEN: &str = "******";
 
-/// Parts of keys whose values are secret. Source: `GlobalConfiguration.SENSITIVE_KEYS`, all releases together, and what
-/// users put into keys of their own.
+/// Parts of keys whose values are secret. Source: `GlobalConfiguration.SENSITIVE_KEYS` of all releases, and usual parts
+/// of users' own keys.
 const SENSITIVE: &[&str] = &[
     "password",
     "secret",
@@ -29,13 +29,13 @@ const SENSITIVE: &[&str] = &[
     "passphrase",
 ];
 
-/// Settings whose keys sound secret, and that say nothing.
+/// Settings whose keys look secret, but whose values are not.
 const HARMLESS: &[&str] = &[
     "security.delegation.tokens.enabled",
     "security.kerberos.fetch.delegation-token",
 ];
 
-/// Whether the value of `key` must not be shown. A key that ends in `key` is one too.
+/// Whether the value of `key` must be hidden. This includes keys that end in `key`.
 #[must_use]
 pub fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
@@ -45,7 +45,7 @@ pub fn is_secret(key: &str) -> bool {
     SENSITIVE.iter().any(|part| key.contains(part)) || key.split(['.', '-', '_']).next_back() == Some("key")
 }
 
-/// One setting, as it is in both roles. An item of a ConfigurationList, see docs/output.md.
+/// One setting with its values in both roles. An item of a ConfigurationList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Setting {
@@ -55,7 +55,7 @@ pub struct Setting {
     pub job_manager: Option<String>,
     /// Its value in a TaskManager.
     pub task_manager: Option<String>,
-    /// Whether the values are secret, so that something else stands in their place.
+    /// Whether the values are secret, and therefore replaced.
     pub hidden: bool,
 }
 
@@ -116,7 +116,7 @@ pub fn settings(job_manager: &[Pair], task_manager: &BTreeMap<String, String>) -
         .collect()
 }
 
-/// What a TaskManager's log tells of its configuration when it starts: REST does not tell it.
+/// The configuration that a TaskManager logs when it starts: REST does not return it.
 ///
 /// Source: Flink's `GlobalConfiguration` ("Loading configuration property: key, value", and "Loading dynamic
 /// configuration property" from 1.18 on) and `EnvironmentInformation` ("Program Arguments:"), which come in this order.
@@ -138,7 +138,7 @@ pub fn of_log(log: &str) -> BTreeMap<String, String> {
             continue;
         }
         if text.starts_with("Classpath:") {
-            // Everything is said by now; what follows is the run.
+            // All settings have been logged; the following lines are from the run.
             break;
         }
         in_arguments |= text.starts_with("Program Arguments:");

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 
 /// Computes a job ID from a seed: the first 16 bytes of the seed's SHA-256, in hexadecimal.
 ///
-/// Flink's own `--job-id-seed` was on a branch only and is in no release, so this algorithm is ours, and stable for
-/// ever: `printf %s SEED | sha256sum | cut -c1-32` gives the same.
+/// Flink's own `--job-id-seed` was only on a branch and is in no release, so this algorithm is ours, and stable for
+/// ever: `printf %s SEED | sha256sum | cut -c1-32` returns the same.
 #[must_use]
 pub fn from_seed(seed: &str) -> String {
     Sha256::digest(seed.as_bytes())
@@ -19,16 +19,16 @@ pub fn from_seed(seed: &str) -> String {
         .collect()
 }
 
-/// Characters of a nonce.
+/// Number of characters of a nonce.
 const NONCE: usize = 8;
 
-/// A nonce that the seed decides: lower-case letters and digits, which all names in Kubernetes take.
+/// A nonce derived from the seed: lower-case letters and digits, which all Kubernetes names allow.
 #[must_use]
 pub fn nonce(seed: &str) -> String {
     from_seed(seed).chars().take(NONCE).collect()
 }
 
-/// Checks a job ID and gives it in lower case, as Flink prints it.
+/// Checks a job ID and returns it in lower case, as Flink prints it.
 ///
 /// # Errors
 /// Usage error when it is not 32 hexadecimal digits. Flink itself would print its usage and exit with 1.
@@ -42,7 +42,7 @@ pub fn parse(id: &str) -> Result<String> {
     }
 }
 
-/// An ID that Flink or a history told, fit for a path of Flink's REST.
+/// An ID from Flink or a history, checked for a path of Flink's REST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlinkId<'a>(&'a str);
 
@@ -50,7 +50,7 @@ impl<'a> FlinkId<'a> {
     /// Checks it.
     ///
     /// # Errors
-    /// Failure when it is not 32 hexadecimal digits: it would lead to another place of the REST, or of the API server.
+    /// Failure when it is not 32 hexadecimal digits: it would lead to another path of the REST, or of the API server.
     pub fn new(id: &'a str) -> Result<Self> {
         if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(Self(id));

@@ -1,4 +1,4 @@
-//! What Flink's memory model needs at least: with less in its process a role fails before it begins.
+//! The minimum memory of Flink's memory model: with less process memory a role fails before it starts.
 //!
 //! Sources: Flink's `ProcessMemoryUtils`, `JobManagerFlinkMemoryUtils` and `TaskExecutorFlinkMemoryUtils`, and the defaults
 //! of `JobManagerOptions` and `TaskManagerOptions`, which are the same from 1.13 to 2.3.
@@ -11,7 +11,7 @@ use crate::model::quantity::{Memory, memory_flink};
 
 const MIB: u64 = 1 << 20;
 
-/// A role's options, by their names of today below `ROLE.memory.`: the name that the user wrote, and the value.
+/// A role's options, by their present names below `ROLE.memory.`: the name as the user wrote it, and the value.
 struct Options<'a> {
     known: BTreeMap<&'a str, (&'a str, &'a str)>,
     role: &'static str,
@@ -25,7 +25,7 @@ impl<'a> Options<'a> {
             let Some(rest) = key.strip_prefix(role).and_then(|rest| rest.strip_prefix(".memory.")) else {
                 continue;
             };
-            // Of several names the one of today counts.
+            // Of several names the present one counts.
             if key == written || !known.contains_key(rest) {
                 known.insert(rest, (written.as_str(), value.as_str()));
             }
@@ -33,7 +33,7 @@ impl<'a> Options<'a> {
         Self { known, role }
     }
 
-    /// A part and its size, or its default; `None`: it cannot be read, and Flink will say so.
+    /// A part and its size, or its default; `None`: it cannot be parsed, and Flink will report that.
     fn part(&self, rest: &'static str, default: u64) -> Option<(&'a str, u64)> {
         let name = self.known.get(rest).map_or(rest, |(written, _)| written);
         Some((name, self.size(rest, default)?))
@@ -41,7 +41,7 @@ impl<'a> Options<'a> {
 
     fn size(&self, rest: &str, default: u64) -> Option<u64> {
         match self.known.get(rest).map(|(_, value)| value) {
-            // An amount for a container is never nothing, a part of it may be.
+            // An amount for a container must not be zero, but a part may be.
             Some(text)
                 if text
                     .trim_matches(|c: char| !c.is_ascii_digit())
@@ -66,7 +66,7 @@ impl<'a> Options<'a> {
         self.known.contains_key(rest)
     }
 
-    /// What is outside of Flink's own memory: the JVM's metaspace, and its overhead at the least.
+    /// The memory outside of Flink's own: the JVM's metaspace, and the minimum of its overhead.
     fn outside(&self) -> Option<[(&'a str, u64); 2]> {
         Some([
             self.part("jvm-metaspace.size", 256 * MIB)?,
@@ -74,12 +74,12 @@ impl<'a> Options<'a> {
         ])
     }
 
-    /// The parts that have a size of their own, and the least of all of them together.
+    /// The parts that have their own size, and the minimum of their sum.
     fn least(&self) -> Option<(u64, Vec<(&'a str, u64)>)> {
         let mut parts = self.outside()?.to_vec();
         if self.role == "jobmanager" {
             parts.push(self.part("off-heap.size", 128 * MIB)?);
-            // Without any heap there is no JVM; how little is too little nobody says.
+            // A JVM needs some heap; the minimum is not documented.
             parts.push(self.part("heap.size", 1)?);
             return Some((sum(&parts), parts));
         }
@@ -92,7 +92,7 @@ impl<'a> Options<'a> {
             parts.push(self.part("managed.size", 0)?);
             return Some((sum(&parts), parts));
         }
-        // Managed memory is a share of Flink's own: what is left over by it has to hold the rest.
+        // Managed memory is a share of Flink's own: the remaining share must be enough for the rest.
         let own = sum(&parts[2..]);
         let managed = self.fraction("managed.fraction", 0.4)?;
         #[allow(
@@ -114,10 +114,10 @@ fn sum(parts: &[(&str, u64)]) -> u64 {
     parts.iter().map(|(_, size)| size).sum()
 }
 
-/// Whether Flink can start in the memory of a role, `jobmanager` or `taskmanager`. What it cannot be known of passes.
+/// Checks that Flink can start in the memory of a role, `jobmanager` or `taskmanager`. Unknown values pass the check.
 ///
 /// # Errors
-/// Usage error with what the parts need.
+/// Usage error with the memory that the parts need.
 pub fn check(role: &'static str, process: Memory, configuration: &BTreeMap<String, String>) -> Result<()> {
     let options = Options::of(role, configuration);
     let Some((least, parts)) = options.least() else {

@@ -1,4 +1,4 @@
-//! What the plugin knows of Flink's releases: versions, configuration names, exit codes.
+//! Facts about Flink's releases: versions, configuration names, exit codes.
 
 pub mod arguments;
 pub mod checkpoints;
@@ -23,7 +23,7 @@ use std::str::FromStr;
 use crate::error::Error;
 use crate::model::keyword::Keyword;
 
-/// The words to which the image's entrypoint answers.
+/// The arguments that the image's entrypoint accepts.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entrypoint {
@@ -46,12 +46,12 @@ impl Keyword for Entrypoint {
     ];
 }
 
-/// A Flink release, as far as its behaviour is told apart: major and minor.
+/// A Flink release, as far as the plugin distinguishes them: major and minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlinkVersion {
     /// 1 or 2.
     pub major: u16,
-    /// 20 of 1.20.5.
+    /// Such as 20 of 1.20.5.
     pub minor: u16,
 }
 
@@ -62,17 +62,17 @@ impl FlinkVersion {
         Self { major, minor }
     }
 
-    /// The version that an image's tag names, such as 2.3 of `registry:5000/flink:2.3.0-scala_2.12-java17`.
-    /// `None` for a digest, no tag, or a tag that does not begin with a version.
+    /// The version in an image's tag, such as 2.3 of `registry:5000/flink:2.3.0-scala_2.12-java17`. `None` for a
+    /// digest, no tag, or a tag that does not start with a version.
     #[must_use]
     pub fn of_image(image: &str) -> Option<Self> {
         let name = image.split('@').next()?;
         let tag = name.rsplit('/').next()?.split_once(':')?.1;
-        // A tag like 20240101 or 7.1 is somebody's own numbering, not a Flink release.
+        // A tag like 20240101 or 7.1 has another numbering, and is not a Flink release.
         tag.parse().ok().filter(|version: &Self| matches!(version.major, 1 | 2))
     }
 
-    /// The entrypoint words that official images of this version understand.
+    /// The entrypoint arguments that official images of this version accept.
     /// Source: apache/flink-docker, whose images have `standalone-job` from 1.10 on.
     #[must_use]
     pub fn entrypoint(self) -> Entrypoint {
@@ -87,7 +87,7 @@ impl FlinkVersion {
 impl FromStr for FlinkVersion {
     type Err = Error;
 
-    /// Reads `2.3`, `1.20.5`, `v1_20` (the operator's spelling), and what follows a patch number is left out.
+    /// Parses `2.3`, `1.20.5`, and `v1_20` (the operator's notation). It ignores the text after a patch number.
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = || Error::usage(format!("invalid Flink version {text:?}: it must be like 2.3 or 1.20.5"));
         let plain = text.strip_prefix('v').unwrap_or(text).replace('_', ".");
@@ -115,7 +115,7 @@ pub enum Role {
     TaskManager,
 }
 
-/// Releases that are known: their entrypoints, REST and configuration keys. Others are taken for their neighbours.
+/// Known releases: their entrypoints, REST and configuration keys. Others are treated like the closest known one.
 pub const KNOWN_VERSIONS: &[FlinkVersion] = &[
     FlinkVersion::new(1, 13),
     FlinkVersion::new(1, 14),
@@ -131,11 +131,11 @@ pub const KNOWN_VERSIONS: &[FlinkVersion] = &[
     FlinkVersion::new(2, 3),
 ];
 
-/// A folder that JobManager and TaskManagers find alike: with a scheme, or from the root on.
+/// A directory with the same path for JobManager and TaskManagers: with a scheme, or absolute.
 ///
 /// # Errors
 ///
-/// When it is neither: Flink would look for it below each process's own folder, or not take it at all.
+/// When it is neither: Flink would use it relative to each process's working directory, or reject it.
 pub fn folder(text: &str) -> Result<String, Error> {
     let scheme = text.split_once(":/").is_some_and(|(scheme, _)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -150,14 +150,14 @@ pub fn folder(text: &str) -> Result<String, Error> {
     }
 }
 
-/// Class of Kubernetes high availability, which every release understands as a value of `high-availability`; its short
-/// name `kubernetes` came with about 1.16.
+/// Class of Kubernetes high availability, which every release accepts as a value of `high-availability`; the short name
+/// `kubernetes` was added in about 1.16.
 pub const KUBERNETES_HA_FACTORY: &str = "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";
 
-/// What sets addresses and ports, which must agree with the ports and probes of the objects.
+/// Sets addresses and ports, which must match the ports and probes of the objects.
 const TEMPLATE: &str = "the templates";
 
-/// Keys that the plugin sets itself, by their names of today, and what to use instead.
+/// Keys that the plugin sets itself, by their present names, and what to use instead.
 const OWNED: &[(&str, &str)] = &[
     ("parallelism.default", "--parallelism"),
     ("taskmanager.numberOfTaskSlots", "--slots"),
@@ -195,8 +195,8 @@ const OWNED: &[(&str, &str)] = &[
     ("taskmanager.rpc.port", TEMPLATE),
 ];
 
-/// What to use instead of configuration `key`, when the plugin sets that key itself: a flag such as `--slots`, or words
-/// such as `the templates`. `None`: the key is the user's.
+/// What to use instead of configuration `key`, when the plugin sets that key itself: a flag such as `--slots`, or text
+/// such as `the templates`. `None`: users may set the key.
 ///
 /// Fits into "the plugin sets this key, use {}".
 #[must_use]
@@ -208,7 +208,7 @@ pub fn owned_key(key: &str) -> Option<&'static str> {
         .map(|(_, instead)| *instead)
 }
 
-/// Settings below `kubernetes.` that Flink reads wherever it talks to Kubernetes, as its high availability does.
+/// Settings below `kubernetes.` that Flink reads for all its access to Kubernetes, including high availability.
 const KUBERNETES_CLIENT: &[&str] = &[
     "kubernetes.client.",
     "kubernetes.config.file",
@@ -216,8 +216,8 @@ const KUBERNETES_CLIENT: &[&str] = &[
     "kubernetes.transactional-operation.",
 ];
 
-/// Parts of keys that only Flink's native Kubernetes deployment reads, and what does the same here. In files for the operator
-/// many of them are taken, see `flink_deployment/native_keys.rs`.
+/// Parts of keys that only Flink's native Kubernetes deployment reads, and what has the same effect here. In files for
+/// the operator many of them are supported, see `flink_deployment/native_keys.rs`.
 const NATIVE: &[(&str, &str)] = &[
     ("decorator.", "a podTemplate of a file mounts what it names"),
     ("node-name-label", "a podTemplate of a file has affinity to nodes"),
@@ -270,10 +270,10 @@ const NATIVE: &[(&str, &str)] = &[
     ("owner.reference", "the objects of a cluster have owners of their own"),
 ];
 
-/// Why configuration `key` would change nothing in a cluster of plain resources, and what does instead; `None` for
-/// every key that Flink would heed.
+/// Why configuration `key` has no effect in a cluster of plain resources, and what to use instead; `None` for every key
+/// that Flink reads.
 ///
-/// Such a key is refused rather than passed on, because nobody would notice that it is ignored.
+/// Such a key is rejected instead of passed on, because users would not notice that it is ignored.
 #[must_use]
 pub fn without_effect(key: &str) -> Option<&'static str> {
     let starts = |prefix: &&str| key.starts_with(*prefix);
@@ -307,8 +307,8 @@ pub fn without_effect(key: &str) -> Option<&'static str> {
 
 /// Why a `key` that Flink's scripts read has no effect on the processes of a cluster.
 ///
-/// Source: `config.sh` of 1.13 to 2.3, `start-cluster.sh` and `taskmanager.sh`, which binds TaskManagers to NUMA nodes only
-/// where it starts them in the background.
+/// Source: `config.sh` of 1.13 to 2.3, `start-cluster.sh` and `taskmanager.sh`, which binds TaskManagers to NUMA nodes
+/// only when it starts them in the background.
 fn for_no_process(key: &str) -> Option<&'static str> {
     match key {
         "env.ssh.opts" => Some("only the scripts that start a cluster by SSH read it"),
@@ -321,8 +321,8 @@ fn for_no_process(key: &str) -> Option<&'static str> {
     }
 }
 
-/// Why a FlinkDeployment's configuration `key` can be left out: it is about what the operator does beside the job, not about
-/// the job. `None` for all others.
+/// Why a FlinkDeployment's configuration `key` can be ignored: it configures the operator, not the job. `None` for all
+/// others.
 #[must_use]
 pub fn beside_the_job(key: &str) -> Option<&'static str> {
     if key.starts_with("job.autoscaler.") {

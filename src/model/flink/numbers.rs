@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-/// A number; `None` for `null`, for text such as `"NaN"`, and for -1, by which Flink says that it does not know.
+/// A number; `None` for `null`, for text such as `"NaN"`, and for -1, which is Flink's value for unknown.
 pub fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -19,7 +19,7 @@ pub fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>
     })
 }
 
-/// A number; `None` for what is none, text such as `"NaN"` among it.
+/// A number; `None` for anything else, including text such as `"NaN"`.
 pub fn real<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -1,7 +1,7 @@
-//! What Flink's REST said: `GET /overview` and `GET /jobs/overview`, read tolerantly.
+//! Flink's REST replies `GET /overview` and `GET /jobs/overview`, parsed leniently.
 //!
-//! Every field has a default and unknown ones are skipped, because both replies grew with Flink's releases
-//! (seen with 1.17 to 2.3); an answer that lacks a number must not make the plugin blind.
+//! Every field has a default and unknown ones are skipped, because both replies grew with Flink's releases (seen with
+//! 1.17 to 2.3); the plugin must work with an answer that lacks a number.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 /// State of a Flink job, as `org.apache.flink.api.common.JobStatus` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// Known to the Dispatcher, its JobMaster is not up yet.
+    /// The Dispatcher knows it, but its JobMaster is not up yet.
     Initializing,
     /// Waits for resources; nothing is deployed.
     Created,
@@ -27,13 +27,13 @@ pub enum JobState {
     Cancelling,
     /// Canceled.
     Canceled,
-    /// Ended well, or stopped with a savepoint.
+    /// Ended successfully, or stopped with a savepoint.
     Finished,
     /// The JobManager lost leadership.
     Suspended,
     /// Being taken over by a new JobManager.
     Reconciling,
-    /// A state that this plugin does not know, in Flink's word.
+    /// A state that this plugin does not know, with Flink's name.
     Other(String),
 }
 
@@ -57,7 +57,7 @@ impl JobState {
         }
     }
 
-    /// Flink's own word for it.
+    /// Flink's own name for it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -106,7 +106,7 @@ pub struct Overview {
     /// Task slots that no job holds.
     #[serde(default)]
     pub slots_available: u32,
-    /// Flink's version, such as `2.3.0`; empty when it was not said.
+    /// Flink's version, such as `2.3.0`; empty if it is missing.
     #[serde(default)]
     pub flink_version: String,
 }
@@ -127,7 +127,7 @@ pub struct Tasks {
     pub deploying: u32,
     /// Restoring their state.
     pub initializing: u32,
-    /// Ended well.
+    /// Ended successfully.
     pub finished: u32,
     /// Failed.
     pub failed: u32,
@@ -142,15 +142,15 @@ pub struct JobOverview {
     /// The name that the program gave to its job.
     #[serde(default)]
     pub name: String,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
-    /// When it was started, in milliseconds since 1970; at most 0 when Flink does not know.
+    /// When it started, in milliseconds since 1970; at most 0 when Flink does not know.
     #[serde(default)]
     pub start_time: i64,
     /// When it ended, in milliseconds since 1970; -1 while it continues.
     #[serde(default)]
     pub end_time: i64,
-    /// Time since it was started, in milliseconds.
+    /// Time since its start, in milliseconds.
     #[serde(default)]
     pub duration: i64,
     /// When its state, or that of one of its tasks, last changed, in milliseconds since 1970.
@@ -162,26 +162,26 @@ pub struct JobOverview {
 }
 
 impl JobOverview {
-    /// Whether all of it runs: RUNNING alone appears without a TaskManager (seen with 1.17 to 2.3).
+    /// Whether all tasks run: RUNNING alone appears without a TaskManager (seen with 1.17 to 2.3).
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.state == JobState::Running && self.tasks.total > 0 && self.tasks.running == self.tasks.total
     }
 
-    /// Whether its tasks are all there for a savepoint: those that have finished take part too (1.15+).
-    /// Flink itself decides where it does not tell its tasks.
+    /// Whether all tasks are ready for a savepoint: finished tasks take part too (1.15+). If Flink does not return the
+    /// tasks, Flink itself decides.
     #[must_use]
     pub fn can_be_saved(&self) -> bool {
         self.state == JobState::Running && self.tasks.running + self.tasks.finished >= self.tasks.total
     }
 
-    /// The JobManager's clock when it told this of a job that continues, in milliseconds since 1970.
+    /// The JobManager's clock at the time of this reply for a running job, in milliseconds since 1970.
     #[must_use]
     pub fn now(&self) -> Option<i64> {
         (self.start_time > 0 && self.duration > 0).then(|| self.start_time + self.duration)
     }
 
-    /// When the job was started, by the JobManager's clock.
+    /// When the job started, by the JobManager's clock.
     #[must_use]
     pub fn started(&self) -> Option<Timestamp> {
         (self.start_time > 0)
@@ -202,13 +202,13 @@ impl JobOverview {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct JobsOverview {
-    /// All jobs that the JobManager knows, ended ones too.
+    /// All jobs that the JobManager knows, including ended ones.
     pub jobs: Vec<JobOverview>,
 }
 
 impl JobsOverview {
-    /// The job that the cluster is there for: of several (a program may call `execute()` more than once) the newest
-    /// that continues, else the newest.
+    /// The cluster's main job: of several (a program may call `execute()` more than once) the newest running one,
+    /// otherwise the newest.
     #[must_use]
     pub fn main_job(&self) -> Option<&JobOverview> {
         self.jobs
@@ -217,15 +217,15 @@ impl JobsOverview {
     }
 }
 
-/// What Flink's REST said at the last poll.
+/// The result of the last poll of Flink's REST.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum FlinkView {
-    /// No answer: the JobManager is not up, not yet or not any more, or the way to it is closed.
+    /// No answer: the JobManager is not up yet, or no longer, or it cannot be reached.
     #[default]
     Unreachable,
     /// It answered.
     Up {
-        /// `GET /overview`; defaults when only the jobs were asked for.
+        /// `GET /overview`; defaults if only the jobs were requested.
         overview: Overview,
         /// The cluster's job, see [`JobsOverview::main_job`]; `None` while there is none.
         job: Option<JobOverview>,
@@ -233,7 +233,7 @@ pub enum FlinkView {
 }
 
 impl FlinkView {
-    /// The view that both replies give.
+    /// The view from both replies.
     #[must_use]
     pub fn up(overview: Overview, jobs: &JobsOverview) -> Self {
         Self::Up {
@@ -242,7 +242,7 @@ impl FlinkView {
         }
     }
 
-    /// The cluster's job, if REST answered and knows one.
+    /// The cluster's job, if REST answered and has one.
     #[must_use]
     pub const fn job(&self) -> Option<&JobOverview> {
         match self {

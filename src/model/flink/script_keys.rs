@@ -1,5 +1,5 @@
-//! Configuration that Flink's shell scripts read, and none of its Java processes: behind a `-D` it has no effect, so it
-//! reaches the scripts by environment variables.
+//! Configuration that only Flink's shell scripts read, not its Java processes: with `-D` it has no effect, so it is
+//! passed to the scripts in environment variables.
 //!
 //! Source: `config.sh`, `bash-java-utils.sh`, `flink-console.sh`, `standalone-job.sh` and `taskmanager.sh` of 1.13.6,
 //! 1.14.6, 1.15.4, 1.16.3, 1.17.2, 1.18.1, 1.19.3, 1.20.1, 2.0.0, 2.1.0 and 2.3.0. Each of them prefers the variable to
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::Role;
 
-/// Keys that have a variable of their own.
+/// Keys that have their own variable.
 const VARIABLES: [(&str, &str); 9] = [
     ("env.hadoop.conf.dir", "HADOOP_CONF_DIR"),
     ("env.hbase.conf.dir", "HBASE_CONF_DIR"),
@@ -22,13 +22,13 @@ const VARIABLES: [(&str, &str); 9] = [
     ("env.yarn.conf.dir", "YARN_CONF_DIR"),
 ];
 
-/// Options of the JVM for both roles, in the order in which the scripts put them; of the last two, the first that is set.
+/// JVM options for both roles, in the order of the scripts; of the last two, the first one that is set.
 const JAVA_OPTIONS: [&str; 3] = ["env.java.default-opts.all", "env.java.opts.all", "env.java.opts"];
 
-/// Options of one role's JVM alone, and their variable.
+/// JVM options of one role, and their variable.
 ///
-/// It takes the options for both roles, too: what the image's configuration file says for both, which opens the modules of
-/// Java 17 to Flink, stays beside it. `FLINK_ENV_JAVA_OPTS` would replace that.
+/// It includes the options for both roles: so the options for both roles in the image's configuration file, which open
+/// the modules of Java 17 to Flink, still apply. `FLINK_ENV_JAVA_OPTS` would replace them.
 const fn java_options(role: Role) -> ([&'static str; 2], &'static str) {
     match role {
         Role::JobManager => (
@@ -42,10 +42,10 @@ const fn java_options(role: Role) -> ([&'static str; 2], &'static str) {
     }
 }
 
-/// An environment variable that stands for a key.
+/// An environment variable for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// The key as the user wrote it; of several, the last.
+    /// The key as the user wrote it; the last one, if there are several.
     pub key: &'static str,
     /// Name of the variable.
     pub name: &'static str,
@@ -63,7 +63,7 @@ pub fn is_for_scripts(key: &str) -> bool {
         || of_role(Role::TaskManager)
 }
 
-/// The variables that `configuration` means for the containers of `role`.
+/// The variables for `configuration` in the containers of `role`.
 #[must_use]
 pub fn variables(configuration: &BTreeMap<String, String>, role: Role) -> Vec<Variable> {
     let set = |key: &'static str| {
@@ -98,7 +98,7 @@ pub fn variables(configuration: &BTreeMap<String, String>, role: Role) -> Vec<Va
     plain.chain(java).collect()
 }
 
-/// Without the quotes around it, as the scripts have it.
+/// Without the surrounding quotes, as in the scripts.
 fn unquoted(value: &str) -> &str {
     let value = value.strip_prefix('"').unwrap_or(value);
     value.strip_suffix('"').unwrap_or(value)

@@ -1,7 +1,7 @@
-//! What the live objects of a cluster tell Flink: its settings, as far as they are in arguments, environment and the
-//! configuration files of ConfigMaps.
+//! The Flink settings in the live objects of a cluster: in arguments, environment and configuration files of
+//! ConfigMaps.
 //!
-//! A configuration file that is part of the image is not seen here.
+//! A configuration file in the image is not included.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use crate::model::main_container;
 /// Data of ConfigMaps, by their names.
 pub type ConfigMaps = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Folder of configuration files in official images.
+/// Directory of configuration files in official images.
 const CONF_DIR: &str = "/opt/flink/conf";
-/// Configuration files, the stronger one last. Source: Flink's `GlobalConfiguration.loadConfiguration`, 1.20: the old
-/// file is read where it exists.
+/// Configuration files, in order of precedence, the highest last. Source: Flink's
+/// `GlobalConfiguration.loadConfiguration`, 1.20: it reads the old file if it exists.
 const FILES: [&str; 2] = ["config.yaml", "flink-conf.yaml"];
 
 /// Settings of one role.
@@ -29,26 +29,26 @@ pub struct Settings {
     arguments: JobManagerArguments,
 }
 
-/// Who keeps the data of high availability.
+/// The service that keeps the high-availability data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HighAvailability<'a> {
     /// ConfigMaps.
     Kubernetes,
     /// A ZooKeeper.
     ZooKeeper,
-    /// A class of the user's own.
+    /// The user's own class.
     Other(&'a str),
 }
 
 impl<'a> HighAvailability<'a> {
-    /// Reads a value of Flink's setting; `None`: there is none.
+    /// Parses the value of Flink's setting; `None`: there is no high availability.
     ///
-    /// Source: `HighAvailabilityMode.fromConfig`, which takes names in any case; a class name is a factory.
+    /// Source: `HighAvailabilityMode.fromConfig`, which ignores the case of names; a class name is a factory.
     #[must_use]
     pub fn of(value: &'a str) -> Option<Self> {
         let value = value.trim().trim_matches(['"', '\'']);
         match value.to_ascii_lowercase().as_str() {
-            // `standalone` is what `recovery.mode` called it.
+            // `standalone` was a value of `recovery.mode`.
             "" | "none" | "standalone" => None,
             "kubernetes" => Some(Self::Kubernetes),
             "zookeeper" => Some(Self::ZooKeeper),
@@ -76,15 +76,15 @@ impl Settings {
         Self::with_files(template, &ConfigMaps::new())
     }
 
-    /// The same of a Job or a Deployment; `maps` are the ConfigMaps of [`config_maps`].
+    /// Like [`Self::of`], for a Job or a Deployment; `maps` are the ConfigMaps of [`config_maps`].
     #[must_use]
     pub fn of_object(object: &Value, maps: &ConfigMaps) -> Self {
         let template = serde_json::from_value(object["spec"]["template"].clone());
         template.map_or_else(|_| Self::default(), |template| Self::with_files(&template, maps))
     }
 
-    /// The settings of the Flink container, with those of its configuration files. As Flink has it, arguments are
-    /// stronger than `FLINK_PROPERTIES`, and these stronger than a file.
+    /// The settings of the Flink container, with those of its configuration files. As in Flink, arguments take
+    /// precedence over `FLINK_PROPERTIES`, and these over a file.
     #[must_use]
     pub fn with_files(template: &PodTemplateSpec, maps: &ConfigMaps) -> Self {
         let Some(container) = main_container::of_template(template) else {
@@ -98,7 +98,7 @@ impl Settings {
             .collect();
         let expand = |text: &String| expand(text, &env);
         let tokens: Vec<String> = container.args.iter().flatten().map(expand).collect();
-        // The first is the entrypoint's word.
+        // The first is for the entrypoint.
         let arguments = JobManagerArguments::parse(tokens.get(1..).unwrap_or_default()).unwrap_or_default();
         let mut pairs = Vec::new();
         for file in files(template, container) {
@@ -112,8 +112,7 @@ impl Settings {
         Self { pairs, env, arguments }
     }
 
-    /// The value of a key: of several the last one, and one by its name of today before one by an old name, as Flink has
-    /// it.
+    /// The value of a key: the last one if there are several, and the present name before an old name, as in Flink.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let last = |is: &dyn Fn(&str) -> bool| self.pairs.iter().rev().find(|(key, _)| is(key));
@@ -131,19 +130,19 @@ impl Settings {
             .map(|(_, value)| value.as_str())
     }
 
-    /// What the command line says beside settings.
+    /// The other options in the arguments.
     #[must_use]
     pub const fn arguments(&self) -> &JobManagerArguments {
         &self.arguments
     }
 
-    /// Whether and by what the cluster is highly available.
+    /// The kind of high availability, if any.
     #[must_use]
     pub fn high_availability(&self) -> Option<HighAvailability<'_>> {
         HighAvailability::of(self.get("high-availability.type")?)
     }
 
-    /// Folder in which high availability keeps its files.
+    /// Directory of the high-availability files.
     #[must_use]
     pub fn ha_storage(&self) -> Option<&str> {
         self.get("high-availability.storageDir")
@@ -156,7 +155,7 @@ impl Settings {
         self.get("kubernetes.cluster-id").filter(|id| ours && !id.is_empty())
     }
 
-    /// Node of the cluster in ZooKeeper.
+    /// The cluster's node in ZooKeeper.
     #[must_use]
     pub fn zookeeper_path(&self) -> Option<String> {
         if self.high_availability() != Some(HighAvailability::ZooKeeper) {
@@ -168,7 +167,7 @@ impl Settings {
         Some(format!("{}/{place}", root.unwrap_or("/flink").trim_end_matches('/')))
     }
 
-    /// Paths that Flink writes state to or reads it from, each with the key that names it.
+    /// Paths to which Flink writes state or from which it reads state, each with its key.
     #[must_use]
     pub fn state_paths(&self) -> Vec<(&'static str, &str)> {
         const KEYS: [(&str, &str); 2] = [
@@ -181,7 +180,7 @@ impl Settings {
         set.chain(savepoint.map(|path| ("--from-savepoint", path))).collect()
     }
 
-    /// Where the role looks for the JobManager: its own setting before the variable of official images.
+    /// The JobManager's address that the role uses: its own setting before the variable of official images.
     #[must_use]
     pub fn rpc_address(&self) -> Option<&str> {
         self.get("jobmanager.rpc.address")
@@ -189,7 +188,7 @@ impl Settings {
     }
 }
 
-/// Name of the ConfigMap in which the leader of the cluster `id` announces itself.
+/// Name of the ConfigMap in which the leader of the cluster `id` publishes its address.
 #[must_use]
 pub fn leader_map(id: &str) -> String {
     format!("{id}-cluster-config-map")
@@ -209,14 +208,14 @@ pub fn config_maps(object: &Value) -> Vec<String> {
     names
 }
 
-/// A configuration file that lies in a ConfigMap.
+/// A configuration file in a ConfigMap.
 struct File {
     name: &'static str,
     map: String,
     key: String,
 }
 
-/// Where the configuration files of `container` can lie, the weaker ones first.
+/// The possible paths of the configuration files of `container`, the lowest precedence first.
 fn files(template: &PodTemplateSpec, container: &Container) -> Vec<File> {
     let args = container.args.iter().flatten();
     let folder = args.clone().zip(args.skip(1));
@@ -309,7 +308,7 @@ fn flat(text: &str) -> Vec<(String, String)> {
     text.lines().map(without_comment).filter_map(pair).collect()
 }
 
-/// What Kubernetes makes of `$(NAME)` in arguments, where the variable's value stands in the Pod template.
+/// Expands `$(NAME)` in arguments like Kubernetes, if the Pod template contains the variable's value.
 fn expand(text: &str, env: &[(String, String)]) -> String {
     let mut expanded = String::new();
     let mut rest = text;

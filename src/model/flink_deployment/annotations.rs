@@ -1,4 +1,4 @@
-//! What a FlinkDeployment has no field for, as annotations `kubectl-flink/…` of it.
+//! Settings without a field in FlinkDeployment, as its annotations `kubectl-flink/…`.
 //!
 //! | annotation | value |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | `ttl-after-finished` | seconds |
 //! | `identity` | in histories: see [`Config::nonce`] |
 //!
-//! The operator leaves annotations alone, so that a file with them still is a valid FlinkDeployment.
+//! The operator ignores these annotations, so that a file with them is a valid FlinkDeployment.
 
 use std::collections::BTreeMap;
 
@@ -23,10 +23,10 @@ use crate::model::config::{Config, JobId, Mount};
 use crate::model::keyword::Keyword;
 use crate::model::nearest::nearest;
 
-/// Annotation of what `export` has written. With it, as with all of the plugin's annotations, a file says all that it means,
-/// and nothing is added that the operator would add.
+/// Annotation of files that `export` has written. A file with this or any other of the plugin's annotations is
+/// complete: the operator's additions are not added to it.
 pub const EXPORTED: &str = "kubectl-flink/exported";
-/// Prefix of the annotations that are the plugin's.
+/// Prefix of the plugin's annotations.
 pub(super) const PREFIX: &str = "kubectl-flink/";
 pub(super) const JARS: &str = "kubectl-flink/jars";
 
@@ -59,7 +59,7 @@ const KNOWN: &[&str] = &[
     TTL,
 ];
 
-/// Annotations of the live objects. They tell what is, not what is wished.
+/// Annotations of live objects. They describe the present state, not the wanted one.
 const OBSERVED: &[&str] = &[
     EXPORTED,
     "kubectl-flink/revision",
@@ -67,7 +67,7 @@ const OBSERVED: &[&str] = &[
     "kubectl-flink/flink-version",
 ];
 
-/// Moves the plugin's annotations of `layer` to the fields they stand for.
+/// Moves the plugin's annotations of `layer` to the corresponding fields.
 pub(super) fn take(layer: &mut Config, faults: &mut Faults) {
     let (ours, others): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut layer.annotations)
         .into_iter()
@@ -119,7 +119,7 @@ pub(super) fn take(layer: &mut Config, faults: &mut Faults) {
     }
 }
 
-/// The annotations that say what `layer` says and a FlinkDeployment has no field for.
+/// The annotations for the settings of `layer` without a field in FlinkDeployment.
 pub(super) fn of(layer: &Config, jars: Option<&Vec<String>>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut say = |key: &str, value: Option<String>| {
@@ -148,7 +148,7 @@ pub(super) fn of(layer: &Config, jars: Option<&Vec<String>>) -> BTreeMap<String,
     found
 }
 
-/// It becomes part of names in Kubernetes.
+/// Checks an identity, which becomes part of names in Kubernetes.
 fn identity(text: String) -> Result<String> {
     let fits = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if fits {

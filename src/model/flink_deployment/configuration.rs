@@ -1,4 +1,4 @@
-//! `spec.flinkConfiguration`: made flat, and the keys that have a place of their own moved there.
+//! Reads `spec.flinkConfiguration`: flattens it, and moves keys with their own field there.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,17 @@ use crate::model::flink::settings::HighAvailability;
 use crate::model::flink::{self, config_keys, owned_key, without_effect};
 use crate::model::quantity;
 
-/// What stands before a key where it is told.
+/// Prefix of a key in messages.
 pub(super) const PATH: &str = "spec.flinkConfiguration.";
 
-/// The same from 1.16 on.
+/// The name of Kubernetes high availability from 1.16 on.
 pub(super) const HA_NAME: &str = "kubernetes";
 pub(super) const ZOOKEEPER: &str = "zookeeper";
 pub(super) const QUORUM: &str = "high-availability.zookeeper.quorum";
 pub(super) const ZOOKEEPER_ROOT: &str = "high-availability.zookeeper.path.root";
 
-/// Reads the configuration into `layer`, whose other fields were read before. `path` stands before a key where it is told.
+/// Reads the configuration into `layer`, whose other fields were read before. `path` is the prefix of a key in
+/// messages.
 pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, faults: &mut Faults) {
     let mut flat = BTreeMap::new();
     for (key, value) in section.rest() {
@@ -92,13 +93,13 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     layer.configuration = flat;
 }
 
-/// Why a key of a file is left out: the operator or its autoscaler would read it, and the job runs without. What is said on
-/// the command line is said to this plugin, and refused.
+/// Why a key in a file is ignored: only the operator or its autoscaler would read it, and the job runs without it. On
+/// the command line such a key is meant for this plugin, and is rejected.
 fn left_out(key: &str, path: &str) -> Option<&'static str> {
     (path == PATH).then(|| flink::beside_the_job(key)).flatten()
 }
 
-/// Whether the templates have this very value anyhow: files often repeat Flink's ports.
+/// Whether the templates already have this value: files often repeat Flink's ports.
 fn as_in_templates(key: &str, value: &str) -> bool {
     const SAME: [(&str, &str); 7] = [
         ("jobmanager.rpc.port", "6123"),
@@ -112,7 +113,7 @@ fn as_in_templates(key: &str, value: &str) -> bool {
     SAME.contains(&(key, value.trim()))
 }
 
-/// Puts a value of any depth under its dotted key, as Flink reads its config.yaml.
+/// Adds a value of any depth under its dotted key, like Flink when it reads its config.yaml.
 fn flatten(key: String, value: Value, path: &str, flat: &mut BTreeMap<String, String>, faults: &mut Faults) {
     let text = match value {
         Value::Object(fields) => {
@@ -143,7 +144,7 @@ fn flatten(key: String, value: Value, path: &str, flat: &mut BTreeMap<String, St
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        // As the API server writes it into a FlinkDeployment: Go's JSON has no fraction that is zero.
+        // In the API server's form of a FlinkDeployment: Go's JSON has no zero fraction.
         Value::Number(number) => Some(match number.as_f64() {
             Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e21 => format!("{float:.0}"),
             _ => number.to_string(),
@@ -171,18 +172,18 @@ fn positive(text: &str) -> Result<u32> {
         .ok_or_else(|| Error::usage(format!("{text:?} is not possible, it must be a whole number from 1 on")))
 }
 
-/// The flat configuration while keys are moved out of it.
+/// The flat configuration, from which keys are moved.
 struct Moved<'a> {
     flat: BTreeMap<String, String>,
-    /// Keys that stand there by an old name: what each is called now, and that name.
+    /// Keys with an old name: the present name of each, and the old name.
     old_names: Vec<(String, String)>,
     path: &'static str,
     faults: &'a mut Faults,
 }
 
 impl Moved<'_> {
-    /// Takes the value of a key by all of its names, with the one that the user wrote: what `flag` says on the command
-    /// line. They must agree.
+    /// Takes the value of a key under any of its names, and the name that the user wrote; `flag` is the corresponding
+    /// flag. The values must agree.
     fn take(&mut self, key: &str, flag: &'static str) -> Option<(String, String)> {
         self.take_if(key, flag, |one, other| one == other)
     }
@@ -216,7 +217,7 @@ impl Moved<'_> {
         self.faults.check(&format!("{}{key}", self.path), result)
     }
 
-    /// Moves `value` to `field`, unless the field says something else.
+    /// Moves `value` to `field`, unless the field has another value.
     fn agree<T: PartialEq + std::fmt::Display>(
         &mut self,
         key: &str,
@@ -229,12 +230,12 @@ impl Moved<'_> {
                 self.refuse(key, &format!("it says {value}, {name} says {said}; write only one"));
             }
             (None, value) => *field = value,
-            // The field is the one that counts where a fault shows late.
+            // For later errors the position of the field counts.
             _ => {}
         }
     }
 
-    /// High availability: its storage folder, and the ZooKeeper if it is one.
+    /// Moves the settings of high availability: its storage directory, and the ZooKeeper, if any.
     fn high_availability(&mut self, layer: &mut Config) {
         const STORAGE: &str = "high-availability.storageDir";
         const FLAGS: [&str; 3] = ["--ha", "--ha-zookeeper", "--ha-zookeeper-root"];

@@ -1,4 +1,4 @@
-//! Taking a document apart field by field, so that what nobody asked for is what is unknown.
+//! Takes a document apart field by field, so that the remaining fields are the unknown ones.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -9,19 +9,19 @@ use super::places::Source;
 use crate::error::{Error, Result};
 use crate::model::nearest::nearest;
 
-/// All that is wrong with a file, and all that is left out of it.
+/// All errors in a file, and all its ignored parts.
 #[derive(Default)]
 pub(super) struct Faults {
-    /// Whether the document is from a file of the user, and not from this program.
+    /// Whether the document is from a user's file, not from this program.
     pub(super) by_hand: bool,
-    /// Whether the document was written for the operator: then it means what it means there.
+    /// Whether the document was written for the operator: then it has the operator's meaning.
     pub(super) for_operator: bool,
     source: String,
     /// Source, path and reason.
     found: Vec<(String, String, String)>,
     hints: Vec<String>,
     warnings: Vec<String>,
-    /// Where the document says what these flags say.
+    /// The paths in the document that correspond to these flags.
     written: BTreeMap<&'static str, String>,
 }
 
@@ -34,17 +34,17 @@ impl Faults {
         }
     }
 
-    /// The file and document that is read from here on.
+    /// Sets the file and document that is read from here on.
     pub(super) fn within(&mut self, source: &str) {
         source.clone_into(&mut self.source);
     }
 
-    /// `path` says what `flag` says on the command line.
+    /// Records that `path` corresponds to `flag` on the command line.
     pub(super) fn wrote(&mut self, flag: &'static str, path: String) {
         self.written.entry(flag).or_insert(path);
     }
 
-    /// The document that was read last, with the paths that were noted for it.
+    /// The document that was read last, with its recorded paths.
     pub(super) fn document(&mut self) -> Source {
         Source {
             name: self.source.clone(),
@@ -52,18 +52,18 @@ impl Faults {
         }
     }
 
-    /// The field at `path` cannot be, for that reason.
+    /// Records that the field at `path` is rejected, and the reason.
     pub(super) fn refuse(&mut self, path: &str, reason: impl Display) {
         self.found
             .push((self.source.clone(), path.to_owned(), reason.to_string()));
     }
 
-    /// The field at `path` is left out, for that reason: the job runs as asked without it.
+    /// Records that the field at `path` is ignored, and the reason: the job runs as requested without it.
     pub(super) fn warn(&mut self, path: &str, reason: impl Display) {
         self.warnings.push(located(&self.source, path, &reason.to_string()));
     }
 
-    /// Notes the error of `result`, if it is one, with its hints.
+    /// Records the error of `result`, if it is one, with its hints.
     pub(super) fn check<T>(&mut self, path: &str, result: Result<T>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -79,14 +79,14 @@ impl Faults {
         }
     }
 
-    /// Whether the current document has a fault at `path`.
+    /// Whether the current document has an error at `path`.
     pub(super) fn has(&self, path: &str) -> bool {
         self.found
             .iter()
             .any(|(source, place, _)| *source == self.source && place == path)
     }
 
-    /// What is left out, a line each; or one usage error of all faults.
+    /// The ignored parts, one per line; or one usage error with all errors.
     pub(super) fn into_result(self) -> Result<Vec<String>> {
         if self.found.is_empty() {
             return Ok(self.warnings);
@@ -108,8 +108,8 @@ fn located(source: &str, path: &str, reason: &str) -> String {
     }
 }
 
-/// A map of the document. Fields are taken out of it; [`Section::finish`] refuses the rest. A field that is `null` is
-/// absent, as in Kubernetes.
+/// A map of the document. Fields are taken out of it; [`Section::finish`] rejects the rest. A field that is `null`
+/// counts as absent, as in Kubernetes.
 pub(super) struct Section {
     path: String,
     fields: Map<String, Value>,
@@ -117,7 +117,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// The map at `path`; anything else is refused and read as empty.
+    /// The map at `path`; any other value is rejected and read as empty.
     pub(super) fn new(path: &str, value: Value, faults: &mut Faults) -> Self {
         let fields = if let Value::Object(fields) = value {
             fields
@@ -132,7 +132,7 @@ impl Section {
         }
     }
 
-    /// What has not been taken.
+    /// The fields that were not taken.
     pub(super) fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
@@ -151,14 +151,14 @@ impl Section {
         self.fields.remove(key).filter(|value| !value.is_null())
     }
 
-    /// Known, but impossible here.
+    /// Rejects a known field that is not supported here.
     pub(super) fn refuse(&mut self, key: &'static str, reason: &str, faults: &mut Faults) {
         if self.take(key).is_some() {
             faults.refuse(&self.path(key), reason);
         }
     }
 
-    /// Known, and left out: the job runs without it as asked.
+    /// Ignores a known field: the job runs as requested without it.
     pub(super) fn leave_out(&mut self, key: &'static str, reason: &str, faults: &mut Faults) {
         if self.take(key).is_some() {
             faults.warn(&self.path(key), reason);
@@ -183,7 +183,7 @@ impl Section {
         value.as_bool()
     }
 
-    /// A whole number from 1 on.
+    /// A whole number, at least 1.
     pub(super) fn count(&mut self, key: &'static str, faults: &mut Faults) -> Option<u32> {
         let value = self.take(key)?;
         let number = value
@@ -240,12 +240,12 @@ impl Section {
             .collect()
     }
 
-    /// Everything that was not taken.
+    /// All fields that were not taken.
     pub(super) fn rest(self) -> Map<String, Value> {
         self.fields
     }
 
-    /// Refuses what was not taken.
+    /// Rejects the fields that were not taken.
     pub(super) fn finish(self, faults: &mut Faults) {
         for key in self.fields.keys() {
             let reason = match nearest(key, self.known.iter().copied()) {
@@ -257,8 +257,8 @@ impl Section {
     }
 }
 
-/// `value` as a text. Numbers and booleans are refused: the API server would refuse them in a FlinkDeployment too, and
-/// what they are as a text depends on who reads the YAML.
+/// `value` as a string. Numbers and booleans are rejected: the API server would reject them in a FlinkDeployment too,
+/// and their string form depends on the YAML parser.
 fn text(value: Value, path: &str, faults: &mut Faults) -> Option<String> {
     match value {
         Value::String(text) => Some(text),

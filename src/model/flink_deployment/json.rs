@@ -1,11 +1,12 @@
-//! JSON that YAML's parser does not take: documents one after the other, and characters in texts that YAML does not allow.
+//! Reads JSON that the YAML parser rejects: several documents in a row, and characters in strings that YAML does not
+//! allow.
 
 use serde_json::{Deserializer, Value};
 
 use crate::error::{Error, Result};
 use crate::model::file_text::yaml_fault;
 
-/// The documents of a text, as `kubectl get -o json` of several commands makes it; `None`: it is no JSON.
+/// The documents of a text, such as the output of several `kubectl get -o json`; `None`: it is not JSON.
 pub(super) fn documents(text: &str) -> Option<Result<Vec<Value>>> {
     if !text.trim_start().starts_with(['{', '[']) {
         return None;
@@ -21,7 +22,7 @@ pub(super) fn documents(text: &str) -> Option<Result<Vec<Value>>> {
     Some(documents.into_iter().collect())
 }
 
-/// The document, in which no key may be there twice: JSON's parser would not notice.
+/// The document, in which no key may occur twice: the JSON parser would not notice.
 fn once(text: &str, document: Value, number: usize) -> Result<Value> {
     match serde_yaml::from_str::<Value>(text) {
         Err(error) if matches!(error.without_snippet(), serde_yaml::Error::DuplicateMappingKey { .. }) => Err(

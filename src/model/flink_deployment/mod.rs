@@ -1,11 +1,12 @@
 //! The file format: the operator's custom resource FlinkDeployment, flink.apache.org/v1beta1.
 //!
-//! What it can say and three plain resources can do becomes a [`Config`]; what they cannot do is refused by its path and
-//! the reason, and so is every field that is not known. What only adds something beside the job (an ingress, options of
-//! the operator and its autoscaler) is left out with a warning, and other kinds of objects are passed over with a word:
-//! nothing is dropped silently but a server's own notes (`status`, `metadata.uid` and the like), which carry no wishes.
+//! Settings that it can express and three plain resources support become a [`Config`]. Unsupported fields are rejected
+//! with their path and the reason, and so are unknown fields. Fields that only add something beside the job (an
+//! ingress, options of the operator and its autoscaler) are ignored with a warning, and objects of other kinds are
+//! skipped with a message. Only a server's own fields (`status`, `metadata.uid` and the like) are dropped silently:
+//! they are not settings.
 //!
-//! What a Layer can say and a FlinkDeployment cannot is kept in annotations, see [`annotations`].
+//! Settings of a [`Config`] that a FlinkDeployment cannot express are kept in annotations, see [`annotations`].
 
 mod annotations;
 mod configuration;
@@ -35,39 +36,39 @@ pub use self::annotations::EXPORTED;
 pub use self::places::{Source, located};
 pub use self::write::write;
 
-/// Where to look for FlinkDeployments: the only version there is.
+/// The API version of FlinkDeployments: there is only one.
 const API_VERSION: &str = "flink.apache.org/v1beta1";
 const KIND: &str = "FlinkDeployment";
 
-/// Flink's folder for jars that are part of the image. Its entrypoint finds the job there without being told.
+/// Flink's directory for jars in the image. Its entrypoint finds the job there without a setting.
 const USRLIB: &str = "local:///opt/flink/usrlib/";
 
-/// What a file has in it.
+/// The content of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Documents {
     /// Its FlinkDeployments.
     pub layers: Vec<Config>,
-    /// Where each of these stands: file and document.
+    /// The source of each: file and document.
     pub sources: Vec<Source>,
-    /// What of them is left out, each with its place and the reason.
+    /// Their ignored parts, each with its position and the reason.
     pub warnings: Vec<String>,
-    /// Objects of other kinds, each with its place.
+    /// Objects of other kinds, each with its position.
     pub passed_over: Vec<String>,
-    /// Selectors of these that match no Pod of a cluster.
+    /// Selectors in these objects that match no Pod of a cluster.
     doubts: Vec<String>,
 }
 
-/// Reads the FlinkDeployments of a file: YAML with any number of documents, or JSON; a List of them too.
+/// Reads the FlinkDeployments of a file: YAML with any number of documents, or JSON; also a List of them.
 ///
 /// `source` is the file's name for messages.
 ///
 /// # Errors
-/// Usage error: malformed YAML with line and column, or every fault of every FlinkDeployment, a line each.
+/// Usage error: malformed YAML with line and column, or all errors of all FlinkDeployments, one per line.
 pub fn read_all(text: &str, source: &str) -> Result<Documents> {
     documents(text, source, Faults::new(true, true))
 }
 
-/// Reads FlinkDeployments that this program wrote and a user has changed: nothing is added that the operator would add.
+/// Reads FlinkDeployments that this program wrote and a user has changed: the operator's additions are not added.
 ///
 /// # Errors
 /// As [`read_all`].
@@ -92,7 +93,7 @@ fn documents(text: &str, source: &str, mut faults: Faults) -> Result<Documents> 
     Ok(found)
 }
 
-/// The FlinkDeployments alone, of a text that this program wrote and that must have one.
+/// Only the FlinkDeployments, from a text that this program wrote and that must have one.
 ///
 /// # Errors
 /// As [`read_all`], and usage error when there is none.
@@ -116,12 +117,12 @@ pub fn none(source: &str, passed_over: &[String]) -> Error {
     }
 }
 
-/// Reads configuration that was given as `-D` options: keys that have a place of their own go there, as in a file.
+/// Reads configuration from `-D` options: keys with their own field are moved there, as in a file.
 ///
-/// `source` is where the options stand, for messages.
+/// `source` is the source of the options, for messages.
 ///
 /// # Errors
-/// Usage error: every fault, a line each.
+/// Usage error: all errors, one per line.
 pub fn read_options(configuration: BTreeMap<String, String>, source: &str) -> Result<Config> {
     let mut faults = Faults::default();
     faults.within(source);
@@ -132,10 +133,10 @@ pub fn read_options(configuration: BTreeMap<String, String>, source: &str) -> Re
     faults.into_result().map(|_| layer)
 }
 
-/// The documents of a file, the empty ones left out.
+/// The non-empty documents of a file.
 fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
-    // An unquoted scalar is what YAML 1.2 makes of it, which is also how Flink reads its configuration: `yes`, `1_000`
-    // and `0755` are texts. Comments need no limit, they are not kept.
+    // An unquoted scalar is parsed like YAML 1.2, which is also how Flink reads its configuration: `yes`, `1_000` and
+    // `0755` are strings. Comments need no limit, since they are not stored.
     let options = serde_yaml::options! {
         strict_booleans: true,
         underscored_numbers_as_strings: true,
@@ -153,7 +154,7 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// The error for a text that is no YAML.
+/// The error for a text that is not YAML.
 fn not_yaml(text: &str, source: &str, error: &serde_yaml::Error) -> Error {
     if let Some(expression) = file_text::helm_expression(text) {
         let line = text[..text.find(expression).unwrap_or_default()].matches('\n').count() + 1;
@@ -173,7 +174,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
     let kind = root.text("kind", faults);
     let list = matches!(kind.as_deref(), Some("List" | "FlinkDeploymentList"));
     if list {
-        // What `kubectl get -o yaml` prints for several objects.
+        // The output of `kubectl get -o yaml` for several objects.
         root.take("apiVersion");
         root.take("metadata");
         for (index, item) in root.list("items", faults).into_iter().enumerate() {
@@ -187,7 +188,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
         Some(KIND) if faults.by_hand => unfilled::check(root.fields(), faults),
         Some(KIND) => {}
         Some(other) => {
-            // Its fields mean something else: to list them as unknown would only hide the reason.
+            // Its fields have another meaning: a list of them as unknown would only hide the reason.
             match foreign_kind(other) {
                 Some(reason) => faults.refuse("kind", reason),
                 None => {
@@ -218,7 +219,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
     found.sources.push(faults.document());
 }
 
-/// Why a document of another kind is refused; `None`: it is passed over, as it has nothing to do with Flink.
+/// Why a document of another kind is rejected; `None`: it is skipped, as it is unrelated to Flink.
 fn foreign_kind(kind: &str) -> Option<String> {
     let reason = match kind {
         "FlinkSessionJob" => "it runs in a session cluster, and the plugin runs application clusters only",

@@ -1,7 +1,8 @@
-//! Keys of Flink's own Kubernetes deployment that mean Pods, volumes and environment: in a file for the operator they become
-//! what they mean there. The other keys below `kubernetes.` are refused, see [`crate::model::flink::without_effect`].
+//! Keys of Flink's own Kubernetes deployment for Pods, volumes and environment: in a file for the operator they keep
+//! their meaning. The other keys below `kubernetes.` are rejected, see [`crate::model::flink::without_effect`].
 //!
-//! Source: Flink's `KubernetesConfigOptions`, and the decorators of `org.apache.flink.kubernetes.kubeclient.decorators`.
+//! Source: Flink's `KubernetesConfigOptions`, and the decorators of
+//! `org.apache.flink.kubernetes.kubeclient.decorators`.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +17,10 @@ use crate::model::keyword::Keyword;
 use crate::model::pod_template::{self, MAIN_CONTAINER};
 use crate::model::quantity::{self, Cpu, Memory};
 
-/// Where Flink mounts the ConfigMap with Hadoop's configuration.
+/// Flink's mount path of the ConfigMap with Hadoop's configuration.
 const HADOOP_CONF: &str = "/opt/hadoop/conf";
 
-/// Takes the keys out of `flat`, and puts what they mean into `layer`, whose other fields were read before.
+/// Takes the keys out of `flat`, and applies them to `layer`, whose other fields were read before.
 pub(super) fn read(flat: &mut BTreeMap<String, String>, path: &str, layer: &mut Config, faults: &mut Faults) {
     if !flat
         .keys()
@@ -63,7 +64,7 @@ struct Keys<'a> {
 }
 
 impl Keys<'_> {
-    /// The value of a key by any of its names, with its path.
+    /// The value of a key under any of its names, with its path.
     fn take(&mut self, key: &str) -> Option<(String, String)> {
         let written = self
             .flat
@@ -107,7 +108,7 @@ impl Keys<'_> {
         self.faults.check(at, pod_template::merge(base, patch, MAIN_CONTAINER));
     }
 
-    /// Gives `field` a value, unless the spec says another one, which the operator takes then.
+    /// Sets `field`, unless the spec has another value, which then takes precedence, as in the operator.
     fn unless_said<T: PartialEq>(&mut self, at: &str, field: &mut Option<T>, value: Option<T>, said: &str) {
         match (&field, value) {
             (None, value) => *field = value,
@@ -285,7 +286,7 @@ impl Keys<'_> {
     }
 }
 
-/// The limit of the main container that a pod template says.
+/// The limit of the main container in a pod template.
 fn limit(template: Option<&Value>, resource: &str) -> Option<String> {
     let containers = template?["spec"]["containers"].as_array()?;
     let main = containers
@@ -303,7 +304,7 @@ fn times(amount: u64, factor: f64) -> u64 {
     (amount as f64 * factor) as u64
 }
 
-/// The pairs of `name:value,name:value`, as Flink writes maps; a value may stand in quotes.
+/// The pairs of `name:value,name:value`, Flink's format of maps; a value may be quoted.
 fn split(text: &str, separator: char) -> Result<Vec<(String, String)>> {
     let plain = |text: &str| text.trim().trim_matches(['\'', '"']).to_owned();
     let text = text.trim().trim_start_matches('{').trim_end_matches('}');

@@ -1,18 +1,19 @@
-//! A FlinkDeployment as Flink's operator keeps it in the API server: whether it is stopped, and from where it can continue.
+//! Reads a FlinkDeployment of Flink's operator in the API server: whether it is stopped, and from which state it can
+//! continue.
 
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::flink_deployment::{self, Documents};
 
-/// What the operator writes for "the last checkpoint, as high availability knows it" instead of a path.
+/// The operator's value for "the last checkpoint according to high availability", instead of a path.
 /// Source: the operator's `AbstractJobReconciler.LAST_STATE_DUMMY_SP_PATH`.
 const LAST_STATE: &str = "KUBERNETES_OPERATOR_LAST_STATE";
 
-/// Where the last state of the job lies; `None`: the operator has none, or does not say it.
+/// The path of the job's last state; `None`: the operator has none, or does not report it.
 ///
-/// Source: `JobStatus` of the operator. `upgradeSavepointPath` is what it would start from itself; older versions knew
-/// only the savepoints that they have taken.
+/// Source: `JobStatus` of the operator. `upgradeSavepointPath` is the path from which the operator itself would start;
+/// older versions only had the savepoints that they took.
 #[must_use]
 pub fn last_state(object: &Value) -> Option<&str> {
     let status = &object["status"]["jobStatus"];
@@ -25,7 +26,7 @@ pub fn last_state(object: &Value) -> Option<&str> {
     paths.into_iter().find(|path| !path.is_empty() && *path != LAST_STATE)
 }
 
-/// Whether the job begins empty at each start, because its file says so.
+/// Whether the job starts empty each time, because of its file.
 #[must_use]
 pub fn is_stateless(object: &Value) -> bool {
     matches!(object["spec"]["job"]["upgradeMode"].as_str(), None | Some("stateless"))
@@ -35,7 +36,7 @@ pub fn is_stateless(object: &Value) -> bool {
 /// Deployment exists.
 ///
 /// # Errors
-/// Conflict that says how to stop it.
+/// Conflict with the command to stop it.
 pub fn check_stopped(object: &Value, deployed: bool) -> Result<()> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let wanted = object["spec"]["job"]["state"].as_str().unwrap_or("running");
@@ -58,15 +59,15 @@ pub fn check_stopped(object: &Value, deployed: bool) -> Result<()> {
     )
 }
 
-/// Its spec, to run; with what is left out of it.
+/// Its spec, as a running job, with its ignored parts.
 ///
 /// # Errors
-/// Usage error: what three plain resources cannot carry.
+/// Usage error: fields that three plain resources do not support.
 pub fn spec(object: &Value) -> Result<Documents> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let mut found = flink_deployment::read_all(&object.to_string(), &format!("FlinkDeployment {name}"))?;
     for layer in &mut found.layers {
-        // That it is stopped is what lets it be taken over.
+        // It had to be stopped for the adoption.
         layer.suspended = false;
     }
     Ok(found)

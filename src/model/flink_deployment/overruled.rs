@@ -1,7 +1,7 @@
-//! What of a file for the operator has no effect, as another field of it is taken instead.
+//! Finds fields of a file for the operator without effect, because another field takes precedence.
 //!
-//! Source: the operator's `FlinkConfigBuilder`, and Flink's `InitJobManagerDecorator` and `InitTaskManagerDecorator`, which
-//! write image, pull policy, account, CPU and memory over those of a pod template.
+//! Source: the operator's `FlinkConfigBuilder`, and Flink's `InitJobManagerDecorator` and `InitTaskManagerDecorator`,
+//! which overwrite image, pull policy, account, CPU and memory of a pod template.
 
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ pub(super) fn take_amounts(template: Option<&mut Value>, path: &str) -> Vec<Amou
     found
 }
 
-/// Puts those back that count, as the role has no amount of its own, and warns of all.
+/// Restores the amounts that count because the role has none of its own, and warns of all.
 pub(super) fn put_back(amounts: Vec<Amount>, role: Role, layer: &mut Config, faults: &mut Faults) {
     let field = ROLES[usize::from(role == Role::TaskManager)].1;
     for Amount {
@@ -96,7 +96,7 @@ fn container_alone(name: &str) -> String {
     )
 }
 
-/// Warns of what loses. `layer` was read as a whole.
+/// Warns of fields without effect. `layer` must be complete.
 pub(super) fn check(layer: &Config, faults: &mut Faults) {
     let templates = [
         ("spec", layer.pod_template.as_ref()),

@@ -1,5 +1,5 @@
-//! Where a fault stands that is found when all sources lie over each other: file, document and path, instead of a flag that
-//! was not typed.
+//! Finds the source of an error in the merged configuration: file, document and path, instead of a flag that was not
+//! used.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::model::names::ClusterName;
 pub struct Source {
     /// File and document.
     pub(super) name: String,
-    /// Paths that say what these flags say, where it is not the path of [`FIELDS`].
+    /// Paths for the settings of these flags, if they differ from those in [`FIELDS`].
     pub(super) written: BTreeMap<&'static str, String>,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Takes a field out of a layer; false: it is not there.
+/// Takes a field out of a layer; false: the layer does not have it.
 type Take = fn(&mut Config) -> bool;
 
 fn took<T>(field: &mut Option<T>) -> bool {
@@ -40,7 +40,7 @@ fn took_all(map: &mut BTreeMap<String, String>) -> bool {
     !std::mem::take(map).is_empty()
 }
 
-/// Fields of a file that together with others may be wrong, their flags, and how they are taken out.
+/// Fields of a file that may be invalid in combination with others, their flags, and functions that take them out.
 const FIELDS: [(&str, &str, Take); 20] = [
     ("spec.jobManager.resource.memory", "--jobmanager-memory", |layer| {
         took(&mut layer.job_manager.memory)
@@ -110,8 +110,8 @@ const FIELDS: [(&str, &str, Take); 20] = [
     }),
 ];
 
-/// `error`, with the place in `source` that it comes from: the field of `file` without which `attempt` succeeds, or fails for
-/// another reason. What the file is not at fault for stays as it is.
+/// `error`, with its position in `source`: the field of `file` without which `attempt` succeeds, or fails for another
+/// reason. Other errors stay unchanged.
 #[must_use]
 pub fn located<T>(error: Error, file: &Config, source: &Source, attempt: impl Fn(Config) -> Result<T>) -> Error {
     let named = file.name.as_deref().is_some_and(|name| ClusterName::new(name).is_err());

@@ -1,4 +1,4 @@
-//! `metadata` and `spec` of a FlinkDeployment.
+//! Reads `metadata` and `spec` of a FlinkDeployment.
 
 use super::fields::{Faults, Section};
 use super::{USRLIB, annotations, configuration, overruled, resources};
@@ -9,7 +9,7 @@ use crate::model::keyword::Keyword;
 use crate::model::names::{self, ClusterName};
 use crate::model::pod_template;
 
-/// Metadata that a server or a client wrote for itself.
+/// Metadata that a server or a client writes.
 const SERVER_METADATA: &[&str] = &[
     "creationTimestamp",
     "deletionGracePeriodSeconds",
@@ -22,7 +22,7 @@ const SERVER_METADATA: &[&str] = &[
     "uid",
 ];
 
-/// The annotation in which `kubectl apply` keeps what it sent last.
+/// The annotation in which `kubectl apply` stores the last applied configuration.
 pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Reads a FlinkDeployment whose `apiVersion` and `kind` were taken.
@@ -73,8 +73,8 @@ fn metadata(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     section.finish(faults);
 }
 
-/// Labels by which the plugin knows the objects of a cluster. They are left out: charts and other tools set them without
-/// asking anybody.
+/// Labels with which the plugin finds a cluster's objects. They are ignored, since charts and other tools set them
+/// automatically.
 fn own_labels(layer: &mut Config, faults: &mut Faults) {
     let Ok(placeholder) = ClusterName::new("x") else { return };
     for (key, _) in names::labels(&placeholder, names::MASTER) {
@@ -109,7 +109,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         faults.check("spec.flinkVersion", version.ok_or_else(wrong))
     });
     if let Some(mode) = section.text("mode", faults) {
-        // Both end in the same processes with the same configuration; native only lets Flink ask for TaskManagers.
+        // Both result in the same processes with the same configuration; native only lets Flink request TaskManagers.
         if mode != "native" && mode != "standalone" {
             faults.refuse(
                 "spec.mode",
@@ -151,7 +151,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         layer.task_managers = manager.count("replicas", faults);
         (layer.task_manager, amounts[1]) = role(manager, faults);
     }
-    // Last, because its keys must agree with the fields that say the same.
+    // Last, because its keys must agree with the corresponding fields.
     if let Some(section) = section.section("flinkConfiguration", faults) {
         configuration::read(section, configuration::PATH, layer, faults);
     }
@@ -179,14 +179,14 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     section.finish(faults);
 }
 
-/// What the operator adds to the configuration of a job by itself.
+/// Adds the operator's additions to the configuration of a job.
 ///
-/// Source: its `FlinkConfigBuilder.applyFlinkConfiguration` and `applyJobConfig`. Not added: what keeps a cluster when its
-/// job has ended, as only the operator would clear it away.
+/// Source: its `FlinkConfigBuilder.applyFlinkConfiguration` and `applyJobConfig`. Settings that keep a cluster after
+/// its job has ended are not added, as only the operator would delete it.
 fn add_the_operators(layer: &mut Config, last_state: bool) {
     let known = |version| layer.flink_version.is_none_or(|ours| ours >= version);
     let added = [
-        // The web UI's button, which REST does not heed.
+        // The web UI's button; REST ignores this setting.
         (
             "web.cancel.enable",
             Some("false").filter(|_| known(FlinkVersion::new(1, 14))),
@@ -207,7 +207,7 @@ fn add_the_operators(layer: &mut Config, last_state: bool) {
     }
 }
 
-/// A role, and the amounts of CPU and memory that its pod template says, which wait for the role's own.
+/// A role, and the amounts of CPU and memory in its pod template, which are applied after the role's own.
 fn role(mut section: Section, faults: &mut Faults) -> (RoleConfig, Vec<overruled::Amount>) {
     let mut role = RoleConfig {
         pod_template: template(&mut section, faults),
@@ -225,7 +225,7 @@ fn role(mut section: Section, faults: &mut Faults) -> (RoleConfig, Vec<overruled
 fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Value> {
     let mut template = section.take("podTemplate")?;
     let path = section.path("podTemplate");
-    // Flink's own deployers write over it as well, so that nobody's Pods have it.
+    // Flink's own deployers overwrite them too, so no Pod gets them.
     if let Some(labels) = template
         .pointer_mut("/metadata/labels")
         .and_then(|labels| labels.as_object_mut())
@@ -246,7 +246,7 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
     Some(template)
 }
 
-/// Reads the job; whether the operator would restart it from its last state.
+/// Reads the job; returns whether the operator would restart it from its last state.
 fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     if let Some(uri) = section.text("jarURI", faults) {
         match jar(&uri) {
@@ -272,8 +272,8 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
             format!("{other:?} is not possible, only running and suspended"),
         ),
     }
-    // How the operator carries state from one generation to the next. Here each command says that itself, so that
-    // nothing of it is kept.
+    // How the operator keeps the state between generations. Here each command has its own setting for this, so the
+    // field is dropped.
     let mode = section.text("upgradeMode", faults);
     match mode.as_deref() {
         None | Some("stateless" | "savepoint" | "last-state") => {}
@@ -303,10 +303,10 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     mode.as_deref() == Some("last-state")
 }
 
-/// What is to be fetched for a `jarURI`: nothing when the entrypoint finds it in the image.
+/// The jar to fetch for a `jarURI`: none if the entrypoint finds it in the image.
 ///
-/// Other paths in the image are passed on: from Flink 1.19 the entrypoint takes `local://` as it takes `https://` and
-/// `s3://`, and for those before such a jar is put on the class path when the objects are made.
+/// Other paths in the image are passed on: from Flink 1.19 the entrypoint supports `local://` like `https://` and
+/// `s3://`. For earlier versions such a jar is added to the class path when the objects are built.
 pub(super) fn jar(uri: &str) -> Result<Option<String>, String> {
     if uri.starts_with(USRLIB) && !uri.contains("/../") {
         return Ok(None);

@@ -1,11 +1,12 @@
 //! CPU and memory of a role: the operator's `resource`, and its `resources` with requests and limits.
 //!
-//! Memory is in Flink's notation in both (2048m are MiB), else in Kubernetes'. Source: the operator's
-//! `ResourceConfigUtils.parseResourceMemoryString`, which reads its own examples so.
+//! Memory is in Flink's notation in both (2048m are MiB), otherwise in Kubernetes'. Source: the operator's
+//! `ResourceConfigUtils.parseResourceMemoryString`, which reads its own examples like this.
 //!
-//! The request is the size of Flink's process and the amount of a role, else the limit is. Without a limit, that is the
-//! limit too: the operator's limit factor is 1 then. A limit above the request is put into the role's pod template. Source:
-//! the operator's `FlinkConfigBuilder.setResourceRequirements`, and Flink's `KubernetesUtils.getResourceRequirements`.
+//! The request, or without it the limit, is the size of Flink's process and the amount of a role. Without a limit, it
+//! is the limit too: the operator's limit factor is 1 then. A limit above the request is added to the role's pod
+//! template. Source: the operator's `FlinkConfigBuilder.setResourceRequirements`, and Flink's
+//! `KubernetesUtils.getResourceRequirements`.
 
 use serde_json::{Map, Value, json};
 
@@ -24,9 +25,9 @@ pub(super) fn read(section: &mut Section, role: &mut RoleConfig, faults: &mut Fa
         let lists = LISTS.iter().filter_map(|list| section.fields().get(*list)?.as_object());
         lists.into_iter().flat_map(Map::values).any(|amount| !amount.is_null())
     };
-    // As the operator has it: `resources: {}` says nothing.
+    // As in the operator, `resources: {}` has no effect.
     let newer_counts = kubernetes.as_ref().is_some_and(amounts);
-    // The template's own fields of the main container, which may say the same.
+    // The template's own fields of the main container, which may have the same value.
     let path = section.path("");
     if let Some(resources) = kubernetes {
         read_resources(resources, role, &path, faults);
@@ -93,7 +94,7 @@ fn read_resources(mut section: Section, role: &mut RoleConfig, role_path: &str, 
     }
 }
 
-/// The role's amount of `name`: the request, else the limit. A higher limit goes to the pod template.
+/// The role's amount of `name`: the request, else the limit. A higher limit is added to the pod template.
 fn amount<T: PartialOrd + Copy + ToAmount>(
     role: &mut RoleConfig,
     lists: &[(String, Map<String, Value>); 2],
@@ -124,7 +125,7 @@ fn amount<T: PartialOrd + Copy + ToAmount>(
     request.or(limit)
 }
 
-/// The flag that says a role's amount.
+/// The flag for a role's amount.
 fn flag(role_path: &str, name: &str) -> &'static str {
     match (role_path.starts_with("spec.jobManager"), name) {
         (true, "memory") => "--jobmanager-memory",
@@ -134,7 +135,7 @@ fn flag(role_path: &str, name: &str) -> &'static str {
     }
 }
 
-/// An amount as Kubernetes writes it.
+/// Converts to an amount in Kubernetes' notation.
 trait ToAmount {
     fn to_amount(self) -> String;
 }
@@ -160,7 +161,7 @@ struct ResourceField<'a> {
     role_path: &'a str,
 }
 
-/// Puts one amount into the main container of the role's pod template. As in the operator, it replaces what that says.
+/// Sets one amount of the main container in the role's pod template. As in the operator, it replaces the present value.
 fn put(role: &mut RoleConfig, place: ResourceField<'_>, name: &str, amount: Value, faults: &mut Faults) {
     let Some(resources) = resources_of(role) else { return };
     let list = resources.entry(place.list).or_insert_with(|| json!({}));
@@ -181,8 +182,8 @@ fn put(role: &mut RoleConfig, place: ResourceField<'_>, name: &str, amount: Valu
     amounts.insert(name.to_owned(), amount);
 }
 
-/// `resources` of the main container in the role's pod template, made if missing. `None` where the template is malformed,
-/// which was refused when it was read.
+/// `resources` of the main container in the role's pod template, created if missing. `None` if the template is
+/// malformed, which was rejected when it was read.
 fn resources_of(role: &mut RoleConfig) -> Option<&mut Map<String, Value>> {
     let template = role.pod_template.get_or_insert_with(|| json!({}));
     let spec = template.as_object_mut()?.entry("spec").or_insert_with(|| json!({}));
@@ -202,7 +203,7 @@ fn resources_of(role: &mut RoleConfig) -> Option<&mut Map<String, Value>> {
         .as_object_mut()
 }
 
-/// A scalar as it was written: amounts are numbers or texts.
+/// A scalar in its original form: amounts are numbers or strings.
 pub(super) fn scalar(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,11 +1,11 @@
-//! What a template engine or the shell should have filled in, and did not.
+//! Finds placeholders that a template engine or the shell did not replace.
 
 use serde_json::{Map, Value};
 
 use super::fields::Faults;
 use crate::model::file_text::{helm_expression, shell_variable};
 
-/// Fields in which such a text is never meant as it is.
+/// Fields in which such a text is never intended.
 const NAMES: [&str; 9] = [
     "metadata.name",
     "metadata.namespace",
@@ -17,10 +17,10 @@ const NAMES: [&str; 9] = [
     "spec.job.initialSavepointPath",
     "spec.imagePullPolicy",
 ];
-/// Lists and maps whose texts go to Flink and the program as they are, where such a text may be meant.
+/// Lists and maps whose strings are passed to Flink and the program unchanged, where such a text may be intended.
 const PASSED_ON: [&str; 2] = ["spec.job.args", "spec.flinkConfiguration"];
 
-/// Refuses names with `{{ … }}` or `${…}` in them, and warns of arguments and configuration with these.
+/// Rejects names that contain `{{ … }}` or `${…}`, and warns of arguments and configuration that do.
 pub(super) fn check(fields: &Map<String, Value>, faults: &mut Faults) {
     for path in NAMES {
         let mut steps = path.split('.');
@@ -56,7 +56,7 @@ fn warn(path: &str, text: &Value, faults: &mut Faults) {
     }
 }
 
-/// What is not filled in, and what would do it.
+/// The placeholder, and the tool that would replace it.
 fn unfilled(text: &str) -> Option<(&str, &'static str)> {
     helm_expression(text)
         .map(|what| {

@@ -1,4 +1,4 @@
-//! A Layer as a FlinkDeployment.
+//! Writes a layer as a FlinkDeployment.
 
 use serde_json::{Map, Number, Value, json};
 
@@ -11,12 +11,12 @@ use crate::model::quantity::{Cpu, Memory};
 
 /// Writes `layer` as a FlinkDeployment that [`super::read`] reads back as the same layer.
 ///
-/// That holds for layers whose maps have no key that is the plugin's own: labels of [`crate::model::names::labels`],
-/// annotations below `kubectl-flink/`, configuration keys that [`crate::model::flink::owned_key`] or
-/// [`crate::model::flink::without_effect`] knows. Those are refused wherever a layer is made.
+/// This holds for layers whose maps have none of the plugin's own keys: labels of [`crate::model::names::labels`],
+/// annotations below `kubectl-flink/`, configuration keys in [`crate::model::flink::owned_key`] or
+/// [`crate::model::flink::without_effect`]. These are rejected wherever a layer is created.
 #[must_use]
 pub fn write(layer: &Config) -> Value {
-    // One jar has a field in the format, unless reading that field would understand it as part of the image.
+    // One jar has a field in the format, unless that field would be read as a jar in the image.
     let uri = match layer.jars.as_deref() {
         Some([jar]) if read::jar(jar).is_ok_and(|jar| jar.is_some()) => Some(jar.clone()),
         _ => None,
@@ -38,7 +38,8 @@ pub fn write(layer: &Config) -> Value {
     job.say("parallelism", layer.parallelism);
     job.say("initialSavepointPath", layer.from_savepoint.as_ref());
     job.say("allowNonRestoredState", layer.allow_non_restored_state);
-    // The operator's default loses the state at each change, the plugin's commands do not. It demands a folder for it.
+    // With the operator's default each change loses the state, but not with the plugin's commands. It requires a
+    // directory.
     job.say("upgradeMode", layer.savepoint_dir.as_ref().map(|_| "savepoint"));
 
     let mut job_manager = role(&layer.job_manager);
@@ -60,7 +61,7 @@ pub fn write(layer: &Config) -> Value {
     spec.fields("jobManager", job_manager);
     spec.fields("taskManager", task_manager);
     spec.map("logConfiguration", &layer.log_configuration);
-    // Always there: a FlinkDeployment without a job is a session cluster.
+    // Always written: a FlinkDeployment without a job is a session cluster.
     spec.say("job", Some(job.0));
 
     json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata.0, "spec": spec.0})
@@ -74,7 +75,7 @@ fn configuration(layer: &Config) -> std::collections::BTreeMap<String, String> {
         }
     };
     say("taskmanager.numberOfTaskSlots", layer.slots.map(|n| n.to_string()));
-    // The old names: every release reads them, 2.3 too, and so does every operator.
+    // The old names: every release reads them, including 2.3, and so does every operator.
     say("state.savepoints.dir", layer.savepoint_dir.clone());
     say("state.checkpoints.dir", layer.checkpoint_dir.clone());
     if layer.ha.is_some() {
@@ -119,7 +120,7 @@ fn cores(cpu: Cpu) -> Value {
     number.map_or_else(|| Value::String(cpu.to_string()), Value::Number)
 }
 
-/// A map in which what is silent leaves no trace.
+/// A map that omits absent values.
 #[derive(Default)]
 struct Fields(Map<String, Value>);
 

@@ -1,24 +1,24 @@
-//! What a watch changes in an inventory.
+//! Applies the changes of a watch to an inventory.
 
 use std::collections::BTreeSet;
 
 use super::{Inventory, Key, Part, Parts};
 
-/// What a watch tells.
+/// A change from a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A part is new or different.
+    /// A part is new or changed.
     Now(Key, Part),
-    /// A part is gone, or does not match the selector any more.
+    /// A part is gone, or no longer matches the selector.
     Gone(Key, Part),
-    /// These are all Jobs: the watch lost its place, and the list was read again.
+    /// All Jobs: the watch lost its position, and the list was read again.
     AllJobs(Vec<(Key, Part)>),
-    /// These are all Deployments.
+    /// All Deployments.
     AllDeployments(Vec<(Key, Part)>),
 }
 
-/// Makes the change, and gives the keys of the clusters that are not as they were. A cluster that is gone is left with
-/// no parts: whoever has told of it takes it away.
+/// Applies the change, and returns the keys of the changed clusters. A deleted cluster stays without parts: the caller
+/// removes it after reporting it.
 pub fn change(inventory: &mut Inventory, change: Change) -> Vec<Key> {
     let edit = |inventory: &mut Inventory, key: Key, edit: &dyn Fn(&mut Parts)| {
         let parts = inventory.entry(key.clone()).or_default();

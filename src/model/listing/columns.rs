@@ -6,20 +6,20 @@ use super::{ClusterRow, LiveJob};
 use crate::model::age::age;
 use crate::model::flink::FlinkVersion;
 
-/// What the table is sorted by. In kubectl's own spelling, a JSONPath, the fields of metadata are understood too.
+/// The sort key of the table. It accepts kubectl's own syntax too, a JSONPath, for the fields of metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SortKey {
     /// By name, then namespace.
     Name,
     /// By namespace, then name: the order without a key.
     Namespace,
-    /// By the state's word.
+    /// By state.
     Status,
     /// By time of creation, the oldest first.
     Age,
     /// By parallelism.
     Parallelism,
-    /// By the number of TaskManagers that are wanted, then that are ready.
+    /// By the number of desired TaskManagers, then of ready ones.
     TaskManagers,
     /// By image.
     Image,
@@ -58,11 +58,11 @@ impl std::str::FromStr for SortKey {
     }
 }
 
-/// A place in an order: number before text. What is absent comes first.
+/// A sort position: numbers before text. Missing values come first.
 pub type Rank = (Option<i64>, Option<i64>, String, String);
 
 impl SortKey {
-    /// Where a cluster stands in the order of this key.
+    /// The sort position of a cluster for this key.
     #[must_use]
     pub fn of(self, view: &ClusterRow<'_>) -> Rank {
         let number = |first: Option<i64>| (first, None, String::new(), String::new());
@@ -96,7 +96,7 @@ impl SortKey {
     }
 }
 
-/// The columns of a table row; [`headers`] gives their names.
+/// The columns of a table row; [`headers`] returns their names.
 #[must_use]
 pub fn row(view: &ClusterRow<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -147,12 +147,12 @@ fn live(live: Option<&LiveJob>, now: Timestamp) -> [String; 3] {
     [state, restarts, last]
 }
 
-/// Which columns a table has besides those that are always there.
+/// The optional columns of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Columns {
-    /// NAMESPACE, as the first.
+    /// NAMESPACE, as the first column.
     pub namespace: bool,
-    /// JOB STATE, RESTARTS and LAST CHECKPOINT: what Flink says.
+    /// JOB STATE, RESTARTS and LAST CHECKPOINT, from Flink.
     pub live: bool,
     /// IMAGE, FLINK, REVISION, JOB and DEPLOYMENT.
     pub wide: bool,

@@ -1,4 +1,4 @@
-//! idle TaskManagers, because their job has ended.
+//! Finds idle TaskManagers, whose job has ended.
 
 use k8s_openapi::jiff::Timestamp;
 

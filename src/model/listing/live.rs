@@ -1,11 +1,11 @@
-//! What Flink says of a cluster's job, as a list shows it.
+//! The state of a cluster's job in Flink, for lists.
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::flink::live::{Reach, Snapshot};
 
-/// What Flink says of a cluster's job.
+/// The state of a cluster's job in Flink.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveJob {
@@ -13,20 +13,20 @@ pub struct LiveJob {
     pub answered: bool,
     /// Its ID.
     pub job_id: Option<String>,
-    /// Its state in Flink's word.
+    /// Its state, as Flink names it.
     pub state: Option<String>,
-    /// Tasks that run.
+    /// Number of running tasks.
     pub tasks_running: Option<u32>,
-    /// All tasks.
+    /// Number of all tasks.
     pub tasks_total: Option<u32>,
-    /// How often Flink restarted it since the JobManager was started.
+    /// Number of restarts by Flink since the JobManager started.
     pub restarts: Option<u64>,
-    /// When the last checkpoint was written.
+    /// When the last checkpoint was completed.
     pub last_checkpoint_at: Option<Timestamp>,
 }
 
 impl LiveJob {
-    /// What a snapshot tells.
+    /// The data in a snapshot.
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
         let job = snapshot.job.as_ref();

@@ -1,6 +1,6 @@
-//! What is listed of clusters: their parts as the API server's Tables tell them, joined and interpreted.
+//! The listed data of clusters: their parts from the API server's Tables, joined and interpreted.
 //!
-//! Everything said here is Kubernetes' view. Whether Flink's job makes progress is not known at this level.
+//! All of it is Kubernetes' view. This level does not know whether Flink's job makes progress.
 
 pub(crate) mod change;
 mod columns;
@@ -21,34 +21,34 @@ use serde::Serialize;
 use super::flink::FlinkVersion;
 use super::names::{APP_LABEL, MASTER, TASK_MANAGER};
 
-/// Until this age, TaskManagers that are not ready are taken for ones that start. Ten minutes is also what Kubernetes
-/// gives a Deployment by default before it says that there is no progress.
+/// Up to this age, TaskManagers that are not ready count as starting. Ten minutes is also Kubernetes' default before it
+/// reports that a Deployment makes no progress.
 const START: SignedDuration = SignedDuration::from_mins(10);
 
 /// State of a Kubernetes Job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// Neither finished nor suspended. Its Pod may not run yet, or not for the moment.
+    /// Neither finished nor suspended. Its Pod may not run yet, or temporarily not run.
     Running,
     /// `spec.suspend` is set: it has no Pod.
     Suspended,
     /// Its Pod succeeded: Flink's job is finished or canceled.
     Complete,
-    /// It will not be tried again.
+    /// It will not be retried.
     Failed,
-    /// Its JobManager has ended, and a container beside it keeps Kubernetes from starting another.
+    /// Its JobManager has ended, and another container prevents Kubernetes from starting a new one.
     Stuck,
-    /// The server uses a word that this version does not know.
+    /// The server returned a state that this version does not know.
     Unknown,
 }
 
 impl JobState {
-    /// Reads the Status cell of a Job's Table row.
+    /// Parses the Status cell of a Job's Table row.
     /// Source: `printJob` in kubernetes/pkg/printers/internalversion/printers.go.
     #[must_use]
     pub fn of_cell(cell: &str) -> Self {
         match cell {
-            // A Job that is being deleted is told apart by its deletionTimestamp.
+            // The deletionTimestamp shows that a Job is being deleted.
             "Running" | "Terminating" => Self::Running,
             "Suspended" => Self::Suspended,
             "Complete" | "SuccessCriteriaMet" => Self::Complete,
@@ -57,8 +57,8 @@ impl JobState {
         }
     }
 
-    /// Reads the conditions of a Job that are true, for servers without that cell. They exclude each other, except
-    /// that a Job can be suspended and deleted in any state.
+    /// Interprets the true conditions of a Job, for servers without that cell. They exclude each other, but a Job can
+    /// be suspended and deleted in any state.
     #[must_use]
     pub fn of_conditions<'a>(conditions: impl IntoIterator<Item = &'a str>) -> Self {
         let states: Vec<_> = conditions.into_iter().map(Self::of_cell).collect();
@@ -70,7 +70,7 @@ impl JobState {
 }
 
 impl JobState {
-    /// The state of a Job that is `noted` to be suspended since Flink's job had ended.
+    /// The state of a Job; `noted`: its annotation says that it was suspended because Flink's job had ended.
     #[must_use]
     pub const fn with_note(self, noted: bool) -> Self {
         match self {
@@ -80,7 +80,7 @@ impl JobState {
     }
 }
 
-/// What both parts of a cluster tell. Kept small: there can be thousands.
+/// The common data of both parts of a cluster. Kept small: there can be thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traits {
     /// When the object was created.
@@ -95,29 +95,29 @@ pub struct Traits {
     pub flink_version: Option<Box<str>>,
     /// [`crate::model::manifests::REVISION`].
     pub revision: Option<u64>,
-    /// Labels; empty where they are not shown.
+    /// Labels; empty if they are not shown.
     pub labels: BTreeMap<String, String>,
 }
 
 /// The Job of a cluster: Flink's JobManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobManager {
-    /// What every part tells.
+    /// The common data.
     pub traits: Traits,
     /// The Job's state.
     pub state: JobState,
-    /// When Flink ended, where only its Pod tells.
+    /// When Flink ended, if only its Pod shows that.
     pub ended_at: Option<Timestamp>,
 }
 
 /// The Deployment of a cluster: Flink's TaskManagers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskManagers {
-    /// What every part tells.
+    /// The common data.
     pub traits: Traits,
-    /// Pods that are ready.
+    /// Number of ready Pods.
     pub ready: u32,
-    /// Pods that are wanted.
+    /// Number of desired Pods.
     pub desired: u32,
 }
 
@@ -140,7 +140,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The cluster to which an object with this metadata belongs: a history, of which a list has no more.
+    /// The cluster to which an object with this metadata belongs: a history, of which a list has only the metadata.
     #[must_use]
     pub fn of_metadata(metadata: &serde_json::Value) -> Option<Self> {
         Some(Self {
@@ -149,8 +149,8 @@ impl Key {
         })
     }
 
-    /// The cluster to which an object belongs, if it is one of ours: a Job or a Deployment that has the label but not
-    /// the name is somebody else's.
+    /// The cluster to which an object belongs, if it is a cluster's: a Job or a Deployment with the label but without
+    /// the name belongs to something else.
     #[must_use]
     pub fn of_object(component: &str, namespace: &str, object: &str, app: &str) -> Option<Self> {
         let ours = object.strip_suffix(component)?.strip_suffix('-')? == app;
@@ -161,7 +161,7 @@ impl Key {
     }
 }
 
-/// A cluster as it is listed: one part can be missing.
+/// A cluster in a list: one part can be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
     /// The Job.
@@ -170,10 +170,10 @@ pub struct Parts {
     pub deployment: Option<TaskManagers>,
 }
 
-/// The clusters that were found, in the order of namespace and name.
+/// The found clusters, sorted by namespace and name.
 pub type Inventory = BTreeMap<Key, Parts>;
 
-/// Meanings of the words in the column STATUS, the variants of [`Status`], for help texts.
+/// Meanings of the values in the column STATUS, the variants of [`Status`], for help texts.
 pub const STATES: &str = "\
 STATUS is what Kubernetes knows of a cluster:
   Running           the Job and all TaskManagers run
@@ -189,7 +189,7 @@ STATUS is what Kubernetes knows of a cluster:
   TaskManagersOnly  the Job is missing
   Unknown           the Job has a state that this version does not know";
 
-/// State of a cluster in one word. The first that fits, in this order.
+/// State of a cluster in one word: the first one that matches, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Status {
     /// Both parts are gone. In watches only.
@@ -232,7 +232,7 @@ impl Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The words are the names of the variants: what is printed, serialized and documented cannot differ.
+        // The words are the names of the variants: so output, serialization and documentation are always the same.
         fmt::Debug::fmt(self, f)
     }
 }
@@ -246,7 +246,7 @@ impl Parts {
         }
     }
 
-    /// Takes a part of the kind of `part` away.
+    /// Removes the part of the same kind as `part`.
     pub fn take(&mut self, part: &Part) {
         match part {
             Part::JobManager(_) => self.job = None,
@@ -254,7 +254,7 @@ impl Parts {
         }
     }
 
-    /// Whether nothing is left.
+    /// Whether no part is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.job.is_none() && self.deployment.is_none()
@@ -273,7 +273,7 @@ impl Parts {
         }
         match job.map(|job| job.state) {
             None => return Status::TaskManagersOnly,
-            // That is how `suspend` leaves a cluster.
+            // `suspend` leaves a cluster in this state.
             Some(JobState::Complete) if tasks.is_some_and(|tasks| tasks.desired == 0) => return Status::Suspended,
             Some(JobState::Complete) => return Status::Finished,
             Some(JobState::Failed) => return Status::Failed,
@@ -295,13 +295,13 @@ impl Parts {
         self.job.as_ref().map(|part| &part.traits).or(deployment)
     }
 
-    /// When the cluster was made: its Job is what is created again when a job is resumed.
+    /// When the cluster was created: a resume creates the Job again.
     #[must_use]
     pub fn created(&self) -> Option<Timestamp> {
         self.leading().and_then(|traits| traits.created)
     }
 
-    /// All that is shown of the cluster.
+    /// The data of the cluster to show.
     #[must_use]
     pub fn view<'a>(&'a self, key: &'a Key, live: Option<&'a LiveJob>, now: Timestamp) -> ClusterRow<'a> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
@@ -335,7 +335,7 @@ impl Parts {
     }
 }
 
-/// An item of a ClusterList, see docs/output.md. Tables are made from the same.
+/// An item of a ClusterList, see docs/output.md. Tables use the same data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterRow<'a> {
@@ -345,34 +345,34 @@ pub struct ClusterRow<'a> {
     pub name: &'a str,
     /// State in one word.
     pub status: Status,
-    /// Parallelism, where the cluster was made by this plugin.
+    /// Parallelism, if this plugin created the cluster.
     pub parallelism: Option<u32>,
-    /// TaskManagers; none where there is no Deployment.
+    /// TaskManagers; absent if there is no Deployment.
     pub task_managers: Option<Replicas>,
     /// Image of Flink.
     pub image: Option<&'a str>,
-    /// Version of Flink as it was given at creation, or as the image's tag names it.
+    /// Version of Flink from the creation, or from the image's tag.
     pub flink_version: Option<String>,
-    /// Number of the revision that runs.
+    /// Number of the running revision.
     pub revision: Option<u64>,
-    /// When the Job was created, or the Deployment where it is left over.
+    /// When the Job was created, or the Deployment if there is no Job.
     pub created_at: Option<Timestamp>,
-    /// Labels of the Job, or of the Deployment where it is left over.
+    /// Labels of the Job, or of the Deployment if there is no Job.
     pub labels: &'a BTreeMap<String, String>,
     /// Names of the objects that exist.
     pub objects: Objects,
-    /// The operation in progress, or one that was left behind; none where there is neither, or it is not known.
+    /// The operation in progress, or an unfinished one; absent if there is neither, or it is unknown.
     pub operation: Option<&'a str>,
-    /// What Flink says of its job; none where it was not asked.
+    /// The state of its job in Flink; absent if it was not read.
     pub live: Option<&'a LiveJob>,
 }
 
 /// Number of TaskManagers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Replicas {
-    /// That are ready.
+    /// Number of ready ones.
     pub ready: u32,
-    /// That are wanted.
+    /// Number of desired ones.
     pub desired: u32,
 }
 
@@ -385,11 +385,11 @@ pub struct Objects {
     pub deployment: Option<String>,
 }
 
-/// Checks that a name can be looked for: a cluster made by hand may have one that [`super::names::ClusterName`]
-/// refuses for new clusters.
+/// Checks that a name can be used in a search: a cluster made by hand may have a name that
+/// [`super::names::ClusterName`] rejects for new clusters.
 ///
 /// # Errors
-/// When it can be no label's value (apimachinery's `IsValidLabelValue`).
+/// When it is not a valid label value (apimachinery's `IsValidLabelValue`).
 pub fn check_name(name: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
     let bytes = name.as_bytes();

@@ -1,5 +1,5 @@
-//! High availability in the objects of a cluster: its configuration, the JobManagers that stand by, and the rights that
-//! Kubernetes' kind of it needs.
+//! High availability in the objects of a cluster: its configuration, the standby JobManagers, and the RBAC objects for
+//! Kubernetes high availability.
 
 use serde_json::{Value, json};
 
@@ -11,14 +11,16 @@ use crate::model::names::{APP_LABEL, COMPONENT_LABEL, FIELD_MANAGER, HIGH_AVAILA
 use crate::model::rights::{HIGH_AVAILABILITY_ANY, HIGH_AVAILABILITY_OWN};
 use crate::model::spec::Spec;
 
-/// Annotation of Job and Deployment: the rights of high availability were made with them, and go with them.
+/// Annotation of Job and Deployment: the RBAC objects of high availability were created with them, and are deleted with
+/// them.
 pub const CREATED_RBAC: &str = "kubectl-flink/created-rbac";
 
 /// Port of a JobManager's REST.
 const REST_PORT: u16 = 8081;
 
-/// What keeps a finished job finished: without it the next leader begins it again, for its result is forgotten as soon as
-/// the last leader has cleaned up. Source: Flink's `JobResultStoreOptions`, and `ApplicationResultStoreOptions` of 2.3.
+/// Keeps a finished job finished: without this setting the next leader starts it again, because its result is deleted
+/// as soon as the last leader has cleaned up. Source: Flink's `JobResultStoreOptions`, and
+/// `ApplicationResultStoreOptions` of 2.3.
 const REMEMBER_RESULTS: [&str; 2] = [
     "job-result-store.delete-on-commit",
     "application-result-store.delete-on-commit",
@@ -47,13 +49,14 @@ pub(super) fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Ve
                 push("high-availability.zookeeper.path.root", root);
             }
         }
-        // The class is understood by every release.
+        // Every release accepts the class name.
         None if !new_name => push(key, flink::KUBERNETES_HA_FACTORY),
         None => push(key, "kubernetes"),
     }
     push("high-availability.storageDir", dir);
-    // A place of its own for each generation, in the folder and in ZooKeeper: what a JobManager leaves behind that is
-    // killed as its job ends must not meet the next one, and clusters of one name in two namespaces must not meet at all.
+    // A separate path for each generation, in the storage directory and in ZooKeeper: a JobManager that is killed when
+    // its job ends leaves data that the next one must not find, and clusters of the same name in two namespaces must
+    // not share data.
     push(
         "high-availability.cluster-id",
         &format!("{namespace}/{name}/{}", spec.identity(generation, '-')),
@@ -72,8 +75,9 @@ pub(super) fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Ve
     pairs
 }
 
-/// Exit code 1 is a command line, jar or class that is wrong for good, or a start that failed for what passes: storage or
-/// ZooKeeper out of reach. Of one among several JobManagers it must not end the Job, and the leader with it.
+/// Exit code 1 is a permanent error in a command line, jar or class, or a start that failed for a transient reason:
+/// storage or ZooKeeper cannot be reached. In one of several JobManagers it must not end the Job, and the leader with
+/// it.
 pub(super) fn spare_the_leader(job: &mut Value, spec: &Spec) -> Result<()> {
     if spec.job_managers() == 1 {
         return Ok(());
@@ -94,7 +98,7 @@ pub(super) fn spare_the_leader(job: &mut Value, spec: &Spec) -> Result<()> {
     Ok(())
 }
 
-/// The JobManager's own address, and those that stand by.
+/// Sets the JobManager's own address, and the standby JobManagers.
 pub(super) fn job(job: &mut Value, spec: &Spec) -> Result<()> {
     if spec.layer.ha.is_none() {
         return Ok(());
@@ -115,19 +119,20 @@ pub(super) fn job(job: &mut Value, spec: &Spec) -> Result<()> {
         return Ok(());
     }
     body.insert("parallelism".to_owned(), json!(replicas));
-    // The Job is done as soon as one of them ends well, and the others are ended with it. That takes a Job with indexes.
+    // The Job is complete as soon as one of them succeeds, and the others are ended with it. This requires an indexed
+    // Job.
     body.insert("completions".to_owned(), json!(replicas));
     body.insert("completionMode".to_owned(), json!("Indexed"));
     body.insert(
         "successPolicy".to_owned(),
         json!({ "rules": [{ "succeededCount": 1 }] }),
     );
-    // One that starts in a dead one's place must not answer for those that live: the Service spreads requests over all.
+    // A new JobManager that replaces a dead one must not get requests yet: the Service spreads them over all.
     let probe = json!({ "tcpSocket": { "port": REST_PORT }, "periodSeconds": 1 });
     let container = main_container(job)?;
     container.entry("readinessProbe").or_insert(probe);
     let pod = map(job, &["spec", "template", "spec"])?;
-    // One that stands by on the leader's node goes with it.
+    // A standby JobManager on the leader's node would be lost with it.
     pod.entry("topologySpreadConstraints").or_insert_with(|| {
         json!([{
             "maxSkew": 1,
@@ -139,14 +144,15 @@ pub(super) fn job(job: &mut Value, spec: &Spec) -> Result<()> {
     Ok(())
 }
 
-/// Makes the rights, and lets the Pods have them.
+/// Creates the RBAC objects, and assigns them to the Pods.
 ///
-/// Objects that are there cannot be written but the ConfigMaps of this revision: a Pod must not write the history, nor
-/// the ConfigMaps of others. What is created has no name yet for Kubernetes, so that this right cannot be bound.
+/// The Pods may write existing ConfigMaps of this revision only: a Pod must not write the history, or the ConfigMaps of
+/// other clusters. For a create request Kubernetes does not know the name yet, so the create right cannot be limited to
+/// names.
 pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str, generation: u64) -> Result<()> {
     let name = spec.name.high_availability();
     let settings = Settings::of_object(&manifests.job, &ConfigMaps::new());
-    // A cluster made from the plugin's objects by other means: its Role names the ConfigMaps of its first job only.
+    // A cluster made from the plugin's objects by other means: its Role has only the ConfigMaps of its first job.
     let adopted = spec.layer.ha.is_none()
         && settings.high_availability() == Some(HighAvailability::Kubernetes)
         && manifests.job["spec"]["template"]["spec"]["serviceAccountName"] == name.as_str();
@@ -192,10 +198,10 @@ pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str, ge
     Ok(())
 }
 
-/// What the Role allows.
+/// The rules of the Role.
 fn rules(spec: &Spec, id: &str, job: &str) -> Value {
-    // Source: `KubernetesUtils`, `KubernetesMultipleComponentLeaderElectionHaServices` and, up to 1.14 and for those that
-    // choose it later, `KubernetesHaServices`.
+    // Source: `KubernetesUtils`, `KubernetesMultipleComponentLeaderElectionHaServices`, and `KubernetesHaServices` up
+    // to 1.14 and for later releases that are configured to use it.
     let old = spec
         .flink_version
         .is_none_or(|version| version < FlinkVersion::new(1, 17));

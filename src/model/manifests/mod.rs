@@ -1,7 +1,7 @@
-//! From a [`Spec`] and templates to the three objects.
+//! Builds the three objects from a [`Spec`] and templates.
 //!
-//! What is not said is not touched: a template of the user's own stays as it is but for what makes the objects a cluster
-//! (names, labels, selectors) and what the spec says outright.
+//! Settings that are not given do not change the templates: a user's own template stays, except the parts that make the
+//! objects a cluster (names, labels, selectors) and the explicit settings of the spec.
 
 mod high_availability;
 pub mod rehearsal;
@@ -33,19 +33,19 @@ pub const IDENTITY: &str = "kubectl-flink/identity";
 pub const PARALLELISM: &str = "kubectl-flink/parallelism";
 /// Annotation with Flink's version.
 pub const FLINK_VERSION: &str = "kubectl-flink/flink-version";
-/// Annotation of a Deployment that was scaled to zero by `suspend`: its replicas before. It means nothing at a
-/// Deployment that has any, so a resume need not take it away.
+/// Annotation of a Deployment that `suspend` scaled to zero: its former replicas. It has no meaning if the Deployment
+/// has replicas, so a resume need not remove it.
 pub const SUSPENDED_REPLICAS: &str = "kubectl-flink/suspended-replicas";
-/// Annotation of a Job that was suspended because its JobManager would not end after Flink's job had: it is over, and not
-/// to continue.
+/// Annotation of a Job that was suspended because its JobManager did not end after Flink's job: it has ended, and must
+/// not continue.
 pub const JOB_ENDED: &str = "kubectl-flink/job-ended";
 
-/// Failures of the JobManager that a Job bears, as in the built-in template.
+/// Number of JobManager failures that a Job tolerates, as in the built-in template.
 const BACKOFF_LIMIT: u32 = 1000;
-/// Exit codes of the JobManager after which a new start would end the same way: 1, a command line, jar or class that is
-/// wrong, and 163, a job that Flink calls failed for good. Source: tried with 1.20.5 and 2.3.0.
+/// Exit codes of the JobManager after which a new start would end the same way: 1, an error in a command line, jar or
+/// class, and 163, a job that Flink reports as failed for good. Source: tried with 1.20.5 and 2.3.0.
 const FINAL_EXIT_CODES: [i32; 2] = [1, FAILED_FOR_GOOD];
-/// Exit code of a JobManager whose job Flink calls failed for good.
+/// Exit code of a JobManager whose job Flink reports as failed for good.
 pub(crate) const FAILED_FOR_GOOD: i32 = 163;
 
 /// The three objects of a cluster.
@@ -57,7 +57,7 @@ pub struct Manifests {
     pub job: Value,
     /// `NAME-task-manager`.
     pub deployment: Value,
-    /// ServiceAccount, Role and RoleBinding `NAME-high-availability`, in this order; empty unless they are asked for.
+    /// ServiceAccount, Role and RoleBinding `NAME-high-availability`, in this order; empty unless they are requested.
     pub access: Vec<Value>,
     /// Containers beside Flink's that were made native sidecars of the JobManager.
     pub native_sidecars: Vec<String>,
@@ -76,15 +76,15 @@ impl Manifests {
     }
 }
 
-/// TaskManagers that a Deployment wants; one that says nothing wants one, which is Kubernetes' default.
+/// The desired number of TaskManagers of a Deployment; if it is not set, one, which is Kubernetes' default.
 #[must_use]
 pub fn replicas(deployment: &Value) -> u64 {
     deployment["spec"]["replicas"].as_u64().unwrap_or(1)
 }
 
-/// Whether a Kubernetes Job has failed because Flink called its own job failed for good.
+/// Whether a Kubernetes Job has failed because Flink reported its own job as failed for good.
 ///
-/// Source of the words: `getPodFailureMessage` in kubernetes/pkg/controller/job/pod_failure_policy.go.
+/// Source of the message: `getPodFailureMessage` in kubernetes/pkg/controller/job/pod_failure_policy.go.
 #[must_use]
 pub fn failed_for_good(job: &Value) -> bool {
     let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
@@ -99,10 +99,10 @@ pub fn failed_for_good(job: &Value) -> bool {
         })
 }
 
-/// Renders the objects of `spec` for `namespace`; `generation` numbers the Kubernetes Jobs that the cluster has had.
+/// Renders the objects of `spec` for `namespace`; `generation` numbers the cluster's Kubernetes Jobs.
 ///
 /// # Errors
-/// Usage errors for templates that cannot carry the spec.
+/// Usage errors for templates that do not support the spec.
 pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u64) -> Result<Manifests> {
     let arguments = job_manager_arguments(spec, namespace, generation);
     let mut job_template = templates.job.clone();
@@ -119,8 +119,8 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
         .map(|token| pod_template::escape_dollar(token))
         .collect();
     if spec.layer.ha.is_some() {
-        // Leaders publish their own address. It is an expansion by Kubernetes on purpose, so it is not escaped; it stands
-        // before all others, because nothing may follow the program's arguments.
+        // Leaders publish their own address. Kubernetes must expand it, so it is not escaped. It is the first argument,
+        // because nothing may follow the program's arguments.
         tokens.insert(0, "-Djobmanager.rpc.address=$(POD_IP)".to_owned());
     }
     let variables = Variables {
@@ -181,7 +181,7 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
     Ok(manifests)
 }
 
-/// All that the spec passes to the JobManager, not yet escaped for Kubernetes.
+/// All arguments of the JobManager from the spec, not yet escaped for Kubernetes.
 #[must_use]
 pub fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> JobManagerArguments {
     let layer = &spec.layer;
@@ -213,7 +213,7 @@ pub fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> J
     }
 }
 
-/// Configuration of both roles: what the user gave, and what the spec's fields mean in Flink's words.
+/// Configuration of both roles: the user's own, and the spec's fields as Flink's keys.
 fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Vec<(String, String)> {
     let layer = &spec.layer;
     let mut pairs: Vec<(String, String)> = layer.configuration.clone().into_iter().collect();
@@ -222,7 +222,7 @@ fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Vec<(String, 
     if let Some(slots) = layer.slots {
         push("taskmanager.numberOfTaskSlots", &slots.to_string());
     }
-    // The old names are read by every release up to 2.3, the new ones from 1.20 on.
+    // Every release up to 2.3 reads the old names; the new ones exist from 1.20 on.
     let new_names = spec
         .flink_version
         .is_some_and(|version| version >= FlinkVersion::new(1, 20));
@@ -250,8 +250,8 @@ fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Vec<(String, 
     pairs
 }
 
-/// Takes out of the template's main container what the arguments say again, and turns the seed's `--job-id-seed`, which
-/// no release knows, into the `--job-id` that it means.
+/// Removes the arguments in the template's main container that are set again, and converts the seed's `--job-id-seed`,
+/// which no release supports, to the corresponding `--job-id`.
 fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address: bool) -> Result<()> {
     let list = main_arguments(job)?;
     remove_settings(list, |key| {
@@ -278,14 +278,14 @@ fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address:
             list.drain(at..(at + 2).min(list.len()));
         } else if let Some(seed) = list.get(at + 1).cloned() {
             list[at] = json!("--job-id");
-            // The seed may hold variables, so its ID can be computed only after they are replaced.
+            // The seed may contain variables, so its ID can be computed only after they are replaced.
             list[at + 1] = json!({ SEED: seed });
         }
     }
     Ok(())
 }
 
-/// Takes the settings out whose keys are `displaced`: `-Dkey=value`, and `-D` with `key=value` after it.
+/// Removes the settings whose keys are `displaced`: `-Dkey=value`, and `-D` with `key=value` after it.
 fn remove_settings(list: &mut Vec<Value>, displaced: impl Fn(&str) -> bool) {
     let key = |argument: Option<&Value>| {
         let pair = argument.and_then(Value::as_str).and_then(|text| text.split_once('='));
@@ -304,11 +304,11 @@ fn remove_settings(list: &mut Vec<Value>, displaced: impl Fn(&str) -> bool) {
     }
 }
 
-/// Stands for a job ID that is computed from the value, in a list of arguments.
+/// Key of a job ID that is computed from the value, in a list of arguments.
 const SEED: &str = "kubectl-flink/seed";
 
-/// Takes out of the main container's arguments those defaults that the variable `FLINK_PROPERTIES` sets, which they would
-/// override.
+/// Removes the defaults in the main container's arguments that the variable `FLINK_PROPERTIES` sets: the arguments
+/// would override it.
 fn drop_set_by_properties(job: &mut Value) -> Result<()> {
     let container = main_container(job)?;
     let variables = container.get("env").and_then(Value::as_array).into_iter().flatten();
@@ -331,11 +331,12 @@ fn drop_set_by_properties(job: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// Flink's class path for the job, beside its own folder `usrlib`.
+/// Flink's class path for the job, in addition to its own directory `usrlib`.
 const CLASS_PATHS: &str = "pipeline.classpaths";
 
-/// Flink looks for the job's class in its class path only where there is a folder `usrlib`: an empty one, unless the image's
-/// is hidden by a mount anyhow. Source: the operator's `UserLibMountDecorator`, Flink's `DefaultPackagedProgramRetriever`.
+/// Flink looks for the job's class in its class path only if the directory `usrlib` exists: an empty one is added,
+/// unless a mount hides the image's directory anyway. Source: the operator's `UserLibMountDecorator`, Flink's
+/// `DefaultPackagedProgramRetriever`.
 fn usrlib(job: &mut Value, spec: &Spec) -> Result<()> {
     if spec.jars_on_class_path().is_empty() || spec.layer.job_class.is_some() {
         return Ok(());
@@ -350,13 +351,13 @@ fn usrlib(job: &mut Value, spec: &Spec) -> Result<()> {
     Ok(())
 }
 
-/// Flink's folder for the jars of a job.
+/// Flink's directory for the jars of a job.
 const USRLIB: &str = "/opt/flink/usrlib";
 
 /// How long Flink keeps results that were not read.
 const STORE_DURATION: &str = "rest.async.store-duration";
 
-/// Makes the object one of this cluster: name, namespace, API version, and labels that select it.
+/// Makes the object a part of this cluster: name, namespace, API version, and labels for its selectors.
 fn identify(
     object: &mut Value,
     api_version: &str,
@@ -440,8 +441,8 @@ fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     high_availability::spare_the_leader(job, spec)
 }
 
-/// Makes the containers beside Flink's native sidecars, which end when Flink has, and gives their names. Others would keep
-/// the Pod, and with it the Job.
+/// Makes the containers beside Flink's native sidecars, which end after Flink, and returns their names. Other
+/// containers would keep the Pod, and with it the Job.
 fn native_sidecars(job: &mut Value) -> Result<Vec<String>> {
     let main = main_container(job)?["name"].clone();
     let pod = map(job, &["spec", "template", "spec"])?;
@@ -504,7 +505,7 @@ fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: 
         let replicas = json!(spec.task_managers.to_string());
         map(deployment, &["metadata", "annotations"])?.insert(SUSPENDED_REPLICAS.to_owned(), replicas);
     }
-    // A new generation of TaskManagers for each JobManager: those that live on would look for the old one until their
+    // A new generation of TaskManagers for each JobManager: old ones would look for the old JobManager until their
     // heartbeat times out.
     map(deployment, &["spec", "template", "metadata", "annotations"])?
         .insert(REVISION.to_owned(), json!(generation.to_string()));
@@ -535,7 +536,7 @@ fn annotate(object: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     Ok(())
 }
 
-/// What Job and Deployment have in common: their Pods. `words` are the entrypoint's, official and legacy.
+/// The common part of Job and Deployment: their Pods. `words` are the entrypoint's arguments, official and legacy.
 fn role(object: &mut Value, spec: &Spec, process: Role, words: [&str; 2]) -> Result<()> {
     let layer = &spec.layer;
     let role = layer.role(process);
@@ -547,7 +548,7 @@ fn role(object: &mut Value, spec: &Spec, process: Role, words: [&str; 2]) -> Res
         *first = json!(words[usize::from(entrypoint == Entrypoint::Legacy)]);
     }
     let template = &mut object["spec"]["template"];
-    // Stronger than what a template of the user's own has; what a layer says of the same variables was checked.
+    // They replace those of a user's own template; a layer's values for the same variables were checked.
     let variables = script_keys::variables(&layer.configuration, process).into_iter();
     let variables = variables
         .map(|variable| (variable.name.to_owned(), variable.value))
@@ -563,13 +564,13 @@ fn role(object: &mut Value, spec: &Spec, process: Role, words: [&str; 2]) -> Res
     pod_template::add_log_configuration(template, &container, &layer.log_configuration)?;
     let by_kubernetes = spec.ha_by_kubernetes()
         || Settings::of_object(object, &ConfigMaps::new()).high_availability() == Some(HighAvailability::Kubernetes);
-    // A file that is mounted can make it highly available.
+    // A mounted file can enable high availability.
     let may_be = by_kubernetes || !settings::config_maps(object).is_empty();
     let pod = map(object, &["spec", "template", "spec"])?;
     if let Some(account) = &layer.service_account {
         pod.insert("serviceAccountName".to_owned(), json!(account));
     }
-    // Pods that need no rights have no token. Whoever names an account wants it.
+    // Pods without rights have no token. A user who sets an account wants its token.
     let needs_token = may_be || pod.get("serviceAccountName").is_some_and(Value::is_string);
     let said = [&layer.pod_template, &role.pod_template].into_iter().flatten();
     let mut said = said.filter_map(|patch| patch["spec"].get("automountServiceAccountToken"));
@@ -592,7 +593,7 @@ fn role(object: &mut Value, spec: &Spec, process: Role, words: [&str; 2]) -> Res
     for (resource, amount) in amounts {
         let Some(amount) = amount else { continue };
         for kind in ["requests", "limits"] {
-            // What a pod template says of the amount beside the role's own stays: a lower request, or no limit.
+            // A pod template's other settings for this resource stay: a lower request, or no limit.
             if pod_template::says_exactly(role, kind, resource) {
                 continue;
             }
@@ -615,7 +616,7 @@ fn main_arguments(object: &mut Value) -> Result<&mut Vec<Value>> {
     list(main_container(object)?, "args")
 }
 
-/// The list `key` of `map`, made where it is absent.
+/// The list `key` of `map`; it is created if it is missing.
 fn list<'a>(map: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Vec<Value>> {
     let value = map.entry(key).or_insert_with(|| json!([]));
     if value.is_null() {
@@ -626,7 +627,7 @@ fn list<'a>(map: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Vec<Va
         .ok_or_else(|| Error::usage(format!("{key} of a Pod or a container in a template is no list")))
 }
 
-/// The map at `path`, made where it is absent.
+/// The map at `path`; it is created if it is missing.
 fn map<'a>(object: &'a mut Value, path: &[&str]) -> Result<&'a mut Map<String, Value>> {
     let mut at = object;
     for key in path {

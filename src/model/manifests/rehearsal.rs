@@ -1,4 +1,4 @@
-//! The Job of a rehearsal: the JobManager of a new version, and nothing else of it.
+//! The Job of a rehearsal: only the JobManager of a new version.
 
 use serde_json::{Value, json};
 
@@ -10,14 +10,14 @@ use crate::model::names::{REHEARSAL, labels};
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 
-/// Annotation with the process that began the rehearsal, as JSON.
+/// Annotation with the process that started the rehearsal, as JSON.
 pub const HOLDER: &str = "kubectl-flink/holder";
 
-/// Seconds that an ended Job of a rehearsal stays: long enough for a look at its log.
+/// Seconds for which an ended Job of a rehearsal stays: long enough to read its log.
 const STAYS: u64 = 120;
 
-/// What the running cluster and its high availability use, or what would wait for TaskManagers. Source: Flink's
-/// `HighAvailabilityOptions`, `JobManagerOptions`.
+/// Settings that the running cluster and its high availability use, or that would wait for TaskManagers. Source:
+/// Flink's `HighAvailabilityOptions`, `JobManagerOptions`.
 const LEFT_OUT: [&str; 7] = [
     "high-availability",
     "high-availability.type",
@@ -28,7 +28,7 @@ const LEFT_OUT: [&str; 7] = [
     "scheduler-mode",
 ];
 
-/// What the Job of a cluster has that that of a rehearsal has not: it runs once, and ends with its only Pod.
+/// Fields of a cluster's Job that a rehearsal's Job does not have: it runs once, and ends with its only Pod.
 const OF_A_CLUSTER: [&str; 10] = [
     "completionMode",
     "completions",
@@ -42,8 +42,8 @@ const OF_A_CLUSTER: [&str; 10] = [
     "backoffLimitPerIndex",
 ];
 
-/// The Job that rehearses the version `layer`, which starts from `path`; it ends after `deadline` seconds. `holder` tells
-/// who began it, and it goes with its `owner`.
+/// The Job that rehearses the version `layer`, which starts from `path`; it ends after `deadline` seconds. `holder` is
+/// the process that started it, and it is deleted with its `owner`.
 ///
 /// # Errors
 /// Those of the version's own objects.
@@ -57,7 +57,7 @@ pub fn job(
     owner: Option<&Value>,
 ) -> Result<Value> {
     let mut layer = Config {
-        // One and the same for all rehearsals of a cluster: on the checkpoints' disk Flink makes a folder of that name.
+        // The same for all rehearsals of a cluster: Flink creates a directory of that name in the checkpoint directory.
         job_id: Some(JobId::Seed(format!(
             "{namespace}/{}/{REHEARSAL}",
             layer.name.as_deref().unwrap_or_default()
@@ -79,7 +79,7 @@ pub fn job(
     let mut job = build(&spec, templates, namespace, 0)?.job;
     settings(&mut job, spec.flink_version)?;
     let main = main_container(&mut job)?;
-    // Without a Service nobody asks whether it is ready, and it does not live long enough to be probed.
+    // Without a Service its readiness is not used, and it runs too briefly to need probes.
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         main.remove(probe);
     }
@@ -95,7 +95,7 @@ pub fn job(
     }
     let metadata = map(&mut job, &["metadata"])?;
     metadata.insert("name".to_owned(), json!(spec.name.rehearsal()));
-    // Those of a cluster would say of which revision it is.
+    // Those of a cluster would contain a revision.
     metadata.insert("annotations".to_owned(), json!({ HOLDER: holder }));
     metadata.remove("ownerReferences");
     if let Some(owner) = owner {
@@ -104,8 +104,8 @@ pub fn job(
     Ok(job)
 }
 
-/// The JobManager leads alone, and maps the state to the operators before it has a slot: the default scheduler does, while
-/// the adaptive one waits for TaskManagers first.
+/// The JobManager leads alone, and maps the state to the operators before it has a slot: the default scheduler does so,
+/// but the adaptive one first waits for TaskManagers.
 fn settings(job: &mut Value, version: Option<FlinkVersion>) -> Result<()> {
     let is_before = |minor| version.is_some_and(|version| version < FlinkVersion::new(1, minor));
     let arguments = main_arguments(job)?;
@@ -116,11 +116,11 @@ fn settings(job: &mut Value, version: Option<FlinkVersion>) -> Result<()> {
         "-Dhigh-availability.type=NONE"
     };
     let mut own = vec!["-Djobmanager.rpc.address=localhost", availability];
-    // Before 1.17 it is the default under another name.
+    // Before 1.17 it is the default, with another name.
     if !is_before(17) {
         own.push("-Djobmanager.scheduler=default");
     }
-    // Behind the entrypoint's word: nothing may follow the program's arguments.
+    // After the entrypoint's argument: nothing may follow the program's arguments.
     let at = arguments.len().min(1);
     arguments.splice(at..at, own.into_iter().map(|setting| json!(setting)));
     Ok(())

@@ -1,4 +1,4 @@
-//! What a kubelet, or the API server, will refuse of a Pod, and what matches no Pod: decided by its template alone.
+//! Checks a Pod template for fields that a kubelet or the API server will reject, and for selectors that match no Pod.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,16 @@ use serde_json::{Map, Value};
 
 use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
-/// The component in the labels that Kubernetes recommends.
+/// The component label that Kubernetes recommends.
 const RECOMMENDED: &str = "app.kubernetes.io/component";
-/// What native Flink and the operator write into labels of their Pods, by key.
+/// The label values of native Flink's and the operator's Pods, by key.
 /// Source: `Constants` of flink-kubernetes (`type`, `component`), the operator's standalone decorators and its chart.
 const FOREIGN: [(&str, &[&str]); 3] = [
     (COMPONENT_LABEL, &["jobmanager", "taskmanager"]),
     (RECOMMENDED, &["jobmanager", "taskmanager"]),
     ("type", &["flink-native-kubernetes", "flink-standalone-kubernetes"]),
 ];
-/// Folders that Flink, or its image's entrypoint, writes to.
+/// Directories to which Flink, or its image's entrypoint, writes.
 const WRITTEN: [(&str, &str); 2] = [
     (
         "/opt/flink/conf",
@@ -39,7 +39,7 @@ fn containers(pod: &Value) -> impl Iterator<Item = (String, &Value)> {
     })
 }
 
-/// What will be refused of the Pod of a template: each its path and the reason.
+/// The fields of a Pod template that will be rejected: path and reason.
 #[must_use]
 pub fn refusals(template: &Value) -> Vec<(String, String)> {
     let pod = &template["spec"];
@@ -64,7 +64,7 @@ pub fn refusals(template: &Value) -> Vec<(String, String)> {
     found
 }
 
-/// A user that the kubelet refuses: root, where the Pod or the container must not run as it.
+/// A user that the kubelet rejects: root, if `runAsNonRoot` is true for the Pod or the container.
 fn root(pod: &Value, container: &Value, at: &str) -> Option<(String, String)> {
     let own = |field: &str| Some(&container["securityContext"][field]).filter(|value| !value.is_null());
     let non_root = own("runAsNonRoot").unwrap_or(&pod["securityContext"]["runAsNonRoot"]);
@@ -91,7 +91,8 @@ fn twice(of: &Value, field: &str, key: &str, at: &str) -> Vec<(String, String)> 
         .collect()
 }
 
-/// What will not do what it seems to: each a sentence with its path. `all` are the labels of the Pods that there will be.
+/// Fields without the effect that they suggest: one sentence each, with the path. `all` are the labels of the resulting
+/// Pods.
 #[must_use]
 pub fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) -> Vec<String> {
     let pod = &template["spec"];
@@ -142,7 +143,7 @@ pub fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) -> Vec<
     found
 }
 
-/// Keys of a selector, each with the values that it takes.
+/// Keys of a selector, each with the accepted values.
 fn wanted(selector: &Value) -> Vec<(&str, Vec<&str>)> {
     let labels = selector["matchLabels"].as_object().into_iter().flatten();
     let labels = labels.map(|(key, value)| (key.as_str(), value.as_str().into_iter().collect()));
@@ -154,8 +155,8 @@ fn wanted(selector: &Value) -> Vec<(&str, Vec<&str>)> {
     labels.chain(expressions).collect()
 }
 
-/// Why a selector matches no Pod here, where it means those of native Flink or of the operator; `None`: it does not, or the
-/// Pods have such labels too.
+/// Why a selector matches no Pod here, if it selects those of native Flink or of the operator; `None`: it does not, or
+/// the Pods have such labels too.
 #[must_use]
 pub fn selects_nothing(path: &str, selector: &Value, all: &[&Map<String, Value>]) -> Option<String> {
     let wanted = wanted(selector);

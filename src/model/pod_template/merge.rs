@@ -1,7 +1,7 @@
-//! Merging the user's pod template into ours, as Kubernetes' strategic merge patch does.
+//! Merges the user's pod template into ours, like Kubernetes' strategic merge patch.
 //!
-//! Source of the lists and their keys: the `patchMergeKey` tags of PodSpec and Container in k8s.io/api core/v1. Where a
-//! tag has one key but the server tells elements apart by two (`listMapKey`), both are used.
+//! Source of the lists and their keys: the `patchMergeKey` tags of PodSpec and Container in k8s.io/api core/v1. If a
+//! tag has one key but the server distinguishes elements by two (`listMapKey`), both are used.
 
 use std::borrow::Cow;
 
@@ -10,16 +10,16 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
 
-/// What the container that runs Flink is called in the pod templates of a FlinkDeployment.
+/// Name of Flink's container in the pod templates of a FlinkDeployment.
 pub const MAIN_CONTAINER: &str = "flink-main-container";
 
 /// Directive of a strategic merge patch: `delete`, `replace` or `merge`.
 const DIRECTIVE: &str = "$patch";
 
-/// Directives that kubectl writes for the server, nobody by hand.
+/// Directives that kubectl writes for the server; users do not write them.
 const FOREIGN: &[&str] = &["$deleteFromPrimitiveList", "$retainKeys", "$setElementOrder"];
 
-/// Metadata of a pod template that says nothing of the Pods: a name they cannot share, and what a server wrote.
+/// Metadata of a pod template without effect on the Pods: a name that they cannot share, and a server's fields.
 const SILENT_METADATA: &[&str] = &[
     "name",
     "namespace",
@@ -34,9 +34,9 @@ const SILENT_METADATA: &[&str] = &[
 /// Merges `patch`, a PodTemplateSpec, into `base`, the pod template of our Job or Deployment.
 ///
 /// Maps are merged, `null` deletes, lists with a key are merged element by element, other lists are replaced. The
-/// container [`MAIN_CONTAINER`] of the patch is the container `container` of the base. As an exception from Kubernetes'
-/// rule, a probe, a volume and a variable of the patch that name another source than the base's take the base's away:
-/// the two together are never valid, and who writes the patch does not see the base.
+/// container [`MAIN_CONTAINER`] of the patch is the container `container` of the base. One exception from Kubernetes'
+/// rule: a probe, a volume or a variable in the patch with another source than the base's removes the base's source.
+/// Both together are never valid, and the author of the patch does not see the base.
 ///
 /// # Errors
 /// Usage error that lists all of [`faults`].
@@ -74,10 +74,10 @@ pub fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<()> {
     Ok(())
 }
 
-/// All that is wrong with a pod template as a patch: path, relative to the template, and reason.
+/// All errors in a pod template as a patch: path, relative to the template, and reason.
 ///
-/// These are the parts that cannot be merged, and those that would take away what makes the cluster ours; unknown fields
-/// are left to the API server, which knows its own version.
+/// These are the parts that cannot be merged, and those that would remove the cluster's identity. The API server checks
+/// unknown fields, since it knows its own version.
 #[must_use]
 pub fn faults(patch: &Value) -> Vec<(String, String)> {
     faults_in(patch, MAIN_CONTAINER)
@@ -170,7 +170,7 @@ fn spec_faults(spec: &Value, container: &str, refuse: &mut impl FnMut(&str, &str
     }
 }
 
-/// Faults of the keyed lists of a PodSpec or Container: no list, elements that are no maps or lack their key.
+/// Errors in the keyed lists of a PodSpec or Container: not a list, elements that are not maps or lack their key.
 fn list_faults(fields: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(&str, &str)) {
     for (field, value) in fields {
         let Some(keys) = merge_keys(field) else { continue };
@@ -196,7 +196,7 @@ fn list_faults(fields: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(
     }
 }
 
-/// Directives of a strategic merge patch that cannot be followed.
+/// Directives of a strategic merge patch that are not supported.
 fn directive_faults(value: &Value, path: &str, refuse: &mut impl FnMut(&str, &str)) {
     let join = |key: &str| {
         if path.is_empty() {
@@ -230,7 +230,7 @@ fn directive_faults(value: &Value, path: &str, refuse: &mut impl FnMut(&str, &st
     }
 }
 
-/// The fields that tell the elements of a list apart; `None` for a list that is replaced as a whole.
+/// The fields that identify the elements of a list; `None` for a list that is replaced as a whole.
 fn merge_keys(field: &str) -> Option<&'static [&'static str]> {
     Some(match field {
         "containers"
@@ -250,12 +250,12 @@ fn merge_keys(field: &str) -> Option<&'static [&'static str]> {
     })
 }
 
-/// Fields of `element` of which Kubernetes allows one, and which the patch therefore takes away with its own.
+/// Removes the fields of `element` of which Kubernetes allows only one, if the patch contains another one.
 fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, Value>) {
     const HANDLERS: [&str; 4] = ["exec", "grpc", "httpGet", "tcpSocket"];
     let says = |key: &&str| patch.get(*key).is_some_and(|value| !value.is_null());
     match field {
-        // The tag's `retainKeys`: another kind of volume replaces the one before.
+        // The tag's `retainKeys`: another kind of volume replaces the present one.
         "volumes" | "resourceClaims" if patch.len() > 1 => {
             element.retain(|key, _| patch.contains_key(key));
         }
@@ -272,7 +272,7 @@ fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, 
     }
 }
 
-/// Paths of the lists of `patch` that replace another one of `base`, both pod templates.
+/// Paths of the lists in `patch` that replace another list in `base`; both are pod templates.
 #[must_use]
 pub fn replaced_lists(base: &Value, patch: &Value) -> Vec<String> {
     let mut found = Vec::new();
@@ -360,7 +360,7 @@ fn merge_list(base: &mut Value, patch: &[Value], keys: &[&str], field: &str) {
     }
 }
 
-/// One part of an element's key. The protocol of a port is TCP where it is not said.
+/// One part of an element's key. The protocol of a port is TCP if it is not set.
 fn part<'a>(element: &'a Value, key: &str) -> Cow<'a, Value> {
     match (&element[key], key) {
         (Value::Null, "protocol") => Cow::Owned(Value::from("TCP")),

@@ -18,11 +18,11 @@ use crate::model::config::{Mount, RoleConfig};
 
 pub use merge::{MAIN_CONTAINER, faults, merge, replaced_lists};
 
-/// Flink's configuration folder in official images.
+/// Flink's configuration directory in official images.
 const CONF: &str = "/opt/flink/conf";
-/// Prefix of the pod annotations that hold files of Flink's configuration folder.
+/// Prefix of the pod annotations that contain files of Flink's configuration directory.
 pub const LOG_ANNOTATION: &str = "kubectl-flink/log.";
-/// Volume that shows those annotations as files.
+/// Volume that provides those annotations as files.
 const LOG_VOLUME: &str = "kubectl-flink-log";
 /// Kubernetes' limit for all annotations of an object together, keys and values, in bytes.
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
@@ -31,11 +31,11 @@ const NAME_LIMIT: usize = 63;
 
 /// Mounts a PersistentVolumeClaim into `container`. A mount at the same path is replaced.
 ///
-/// The volume's name depends on the claim only, so that the same request always gives the same template, and two mounts
-/// of one claim share a volume.
+/// The volume's name depends on the claim only, so that the same input always results in the same template, and two
+/// mounts of one claim share a volume.
 ///
 /// # Errors
-/// Failure when the template has no such container or is no pod template at all.
+/// Failure when the template has no such container or is not a pod template.
 pub fn add_mount(template: &mut Value, container: &str, mount: &Mount) -> Result<()> {
     let volume = volume_name(&mount.claim);
     let main = container_of(template, container)?;
@@ -44,7 +44,7 @@ pub fn add_mount(template: &mut Value, container: &str, mount: &Mount) -> Result
         entry["readOnly"] = Value::Bool(true);
     }
     upsert(list(main, "volumeMounts")?, "mountPath", entry);
-    // Reading only is the mount's business, not the volume's: another mount of the same claim may write.
+    // Whether it is read-only depends on the mount, not on the volume: another mount of the same claim may write.
     let source = json!({"name": volume, "persistentVolumeClaim": {"claimName": mount.claim}});
     upsert(list(spec_of(template)?, "volumes")?, "name", source);
     Ok(())
@@ -53,7 +53,7 @@ pub fn add_mount(template: &mut Value, container: &str, mount: &Mount) -> Result
 /// Sets environment variables of `container` to exactly the values given. A variable of the same name is replaced.
 ///
 /// # Errors
-/// Failure when the template has no such container or is no pod template at all.
+/// Failure when the template has no such container or is not a pod template.
 pub fn add_env(template: &mut Value, container: &str, env: &BTreeMap<String, String>) -> Result<()> {
     if env.is_empty() {
         return Ok(());
@@ -65,14 +65,15 @@ pub fn add_env(template: &mut Value, container: &str, env: &BTreeMap<String, Str
     Ok(())
 }
 
-/// Puts `files` into Flink's configuration folder of `container`, each over the image's own file of that name.
+/// Puts `files` into Flink's configuration directory of `container`, each over the image's own file of that name.
 ///
-/// A cluster has no ConfigMap for them. They travel as annotations of the Pod, shown as files by a downwardAPI volume,
-/// and each is mounted by itself: the folder as a whole must stay writable, because the image's entrypoint writes there.
+/// A cluster has no ConfigMap for them. They are stored in annotations of the Pod, a downwardAPI volume provides them
+/// as files, and each is mounted separately: the directory as a whole must stay writable, because the image's
+/// entrypoint writes to it.
 ///
 /// # Errors
-/// Usage error for a name that is no file name or too long for an annotation, and for contents larger than the
-/// annotations of an object may be; failure when the template has no such container or is no pod template at all.
+/// Usage error for a name that is not a valid file name or too long for an annotation, and for contents larger than the
+/// limit of an object's annotations; failure when the template has no such container or is not a pod template.
 pub fn add_log_configuration(template: &mut Value, container: &str, files: &BTreeMap<String, String>) -> Result<()> {
     if files.is_empty() {
         return Ok(());
@@ -115,8 +116,9 @@ pub fn add_log_configuration(template: &mut Value, container: &str, files: &BTre
     Ok(())
 }
 
-/// Whether the role's own pod template says an amount of the resource `name` that goes with the role's: a lower request, a
-/// higher limit, or none. These come from a file's requests and limits, see [`crate::model::flink_deployment`].
+/// Whether the role's own pod template sets a value of the resource `name` that is compatible with the role's: a lower
+/// request, a higher limit, or none. These come from a file's requests and limits, see
+/// [`crate::model::flink_deployment`].
 #[must_use]
 pub fn says_exactly(role: &RoleConfig, list: &str, name: &str) -> bool {
     let containers = role
@@ -142,10 +144,10 @@ pub fn says_exactly(role: &RoleConfig, list: &str, name: &str) -> bool {
     }
 }
 
-/// Checks that `name` can be a file of Flink's configuration folder.
+/// Checks that `name` can be a file in Flink's configuration directory.
 ///
 /// # Errors
-/// Usage error that says what is wrong with it.
+/// Usage error with the reason.
 pub fn check_file_name(name: &str) -> Result<()> {
     // The annotation's key is the tighter limit: Kubernetes allows 63 characters after the slash.
     let room = NAME_LIMIT - "log.".len();
@@ -170,11 +172,11 @@ pub fn check_file_name(name: &str) -> Result<()> {
     )))
 }
 
-/// Writes `text` so that Kubernetes' expansion of `$(NAME)` in arguments and environment values gives `text` back.
+/// Escapes `text` so that Kubernetes' expansion of `$(NAME)` in arguments and environment values results in `text`.
 ///
-/// The rule there (third_party/forked/golang/expansion): `$$` becomes `$`, `$(NAME)` the variable's value, any other `$`
-/// stays. So a run of dollars changes if it is longer than one or ends before a parenthesis; doubling it undoes that.
-/// Others are left alone: `$HOME` stays readable in the manifest.
+/// Kubernetes' rule (third_party/forked/golang/expansion): `$$` becomes `$`, `$(NAME)` the variable's value, any other
+/// `$` stays. So a run of dollars changes if it is longer than one or ends before a parenthesis; doubling it
+/// compensates this. Others stay unchanged: `$HOME` stays readable in the manifest.
 #[must_use]
 pub fn escape_dollar(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -194,8 +196,8 @@ pub fn escape_dollar(text: &str) -> String {
     escaped
 }
 
-/// What a process is given for `text` in arguments or environment values, and whether Kubernetes puts a variable in: that
-/// place is left as it stands. The opposite of [`escape_dollar`].
+/// The process's value for `text` in arguments or environment values, and whether Kubernetes inserts a variable, which
+/// stays unexpanded here. The opposite of [`escape_dollar`].
 #[must_use]
 pub fn unescape_dollar(text: &str) -> (String, bool) {
     let (mut plain, mut expands) = (String::with_capacity(text.len()), false);
@@ -213,7 +215,7 @@ pub fn unescape_dollar(text: &str) -> (String, bool) {
     (plain, expands)
 }
 
-/// Name of the volume of a claim. Claims may have dots and 253 characters, volumes neither.
+/// Name of a claim's volume. Claims may have dots and 253 characters; volume names may not.
 fn volume_name(claim: &str) -> String {
     let plain = format!("claim-{claim}");
     let label = plain.len() <= NAME_LIMIT
@@ -226,7 +228,7 @@ fn volume_name(claim: &str) -> String {
     }
     let digest = Sha256::digest(claim.as_bytes());
     let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    // A claim cannot be called so by chance: "volume" marks the hashed ones.
+    // A claim cannot have this name by chance: "volume" marks the hashed ones.
     format!("claim-volume-{short}")
 }
 
@@ -237,7 +239,7 @@ fn object<'a>(value: &'a mut Value, what: &str) -> Result<&'a mut Map<String, Va
         .ok_or_else(|| Error::failure(format!("{what} is no map")))
 }
 
-/// The map `key` of `fields`, made if it is missing.
+/// The map `key` of `fields`; it is created if it is missing.
 fn map<'a>(fields: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Map<String, Value>> {
     let value = fields.entry(key).or_insert(Value::Null);
     if value.is_null() {
@@ -246,7 +248,7 @@ fn map<'a>(fields: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Map<
     object(value, &format!("{key} of the pod template"))
 }
 
-/// The list `key` of `fields`, made if it is missing.
+/// The list `key` of `fields`; it is created if it is missing.
 fn list<'a>(fields: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Vec<Value>> {
     let value = fields.entry(key).or_insert(Value::Null);
     if value.is_null() {
@@ -270,7 +272,7 @@ fn container_of<'a>(template: &'a mut Value, container: &str) -> Result<&'a mut 
         .ok_or_else(|| Error::failure(format!("the pod template has no container {container:?}")))
 }
 
-/// Replaces the element whose `key` is that of `entry`, or appends `entry`.
+/// Replaces the element with the same `key` as `entry`, or appends `entry`.
 fn upsert(elements: &mut Vec<Value>, key: &str, entry: Value) {
     match elements.iter_mut().find(|element| element[key] == entry[key]) {
         Some(element) => *element = entry,

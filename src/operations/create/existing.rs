@@ -1,4 +1,4 @@
-//! A cluster that is to be created, and of whose name there is one, or was.
+//! Creates a cluster whose name exists or existed already.
 
 use crate::error::{Error, Kind, Result};
 use crate::history::Revision;
@@ -22,7 +22,7 @@ use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::{self, ChangeOptions};
 use crate::progress;
 
-/// Says that a job that starts empty does not use the savepoints in its history.
+/// Reports that a job that starts empty does not use the savepoints in its history.
 pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
     if let (Some(last), None) = (store.history().last_savepoint(), &spec.layer.from_savepoint) {
         let path = last.path.as_deref().unwrap_or_default();
@@ -33,7 +33,7 @@ pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
     }
 }
 
-/// A cluster of that name exists, and should be this one.
+/// Replaces an existing cluster of that name with the described one.
 pub async fn replace(
     cluster: &Cluster,
     spec: Spec,
@@ -47,21 +47,22 @@ pub async fn replace(
     let mut wanted = TargetRevision::file(&handle, spec.layer, Config::default(), own)?;
     wanted.restore_from = from_savepoint;
     wanted.image = image;
-    // It was looked at beside the checks of creating it.
+    // The checks of `create` have looked at the image already.
     wanted.registry = None;
     let report = upgrade::change(cluster, handle, wanted, change, "create").await?;
     Ok(Created::ended(&name, report))
 }
 
-/// What there is of a cluster that is to be created.
+/// The existing parts of a cluster that a command creates.
 pub struct Found<'a> {
     /// Its objects.
     pub live: &'a mut LiveObjects,
-    /// The creation that another command left behind.
+    /// The unfinished creation of another command.
     pub left: Option<&'a Journal>,
 }
 
-/// A cluster of that name exists: fine if it is the same, as after an interruption. What is missing of it is made.
+/// Handles a cluster that exists already: success if it is the same, such as after an interruption. Creates its missing
+/// objects.
 pub async fn existing(
     cluster: &Cluster,
     store: &mut HistoryStore,
@@ -94,7 +95,7 @@ pub async fn existing(
         .filter(is_this);
     let begun = begun.map(|revision| revision.number);
     let generation = annotated.or(begun).unwrap_or_else(|| history.next_revision());
-    // What is there, or was begun, has its nonce already.
+    // Existing objects, or an unfinished creation, have a nonce already.
     let known = history.revision(generation).map(nonce_of);
     let mut spec = spec.clone();
     if let Some(nonce) = nonce.or(known) {
@@ -126,7 +127,7 @@ pub async fn existing(
                 left,
                 command: "create",
                 number: generation,
-                // An interrupted command made the objects, but did not write them down.
+                // An interrupted command created the objects, but did not write them to the history.
                 revision: (!known).then_some(&revision),
             };
             deploy::create(cluster, store, live, &spec.name, &begun, &wanted).await?;

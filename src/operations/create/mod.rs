@@ -24,7 +24,7 @@ use crate::operations::report::Report;
 use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
-/// Builds the image that is asked for, and puts it into the spec.
+/// Builds the image that the options describe, and puts it into the spec.
 pub async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
     let stated = spec.layer;
     let mut layer = stated.clone();
@@ -34,43 +34,43 @@ pub async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec,
 
 /// How a cluster is created.
 pub struct CreateOptions<'a> {
-    /// What is to become of its image.
+    /// How its image is built and checked.
     pub image: ImageOptions<'a>,
-    /// Whether it is only tried, at the API server.
+    /// Whether this is a dry run at the API server.
     pub dry_run: bool,
-    /// The limits of the history that are asked for; `None`: those that it has.
+    /// The requested limits of the history; `None`: unchanged.
     pub history_limits: Option<Limits>,
-    /// What the history calls it.
+    /// The command's name in the history.
     pub command: &'a str,
-    /// How a cluster of that name is replaced; `None`: it is not.
+    /// How an existing cluster of that name is replaced; `None`: it is not.
     pub replace: Option<ChangeOptions>,
 }
 
-/// What came of a creation.
+/// The result of a creation.
 pub struct Created {
     /// Name of the cluster.
     pub name: ClusterName,
     /// What was done.
     pub report: Report,
-    /// What follows.
+    /// The next step.
     pub then: Then,
 }
 
-/// What follows a creation.
+/// The next step after a creation.
 pub enum Then {
-    /// The job comes up, with this parallelism.
+    /// Wait until the job runs, with this parallelism.
     Wait {
         /// Default parallelism of the job.
         parallelism: u32,
     },
     /// The cluster waits for `resume`.
     Suspended,
-    /// All is done.
+    /// Nothing is left to do.
     Nothing,
 }
 
 impl Created {
-    /// Of a cluster with these objects, whose job comes up.
+    /// The result for a cluster with these objects, whose job starts.
     pub fn coming_up(spec: &Spec, done: &'static str, objects: &Manifests) -> Self {
         Self {
             name: spec.name.clone(),
@@ -81,7 +81,7 @@ impl Created {
         }
     }
 
-    /// Of a dry run.
+    /// The result of a dry run.
     fn dry_run(spec: &Spec, objects: &Manifests) -> Self {
         Self::ended(&spec.name, Report::objects("created (server dry run)", objects.all()))
     }
@@ -97,7 +97,7 @@ impl Created {
 
 /// Creates one cluster.
 ///
-/// What there was of it, and what of it was made, is in `live` afterwards, however it ends.
+/// Afterwards `live` has the objects that existed and those that were created, also after an error.
 pub async fn create(
     cluster: &Cluster,
     spec: Spec,

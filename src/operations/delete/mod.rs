@@ -1,4 +1,4 @@
-//! All that is left of a cluster whose job has ended, or need not be asked.
+//! Deletes the objects of a cluster whose job has ended, or whose job does not matter.
 
 pub(crate) mod plan;
 
@@ -18,7 +18,7 @@ use crate::model::ha_config_maps::Ids;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 
-/// What is deleted of a cluster: objects that were read, or made by this process.
+/// The objects of a cluster to delete: read from the API server, or created by this process.
 #[derive(Clone, Debug, Default)]
 pub struct Removal {
     /// `NAME-master`.
@@ -27,16 +27,17 @@ pub struct Removal {
     pub deployment: Option<Identity>,
     /// `NAME-master`.
     pub service: Option<Identity>,
-    /// The service account, the Role and the binding.
+    /// The service account, the Role and the RoleBinding.
     pub rights: Vec<Identity>,
     /// IDs of the ConfigMaps of Flink's Kubernetes high availability.
     pub leaders: Ids,
-    /// Pods that are still there, of a Job or a Deployment that is gone.
+    /// Pods that still exist although their Job or Deployment is gone.
     pub pods: Vec<String>,
 }
 
 impl ClusterHandle {
-    /// What a delete takes: the cluster's objects, and without its Job what a delete before may have left.
+    /// The objects that a delete removes: the cluster's own, and, if it has no Job, those that an earlier delete may
+    /// have left.
     pub async fn removal(&self) -> Result<Removal> {
         let (cluster, name) = (&self.cluster, &self.name);
         let mut removal = Removal::of(&self.live)?;
@@ -55,12 +56,12 @@ impl ClusterHandle {
         let highly_available = |layer: &Config| layer.ha.is_some() && layer.zookeeper.is_none();
         let with_rights = |layer: &Config| highly_available(layer) && layer.ha_create_rbac == Some(true);
         let rights = async {
-            // Of a cluster that has no history nobody knows.
+            // Without a history it is unknown whether the cluster has such objects.
             if !revisions.is_empty() && !layers.iter().any(with_rights) {
                 return Ok(Vec::new());
             }
             match objects::rbac::read(cluster, name).await {
-                // Whoever may not see them has not made them, and what is not the cluster's stays.
+                // A user who may not read them has not created them, and objects that are not the cluster's stay.
                 Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Conflict) => Ok(Vec::new()),
                 rights => rights,
             }
@@ -78,7 +79,7 @@ impl ClusterHandle {
 }
 
 impl Removal {
-    /// The three objects that there are.
+    /// The three objects, as far as they exist.
     ///
     /// # Errors
     /// Those of [`Identity::of`].
@@ -91,7 +92,7 @@ impl Removal {
         })
     }
 
-    /// What this process created, and nothing else.
+    /// The objects that this process created, and no others.
     #[must_use]
     pub fn of_created(created: &[Identity]) -> Self {
         let mut removal = Self::default();
@@ -117,7 +118,7 @@ impl Removal {
             && self.leaders.is_empty()
     }
 
-    /// Deletes what is left of a cluster whose job has ended: the Job last, since it is what tells of the end, so that a
+    /// Deletes the objects of a cluster whose job has ended. The Job goes last: it records the end, so that a
     /// repetition finds the rest.
     pub async fn carry_out_ended(&self, cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
         delete(cluster, self.deployment.as_ref()).await?;
@@ -127,7 +128,7 @@ impl Removal {
         pods_gone(cluster, name, None, Gone::Deleted, limit).await
     }
 
-    /// Deletes what the JobManager needs until its end.
+    /// Deletes the objects that the JobManager needs until it ends.
     pub async fn extras(&self, cluster: &Cluster) -> Result<()> {
         ha_config_maps::forget(cluster, &self.leaders).await?;
         try_join_all(self.rights.iter().map(|object| delete(cluster, Some(object)))).await?;
@@ -135,10 +136,10 @@ impl Removal {
     }
 }
 
-/// The Pods of a cluster that exist, by their names.
+/// Names of the cluster's existing Pods.
 ///
 /// # Errors
-/// Those of listing Pods.
+/// Errors of listing Pods.
 pub async fn pods(cluster: &Cluster, name: &ClusterName) -> Result<Vec<String>> {
     let pods = gone::pods_of(cluster, name).await?;
     Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())

@@ -1,4 +1,4 @@
-//! What a `delete` will do to one cluster, before it is asked for.
+//! The plan of a `delete` of one cluster, before the user confirms it.
 
 use std::fmt;
 
@@ -11,38 +11,38 @@ use crate::operations::delete::Removal;
 use crate::operations::job_status::JobStatus;
 use crate::operations::resume_plan::savepoint_path_unknown;
 
-/// What becomes of the state of a running job.
+/// How a delete treats the state of a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDelete {
-    /// It is written to a savepoint.
+    /// Written to a savepoint.
     Savepoint,
     /// The job is canceled.
     Cancel,
-    /// The job ends with its JobManager.
+    /// Lost: the job ends with its JobManager.
     Lose,
 }
 
-/// What will be deleted, and what is lost with it.
+/// What is deleted, and which state is lost with it.
 pub struct Plan {
     /// The cluster.
     pub handle: ClusterHandle,
     /// Its running job.
     pub job: Option<JobOverview>,
-    /// What becomes of the job's state.
+    /// How the job's state is treated.
     pub fate: OnDelete,
     /// What is deleted.
     pub removal: Removal,
     purge: bool,
-    /// An operation that is unfinished, at which nobody is.
+    /// An unfinished operation without a running process.
     pub left: Option<Journal>,
     silent: Option<String>,
 }
 
 impl Plan {
-    /// Finds out what there is.
+    /// Reads the cluster and makes the plan.
     ///
     /// # Errors
-    /// Not found, and a job that should be saved but cannot.
+    /// Not found; or the job's state cannot be saved as requested.
     pub async fn make(mut handle: ClusterHandle, fate: OnDelete, purge: bool) -> Result<Self> {
         let name = handle.name.clone();
         let left = lock::unattended(&mut handle.store, &name, false).await?;
@@ -71,7 +71,7 @@ impl Plan {
                 .way_on(error)
                 .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
         }
-        // Where its job ended may have been found out by now.
+        // `job_status` may have recorded where the operation's job ended.
         let left = left.map(|left| handle.store.history().open_journal().cloned().unwrap_or(left));
         Ok(Self {
             handle,
@@ -119,10 +119,10 @@ impl Plan {
         objects.join(", ")
     }
 
-    /// Finds out whether it is still what was shown: the same objects, the same job, and no operation on it.
+    /// Checks that the cluster is still as shown: the same objects, the same job, and no operation on it.
     ///
     /// # Errors
-    /// Conflict that says what it is now.
+    /// Conflict, with the present state.
     pub fn still(&self, now: &Self) -> Result<()> {
         let identities = |plan: &Self| {
             let Removal {

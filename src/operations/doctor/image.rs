@@ -1,4 +1,4 @@
-//! What the image of a cluster tells of itself, held against what the cluster wants of it.
+//! Compares the facts of a cluster's image with the requirements of the cluster.
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
@@ -13,7 +13,7 @@ use crate::model::main_container;
 
 const CHECK: &str = "image contents";
 
-/// What a JobManager's Pod template and the Job's note of Flink's version want of the image.
+/// The requirements of a JobManager's Pod template, and of the Job's annotation with Flink's version, on the image.
 #[must_use]
 pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config {
     let settings = Settings::of(template);
@@ -38,7 +38,7 @@ pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config 
     }
 }
 
-/// Judges what a registry told of the image. `nodes` are the platforms of the nodes, empty where they may not be read.
+/// Checks a registry's facts of the image. `nodes` are the platforms of the nodes, empty if they may not be read.
 #[must_use]
 pub fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants: &Config) -> Vec<Finding> {
     let mut found: Vec<Finding> = compatibility::nodes(platforms, nodes)
@@ -71,7 +71,7 @@ pub fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants
     found
 }
 
-/// The image was not looked at: `why`.
+/// The finding that the image was not read, because of `why`.
 #[must_use]
 pub fn not_looked_at(why: &str) -> Finding {
     Finding::new(Severity::Notice, CHECK, format!("not looked at: {why}"))

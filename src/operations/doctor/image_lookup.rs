@@ -1,4 +1,4 @@
-//! `doctor NAME`: a look at the cluster's image in its registry, within a second.
+//! `doctor NAME`: reads the cluster's image from its registry, within a second.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::model::main_container;
 use crate::operations::doctor::{Finding, image};
 use crate::operations::preflight::node_labels;
 
-/// How long the registry may take.
+/// Longest wait for the registry.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// What the image tells, or one notice why it tells nothing.
+/// The findings on the image, or one notice why there are none.
 pub async fn of_image(
     cluster: &Cluster,
     registry: &RegistryOptions,

@@ -1,4 +1,4 @@
-//! What may keep clusters from being made and from running well, judged from what the API server told.
+//! Checks what can prevent clusters from being created and from running well, using the API server's answers.
 
 pub mod image;
 pub(crate) mod image_lookup;
@@ -20,28 +20,28 @@ use crate::model::rights::Right;
 pub use pods::{high_availability, images};
 pub use storage::state_paths;
 
-/// Bytes of a history above which it is worth a word; the API server takes 1 MiB.
+/// Size in bytes above which a history is reported; the API server accepts 1 MiB.
 const LARGE: usize = 800 << 10;
 const SIDECARS: &str = "sidecars";
-/// Port that the seed's Service and `--node-port` take.
+/// The port of the seed's Service and of `--node-port`.
 const NODE_PORT: u64 = 30081;
 
-/// Something that was checked.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// `critical`, `warning` or `notice`; `ok` where nothing is wrong.
+    /// `critical`, `warning` or `notice`; `ok` if nothing is wrong.
     pub severity: String,
-    /// What was checked, such as `rights`.
+    /// The subject of the check, such as `rights`.
     pub check: &'static str,
     /// One sentence.
     pub message: String,
-    /// The command, or what else to do.
+    /// How to fix it: a command or an instruction.
     pub mend: Option<String>,
 }
 
 impl Finding {
-    /// Something that is as it should be.
+    /// A check that passed.
     #[must_use]
     pub fn ok(check: &'static str, message: impl Into<String>) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Finding {
         }
     }
 
-    /// Something that is not.
+    /// A check that failed.
     #[must_use]
     pub fn new(severity: Severity, check: &'static str, message: impl Into<String>) -> Self {
         Self {
@@ -61,21 +61,21 @@ impl Finding {
         }
     }
 
-    /// Adds what to do.
+    /// Adds how to fix it.
     #[must_use]
     pub fn mend(mut self, mend: impl Into<String>) -> Self {
         self.mend = Some(mend.into());
         self
     }
 
-    /// Whether something will not work.
+    /// Whether something will fail.
     #[must_use]
     pub fn is_serious(&self) -> bool {
         self.severity == Severity::Critical.to_string()
     }
 }
 
-/// The API server's version, as `GET /version` tells.
+/// The API server's version, from `GET /version`.
 #[must_use]
 pub fn version(told: &Value) -> Finding {
     let version = told["gitVersion"].as_str().unwrap_or("unknown");
@@ -94,7 +94,7 @@ pub fn version(told: &Value) -> Finding {
     }
 }
 
-/// The rights that are missing, by resource; one finding if none is.
+/// The missing rights, by resource; one finding if there are none.
 #[must_use]
 pub fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<Finding> {
     let missing: Vec<&Right> = answers
@@ -133,7 +133,7 @@ pub fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<Finding
         .collect()
 }
 
-/// Quotas that are used up, or nearly.
+/// Quotas that are exhausted, or nearly.
 #[must_use]
 pub fn quotas(items: &[Value]) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -149,7 +149,7 @@ pub fn quotas(items: &[Value]) -> Vec<Finding> {
                 used.as_str().unwrap_or_default(),
                 hard.as_str().unwrap_or_default()
             );
-            // In tenths, without a float.
+            // Compares in tenths, without a float.
             let severity = if used_amount >= hard_amount {
                 Severity::Critical
             } else if used_amount.saturating_mul(10) >= hard_amount.saturating_mul(9) {
@@ -199,7 +199,7 @@ pub fn pod_security(namespace: &Value) -> Finding {
     )
 }
 
-/// Sidecars that the namespace lets admission add to each Pod.
+/// Sidecars that the namespace's admission webhooks add to each Pod.
 #[must_use]
 pub fn injection(namespace: &Value) -> Option<Finding> {
     let (labels, notes) = (&namespace["metadata"]["labels"], &namespace["metadata"]["annotations"]);
@@ -216,7 +216,7 @@ pub fn injection(namespace: &Value) -> Option<Finding> {
     Some(Finding::new(Severity::Notice, SIDECARS, text).mend(flink_pod::remedy(container)))
 }
 
-/// Containers beside Flink's in the JobManagers' Pods of the cluster whose `job` this is.
+/// Containers beside Flink's in the JobManager Pods of the cluster with this `job`.
 #[must_use]
 pub fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
     let Some(pod) = pods.last() else { return Vec::new() };
@@ -238,7 +238,7 @@ pub fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
     beside.map(finding).collect()
 }
 
-/// Services of others that have the seed's node port.
+/// Other Services that have the seed's node port.
 #[must_use]
 pub fn node_port(services: &[Value], everywhere: bool) -> Finding {
     let taken = services.iter().find(|service| {
@@ -267,7 +267,7 @@ pub fn node_port(services: &[Value], everywhere: bool) -> Finding {
     }
 }
 
-/// Clusters whose job is over or whose JobManager is missing, and that still have TaskManagers.
+/// Clusters that still have TaskManagers although the job has ended or the JobManager is missing.
 #[must_use]
 pub fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp) -> Vec<Finding> {
     let mut found: Vec<Finding> = inventory
@@ -298,7 +298,7 @@ pub fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp) -> Ve
     found
 }
 
-/// Histories that come near to what a ConfigMap may hold.
+/// Histories that are close to the size limit of a ConfigMap.
 #[must_use]
 pub fn histories(config_maps: &[Value]) -> Vec<Finding> {
     let ours = config_maps

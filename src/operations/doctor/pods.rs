@@ -1,4 +1,4 @@
-//! What the Pods of a cluster are made of: their images and their service account.
+//! Checks the images and the service account of a cluster's Pods.
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
@@ -9,7 +9,7 @@ use crate::model::main_container;
 use crate::model::rights;
 use crate::operations::doctor::Finding;
 
-/// Judges the images of both roles.
+/// Checks the images of both roles.
 #[must_use]
 pub fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -> Vec<Finding> {
     let image = |template: Option<&PodTemplateSpec>| main_container::of_template(template?)?.image.clone();
@@ -35,7 +35,7 @@ pub fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec
     }]
 }
 
-/// Judges the service account that high availability works as.
+/// Checks the service account that high availability uses.
 #[must_use]
 pub fn high_availability(user: &str, check: &AccountCheck) -> Finding {
     let check_name = "high availability";

@@ -1,4 +1,4 @@
-//! Where a cluster's state goes, and whether its image can write there.
+//! Checks where a cluster's state is stored, and whether its image can write there.
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
@@ -7,7 +7,7 @@ use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::Settings;
 use crate::model::main_container;
 
-/// Schemes of paths, and the plugins in /opt/flink/opt of official images that open them.
+/// Schemes of paths, and the plugins in /opt/flink/opt of the official images that handle them.
 const PLUGINS: [(&str, &[&str]); 6] = [
     ("s3", &["flink-s3-fs-hadoop", "flink-s3-fs-presto"]),
     ("s3a", &["flink-s3-fs-hadoop"]),
@@ -17,7 +17,7 @@ const PLUGINS: [(&str, &[&str]); 6] = [
     ("abfss", &["flink-azure-fs-hadoop"]),
 ];
 
-/// Judges the paths that a role's Pods write state to.
+/// Checks the paths to which a role's Pods write state.
 #[must_use]
 pub fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding> {
     let settings = Settings::of(template);

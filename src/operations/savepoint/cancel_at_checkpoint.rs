@@ -1,8 +1,8 @@
-//! A job that is canceled, and the checkpoint that Flink keeps of it.
+//! Cancels a job, and finds the checkpoint that Flink keeps of it.
 //!
-//! A checkpoint that completes between a look at the statistics and the cancel takes the place of the one before, whose
-//! files Flink deletes. So the path is read when the job has ended, from a JobManager that is held until then ([`latch`]),
-//! and not before the answer must be newer than the job's end: Flink gives statistics from a copy.
+//! A checkpoint that completes between a read of the statistics and the cancel replaces the previous one, whose files
+//! Flink deletes. So the path is read after the job has ended, from a JobManager that is held until then ([`latch`]).
+//! The answer must be newer than the job's end, because Flink returns a copy of the statistics.
 
 use std::time::Duration;
 
@@ -18,16 +18,18 @@ use crate::model::names::ClusterName;
 use crate::operations::savepoint::end_job::jobs_or_end;
 use crate::operations::savepoint::result_hold::{self, Held};
 
-/// Time between two requests to cancel a job that keeps running: its JobManager was started again.
+/// Time between two cancel requests for a job that keeps running because its JobManager was restarted.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Cancels the job `job_id`, waits until it has ended, and gives the path of the checkpoint that Flink keeps of it; `again`:
-/// another process may have begun that. The JobManager stays until [`result_hold::release_job`] is called.
+/// Cancels the job `job_id`, waits until it has ended, and returns the path of the checkpoint that Flink keeps of it;
+/// `again`: another process may have started the cancel. The JobManager stays until [`result_hold::release_job`] is
+/// called.
 ///
-/// `None`: nothing more can be learned from its JobManager, which has ended, or runs another job.
+/// `None`: its JobManager can give no more information, because it has ended or runs another job.
 ///
 /// # Errors
-/// Unreachable, when Flink is away and its JobManager has not ended: another checkpoint may be completed meanwhile.
+/// Unreachable, when Flink does not answer and its JobManager has not ended: it may complete another checkpoint
+/// meanwhile.
 pub async fn cancel_after_checkpoint(
     cluster: &Cluster,
     name: &ClusterName,
@@ -38,16 +40,16 @@ pub async fn cancel_after_checkpoint(
     let begun = Instant::now();
     let mut held = None;
     let mut asked: Option<Instant> = None;
-    // From here on no checkpoint of it is completed. Source: `CheckpointCoordinatorDeActivator` gives up those that are
-    // being written in the same step in which a job leaves RUNNING.
+    // From here on the job completes no checkpoint. Source: `CheckpointCoordinatorDeActivator` aborts the pending ones
+    // in the same step in which a job leaves RUNNING.
     let mut stopped: Option<Instant> = None;
     loop {
         match flink.jobs().await {
             Ok(Reply::Answer(jobs)) => match jobs.jobs.iter().find(|job| job.jid == job_id) {
-                // One that was started again has no job at first.
+                // A restarted JobManager has no job at first.
                 None if jobs.jobs.is_empty() => {}
                 None => return Ok(None),
-                // Its checkpoints went with it. Source: `CheckpointProperties`.
+                // Flink has deleted the job's checkpoints. Source: `CheckpointProperties`.
                 Some(job) if job.state == JobState::Finished => return Ok(None),
                 Some(job) if job.state.is_terminal() => {
                     let since = stopped.unwrap_or_else(Instant::now);
@@ -91,7 +93,7 @@ pub async fn cancel_after_checkpoint(
     }
 }
 
-/// The path of the checkpoint that Flink keeps of a job that has ended; none of it is completed `since` then.
+/// The path of the checkpoint that Flink keeps of a job that has ended; the job completes no checkpoint after `since`.
 pub async fn kept(
     cluster: &Cluster,
     name: &ClusterName,
@@ -111,7 +113,7 @@ pub async fn kept(
                 sleep(oldest.saturating_sub(since.elapsed())).await;
                 true
             }
-            // Before 1.18 details and statistics are of one copy: where the details have the end, the statistics have it.
+            // Before 1.18 details and statistics are from one copy: if the details have the end, so do the statistics.
             None => matches!(flink.job_state(job_id).await, Ok(Reply::Answer(state)) if state.is_terminal()),
         };
         match flink.checkpoints(job_id).await {
@@ -124,7 +126,7 @@ pub async fn kept(
             }
             Ok(Reply::Refused(_, said)) => {
                 tracing::debug!(said, "the checkpoints are not told");
-                // A JobManager that was started again does not know the job.
+                // A restarted JobManager does not know the job.
                 if let Ok(Reply::Answer(jobs)) = flink.jobs().await
                     && !jobs.jobs.is_empty()
                     && !jobs.jobs.iter().any(|job| job.jid == job_id)
@@ -142,7 +144,7 @@ pub async fn kept(
     }
 }
 
-/// How old Flink's statistics may be.
+/// Maximum age of Flink's statistics.
 async fn oldest(flink: &Flink) -> Duration {
     let pairs = match flink.configuration().await {
         Ok(Reply::Answer(pairs)) => pairs,

@@ -1,6 +1,7 @@
-//! Paths of savepoints that wait with their JobManager, collected by commands that ask it anyway.
+//! Reads the paths of savepoints from JobManagers that are held for them. Commands do this when they connect to the
+//! JobManager anyway.
 //!
-//! A stop that was interrupted leaves a JobManager that is held until the path of its savepoint was read (see [`latch`]).
+//! An interrupted stop leaves a JobManager that is held until the path of its savepoint is read (see [`latch`]).
 
 use crate::flink::{Flink, Reply, SavepointStatus};
 use crate::history::holder;
@@ -12,10 +13,10 @@ use crate::model::names::ClusterName;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::result_hold;
 
-/// Writes down the paths of the savepoints that ended a job and that no command waits for any more, where the history may
-/// be written. The JobManager goes after that; where it cannot be known whether the command lives, it stays.
+/// Records the paths of the savepoints that ended a job and for which no command waits any more, if the history may be
+/// written. Then releases the JobManager. It stays if it is unknown whether the command still runs.
 ///
-/// Floor: nothing is asked where the history has no such savepoint.
+/// Minimum: no request if the history has no such savepoint.
 pub async fn collect(flink: &Flink, store: &mut HistoryStore) {
     let history = store.history();
     let holder = history.open_journal().and_then(|journal| journal.holder.as_ref());
@@ -33,7 +34,7 @@ pub async fn collect(flink: &Flink, store: &mut HistoryStore) {
     }
 }
 
-/// [`collect`] for the cluster `name`, of which nothing else is read.
+/// Like [`collect`], for the cluster `name`, of which nothing has been read.
 pub async fn collect_of(cluster: &Cluster, name: &ClusterName) {
     match HistoryStore::open(cluster, name).await {
         Ok(mut store) => collect(&Flink::new(cluster, name), &mut store).await,

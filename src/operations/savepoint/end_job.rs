@@ -21,12 +21,12 @@ use crate::model::manifests::JOB_ENDED;
 use crate::model::names::{ClusterName, MASTER};
 use crate::operations::cluster_handle::ClusterHandle;
 
-/// How long a JobManager may take to end after its job. Two or three seconds are usual; it becomes five minutes when
-/// somebody asked Flink for something and never read the result.
+/// Longest wait for a JobManager to end after its job. Two or three seconds are usual; it becomes five minutes if the
+/// result of an asynchronous request to Flink was never read.
 const LINGER: Duration = Duration::from_secs(20);
-/// How long a JobManager that ended may take to end its Job, until it is looked whether a container keeps its Pod.
+/// Wait for a Job to end after its JobManager, before checking whether a container keeps the Pod.
 const KEPT: Duration = Duration::from_secs(5);
-/// How long a Pod may take to end that was told to: Kubernetes kills it after 30 seconds.
+/// Longest wait for a Pod to end after it was asked to: Kubernetes kills it after 30 seconds.
 const KILL: Duration = Duration::from_secs(90);
 
 /// How a job ended.
@@ -34,7 +34,7 @@ const KILL: Duration = Duration::from_secs(90);
 pub enum CancelOutcome {
     /// In this state.
     As(JobState),
-    /// Its JobManager went away before it told.
+    /// Its JobManager ended before it reported the state.
     Unseen,
 }
 
@@ -43,7 +43,7 @@ pub enum CancelOutcome {
 pub enum JobManagerEnd {
     /// By itself.
     ByItself(JobEnd),
-    /// It would not, so its Kubernetes Job is suspended.
+    /// It did not end, so its Kubernetes Job is suspended.
     Suspended,
     /// It does not, because it has another job.
     Stays,
@@ -54,7 +54,7 @@ pub enum JobManagerEnd {
 pub enum JobEnd {
     /// The JobManager exited with 0.
     Complete,
-    /// It did not, and is not tried again.
+    /// The JobManager failed, and is not retried.
     Failed,
     /// It was deleted.
     Gone,
@@ -84,13 +84,13 @@ pub async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
     }
 }
 
-/// Waits until no JobManager runs, nor will, after its job has ended.
+/// Waits until no JobManager runs or will start, after its job has ended.
 ///
-/// One that lingers would exit with 2 in the end, and Kubernetes would start the job once more, from where the cluster
-/// was created: its Kubernetes Job is suspended, which ends the Pod and starts none.
+/// A JobManager that lingers would finally exit with 2, and Kubernetes would start the job again from the state with
+/// which the cluster was created. So its Kubernetes Job is suspended, which ends the Pod and starts no other.
 ///
 /// # Errors
-/// Conflict when another Job has its name by then: that one is left alone.
+/// Conflict when another Job now has its name: that Job is not changed.
 pub async fn until_jobmanager_ends(cluster: &Cluster, handle: &ClusterHandle) -> Result<JobManagerEnd> {
     let name = &handle.name;
     let Some(job) = handle.live.identity(JOBS)? else {
@@ -119,19 +119,19 @@ pub async fn until_jobmanager_ends(cluster: &Cluster, handle: &ClusterHandle) ->
     Ok(JobManagerEnd::Suspended)
 }
 
-/// Flink's jobs, as soon as it has any. `None`: its JobManager has ended, and never will.
+/// Flink's jobs, as soon as it has any. `None`: its JobManager has ended, and will never have any.
 ///
-/// Flink is away for a moment while its API server is, and before its Kubernetes Job is known to have ended.
+/// Flink does not answer for a moment while its API server does not, and before its Kubernetes Job has ended.
 ///
 /// # Errors
-/// Unreachable, when neither is known after [`AWAY`].
+/// Unreachable, when neither the jobs nor the JobManager's end is known after [`AWAY`].
 pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> Result<Option<JobsOverview>> {
     let answers = async {
         let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
         loop {
             match flink.jobs().await {
                 Ok(Reply::Answer(jobs)) if !jobs.jobs.is_empty() => return Ok(jobs),
-                // One that was started again has no job at first.
+                // A restarted JobManager has no job at first.
                 Ok(Reply::Answer(_) | Reply::Away) => {}
                 Ok(Reply::Refused(_, said)) => tracing::debug!(said, "the jobs are not told"),
                 Err(error) if !error.is_transient() => return Err(error),
@@ -141,7 +141,7 @@ pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -
         }
     };
     let ends = async {
-        // Flink's answer is mostly there before.
+        // Flink's answer usually arrives first.
         sleep(MAX_POLL).await;
         job_ends(cluster, name, None, AWAY).await
     };
@@ -155,8 +155,8 @@ pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -
     }
 }
 
-/// Waits until Flink has ended in a Pod that is kept by the containers beside it, and ends that. Most clusters have none,
-/// and their Jobs end before it is asked.
+/// Waits until Flink has ended in a Pod that other containers keep, and ends that Pod. Most clusters have no such
+/// containers, and their Jobs end before the Pods are read.
 async fn kept_job_ends(cluster: &Cluster, name: &ClusterName, uid: &str) -> Result<JobEnd> {
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
     loop {
@@ -174,13 +174,13 @@ async fn kept_job_ends(cluster: &Cluster, name: &ClusterName, uid: &str) -> Resu
         match after_end(&job, &pod) {
             Some(AfterEnd::Completes) => return Ok(JobEnd::Complete),
             Some(AfterEnd::Fails) => return Ok(JobEnd::Failed),
-            // Kubernetes starts another JobManager, whose end is waited for.
+            // Kubernetes starts another JobManager; wait for its end.
             Some(AfterEnd::Restarts) | None => {}
         }
     }
 }
 
-/// Waits until the Kubernetes Job is complete, failed or gone; `uid`: its own, where it is known.
+/// Waits until the Kubernetes Job is complete, failed or gone; `uid`: the Job's uid, if it is known.
 async fn job_ends(cluster: &Cluster, name: &ClusterName, uid: Option<&str>, limit: Duration) -> Result<JobEnd> {
     let deadline = Instant::now() + limit;
     let late = |_| Error::new(Kind::TimedOut, format!("the JobManager of {name} has not ended"));
@@ -194,7 +194,7 @@ async fn job_ends(cluster: &Cluster, name: &ClusterName, uid: Option<&str>, limi
             Event::Deleted(_) => None,
         };
         let Some(job) = job else { return Ok(JobEnd::Gone) };
-        // Another one of that name: the one that was asked for is gone.
+        // Another Job has that name: the expected one is gone.
         let uid = job.metadata.uid.clone().unwrap_or_default();
         if known.get_or_insert_with(|| uid.clone()) != &uid {
             return Ok(JobEnd::Gone);
@@ -216,8 +216,8 @@ impl JobEnd {
     }
 }
 
-/// Whether the job, whose stop with savepoint an interrupted command left behind, ends with it: it takes a moment from
-/// the savepoint's result to the job's end, and the JobManager goes soon after.
+/// Whether the job ends because of the stop with savepoint of an interrupted command. The job ends a moment after the
+/// savepoint's result is available, and the JobManager ends soon after the job.
 pub async fn job_has_ended(flink: &Flink) -> Result<bool> {
     for _ in 0..50 {
         match flink.jobs().await? {

@@ -1,12 +1,12 @@
-//! What became of a job whose savepoint failed.
+//! Finds the effect of a failed savepoint on the job.
 //!
-//! A fault inside of a task ends that task, and a stop that fails ends all of them (seen with 2.3): Flink restarts the
-//! job then from its last checkpoint, if it has a restart strategy. Only a savepoint that fails elsewhere leaves the
-//! job alone.
+//! An error inside of a task ends that task, and a stop that fails ends all of them (seen with 2.3). Then Flink
+//! restarts the job from its last checkpoint, if it has a restart strategy. A savepoint that fails anywhere else does
+//! not affect the job.
 //!
-//! Flink answers for exceptions and checkpoints from copies that are up to three seconds old (`web.refresh-interval`,
-//! seen with 2.3), and for the jobs' states without one. So the state tells whether anything happened, and the
-//! exceptions, as soon as they are new enough, tell what.
+//! Flink returns exceptions and checkpoints from copies that are up to three seconds old (`web.refresh-interval`, seen
+//! with 2.3), and the states of jobs without a copy. So the state shows whether anything happened, and the exceptions
+//! show the cause as soon as they are new enough.
 
 use std::time::Duration;
 
@@ -22,15 +22,15 @@ use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::flink::rest::exceptions::Exceptions;
 use crate::operations::savepoint::running_tasks;
 
-/// Time that the failure takes from the savepoint to the tasks.
+/// Time until the failure of a savepoint reaches the tasks.
 const REACH: Duration = Duration::from_secs(1);
-/// How long is waited for an exception that must be there, or for tasks that Flink's words say are ended.
+/// Longest wait for an exception that must exist, or for the end of tasks that Flink's message implies.
 const TOLD: Duration = Duration::from_secs(15);
-/// Time between two looks.
+/// Time between two reads.
 const LOOK: Duration = Duration::from_millis(500);
-/// Exceptions that are read; their traces are long.
+/// Maximum number of exceptions to read; their traces are long.
 const EXCEPTIONS: u32 = 5;
-/// Words by which Flink gives a savepoint up together with the tasks that write it.
+/// Messages with which Flink aborts a savepoint because its tasks end.
 /// Source: `CheckpointFailureReason`: CHECKPOINT_COORDINATOR_SUSPEND, JOB_FAILOVER_REGION, TASK_FAILURE.
 const ENDS_TASKS: [&str; 3] = [
     "Coordinator is suspending",
@@ -38,7 +38,7 @@ const ENDS_TASKS: [&str; 3] = [
     "Task has failed",
 ];
 
-/// What Flink tells after a failed savepoint.
+/// Flink's answers after a failed savepoint.
 struct Sight {
     job: Option<JobOverview>,
     checkpoints: Checkpoints,
@@ -88,7 +88,7 @@ pub async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Err
         let root = sight.root(asked).map(ToOwned::to_owned);
         let restarts = !matches!(job.state, JobState::Running);
         let failed = root.is_some() || restarts;
-        // A task may have changed its state for a reason of its own, such as that it has finished.
+        // A task may have changed its state for its own reasons, such as being finished.
         let unsettled = restarts || ends_tasks || job.last_modification >= asked;
         if root.is_some() || job.state.is_terminal() || !unsettled || begun.elapsed() > TOLD {
             break (sight, root, failed || ends_tasks);
@@ -104,7 +104,7 @@ pub async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Err
         }
         Some(_) => ", and restarted the job from its beginning, because it has no checkpoint",
     };
-    // Flink often tells only that it gave up; the task tells why.
+    // Flink often reports only that it aborted the savepoint; the task's exception has the cause.
     let cause = root
         .as_deref()
         .filter(|root| !root.is_empty() && !root.ends_with("Stop-with-savepoint failed."))
@@ -123,7 +123,7 @@ pub async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Err
     error
 }
 
-/// When the savepoint was asked for, by the JobManager's clock: its own and ours may differ by minutes.
+/// When the savepoint was requested, by the JobManager's clock, which may differ from ours by minutes.
 fn asked(savepoint: &Savepoint, job: &JobOverview) -> i64 {
     let now = clock::now().as_millisecond();
     let requested = savepoint

@@ -1,7 +1,7 @@
-//! Savepoints, taken so that nothing is lost whatever is interrupted.
+//! Takes savepoints so that an interruption at any point loses none.
 //!
-//! The trigger ID is chosen here and written to the history before Flink hears of it: an answer that got lost is looked
-//! up, and the request repeated with the same ID, never a second savepoint taken.
+//! The trigger ID is chosen here and written to the history before the request is sent to Flink. If the answer is lost,
+//! the savepoint is looked up, and the request is repeated with the same ID. A second savepoint is never taken.
 
 mod cancel_at_checkpoint;
 pub(crate) mod collect;
@@ -41,21 +41,21 @@ pub use reconcile::{Wait, add_size, reconcile_pending, wait_for_savepoint};
 pub use result_hold::{Held, release_hold, release_job};
 pub use running_tasks::until_all_run;
 
-/// Time between two questions for a savepoint at first; it grows to [`MAX_POLL`].
+/// First interval between two status requests for a savepoint; it grows to [`MAX_POLL`].
 const MIN_POLL: Duration = Duration::from_millis(50);
 const MAX_POLL: Duration = Duration::from_secs(1);
-/// Time between two looks at the statistics of what is being written at first; it grows to [`MAX_STATISTICS`].
+/// First interval between two reads of the statistics of a savepoint in progress; it grows to [`MAX_STATISTICS`].
 const STATISTICS: Duration = Duration::from_secs(2);
 const MAX_STATISTICS: Duration = Duration::from_secs(30);
-/// How long Flink may be away before the outcome is left to a repetition of the command.
+/// How long Flink may not answer before the command ends; a repetition of the command then finds the outcome.
 const AWAY: Duration = Duration::from_secs(60);
 
-/// What is known of the cluster whose savepoint is taken, for the record.
+/// Facts about the cluster whose savepoint is taken, for the record.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
-    /// Why the savepoint is taken: the command.
+    /// The reason for the savepoint: the command.
     pub reason: String,
-    /// Flink's version as its REST tells it.
+    /// Flink's version from its REST.
     pub flink_version: Option<String>,
     /// The image.
     pub image: Option<String>,
@@ -64,7 +64,7 @@ pub struct Origin {
 }
 
 impl ClusterHandle {
-    /// What is written down beside a savepoint.
+    /// The facts to record with a savepoint.
     pub fn origin(&self, reason: &str) -> Origin {
         let job = self.live.job.as_ref();
         let annotation =
@@ -84,25 +84,25 @@ impl ClusterHandle {
 /// A savepoint that is being written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Writing {
-    /// Time since it was asked for here.
+    /// Time since this process requested it.
     pub elapsed: Duration,
-    /// Bytes that are written, as far as Flink tells.
+    /// Bytes written so far, if Flink reports them.
     pub size: Option<u64>,
-    /// Tasks that have written theirs, and all of them.
+    /// Number of tasks that have written their state, and of all tasks.
     pub tasks: Option<(u64, u64)>,
-    /// Nothing is written yet, because not all tasks run: those that do, and all of them.
+    /// Nothing is written yet, because not all tasks run: the number of running tasks, and of all tasks.
     pub missing: Option<(u32, u32)>,
 }
 
-/// How often a savepoint is asked for that is refused only because tasks are being restarted.
+/// Number of requests for a savepoint that Flink refuses only because tasks are restarting.
 const ATTEMPTS: usize = 3;
 
-/// Takes a savepoint of `job`, as `request` says, and gives its path, which is in the history by then.
+/// Takes a savepoint of `job` as `request` describes, and returns its path after it was written to the history.
 ///
-/// It is asked for when all tasks run, and once more under another trigger ID where they were restarted just then.
+/// The request is sent when all tasks run, and again with another trigger ID if they were restarting at that moment.
 ///
 /// # Errors
-/// Job failed, when Flink cannot write the savepoint; what became of the job is told.
+/// Job failed, when Flink cannot write the savepoint; the error includes the effect on the job.
 pub async fn take(
     flink: &Flink,
     store: &mut HistoryStore,
@@ -125,7 +125,7 @@ pub async fn take(
                     store.update(|history| history.replace_trigger_id(before, now)).await?;
                 }
                 request = next;
-                // What is known of its tasks is what Flink has just denied.
+                // Flink has just contradicted the known state of its tasks.
                 job.state = JobState::Restarting;
                 tokio::time::sleep(MAX_POLL).await;
             }
@@ -138,7 +138,7 @@ pub async fn take(
     wait_for_savepoint(flink, store, savepoint, known, told).await
 }
 
-/// Takes a savepoint as [`take`] does, or waits for one of the same job that an earlier command has asked for.
+/// Takes a savepoint like [`take`], or waits for one of the same job that an earlier command requested.
 ///
 /// # Errors
 /// Those of [`take`].
@@ -156,7 +156,7 @@ pub async fn take_or_join(
     }
 }
 
-/// The savepoint of a job that is being written already, asked for by an earlier command, which is said.
+/// A savepoint of the job that an earlier command requested and that is still being written. Reports it.
 pub fn open_of(store: &HistoryStore, job: &JobOverview) -> Option<Savepoint> {
     let mut open = store.history().open_savepoints();
     let open = open.rfind(|open| open.job_id == job.jid).cloned();
@@ -169,7 +169,7 @@ pub fn open_of(store: &HistoryStore, job: &JobOverview) -> Option<Savepoint> {
     open
 }
 
-/// The record of a savepoint before Flink hears of it.
+/// The record of a savepoint before the request is sent to Flink.
 fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, now: &str) -> Savepoint {
     Savepoint {
         flink_version: origin.flink_version.clone(),
@@ -179,7 +179,7 @@ fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, now:
     }
 }
 
-/// Ends a job with a savepoint, under a trigger ID that is chosen here.
+/// The ending of a job with a savepoint; chooses its trigger ID.
 pub fn stops_job(job_id: &str, format: SavepointFormat, directory: Option<String>, drain: bool) -> Ending {
     let request = SavepointRequest::new(format.as_rest(), directory, Then::Stop { drain });
     Ending::Savepoint {
@@ -191,7 +191,7 @@ pub fn stops_job(job_id: &str, format: SavepointFormat, directory: Option<String
     }
 }
 
-/// The record of the savepoint that a job is ended with; `None`: it is ended otherwise.
+/// The record of the savepoint that ends a job; `None`: the job ends in another way.
 pub fn requested_by(ending: &Ending, origin: &Origin, now: &str) -> Option<Savepoint> {
     match ending {
         Ending::Savepoint {
@@ -204,9 +204,11 @@ pub fn requested_by(ending: &Ending, origin: &Origin, now: &str) -> Option<Savep
     }
 }
 
-/// Asks Flink for a savepoint, as soon as all tasks run, until it has taken the request, and gives the record of it.
+/// Requests a savepoint from Flink as soon as all tasks run, until Flink has accepted the request, and returns the
+/// record.
 ///
-/// Where its answer got lost, what Flink says of the savepoint is given too, for [`wait_for_savepoint`]: it may not say it twice.
+/// If the answer was lost, this also returns the savepoint's status for [`wait_for_savepoint`]: Flink may not return it
+/// twice.
 pub async fn trigger(
     flink: &Flink,
     store: &mut HistoryStore,
@@ -235,7 +237,7 @@ pub async fn trigger(
         let (asked, _) = futures::join!(asked, OptionFuture::from(latch.take()));
         let unclear = match asked {
             Ok(Reply::Answer(taken)) if taken.is_of(&request.trigger_id) => return Ok((savepoint, None)),
-            // Before 1.15 Flink chooses the ID itself.
+            // Before 1.15 Flink itself chooses the ID.
             Ok(Reply::Answer(taken)) => {
                 savepoint.trigger_id = taken.request_id;
                 let known = savepoint.clone();
@@ -250,7 +252,7 @@ pub async fn trigger(
             Err(error) if error.is_denied() => {
                 return refused(flink, store, savepoint, error).await;
             }
-            // The answer got lost, or Flink knows the trigger already: its status tells.
+            // The answer was lost, or Flink already knows the trigger: read its status.
             Ok(Reply::Refused(..) | Reply::Away) => None,
             Err(error) => {
                 tracing::debug!(%error, "the request for a savepoint got no answer");
@@ -259,7 +261,7 @@ pub async fn trigger(
         };
         match deferred(flink.savepoint(job_id, &savepoint.trigger_id)).await {
             Ok(Reply::Answer(status)) => return Ok((savepoint, Some(status))),
-            // Whatever it was that answered, Flink has not heard of it.
+            // Another server answered; the request has not reached Flink.
             Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) => {
                 if let Some(error) = unclear {
                     return refused(flink, store, savepoint, error).await;
@@ -275,7 +277,7 @@ pub async fn trigger(
     }
 }
 
-/// Flink has not begun: nothing keeps its JobManager, and the record says why.
+/// Flink has not started a savepoint: its JobManager is not held, and the record has the reason.
 async fn refused<T>(flink: &Flink, store: &mut HistoryStore, savepoint: Savepoint, error: Error) -> Result<T> {
     result_hold::release_hold(flink, &savepoint).await;
     record::fail(store, savepoint, error).await
@@ -288,7 +290,7 @@ fn unknown(flink: &Flink) -> Error {
         .hint("its trigger is in the history: repeat the command, and it is looked up first")
 }
 
-/// Flink did not even begin.
+/// The error that Flink has not started a savepoint.
 fn refusal(flink: &Flink, said: &str, request: &SavepointRequest) -> Error {
     let error = flink.refused(said);
     if request.directory.is_none() && said.contains("is not set") {

@@ -1,4 +1,4 @@
-//! What commands that take savepoints have in common: the savepoint's form, and the progress that they show.
+//! Shared by the commands that take savepoints: the savepoint's format, and the progress report.
 
 use crate::error::Result;
 use crate::flink::Flink;
@@ -9,7 +9,7 @@ use crate::model::names::ClusterName;
 use crate::operations::savepoint::{self, Writing};
 use crate::progress;
 
-/// Form of a savepoint.
+/// Format of a savepoint.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SavepointFormat {
@@ -38,10 +38,10 @@ impl SavepointFormat {
     }
 }
 
-/// Seconds between two lines where there is no terminal.
+/// Seconds between two lines without a terminal.
 const LINE: u64 = 10;
 
-/// A savepoint in progress, on the screen.
+/// The progress report of a savepoint.
 pub struct WritingStep {
     step: progress::Step,
     what: String,
@@ -49,12 +49,12 @@ pub struct WritingStep {
 }
 
 impl WritingStep {
-    /// Begins it.
+    /// Starts the report.
     pub fn new() -> Self {
         Self::called("writing a savepoint".to_owned())
     }
 
-    /// Begins it for one of several clusters.
+    /// Starts the report for one of several clusters.
     pub fn of(name: &ClusterName) -> Self {
         Self::called(format!("{name}: writing a savepoint"))
     }
@@ -67,7 +67,7 @@ impl WritingStep {
         }
     }
 
-    /// Shows how far it is.
+    /// Shows the progress.
     pub fn update(&mut self, writing: Writing) {
         if let Some((running, all)) = writing.missing {
             return self.step.update(&format!(
@@ -76,7 +76,7 @@ impl WritingStep {
             ));
         }
         let seconds = writing.elapsed.as_secs();
-        // A spinner shows the time.
+        // A spinner shows the elapsed time.
         let drawn = self.step.is_drawn();
         if !drawn && seconds < self.said + LINE {
             return;
@@ -95,13 +95,13 @@ impl WritingStep {
         self.step.update(&text);
     }
 
-    /// Ends it with what came of it.
+    /// Ends the report with the result.
     pub fn done(self, text: &str) {
         self.step.done(text);
     }
 }
 
-/// Waits until all tasks of a job run, so that nothing is begun before a savepoint of it can be taken.
+/// Waits until all tasks of a job run, so that no operation starts before a savepoint of the job is possible.
 pub async fn all_run(flink: &Flink, job: JobOverview) -> Result<JobOverview> {
     if job.can_be_saved() {
         return Ok(job);

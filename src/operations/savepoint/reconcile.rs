@@ -1,4 +1,4 @@
-//! What became of savepoints that were asked for.
+//! Finds the outcome of requested savepoints.
 
 use std::time::Duration;
 
@@ -16,31 +16,31 @@ use crate::operations::savepoint::{
     AWAY, MAX_POLL, MAX_STATISTICS, MIN_POLL, STATISTICS, Writing, failure_cause, record, result_hold, unknown,
 };
 
-/// How long the size of a savepoint may take to be told: its JobManager may be on its way down.
+/// Longest wait for the size of a savepoint: its JobManager may be shutting down.
 const SIZE: Duration = Duration::from_secs(2);
 
-/// Whether to wait for what Flink still writes.
+/// Whether to wait for savepoints that Flink is still writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Until it is written, or known not to be.
+    /// Wait until the savepoint is written or has failed.
     Wait,
-    /// One look.
+    /// Read the status once.
     Look,
 }
 
-/// What came of a savepoint.
+/// The outcome of a savepoint.
 pub(super) enum SavepointOutcome {
     /// Its path.
     Written(String),
-    /// Its record, and the cause in Flink's words.
+    /// Its record, and the cause as Flink reports it.
     Failed(Box<Savepoint>, String),
 }
 
-/// Waits until a savepoint that Flink was asked for is written, and gives its path, which is in the history by then.
-/// `known` is what Flink said of it just now.
+/// Waits until a requested savepoint is written, and returns its path after it was written to the history. `known` is
+/// the status that Flink has just returned.
 ///
 /// # Errors
-/// Job failed, when Flink cannot write the savepoint; what became of the job is told.
+/// Job failed, when Flink cannot write the savepoint; the error includes the effect on the job.
 pub async fn wait_for_savepoint(
     flink: &Flink,
     store: &mut HistoryStore,
@@ -54,28 +54,29 @@ pub async fn wait_for_savepoint(
     }
 }
 
-/// Writes down that a savepoint failed, and gives the error that tells what became of the job.
+/// Records the failure of a savepoint, and returns the error with the effect on the job.
 pub(super) async fn failed<T>(flink: &Flink, store: &mut HistoryStore, savepoint: Savepoint, cause: &str) -> Result<T> {
     let error = failure_cause::unwritten(flink, &savepoint, cause).await;
     record::fail(store, savepoint, error).await
 }
 
-/// What a look at a savepoint showed.
+/// The result of one status request.
 enum Poll {
-    /// It is written, and its path in the history; why the job failed when it was stopped after that.
+    /// It is written, and its path is in the history; the second value is why the job failed if it was then stopped.
     Written(String, Option<String>),
-    /// Flink could not write it: the cause.
+    /// Flink could not write the savepoint: the cause.
     Failed(String),
     /// It is being written.
     Writing,
-    /// Flink answered something else.
+    /// Flink answered with another status.
     Refused(StatusCode, String),
-    /// Flink did not answer; the error where there is more to say.
+    /// Flink did not answer; the error if it has more details.
     NoAnswer(Option<Error>),
 }
 
-/// Looks at a savepoint, and writes its path into the history before the JobManager is let go: see [`latch`], without which
-/// it may go as soon as the result was read once. `known` is a result that was read already.
+/// Reads the status of a savepoint, and writes its path to the history before the JobManager is released: see
+/// [`latch`]. Without the latch the JobManager may end as soon as the result is read once. `known` is a result that was
+/// already read.
 async fn look(
     flink: &Flink,
     store: &mut HistoryStore,
@@ -108,7 +109,7 @@ async fn look(
     Ok(seen)
 }
 
-/// Waits until a savepoint is written, which is in the history by then, or has failed, which is not.
+/// Waits until a savepoint is written and recorded in the history, or has failed, which this does not record.
 pub(super) async fn outcome(
     flink: &Flink,
     store: &mut HistoryStore,
@@ -132,7 +133,7 @@ pub(super) async fn outcome(
                 };
             }
             Poll::Failed(cause) => return Ok(SavepointOutcome::Failed(Box::new(savepoint), cause)),
-            // Its JobManager was started again.
+            // Its JobManager was restarted.
             Poll::Refused(StatusCode::NOT_FOUND, said) => {
                 let lost = flink
                     .refused(&said)
@@ -147,10 +148,11 @@ pub(super) async fn outcome(
             return Err(unknown(flink));
         }
         if Instant::now() >= next_statistics {
-            // Less and less often: Flink keeps its answer for seconds, and the size is known from one that is not kept.
+            // The intervals grow: Flink caches its answer for seconds, and the size comes from an answer that is not
+            // cached.
             pause = (pause * 2).min(MAX_STATISTICS);
             next_statistics = Instant::now() + pause;
-            // A help only: the savepoint is written without it.
+            // Only informative: the savepoint is written without it.
             if let Ok(Reply::Answer(statistics)) = flink.checkpoints(&savepoint.job_id).await
                 && let Some(entry) = statistics.savepoint_in_progress()
             {
@@ -164,11 +166,11 @@ pub(super) async fn outcome(
     }
 }
 
-/// Finds out what became of the savepoints that nobody waited for, or whose commands were interrupted, and gives the
+/// Finds the outcome of the savepoints for which no command waited, or whose commands were interrupted, and returns the
 /// path of the newest one that is written.
 ///
-/// What Flink is still writing is left open with [`Wait::Look`], and so is everything while Flink is away: it may
-/// be asked when it is back.
+/// With [`Wait::Look`] savepoints in progress stay open. All stay open while Flink does not answer: a later command can
+/// read them.
 pub async fn reconcile_pending(flink: &Flink, store: &mut HistoryStore, patience: Wait) -> Result<Option<String>> {
     let open: Vec<Savepoint> = store.history().open_savepoints().cloned().collect();
     let mut newest = None;
@@ -207,7 +209,7 @@ async fn settle_one(
     }
 }
 
-/// Notes the size of a savepoint whose path is written down, for the next write.
+/// Adds the size of a savepoint whose path is recorded; the next write of the history stores it.
 async fn note_size(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoint, path: &str) {
     if let Ok(Some(size)) = tokio::time::timeout(SIZE, size(flink, &savepoint.job_id, path)).await {
         store.amend(|history| {
@@ -219,7 +221,7 @@ async fn note_size(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoin
     }
 }
 
-/// Bytes of a savepoint's state. It is nice to know only, and Flink may be on its way down.
+/// Bytes of a savepoint's state. It is only informative, and Flink may be shutting down.
 async fn size(flink: &Flink, job_id: &str, path: &str) -> Option<u64> {
     match flink.checkpoints(job_id).await {
         Ok(Reply::Answer(statistics)) => statistics.savepoint_at(path).and_then(|entry| entry.state_size),
@@ -227,8 +229,8 @@ async fn size(flink: &Flink, job_id: &str, path: &str) -> Option<u64> {
     }
 }
 
-/// Writes down the size of a savepoint whose job continues. What Flink tells of it may be some seconds old. That is nice to
-/// have, so nothing comes of a failure.
+/// Records the size of a savepoint whose job continues. Flink's value may be some seconds old. The size is only
+/// informative, so a failure is ignored.
 pub async fn add_size(flink: &Flink, store: &mut HistoryStore, path: &str) {
     let Some(mut savepoint) = store.history().savepoint_at(path).cloned() else {
         return;
@@ -245,7 +247,7 @@ pub async fn add_size(flink: &Flink, store: &mut HistoryStore, path: &str) {
     }
 }
 
-/// The savepoint is whole, but its job was not stopped by it: an operation must not take it for ended.
+/// Marks that the savepoint is complete but has not stopped its job: an operation must not assume that the job ended.
 fn not_stopped(savepoint: Savepoint, cause: &str) -> Savepoint {
     Savepoint {
         failure: Some(stop_failure(cause)),
@@ -253,7 +255,7 @@ fn not_stopped(savepoint: Savepoint, cause: &str) -> Savepoint {
     }
 }
 
-/// What the history says of a savepoint whose job was not stopped by it.
+/// The text in the history for a savepoint that has not stopped its job.
 pub(super) fn stop_failure(cause: &str) -> String {
     format!("the job failed when it was stopped after it: {cause}")
 }

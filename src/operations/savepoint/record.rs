@@ -1,4 +1,4 @@
-//! Outcomes of savepoints, written to the history.
+//! Writes the outcomes of savepoints to the history.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::kubernetes::clock;
 use crate::kubernetes::retry::Pauses;
 use crate::progress;
 
-/// How long a path is tried to be written down that cannot be read again.
+/// How long to retry the write of a path that cannot be read again.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The first wait between two tries.
+/// The first wait between two attempts.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// The longest.
+/// The longest wait between two attempts.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// Flink has written it.
+/// Records that Flink has written the savepoint.
 pub async fn complete(store: &mut HistoryStore, mut savepoint: Savepoint, path: &str) -> Result<()> {
     savepoint.progress = Progress::Completed;
     savepoint.path = Some(path.to_owned());
@@ -31,16 +31,16 @@ pub async fn complete(store: &mut HistoryStore, mut savepoint: Savepoint, path: 
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        // Its JobManager ends now that the result was read, and nobody can ask for the path again.
+        // The JobManager ends after its result was read, and the path cannot be read again.
         let passes = error.is_transient() || matches!(error.kind, Kind::Failure | Kind::Unauthorized);
         if !passes || begun.elapsed() > PATIENCE {
-            // The path must never be lost with the error.
+            // The error must contain the path, so that it is not lost.
             return Err(error
                 .context(format!("the savepoint {path} is written, but the history is not"))
                 .hint(format!("--from-savepoint {path} starts from it")));
         }
         if !std::mem::replace(&mut warned, true) {
-            // Who interrupts it now has to know it.
+            // A user who interrupts now must know the path.
             progress::warn(&format!(
                 "the savepoint {path} is written, but the history is not yet: {error}"
             ));
@@ -50,16 +50,16 @@ pub async fn complete(store: &mut HistoryStore, mut savepoint: Savepoint, path: 
     }
 }
 
-/// Flink has not written it.
+/// Records that Flink has not written the savepoint.
 pub async fn failure(store: &mut HistoryStore, mut savepoint: Savepoint, cause: &str) -> Result<()> {
     savepoint.progress = Progress::Failed;
     savepoint.failure = Some(cause.chars().take(500).collect());
     store.update(|history| history.record(savepoint.clone())).await
 }
 
-/// Records the failure and gives the error.
+/// Records the failure and returns the error.
 pub async fn fail<T>(store: &mut HistoryStore, savepoint: Savepoint, error: Error) -> Result<T> {
-    // The cause is what the user has to hear; that it is not in the history either is the lesser evil.
+    // The cause matters most to the user; the missing record in the history matters less.
     if let Err(unwritten) = failure(store, savepoint, &error.message).await {
         tracing::debug!(%unwritten, "the failure is not in the history");
     }

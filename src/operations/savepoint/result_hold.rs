@@ -1,12 +1,11 @@
-//! What keeps a JobManager up whose job has ended, until the path of the job's last state is written down.
+//! Holds a JobManager whose job has ended, until the path of the job's last state is recorded.
 //!
-//! Once its job has ended a JobManager goes as soon as each result of the savepoints that it was asked for was read, and
-//! waits for that as long as `rest.async.store-duration` says (source: `DispatcherOperationCaches`,
-//! `CompletedOperationCache`, 1.15+). So the path of the savepoint that ends a job could be read only once: an answer that
-//! got lost, or a program that was killed before it wrote the path down, would lose it. A job that is canceled has no
-//! savepoint, and its JobManager goes before it is known which checkpoint was the last. Therefore Flink is asked for a
-//! savepoint of a job that does not exist. That fails at once and does nothing, and as long as nobody reads its result the
-//! JobManager answers.
+//! After its job has ended, a JobManager ends as soon as the result of each requested savepoint has been read, and
+//! waits for that for `rest.async.store-duration` (source: `DispatcherOperationCaches`, `CompletedOperationCache`,
+//! 1.15+). So the path of the savepoint that ends a job could be read only once: it would be lost with a lost answer,
+//! or with a program that was killed before it recorded the path. A canceled job has no savepoint, and its JobManager
+//! ends before its last checkpoint is known. Therefore Flink is asked for a savepoint of a job that does not exist.
+//! This request fails at once and has no effect, and as long as its result is not read, the JobManager answers.
 
 use std::time::Duration;
 
@@ -19,24 +18,24 @@ use crate::history::Savepoint;
 
 /// The ID of a job that does not exist.
 const NO_JOB: &str = "ffffffffffffffffffffffffffffffff";
-/// Where its savepoint would be written, which none is. Flink wants a folder before it looks for the job.
+/// Target of its savepoint, which is never written. Flink requires a directory before it looks up the job.
 const NOWHERE: &str = "file:/dev/null";
-/// How long a release may take: it is a help, and a JobManager that goes does not answer.
+/// Longest wait for a release: it is best effort, and a JobManager that shuts down does not answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Whether a JobManager stays up.
+/// Whether a JobManager is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// Until the latch is released.
+    /// It is, until the latch is released.
     Yes,
     /// No: Flink refuses.
     No,
-    /// No: it is older than 1.15, and chooses the ID itself, which another process would not know.
+    /// No: Flink is older than 1.15, and itself chooses the ID, which another process would not know.
     TooOld,
 }
 
-/// Sets the latch of the savepoint that will be asked for under `trigger_id`. Where Flink refuses, the path can be read
-/// once, as it always can.
+/// Sets the latch for the savepoint that will be requested under `trigger_id`. If Flink refuses, the path can be read
+/// once, as without a latch.
 pub async fn set(flink: &Flink, trigger_id: &str) {
     if let Err(error) = hold(flink, trigger_id).await {
         tracing::debug!(%error, "no latch");
@@ -64,16 +63,17 @@ async fn hold(flink: &Flink, id: &str) -> Result<Held> {
     }
 }
 
-/// The IDs under which the latch of a canceled job is set: asking twice under one would read its result. The second is
-/// for a request whose answer got lost, and for the process that takes the place of one that was killed.
+/// The IDs of the latch of a canceled job: a second request under the same ID would read its result. The second ID is
+/// for a request whose answer was lost, and for a process that replaces a killed one.
 fn ids_of(job_id: &str) -> [String; 2] {
     [job_id.to_owned(), job_id.chars().rev().collect()]
 }
 
-/// Keeps the JobManager of the job `job_id` up, which is about to be canceled; `again`: another process may have begun that.
+/// Holds the JobManager of the job `job_id`, which is about to be canceled; `again`: another process may have started
+/// the cancel.
 ///
 /// # Errors
-/// When it is not known whether it does.
+/// When it is unknown whether the JobManager is held.
 pub async fn hold_job(flink: &Flink, job_id: &str, again: bool) -> Result<Held> {
     let [first, second] = ids_of(job_id);
     if !again {
@@ -85,13 +85,13 @@ pub async fn hold_job(flink: &Flink, job_id: &str, again: bool) -> Result<Held> 
     hold(flink, &second).await
 }
 
-/// Lets the JobManager of a canceled job go: the path of its last checkpoint is written down.
+/// Releases the JobManager of a canceled job: the path of its last checkpoint is recorded.
 pub async fn release_job(flink: &Flink, job_id: &str) {
     let [first, second] = ids_of(job_id);
     futures::join!(read(flink, &first), read(flink, &second));
 }
 
-/// Lets the JobManager go, if the savepoint has a latch: its path is written down, or there is none.
+/// Releases the JobManager, if the savepoint has a latch: its path is recorded, or there is none.
 pub async fn release_hold(flink: &Flink, savepoint: &Savepoint) {
     if savepoint.ends_job() {
         read(flink, &savepoint.trigger_id).await;

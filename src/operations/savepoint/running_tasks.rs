@@ -1,4 +1,4 @@
-//! A savepoint needs all tasks of the job.
+//! Waits for all tasks of the job, which a savepoint requires.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::flink::{Flink, Reply};
 use crate::kubernetes::retry::Pauses;
 use crate::model::flink::overview::JobOverview;
 
-/// How long tasks that are being restarted are waited for: Flink's own pause between two restarts grows to a minute,
-/// and TaskManagers that come again take a while.
+/// Longest wait for tasks that are restarting: Flink's own delay between two restarts grows to a minute, and new
+/// TaskManagers take a while.
 const RESTART: Duration = Duration::from_secs(90);
-/// Longest time between two looks.
+/// Longest time between two reads.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Waits until all tasks of a job run, beginning with what is known of it, and gives what is known of it then.
+/// Waits until all tasks of a job run, starting from `job`, and returns the job's state then.
 ///
 /// # Errors
-/// Conflict, when the job ends meanwhile; timed out, when they do not all run in time. Nothing was asked for then.
+/// Conflict, when the job ends meanwhile; timed out, when they do not all run in time. No savepoint was requested.
 pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMut(Writing)) -> Result<JobOverview> {
     let begun = Instant::now();
     let mut last_answer = begun;
@@ -78,7 +78,7 @@ pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMu
     }
 }
 
-/// Whether Flink refused a savepoint only because not all tasks ran at that moment. The job is as it was before.
+/// Whether Flink refused a savepoint only because not all tasks ran at that moment. This has no effect on the job.
 ///
 /// Source: `CheckpointFailureReason.NOT_ALL_REQUIRED_TASKS_RUNNING` of all releases, and `AdaptiveScheduler` (1.13+)
 /// for a job that is between two runs.

@@ -1,4 +1,4 @@
-//! A job is scaled where it is: its JobManager stays.
+//! Scales a job in place: its JobManager stays.
 
 use std::time::Instant;
 
@@ -16,19 +16,19 @@ use crate::operations::scale::rescale::Change;
 use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
-/// What is done to a job that stays.
+/// How to scale a job in place.
 pub struct InPlaceScale<'a> {
-    /// The caller's name.
+    /// The command's name.
     pub command: &'a str,
     /// The job.
     pub job_id: &'a str,
-    /// How it is scaled.
+    /// The plan of the scaling.
     pub plan: &'a ScalePlan,
-    /// TaskManagers that there are.
+    /// The present number of TaskManagers.
     pub replicas: u32,
 }
 
-/// Scales a job whose JobManager stays.
+/// Scales a job in place.
 pub async fn in_place(
     cluster: &Cluster,
     mut handle: ClusterHandle,
@@ -79,7 +79,8 @@ pub async fn in_place(
     Ok(Report::cluster(&name, "scaled", &objects(&handle)))
 }
 
-/// The operation is unfinished where the job may still come to its parallelism, or has, and not all of it is written down.
+/// The operation is unfinished if the job has reached its parallelism, or may still reach it, and not all of it is
+/// recorded.
 async fn left_at(handle: &mut ClusterHandle, goal: ScaleTarget, error: Error) -> Error {
     if error.kind == Kind::JobFailed {
         let failed = Err::<(), _>(error.clone());
@@ -93,7 +94,7 @@ async fn left_at(handle: &mut ClusterHandle, goal: ScaleTarget, error: Error) ->
     ))
 }
 
-/// The objects that there are, for people.
+/// The present objects, for the report.
 pub fn objects(handle: &ClusterHandle) -> Vec<serde_json::Value> {
     let live = &handle.live;
     let all = [&live.service, &live.job, &live.deployment];

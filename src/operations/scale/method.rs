@@ -1,4 +1,4 @@
-//! Which way a job can be scaled, and what is said of it.
+//! Chooses how a job is scaled, and describes it.
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply};
@@ -11,7 +11,7 @@ use crate::operations::job_status::JobStatus;
 use crate::operations::scale::ScaleTarget;
 use crate::progress;
 
-/// Asks Flink for all that decides on the way, side by side.
+/// Reads the data for this choice from Flink, in parallel.
 pub async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTarget) -> Result<ScaleInput> {
     let flink = &handle.flink;
     let (job, configuration, overview, requirements) = futures::try_join!(
@@ -54,7 +54,7 @@ fn answer<T>(flink: &Flink, reply: Reply<T>) -> Result<T> {
     }
 }
 
-/// What will be done, and why.
+/// Describes the action and its reason.
 pub fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan, replicas: u32) -> String {
     let task_managers = match plan.task_managers {
         same if same == replicas => String::new(),
@@ -72,7 +72,7 @@ pub fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan, replic
     )
 }
 
-/// There is nothing that could be scaled.
+/// The error that no running job can be scaled.
 pub fn not_running(handle: &ClusterHandle, goal: ScaleTarget, job_status: &JobStatus) -> Error {
     let name = &handle.name;
     if let JobStatus::Unreachable(why) = job_status {
@@ -89,7 +89,7 @@ pub fn not_running(handle: &ClusterHandle, goal: ScaleTarget, job_status: &JobSt
     ))
 }
 
-/// Says when the program has not taken the parallelism.
+/// Warns if the program has not used the parallelism.
 pub async fn warn_if_limited(cluster: &Cluster, name: &ClusterName, wanted: u32) -> Result<()> {
     let flink = Flink::new(cluster, name);
     let Reply::Answer(jobs) = flink.jobs().await? else {

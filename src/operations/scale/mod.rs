@@ -1,4 +1,4 @@
-//! A running job to another parallelism, in place or through a savepoint.
+//! Scales a running job, in place or through a savepoint.
 
 mod in_place;
 mod method;
@@ -20,20 +20,20 @@ use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::{self, ChangeOptions};
 use crate::progress;
 
-/// Where a scale goes.
+/// The target of a scaling.
 #[derive(Clone, Copy, Debug)]
 pub struct ScaleTarget {
-    /// The parallelism that the job should have.
+    /// The wanted parallelism of the job.
     pub parallelism: u32,
-    /// New number of slots of each TaskManager, if they are to change.
+    /// New number of slots of each TaskManager, if it changes.
     pub slots: Option<u32>,
 }
 
-/// What came of a scale.
+/// The result of a scaling.
 pub struct Scaled {
     /// What was done.
     pub report: Report,
-    /// Whether the job was started with another default of its parallelism, which its program may not take.
+    /// Whether the job was started with another default parallelism, which its program may ignore.
     pub redeployed: bool,
 }
 
@@ -46,8 +46,8 @@ impl Scaled {
     }
 }
 
-/// Brings a job to another parallelism, as its Flink can; `command` is the caller's name. What does not run is refused
-/// by `scale`, and any other command starts it.
+/// Scales a job in the way that its Flink supports; `command` is the command's name. `scale` refuses a job that does
+/// not run; any other command starts it.
 pub async fn scale(
     cluster: &Cluster,
     handle: ClusterHandle,
@@ -87,7 +87,7 @@ pub async fn scale(
                 replicas == plan.task_managers && plan.is_reached(&known.job)
             }
         };
-    // Whether what was left behind has all been written down is not known.
+    // An interrupted command may not have recorded everything.
     if done && handle.left_behind.is_none() {
         progress::note(&format!("{name} has parallelism {} already", known.wanted));
         return Ok(Scaled::other(Report::cluster(&name, "unchanged", &objects(&handle))));

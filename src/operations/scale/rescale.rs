@@ -1,7 +1,7 @@
-//! A running job to another parallelism without a new JobManager: Flink is told, and TaskManagers come or go.
+//! Scales a running job without a new JobManager: sends the parallelism to Flink, and adds or removes TaskManagers.
 //!
-//! TaskManagers come before the job is told of them, and go after it has left them. Flink has nothing to watch, so its
-//! REST is asked twice a second.
+//! TaskManagers are added before the job is rescaled, and removed after the job has left them. Flink has no watch, so
+//! its REST is polled twice a second.
 
 use std::time::{Duration, Instant};
 
@@ -21,9 +21,9 @@ use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, TASK_MANAGER}
 use crate::model::scale::{self, Job, Requirements, ScaleMethod, ScalePlan};
 
 const POLL: Duration = Duration::from_millis(500);
-/// How long TaskManagers may take to be free that the job has left.
+/// Longest wait until TaskManagers are free after the job has left them.
 const FREE: Duration = Duration::from_secs(20);
-/// Pods with a lower one go first. Source: the ReplicaSet controller, which knows it since Kubernetes 1.21.
+/// Pods with a lower cost are deleted first. Source: the ReplicaSet controller, since Kubernetes 1.21.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 impl Flink {
@@ -32,7 +32,7 @@ impl Flink {
         self.get(&of_job(job_id, "")?).await
     }
 
-    /// `GET /jobs/:id/resource-requirements` (Flink 1.18+); empty where the scheduler knows none.
+    /// `GET /jobs/:id/resource-requirements` (Flink 1.18+); empty if the scheduler does not support it.
     pub async fn requirements(&self, job_id: &str) -> Result<Requirements> {
         match self.get(&of_job(job_id, "/resource-requirements")?).await? {
             Reply::Answer(requirements) => Ok(requirements),
@@ -50,32 +50,32 @@ impl Flink {
     }
 }
 
-/// What is being changed.
+/// A scaling in place.
 pub struct Change<'a> {
-    /// Where.
+    /// The Kubernetes cluster.
     pub cluster: &'a Cluster,
-    /// The cluster's name.
+    /// The Flink cluster's name.
     pub name: &'a ClusterName,
     /// Its Job and its Deployment, as they were read.
     pub objects: [Option<Identity>; 2],
-    /// Its Flink.
+    /// Its Flink REST client.
     pub flink: &'a Flink,
     /// Flink's job.
     pub job_id: &'a str,
-    /// The parallelism that is wanted.
+    /// The wanted parallelism.
     pub wanted: u32,
-    /// How.
+    /// The plan of the scaling.
     pub plan: &'a ScalePlan,
-    /// TaskManagers that there are.
+    /// The present number of TaskManagers.
     pub replicas: u32,
     /// The revision that runs.
     pub revision: Option<u64>,
-    /// How long it may take; `None`: as long as it takes.
+    /// The time limit; `None`: there is none.
     pub limit: Option<Duration>,
 }
 
 impl Change<'_> {
-    /// Does it. Can be repeated; `told` hears of every step.
+    /// Carries out the scaling. It can be repeated; `told` is called at every step.
     ///
     /// # Errors
     /// Timed out, job failed, and what the API server or Flink refuses.
@@ -95,7 +95,7 @@ impl Change<'_> {
         if !self.plan.is_required(&known) {
             self.flink.require(self.job_id, &self.plan.requirements(&known)).await?;
         }
-        // Flink does it from here on, whoever looks: so it is written down before it is waited for.
+        // From here on Flink rescales the job even without this process: so record the parallelism before the wait.
         self.record(store).await?;
         self.reached(begun, &mut told).await?;
         if wanted < self.replicas {
@@ -116,7 +116,7 @@ impl Change<'_> {
         self.cluster.merge_into(deployment, &patch).await.map(drop)
     }
 
-    /// Writes the new parallelism down: at Job and Deployment for lists, in the history for the next resume.
+    /// Records the new parallelism: at Job and Deployment for `list`, in the history for the next resume.
     async fn record(&self, store: &mut HistoryStore) -> Result<()> {
         let patch = json!({ "metadata": { "annotations": { PARALLELISM: self.wanted.to_string() } } });
         let objects = self.objects.iter().flatten();
@@ -137,7 +137,7 @@ impl Change<'_> {
         written
     }
 
-    /// Waits until Flink knows of as many slots as are needed.
+    /// Waits until Flink has as many slots as needed.
     async fn slots(&self, begun: Instant, told: &mut impl FnMut(&str)) -> Result<()> {
         loop {
             let have = match self.flink.overview().await {
@@ -155,7 +155,7 @@ impl Change<'_> {
         }
     }
 
-    /// Waits until all tasks run in their new number.
+    /// Waits until all tasks run at the new parallelism.
     async fn reached(&self, begun: Instant, told: &mut impl FnMut(&str)) -> Result<()> {
         let mut progress = "Flink does not answer".to_owned();
         loop {
@@ -206,9 +206,10 @@ impl Change<'_> {
         .hint("nothing was undone and the job's state is whole: another parallelism takes it back"))
     }
 
-    /// Marks TaskManagers without a task, so that they are those that go: another one's tasks would have to restart.
+    /// Marks TaskManagers without a task, so that these are deleted first: the tasks of any other would have to
+    /// restart.
     ///
-    /// What hinders this costs such a restart, and nothing else; a refusal ends it.
+    /// An error here only costs such a restart; a refusal ends the scaling.
     async fn free_go_first(&self, surplus: u32) -> Result<()> {
         #[derive(Deserialize)]
         struct Pods {
@@ -244,7 +245,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Addresses of TaskManagers without a task. Their IDs begin with them: `10.244.0.5:6122-1a2b3c`.
+    /// Addresses of TaskManagers without a task. Their IDs start with the address: `10.244.0.5:6122-1a2b3c`.
     async fn free(&self) -> Result<Vec<String>> {
         #[derive(Deserialize)]
         struct Reported {

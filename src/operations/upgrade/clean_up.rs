@@ -1,4 +1,4 @@
-//! What ends with a job that nothing takes the place of: its JobManager, its TaskManagers, the whole cluster.
+//! Ends the rest of a job without a successor: its JobManager, its TaskManagers, the whole cluster.
 
 use std::time::Duration;
 
@@ -13,30 +13,30 @@ use crate::operations::lock;
 use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Wait};
 use crate::progress;
 
-/// What ends with the job.
+/// What to end together with the job.
 pub enum CleanUp {
     /// Its JobManager.
     JobManager,
-    /// That, and the TaskManagers.
+    /// Its JobManager and the TaskManagers.
     TaskManagers,
-    /// All of the cluster.
+    /// The whole cluster.
     Cluster(Box<Deletion>),
 }
 
 /// How a cluster is deleted.
 pub struct Deletion {
-    /// What is deleted.
+    /// The objects to delete.
     pub removal: Removal,
-    /// Whether the history is deleted too.
+    /// Whether to delete the history too.
     pub purge: bool,
-    /// Whether it is not waited until the Pods are gone.
+    /// Whether to skip the wait until the Pods are gone.
     pub no_wait: bool,
-    /// How long to wait; `None`: as long as it takes.
+    /// The time limit of the wait; `None`: there is none.
     pub limit: Option<Duration>,
 }
 
 impl CleanUp {
-    /// Does it, after the job was ended as `ending` says. Can be repeated.
+    /// Carries this out, after the job has ended as `ending` describes. It can be repeated.
     pub async fn carry_out(&self, cluster: &Cluster, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
         match self {
             Self::JobManager => await_jobmanager_end(cluster, handle).await,
@@ -50,7 +50,7 @@ impl CleanUp {
 }
 
 impl Deletion {
-    /// Deletes all of `removal`, and waits until it is gone.
+    /// A deletion of all of `removal`, which waits until it is gone.
     pub fn all(removal: Removal) -> Self {
         Self {
             removal,
@@ -65,7 +65,7 @@ impl Deletion {
         let removal = &self.removal;
         let mut step = progress::Step::new(&format!("{name}: deleting"));
         if *ending != Ending::Nothing && handle.is_highly_available() && !self.no_wait {
-            // Flink cleans up as it ends: what lies in ZooKeeper and in the storage folder only it can take away.
+            // Flink cleans up as it ends: only Flink can delete its data in ZooKeeper and in the storage directory.
             savepoint::until_jobmanager_ends(cluster, handle).await?;
         }
         if !removal.is_empty() {
@@ -87,10 +87,10 @@ impl Deletion {
     }
 }
 
-/// Waits until the JobManager has ended after its job, so that nothing is started again behind the user's back.
+/// Waits until the JobManager has ended after its job, so that Kubernetes does not start it again unnoticed.
 pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle) -> Result<()> {
     let name = handle.name.clone();
-    // Whatever was asked for and never read would keep the JobManager up, and let it fail in the end.
+    // A requested result that was never read would keep the JobManager running, and finally let it fail.
     savepoint::reconcile_pending(&handle.flink, &mut handle.store, Wait::Look).await?;
     if handle.job_end().is_some() || handle.live.job.is_none() {
         return Ok(());
@@ -128,8 +128,8 @@ async fn task_managers_end(cluster: &Cluster, handle: &ClusterHandle) -> Result<
     Ok(())
 }
 
-/// Deletes the ConfigMaps in which high availability keeps who leads and what runs, and tells of it: the next generation
-/// must not find what the last one left.
+/// Deletes the ConfigMaps in which high availability keeps the leader and the running job, and reports it: the next
+/// generation must not find the data of the previous one.
 pub async fn delete_ha_config_maps(cluster: &Cluster, handle: &ClusterHandle) -> Result<()> {
     let name = &handle.name;
     let deleted = objects::ha_config_maps::forget(cluster, &handle.leaders()).await?;

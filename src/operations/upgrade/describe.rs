@@ -1,4 +1,4 @@
-//! A change that will be made, in words.
+//! Describes a change before it is made.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::operations::upgrade::ChangeOptions;
 use crate::operations::upgrade::plan::Plan;
 
 impl Plan {
-    /// The plan in words.
+    /// The description of the plan.
     pub fn describe(&self, name: &ClusterName, command: &str, how: &ChangeOptions) -> String {
         let mut lines = vec![format!("{command} of {name} to revision {}", self.number)];
         lines.extend(self.differences.iter().map(|difference| format!("  {difference}")));
@@ -54,7 +54,7 @@ impl Plan {
     }
 }
 
-/// What differs between two versions, in words.
+/// The description of the differences between two versions.
 pub fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
     let live = LiveObjects {
         service: Some(before.service),

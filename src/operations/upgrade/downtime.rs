@@ -1,10 +1,10 @@
-//! How long a job was without processing, and why.
+//! Measures how long a job did not process data, and why.
 
 use std::time::{Duration, Instant};
 
 use crate::operations::wait::Healthy;
 
-/// The moments of a change, as far as this process saw them.
+/// The times of a change, as far as this process saw them.
 #[derive(Debug, Default)]
 pub struct Downtime {
     stopping: Option<Instant>,
@@ -17,7 +17,7 @@ pub struct Downtime {
 }
 
 impl Downtime {
-    /// The job is being ended.
+    /// The job starts to end.
     pub fn stopping(&mut self) {
         self.stopping = Some(Instant::now());
     }
@@ -32,7 +32,7 @@ impl Downtime {
         self.gone = Some(Instant::now());
     }
 
-    /// The objects are made.
+    /// The objects are created.
     pub fn made(&mut self) {
         self.made = Some(Instant::now());
     }
@@ -48,7 +48,7 @@ impl Downtime {
         self.checkpoint = up.checkpoint_at;
     }
 
-    /// The times in words; empty where the job did not run, or was ended by another process.
+    /// The times as text; empty if the job did not run, or another process ended it.
     pub fn describe(&self) -> Vec<String> {
         let (Some(stopping), Some(tasks)) = (self.stopping, self.tasks) else {
             return Vec::new();

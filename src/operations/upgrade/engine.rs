@@ -1,4 +1,4 @@
-//! Carries out a transaction, from wherever its journal stands.
+//! Carries out a transaction, from any state of its journal.
 
 use std::time::{Duration, Instant};
 
@@ -27,41 +27,41 @@ use crate::operations::upgrade::{ChangeOptions, done};
 use crate::operations::{savepoint, wait};
 use crate::progress;
 
-/// An operation, which this process holds.
+/// An operation whose lock this process holds.
 pub struct UpgradeEngine {
     cluster: Cluster,
     handle: ClusterHandle,
     limit: Option<Duration>,
     seen: ObservedState,
-    /// The version whose Service and Deployment are made already.
+    /// The version whose Service and Deployment are created already.
     prepared: Option<Version>,
-    /// Whether it ends when the objects are made.
+    /// Whether to end as soon as the objects are created.
     no_wait: bool,
-    /// What ends with a job that nothing takes the place of.
+    /// What to end together with a job that has no successor.
     clean_up: CleanUp,
     downtime: Downtime,
-    /// Why the new version is given up, as it was found out.
+    /// Why the new version is given up.
     fault: Option<Error>,
-    /// The running job, where it was seen by this process.
+    /// The running job, if this process has seen it.
     job: Option<JobOverview>,
 }
 
-/// Whether an operation that was left behind is what `command` is about to do.
+/// Whether `command` is about to do the same as an unfinished operation.
 pub fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevision, command: &str) -> bool {
     let history = handle.store.history();
     let known = journal.new_revision.and_then(|number| history.revision(number));
     let known = known.and_then(|revision| TargetRevision::revision(revision).ok());
     let is_repeated = match journal.kind {
         Kind::Change => journal.command == command,
-        // What waits only is begun again.
+        // An operation that only waits is started again.
         Kind::Resume => journal.step != Step::Waiting && ["savepoint-resume", "resume"].contains(&command),
         Kind::Halt | Kind::Scale => false,
     };
     is_repeated && !journal.back && known.is_some_and(|known| known.is_same(wanted))
 }
 
-/// Continues with an operation that has no live process any more; `abort`: goes back to the version before it, where there is a way
-/// back, or gives it up. `named`: the state that the user says it starts from.
+/// Continues an operation that has no running process any more; `abort`: goes back to the previous version, if that is
+/// possible, or gives the operation up. `named`: the state to start from, as the user states it.
 pub async fn take_over(
     cluster: &Cluster,
     mut handle: ClusterHandle,
@@ -110,11 +110,11 @@ pub async fn take_over(
     UpgradeEngine::new(cluster, handle, how).finish(&heartbeat).await
 }
 
-/// Ends the job of a cluster as `ending` says, and what ends with it, for `command`; `job` is the one that runs. Gives the journal
-/// of it.
+/// Ends the job of a cluster as `ending` describes, and the rest of `clean_up`, for `command`; `job` is the running
+/// one. Returns the journal.
 ///
 /// # Errors
-/// Conflict when another process is at the cluster, or has changed it since it was read; those of the operation.
+/// Conflict when another process works on the cluster, or has changed it since it was read; those of the operation.
 pub async fn end(
     cluster: &Cluster,
     mut handle: ClusterHandle,
@@ -122,7 +122,7 @@ pub async fn end(
     (ending, job): (Ending, Option<JobOverview>),
     clean_up: CleanUp,
 ) -> Result<Journal> {
-    // What a delete without a savepoint sends first is the deletion of the Job, by its uid.
+    // A delete without a savepoint first deletes the Job, by its uid.
     let is_bound =
         ending == Ending::Nothing && matches!(&clean_up, CleanUp::Cluster(deletion) if deletion.removal.job.is_some());
     let basis = (!is_bound).then(|| Basis::of(&handle.live));
@@ -161,20 +161,20 @@ impl UpgradeEngine {
         }
     }
 
-    /// With the job that runs.
+    /// Sets the running job.
     #[must_use]
     pub fn of_job(mut self, job: Option<JobOverview>) -> Self {
         self.job = job;
         self
     }
 
-    /// Brings the transaction to its end, and reports it.
+    /// Completes the transaction, and reports it.
     pub async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<Report> {
         let journal = self.run(heartbeat).await?;
         self.report(&journal)
     }
 
-    /// Brings the operation to its end, and gives its journal.
+    /// Completes the operation, and returns its journal.
     async fn run(&mut self, heartbeat: &Heartbeat) -> Result<Journal> {
         let outcome = heartbeat.beside(Box::pin(self.drive())).await;
         let journal = self.journal()?;
@@ -225,7 +225,7 @@ impl UpgradeEngine {
                 Action::Deploy(side) => self.make(&journal, side).await?,
                 Action::WaitUntilHealthy(side) => self.wait(&journal, side).await?,
                 Action::CleanUp => return self.clean_up(&journal).await,
-                // It was given up.
+                // The operation was given up.
                 Action::Nothing if journal.holder.is_some() => {
                     let now = clock::now().to_string();
                     let end = |history: &mut History| end::conclude(history, journal.clone(), &now, false);
@@ -236,7 +236,7 @@ impl UpgradeEngine {
         }
     }
 
-    /// Writes what came of a step. An end is written with all that belongs to it.
+    /// Records the result of a step. The end is recorded together with all that depends on it.
     async fn happened(&mut self, event: Event<'_>) -> Result<()> {
         let now = clock::now().to_string();
         self.handle
@@ -288,10 +288,10 @@ impl UpgradeEngine {
         }
     }
 
-    /// The job has ended. Its JobManager is held until the path of its last checkpoint is written down.
+    /// Records that the job has ended. Its JobManager is held until the path of its last checkpoint is recorded.
     async fn ended_at(&mut self, journal: &Journal, path: Option<&str>) -> Result<()> {
         if path.is_none() && !journal.kind.deploys() {
-            // There is nothing to lose with it, so it is written with the end.
+            // There is no path to lose, so it is recorded together with the end.
             let journal = after(journal, Event::JobStopped(None));
             self.handle.store.amend(|history| history.set_journal(journal));
             return Ok(());
@@ -303,13 +303,13 @@ impl UpgradeEngine {
         Ok(())
     }
 
-    /// The state is not where it should be: without it there is no way on.
+    /// Records that the state is not in its place: without it the operation cannot continue.
     async fn lost(&mut self, place: &str, error: Error) -> Result<()> {
         self.happened(Event::Lost(place)).await?;
         Err(error)
     }
 
-    /// The old JobManager goes; what can be made beside it is made beside it.
+    /// Ends the old JobManager, and meanwhile creates the objects that do not depend on its end.
     async fn end_jobmanager(&mut self, journal: &Journal, side: Version) -> Result<()> {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
@@ -319,8 +319,9 @@ impl UpgradeEngine {
         };
         let highly_available = version.spec.layer.ha.is_some() || self.handle.is_highly_available();
         if highly_available && journal.ending != Ending::Nothing && side == Version::Target {
-            // Flink takes the ended job out of its store as it ends; one that is killed before leaves it there, and the
-            // next JobManager fails over it (seen with 2.3: "Base job ID … is not found in the recovered jobs").
+            // Flink removes the ended job from its store as it ends. A JobManager that is killed before leaves the job
+            // there, and the next JobManager fails because of it (seen with 2.3: "Base job ID … is not found in the
+            // recovered jobs").
             savepoint::until_jobmanager_ends(&self.cluster, &self.handle).await?;
         }
         if side == Version::Previous {
@@ -329,10 +330,10 @@ impl UpgradeEngine {
             self.handle.store.update(update).await?;
         }
         let cluster = &self.cluster;
-        // The TaskManagers of the new version start while the old JobManager ends. They could only meet it in a moment
-        // in which its job has ended; with high availability they would find the old leader's address, and an object
-        // that its Job owns cannot be made before it. A JobManager that is given up may be about to start its job, and
-        // would take them.
+        // The TaskManagers of the new version start while the old JobManager ends. They could connect to it only for a
+        // moment, after its job has ended. With high availability they would find the old leader's address, and an
+        // object that its Job owns cannot be created before the Job. A JobManager that is given up may be about to
+        // start its job, and would use them.
         let early = side == Version::Target
             && !highly_available
             && version.manifests.access.is_empty()
@@ -364,7 +365,7 @@ impl UpgradeEngine {
             step.update(&format!("{name}: the JobManager has ended"));
         }
         if highly_available {
-            // What continues resumes from the savepoint: whatever is left of earlier jobs can only be in its way.
+            // The new version resumes from the savepoint: data of earlier jobs can only cause conflicts.
             clean_up::delete_ha_config_maps(&self.cluster, &self.handle).await?;
         }
         self.handle.live.job = None;
@@ -429,7 +430,7 @@ impl UpgradeEngine {
                 self.downtime.up(&up);
                 self.happened(Event::Healthy).await
             }
-            // A request got no answer in time, which is not the version's time.
+            // A request was not answered in time; this is not the version's time limit.
             Err(error) if error.kind == Fault::TimedOut && self.limit.is_none_or(|limit| begun.elapsed() < limit) => {
                 let kind = Fault::Unreachable;
                 self.down(Error { kind, ..error }).await
@@ -438,14 +439,14 @@ impl UpgradeEngine {
         }
     }
 
-    /// The version of this step cannot be made, or does not come up: it is given up, unless nothing is known for sure.
+    /// The version of this step cannot be created or does not come up: it is given up, unless its state is unknown.
     async fn down(&mut self, error: Error) -> Result<()> {
         let journal = self.journal()?;
-        // What keeps this process from asking tells nothing of the version, and would keep it from going back as well.
+        // A connection error of this process says nothing about the version, and would also prevent a rollback.
         let unknown = match journal.step {
             Step::Waiting | Step::Returning => !matches!(error.kind, Fault::JobFailed | Fault::TimedOut),
-            // Where there was no answer that is understood the new version may run, and going back would lose what it has
-            // done.
+            // Without an answer that the plugin understands, the new version may be running, and a rollback would lose
+            // its progress.
             _ => {
                 let kinds = [Fault::Unreachable, Fault::Unauthorized, Fault::Interrupted];
                 error.unanswered || kinds.contains(&error.kind)

@@ -1,4 +1,4 @@
-//! The change of a cluster as one transaction, as all commands carry it out that change one.
+//! Changes a cluster as one transaction. All commands that change a cluster use it.
 
 pub(crate) mod clean_up;
 mod describe;
@@ -42,39 +42,39 @@ use crate::progress;
 
 pub(crate) use restore_point::retained;
 
-/// Longest time that a change waits for a JobManager which Kubernetes starts again.
+/// Longest wait of a change for a JobManager that Kubernetes restarts.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Time between two looks.
+/// Time between two reads.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// How a change is carried out.
 #[derive(Clone, Debug)]
 pub struct ChangeOptions {
-    /// What becomes of the job's state.
+    /// How the job's state is kept.
     pub strategy: Strategy,
-    /// Form of the savepoint that the running job writes.
+    /// Format of the savepoint that the running job writes.
     pub savepoint_format: SavepointFormat,
-    /// Whether the new version is left as it is when it does not come up.
+    /// Whether to keep the new version even if it does not come up.
     pub no_rollback: bool,
-    /// How long the new version may take to come up; `None`: as long as it takes.
+    /// How long the new version may take to come up; `None`: there is none.
     pub timeout: Option<Duration>,
-    /// Whether it is only tried.
+    /// Whether this is a dry run.
     pub dry_run: bool,
-    /// Whether the new version is rehearsed before the running job is stopped.
+    /// Whether to rehearse the new version before the running job is stopped.
     pub rehearse: bool,
-    /// Whether an operation is taken over whose heartbeat has stopped.
+    /// Whether to take over an operation whose heartbeat has stopped.
     pub take_over: bool,
-    /// Asks before the job's state is given up.
+    /// Asks the user before the job's state is given up.
     pub confirm: fn(&str) -> Result<()>,
-    /// The limits of the history that are asked for; `None`: those that it has.
+    /// The requested limits of the history; `None`: unchanged.
     pub history_limits: Option<Limits>,
-    /// Whether the objects are reported, and not only what was done.
+    /// Whether to report the objects, not only the action.
     pub report_objects: bool,
-    /// Whether it ends when the objects are made.
+    /// Whether to end as soon as the objects are created.
     pub no_wait: bool,
 }
 
-/// What becomes of the running job's state.
+/// How the state of the running job is kept.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
@@ -103,21 +103,21 @@ impl Keyword for Strategy {
     ];
 }
 
-/// Carries out a change of a cluster as one transaction: check → stop with savepoint → new objects → wait for all tasks
-/// and a first checkpoint; back to the old version where the new one does not come up.
+/// Changes a cluster as one transaction: check → stop with savepoint → new objects → wait for all tasks and a first
+/// checkpoint; back to the old version if the new one does not come up.
 ///
-/// `standing` is the cluster as [`ClusterHandle::read`] found it, `wanted` the whole of what it should become: made by
-/// [`TargetRevision::changed`] from flags over what runs, by [`TargetRevision::file`], or by [`TargetRevision::revision`]. `command` is the
-/// caller's name, which the history and messages show; its result is reported as `cluster/NAME changed`, in the words that
-/// [`done`] has for it.
+/// `handle` is the cluster as [`ClusterHandle::read`] returned it, `wanted` the complete target version: made by
+/// [`TargetRevision::changed`] from flags over the running version, by [`TargetRevision::file`], or by
+/// [`TargetRevision::revision`]. `command` is the command's name for the history and messages; the result is reported
+/// as `cluster/NAME changed`, in the words of [`done`].
 ///
-/// Everything else is done here: the lock, the confirmation, `--dry-run`, the case that nothing differs or nothing runs.
-/// An operation of the same command that was left behind for the same version is continued; any other one is refused
-/// with the command to run.
+/// Everything else happens here: the lock, the confirmation, `--dry-run`, the case that nothing differs or nothing
+/// runs. An unfinished operation of the same command for the same version is continued; any other unfinished operation
+/// is refused with the command to run.
 ///
 /// # Errors
-/// Conflict when another operation runs on the cluster or an operation is unfinished; job failed when the new version did not
-/// come up, whether or not the old one runs again; those of reading and checking, before anything is changed.
+/// Conflict when another operation runs on the cluster or an operation is unfinished; job failed when the new version
+/// did not come up, whether or not the old one runs again; those of reading and checking, before any change.
 pub async fn change(
     cluster: &Cluster,
     handle: ClusterHandle,
@@ -147,8 +147,8 @@ pub async fn change(
     .await
 }
 
-/// Continues with an operation of the same command that was left behind for the same version, and gives its report. Gives
-/// the cluster back where there is none, or one whose place another may take.
+/// Continues an unfinished operation of the same command for the same version, and returns its report. Returns the
+/// cluster if there is no unfinished operation, or one that another operation may replace.
 ///
 /// # Errors
 /// Conflict when another operation runs on the cluster, or another operation is unfinished.
@@ -176,7 +176,7 @@ pub async fn unless_left_behind(
     Ok(ControlFlow::Break(resumed))
 }
 
-/// Waits until the JobManager answers, and gives what can become of its job then.
+/// Waits until the JobManager answers, and returns the state of its job.
 async fn wait_for_jobmanager(
     cluster: &Cluster,
     handle: &mut ClusterHandle,
@@ -200,7 +200,7 @@ async fn wait_for_jobmanager(
     }
 }
 
-/// [`change`] of a cluster that is free, and whose situation is known.
+/// Like [`change`], for a cluster that is not locked, and whose job status is known.
 pub async fn carry_out(
     cluster: &Cluster,
     handle: ClusterHandle,
@@ -228,7 +228,7 @@ pub async fn carry_out(
 /// Checks a plan, and carries it out.
 ///
 /// # Errors
-/// Those of the checks, before anything is changed; those of the operation.
+/// Those of the checks, before any change; those of the operation.
 pub async fn execute(
     cluster: &Cluster,
     mut handle: ClusterHandle,
@@ -268,7 +268,7 @@ pub async fn execute(
         (how.confirm)(&format!("give up the state of {name}?"))?;
     }
     let job = match (plan.job.clone(), &plan.ending) {
-        // Nothing is begun before it can be ended.
+        // No operation starts before its savepoint is possible.
         (Some(job), Ending::Savepoint { .. }) => Some(all_run(&handle.flink, job).await?),
         (job, _) => job,
     };
@@ -322,7 +322,7 @@ pub async fn execute(
     Box::pin(drive.finish(&heartbeat)).await
 }
 
-/// What a command calls its success.
+/// The word for a command's success.
 pub fn done(command: &str) -> &'static str {
     match command {
         "upgrade" => "upgraded",

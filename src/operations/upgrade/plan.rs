@@ -1,4 +1,4 @@
-//! What a change will do, before it is begun.
+//! Plans a change before it starts.
 
 use crate::error::Result;
 use crate::flink::{SavepointRequest, Then};
@@ -18,37 +18,37 @@ use crate::operations::upgrade::describe::changes;
 use crate::operations::upgrade::restore_point::{after_end, given_up, retained, silent};
 use crate::operations::upgrade::{ChangeOptions, Strategy};
 
-/// A change that can be begun.
+/// A change that can start.
 pub struct Plan {
-    /// What sort of operation it is.
+    /// The kind of the operation.
     pub kind: Kind,
     /// How the running job is ended.
     pub ending: Ending,
-    /// From where the new version starts, where it is known before the job is ended.
+    /// The state that the new version starts from, if it is known before the job ends.
     pub start: Option<String>,
-    /// From where the old version would start again, where it is not the end of the job.
+    /// The state that the old version would start from again, if it is not the one at the end of the job.
     pub fallback: Option<String>,
-    /// The version that runs, and its number.
+    /// The running version, and its number.
     pub old: Option<(u64, TargetRevision)>,
     /// Number of the new revision.
     pub number: u64,
-    /// The new objects, as far as they can be known.
+    /// The new objects, as far as they are known.
     pub draft: Manifests,
-    /// What is lost, if anything is.
+    /// What is lost, if anything.
     pub lost: Option<String>,
-    /// The job that runs.
+    /// The running job.
     pub job: Option<JobOverview>,
-    /// The new version, as far as it can be known.
+    /// The new version, as far as it is known.
     pub spec: Spec,
-    /// What differs, in words.
+    /// Descriptions of the differences.
     pub differences: Vec<String>,
-    /// What is said of it before it begins.
+    /// A summary to report before it starts.
     pub summary: Option<String>,
 }
 
 /// Why there is nothing to do.
 pub enum NoPlan {
-    /// The cluster is as it is wanted, which is these objects.
+    /// The cluster is already as wanted, with these objects.
     NothingDiffers(Box<Manifests>),
 }
 
@@ -56,7 +56,7 @@ impl Plan {
     /// Makes the plan.
     ///
     /// # Errors
-    /// When the state of the job cannot be kept as asked for: with what can be done instead.
+    /// When the state of the job cannot be kept as requested; the error names the alternatives.
     pub async fn make(
         cluster: &Cluster,
         handle: &ClusterHandle,
@@ -130,7 +130,7 @@ impl Plan {
         }))
     }
 
-    /// A plan that makes revision `number` of `wanted`, which starts from `start` or from where the job ends.
+    /// A plan that creates revision `number` of `wanted`, which starts from `start` or from the state at the job's end.
     pub fn of(
         kind: Kind,
         ending: Ending,
@@ -138,7 +138,7 @@ impl Plan {
         wanted: &TargetRevision,
         (namespace, number): (&str, u64),
     ) -> Result<Self> {
-        // The path is not known before the job is stopped, but everything else can be checked while it still runs.
+        // The path is unknown before the job is stopped, but everything else can be checked while it still runs.
         let stand_in = match &ending {
             Ending::Nothing | Ending::Cancel { .. } => start.clone(),
             _ => start.clone().or_else(|| Some("file:///to-be-written".to_owned())),
@@ -159,7 +159,8 @@ impl Plan {
         })
     }
 
-    /// From where the new version is rehearsed: as it will start, but from a savepoint that leaves the job running.
+    /// The state from which the new version is rehearsed: the one that it will start from, but as a savepoint that
+    /// leaves the job running.
     pub fn rehearsal_start(&self) -> Start {
         match (&self.start, &self.ending, &self.job) {
             (None, Ending::Savepoint { format, directory, .. }, Some(job)) => {
@@ -171,7 +172,7 @@ impl Plan {
         }
     }
 
-    /// The revision that runs, where the history does not have it: a cluster made by hand, or changed since.
+    /// The running revision, if the history does not have it: the cluster was created by hand, or changed since.
     pub fn unknown_old(&self, handle: &ClusterHandle, by: &str, now: &str) -> Option<Revision> {
         let (number, old) = self.old.as_ref()?;
         if handle.store.history().revision(*number).is_some() {
@@ -184,7 +185,7 @@ impl Plan {
     }
 }
 
-/// The folder for savepoints, where the running job is not configured with it.
+/// The directory for savepoints, if the running job is not configured with it.
 fn moved_directory(wanted: &TargetRevision, old: Option<&Config>) -> Option<String> {
     let new = wanted.layer.savepoint_dir.clone()?;
     (old.and_then(|old| old.savepoint_dir.as_ref()) != Some(&new)).then_some(new)

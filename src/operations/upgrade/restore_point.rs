@@ -1,4 +1,4 @@
-//! From where the new version of a change starts, and what is lost.
+//! Finds the state from which the new version of a change starts, and what is lost.
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::Reply;
@@ -9,7 +9,7 @@ use crate::model::flink::overview::JobOverview;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
 
-/// The newest checkpoint of a job that keeps them when it is canceled.
+/// The newest checkpoint of a job that retains its checkpoints when it is canceled.
 pub async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<String> {
     let name = &handle.name;
     let flink = &handle.flink;
@@ -55,7 +55,7 @@ pub fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> Error {
     }
 }
 
-/// From where a cluster starts that does not run.
+/// The state from which a cluster starts that does not run.
 pub async fn after_end(cluster: &Cluster, handle: &ClusterHandle, last: Option<String>) -> Result<Option<String>> {
     let name = &handle.name;
     let history = handle.store.history();
@@ -78,7 +78,7 @@ pub async fn after_end(cluster: &Cluster, handle: &ClusterHandle, last: Option<S
     if last.is_some() {
         return Ok(last);
     }
-    // What never ran has no state: it starts from where it was to start.
+    // A revision that never ran has no state: it starts from its configured start.
     let revision = history.last_wanted();
     let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
     let never = outcome == Some(RevisionState::Failed);

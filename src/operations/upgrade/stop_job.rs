@@ -1,4 +1,4 @@
-//! How the job of a transaction ends, and the transaction itself.
+//! Ends the job of a transaction, and then the transaction.
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Reply, SavepointRequest, SavepointStatus, Then};
@@ -14,18 +14,18 @@ use crate::progress;
 
 /// How the job ended.
 pub enum StopOutcome {
-    /// It has, and the journal knows it already.
+    /// It has, and the journal already records it.
     Recorded,
-    /// It has; where its state is, if it was kept.
+    /// It has; the path of its state, if it was kept.
     Stopped(Option<String>),
     /// It has not, and continues.
     Failed(Error),
-    /// It has, and its last state is not where it should be: where to look for it, and the error.
+    /// It has, and its last state is not in its place: where to look for it, and the error.
     Lost(String, Error),
 }
 
-/// Ends the job as the journal says. `job` is it, if it was seen just now; what another process may have asked of Flink
-/// before is looked up.
+/// Ends the job as the journal describes. `job` is the job, if it was just read; requests that another process may have
+/// sent to Flink before are looked up.
 pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<JobOverview>) -> Result<StopOutcome> {
     match &journal.ending {
         Ending::Savepoint {
@@ -61,7 +61,7 @@ pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<
                     step.done(&format!("{of}stopped with savepoint {path}"));
                     Ok(StopOutcome::Recorded)
                 }
-                // Flink said no. Whatever else there is, the outcome is not known.
+                // Flink refused the savepoint. In all other cases the outcome is unknown.
                 Err(error) if failed(handle) => Ok(StopOutcome::Failed(error)),
                 Err(error) if error.state_missing => Ok(lost(handle, journal, error)),
                 Err(error) => Err(error),
@@ -94,7 +94,7 @@ pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<
     }
 }
 
-/// What the history knows of the savepoint.
+/// The savepoint's outcome in the history.
 fn known(handle: &ClusterHandle, trigger_id: &str) -> Option<StopOutcome> {
     let savepoints = &handle.store.history().savepoints;
     let savepoint = savepoints.iter().find(|savepoint| savepoint.trigger_id == trigger_id)?;
@@ -127,10 +127,10 @@ async fn take(
     savepoint::take(flink, store, job, request, &origin, |writing| step.update(writing)).await
 }
 
-/// Takes up a savepoint that another process may have asked for.
+/// Finds a savepoint that another process may have requested.
 ///
 /// # Errors
-/// When its JobManager is gone, nobody can tell what became of it, and it is not guessed.
+/// When its JobManager is gone: then the outcome of the savepoint cannot be read, and is not guessed.
 async fn look_up(
     handle: &mut ClusterHandle,
     job_id: &str,
@@ -143,7 +143,7 @@ async fn look_up(
     let known = |savepoint: &&Savepoint| savepoint.trigger_id == request.trigger_id;
     let record = history.savepoints.iter().find(known).cloned();
     if let Some(record) = record {
-        // Where the job has ended with it, its JobManager may tell the path once and no more.
+        // If the job has ended with the savepoint, its JobManager may return the path only once.
         let known = status_of(handle, &record).await?;
         if known.is_some() {
             let ClusterHandle { flink, store, .. } = &mut *handle;
@@ -173,7 +173,7 @@ fn unknown_checkpoint(handle: &ClusterHandle, job_id: &str) -> Error {
     )
 }
 
-/// The last state of a job that has ended is not known: the user may have named it.
+/// The outcome when the last state of an ended job is unknown, unless the user has named that state.
 fn lost(handle: &ClusterHandle, journal: &Journal, error: Error) -> StopOutcome {
     match &journal.named {
         Some(path) => StopOutcome::Stopped(Some(path.clone())),
@@ -181,7 +181,7 @@ fn lost(handle: &ClusterHandle, journal: &Journal, error: Error) -> StopOutcome 
     }
 }
 
-/// Where the last state of the job of a transaction should be, as far as that is known.
+/// Where the last state of a transaction's job should be, as far as this is known.
 pub fn place(handle: &ClusterHandle, journal: &Journal) -> String {
     let above = |path: &str| {
         path.trim_end_matches('/')
@@ -213,7 +213,8 @@ pub fn place(handle: &ClusterHandle, journal: &Journal) -> String {
     }
 }
 
-/// What Flink says of a savepoint, as soon as it answers; `None`: it has not heard of it, or its JobManager has ended.
+/// Flink's status of a savepoint, as soon as Flink answers; `None`: Flink does not know it, or its JobManager has
+/// ended.
 async fn status_of(handle: &ClusterHandle, savepoint: &Savepoint) -> Result<Option<SavepointStatus>> {
     let ask = || deferred(handle.flink.savepoint(&savepoint.job_id, &savepoint.trigger_id));
     let status = match ask().await {
@@ -234,7 +235,7 @@ async fn settle(handle: &mut ClusterHandle) -> Result<()> {
     savepoint::reconcile_pending(flink, store, Wait::Wait).await.map(drop)
 }
 
-/// Finds out what became of a job that was to be ended, without asking for it again.
+/// Finds the outcome of a job that was to be ended, without another request to end it.
 pub async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) -> Result<StopOutcome> {
     let not = || Error::new(Kind::Conflict, "it was given up before the job was ended");
     match &journal.ending {
@@ -244,7 +245,7 @@ pub async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) ->
                 let mut open = handle.store.history().open_savepoints();
                 open.any(|savepoint| savepoint.trigger_id == *trigger_id)
             };
-            // While Flink is away nothing can be told, and nothing is decided.
+            // While Flink does not answer, the outcome is unknown, and nothing is decided.
             if open(handle) && handle.jobs_or_end().await?.is_some() {
                 settle(handle).await?;
             }
@@ -259,7 +260,7 @@ pub async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) ->
             }
             Ok(match known(handle, trigger_id) {
                 Some(ended @ StopOutcome::Stopped(_)) => ended,
-                // Its JobManager has ended, and the job may have ended with the savepoint before.
+                // Its JobManager has ended, and the job may have ended before, with the savepoint.
                 None if open(handle) && journal.named.is_some() => StopOutcome::Stopped(journal.named.clone()),
                 _ => StopOutcome::Failed(not()),
             })
@@ -286,7 +287,7 @@ pub async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) ->
     }
 }
 
-/// Gives the versions that are made once more, from another state, the numbers that `now_is` has for them.
+/// Gives the versions that are created again, from another state, their numbers in `now_is`.
 pub fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &str) {
     let given_up = |state| RevisionOutcome::new(state, now, Some("its state was not where it should be"));
     if was.new_revision != now_is.new_revision
@@ -304,7 +305,7 @@ pub fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &st
     }
 }
 
-/// Writes `journal` into the history, and with it what came of its revisions; `submitted`: whether the new one runs is not
+/// Writes `journal` to the history, together with the outcome of its revisions; `submitted`: the new revision is not
 /// waited for.
 pub fn conclude(history: &mut History, mut journal: Journal, now: &str, submitted: bool) {
     let why = journal.failure.clone();

@@ -1,4 +1,4 @@
-//! The two versions of a cluster that a transaction is about.
+//! The two versions of a cluster in a transaction.
 
 use crate::error::{Error, Result};
 use crate::history::Revision;
@@ -12,9 +12,9 @@ use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
 
-/// A version as it is to be made.
+/// A version to create.
 pub struct VersionSpec {
-    /// What it was asked to be.
+    /// Its settings.
     pub wanted: TargetRevision,
     /// The same, with all defaults.
     pub spec: Spec,
@@ -50,13 +50,13 @@ impl VersionSpec {
             },
         };
         if side == Version::Target {
-            // What was said for this start alone.
+            // The settings for this start only.
             let said = revision_spec::layer(revision)?;
             wanted.layer.allow_non_restored_state = said.allow_non_restored_state;
             wanted.layer.job_id = said.job_id;
         }
         if side == Version::Previous && wanted.layer.ha.is_some() {
-            // It is a revision of its own, and the same whoever continues with the operation.
+            // The nonce differs from other revisions', and is the same for every process that continues the operation.
             wanted.layer.nonce = Some(job_id::nonce(&format!("{}/{number}", journal.started_at)));
         }
         let spec = wanted.spec(start.as_deref())?;
@@ -70,7 +70,7 @@ impl VersionSpec {
         })
     }
 
-    /// The version before, as the history has it when it is made again.
+    /// The previous version's revision, with its entry in the history when it is created again.
     pub fn to_revision(&self, journal: &Journal) -> Revision {
         let now = clock::now().to_string();
         let old = journal.old_revision.unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Failures of a job that comes up: those that are one too many end a wait, and so does one that every start repeats.
+//! Counts the failures of a job that starts: too many end a wait, and so does a failure that every start repeats.
 //!
-//! Floor: nothing is asked of a job that shows no failure.
+//! Minimum: no request for a job without failures.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -13,23 +13,23 @@ use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::flink::rest::exceptions::Exception;
 use crate::model::names::ClusterName;
 
-/// Failures of a job that comes up that are one too many: it would be restarted for ever, and always for the same cause.
+/// Number of failures after which a wait ends: the job would restart for ever, always with the same cause.
 const FAILURES: usize = 3;
-/// Time between two looks.
+/// Time between two reads.
 const POLL: Duration = Duration::from_secs(1);
 
-/// What the polls of a wait saw of failures, and how many are borne.
+/// The failures that a wait has seen, and how many it tolerates.
 #[derive(Debug, Default)]
 pub struct Failures {
-    /// The job, and until when its exceptions are asked for: they may be some seconds old.
+    /// The job, and until when its exceptions are read: they may be some seconds old.
     suspected: RefCell<Option<(String, Instant)>>,
     was_healthy: Cell<bool>,
-    /// Whether the job may have run long before the wait: what it failed by then does not count.
+    /// Whether the job may have run long before the wait: then its earlier failures do not count.
     of_old_job: bool,
 }
 
 impl Failures {
-    /// Those of a job that was there before the wait.
+    /// The failures of a job that ran before the wait.
     #[must_use]
     pub fn of_old_job() -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Failures {
         }
     }
 
-    /// Takes what a poll told.
+    /// Reads the failures in the result of a poll.
     pub fn look(&self, job: &JobOverview) {
         let healthy = job.is_healthy();
         let fell = self.was_healthy.replace(healthy) && !healthy;
@@ -47,7 +47,7 @@ impl Failures {
         }
     }
 
-    /// Lets a job's exceptions be asked for so long.
+    /// Has the job's exceptions read for `how_long`.
     pub fn suspect(&self, job_id: &str, how_long: Duration) {
         self.suspected
             .replace(Some((job_id.to_owned(), Instant::now() + how_long)));
@@ -59,7 +59,7 @@ impl Failures {
         (Instant::now() <= *until).then(|| id.clone())
     }
 
-    /// Ends when the job has failed too often, or so that it always will.
+    /// Ends when the job has failed too often, or in a way that always repeats.
     pub async fn too_many(&self, flink: &Flink, name: &ClusterName) -> Error {
         let mut before = (!self.of_old_job).then(Vec::new);
         loop {
@@ -81,7 +81,7 @@ impl Failures {
     }
 }
 
-/// Beside a wait: its own end, or that there were too many failures.
+/// Runs a wait until it ends, or until there are too many failures.
 ///
 /// # Errors
 /// Those of the wait, and job failed.
@@ -97,7 +97,7 @@ pub async fn beside<T>(
     }
 }
 
-/// State that cannot be restored is restored at every start again.
+/// The error if state cannot be restored: every start would fail in the same way.
 fn fatal(name: &ClusterName, failure: &Exception) -> Option<Error> {
     let cause = root_cause(&failure.stack_trace).filter(|it| it.kind == Some(CauseKind::SavepointIncompatible))?;
     let at = place(failure);

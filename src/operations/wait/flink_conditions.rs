@@ -1,4 +1,4 @@
-//! Waits for what only Flink's REST tells: checkpoints, savepoints, TaskManagers.
+//! Waits for conditions that only Flink's REST shows: checkpoints, savepoints, TaskManagers.
 
 use std::time::Duration;
 
@@ -15,26 +15,26 @@ use crate::model::flink::overview::JobOverview;
 use crate::model::flink_pod::{AfterEnd, after_end};
 use crate::model::names::ClusterName;
 
-/// Time between two questions to Flink.
+/// Time between two requests to Flink.
 const POLL: Duration = Duration::from_millis(500);
-/// Time between two questions for the Kubernetes Job while Flink is away.
+/// Time between two reads of the Kubernetes Job while Flink does not answer.
 const JOB_POLL: Duration = Duration::from_secs(2);
 
-/// What is waited for.
+/// The condition of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlinkCondition {
     /// A checkpoint that is completed after the wait began.
     Checkpoint,
     /// A savepoint that is completed after the wait began.
     Savepoint,
-    /// So many TaskManagers that Flink knows.
+    /// This number of registered TaskManagers.
     TaskManagers(u32),
 }
 
-/// Waits for `sign`, and gives what to print: a path, or a number. `told` hears of every look.
+/// Waits for `sign`, and returns the value to print: a path, or a number. `told` is called at every poll.
 ///
 /// # Errors
-/// Job failed when the job has ended, so that it cannot come any more; timed out after `timeout`.
+/// Job failed when the job has ended, so that the condition cannot be met any more; timed out after `timeout`.
 pub async fn until_condition(
     cluster: &Cluster,
     name: &ClusterName,
@@ -74,7 +74,7 @@ pub async fn until_condition(
     }
 }
 
-/// The number of the newest one, if there is any.
+/// The number of the newest checkpoint or savepoint, if there is any.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Newest(Option<u64>);
 
@@ -143,14 +143,14 @@ async fn check_job(cluster: &Cluster, name: &ClusterName) -> Result<()> {
         Some("Failed") => Err(never(name, "its Job has failed")),
         Some(_) => Err(never(name, "its Job is complete")),
         None if job["spec"]["suspend"] == true => Err(never(name, "its Job is suspended")),
-        // No container is ready: it comes up, or Flink has ended beside one that is not.
+        // No container is ready: the JobManager is starting, or Flink has ended beside a container that is not ready.
         None if job["status"]["ready"] == 0 => check_kept(cluster, name, &job).await,
         None => Ok(()),
     }
 }
 
 /// # Errors
-/// When Flink has ended for good in a Pod that a container beside it keeps.
+/// When Flink has ended for good in a Pod that another container keeps.
 async fn check_kept(cluster: &Cluster, name: &ClusterName, job: &Value) -> Result<()> {
     let pod = kept_pod(cluster, name, job).await.unwrap_or_default();
     match pod.and_then(|pod| after_end(job, &pod)) {

@@ -1,4 +1,4 @@
-//! Waits until a version of a cluster has shown that it works: all its tasks run, and a checkpoint is completed.
+//! Waits until a version of a cluster works: all its tasks run, and a checkpoint is completed.
 
 use std::time::{Duration, Instant};
 
@@ -13,28 +13,28 @@ use crate::model::names::ClusterName;
 use crate::operations::observe::{observe, with_log};
 use crate::operations::wait::failures::{self, Failures};
 
-/// Checkpoints that may fail, while the same tasks run, before it is believed that none will succeed.
+/// Number of checkpoints that may fail while the same tasks run, before the wait assumes that all will.
 const ATTEMPTS: u32 = 3;
-/// How long it is watched whether a JobManager that does not answer has ended.
+/// How long to check whether a JobManager that does not answer has ended.
 const END: Duration = Duration::from_secs(10);
 /// Longer than any wait.
 const LONG: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// Time between two questions for a checkpoint that Flink takes by itself.
+/// Time between two reads of the checkpoints that Flink triggers itself.
 const CHECKPOINT_POLL: Duration = Duration::from_millis(500);
 
 /// A version that works.
 #[derive(Clone, Debug)]
 pub struct Healthy {
-    /// How the wait ended.
+    /// The result of the wait.
     pub outcome: WaitOutcome,
     /// When all tasks ran.
     pub tasks_at: Instant,
-    /// When the first checkpoint was completed; `None`: it was not waited for, or the job takes none.
+    /// When the first checkpoint was completed; `None`: there was no wait for it, or the job takes none.
     pub checkpoint_at: Option<Instant>,
 }
 
 impl Healthy {
-    /// In words.
+    /// Describes the version.
     #[must_use]
     pub fn describe(&self) -> String {
         match &self.outcome {
@@ -44,11 +44,11 @@ impl Healthy {
     }
 }
 
-/// Waits until all tasks run, and with `checked` until a checkpoint is completed, if the job takes any. It is asked for:
-/// the job's own may be hours away. `told` hears of every step on the way.
+/// Waits until all tasks run, and with `checked` until a checkpoint is completed, if the job takes any. The checkpoint
+/// is triggered: the job's own may be hours away. `told` is called at every step.
 ///
 /// # Errors
-/// The cause when it is known that it will not come up, timed out after `timeout`.
+/// The cause when the version is known not to come up, timed out after `timeout`.
 pub async fn until_healthy(
     cluster: &Cluster,
     name: &ClusterName,
@@ -79,7 +79,7 @@ pub async fn until_healthy(
         if let (WaitOutcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
             let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
             told("waiting for a first checkpoint");
-            // Nobody polls the job from here on.
+            // From here on the job is not polled.
             failures.suspect(job_id, timeout.unwrap_or(LONG));
             up.checkpoint_at = first_checkpoint(cluster, &flink, name, job_id, left).await?;
         }
@@ -102,7 +102,7 @@ async fn first_checkpoint(
     match flink.checkpoint_config(job_id).await {
         Ok(Reply::Answer(config)) if config.every().is_some() => {}
         Err(error) if error.is_denied() => return Err(error),
-        // Flink refuses the question where checkpointing is off. Source: AbstractCheckpointHandler.
+        // Flink refuses the request if checkpointing is disabled. Source: AbstractCheckpointHandler.
         _ => return Ok(None),
     }
     let Some(limit) = limit else {
@@ -117,9 +117,10 @@ async fn first_checkpoint(
     }
 }
 
-/// `None`: the job has finished before.
+/// When a checkpoint was completed; `None`: the job has finished before.
 async fn completed(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<Option<Instant>> {
-    // Of which tasks checkpoints failed, and how many. Those of a job that is restarted tell nothing of checkpoints.
+    // The tasks whose checkpoints failed, and the number of failures. The failures of a restarting job say nothing
+    // about checkpoints.
     let mut failed = (None, 0);
     loop {
         match flink.checkpoints(job_id).await {
@@ -141,7 +142,7 @@ async fn completed(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id:
                 }
             }
             Err(error) if error.is_denied() => return Err(error),
-            // Before 1.17 none can be asked for, and one that is away may be back.
+            // Before 1.17 a checkpoint cannot be triggered, and a Flink that does not answer may come back.
             Err(error) => tracing::debug!(%error, "no checkpoint was asked for"),
         }
         if has_ended(flink, job_id).await {
@@ -151,7 +152,7 @@ async fn completed(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id:
                 Ok(End::Canceled) => return Err(ended(name, "was canceled")),
                 Ok(End::Suspended) => return Err(ended(name, "was suspended")),
                 Ok(End::Gone | End::Missing) => return Err(ended(name, "was deleted")),
-                // It was away for a moment only.
+                // Flink did not answer for a moment only.
                 Err(error) if error.kind == Kind::TimedOut => {}
                 Err(error) => return Err(error),
             }
@@ -160,7 +161,7 @@ async fn completed(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id:
     }
 }
 
-/// Whether the job has ended, or its JobManager has gone, which it does after that.
+/// Whether the job has ended, or its JobManager, which ends after the job.
 async fn has_ended(flink: &Flink, job_id: &str) -> bool {
     match flink.jobs().await {
         Ok(Reply::Answer(jobs)) => jobs.jobs.iter().any(|job| job.jid == job_id && job.state.is_terminal()),
@@ -176,7 +177,7 @@ fn ended(name: &ClusterName, how: &str) -> Error {
     )
 }
 
-/// When the tasks began to run that run now; `None`: not all of them do.
+/// When the running tasks started; `None`: not all of them run.
 async fn healthy_since(flink: &Flink) -> Option<i64> {
     let Ok(Reply::Answer(jobs)) = flink.jobs().await else {
         return None;
@@ -185,7 +186,7 @@ async fn healthy_since(flink: &Flink) -> Option<i64> {
     Some(job.last_modification)
 }
 
-/// Adds to a time limit what seems to be wrong.
+/// Adds the probable cause to a time-out error.
 async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Error {
     let Ok(survey) = Box::pin(observe(cluster, name)).await else {
         return error;

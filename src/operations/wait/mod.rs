@@ -1,7 +1,7 @@
-//! Waits by watches until a cluster runs, or its job has ended, or until it is known that it will not.
+//! Waits with watches until a cluster runs, or its job has ended, or either is known not to happen.
 //!
-//! Floor in requests: a list and a watch of the Job, the Deployment, the Pods and the Events; Flink's REST has nothing
-//! to watch, so it is asked as long as the JobManager's container runs.
+//! Minimum of requests: a list and a watch of the Job, the Deployment, the Pods and the Events. Flink's REST has no
+//! watch, so it is polled while the JobManager's container runs.
 
 mod failures;
 mod flink_conditions;
@@ -31,14 +31,14 @@ pub use rehearsal::until_restored;
 pub use returning::until_over;
 use watches::{Watching, master_pod};
 
-/// Time between two questions to Flink while a cluster comes up.
+/// Time between two requests to Flink while a cluster starts.
 const POLL: Duration = Duration::from_millis(100);
-/// Time between two questions to Flink while a job runs.
+/// Time between two requests to Flink while a job runs.
 const SLOW_POLL: Duration = Duration::from_secs(1);
-/// How long all tasks must run: a job that fails, or finishes, at its first record runs for an instant before.
+/// How long all tasks must run: a job that fails or finishes at its first record runs for a moment before.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// How a wait ended well.
+/// The successful end of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitOutcome {
     /// All tasks run.
@@ -48,15 +48,15 @@ pub enum WaitOutcome {
         /// Number of tasks.
         tasks: u32,
     },
-    /// The job is done already.
+    /// The job has already finished.
     Finished,
 }
 
-/// Waits until all tasks of the job run. `told` hears of every step on the way.
+/// Waits until all tasks of the job run. `told` is called at every step.
 ///
 /// # Errors
-/// The cause when it is known that the job will not run, or when it fails again and again, job failed when the cluster was
-/// deleted and no operation brings it back, timed out after `timeout`, and faults of the connection that do not pass.
+/// The cause when the job is known not to run, or when it fails again and again; job failed when the cluster was
+/// deleted and no operation brings it back; timed out after `timeout`; permanent errors of the connection.
 pub async fn until_running(
     cluster: &Cluster,
     name: &ClusterName,
@@ -87,7 +87,7 @@ fn deleted(name: &ClusterName) -> Error {
     .hint(format!("`kubectl flink history {name}` shows what it was"))
 }
 
-/// `None`: there is no Kubernetes Job.
+/// Waits until the job runs or fails. `None`: there is no Kubernetes Job.
 async fn running(
     cluster: &Cluster,
     name: &ClusterName,
@@ -121,7 +121,7 @@ async fn running(
                 None
             }
             runs_now @ Verdict::Running { .. } => {
-                // Tasks that were restarted between two looks are others.
+                // Tasks that restarted between two polls count as other tasks.
                 let changed = job.map_or(0, |job| job.last_modification);
                 let (of, since) = *runs.get_or_insert_with(|| (changed, Instant::now()));
                 if of != changed {
@@ -146,7 +146,7 @@ async fn running(
     outcome.map(Some)
 }
 
-/// What a verdict comes to: `unseen` and `untold` are what is asked of the log, where Flink's REST did not tell.
+/// The result of a verdict: `unseen` and `untold` say what to look up in the log if Flink's REST did not show it.
 async fn outcome(
     cluster: &Cluster,
     name: &ClusterName,
@@ -165,13 +165,13 @@ async fn outcome(
             Ok(WaitOutcome::Running { job_id, tasks })
         }
         Verdict::Finished { note, .. } => {
-            // A program that runs no job ends as well as one whose job was too short to be seen: the log tells them apart.
+            // A program that runs no job exits like one whose job was too short to be seen: the log distinguishes them.
             if let Some(cause) = unseen
                 && let Some(cause) = without_job(cluster, cause).await
             {
                 return Err(cause.into_error().context(format!("cluster {name} does not run")));
             }
-            // The JobManager ends with 0 for a canceled job too.
+            // The JobManager exits with 0 for a canceled job too.
             if let Some(pod) = untold
                 && end_of_log(cluster, &pod, None).await == End::Canceled
             {
@@ -187,10 +187,10 @@ async fn outcome(
     }
 }
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Well, or stopped with a savepoint.
+    /// It finished, or was stopped with a savepoint.
     Finished,
     /// It was canceled.
     Canceled,
@@ -200,14 +200,14 @@ pub enum End {
     Suspended,
     /// Its Kubernetes Job was deleted.
     Gone,
-    /// There was no Kubernetes Job from the beginning.
+    /// There was no Kubernetes Job from the start.
     Missing,
 }
 
-/// Waits until the job has ended for good, however. `told` hears of every step on the way.
+/// Waits until the job has ended for good, in any way. `told` is called at every step.
 ///
 /// # Errors
-/// Timed out after `timeout`, and faults of the connection that do not pass.
+/// Timed out after `timeout`, and permanent errors of the connection.
 pub async fn until_ended(
     cluster: &Cluster,
     name: &ClusterName,
@@ -225,7 +225,7 @@ pub async fn until_ended(
     };
     let mut was_there = false;
     let mut unseen = None;
-    // While the JobManager is away its last stage is told: it would seem to begin again.
+    // While the JobManager does not answer, report its last stage: otherwise it would seem to start again.
     let mut last = Stage::Submitted;
     let judge = |observed: &Observed| {
         if observed.job.is_none() {
@@ -234,7 +234,7 @@ pub async fn until_ended(
         was_there = true;
         let job_ended = observed.job_ended();
         match verdict(observed, clock::now(), &Grace::default()) {
-            // What keeps a cluster from coming up is borne here: a job that ran before may run again.
+            // A cause that keeps a cluster from coming up does not end this wait: a job that ran before may run again.
             Verdict::Failed(cause) => match cause.kind {
                 CauseKind::JobCanceled => Some((End::Canceled, None)),
                 CauseKind::Suspended => Some((End::Suspended, None)),
@@ -277,7 +277,8 @@ pub async fn until_ended(
     };
     let end = match watching.until(judge, late).await? {
         (End::Failed(cause), _) => End::Failed(Box::new(with_fresh_log(cluster, *cause).await)),
-        // The JobManager ends with 0 for a canceled job too, and its REST went before it told: its log tells.
+        // The JobManager exits with 0 for a canceled job too, and its REST ended before it reported that: the log shows
+        // it.
         (End::Finished, Some(Some(pod))) => end_of_log(cluster, &pod, unseen).await,
         (end, _) => end,
     };
@@ -285,10 +286,10 @@ pub async fn until_ended(
     Ok(end)
 }
 
-/// Waits until `judge` is content with the Job and the Deployment alone; `goal` says what it waits for.
+/// Waits until `judge` accepts the Job and the Deployment alone; `goal` describes the awaited condition.
 ///
 /// # Errors
-/// Not found when there is neither and `judge` is not content with that; else as [`until_ended`].
+/// Not found when there is neither and `judge` does not accept that; else as [`until_ended`].
 pub async fn until_objects(
     cluster: &Cluster,
     name: &ClusterName,
@@ -329,7 +330,7 @@ pub async fn until_objects(
     Ok(())
 }
 
-/// `unseen` is what it is where the log tells of no job.
+/// The end according to the log; it is `unseen` if the log shows no job.
 async fn end_of_log(cluster: &Cluster, pod: &str, mut unseen: Option<Cause>) -> End {
     let log = match unseen.as_mut().and_then(|cause| cause.log_of.take()) {
         Some(container) => log_end(cluster, &container).await,

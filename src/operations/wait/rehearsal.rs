@@ -1,4 +1,4 @@
-//! Waits until the JobManager of a rehearsal has found its state, or it is known that it does not.
+//! Waits until the JobManager of a rehearsal has found its state, or is known not to find it.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::model::flink::overview::JobState;
 use crate::model::names::ClusterName;
 use crate::operations::observe::with_fresh_log;
 
-/// How long a job may run without showing what it was restored from: Flink restores before it runs.
+/// How long a job may run without showing the state that it was restored from: Flink restores before the job runs.
 const SHOWN: Duration = Duration::from_secs(10);
 
-/// What is seen of a rehearsal.
+/// The observed state of a rehearsal.
 enum Seen {
     /// The job has its graph: the Pod, the job's ID, and whether Flink calls it running.
     Job(String, String, bool),
@@ -26,11 +26,11 @@ enum Seen {
     Gone,
 }
 
-/// Waits until the job of a rehearsal shows that it was restored; without `state` until it has its graph. `told` hears of
-/// every step on the way.
+/// Waits until the job of a rehearsal shows that it was restored; without `state`, until it has its graph. `told` is
+/// called at every step.
 ///
 /// # Errors
-/// Job failed with the cause where the new version does not come so far, timed out after `timeout`.
+/// Job failed with the cause if the new version does not get that far, timed out after `timeout`.
 pub async fn until_restored(
     cluster: &Cluster,
     name: &ClusterName,

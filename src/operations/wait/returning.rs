@@ -1,4 +1,5 @@
-//! An upgrade by another process ends a job, and deletes its Kubernetes Job: that is not the end of the cluster.
+//! Waits across an upgrade by another process, which ends a job and deletes its Kubernetes Job: the cluster has not
+//! ended then.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,13 @@ use crate::kubernetes::resource::{CONFIG_MAPS, JOBS, Target};
 use crate::model::diagnosis::{Note, Stage};
 use crate::model::names::ClusterName;
 
-/// Time between two looks at an operation.
+/// Time between two reads of an operation.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a history stays as it is until its operation counts as left behind. Its holder writes a heartbeat every 5 s.
+/// Time without a change of the history after which an operation counts as abandoned. Its holder writes a heartbeat
+/// every 5 s.
 const STALE: Duration = Duration::from_secs(40);
 
-/// Waits until the job has ended for good, and no operation brings another one up. Else as [`until_ended`].
+/// Waits until the job has ended for good, and no operation starts another one. Otherwise like [`until_ended`].
 ///
 /// # Errors
 /// Those of [`until_ended`].
@@ -39,8 +41,9 @@ pub async fn until_over(
     }
 }
 
-/// Whether what was seen was the middle of an operation that brings the cluster up again. Waits until that is done, `limit` at
-/// most. `before` is the uid of the Job that was there. A history that may not be read says nothing.
+/// Whether the observed end was part of an operation that brings the cluster up again. Waits until the operation is
+/// done, for at most `limit`. `before` is the uid of the former Job. A history that may not be read counts as no
+/// operation.
 pub(super) async fn is_replaced(
     cluster: &Cluster,
     name: &ClusterName,
@@ -72,7 +75,7 @@ async fn job(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
     Ok(metadata.map(|metadata| metadata["uid"].as_str().unwrap_or_default().to_owned()))
 }
 
-/// The history, if an operation is open in it that replaces the job, by a process that may live.
+/// The history, if it has an open operation that replaces the job, and whose process may be running.
 async fn operation(cluster: &Cluster, name: &ClusterName) -> Result<Option<History>> {
     let target = Target::object("get", CONFIG_MAPS, cluster.namespace(), &name.history());
     let object: Option<Value> = match cluster.get(&target).await {

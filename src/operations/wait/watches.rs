@@ -1,4 +1,4 @@
-//! The watches and polls behind every wait, and what is seen by them.
+//! The watches and polls of every wait, and the state that they observe.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -25,23 +25,23 @@ use crate::model::flink::overview::FlinkView;
 use crate::model::flink_pod::{self, Phase};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, REHEARSAL, TASK_MANAGER};
 
-/// Time after which things are thought over without news: the graces run by the clock.
+/// Interval at which the verdict is checked without news: grace periods depend on the time.
 const TICK: Duration = Duration::from_secs(1);
-/// Time between two questions to Flink at least, as long as no TaskManager has come: both JVMs start, and each question takes
-/// processor time from them.
+/// Minimum time between two requests to Flink while there is no TaskManager: both JVMs are starting, and each request
+/// takes processor time from them.
 const FAR: Duration = Duration::from_millis(300);
-/// How long Flink's overview is good for: the numbers in it explain, and decide nothing once there are TaskManagers.
+/// How long Flink's overview stays valid: its numbers only explain, and decide nothing once there are TaskManagers.
 const OVERVIEW: Duration = Duration::from_secs(1);
 
 enum Change {
-    /// `None`: it is gone.
+    /// The Job; `None`: it is gone.
     Job(Option<Job>),
     Deployment(Option<Deployment>),
     Pod(Event<Pod>),
     KubeEvent(Event<KubeEvent>),
 }
 
-/// What was listed so far.
+/// The objects listed so far.
 #[derive(Default)]
 struct Listed {
     job: bool,
@@ -49,28 +49,28 @@ struct Listed {
     pods: bool,
 }
 
-/// What is waited for, and how it is looked at.
+/// The target of a wait, and how it is observed.
 pub struct Watching<'a> {
     /// The Kubernetes cluster.
     pub cluster: &'a Cluster,
     /// The Flink cluster.
     pub name: &'a ClusterName,
-    /// The parallelism that was asked for, where it is known.
+    /// The requested parallelism, if it is known.
     pub parallelism: Option<u32>,
-    /// When to give up.
+    /// The time limit.
     pub timeout: Option<Duration>,
-    /// Time between two questions to Flink; `None`: Flink is not asked, and neither Pods nor Events are looked at.
+    /// Time between two requests to Flink; `None`: neither Flink nor Pods nor Events are read.
     pub poll: Option<Duration>,
-    /// Whether it is the rehearsal of the cluster: a JobManager without Service and TaskManagers.
+    /// Whether to watch the rehearsal of the cluster: a JobManager without Service and TaskManagers.
     pub rehearsal: bool,
-    /// A Pod that containers beside Flink's keep, and its Job, as they were seen at last.
+    /// The last observed Pod that containers beside Flink's keep, and its Job.
     pub kept: RefCell<Option<Kept>>,
 }
 
 /// A Job, and its Pod in which Flink has ended.
 type Kept = (Value, Pod);
 
-/// The Pod that is kept now, if it was not seen before.
+/// The Pod that is kept now, if it is new.
 fn kept(observed: &Observed, ended: &mut BTreeSet<String>) -> Option<Kept> {
     let pod = observed.pods_of(Role::JobManager).find(|pod| flink_pod::is_kept(pod))?;
     let job = serde_json::to_value(observed.current_job()?).unwrap_or_default();
@@ -78,7 +78,7 @@ fn kept(observed: &Observed, ended: &mut BTreeSet<String>) -> Option<Kept> {
     is_new.then(|| (job, pod.clone()))
 }
 
-/// Without the right to that it stays, and the diagnosis says so.
+/// Ends a kept Pod. Without the right to do so the Pod stays, and the diagnosis reports it.
 async fn end_kept(cluster: &Cluster, (job, pod): &Kept) {
     if let Err(error) = objects::end_kept(cluster, job, pod).await {
         tracing::debug!(%error, "a Pod is kept by a sidecar");
@@ -86,7 +86,7 @@ async fn end_kept(cluster: &Cluster, (job, pod): &Kept) {
 }
 
 impl Watching<'_> {
-    /// Ends the Pod that was kept when the wait ended, once its log is read.
+    /// Ends the Pod that was kept at the end of the wait, after its log is read.
     pub async fn end_kept(&self) {
         let kept = self.kept.take();
         if let Some(kept) = kept {
@@ -94,10 +94,10 @@ impl Watching<'_> {
         }
     }
 
-    /// Looks until `judge` has an answer. `late` gives the error for the time limit.
+    /// Watches until `judge` has an answer. `late` returns the error for the time limit.
     ///
     /// # Errors
-    /// That of `late`, and faults of the connection that do not pass.
+    /// That of `late`, and permanent errors of the connection.
     pub async fn until<T>(
         &self,
         mut judge: impl FnMut(&Observed) -> Option<T>,
@@ -108,7 +108,7 @@ impl Watching<'_> {
         let mut observed = Observed::default();
         let mut ended = BTreeSet::new();
         observed.parallelism = self.parallelism;
-        // Without polls Pods are not looked at.
+        // Without polls Pods are not read.
         let mut listed = Listed {
             pods: self.poll.is_none(),
             deployment: self.rehearsal,
@@ -138,7 +138,7 @@ impl Watching<'_> {
                     match view {
                         Ok(view) => observed.poll(view),
                         Err(error) if !error.is_transient() => return Err(error),
-                        // A network that fails for a moment must not end a wait of hours.
+                        // A short network error must not end a wait of hours.
                         Err(error) => {
                             tracing::debug!(%error, "Flink could not be asked");
                             observed.poll(FlinkView::Unreachable);
@@ -223,10 +223,10 @@ fn changes(
         let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({components})");
         let pods = Watch::new(cluster, Objects::with_labels(cluster, PODS, &selector)).stream();
         watches.push(pods.map(|event| event.map(Change::Pod)).boxed_local());
-        // Of the many events of a namespace only these are of use: faults, and a node that is on its way.
+        // Only these of the many Events of a namespace are useful: warnings, and a new node that is starting.
         for selector in ["type=Warning", "reason=TriggeredScaleUp"] {
             let events = Watch::new(cluster, Objects::with_fields(cluster, EVENTS, selector)).as_help();
-            // They are a help only: that they cannot be read ends nothing.
+            // They are only informative: an error here ends nothing.
             let events = events
                 .stream()
                 .filter_map(async |event| event.ok().map(Change::KubeEvent).map(Ok));
@@ -236,8 +236,8 @@ fn changes(
     stream::select_all(watches).boxed_local()
 }
 
-/// A watch of one object by its name. One that takes the place of another of that name comes after `None`, also where the
-/// end of that fell into a gap of the watch.
+/// A watch of one object by its name. An object that replaces another one of that name comes after `None`, even if the
+/// other's deletion fell into a gap of the watch.
 fn one<K>(
     cluster: &Cluster,
     resource: Resource,

@@ -6,7 +6,7 @@ pub use crate::model::flink::checkpoints::{Checkpoint, Checkpoints, Counts, Late
 use crate::model::flink::numbers::lenient;
 
 impl Checkpoints {
-    /// Checkpoints that failed since the last one that was written; savepoints do not count.
+    /// Number of failed checkpoints since the last completed one; savepoints do not count.
     #[must_use]
     pub fn failed_in_a_row(&self) -> u64 {
         let own = || self.history.iter().filter(|entry| !entry.is_savepoint);
@@ -15,7 +15,7 @@ impl Checkpoints {
             .filter(|entry| entry.status == "FAILED")
             .count();
         let failed = u64::try_from(failed).unwrap_or(u64::MAX);
-        // The history is short; where none of it was written the counts know more.
+        // The history is short; if it has no completed checkpoint, the counts are more accurate.
         if failed > 0 && self.counts.completed == 0 {
             failed.max(self.counts.failed)
         } else {
@@ -41,7 +41,7 @@ impl Checkpoints {
             .find(|entry| entry.status == "IN_PROGRESS" && !entry.is_savepoint)
     }
 
-    /// How long the last checkpoints took, in milliseconds, oldest first, at most `most`.
+    /// Durations of the last checkpoints, in milliseconds, oldest first, at most `most`.
     #[must_use]
     pub fn recent_durations(&self, most: usize) -> Vec<u64> {
         let done = self
@@ -58,10 +58,10 @@ impl Checkpoints {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct CheckpointConfig {
-    /// Milliseconds between two; the largest `long` where checkpointing is off.
+    /// Milliseconds between two checkpoints; the largest `long` if checkpointing is disabled.
     #[serde(deserialize_with = "lenient")]
     pub interval: Option<u64>,
-    /// Milliseconds after which one fails.
+    /// Time limit of a checkpoint in milliseconds.
     #[serde(deserialize_with = "lenient")]
     pub timeout: Option<u64>,
     /// Class that stores them, such as `FileSystemCheckpointStorage` (1.14 and later).
@@ -70,11 +70,11 @@ pub struct CheckpointConfig {
     /// Whether barriers overtake records.
     #[serde(alias = "unalignedCheckpoints")]
     pub unaligned_checkpoints: Option<bool>,
-    /// What becomes of checkpoints when the job ends.
+    /// Whether checkpoints are kept when the job ends.
     pub externalization: Externalization,
 }
 
-/// What becomes of checkpoints when their job ends. Source: Flink's `CheckpointConfigInfo.ExternalizedCheckpointInfo`.
+/// Whether checkpoints are kept when their job ends. Source: Flink's `CheckpointConfigInfo.ExternalizedCheckpointInfo`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Externalization {
@@ -85,7 +85,7 @@ pub struct Externalization {
 }
 
 impl CheckpointConfig {
-    /// Milliseconds between two; `None` where checkpointing is off.
+    /// Milliseconds between two checkpoints; `None` if checkpointing is disabled.
     #[must_use]
     pub fn every(&self) -> Option<u64> {
         // Source: Flink's CheckpointCoordinatorConfiguration.DISABLED_CHECKPOINT_INTERVAL, Long.MAX_VALUE; some
@@ -94,13 +94,13 @@ impl CheckpointConfig {
             .filter(|interval| *interval > 0 && *interval < u64::from(u32::MAX) * 1000)
     }
 
-    /// Whether the last checkpoint is there after the job was canceled.
+    /// Whether the last checkpoint exists after a cancel of the job.
     #[must_use]
     pub fn survives_a_cancel(&self) -> bool {
         self.externalization.enabled && !self.externalization.delete_on_cancellation && !self.is_in_memory()
     }
 
-    /// Whether checkpoints are kept in the JobManager's memory alone.
+    /// Whether checkpoints are only in the JobManager's memory.
     #[must_use]
     pub fn is_in_memory(&self) -> bool {
         self.checkpoint_storage

@@ -1,7 +1,7 @@
-//! What Flink's REST tells of a cluster that is up, read tolerantly: Flink 1.13 to 2.3 by one set of types.
+//! The state of a running cluster from Flink's REST, parsed leniently: one set of types for Flink 1.13 to 2.3.
 //!
-//! Every field that a release lacks has a default, fields that are not needed are skipped, and a number that Flink
-//! writes as text (`"NaN"`) counts as absent.
+//! Every field that a release lacks has a default, unneeded fields are skipped, and a number that Flink writes as text
+//! (`"NaN"`) counts as absent.
 
 mod checkpoints;
 
@@ -17,17 +17,17 @@ use crate::model::flink::overview::{FlinkView, JobOverview, JobState, Overview};
 pub enum Reach {
     /// It answered.
     Answered,
-    /// Nothing answers behind the Service.
+    /// No process answers behind the Service.
     #[default]
     Away,
-    /// It cannot be asked, and why: a right is missing, or the time limit passed.
+    /// It cannot be accessed, and why: a right is missing, or the time limit passed.
     Closed(String),
 }
 
-/// All that REST told at one time. What a release or a right does not give is absent.
+/// All data that REST returned at one time. Data that a release does not have, or a right does not allow, is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
-    /// Whether it answered at all.
+    /// Whether it answered.
     pub reach: Reach,
     /// `GET /overview`.
     pub overview: Option<Overview>,
@@ -35,9 +35,9 @@ pub struct Snapshot {
     pub job: Option<JobOverview>,
     /// The job's vertices.
     pub vertices: Vec<Vertex>,
-    /// When the job came into its state, in milliseconds since 1970.
+    /// When the job entered its state, in milliseconds since 1970.
     pub state_since: Option<u64>,
-    /// How often the job was restarted since its JobManager was started.
+    /// Number of restarts of the job since its JobManager started.
     pub restarts: Option<u64>,
     /// Checkpoint statistics.
     pub checkpoints: Option<Checkpoints>,
@@ -50,7 +50,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What [`crate::model::diagnosis::Observed::poll`] wants.
+    /// The view for [`crate::model::diagnosis::Observed::poll`].
     #[must_use]
     pub fn view(&self) -> FlinkView {
         if self.reach == Reach::Answered {
@@ -63,7 +63,7 @@ impl Snapshot {
         }
     }
 
-    /// The largest share of its time that a subtask of any vertex was held up by those after it, and that vertex.
+    /// The largest share of time for which a subtask of any vertex was backpressured, and that vertex.
     #[must_use]
     pub fn most_backpressured(&self) -> Option<(&Vertex, f64)> {
         self.vertices
@@ -72,7 +72,7 @@ impl Snapshot {
             .max_by(|one, other| one.1.total_cmp(&other.1))
     }
 
-    /// The busiest vertex: the one that holds up those before it.
+    /// The busiest vertex, which backpressures those before it.
     #[must_use]
     pub fn busiest(&self) -> Option<(&Vertex, f64)> {
         self.vertices
@@ -82,18 +82,18 @@ impl Snapshot {
     }
 }
 
-/// Reply of `GET /jobs/:id`, as far as it is used.
+/// Reply of `GET /jobs/:id`, with the fields in use.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct JobDetail {
     /// Its vertices, in the order of the data.
     pub vertices: Vec<Vertex>,
-    /// When it came into each state, in milliseconds since 1970; 0: never.
+    /// When it entered each state, in milliseconds since 1970; 0: never.
     pub timestamps: std::collections::BTreeMap<String, i64>,
 }
 
 impl JobDetail {
-    /// When the job came into `state`.
+    /// When the job entered `state`.
     #[must_use]
     pub fn since(&self, state: &JobState) -> Option<u64> {
         let at = *self.timestamps.get(state.as_str())?;
@@ -101,7 +101,7 @@ impl JobDetail {
     }
 }
 
-/// A vertex of the job's graph: operators that are chained, as many subtasks as its parallelism.
+/// A vertex of the job's graph: chained operators, with as many subtasks as its parallelism.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Vertex {
@@ -111,33 +111,33 @@ pub struct Vertex {
     pub name: String,
     /// Number of subtasks.
     pub parallelism: u32,
-    /// State of the whole.
+    /// State of the vertex.
     pub status: String,
-    /// What its metrics say; filled from another reply.
+    /// Its metrics, from another reply.
     #[serde(skip)]
     pub rates: Rates,
 }
 
-/// Metrics of a vertex. Shares are those of the subtask that has most, rates the sums of all subtasks.
+/// Metrics of a vertex. Shares are the maximum of all subtasks, rates the sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
-    /// Share of its time that it works, 0 to 1.
+    /// Share of time in which it works, 0 to 1.
     pub busy: Option<f64>,
-    /// Share of its time that it waits for those after it, 0 to 1.
+    /// Share of time in which it waits for those downstream, 0 to 1.
     pub backpressured: Option<f64>,
-    /// Records that it reads in a second.
+    /// Records read per second.
     pub records_in: Option<f64>,
-    /// Records that it writes in a second.
+    /// Records written per second.
     pub records_out: Option<f64>,
-    /// Bytes that it reads in a second.
+    /// Bytes read per second.
     pub bytes_in: Option<f64>,
-    /// Bytes that it writes in a second.
+    /// Bytes written per second.
     pub bytes_out: Option<f64>,
-    /// Records that wait in a source's outer system.
+    /// Records that wait in a source's external system.
     pub pending: Option<f64>,
 }
 
-/// Metrics that all tasks have. Flink answers with nothing at all if one subtask lacks one of them.
+/// Metrics that all tasks have. Flink returns none if one subtask lacks one of them.
 pub const RATES: &str = "busyTimeMsPerSecond,backPressuredTimeMsPerSecond,numRecordsInPerSecond,numRecordsOutPerSecond,\
                          numBytesInPerSecond,numBytesOutPerSecond";
 
@@ -171,17 +171,17 @@ impl Rates {
 pub struct Metric {
     /// Its name.
     pub id: String,
-    /// Sum of all.
+    /// Sum of all subtasks.
     #[serde(deserialize_with = "real")]
     pub sum: Option<f64>,
-    /// Largest of all.
+    /// Maximum of all subtasks.
     #[serde(deserialize_with = "real")]
     pub max: Option<f64>,
-    /// The value where there is only one.
+    /// The value, if there is only one.
     pub value: Option<String>,
 }
 
-/// The first of `ids` that is among `metrics`, as a whole number.
+/// The first of `ids` that exists in `metrics`, as a whole number.
 #[must_use]
 pub fn whole(metrics: &[Metric], ids: &[&str]) -> Option<u64> {
     ids.iter()
@@ -189,14 +189,14 @@ pub fn whole(metrics: &[Metric], ids: &[&str]) -> Option<u64> {
         .and_then(|metric| metric.value.as_deref()?.parse().ok())
 }
 
-/// Something that the job failed by.
+/// A failure of the job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exception {
-    /// When, in milliseconds since 1970.
+    /// When it happened, in milliseconds since 1970.
     pub at: Option<u64>,
     /// Stack trace with its causes.
     pub trace: String,
-    /// The task that failed, such as `total (1/1)`; none for a failure of the job as a whole.
+    /// The task that failed, such as `total (1/1)`; absent for a failure of the whole job.
     pub task: Option<String>,
 }
 
@@ -228,7 +228,7 @@ struct ExceptionEntry {
 }
 
 impl Exceptions {
-    /// All of them, newest first.
+    /// All failures, newest first.
     #[must_use]
     pub fn newest_first(self) -> Vec<Exception> {
         let entries = self.history.entries.into_iter().map(|entry| Exception {
@@ -255,7 +255,7 @@ impl Exceptions {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct TaskManagers {
-    /// Those that are registered.
+    /// The registered ones.
     pub taskmanagers: Vec<TaskManager>,
 }
 
@@ -263,7 +263,7 @@ pub struct TaskManagers {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TaskManager {
-    /// Its ID, which begins with its address in official images.
+    /// Its ID, which starts with its address in official images.
     pub id: String,
     /// Task slots.
     pub slots_number: u32,

@@ -8,7 +8,7 @@ use crate::model::diagnosis::{first_line, root_cause};
 use crate::model::flink::numbers::lenient;
 
 /// Reply of `GET /jobs/:id/exceptions`. Source: Flink's `JobExceptionsInfo` (up to 1.20) and
-/// `JobExceptionsInfoWithHistory` (from 1.13 on; from 2.0 on alone).
+/// `JobExceptionsInfoWithHistory` (from 1.13 on; the only one from 2.0 on).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Exceptions {
@@ -52,7 +52,7 @@ pub struct Exception {
     pub cause: String,
     /// Its class.
     pub class: String,
-    /// The task in which it was thrown; absent where it concerns the whole job.
+    /// The task in which it was thrown; absent if it concerns the whole job.
     pub task: Option<String>,
     /// The host and port of its TaskManager.
     pub location: Option<String>,
@@ -60,14 +60,14 @@ pub struct Exception {
     pub task_manager: Option<String>,
     /// Exceptions of other tasks that were thrown together with it.
     pub concurrent: usize,
-    /// All of it.
+    /// The whole stack trace.
     pub stack_trace: String,
 }
 
 /// A failure that ended the run of some or all tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure<'a> {
-    /// When, in milliseconds since 1970 by the JobManager's clock.
+    /// When it happened, in milliseconds since 1970 by the JobManager's clock.
     pub timestamp: u64,
     trace: &'a str,
 }

@@ -1,7 +1,7 @@
-//! Replies of Flink's REST, read tolerantly.
+//! Replies of Flink's REST, parsed leniently.
 //!
-//! Flink 1.13 to 2.3 are spoken to by one set of types: every field that any of them lacks has a default, fields that
-//! are not needed are skipped, and numbers that Flink writes as text (`"NaN"`) count as absent.
+//! One set of types is used for Flink 1.13 to 2.3: every field that any of them lacks has a default, unneeded fields
+//! are skipped, and numbers that Flink writes as text (`"NaN"`) count as absent.
 
 pub mod exceptions;
 pub mod operation;
@@ -17,11 +17,11 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// The first line of what Flink says; the rest is its stack trace. `None`: the body is not Flink's.
+    /// The first line of Flink's message; the rest is its stack trace. `None`: the body is not Flink's.
     #[must_use]
     pub fn told(body: &[u8]) -> Option<String> {
         let reply: Self = serde_json::from_slice(body).ok()?;
-        // Some releases send a headline first, such as "Internal server error.", and then the trace that tells.
+        // Some releases send a headline first, such as "Internal server error.", and then the trace with the cause.
         let telling = reply.errors.iter().map(|text| first_line(text)).collect::<Vec<_>>();
         let best = telling.iter().find(|line| !is_headline(line)).or(telling.first());
         Some(best.cloned().unwrap_or_default())

@@ -1,30 +1,30 @@
-//! Operations that Flink continues with after it has answered: savepoints, their disposal, checkpoints.
+//! Operations that Flink continues after it has answered: savepoints, their disposal, checkpoints.
 //!
-//! Each has a trigger ID, under which its result is asked for. Every result has to be read once: Flink keeps a
-//! JobManager whose job has ended up for five minutes until somebody does, and lets it exit with 2 after that
-//! (seen with 1.20), so that Kubernetes starts the job again.
+//! Each has a trigger ID for the request of its result. Every result has to be read once: until then Flink keeps a
+//! JobManager whose job has ended running for five minutes. After that the JobManager exits with 2 (seen with 1.20), so
+//! that Kubernetes starts the job again.
 
 use serde::Deserialize;
 
 use super::root_of;
 
-/// How a savepoint stands.
+/// The status of a savepoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SavepointStatus {
     /// Flink is writing it.
     InProgress,
-    /// It lies at this path.
+    /// It is at this path.
     Completed(String),
-    /// It lies at this path, but the job failed when it was stopped after that, and why.
+    /// It is at this path, but the job failed when Flink then stopped it, and why.
     StopFailed(String, String),
     /// It was not written: the root cause.
     Failed(String),
 }
 
-/// How any other operation stands.
+/// The status of any other operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperationStatus {
-    /// It continues.
+    /// It is in progress.
     InProgress,
     /// It is done. A checkpoint has an ID.
     Completed(Option<u64>),
@@ -32,23 +32,23 @@ pub enum OperationStatus {
     Failed(String),
 }
 
-/// Answer to a request that begins an operation.
+/// Answer to a request that starts an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Triggered {
-    /// The trigger ID: the one that was asked for, or before Flink 1.15 one that Flink chose.
+    /// The trigger ID: the requested one, or before Flink 1.15 one that Flink chose.
     pub request_id: String,
 }
 
 impl Triggered {
-    /// Whether the trigger ID is the one that was asked for.
+    /// Whether the trigger ID is the requested one.
     #[must_use]
     pub fn is_of(&self, trigger_id: &str) -> bool {
         self.request_id.is_empty() || self.request_id == trigger_id
     }
 }
 
-/// Reply of `GET /jobs/:id/savepoints/:trigger` and its like. Source: Flink's `AsynchronousOperationResult`.
+/// Reply of `GET /jobs/:id/savepoints/:trigger` and similar requests. Source: Flink's `AsynchronousOperationResult`.
 #[derive(Debug, Deserialize)]
 pub struct OperationReply {
     status: StatusId,
@@ -64,7 +64,7 @@ struct StatusId {
 #[serde(rename_all = "kebab-case")]
 struct Operation {
     location: Option<String>,
-    // Checkpoints came later, and in another spelling. Source: CheckpointInfo.
+    // Checkpoints were added later, with another spelling. Source: CheckpointInfo.
     #[serde(alias = "checkpointId")]
     checkpoint_id: Option<u64>,
     #[serde(alias = "failureCause")]
@@ -82,7 +82,7 @@ struct FailureCause {
 }
 
 impl OperationReply {
-    /// The status of a savepoint. A failure is COMPLETED with HTTP 200 too: only the operation tells.
+    /// The status of a savepoint. A failure is COMPLETED with HTTP 200 too: only the operation shows it.
     #[must_use]
     pub fn savepoint(self) -> SavepointStatus {
         let done = self.is_completed();
@@ -102,7 +102,7 @@ impl OperationReply {
         }
     }
 
-    /// The status of anything else.
+    /// The status of any other operation.
     #[must_use]
     pub fn status(self) -> OperationStatus {
         let done = self.is_completed();

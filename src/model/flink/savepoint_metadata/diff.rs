@@ -1,10 +1,10 @@
-//! What differs between the operators of two savepoints.
+//! Compares the operators of two savepoints.
 
 use serde::Serialize;
 
 use super::{Metadata, Operator};
 
-/// What became of an operator.
+/// The change of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
@@ -32,15 +32,15 @@ impl Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorChange {
-    /// What became of it.
+    /// Its change.
     pub change: Change,
-    /// As the first savepoint has it.
+    /// The operator in the first savepoint.
     pub before: Option<Operator>,
-    /// As the second has it.
+    /// The operator in the second savepoint.
     pub after: Option<Operator>,
 }
 
-/// The operators that differ, by their IDs: those of `before` in its order, then those that only `after` has.
+/// The operators that differ, by their IDs: those of `before` in its order, then those that exist only in `after`.
 #[must_use]
 pub fn diff(before: &Metadata, after: &Metadata) -> Vec<OperatorChange> {
     let find = |all: &Metadata, id: &str| all.operators.iter().find(|operator| operator.id == id).cloned();

@@ -1,6 +1,7 @@
-//! State handles: where a piece of state is, and how large it is.
+//! State handles: the location and size of a part of the state.
 //!
-//! Source: `MetadataV2V3SerializerBase`, `ChannelStateHandleSerializerV1` and `V2`. The numbers are the first bytes of handles there.
+//! Source: `MetadataV2V3SerializerBase`, `ChannelStateHandleSerializerV1` and `V2`. The numbers are the first bytes of
+//! handles in these.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +9,10 @@ use super::reader::Reader;
 use super::{Kind, Operator, StateFile};
 use crate::error::Result;
 
-/// How deep handles may be in one another: Flink's own go two deep.
+/// Maximum depth of nested handles: Flink's own are nested two deep.
 const DEPTH: usize = 8;
 
-/// Kinds of handles that were read.
+/// The kinds of the handles read so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     incremental: bool,
@@ -19,7 +20,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Kind of a checkpoint with these handles.
+    /// The kind of a checkpoint with these handles.
     pub(super) const fn checkpoint(self) -> Kind {
         if self.incremental {
             Kind::IncrementalCheckpoint
@@ -28,7 +29,7 @@ impl Seen {
         }
     }
 
-    /// Kind of a file that does not say what it is.
+    /// The kind of a file that does not state it.
     pub(super) const fn kind(self) -> Kind {
         if self.savepoint {
             Kind::CanonicalSavepoint
@@ -73,7 +74,7 @@ pub(super) fn subtask(
     Ok(())
 }
 
-/// Operator state: names with offsets, and the stream that has it. Gives its bytes.
+/// Operator state: names with offsets, and the stream that contains it. Returns its bytes.
 fn partitions(reader: &mut Reader<'_>, names: &mut BTreeSet<String>, files: &mut BTreeSet<StateFile>) -> Result<u64> {
     let kind = reader.byte()?;
     match kind {
@@ -87,7 +88,7 @@ fn partitions(reader: &mut Reader<'_>, names: &mut BTreeSet<String>, files: &mut
         longs(reader)?;
     }
     if kind == 17 {
-        // Two folders, and whether it is empty.
+        // Two directories, and whether it is empty.
         reader.text()?;
         reader.text()?;
         reader.byte()?;
@@ -100,12 +101,12 @@ fn longs(reader: &mut Reader<'_>) -> Result<()> {
     reader.bytes(offsets * 8).map(drop)
 }
 
-/// A range of key groups: the first, and how many.
+/// A range of key groups: the first one, and their number.
 fn key_groups(reader: &mut Reader<'_>) -> Result<()> {
     reader.bytes(8).map(drop)
 }
 
-/// Keyed state. Gives its bytes.
+/// Keyed state. Returns its bytes.
 fn keyed(reader: &mut Reader<'_>, files: &mut BTreeSet<StateFile>, seen: &mut Seen, depth: usize) -> Result<u64> {
     if depth > DEPTH {
         return Err(reader.broken("handles are too deep in one another"));
@@ -192,7 +193,7 @@ fn keyed(reader: &mut Reader<'_>, files: &mut BTreeSet<StateFile>, seen: &mut Se
     Ok(bytes)
 }
 
-/// Records on their way through one channel, or through all channels of an instance. Gives their bytes.
+/// In-flight records of one channel, or of all channels of an instance. Returns their bytes.
 fn channel(reader: &mut Reader<'_>, version: i32, files: &mut BTreeSet<StateFile>) -> Result<u64> {
     let merged = if version < 6 {
         false
@@ -220,7 +221,7 @@ fn channel(reader: &mut Reader<'_>, version: i32, files: &mut BTreeSet<StateFile
     Ok(bytes)
 }
 
-/// A stream of bytes: in the file itself, or in another one. Gives its length.
+/// A stream of bytes: in the file itself, or in another one. Returns its length.
 pub(super) fn stream(reader: &mut Reader<'_>, files: &mut BTreeSet<StateFile>, depth: usize) -> Result<u64> {
     if depth > DEPTH {
         return Err(reader.broken("handles are too deep in one another"));
@@ -248,7 +249,7 @@ pub(super) fn stream(reader: &mut Reader<'_>, files: &mut BTreeSet<StateFile>, d
             file(files, reader.text()?, true);
             reader.size()?
         }
-        // A part of a file in which several are merged.
+        // A part of a file into which several are merged.
         15 => {
             reader.long()?;
             let bytes = reader.size()?;

@@ -1,7 +1,7 @@
-//! The file `_metadata` of a savepoint or checkpoint: which operators it has, and where their state is.
+//! The file `_metadata` of a savepoint or checkpoint: its operators, and the location of their state.
 //!
-//! Source of the format: `MetadataV2Serializer` to `MetadataV6Serializer` in flink-runtime 2.3, which write what releases from
-//! 1.3 on have written. The operators' state itself is in other files, unless it is small.
+//! Source of the format: `MetadataV2Serializer` to `MetadataV6Serializer` in flink-runtime 2.3, for files of releases
+//! from 1.3 on. The operators' state itself is in other files, unless it is small.
 
 mod diff;
 mod handles;
@@ -20,10 +20,10 @@ use reader::Reader;
 const MAGIC: i32 = 0x4960_672d;
 /// First bytes of the state of a master hook. Source: `MetadataV2V3SerializerBase`.
 const MASTER_STATE_MAGIC: i32 = 0xc96b_1696_u32.cast_signed();
-/// Versions of the format that are read.
+/// Supported versions of the format.
 const VERSIONS: std::ops::RangeInclusive<i32> = 2..=6;
 
-/// What is in the file.
+/// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
@@ -31,7 +31,7 @@ pub struct Metadata {
     pub version: i32,
     /// ID of the checkpoint. Savepoints have one too.
     pub checkpoint_id: i64,
-    /// What wrote it, and in which form.
+    /// The kind of checkpoint or savepoint.
     #[serde(rename = "type")]
     pub kind: Kind,
     /// Names of states that hooks of the JobManager keep.
@@ -42,15 +42,16 @@ pub struct Metadata {
     pub files: BTreeSet<StateFile>,
 }
 
-/// What wrote the file, and in which form.
+/// The kind of checkpoint or savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A savepoint in the form that every state backend reads.
+    /// A savepoint in the format that every state backend reads.
     CanonicalSavepoint,
-    /// A savepoint in the form of one state backend.
+    /// A savepoint in the format of one state backend.
     NativeSavepoint,
-    /// Any other checkpoint. Files of version 3 do not say what they are: savepoints without keyed state count as one here.
+    /// Any other checkpoint. Files of version 3 do not state their kind: savepoints without keyed state count as
+    /// checkpoints here.
     FullCheckpoint,
     /// A checkpoint whose files may belong to earlier checkpoints too.
     IncrementalCheckpoint,
@@ -73,7 +74,7 @@ impl Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Operator {
-    /// The ID by which Flink maps state to operators: 32 hexadecimal digits, a hash of the uid where there is one.
+    /// The ID with which Flink maps state to operators: 32 hexadecimal digits, a hash of the uid if there is one.
     pub id: String,
     /// The uid, in files of version 5 and later of operators that have one.
     pub uid: Option<String>,
@@ -81,19 +82,19 @@ pub struct Operator {
     pub name: Option<String>,
     /// Number of its parallel instances when it was written.
     pub parallelism: i32,
-    /// Number of key groups, which a job cannot change and keep its keyed state.
+    /// Number of key groups, which a job cannot change without losing its keyed state.
     pub max_parallelism: i32,
     /// Instances whose state is in the file.
     pub subtasks: u32,
-    /// Instances that had finished, `parallelism` where all had.
+    /// Number of instances that had finished; `parallelism` if all had.
     pub finished: u32,
     /// Bytes of keyed state.
     pub keyed_bytes: u64,
     /// Bytes of operator state.
     pub operator_bytes: u64,
-    /// Bytes of records that were on their way to the operator or from it: those of unaligned checkpoints.
+    /// Bytes of in-flight records: those of unaligned checkpoints.
     pub in_flight_bytes: u64,
-    /// Bytes that its coordinator keeps in the JobManager, as sources do.
+    /// Bytes that its coordinator keeps in the JobManager, as for sources.
     pub coordinator_bytes: u64,
     /// Names of its operator states. Those of keyed states are in the files of the state.
     pub states: BTreeSet<String>,
@@ -109,7 +110,7 @@ impl Operator {
             .saturating_add(self.coordinator_bytes)
     }
 
-    /// What a person calls it: its name, or else its uid or ID.
+    /// Its display name: its name, or else its uid or ID.
     #[must_use]
     pub fn title(&self) -> &str {
         let named = self.name.as_deref().or(self.uid.as_deref());
@@ -121,9 +122,9 @@ impl Operator {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StateFile {
-    /// Its path, or its name in the folder of `_metadata`.
+    /// Its path, or its name in the directory of `_metadata`.
     pub path: String,
-    /// Whether `path` is relative: such files move with the folder.
+    /// Whether `path` is relative: such files can be moved together with the directory.
     pub relative: bool,
 }
 
@@ -131,8 +132,8 @@ impl Metadata {
     /// Reads the file.
     ///
     /// # Errors
-    /// Usage error when it is no such file, of an unknown version, cut off, or contradicts itself. Memory stays in proportion
-    /// to the length of `bytes`, whatever is in them.
+    /// Usage error when it is no such file, of an unknown version, truncated, or inconsistent. Memory is limited in
+    /// proportion to the length of `bytes`, whatever they contain.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         if reader.int().ok() != Some(MAGIC) {
@@ -185,7 +186,7 @@ impl Metadata {
     }
 }
 
-/// The name of the state of a hook.
+/// The name of a hook's state.
 fn master_state(reader: &mut Reader<'_>) -> Result<String> {
     if reader.int()? != MASTER_STATE_MAGIC {
         return Err(reader.broken("the state of a hook of the JobManager does not begin as one"));
@@ -200,7 +201,7 @@ fn master_state(reader: &mut Reader<'_>) -> Result<String> {
     Ok(name)
 }
 
-/// Source: `deserializeOperatorState` of the serializer of each version.
+/// Reads an operator. Source: `deserializeOperatorState` of the serializer of each version.
 fn operator(
     reader: &mut Reader<'_>,
     version: i32,
@@ -216,7 +217,7 @@ fn operator(
     operator.parallelism = reader.int()?;
     operator.max_parallelism = reader.int()?;
     if version == 2 {
-        // The length of a chain, which is not used.
+        // The length of a chain, which is unused.
         reader.int()?;
     } else {
         operator.coordinator_bytes = handles::stream(reader, files, 0)?;
@@ -238,8 +239,9 @@ fn operator(
     Ok(operator)
 }
 
-/// What the properties at the file's end say: a `CheckpointProperties`, serialized by Java, whose classes and names of constants
-/// are in clear text. Its type is an enum up to 1.14 and a `SavepointType` or `CheckpointType` later.
+/// The kind in the properties at the file's end: a `CheckpointProperties` in Java serialization, in which class names
+/// and names of constants are plain text. Its type is an enum up to 1.14 and a `SavepointType` or `CheckpointType`
+/// later.
 fn kind_of_properties(properties: &[u8], seen: handles::Seen) -> Kind {
     let has = |text: &str| properties.windows(text.len()).any(|window| window == text.as_bytes());
     let savepoint = [
@@ -254,7 +256,7 @@ fn kind_of_properties(properties: &[u8], seen: handles::Seen) -> Kind {
     if !savepoint {
         return seen.checkpoint();
     }
-    // A constant of the enum `SavepointFormatType`, with its length before it.
+    // A constant of the enum `SavepointFormatType`, after its length.
     if has("\u{0}\u{6}NATIVE") {
         Kind::NativeSavepoint
     } else {

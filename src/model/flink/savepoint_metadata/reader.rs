@@ -1,4 +1,4 @@
-//! Values as Java's `DataOutputStream` writes them.
+//! Reads values in the format of Java's `DataOutputStream`.
 
 use crate::error::{Error, Result};
 
@@ -16,7 +16,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An error that says where.
+    /// An error with the position.
     pub(super) fn broken(&self, why: &str) -> Error {
         Error::usage(format!(
             "the metadata file is broken at byte {}: {why}",
@@ -54,24 +54,26 @@ impl<'a> Reader<'a> {
         Ok(i64::from_be_bytes(self.array()?))
     }
 
-    /// A size in bytes. Flink writes -1 where it does not know one.
+    /// A size in bytes. Flink writes -1 if it is unknown.
     pub(super) fn size(&mut self) -> Result<u64> {
         Ok(self.long()?.try_into().unwrap_or(0))
     }
 
-    /// Text of `writeUTF`. Its form of UTF-8 differs for U+0000 and for what is outside of the first plane, which become U+FFFD.
+    /// Text of `writeUTF`. Its variant of UTF-8 differs for U+0000 and for characters beyond the first plane, which
+    /// become U+FFFD.
     pub(super) fn text(&mut self) -> Result<String> {
         let length = u16::from_be_bytes(self.array()?);
         Ok(String::from_utf8_lossy(self.bytes(length.into())?).into_owned())
     }
 
-    /// The number of things that follow, each of at least `least` bytes.
+    /// The number of the following items, each of at least `least` bytes.
     pub(super) fn count(&mut self, least: usize) -> Result<usize> {
         let count = self.int()?;
         self.checked(count, least)
     }
 
-    /// The same of a number that was read: one that does not fit into what is left is refused before anything is made for it.
+    /// Checks a number that was read: a number of items that does not fit into the rest is rejected before memory is
+    /// allocated.
     pub(super) fn checked(&self, count: i32, least: usize) -> Result<usize> {
         usize::try_from(count)
             .ok()
