@@ -206,5 +206,5 @@ fn a_cluster_is_compared_exported_cloned_and_edited() {
     place
         .flink(&["set", "args", "demo", "--", "--rate", "60"])
         .ok()
-        .tells(&["nothing differs"]);
+        .tells(&["demo is up to date"]);
 }
