@@ -154,6 +154,6 @@ mod long {
         place
             .flink(&["upgrade", "pods", "-f", &file])
             .ok()
-            .tells(&["nothing differs"]);
+            .tells(&["pods is up to date"]);
     }
 }
