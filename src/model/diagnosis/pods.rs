@@ -358,7 +358,7 @@ fn waits(
 fn non_root(said: &str, container: &str, image: &str) -> Option<String> {
     if said.contains("runAsUser breaks non-root policy") {
         Some(format!(
-            "container {container} has runAsUser: 0 beside runAsNonRoot of its Pod: give it another user, or runAsNonRoot: false of its own"
+            "container {container} has runAsUser: 0 beside runAsNonRoot of its Pod: give it another user (9999 is Flink's), or runAsNonRoot: false of its own"
         ))
     } else if said.contains("image will run as root") {
         Some(format!(
