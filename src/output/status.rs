@@ -134,23 +134,25 @@ fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
     );
 }
 
+/// Columns of a table of vertices, also of that of `top`.
+pub(super) const VERTEX_COLUMNS: [&str; 8] = [
+    "VERTEX",
+    "TASKS",
+    "BUSY",
+    "BACKPRESSURED",
+    "RECORDS IN/s",
+    "OUT/s",
+    "BYTES IN/s",
+    "OUT/s",
+];
+
 fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
     let share = |share: Option<f64>| match share {
         Some(value) if look.bars => format!("{} {:>4}", charts::bar(value, BAR), charts::percent(share)),
         _ => charts::percent(share),
     };
-    let bytes = |rate: Option<f64>| charts::bytes(rate);
     table(
-        &[
-            "VERTEX",
-            "TASKS",
-            "BUSY",
-            "BACKPRESSURED",
-            "RECORDS IN/s",
-            "OUT/s",
-            "BYTES IN/s",
-            "OUT/s",
-        ],
+        &VERTEX_COLUMNS,
         vertices.iter().map(|vertex| {
             vec![
                 shortened(&vertex.name, 40),
@@ -159,8 +161,8 @@ fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
                 share(vertex.backpressured),
                 charts::count(vertex.records_in_per_second),
                 charts::count(vertex.records_out_per_second),
-                bytes(vertex.bytes_in_per_second),
-                bytes(vertex.bytes_out_per_second),
+                charts::bytes(vertex.bytes_in_per_second),
+                charts::bytes(vertex.bytes_out_per_second),
             ]
         }),
     )

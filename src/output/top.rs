@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::status::shortened;
+use super::status::{VERTEX_COLUMNS, shortened};
 use crate::model::age::age;
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::listing::{Inventory, Key};
@@ -109,17 +109,7 @@ pub fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>) -> Strin
                 charts::count(rates.pending),
             ]
         });
-        let headers = [
-            "VERTEX",
-            "TASKS",
-            "BUSY",
-            "BACKPRESSURED",
-            "RECORDS IN/s",
-            "OUT/s",
-            "BYTES IN/s",
-            "OUT/s",
-            "LAG",
-        ];
+        let headers = [&VERTEX_COLUMNS[..], &["LAG"]].concat();
         out.push_str(&table(&headers, rows));
     }
     if let Some(last) = snapshot

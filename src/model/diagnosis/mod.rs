@@ -407,7 +407,7 @@ cause_kinds! {
     /// Flink says CANCELED.
     JobCanceled = "job-canceled",
         "Start it again: `kubectl flink savepoint-resume NAME`.",
-    /// The Job failed, and nothing tells why.
+    /// The Job failed, and the cause is unknown.
     Unknown = "unknown",
         "See `kubectl flink events NAME` and `kubectl flink logs NAME`.",
     /// The savepoint does not fit the program: an operator, its type of state or its maximum parallelism is another.
