@@ -186,12 +186,18 @@ def native_change(place):
 def change(args):
     """A running job stopped with a savepoint and started from it, until all tasks run again."""
     place = place_with_storage("change")
+    direct = place_with_storage("change-direct")
     try:
         run([PLUGIN, "create", "demo", "-n", place, *FLAGS, *JOB])
+        run([PLUGIN, "create", "demo", "-n", direct, "--direct-start", *FLAGS, *JOB])
         ways = {
             "kubectl-flink savepoint-resume": lambda number: by_plugin(["savepoint-resume", "demo", "-n", place]),
             "kubectl-flink upgrade": lambda number: by_plugin(
                 ["upgrade", "demo", "-n", place, f"--env=ROUND={time.time()}", "--yes"]),
+            "kubectl-flink upgrade --surge=never": lambda number: by_plugin(
+                ["upgrade", "demo", "-n", place, f"--env=ROUND={time.time()}", "--yes", "--surge=never"]),
+            "kubectl-flink upgrade of a direct start": lambda number: by_plugin(
+                ["upgrade", "demo", "-n", direct, f"--env=ROUND={time.time()}", "--yes"]),
             "by hand": lambda number: by_hand(place),
             "by hand, TaskManagers deleted too": lambda number: by_hand(place, taskmanagers=True),
         }
@@ -200,39 +206,34 @@ def change(args):
             native_start(place)
             native_until_all_run(place)
             ways["flink stop, then flink run"] = lambda number: native_change(place)
+        ways = {name: way for name, way in ways.items() if any(text in name for text in args.only.split(","))}
         rows = {name: [] for name in ways}
         phases = []
         for number in range(args.rounds):
             for name, way in ways.items():
                 stopped, whole, *told = way(number)
+                print(f"round {number + 1}, {name}: {whole:.1f} s", file=sys.stderr, flush=True)
                 rows[name].append((stopped, whole))
-                phases += told
+                phases += [f"{name}: {text}" for text in told]
         print("\n### From the stop request to all tasks running\n")
         print("| how | savepoint written | all tasks run |")
         print("|---|---|---|")
         for name, runs in rows.items():
             row(name, runs)
-        print("\n`upgrade` by phase, each round:\n")
+        print("\nBy phase, each round:\n")
         for line in phases:
             print(f"- {line}")
     finally:
-        forget([place])
+        forget([place, direct])
 
 
 def by_plugin(arguments):
-    """What the plugin says itself of an upgrade's phases; of a resume, when each line of progress came."""
-    begun = time.monotonic()
-    process = subprocess.Popen([PLUGIN, *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    stopped, told = None, []
-    for line in process.stderr:
-        if "stopped with savepoint" in line:
-            stopped = time.monotonic() - begun
-        if found := re.search(r"without processing for ([0-9.]+) s: savepoint ([0-9.]+) s.*", line):
-            told = [found.group(0)]
-    if process.wait() != 0:
-        sys.exit(f"{' '.join(arguments)} failed")
-    whole = time.monotonic() - begun
-    return (stopped or whole, whole, *told)
+    """What the plugin says itself: what comes before the stop request and after all tasks run is no pause."""
+    process = subprocess.run([PLUGIN, *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, check=False)
+    found = re.search(r"without processing for ([0-9.]+) s: savepoint ([0-9.]+) s.*", process.stderr)
+    if process.returncode != 0 or not found:
+        sys.exit(f"{' '.join(arguments)} failed:\n{process.stderr}")
+    return float(found.group(2)), float(found.group(1)), found.group(0)
 
 
 def by_hand(place, taskmanagers=False):

@@ -20,6 +20,7 @@ use kubectl_flink::model::flink::overview::{JobsOverview, Overview};
 use kubectl_flink::model::flink::rest::Errors;
 use kubectl_flink::model::flink::rest::exceptions::Exceptions;
 use kubectl_flink::model::flink::rest::operation::OperationReply;
+use kubectl_flink::model::flink::savepoint_metadata::{Metadata, diff};
 use kubectl_flink::model::log_lines::Stamps;
 use kubectl_flink::model::names::ClusterName;
 use kubectl_flink::model::spec::Spec;
@@ -37,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("template", template),
     ("history", history),
     ("flink_rest", flink_rest),
+    ("savepoint_metadata", savepoint_metadata),
     ("log", log),
     ("words", words),
 ];
@@ -97,7 +99,7 @@ pub fn history(data: &[u8]) {
 
 /// Replies of Flink's REST.
 pub fn flink_rest(data: &[u8]) {
-    let _ = Errors::told(data);
+    let _ = Errors::message(data);
     if let Ok(jobs) = serde_json::from_slice::<JobsOverview>(data) {
         let _ = jobs.main_job();
     }
@@ -115,6 +117,14 @@ pub fn flink_rest(data: &[u8]) {
         if let Ok(reply) = serde_json::from_slice(data) {
             of(reply);
         }
+    }
+}
+
+/// The `_metadata` file of a savepoint.
+pub fn savepoint_metadata(data: &[u8]) {
+    if let Ok(read) = Metadata::read(data) {
+        let titles: usize = read.operators.iter().map(|operator| operator.title().len()).sum();
+        let _ = (read.bytes(), titles, diff(&read, &read));
     }
 }
 
