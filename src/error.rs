@@ -102,6 +102,36 @@ impl Error {
         Self::new(Kind::Failure, message)
     }
 
+    /// An error of [`Kind::Conflict`].
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, message)
+    }
+
+    /// An error of [`Kind::NotFound`].
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    /// An error of [`Kind::JobFailed`].
+    pub fn job_failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::JobFailed, message)
+    }
+
+    /// An error of [`Kind::TimedOut`].
+    pub fn timed_out(message: impl Into<String>) -> Self {
+        Self::new(Kind::TimedOut, message)
+    }
+
+    /// An error of [`Kind::Forbidden`].
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(Kind::Forbidden, message)
+    }
+
+    /// An error of [`Kind::Unreachable`].
+    pub fn unreachable(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unreachable, message)
+    }
+
     /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -12,4 +12,5 @@ pub mod kubernetes;
 pub mod model;
 pub mod operations;
 pub mod output;
+pub mod partial_file;
 pub mod progress;

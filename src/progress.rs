@@ -11,20 +11,43 @@ pub trait Reporter: Sync {
     fn note(&self, text: &str);
     /// Reports something that may go wrong.
     fn warn(&self, text: &str);
+    /// Whether steps are drawn in place.
+    fn draws(&self) -> bool;
     /// Begins a step.
     fn step(&self, text: &str) -> Box<dyn StepReporter>;
+    /// Begins a pause, whose time is counted until what is returned is dropped; `None`: it is not shown.
+    fn pause(&self, text: &str) -> Option<Box<dyn Send>>;
     /// Begins transfers.
     fn transfers(&self) -> Box<dyn TransferReporter>;
 }
 
-/// Shows one step in progress. Dropping it ends the step without a result.
+/// A stage of a step: stages follow each other, and a step may go back to an earlier one.
+#[derive(Clone, Copy, Debug)]
+pub struct Stage<'a> {
+    /// Its place in the order.
+    pub order: u8,
+    /// Its name, for a line.
+    pub text: &'a str,
+    /// What it waits for, where it is drawn.
+    pub waits: &'a str,
+    /// What is reached at its end.
+    pub goal: &'a str,
+    /// What keeps it waiting.
+    pub note: Option<&'a str>,
+}
+
+/// Shows one step in progress. Dropping it ends the step without success.
 pub trait StepReporter: Send {
     /// Whether it is drawn in place, with the time that it takes.
     fn is_drawn(&self) -> bool;
     /// Changes the text.
     fn update(&mut self, text: &str);
+    /// Shows the stage; the one before is finished, if it comes earlier in the order.
+    fn stage(&mut self, stage: &Stage<'_>);
     /// Ends the step with its result.
     fn done(self: Box<Self>, text: &str);
+    /// Ends the step, which succeeded.
+    fn end(self: Box<Self>);
 }
 
 /// Shows several transfers at once, each with its name and size.
@@ -56,6 +79,22 @@ pub fn warn(text: &str) {
     }
 }
 
+/// A pause of the job: its time is counted until this is dropped.
+#[derive(Default)]
+pub struct Pause {
+    _shown: Option<Box<dyn Send>>,
+}
+
+impl Pause {
+    /// Begins a pause.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self {
+            _shown: REPORTER.get().and_then(|reporter| reporter.pause(text)),
+        }
+    }
+}
+
 /// One step of an operation in progress.
 pub struct Step(Option<Box<dyn StepReporter>>);
 
@@ -64,6 +103,13 @@ impl Step {
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(REPORTER.get().map(|reporter| reporter.step(text)))
+    }
+
+    /// Begins a step that is shown only where it is drawn.
+    #[must_use]
+    pub fn drawn(text: &str) -> Self {
+        let reporter = REPORTER.get().filter(|reporter| reporter.draws());
+        Self(reporter.map(|reporter| reporter.step(text)))
     }
 
     /// Whether it is drawn in place, with the time that it takes.
@@ -79,10 +125,24 @@ impl Step {
         }
     }
 
+    /// Shows the stage; the one before is finished, if it comes earlier in the order.
+    pub fn stage(&mut self, stage: &Stage<'_>) {
+        if let Some(step) = &mut self.0 {
+            step.stage(stage);
+        }
+    }
+
     /// Ends the step with its result.
     pub fn done(self, text: &str) {
         if let Some(step) = self.0 {
             step.done(text);
+        }
+    }
+
+    /// Ends the step, which succeeded.
+    pub fn end(self) {
+        if let Some(step) = self.0 {
+            step.end();
         }
     }
 }

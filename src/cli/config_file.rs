@@ -1,16 +1,17 @@
 //! The configuration file: finds it, reads it, and uses it as defaults of the command line.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Command;
 
 use crate::error::{Error, Result};
 use crate::kubernetes::connect::{self, ConnectionOptions};
 use crate::model::config::Config;
-use crate::model::defaults::{Defaults, Effective};
+use crate::model::defaults::{ConfigPath, Defaults, Effective};
 use crate::output::{self, Format};
+use crate::partial_file;
 
 /// Variable with the path of another file.
 pub const VARIABLE: &str = "KUBECTL_FLINK_CONFIG";
@@ -42,10 +43,30 @@ pub fn load() -> Result<Option<Defaults>> {
     }
 }
 
-/// Writes the file atomically, with permissions for its owner alone: a reader sees the old file or the new one.
+/// The part of the file that `--context` and `--namespace` select. A namespace belongs to a context: to the current one
+/// if none is given.
 ///
 /// # Errors
-/// When it cannot be written.
+/// Usage error for a namespace without a context.
+pub fn place(connection: &ConnectionOptions) -> Result<ConfigPath> {
+    if let Some(namespace) = &connection.namespace {
+        connect::check_namespace(namespace)?;
+    }
+    match (&connection.context, &connection.namespace) {
+        (None, None) => Ok(ConfigPath::Everywhere),
+        (Some(context), None) => Ok(ConfigPath::Context(context.clone())),
+        (Some(context), Some(namespace)) => Ok(ConfigPath::Namespace(context.clone(), namespace.clone())),
+        (None, Some(namespace)) => match connect::scope(connection)?.0 {
+            Some(context) => Ok(ConfigPath::Namespace(context, namespace.clone())),
+            None => Err(
+                Error::usage("a namespace is one of a context, and there is no current one")
+                    .hint("--context NAME says which"),
+            ),
+        },
+    }
+}
+
+/// Writes the file atomically, with permissions for its owner alone: a reader sees the old file or the new one.
 pub fn store(defaults: &Defaults) -> Result<PathBuf> {
     let path = path()?;
     let failed = |e: std::io::Error| Error::failure(format!("cannot write {}: {e}", path.display()));
@@ -54,31 +75,17 @@ pub fn store(defaults: &Defaults) -> Result<PathBuf> {
     }
     // A symbolic link stays one, such as to a repository with the user's settings.
     let file = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-    let draft = file.with_extension(format!("yaml.{}", std::process::id()));
     let text = output::document(Format::Yaml, &defaults.tree())?;
-    let written = write_new(&draft, &text).and_then(|()| fs::rename(&draft, &file));
-    if written.is_err() {
-        // The temporary file may not exist.
-        let _ = fs::remove_file(&draft);
-    }
+    let mut draft = partial_file::beside(&file).map_err(|error| Error::failure(error.message))?;
+    let written = draft
+        .write_all(text.as_bytes())
+        .and_then(|()| draft.as_file().sync_all());
     written.map_err(failed)?;
+    draft.persist(&file).map_err(|error| failed(error.error))?;
     Ok(path)
 }
 
-fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
 /// The file's configuration for clusters in a namespace.
-///
-/// # Errors
-/// Those of [`load`], and of the kubeconfig.
 pub fn layer(connection: &ConnectionOptions, namespace: Option<&str>) -> Result<Config> {
     let Some(defaults) = load()? else {
         return Ok(Config::default());
@@ -90,9 +97,6 @@ pub fn layer(connection: &ConnectionOptions, namespace: Option<&str>) -> Result<
 }
 
 /// The file's effective defaults for the current context and namespace; `None`: there are none.
-///
-/// # Errors
-/// Those of [`load`].
 pub fn effective(connection: &ConnectionOptions) -> Result<Option<Effective>> {
     let Some(defaults) = load()? else {
         return Ok(None);
@@ -106,7 +110,7 @@ pub fn effective(connection: &ConnectionOptions) -> Result<Option<Effective>> {
 #[must_use]
 pub fn with_defaults(command: Command, effective: &Effective) -> Command {
     let mut command = command;
-    for key in ["access", "output", "rehearse"] {
+    for key in ["access", "output", "rehearse", "surge"] {
         if let Some((value, _)) = effective.get(key) {
             command = with_default(command, key, value);
         }
@@ -146,6 +150,7 @@ mod tests {
     use crate::kubernetes::api::access::Access;
     use crate::model::defaults;
     use crate::model::keyword::Keyword;
+    use crate::operations::upgrade::Surge;
 
     fn words<T: Keyword>() -> Vec<&'static str> {
         T::WORDS.iter().map(|(_, word, _)| *word).collect()
@@ -155,5 +160,6 @@ mod tests {
     fn the_file_knows_the_words_of_the_flags() {
         assert_eq!(defaults::ACCESS, words::<Access>());
         assert_eq!(defaults::OUTPUT, words::<Format>());
+        assert_eq!(defaults::SURGE, words::<Surge>());
     }
 }

@@ -14,6 +14,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         "Create and change",
         &[
             ("create", "Create a cluster and wait until its job runs"),
+            ("apply", "Create or change clusters as files describe them"),
             ("run", "Create a cluster, wait for the end of its job"),
             ("upgrade", "Change a running cluster without losing state"),
             ("rehearse", "Try a new version beside the running one"),
@@ -31,11 +32,11 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("savepoint", "Take, list, inspect, compare or dispose of savepoints"),
             ("checkpoint", "Take a checkpoint now"),
-            ("stop", "Stop a job with a savepoint"),
+            ("stop", "Stop a job with a savepoint, and keep its TaskManagers"),
             ("cancel", "Cancel a job without a savepoint"),
-            ("suspend", "Stop a job with a savepoint, and its TaskManagers"),
-            ("resume", "Start a stopped or suspended cluster again"),
-            ("savepoint-resume", "Restart a cluster from a savepoint"),
+            ("suspend", "Stop a job with a savepoint, and free its resources"),
+            ("resume", "Start a cluster again that does not run"),
+            ("savepoint-resume", "Restart a cluster from a savepoint, running or not"),
             ("history", "Show the revisions of a cluster"),
         ],
     ),
@@ -47,6 +48,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("top", "Show live metrics of jobs"),
             ("logs", "Print the logs of a cluster"),
             ("events", "List the Events of a cluster"),
+            ("config", "Show Flink's effective configuration"),
             ("ui", "Open Flink's web UI in a browser"),
             ("wait", "Wait until a cluster is running, stopped, deleted, …"),
         ],
@@ -57,6 +59,8 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("why", "Explain why a cluster is not running or is unhealthy"),
             ("exceptions", "List the exceptions of a job"),
             ("doctor", "Check what may keep clusters from running"),
+            ("profile", "Show where a job spends its time, as a flame graph"),
+            ("report", "Collect all for a bug report in one archive"),
         ],
     ),
     (
@@ -73,7 +77,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     (
         "Settings",
         &[
-            ("config", "Show Flink's configuration; view and set defaults"),
+            ("defaults", "View and set defaults of flags"),
             ("completion", "Complete commands, flags and names"),
             ("options", "Show the flags of all commands"),
             ("version", "Show the version of this program and of the cluster"),
@@ -103,12 +107,26 @@ pub(super) fn with_templates(command: clap::Command) -> clap::Command {
 
 /// Examples come right after the usage: most users look for them.
 fn of_command(command: clap::Command) -> clap::Command {
+    // Names in these are checked by a parser of their own.
+    let checks = ["list", "top"].contains(&command.get_name());
     command
         .help_template(
             "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}\n\n\
              kubectl flink options shows the flags of all commands.",
         )
+        .mut_args(|arg| if checks { arg } else { with_kind(arg) })
         .mut_subcommands(of_command)
+}
+
+/// Accepts `cluster/NAME`, as commands print it, for the NAME of a cluster.
+fn with_kind(arg: clap::Arg) -> clap::Arg {
+    let is_name = arg.is_positional() && arg.get_value_names().is_some_and(|names| names[0] == "NAME");
+    if !is_name {
+        return arg;
+    }
+    arg.value_parser(|text: &str| {
+        Ok::<_, std::convert::Infallible>(text.strip_prefix("cluster/").unwrap_or(text).to_owned())
+    })
 }
 
 /// Hides the global flags in the help texts.
@@ -129,8 +147,23 @@ pub(super) fn options() -> String {
     root.render_long_help().ansi().to_string()
 }
 
-/// `help COMMAND` is `COMMAND --help`, as with kubectl.
-pub(super) fn of_words(mut argv: Vec<OsString>) -> Vec<OsString> {
+/// `help COMMAND` is `COMMAND --help`, as with kubectl; kubectl's -v=6, or -v6, shows requests, and from -v=8 on everything is shown.
+pub(super) fn of_words(argv: Vec<OsString>) -> Vec<OsString> {
+    let own = argv.iter().position(|word| word == "--").unwrap_or(argv.len());
+    let level = |(at, word): (usize, OsString)| {
+        let text = word.to_str().filter(|_| at < own);
+        let level = text.and_then(|text| {
+            let forms = ["--v=", "-v=", "-v"];
+            forms.iter().find_map(|form| text.strip_prefix(form))
+        });
+        match level.and_then(|level| level.parse::<u8>().ok()) {
+            Some(..=5) => None,
+            Some(6 | 7) => Some("-v".into()),
+            Some(_) => Some("-vv".into()),
+            None => Some(word),
+        }
+    };
+    let mut argv: Vec<OsString> = argv.into_iter().enumerate().filter_map(level).collect();
     if argv.get(1).is_some_and(|word| word == "help") {
         argv.remove(1);
         argv.push("--help".into());
@@ -168,5 +201,11 @@ mod tests {
         );
         assert_eq!(of_words(words("x help")), words("x --help"));
         assert_eq!(of_words(words("x list help")), words("x list help"));
+        assert_eq!(of_words(words("x -v=6 list")), words("x -v list"));
+        assert_eq!(of_words(words("x -v6 list -vv")), words("x -v list -vv"));
+        assert_eq!(
+            of_words(words("x list --v=9 -v=0 -- -v=6")),
+            words("x list -vv -- -v=6")
+        );
     }
 }

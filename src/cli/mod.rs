@@ -3,6 +3,7 @@
 pub mod args;
 pub mod completion;
 pub mod config_file;
+pub mod description;
 pub mod help;
 mod lazy;
 mod optional_value;
@@ -24,7 +25,7 @@ use crate::commands;
 use crate::error::{Error, Kind, Result};
 use crate::operations::candidates;
 use crate::operations::interruption;
-use crate::output::terminal;
+use crate::output::{live, terminal};
 use crate::progress;
 
 /// Run Apache Flink application clusters on plain Kubernetes
@@ -47,6 +48,24 @@ struct Root {
     /// Plain output: no color, spinners or redraws
     #[arg(long, global = true)]
     plain: bool,
+    /// When to use colors; auto: on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    color: Color,
+}
+
+/// When colors are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
 }
 
 /// The whole command line.
@@ -88,6 +107,7 @@ impl FromArgMatches for Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(Part<commands::create::CreateArgs>),
+    Apply(Part<commands::apply::ApplyArgs>),
     Run(Part<commands::run::RunArgs>),
     #[command(visible_aliases = ["get", "ls"])]
     List(Part<commands::list::ListArgs>),
@@ -96,9 +116,12 @@ enum Command {
     Logs(Part<commands::logs::LogsArgs>),
     Top(Part<commands::top::TopArgs>),
     Doctor(Part<commands::doctor::DoctorArgs>),
+    Report(Part<commands::report::ReportArgs>),
+    Profile(Part<commands::profile::ProfileArgs>),
     Events(Part<commands::events::EventsArgs>),
     Exceptions(Part<commands::exceptions::ExceptionsArgs>),
     Config(Part<commands::config::ConfigArgs>),
+    Defaults(Part<commands::defaults::DefaultsArgs>),
     Ui(Part<commands::ui::UiArgs>),
     Wait(Part<commands::wait::WaitArgs>),
     Upgrade(Part<commands::upgrade::UpgradeArgs>),
@@ -144,9 +167,12 @@ impl Command {
                 | Self::Logs(_)
                 | Self::Top(_)
                 | Self::Doctor(_)
+                | Self::Report(_)
+                | Self::Profile(_)
                 | Self::Events(_)
                 | Self::Exceptions(_)
                 | Self::Config(_)
+                | Self::Defaults(_)
                 | Self::Ui(_)
                 | Self::Wait(_)
                 | Self::Completion(_)
@@ -162,7 +188,7 @@ impl Command {
     /// Whether the command uses defaults of the configuration file. If not, an invalid file does not prevent it.
     fn takes_defaults(&self) -> bool {
         match self {
-            Self::Completion(_) | Self::Version(_) | Self::Manifests(_) | Self::Options(_) => false,
+            Self::Completion(_) | Self::Defaults(_) | Self::Version(_) | Self::Manifests(_) | Self::Options(_) => false,
             Self::Config(args) => !args.is_about_the_file(),
             _ => true,
         }
@@ -171,7 +197,7 @@ impl Command {
 
 /// Parses the command line, runs the command, and returns the exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
-    progress::set_reporter(&terminal::Terminal);
+    progress::set_reporter(&live::Terminal);
     let argv = help::of_words(argv.into_iter().collect());
     if let Some(done) = crate::cli::completion::answer(&argv, Cli::command) {
         return exit_code(done);
@@ -182,6 +208,8 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     if cli.root.plain {
         terminal::be_plain();
+    } else if cli.root.color != Color::Auto {
+        terminal::use_colors(cli.root.color == Color::Always);
     }
     trace(cli.root.verbose);
     let outcome = tokio::runtime::Builder::new_current_thread()
@@ -275,9 +303,10 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Events(args) => Box::pin(commands::events::run(&connection, &args)).await,
         Command::Exceptions(args) => commands::exceptions::run(&connection, args.whole()).await,
         Command::Config(args) => commands::config::run(&connection, args.whole()).await,
+        Command::Defaults(args) => commands::defaults::run(&connection, args.whole()),
         Command::Ui(args) => commands::ui::run(&connection, args.whole()).await,
         Command::Wait(args) => commands::wait::run(&connection, args.whole()).await,
-        Command::Cancel(args) => commands::cancel::run(&connection, args.whole()).await,
+        Command::Cancel(args) => Box::pin(commands::cancel::run(&connection, args.whole())).await,
         Command::Resume(args) => Box::pin(commands::resume::run(&connection, args.whole())).await,
         Command::Savepoint(args) => commands::savepoint::run(&connection, args.whole()).await,
         Command::Stop(args) => Box::pin(commands::stop::run(&connection, args.whole())).await,
@@ -287,6 +316,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Prune(args) => Box::pin(commands::prune::run(&connection, args.whole())).await,
         Command::Delete(args) => Box::pin(commands::delete::run(&connection, args.whole())).await,
         Command::Create(args) => Box::pin(commands::create::run(&connection, args.whole())).await,
+        Command::Apply(args) => Box::pin(commands::apply::run(&connection, args.whole())).await,
         Command::Image(args) => commands::image::run(args.whole()).await,
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::Options(_) => terminal::data(&help::options()),
@@ -299,6 +329,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, args.whole())).await,
         Command::List(args) => Box::pin(commands::list::run(&connection, args.whole())).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(&connection, &args)).await,
+        Command::Profile(args) => Box::pin(commands::profile::run(&connection, args.whole())).await,
+        Command::Report(args) => Box::pin(commands::report::run(&connection, args.whole())).await,
         Command::Top(args) => Box::pin(commands::top::run(&connection, &args)).await,
         Command::Logs(args) => commands::logs::run(&connection, &args).await,
         Command::Status(args) => Box::pin(commands::status::run(&connection, &args)).await,
@@ -313,7 +345,7 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
         if reads {
             return Error::new(Kind::Interrupted, "");
         }
-        let at = terminal::last_step().map_or_else(String::new, |step| format!(" at: {step}"));
+        let at = live::last_step().map_or_else(String::new, |step| format!(" at: {step}"));
         let error = Error::new(
             Kind::Interrupted,
             format!("interrupted{at}; what was started continues in the cluster"),
@@ -385,7 +417,7 @@ fn trace(verbose: u8) {
         _ => Targets::new().with_default(LevelFilter::DEBUG),
     };
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| live::Trace)
         // A trace may go into a file, a report or a pipe.
         .with_ansi(false)
         .without_time();

@@ -1,13 +1,16 @@
 //! `cancel`: ends the job without a savepoint.
 
-use crate::error::{Error, Kind, Result};
+use crate::cli::args::output::OutputArgs;
+use crate::cli::args::wait::EndArgs;
+use crate::error::{Error, Result};
 use crate::history::transaction::Ending;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::flink::overview::JobState;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
+use crate::operations::report::OperationResult;
 use crate::operations::savepoint::{self, CancelOutcome, Wait};
 use crate::operations::upgrade::clean_up::await_jobmanager_end;
 use crate::output::terminal;
@@ -25,23 +28,31 @@ pub struct CancelArgs {
     /// Skip the confirmation prompt
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    end: EndArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()> {
+    args.end.check()?;
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
     let mut handle = ClusterHandle::existing(&cluster, &name).await?;
     lock::check(&mut handle).await?;
     // A savepoint that hangs must not prevent a cancel.
     let job = match handle.situation_with(Wait::Look).await? {
         JobStatus::Running(job) => job,
         JobStatus::Stopped => {
-            await_jobmanager_end(&cluster, &mut handle).await?;
+            let what = format!("the end of the JobManager of {name}");
+            let ending = Box::pin(await_jobmanager_end(&cluster, &mut handle));
+            args.end.within(&what, ending).await?;
+            // Another command may have started a new job since the objects were read.
+            handle.check_unchanged().await?;
             lock::close(&mut handle, None).await?;
             terminal::note(&format!("{name}: no job runs"));
-            return terminal::data(&format!("cluster/{name} unchanged\n"));
+            return args.output.done(&OperationResult::new(&cluster, &name, "unchanged"));
         }
         JobStatus::Unreachable(why) => {
             let error = Error::failure(format!("{name} has a JobManager that cannot cancel its job: {why}"));
@@ -49,13 +60,7 @@ pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()>
             return Err(handle.or_changed(error).await);
         }
     };
-    let lost = match handle.store.history().last_savepoint() {
-        Some(savepoint) => format!(
-            "what it did since savepoint {} is lost",
-            savepoint.path.as_deref().unwrap_or_default()
-        ),
-        None => "all its state is lost, there is no savepoint".to_owned(),
-    };
+    let lost = handle.what_is_lost();
     terminal::note(&format!(
         "job {} of cluster {name} is {}: {lost} (`stop` keeps it)",
         job.jid, job.state
@@ -68,24 +73,27 @@ pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()>
     let canceling = async {
         let step = progress::Step::new(&format!("{name}: canceling the job"));
         let ended = savepoint::cancel(&handle.flink, &job.jid).await?;
-        drop(step);
+        step.end();
         await_jobmanager_end(&cluster, &mut handle).await?;
         Ok(ended)
     };
-    let canceled = heartbeat.beside(Box::pin(canceling)).await;
+    let what = format!("the end of the JobManager of {name}");
+    let canceling = heartbeat.beside(Box::pin(canceling));
+    let canceled = args.end.within(&what, Box::pin(canceling)).await;
     lock::end(&mut handle, &canceled).await;
+    let result = |outcome| OperationResult {
+        job_id: Some(job.jid.clone()),
+        ..handle.result(outcome)
+    };
     match canceled? {
-        CancelOutcome::As(JobState::Canceled) | CancelOutcome::Unseen => {
-            terminal::data(&format!("cluster/{name} canceled\n"))
-        }
+        CancelOutcome::As(JobState::Canceled) | CancelOutcome::Unseen => args.output.done(&result("canceled")),
         // The job finished before the cancel.
         CancelOutcome::As(JobState::Finished) => {
             terminal::note(&format!("{name}: the job finished before it was canceled"));
-            terminal::data(&format!("cluster/{name} finished\n"))
+            args.output.done(&result("finished"))
         }
-        CancelOutcome::As(state) => Err(Error::new(
-            Kind::JobFailed,
-            format!("the job of {name} ended as {state} while it was canceled"),
-        )),
+        CancelOutcome::As(state) => Err(Error::job_failed(format!(
+            "the job of {name} ended as {state} while it was canceled"
+        ))),
     }
 }

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
+use crate::cli::args::output::OutputArgs;
+use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::bytes;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::report::OperationResult;
 use crate::output::terminal;
 use crate::progress;
 
 /// Take a checkpoint of a running job now, and print its path (Flink 1.17+)
 ///
 /// A checkpoint belongs to Flink: it is what a failed job is restarted from, and Flink deletes it when it has newer
-/// ones. To keep state take a savepoint.
+/// ones. To keep state take a savepoint. With --wait=false the trigger ID is printed instead of the path.
 #[derive(Debug, clap::Args)]
 pub struct CheckpointArgs {
     /// Name of the cluster
@@ -26,6 +29,13 @@ pub struct CheckpointArgs {
     /// How long to wait; 0: as long as it takes. The checkpoint is written all the same
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
+    #[command(flatten)]
+    wait: WaitArgs,
+    /// Accepted, as by other commands: this one asks nothing
+    #[arg(long, short, hide = true)]
+    yes: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// What a checkpoint writes.
@@ -57,16 +67,27 @@ pub async fn run(connection: &ConnectionOptions, args: CheckpointArgs) -> Result
     let mut handle = ClusterHandle::existing(&cluster, &name).await?;
     handle.tell_operation();
     let job = handle.job_for("checkpoint").await?;
-    let mut step = progress::Step::new("writing a checkpoint");
-    let told = |elapsed: Duration| {
+    let mut result = OperationResult {
+        job_id: Some(job.jid.clone()),
+        ..handle.result("completed")
+    };
+    if args.wait.does_not_wait() {
+        let trigger_id = operation::ask_for_checkpoint(&handle.flink, &job.jid, args.kind.as_rest()).await?;
+        let line = terminal::clean(&format!("{trigger_id}\n"));
+        result.outcome = "requested";
+        result.trigger_id = Some(trigger_id);
+        return args.output.result(&line, &result);
+    }
+    let mut step = progress::Step::new(&format!("{name}: writing a checkpoint"));
+    let report = |elapsed: Duration| {
         if elapsed.as_secs() >= 10 {
             step.update(&format!(
-                "writing a checkpoint, for {} s so far",
+                "{name}: writing a checkpoint, for {} s so far",
                 elapsed.as_secs() / 10 * 10
             ));
         }
     };
-    let taking = operation::checkpoint(&handle.flink, &job.jid, args.kind.as_rest(), told);
+    let taking = operation::checkpoint(&handle.flink, &job.jid, args.kind.as_rest(), report);
     let checkpoint = if args.timeout.is_zero() {
         taking.await?
     } else {
@@ -89,8 +110,11 @@ pub async fn run(connection: &ConnectionOptions, args: CheckpointArgs) -> Result
         text = format!("{text}, in {millis} ms");
     }
     step.done(&text);
-    match &checkpoint.external_path {
-        Some(path) => terminal::data(&terminal::clean(&format!("{path}\n"))),
-        None => terminal::data(&format!("checkpoint/{}\n", checkpoint.id)),
-    }
+    let line = match &checkpoint.external_path {
+        Some(path) => terminal::clean(&format!("{path}\n")),
+        None => format!("checkpoint/{}\n", checkpoint.id),
+    };
+    result.checkpoint = checkpoint.external_path;
+    result.checkpoint_id = Some(checkpoint.id);
+    args.output.result(&line, &result)
 }

@@ -1,27 +1,17 @@
 //! `create`: creates a cluster from flags, a file, or the variables of Flink's templates.
 
 use crate::cli::args::deploy::DeployArgs;
-use crate::cli::args::environment::environment;
 use crate::cli::args::files::FileArgs;
 use crate::cli::args::spec::SpecArgs;
-use crate::cli::config_file;
+use crate::cli::description::{Begun, Described, Description, place};
 use crate::error::{Error, Result};
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
-use crate::kubernetes::objects::LiveObjects;
-use crate::model::config::Config;
-use crate::model::flink_deployment::{self, Source};
-use crate::model::manifests;
-use crate::model::names::ClusterName;
-use crate::model::spec::Spec;
-use crate::model::template::Templates;
-use crate::operations::config_keys::{check_pods, warn_of_keys};
-use crate::operations::create::{CreateOptions, create, with_image};
+use crate::operations::create::{CreateOptions, drafted};
 
 /// Create a cluster and wait until its job runs
 ///
 /// Flags win over the file, the file over the variables FLINK_APPLICATION_NAME, FLINK_IMAGE_NAME, FLINK_JOB_PARALLELISM
-/// and FLINK_JOB_ARGUMENTS, and these over the defaults that `config set` has written. A cluster that exists is an error, unless nothing differs.
+/// and FLINK_JOB_ARGUMENTS, and these over the defaults that `defaults set` has written. A cluster that exists is an error, unless nothing differs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink create demo --image registry/my-job:1.0 -p 4\n  \
@@ -35,24 +25,53 @@ pub struct CreateArgs {
     name: Option<String>,
     #[command(flatten)]
     files: FileArgs,
-    /// Change a cluster that exists and differs, as `upgrade` does: with a savepoint, and back if it does not come up
-    #[arg(long, conflicts_with = "no_wait")]
+    /// Change a cluster that exists and differs, as `apply` and `upgrade` do: with a savepoint, and back if it does not come
+    /// up
+    #[arg(long)]
     replace: bool,
     #[command(flatten)]
-    launch: DeployArgs,
+    pub(super) launch: DeployArgs,
     #[command(flatten)]
     spec: SpecArgs,
+    /// The set of `apply`.
+    #[arg(skip)]
+    apply_set: Option<String>,
 }
 
 impl CreateArgs {
-    /// Whether this is a dry run.
-    pub fn is_dry_run(&self) -> bool {
-        self.launch.is_dry_run()
+    /// The arguments of an `apply`: the files are the whole of the clusters.
+    pub fn of_files(files: FileArgs, launch: DeployArgs, apply_set: Option<String>, no_image_check: bool) -> Self {
+        let mut spec = SpecArgs::default();
+        spec.no_image_check = no_image_check;
+        Self {
+            name: None,
+            files,
+            replace: true,
+            launch,
+            spec,
+            apply_set,
+        }
     }
 
-    /// Whether the command ends before the job runs.
-    pub fn does_not_wait(&self) -> bool {
-        self.launch.does_not_wait()
+    /// Reads the descriptions of at most `most` clusters, and sends nothing.
+    pub fn describe(&self, connection: &ConnectionOptions, most: usize) -> Result<Described> {
+        let description = Description {
+            name: self.name.as_deref(),
+            files: &self.files,
+            spec: &self.spec,
+            apply_set: self.apply_set.as_deref(),
+        };
+        description.read(connection, most)
+    }
+
+    /// How they are created.
+    pub fn options(&self) -> Result<CreateOptions<'_>> {
+        Ok(CreateOptions {
+            change: Some(self.launch.change_options()),
+            replace: self.replace,
+            restore_from: self.spec.from_savepoint.clone(),
+            ..self.launch.create_options("create", &self.spec)?
+        })
     }
 }
 
@@ -61,123 +80,40 @@ pub async fn run(connection: &ConnectionOptions, args: CreateArgs) -> Result<()>
     Box::pin(create_all(connection, args, usize::MAX, &mut Vec::new())).await
 }
 
-/// A cluster whose creation has started.
-pub struct Begun {
-    /// The Kubernetes cluster.
-    pub cluster: Cluster,
-    /// The Flink cluster's name.
-    pub name: ClusterName,
-    /// Its existing objects, including those that this command created.
-    pub live: LiveObjects,
-}
-
-/// Creates at most `most` clusters, and adds each to `begun` before its first object is created.
+/// Creates at most `most` clusters, and adds each to `begun`, also one that failed.
 pub async fn create_all(
     connection: &ConnectionOptions,
     args: CreateArgs,
     most: usize,
     begun: &mut Vec<Begun>,
 ) -> Result<()> {
-    let own = args.spec.templates()?;
-    let specs = resolve(connection, &args)?;
-    if specs.len() > most {
-        return Err(Error::usage(format!(
-            "there are {} clusters in the files, and this takes {most}",
-            specs.len()
-        )));
+    if args.replace && args.launch.does_not_wait() {
+        return Err(Error::usage(
+            "--wait=false is not possible with --replace: this process starts the version before again where the new one does not come up",
+        ));
     }
-    if most < usize::MAX && specs.iter().any(|spec| spec.layer.suspended) {
+    let mut described = args.describe(connection, most)?;
+    if most < usize::MAX && described.specs.iter().any(|spec| spec.layer.suspended) {
         return Err(Error::usage(
             "the file says job.state: suspended, so there is no run to follow",
         ));
     }
-    for spec in &specs {
-        if let (Some(wanted), Some(given)) = (&spec.layer.namespace, &connection.namespace)
-            && wanted != given
-        {
-            return Err(Error::usage(format!(
-                "cluster {} is of namespace {wanted}, but --namespace says {given}",
-                spec.name
-            )));
-        }
-    }
-    specs.iter().for_each(warn_of_keys);
-    let templates = match &own {
-        Some(templates) => templates.clone(),
-        None => Templates::built_in()?,
-    };
     if args.launch.is_client_dry_run() {
         let default = connect::namespace(connection)?;
-        for spec in specs {
-            let (spec, _) = with_image(&args.spec.image_options()?, spec).await?;
-            let namespace = spec.layer.namespace.as_deref().unwrap_or(&default);
-            let objects = manifests::build(&spec, &templates, namespace, 1)?;
-            check_pods(&objects)?;
+        for spec in described.specs {
+            let image = args.spec.image_options()?;
+            let objects = drafted(&image, spec, &described.templates, &default).await?;
             args.launch.show_dry_run(&objects)?;
         }
         return Ok(());
     }
     let cluster = connect(connection)?;
-    for spec in specs {
-        let cluster = match &spec.layer.namespace {
-            Some(namespace) => cluster.in_namespace(namespace),
-            None => cluster.clone(),
-        };
-        begun.push(Begun {
-            cluster: cluster.clone(),
-            name: spec.name.clone(),
-            live: LiveObjects::default(),
-        });
-        let how = CreateOptions {
-            image: args.spec.image_options()?,
-            dry_run: args.launch.is_dry_run(),
-            history_limits: args.launch.history_limits(),
-            command: "create",
-            replace: args.replace.then(|| args.launch.replace_options()),
-        };
-        let mut live = LiveObjects::default();
-        let created = Box::pin(create(&cluster, spec, &templates, own.is_some(), &how, &mut live)).await;
-        if let Some(begun) = begun.last_mut() {
-            begun.live = live;
-        }
+    for spec in std::mem::take(&mut described.specs) {
+        let mut one = Begun::new(place(&cluster, &spec), spec.name.clone());
+        let created = Box::pin(described.create(&one.cluster, spec, &args.options()?, &mut one.live)).await;
+        let cluster = one.cluster.clone();
+        begun.push(one);
         args.launch.report(&cluster, created?).await?;
     }
     Ok(())
-}
-
-/// The clusters that flags, files, environment and configuration file describe together.
-fn resolve(connection: &ConnectionOptions, args: &CreateArgs) -> Result<Vec<Spec>> {
-    let flags = Config {
-        name: args.name.clone(),
-        ..args.spec.layer()?
-    };
-    let mut files = args.files.read_each()?;
-    if files.is_empty() {
-        files.push((Config::default(), Source::default()));
-    }
-    if files.len() > 1 && args.name.is_some() {
-        return Err(Error::usage(format!(
-            "there are {} clusters in the files, and one NAME for all",
-            files.len()
-        )));
-    }
-    let environment = environment()?;
-    let mut specs: Vec<Spec> = Vec::new();
-    for (file, source) in &files {
-        let defaults = config_file::layer(connection, file.namespace.as_deref())?;
-        let attempt = |file: Config| {
-            let below = file.merged_over(environment.clone()).merged_over(defaults.clone());
-            Spec::resolve(flags.clone().merged_over(below))
-        };
-        let spec = attempt(file.clone()).map_err(|error| flink_deployment::located(error, file, source, attempt))?;
-        let same = |other: &Spec| other.name == spec.name && other.layer.namespace == spec.layer.namespace;
-        if let Some(first) = specs.iter().position(same) {
-            return Err(Error::usage(format!(
-                "cluster {} is there twice: {} and {source}",
-                spec.name, files[first].1
-            )));
-        }
-        specs.push(spec);
-    }
-    Ok(specs)
 }

@@ -1,20 +1,13 @@
 //! `diff`: shows what a change would do to the three resources.
 
-use serde_json::Value;
-
 use crate::cli::args::files::{self, FileArgs};
+use crate::cli::args::output::as_diff;
 use crate::cli::args::spec::SpecArgs;
-use crate::error::{Error, Kind, Result};
-use crate::history::revision_spec;
+use crate::error::{Error, Result};
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
-use crate::kubernetes::objects;
 use crate::model::config::Config;
-use crate::model::manifests::{self, REVISION};
 use crate::model::names::ClusterName;
-use crate::model::secrets;
-use crate::model::server_fields::strip_server_fields;
-use crate::model::spec::Spec;
-use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::diff::{ComparedVersion, compare_objects};
 use crate::output::{self, terminal};
 
 /// Show what would change in the Service, the Job and the Deployment
@@ -46,20 +39,13 @@ pub struct DiffArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
-    match compare(connection, args).await {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(Error::new(Kind::Differs, "")),
-        Err(error) if error.kind == Kind::Failure => Err(Error {
-            kind: Kind::NotCompared,
-            ..error
-        }),
-        Err(error) => Err(error),
-    }
+    as_diff(compare(connection, args).await)
 }
 
 /// Whether there are differences.
 async fn compare(connection: &ConnectionOptions, args: DiffArgs) -> Result<bool> {
     let flags = args.spec.layer()?;
+    let own = args.spec.templates()?;
     let mut files = args.files.read_each()?;
     if args.name.is_some() && files.len() > 1 {
         files.retain(|(file, _)| file.name == args.name);
@@ -76,12 +62,12 @@ async fn compare(connection: &ConnectionOptions, args: DiffArgs) -> Result<bool>
     }
     let cluster = connect(connection)?;
     let mut differs = false;
-    let wishes = if files.is_empty() {
+    let versions = if files.is_empty() {
         vec![None]
     } else {
         files.into_iter().map(|(file, _)| Some(file)).collect()
     };
-    for file in wishes {
+    for file in versions {
         let named = args.name.as_deref().or_else(|| file.as_ref()?.name.as_deref());
         let name = ClusterName::new(named.ok_or_else(|| Error::usage("the cluster has no name"))?)?;
         let cluster = match file.as_ref().and_then(|file| file.namespace.as_deref()) {
@@ -89,105 +75,25 @@ async fn compare(connection: &ConnectionOptions, args: DiffArgs) -> Result<bool>
             _ => cluster.clone(),
         };
         connect::check_namespace(cluster.namespace())?;
-        let handle = ClusterHandle::read(&cluster, &name).await?;
-        let flags = Config {
-            name: Some(name.to_string()),
-            ..flags.clone()
-        };
-        let wanted = Wish {
-            flags,
+        let wanted = ComparedVersion {
+            flags: Config {
+                name: Some(name.to_string()),
+                ..flags.clone()
+            },
             file,
             revision: args.revision,
+            own: own.clone(),
         };
-        let made = wanted.build(&handle, &args.spec, cluster.namespace())?;
-        let applied = objects::dry_run(&cluster, &made, &handle.live).await?;
-        let live = [&handle.live.service, &handle.live.job, &handle.live.deployment];
         let mut text = String::new();
-        for (live, applied) in live.into_iter().zip(applied) {
-            let mut after = strip_server_fields(&applied.object);
-            let mut before = live.as_ref().map_or(Value::Null, strip_server_fields);
-            let kind = made
-                .in_order()
-                .into_iter()
-                .find(|object| object["kind"] == after["kind"]);
-            if let Some(object) = kind {
-                // The dry run used another name for the Job.
-                after["metadata"]["name"] = object["metadata"]["name"].clone();
-            }
-            for object in [&mut before, &mut after] {
-                without_number(object);
-            }
-            secrets::hide(&mut before, &mut after);
-            let title = format!(
-                "{} {}",
-                after["kind"].as_str().unwrap_or_default(),
-                after["metadata"]["name"].as_str().unwrap_or_default()
-            );
-            text.push_str(&output::diff(&title, live.as_ref().map(|_| &before), Some(&after))?);
+        for object in compare_objects(&cluster, &name, wanted).await? {
+            text.push_str(&output::diff(
+                &object.title,
+                object.before.as_ref(),
+                Some(&object.after),
+            )?);
         }
         differs |= !text.is_empty();
         terminal::data(&text)?;
     }
     Ok(differs)
-}
-
-/// Removes the revision number, which every change increments.
-fn without_number(object: &mut Value) {
-    for place in ["/metadata", "/spec/template/metadata"] {
-        let Some(metadata) = object.pointer_mut(place).and_then(Value::as_object_mut) else {
-            continue;
-        };
-        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.remove(REVISION);
-            if annotations.is_empty() {
-                metadata.remove("annotations");
-            }
-        }
-    }
-}
-
-/// The version to compare with the existing objects.
-struct Wish {
-    flags: Config,
-    file: Option<Config>,
-    revision: Option<u64>,
-}
-
-impl Wish {
-    fn build(self, handle: &ClusterHandle, args: &SpecArgs, namespace: &str) -> Result<manifests::Manifests> {
-        let own = args.templates()?;
-        let running = handle.live_revision();
-        let history = handle.store.history();
-        let (templates, base) = if let Some(number) = self.revision {
-            let revision = revision_spec::find(history, &handle.name, number)?;
-            (revision_spec::templates(revision)?.0, revision_spec::layer(revision)?)
-        } else if let Some(file) = self.file {
-            let templates = match own {
-                Some(own) => own,
-                None => handle.kept_templates()?.0,
-            };
-            (templates, file)
-        } else {
-            let (templates, layer, _) = handle.base(&self.flags, own)?;
-            (templates, layer)
-        };
-        // The start of the running job is no difference: a change resumes from its state.
-        let begun = running
-            .and_then(|number| history.revision(number))
-            .map(revision_spec::layer)
-            .transpose()?;
-        let rescaled = self.flags.parallelism.is_some() || self.flags.slots.is_some();
-        let layer = self.flags.merged_over(Config {
-            from_savepoint: begun
-                .as_ref()
-                .map_or(base.from_savepoint.clone(), |layer| layer.from_savepoint.clone()),
-            allow_non_restored_state: begun
-                .as_ref()
-                .map_or(base.allow_non_restored_state, |layer| layer.allow_non_restored_state),
-            task_managers: base.task_managers.filter(|_| !rescaled),
-            nonce: begun.as_ref().and_then(|layer| layer.nonce.clone()),
-            ..base
-        });
-        manifests::build(&Spec::resolve(layer)?, &templates, namespace, running.unwrap_or(1))
-    }
 }

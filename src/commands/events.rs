@@ -1,16 +1,15 @@
 //! `events`: shows the Kubernetes Events of a cluster's objects.
 
 use k8s_openapi::api::core::v1::Event;
-use k8s_openapi::jiff::Timestamp;
 
+use crate::cli::args::output::TableArgs;
 use crate::error::Result;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::events::Events;
 use crate::model::events::{EventRow, headers, row};
 use crate::model::names::ClusterName;
-use crate::output::terminal;
-use crate::output::{Format, Item, Printer};
+use crate::output::{Format, Line, terminal};
 
 /// List the Events of a cluster, oldest first
 ///
@@ -21,9 +20,8 @@ pub struct EventsArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
-    /// Format of the output
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
+    #[command(flatten)]
+    table: TableArgs,
     /// After the list, print those that come
     #[arg(short, long)]
     watch: bool,
@@ -36,9 +34,6 @@ pub struct EventsArgs {
         ignore_case = true
     )]
     kind: Option<EventType>,
-    /// Leave the line with the columns' names out
-    #[arg(long)]
-    no_headers: bool,
 }
 
 /// Types of Events. Kubernetes knows no others.
@@ -59,12 +54,11 @@ pub async fn run(connection: &ConnectionOptions, args: &EventsArgs) -> Result<()
         EventType::Warning => "Warning",
     });
     let (mut events, found) = Events::read(&cluster, &name, kind).await?;
-    let wide = args.output == Format::Wide;
-    let mut printer = Printer::new(args.output, "EventList", headers(wide), !args.no_headers);
-    let now = clock::now();
-    let lines: Vec<EventLine> = found.iter().map(|event| EventLine::new(event, wide, now)).collect();
+    let wide = args.table.output == Format::Wide;
+    let mut printer = args.table.printer("EventList", headers(wide));
+    let lines: Vec<_> = found.iter().map(|event| line(event, wide)).collect();
     printer.list(lines.iter(), args.watch, terminal::data)?;
-    if lines.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
+    if lines.is_empty() && args.table.output.is_for_people() {
         terminal::note(&format!("there are no events of {name}, of the last hour or so"));
     }
     if !args.watch {
@@ -72,40 +66,12 @@ pub async fn run(connection: &ConnectionOptions, args: &EventsArgs) -> Result<()
     }
     loop {
         let event = events.next().await?;
-        printer.one(&EventLine::new(&event, wide, clock::now()), terminal::data)?;
+        printer.one(&line(&event, wide), terminal::data)?;
     }
 }
 
-#[derive(serde::Serialize)]
-#[serde(transparent)]
-struct EventLine {
-    view: EventRow,
-    /// Name of the Event itself.
-    #[serde(skip)]
-    name: String,
-    #[serde(skip)]
-    wide: bool,
-    #[serde(skip)]
-    now: Timestamp,
-}
-
-impl EventLine {
-    fn new(event: &Event, wide: bool, now: Timestamp) -> Self {
-        Self {
-            view: EventRow::from(event),
-            name: event.metadata.name.clone().unwrap_or_default(),
-            wide,
-            now,
-        }
-    }
-}
-
-impl Item for EventLine {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn row(&self) -> Vec<String> {
-        row(&self.view, self.wide, self.now)
-    }
+fn line(event: &Event, wide: bool) -> Line<EventRow> {
+    let view = EventRow::from(event);
+    let row = row(&view, wide, clock::now());
+    Line::new(view, event.metadata.name.clone().unwrap_or_default(), row)
 }

@@ -1,17 +1,14 @@
 //! `history`: shows the revisions of a cluster.
 
-use k8s_openapi::jiff::Timestamp;
-
 use crate::cli::args::output::TableArgs;
 use crate::error::Result;
-use crate::history::revision_list::{self, RevisionRow};
+use crate::history::revision_list;
 use crate::history::revision_spec;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::ConnectionOptions;
-use crate::model::manifests::REVISION;
+use crate::model::manifests;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::output::terminal;
-use crate::output::{self, Format, Item};
+use crate::output::{self, Format, Line, terminal};
 
 /// Show the revisions of a cluster, newest first, or the whole of one
 ///
@@ -37,7 +34,7 @@ pub struct HistoryArgs {
 pub async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Result<()> {
     let handle = ClusterHandle::load_for_display(connection, &args.name).await?;
     let name = &handle.name;
-    let history = handle.store.history();
+    let history = handle.store.readable()?;
     if let Some(number) = args.revision {
         let revision = revision_spec::find(history, name, number)?;
         if revision.templates.is_some() {
@@ -53,50 +50,19 @@ pub async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Result<()
         return terminal::data(&output::document(format, &revision.spec)?);
     }
     let objects = [&handle.live.job, &handle.live.deployment];
-    let current = objects
-        .into_iter()
-        .flatten()
-        .find_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok());
+    let current = objects.into_iter().flatten().find_map(manifests::revision);
     let wide = args.table.output == Format::Wide;
     let now = clock::now();
-    let lines: Vec<RevisionLine> = revision_list::views(history, current)
-        .into_iter()
-        .map(|view| RevisionLine {
-            number: view.revision.to_string(),
-            view,
-            wide,
-            now,
-        })
-        .collect();
-    if lines.is_empty() && matches!(args.table.output, Format::Table | Format::Wide) {
+    let views = revision_list::views(history, current).into_iter();
+    let lines = views.map(|view| {
+        let (name, row) = (view.revision.to_string(), revision_list::row(&view, wide, now));
+        Line::new(view, name, row)
+    });
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() && args.table.output.is_for_people() {
         terminal::note(&format!(
             "{name} has no revisions: it was made by hand, `kubectl flink adopt {name}` takes it over"
         ));
     }
-    let headers = revision_list::headers(wide);
-    args.table
-        .printer("RevisionList", headers)
-        .list(lines.iter(), false, terminal::data)
-}
-
-#[derive(serde::Serialize)]
-#[serde(transparent)]
-struct RevisionLine<'a> {
-    view: RevisionRow<'a>,
-    #[serde(skip)]
-    number: String,
-    #[serde(skip)]
-    wide: bool,
-    #[serde(skip)]
-    now: Timestamp,
-}
-
-impl Item for RevisionLine<'_> {
-    fn name(&self) -> &str {
-        &self.number
-    }
-
-    fn row(&self) -> Vec<String> {
-        revision_list::row(&self.view, self.wide, self.now)
-    }
+    args.table.print("RevisionList", revision_list::headers(wide), &lines)
 }

@@ -1,30 +1,28 @@
 //! `logs`: prints the logs of a cluster's containers.
 
-use std::collections::HashMap;
-use std::fmt::Write;
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
 use k8s_openapi::jiff::SignedDuration;
 use regex::Regex;
 use tokio::task::LocalSet;
 
 use crate::error::Result;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::kubernetes::logs::{LogSelection, Told, open};
+use crate::kubernetes::logs::{LogSelection, open};
 use crate::model::diagnosis::Role;
 use crate::model::names::ClusterName;
-use crate::output::terminal;
+use crate::operations::wait::replacements;
+use crate::output::log_lines::{LogFormat, LogLines, LogStyle};
 
-/// Print the logs of a cluster, in the order of time
+/// Print the logs of clusters, in the order of time
 ///
-/// Lines of all its Pods, each with the role and the end of the Pod's name before it. With --follow it continues with
-/// Pods that take the place of others, and ends when the cluster's Job has ended and nothing writes any more.
+/// Lines of all their Pods, each with the role and the end of the Pod's name before it. With --follow it continues with
+/// Pods that take the place of others, and ends when the clusters' Jobs have ended and nothing writes any more.
 #[derive(Debug, clap::Args)]
 pub struct LogsArgs {
-    /// Name of the cluster
-    #[arg(value_name = "NAME")]
-    name: String,
+    /// Names of the clusters
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
     /// Continue with what comes
     #[arg(short, long)]
     follow: bool,
@@ -49,9 +47,18 @@ pub struct LogsArgs {
     /// Only lines that this regular expression is found in
     #[arg(long, value_name = "REGEX", value_parser = expression)]
     grep: Option<Regex>,
+    /// No lines that this regular expression is found in
+    #[arg(long, value_name = "REGEX", value_parser = expression)]
+    exclude: Option<Regex>,
+    /// Mark what this regular expression finds
+    #[arg(long, value_name = "REGEX", value_parser = expression)]
+    highlight: Option<Regex>,
     /// Leave the Pod before each line out
     #[arg(long)]
     no_prefix: bool,
+    /// Format of the lines
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: LogFormat,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -62,23 +69,17 @@ enum RoleArg {
     Taskmanager,
 }
 
-/// Colours of Pods, in order. Red is reserved for errors.
-const COLOURS: [AnsiColor; 6] = [
-    AnsiColor::Cyan,
-    AnsiColor::Green,
-    AnsiColor::Magenta,
-    AnsiColor::Yellow,
-    AnsiColor::Blue,
-    AnsiColor::BrightCyan,
-];
-
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
     LocalSet::new().run_until(print(connection, args)).await
 }
 
 async fn print(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
+    let names = args
+        .names
+        .iter()
+        .map(|name| ClusterName::new(name))
+        .collect::<Result<Vec<_>>>()?;
     let cluster = connect(connection)?;
     let wanted = LogSelection {
         role: args.role.map(|role| match role {
@@ -91,61 +92,21 @@ async fn print(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
         previous: args.previous,
         all_containers: args.all,
     };
-    let mut lines = open(&cluster, &name, &wanted).await?;
-    let mut page = Page::new(args);
+    let mut lines = open(&cluster, &names, &wanted, replacements(&cluster)).await?;
+    let mut page = LogLines::new(LogStyle {
+        format: args.output,
+        grep: args.grep.as_ref(),
+        exclude: args.exclude.as_ref(),
+        highlight: args.highlight.as_ref(),
+        prefix: !args.no_prefix,
+        timestamps: args.timestamps,
+    });
     loop {
-        let more = lines.next(&mut |told| page.add(&told)).await;
+        let more = lines.next(&mut |line| page.add(&line)).await;
         page.write()?;
         if !more? {
             return Ok(());
         }
-    }
-}
-
-/// Formatted lines that are not written yet.
-struct Page<'a> {
-    args: &'a LogsArgs,
-    out: terminal::Bulk,
-    text: String,
-    /// The prefix of each container's lines.
-    prefixes: HashMap<usize, String>,
-}
-
-impl<'a> Page<'a> {
-    fn new(args: &'a LogsArgs) -> Self {
-        Self {
-            args,
-            out: terminal::Bulk::new(),
-            text: String::new(),
-            prefixes: HashMap::new(),
-        }
-    }
-
-    fn add(&mut self, told: &Told<'_>) {
-        let text = terminal::cleaned(told.line.text);
-        if self.args.grep.as_ref().is_some_and(|grep| !grep.is_match(&text)) {
-            return;
-        }
-        if !self.args.no_prefix {
-            // Colours in the order of first lines.
-            let colour = COLOURS[self.prefixes.len() % COLOURS.len()].on_default();
-            let style = if self.out.is_coloured() { colour } else { Style::new() };
-            let prefix = self.prefixes.entry(told.source);
-            let prefix = prefix.or_insert_with(|| format!("{style}{}{style:#} ", terminal::clean(told.label)));
-            self.text.push_str(prefix);
-        }
-        if self.args.timestamps {
-            // A write to a String never fails.
-            let _ = write!(self.text, "{:.6} ", told.line.at);
-        }
-        self.text.push_str(&text);
-        self.text.push('\n');
-    }
-
-    fn write(&mut self) -> Result<()> {
-        self.out.write(&self.text)?;
-        self.text.clear();
-        Ok(())
     }
 }
 

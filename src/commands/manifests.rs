@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::cli::args::templates::manifests_folder;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
+use crate::model::manifests::network_policy::{Cidr, network_policy};
+use crate::model::names::ClusterName;
 use crate::model::template::BUILT_IN;
 use crate::output::terminal;
 
@@ -22,10 +24,19 @@ pub struct ManifestsArgs {
     /// Overwrite files that are there
     #[arg(long)]
     force: bool,
+    /// Print a NetworkPolicy for the cluster NAME instead, which lets in its own Pods only; apply it with kubectl
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["folder", "force"])]
+    network_policy: Option<String>,
+    /// Addresses that may reach Flink's REST, such as those of the API server; repeatable
+    #[arg(long, value_name = "CIDR", requires = "network_policy")]
+    rest_from: Vec<Cidr>,
 }
 
 /// Runs the command.
 pub fn run(args: &ManifestsArgs) -> Result<()> {
+    if let Some(name) = &args.network_policy {
+        return terminal::data(&network_policy(&ClusterName::new(name)?, &args.rest_from));
+    }
     let folder = args
         .folder
         .clone()
@@ -33,7 +44,7 @@ pub fn run(args: &ManifestsArgs) -> Result<()> {
         .ok_or_else(|| Error::usage("there is no configuration folder here").hint("name a folder"))?;
     let failed = |path: &PathBuf, e: std::io::Error| match e.kind() {
         std::io::ErrorKind::AlreadyExists => {
-            Error::new(Kind::Conflict, format!("{} exists", path.display())).hint("--force overwrites it")
+            Error::conflict(format!("{} exists", path.display())).hint("--force overwrites it")
         }
         _ => Error::failure(format!("cannot write {}: {e}", path.display())),
     };

@@ -1,11 +1,13 @@
 //! One file per command: its arguments, the call of one operation, and the report.
 
 pub mod adopt;
+pub mod apply;
 pub mod cancel;
 pub mod checkpoint;
 pub mod clone;
 pub mod config;
 pub mod create;
+pub mod defaults;
 pub mod delete;
 pub mod diff;
 pub mod doctor;
@@ -19,8 +21,10 @@ pub mod list;
 pub mod list_deleted;
 pub mod logs;
 pub mod manifests;
+pub mod profile;
 pub mod prune;
 pub mod rehearse;
+pub mod report;
 pub mod restart;
 pub mod resume;
 pub mod rollback;

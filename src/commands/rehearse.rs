@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::args::spec::SpecArgs;
-use crate::commands::upgrade::NamedVersion;
 use crate::error::{Kind, Result};
 use crate::flink::{SavepointRequest, Then};
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::rehearse::{self, Start};
 use crate::operations::savepoint::progress::SavepointFormat;
@@ -51,10 +50,9 @@ pub struct RehearseArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> Result<()> {
-    let version = NamedVersion::read(args.name.as_deref(), args.file.as_deref(), &args.spec)?;
+    let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let name = version.name.clone();
     let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
     let mut handle = ClusterHandle::existing(&cluster, &name).await?;
     handle.tell_operation();
     let start = match args.spec.from_savepoint.clone() {
@@ -72,7 +70,7 @@ pub async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> Result<(
             }
         }
     };
-    let mut wanted = version.over(&handle, &args.spec).await?;
+    let mut wanted = version.over(&handle).await?;
     if let Some(image) = wanted.image.take() {
         image.push().await?;
     }

@@ -1,8 +1,9 @@
 //! `restart`: starts the same version again.
 
 use crate::cli::args::change::ChangeArgs;
+use crate::cli::args::clusters::ClustersArgs;
 use crate::error::Result;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::config::Config;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -16,9 +17,8 @@ use crate::operations::upgrade::change;
 /// in an upgrade.
 #[derive(Debug, clap::Args)]
 pub struct RestartArgs {
-    /// Name of the cluster
-    #[arg(value_name = "NAME")]
-    name: String,
+    #[command(flatten)]
+    clusters: ClustersArgs,
     /// Start the same revision again from what high availability keeps of it, where its Job has failed or is gone: the job
     /// resumes from its last checkpoint, under the same job ID
     #[arg(long)]
@@ -29,10 +29,13 @@ pub struct RestartArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: RestartArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
+    let each = async |name| Box::pin(restart_one(connection, &name, &args)).await;
+    args.clusters.each(connection, each).await
+}
+
+async fn restart_one(connection: &ConnectionOptions, name: &ClusterName, args: &RestartArgs) -> Result<()> {
     let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let handle = ClusterHandle::load(&cluster, &name).await?;
+    let handle = ClusterHandle::load(&cluster, name).await?;
     if args.recover {
         let recovered = Box::pin(recover::recover(&cluster, handle, &args.change.options())).await?;
         return args.change.output.print(&recovered);

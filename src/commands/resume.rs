@@ -1,32 +1,56 @@
-//! `resume`: resumes a suspended cluster.
+//! `resume`: starts a cluster again that does not run.
 
-use super::savepoint_resume::{self, ResumeArgs};
+use std::ops::ControlFlow;
+
+use super::savepoint_resume::ResumeArgs;
+use crate::cli::args::clusters::ClustersArgs;
 use crate::cli::args::deploy::DeployArgs;
 use crate::error::{Error, Result};
 use crate::history::transaction::Ending;
-use crate::kubernetes::connect::ConnectionOptions;
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::objects;
+use crate::model::names::ClusterName;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
+use crate::operations::resume::{open, resume};
 
-/// Resume a suspended cluster from its last savepoint, or start one that was created suspended
+/// Start a cluster again that does not run: suspended, stopped, failed or deleted
 ///
-/// Everything is as it was before `suspend`; `savepoint-resume` can change the cluster as well. A cluster that runs is
-/// left alone.
+/// It starts as it last was, from its last savepoint or from the one that --from-savepoint names; one that was created
+/// suspended starts for the first time. A cluster that runs is left alone: `upgrade` changes it. `savepoint-resume` does the
+/// same, and also restarts a running cluster and takes the flags of `upgrade`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink resume demo\n  \
+    kubectl flink resume demo --from-savepoint s3://bucket/savepoint-1")]
 pub struct PlainResumeArgs {
-    /// Name of the cluster
-    #[arg(value_name = "NAME")]
-    name: String,
+    #[command(flatten)]
+    clusters: ClustersArgs,
+    /// Savepoint or checkpoint to start from [default: the last savepoint of the history]
+    #[arg(long, visible_alias = "fromSavepoint", value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    from_savepoint: Option<String>,
     #[command(flatten)]
     launch: DeployArgs,
 }
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Result<()> {
-    let args = ResumeArgs::plain(args.name, args.launch);
-    let Some((mut handle, job_status)) = Box::pin(savepoint_resume::open(connection, &args, "resume")).await? else {
-        return Ok(());
+    if args.from_savepoint.is_some() && args.clusters.are_several() {
+        return Err(Error::usage("--from-savepoint is the savepoint of one cluster"));
+    }
+    let each = async |name| Box::pin(resume_one(connection, &name, &args)).await;
+    args.clusters.each(connection, each).await
+}
+
+async fn resume_one(connection: &ConnectionOptions, name: &ClusterName, args: &PlainResumeArgs) -> Result<()> {
+    let from_savepoint = args.from_savepoint.clone();
+    let is_named = from_savepoint.is_some();
+    let mut args = ResumeArgs::plain(name.to_string(), args.launch.clone());
+    args.spec.from_savepoint = from_savepoint;
+    let wanted = args.resume("resume")?;
+    let (mut handle, job_status) = match Box::pin(open(&connect(connection)?, &wanted)).await? {
+        ControlFlow::Continue(opened) => opened,
+        ControlFlow::Break(report) => return args.launch.print(&report),
     };
     let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
     if let JobStatus::Unreachable(why) = &job_status
@@ -37,14 +61,23 @@ pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Resul
             "`kubectl flink savepoint-resume {name} --cancel` gives that up and starts from its last savepoint"
         )));
     }
-    if let JobStatus::Running(_) | JobStatus::Unreachable(_) = job_status {
+    let may_run = matches!(job_status, JobStatus::Running(_) | JobStatus::Unreachable(_));
+    if is_named && may_run {
+        return Err(Error::usage(format!(
+            "{name} runs, or may run, so it does not resume from another savepoint"
+        ))
+        .hint(format!(
+            "`kubectl flink savepoint-resume {name} --from-savepoint PATH` does, with --stop or --cancel"
+        )));
+    }
+    if may_run {
         // The interrupted resume is incomplete without TaskManagers.
         if !args.launch.is_dry_run() && handle.replicas() > 0 {
             lock::close(&mut handle, None).await?;
         }
-        return args.launch.wait_unchanged(&cluster, &name, handle.parallelism()).await;
+        return args.launch.wait_unchanged(&handle).await;
     }
-    if handle.was_created_suspended().await? {
+    if !is_named && handle.was_created_suspended().await? {
         if !args.launch.is_dry_run() {
             let heartbeat = lock::begin(&mut handle, "resume", Ending::Nothing).await?;
             let starting = objects::unsuspend(&cluster, &handle.live, handle.replicas_before());
@@ -52,7 +85,8 @@ pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Resul
             lock::end(&mut handle, &started).await;
             started?;
         }
-        return args.launch.resumed(&cluster, &name, handle.parallelism()).await;
+        return args.launch.resumed(&handle).await;
     }
-    Box::pin(savepoint_resume::resume(handle, JobStatus::Stopped, args, "resume")).await
+    args.launch
+        .print(&Box::pin(resume(handle, JobStatus::Stopped, &wanted)).await?)
 }

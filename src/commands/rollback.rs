@@ -1,10 +1,10 @@
 //! `rollback`: changes back to an earlier revision.
 
 use crate::cli::args::change::ChangeArgs;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::history::lock;
 use crate::history::{History, Revision, RevisionState};
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::ConnectionOptions;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
@@ -34,11 +34,9 @@ pub struct RollbackArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let handle = ClusterHandle::load(&cluster, &name).await?;
-    let history = handle.store.history();
+    let handle = ClusterHandle::connected(connection, &args.name).await?;
+    let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
+    let history = handle.store.readable()?;
     let picked = pick(&name, history, handle.live_revision(), args.to_revision);
     let revision = match (picked, history.open_journal()) {
         // Report an unfinished operation first.
@@ -59,7 +57,7 @@ fn pick<'a>(
 ) -> Result<&'a Revision> {
     let missing = |what: String| {
         let kept: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();
-        Error::new(Kind::NotFound, format!("the history of {name} has {what}"))
+        Error::not_found(format!("the history of {name} has {what}"))
             .hint(format!("it has the revisions {}", kept.join(", ")))
     };
     if let Some(number) = wanted {

@@ -3,7 +3,7 @@
 use crate::cli::args::change::ChangeArgs;
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::model::spec::MAX_PARALLELISM;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -38,7 +38,6 @@ pub struct ScaleArgs {
 pub async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
     let handle = ClusterHandle::existing(&cluster, &name).await?;
     let goal = ScaleTarget {
         parallelism: args.parallelism,

@@ -2,90 +2,75 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
-
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::model::diagnosis::problems;
 use crate::model::names::ClusterName;
-use crate::operations::observe::{Observation, observe};
-use crate::operations::status::{ClusterStatus, StatusInput};
+use crate::operations::observe::observe;
 use crate::output::status::{ScreenStyle, status};
-use crate::output::terminal;
-use crate::output::{Format, document, line};
+use crate::output::{Format, Printer, terminal};
 
 /// Show the status of a cluster
 ///
 /// Cluster, Flink job, vertices, checkpoints, TaskManagers, the last savepoint, and what is wrong, most urgent first.
-/// Where Flink's REST does not answer, it shows what Kubernetes knows.
+/// Where Flink's REST does not answer, it shows what Kubernetes knows. On a terminal what is too long is cut; -o wide cuts
+/// nothing.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "`kubectl flink why NAME` tells the cause of what is wrong, with what logs say of it.")]
+#[command(after_help = "`kubectl flink why NAME` explains what is wrong, with evidence from the logs.")]
 pub struct StatusArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: StatusFormat,
+    output: Format,
     /// Show it again and again; JSON and YAML one document after the other
     #[arg(short, long)]
     watch: bool,
     /// Time between two looks with --watch
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::duration, requires = "watch")]
     interval: Duration,
-}
-
-/// Formats of one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum StatusFormat {
-    /// A screen, for people
-    Table,
-    /// JSON, as in docs/output.md
-    Json,
-    /// YAML, the same tree as JSON
-    Yaml,
-}
-
-impl StatusFormat {
-    /// The format of a document; `None`: text for people.
-    #[must_use]
-    pub const fn document(self) -> Option<Format> {
-        match self {
-            Self::Table => None,
-            Self::Json => Some(Format::Json),
-            Self::Yaml => Some(Format::Yaml),
-        }
-    }
+    /// End with exit code 6 where something is wrong, as `why` does
+    #[arg(long, conflicts_with = "watch")]
+    exit_code: bool,
 }
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: &StatusArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    let mut screen = terminal::Screen::new(args.watch && args.output == StatusFormat::Table);
+    let for_people = args.output.is_for_people();
+    let mut screen = terminal::Screen::new(args.watch && for_people);
+    let mut printer = Printer::of_object(args.output);
     let mut seen = false;
+    let mut is_wrong = false;
     loop {
         match Box::pin(observe(&cluster, &name)).await {
             Ok(survey) => {
                 seen = true;
                 let now = clock::now();
-                let told = to_status(cluster.namespace(), &name, survey, now);
-                match args.output.document() {
-                    Some(format) if args.watch => terminal::data(&line(format, &told)?)?,
-                    Some(format) => terminal::data(&document(format, &told)?)?,
-                    None => {
-                        let look = ScreenStyle {
-                            width: screen.width(),
-                            bars: terminal::is_terminal(),
-                        };
-                        screen.show(&status(&told, look, clock::now()))?;
-                    }
+                let shown = survey.into_status(cluster.namespace(), &name, now);
+                is_wrong = shown.problems.iter().any(|problem| problem.severity != "notice");
+                if for_people {
+                    let look = ScreenStyle {
+                        width: terminal::width().filter(|_| screen.is_in_place() || args.output != Format::Wide),
+                        bars: terminal::is_terminal(),
+                    };
+                    screen.show(&status(&shown, look, clock::now()))?;
+                } else {
+                    printer.list(std::iter::once(&shown), args.watch, terminal::data)?;
                 }
             }
             // A watch continues when the API server answers again; it ends with the cluster.
+            Err(error) if args.watch && for_people => {
+                screen.keep(error).map_err(|error| ended(error, seen))?;
+            }
             Err(error) if args.watch && seen && error.is_transient() => terminal::warn(&error.message),
             Err(error) => return Err(ended(error, seen)),
+        }
+        if args.exit_code && is_wrong {
+            // Everything is shown; the error only sets the exit code.
+            return Err(Error::job_failed(""));
         }
         if !args.watch {
             return Ok(());
@@ -94,20 +79,9 @@ pub async fn run(connection: &ConnectionOptions, args: &StatusArgs) -> Result<()
     }
 }
 
-fn to_status(namespace: &str, name: &ClusterName, survey: Observation, now: Timestamp) -> ClusterStatus {
-    let found = problems(&survey.observed, &survey.snapshot, now);
-    let seen = StatusInput {
-        observed: &survey.observed,
-        snapshot: &survey.snapshot,
-        history: &survey.history,
-        problems: &found,
-    };
-    ClusterStatus::new(namespace, name, &seen, survey.remarks, now)
-}
-
 fn ended(error: Error, seen: bool) -> Error {
     if seen && error.kind == Kind::NotFound {
-        return Error::new(Kind::NotFound, "the cluster was deleted");
+        return Error::not_found("the cluster was deleted");
     }
     error
 }

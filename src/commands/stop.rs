@@ -2,7 +2,7 @@
 
 use crate::cli::args::stop::StopWithSavepointArgs;
 use crate::error::Result;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::stop::{self, Halt};
@@ -10,9 +10,11 @@ use crate::output::terminal;
 
 /// Stop a job with a savepoint, and print its path
 ///
+/// For a job that will not run again here, or soon will: its TaskManagers stay, and keep their resources. `suspend` frees
+/// them and is the one for a pause; `delete --savepoint` removes the cluster.
+///
 /// Flink stops its sources, writes the savepoint and ends the job, in one piece: nothing is processed after it. The
-/// command ends when the JobManager has ended. The TaskManagers stay: `suspend` sends them away as well, `delete`
-/// deletes everything. If the savepoint fails the job keeps running.
+/// command ends when the JobManager has ended. If the savepoint fails the job keeps running.
 #[derive(Debug, clap::Args)]
 pub struct StopArgs {
     #[command(flatten)]
@@ -21,16 +23,25 @@ pub struct StopArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: StopArgs) -> Result<()> {
-    let name = ClusterName::new(&args.stop.name)?;
+    args.stop.end.check()?;
+    let each = async |name| Box::pin(stop_one(connection, &name, &args.stop)).await;
+    args.stop.clusters.each(connection, each).await
+}
+
+async fn stop_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
     let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let handle = ClusterHandle::existing(&cluster, &name).await?;
+    let handle = ClusterHandle::existing(&cluster, name).await?;
     let replicas = handle.replicas();
-    let path = stop::stop(&cluster, handle, &args.stop.options(), Halt::Stop).await?;
+    let options = args.options();
+    let stopping = Box::pin(stop::stop(&cluster, handle, &options, Halt::Stop));
+    let stopped = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
     if replicas > 0 {
         terminal::note(&format!(
             "{name}: its TaskManagers are still there; `kubectl flink suspend {name}` sends them away, `kubectl flink delete {name}` deletes all"
         ));
     }
-    terminal::data(&terminal::clean(&format!("{path}\n")))
+    let path = stopped.savepoint.as_deref().unwrap_or_default();
+    args.output.result(&args.clusters.line(name, path), &stopped)?;
+    terminal::next_steps(&[format!("kubectl flink resume {name} starts it again from there")]);
+    Ok(())
 }

@@ -2,16 +2,17 @@
 
 use crate::cli::args::stop::StopWithSavepointArgs;
 use crate::error::Result;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::stop::{self, Halt};
 use crate::output::terminal;
 
-/// Suspend a cluster: stop its job with a savepoint, and send its TaskManagers away
+/// Suspend a cluster: stop its job with a savepoint, and end its TaskManagers
 ///
-/// Everything else stays: the Service, the Job, the Deployment with zero replicas and the history. `resume` starts the
-/// cluster again from the savepoint. If the savepoint fails the job keeps running.
+/// For a pause of any length: no Pod of the cluster runs. Everything else stays: the Service, the Job, the Deployment with
+/// zero replicas and the history. `resume` starts the cluster again from the savepoint. `stop` leaves the TaskManagers
+/// where they are. If the savepoint fails the job keeps running.
 #[derive(Debug, clap::Args)]
 pub struct SuspendArgs {
     #[command(flatten)]
@@ -20,13 +21,20 @@ pub struct SuspendArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()> {
-    let name = ClusterName::new(&args.stop.name)?;
+    args.stop.end.check()?;
+    let each = async |name| Box::pin(suspend_one(connection, &name, &args.stop)).await;
+    args.stop.clusters.each(connection, each).await
+}
+
+async fn suspend_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
     let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let handle = ClusterHandle::existing(&cluster, &name).await?;
-    let path = stop::stop(&cluster, handle, &args.stop.options(), Halt::Suspend).await?;
+    let handle = ClusterHandle::existing(&cluster, name).await?;
+    let options = args.options();
+    let stopping = Box::pin(stop::stop(&cluster, handle, &options, Halt::Suspend));
+    let suspended = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
+    let path = suspended.savepoint.as_deref().unwrap_or_default();
     terminal::note(&format!(
         "{name} is suspended: `kubectl flink resume {name}` resumes from {path}"
     ));
-    terminal::data(&terminal::clean(&format!("{path}\n")))
+    args.output.result(&args.clusters.line(name, path), &suspended)
 }

@@ -2,26 +2,22 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Kind, Result};
-use crate::flink::Flink;
-use crate::flink::live_jobs::snapshots;
-use crate::flink::metrics::Depth;
-use crate::kubernetes::api::Cluster;
+use crate::error::Result;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::kubernetes::tables::{ListSelection, list};
 use crate::kubernetes::usage;
 use crate::model::listing::{Key, check_name};
 use crate::model::names::ClusterName;
-use crate::model::usage::Usages;
-use crate::output::status::cut;
+use crate::operations::live_metrics::look;
+use crate::output::keys::Keys;
 use crate::output::terminal;
-use crate::output::top;
+use crate::output::top::{self, TopView};
 
 /// Show live metrics of jobs
 ///
 /// Job states, checkpoints and rates from Flink; CPU and memory where the Kubernetes cluster has metrics.k8s.io. In a
-/// pipe it is shown once.
+/// pipe it is shown once. Keys: q quits, s sorts by the next column, / filters by name, arrows and Enter show the vertices of
+/// a cluster, Esc goes back.
 #[derive(Debug, clap::Args)]
 pub struct TopArgs {
     /// One cluster, with its vertices and Pods
@@ -43,6 +39,14 @@ pub async fn run(connection: &ConnectionOptions, args: &TopArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;
     let mut screen = terminal::Screen::new(!args.once);
+    let mut keys = screen.is_in_place().then(Keys::open).flatten();
+    let mut view = TopView::of(name.map(|name| Key {
+        namespace: cluster.namespace().to_owned(),
+        name: name.to_string(),
+    }));
+    let at = cluster.at();
+    let context = at.context.as_deref().unwrap_or(&at.server);
+    let head = screen.is_in_place().then_some((context, args.interval));
     // If there are no metrics, they are not requested again.
     let mut metrics = true;
     loop {
@@ -53,76 +57,44 @@ pub async fn run(connection: &ConnectionOptions, args: &TopArgs) -> Result<()> {
                 None
             }
         };
-        let (text, used) = match &name {
-            Some(name) => Box::pin(one(&cluster, name, used)).await?,
-            None => all(&cluster, args.all_namespaces, used).await?,
+        let opened = view.opened.clone();
+        let look = Box::pin(look(&cluster, opened.as_ref(), args.all_namespaces));
+        let (look, used) = futures::join!(look, used);
+        metrics = used.is_some();
+        let look = match look {
+            Ok(look) => {
+                screen.show(&top::screen(&look, used.as_ref(), &mut view, head, clock::now()))?;
+                Some(look)
+            }
+            Err(error) => {
+                screen.keep(error)?;
+                None
+            }
         };
-        metrics = used;
-        let text = match screen.width() {
-            Some(width) => text.lines().map(|line| cut(line, width) + "\n").collect(),
-            None => text,
-        };
-        screen.show(&text)?;
         if !screen.is_in_place() {
             return Ok(());
         }
-        tokio::time::sleep(args.interval).await;
+        let pause = tokio::time::sleep(args.interval);
+        tokio::pin!(pause);
+        // Keys act at once, on what was read; only another cluster is read before the time.
+        loop {
+            let Some(keys) = &mut keys else {
+                pause.await;
+                break;
+            };
+            let key = tokio::select! {
+                () = &mut pause => break,
+                key = keys.next() => key,
+            };
+            if !view.press(key) {
+                return Ok(());
+            }
+            if view.opened != opened {
+                break;
+            }
+            if let Some(look) = &look {
+                screen.show(&top::screen(look, used.as_ref(), &mut view, head, clock::now()))?;
+            }
+        }
     }
-}
-
-async fn all(
-    cluster: &Cluster,
-    everywhere: bool,
-    used: impl Future<Output = Option<Usages>>,
-) -> Result<(String, bool)> {
-    let wanted = ListSelection {
-        namespace: (!everywhere).then(|| cluster.namespace().to_owned()),
-        selector: None,
-        names: Vec::new(),
-        labels: false,
-    };
-    let live = async {
-        let (inventory, _) = list(cluster, &wanted).await?;
-        let snapshots = snapshots(cluster, &inventory).await;
-        Ok::<_, Error>((inventory, snapshots))
-    };
-    let (live, used) = futures::join!(live, used);
-    let (inventory, snapshots) = live?;
-    let text = top::clusters(&inventory, &snapshots, used.as_ref(), clock::now());
-    Ok((text, used.is_some()))
-}
-
-async fn one(
-    cluster: &Cluster,
-    name: &ClusterName,
-    used: impl Future<Output = Option<Usages>>,
-) -> Result<(String, bool)> {
-    let wanted = ListSelection {
-        namespace: Some(cluster.namespace().to_owned()),
-        selector: None,
-        names: vec![name.to_string()],
-        labels: false,
-    };
-    let flink = Flink::new(cluster, name);
-    let snapshot = async {
-        let mut snapshot = Box::pin(flink.snapshot(Depth::All)).await;
-        flink.read_pending(&mut snapshot).await;
-        snapshot
-    };
-    let (found, snapshot, used) = futures::join!(list(cluster, &wanted), snapshot, used);
-    if found?.0.is_empty() {
-        let text = format!(
-            "there is no cluster {:?} in namespace {:?}",
-            name.as_str(),
-            cluster.namespace()
-        );
-        return Err(Error::new(Kind::NotFound, text)
-            .absent(name)
-            .hint("`kubectl flink list -A` shows the clusters of all namespaces"));
-    }
-    let key = Key {
-        namespace: cluster.namespace().to_owned(),
-        name: name.to_string(),
-    };
-    Ok((top::cluster(&key, &snapshot, used.as_ref()), used.is_some()))
 }

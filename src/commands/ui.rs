@@ -1,13 +1,14 @@
 //! `ui`: opens Flink's web UI in a browser.
 
 use std::io::IsTerminal;
-use std::process::{Command, Stdio};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::{port_forward, web_ui as web};
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects;
 use crate::model::names::ClusterName;
+use crate::output::picture::browse;
 use crate::output::terminal;
 
 /// Open Flink's web UI in a browser, through a port-forward that survives a new JobManager
@@ -33,22 +34,17 @@ pub struct UiArgs {
 pub async fn run(connection: &ConnectionOptions, args: UiArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
     match port_forward::running_pod(&cluster, &name).await? {
         // Checked before the browser opens, to report errors here.
         Some(pod) => drop(port_forward::open(&cluster, &pod).await?),
         None => {
             let live = objects::read(&cluster, &name).await?;
-            let missing = || format!("there is no cluster {name} in namespace {}", cluster.namespace());
-            let job = live
-                .job
-                .ok_or_else(|| Error::new(Kind::NotFound, missing()).absent(&name))?;
+            let job = live.job.ok_or_else(|| no_cluster(&name, cluster.namespace()))?;
             if objects::end_of_job(&job).is_some() || job["spec"]["suspend"] == true {
-                return Err(Error::new(
-                    Kind::Conflict,
-                    format!("the JobManager of {name} has ended, and its web UI with it"),
-                )
-                .hint(format!("`kubectl flink resume {name}` starts it again")));
+                return Err(
+                    Error::conflict(format!("the JobManager of {name} has ended, and its web UI with it"))
+                        .hint(format!("`kubectl flink resume {name}` starts it again")),
+                );
             }
             terminal::note(&format!("the JobManager of {name} is not up yet"));
         }
@@ -69,23 +65,4 @@ pub async fn run(connection: &ConnectionOptions, args: UiArgs) -> Result<()> {
         }
     })
     .await
-}
-
-fn browse(url: &str) -> std::io::Result<()> {
-    let (program, before): (&str, &[&str]) = if cfg!(target_os = "macos") {
-        ("open", &[])
-    } else if cfg!(windows) {
-        ("rundll32", &["url.dll,FileProtocolHandler"])
-    } else {
-        ("xdg-open", &[])
-    };
-    // No wait: some browsers keep this process running.
-    Command::new(program)
-        .args(before)
-        .arg(url)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map(drop)
 }

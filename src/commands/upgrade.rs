@@ -1,22 +1,17 @@
 //! `upgrade`: deploys another version of a cluster as one transaction.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::cli::args::change::ChangeArgs;
-use crate::cli::args::files;
 use crate::cli::args::spec::SpecArgs;
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, Result};
 use crate::history::lock;
 use crate::history::transaction::Journal;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::config::Config;
-use crate::model::names::ClusterName;
-use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::job_image;
-use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::change;
-use crate::operations::upgrade::engine;
+use crate::operations::upgrade::take_over;
 
 /// Change a running cluster without losing state
 ///
@@ -54,7 +49,7 @@ pub struct UpgradeArgs {
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
-    let version = NamedVersion::read(args.name.as_deref(), args.file.as_deref(), &args.spec)?;
+    let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let (name, named) = (version.name.clone(), version.flags.from_savepoint.clone());
     let others = Config {
         name: None,
@@ -69,60 +64,18 @@ pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()
         );
     }
     let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
     let mut handle = ClusterHandle::load(&cluster, &name).await?;
     if args.go_on || args.abort {
         let open = lock::unattended(&mut handle.store, &name, args.change.take_over).await?;
         let journal = open_change(&handle, open)?;
         let (named, how) = (named.as_deref(), args.change.options());
-        let ended = engine::take_over(&cluster, handle, &journal, &how, args.abort, named);
+        let ended = take_over::take_over(&cluster, handle, &journal, &how, args.abort, named);
         let ended = Box::pin(ended).await?;
         return args.change.output.print(&ended);
     }
-    let wanted = version.over(&handle, &args.spec).await?;
+    let wanted = version.over(&handle).await?;
     let changed = change(&cluster, handle, wanted, &args.change.options(), "upgrade").await?;
     args.change.output.print(&changed)
-}
-
-/// A version in the command line: a file, or flags over the running version.
-pub(super) struct NamedVersion {
-    /// The cluster.
-    pub(super) name: ClusterName,
-    file: Option<Config>,
-    flags: Config,
-    own: Option<Templates>,
-}
-
-impl NamedVersion {
-    pub(super) fn read(name: Option<&str>, path: Option<&Path>, spec: &SpecArgs) -> Result<Self> {
-        let (file, source) = match path {
-            Some(path) => Some(files::read_one(path, name)?).unzip(),
-            None => (None, None),
-        };
-        let name = files::name_of(name, file.as_ref())?;
-        let flags = Config {
-            name: Some(name.to_string()),
-            ..spec.layer()?
-        };
-        if let (Some(file), Some(source)) = (&file, &source) {
-            files::check(file, source, &flags)?;
-        }
-        let own = spec.templates()?;
-        Ok(Self { name, file, flags, own })
-    }
-
-    /// The whole version, over the existing cluster.
-    pub(super) async fn over(self, handle: &ClusterHandle, spec: &SpecArgs) -> Result<TargetRevision> {
-        let flags = self.flags.clone();
-        let mut wanted = match self.file {
-            Some(file) => TargetRevision::file(handle, file, flags, self.own)?,
-            None => TargetRevision::changed(handle, flags, self.own)?,
-        };
-        let image = spec.image_options()?;
-        wanted.image = job_image::prepare(&image, &self.flags, &mut wanted.layer).await?;
-        wanted.registry = image.check.then_some(image.registry);
-        Ok(wanted)
-    }
 }
 
 fn open_change(handle: &ClusterHandle, open: Option<Journal>) -> Result<Journal> {
@@ -131,7 +84,7 @@ fn open_change(handle: &ClusterHandle, open: Option<Journal>) -> Result<Journal>
         Some(journal) if journal.kind.deploys() => Ok(journal),
         Some(journal) => Err(lock::unfinished(name, &journal)),
         None => {
-            let error = Error::new(Fault::NotFound, format!("no operation on {name} is open"));
+            let error = Error::not_found(format!("no operation on {name} is open"));
             Err(match &handle.store.history().journal {
                 Some(last) => error.hint(format!("the last one: {last}; {}", last.status_text())),
                 None => error,

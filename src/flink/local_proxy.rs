@@ -90,9 +90,6 @@ impl Own {
 type Body = Either<Incoming, Full<Bytes>>;
 
 /// Answers the requests of one connection until the browser closes it.
-///
-/// # Errors
-/// Those of [`Backend::connect`].
 pub(super) async fn serve(client: impl AsyncRead + AsyncWrite + Unpin, own: &Own, flink: &impl Backend) -> Result<()> {
     let kept = RefCell::new(None);
     let failed = RefCell::new(None);

@@ -59,7 +59,7 @@ impl Flink {
             Ok(Reply::Refused(..) | Reply::Away) => return snapshot,
             Err(error) => {
                 let way = if error.kind == Kind::Forbidden {
-                    " (`kubectl flink doctor` tells which rights are needed)"
+                    " (`kubectl flink doctor` lists the rights that are needed)"
                 } else {
                     ""
                 };
@@ -84,8 +84,8 @@ impl Flink {
         let restarts = format!("{job}/metrics?get=numRestarts,fullRestarts");
         let checkpoints = format!("{job}/checkpoints");
         let (restarts, checkpoints) = (
-            self.told::<Vec<Metric>>(&restarts),
-            self.told::<Checkpoints>(&checkpoints),
+            self.answer::<Vec<Metric>>(&restarts),
+            self.answer::<Checkpoints>(&checkpoints),
         );
         if depth == Depth::Job {
             let (restarts, checkpoints) = futures::join!(restarts, checkpoints);
@@ -98,9 +98,9 @@ impl Flink {
         let (restarts, checkpoints, config, exceptions, detail, task_managers) = futures::join!(
             restarts,
             checkpoints,
-            self.told(&config),
-            self.told::<Exceptions>(&exceptions),
-            self.told::<JobDetail>(job),
+            self.answer(&config),
+            self.answer::<Exceptions>(&exceptions),
+            self.answer::<JobDetail>(job),
             self.task_managers(),
         );
         snapshot.restarts = restarts.and_then(|metrics| whole(&metrics, &["numRestarts", "fullRestarts"]));
@@ -119,7 +119,7 @@ impl Flink {
                 && place < VERTICES
             {
                 let path = format!("{job}/vertices/{id}/subtasks/metrics?get={RATES}&agg=sum,max");
-                vertex.rates = Rates::of(&self.told::<Vec<Metric>>(&path).await.unwrap_or_default());
+                vertex.rates = Rates::of(&self.answer::<Vec<Metric>>(&path).await.unwrap_or_default());
             }
             vertex
         };
@@ -141,7 +141,7 @@ impl Flink {
                 if !vertex.name.contains("Source") {
                     return vertex;
                 }
-                let names = self.told::<Vec<Metric>>(&path).await.unwrap_or_default();
+                let names = self.answer::<Vec<Metric>>(&path).await.unwrap_or_default();
                 let Some(name) = names
                     .iter()
                     .map(|metric| &metric.id)
@@ -150,7 +150,7 @@ impl Flink {
                     return vertex;
                 };
                 let path = format!("{path}?get={}&agg=sum", crate::kubernetes::resource::encode(name));
-                let values = self.told::<Vec<Metric>>(&path).await.unwrap_or_default();
+                let values = self.answer::<Vec<Metric>>(&path).await.unwrap_or_default();
                 vertex.rates.pending = values.first().and_then(|metric| metric.sum);
                 vertex
             }
@@ -160,13 +160,13 @@ impl Flink {
         snapshot.vertices = asked.collect().await;
     }
 
-    async fn task_managers(&self) -> Option<Vec<crate::model::flink::live::TaskManager>> {
-        let reply: TaskManagers = self.told("taskmanagers").await?;
+    pub(crate) async fn task_managers(&self) -> Option<Vec<crate::model::flink::live::TaskManager>> {
+        let reply: TaskManagers = self.answer("taskmanagers").await?;
         Some(reply.taskmanagers)
     }
 
     /// The answer to a request that not every release supports; an error counts as an absent answer.
-    async fn told<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+    async fn answer<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
         let asked = tokio::time::timeout(MORE, self.ask(Method::GET, path, None));
         let reply: Result<Reply<T>> = asked.await.ok()?;
         match reply {

@@ -162,6 +162,11 @@ impl Flink {
         }
     }
 
+    /// The name of its cluster.
+    pub(crate) const fn cluster_name(&self) -> &ClusterName {
+        &self.name
+    }
+
     /// REST of the JobManager in this Pod, without a Service.
     #[must_use]
     pub fn of_pod(&self, pod: &str) -> Self {
@@ -282,10 +287,7 @@ impl Flink {
     /// The error for a reply without an answer.
     #[must_use]
     pub fn away(&self) -> Error {
-        Error::new(
-            Kind::Unreachable,
-            format!("Flink of cluster {} does not answer", self.name),
-        )
+        Error::unreachable(format!("Flink of cluster {} does not answer", self.name))
     }
 
     /// The error for a refusal.
@@ -319,7 +321,7 @@ impl Flink {
         self.ask(Method::GET, path, None).await
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<Reply<T>> {
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<Reply<T>> {
         self.ask(Method::POST, path, Some(body)).await
     }
 
@@ -329,6 +331,29 @@ impl Flink {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Reply<T>> {
+        let answer = match self.ask_bytes(method, path, body).await? {
+            Reply::Answer(answer) => answer,
+            Reply::Refused(status, said) => return Ok(Reply::Refused(status, said)),
+            Reply::Away => return Ok(Reply::Away),
+        };
+        // Flink answers a cancel with an empty body.
+        let text: &[u8] = if answer.is_empty() { b"null" } else { &answer };
+        serde_json::from_slice(text)
+            .map(Reply::Answer)
+            .map_err(|e| self.not_understood(path, &e))
+    }
+
+    /// The error for an answer that is not of the known form.
+    pub(crate) fn not_understood(&self, path: &str, e: &dyn std::fmt::Display) -> Error {
+        let path = path.split('?').next().unwrap_or_default();
+        Error::failure(format!(
+            "Flink of cluster {} gave an answer to {path} that is not understood: {e}",
+            self.name
+        ))
+    }
+
+    /// Like [`Self::ask`], with the answer as it is.
+    pub(crate) async fn ask_bytes(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply<Bytes>> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let question = Question {
             method,
@@ -360,17 +385,10 @@ impl Flink {
             return Ok(Reply::Away);
         }
         if !status.is_success() {
-            let said = Errors::told(&answer).unwrap_or_else(|| status.to_string());
+            let said = Errors::message(&answer).unwrap_or_else(|| status.to_string());
             return Ok(Reply::Refused(status, said));
         }
-        // Flink answers a cancel with an empty body.
-        let text: &[u8] = if answer.is_empty() { b"null" } else { &answer };
-        serde_json::from_slice(text).map(Reply::Answer).map_err(|e| {
-            Error::failure(format!(
-                "Flink of cluster {} gave an answer to {path} that is not understood: {e}",
-                self.name
-            ))
-        })
+        Ok(Reply::Answer(answer))
     }
 }
 

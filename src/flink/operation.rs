@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::{Flink, OperationStatus, Reply};
 use crate::kubernetes::retry::Pauses;
 use crate::model::flink::FlinkVersion;
@@ -49,18 +49,9 @@ pub async fn dispose(flink: &Flink, path: &str) -> Result<()> {
 ///
 /// # Errors
 /// Job failed, when Flink cannot write it.
-pub async fn checkpoint(flink: &Flink, job_id: &str, kind: &str, told: impl FnMut(Duration)) -> Result<Checkpoint> {
-    let trigger = match flink.trigger_checkpoint(job_id, kind).await? {
-        Reply::Answer(taken) => taken.request_id,
-        Reply::Refused(status, said) => {
-            let since = FlinkVersion::new(1, 17);
-            return Err(flink
-                .refused_since(since, "take checkpoints on demand", status, &said)
-                .await);
-        }
-        Reply::Away => return Err(flink.away()),
-    };
-    let id = result(flink, 0, || flink.triggered_checkpoint(job_id, &trigger), told)
+pub async fn checkpoint(flink: &Flink, job_id: &str, kind: &str, report: impl FnMut(Duration)) -> Result<Checkpoint> {
+    let trigger = ask_for_checkpoint(flink, job_id, kind).await?;
+    let id = result(flink, 0, || flink.triggered_checkpoint(job_id, &trigger), report)
         .await
         .map_err(|error| error.context("Flink could not write the checkpoint"))?;
     let unknown = Checkpoint {
@@ -71,6 +62,20 @@ pub async fn checkpoint(flink: &Flink, job_id: &str, kind: &str, told: impl FnMu
         None => Ok(unknown),
         // It is written, even if Flink no longer has its details.
         Some(id) => Ok(details(flink, job_id, id).await?.unwrap_or(unknown)),
+    }
+}
+
+/// Makes Flink take a checkpoint of the job `job_id`, and returns the trigger ID.
+pub async fn ask_for_checkpoint(flink: &Flink, job_id: &str, kind: &str) -> Result<String> {
+    match flink.trigger_checkpoint(job_id, kind).await? {
+        Reply::Answer(taken) => Ok(taken.request_id),
+        Reply::Refused(status, said) => {
+            let since = FlinkVersion::new(1, 17);
+            Err(flink
+                .refused_since(since, "take checkpoints on demand", status, &said)
+                .await)
+        }
+        Reply::Away => Err(flink.away()),
     }
 }
 
@@ -96,7 +101,7 @@ async fn result<F>(
     flink: &Flink,
     elsewhere: usize,
     ask: impl Fn() -> F,
-    mut told: impl FnMut(Duration),
+    mut report: impl FnMut(Duration),
 ) -> Result<Option<u64>>
 where
     F: Future<Output = Result<Reply<OperationStatus>>>,
@@ -108,7 +113,7 @@ where
     loop {
         match ask().await {
             Ok(Reply::Answer(OperationStatus::Completed(id))) => return Ok(id),
-            Ok(Reply::Answer(OperationStatus::Failed(cause))) => return Err(Error::new(Kind::JobFailed, cause)),
+            Ok(Reply::Answer(OperationStatus::Failed(cause))) => return Err(Error::job_failed(cause)),
             Ok(Reply::Answer(OperationStatus::InProgress)) => last_answer = Instant::now(),
             Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) if unknown < elsewhere => {
                 unknown += 1;
@@ -122,7 +127,7 @@ where
         if last_answer.elapsed() > AWAY {
             return Err(flink.away().context("the outcome is not known"));
         }
-        told(begun.elapsed());
+        report(begun.elapsed());
         pauses.pause().await;
     }
 }

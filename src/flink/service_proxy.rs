@@ -32,7 +32,7 @@ pub async fn exchange(
     let at = format!("{at}:{REST_PORT}");
     let target = Target::object(verb(method), resource, cluster.namespace(), &at).subresource(format!("proxy/{path}"));
     let (status, answer) = cluster.raw(&target, method.clone(), query, *body, MAX_ANSWER).await?;
-    if status.is_success() || Errors::told(&answer).is_some() {
+    if status.is_success() || Errors::message(&answer).is_some() {
         return Ok(Exchange::Answer(status, answer));
     }
     match fault(status, &answer) {
@@ -57,21 +57,21 @@ fn verb(method: &Method) -> &'static str {
 fn fault(status: StatusCode, answer: &Bytes) -> Option<Exchange> {
     let text = String::from_utf8_lossy(answer);
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let told: Status = serde_json::from_slice(answer).unwrap_or_default();
+    let reply: Status = serde_json::from_slice(answer).unwrap_or_default();
     if has(&[
         "i/o timeout",
         "no route to host",
         "network is unreachable",
         "context deadline exceeded",
     ]) {
-        return Some(Exchange::Blocked(told.message));
+        return Some(Exchange::Blocked(reply.message));
     }
     match status {
         // The Service was deleted, and the JobManager may be up all the same.
-        StatusCode::NOT_FOUND if told.message.starts_with("services ") => Some(Exchange::Blocked(told.message)),
+        StatusCode::NOT_FOUND if reply.message.starts_with("services ") => Some(Exchange::Blocked(reply.message)),
         // The 404 is for another kind of object, such as the namespace. Without a Status it comes from a server before
         // the API server.
-        StatusCode::NOT_FOUND if told.reason == "NotFound" => Some(Exchange::Away),
+        StatusCode::NOT_FOUND if reply.reason == "NotFound" => Some(Exchange::Away),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Some(Exchange::Away),
         StatusCode::INTERNAL_SERVER_ERROR if has(&["error trying to reach service"]) => Some(Exchange::Away),
         _ => None,

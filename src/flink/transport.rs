@@ -56,11 +56,10 @@ pub(super) async fn exchange(
     if cluster.access() == Access::Proxy {
         return match by_proxy {
             Err(error) => Err(error.hint("--access port-forward goes another way")),
-            Ok(_) => Err(Error::new(
-                Kind::Unreachable,
-                format!("the API server cannot reach Flink of cluster {name}: {why}"),
-            )
-            .hint("--access port-forward goes another way")),
+            Ok(_) => Err(
+                Error::unreachable(format!("the API server cannot reach Flink of cluster {name}: {why}"))
+                    .hint("--access port-forward goes another way"),
+            ),
         };
     }
     tracing::debug!(%why, "the service proxy is closed");

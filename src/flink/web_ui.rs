@@ -25,15 +25,12 @@ const POLL: Duration = Duration::from_millis(500);
 /// Conflict when the port is taken.
 pub async fn listen(port: u16) -> Result<TcpListener> {
     TcpListener::bind(("127.0.0.1", port)).await.map_err(|e| {
-        let error = Error::new(
-            Kind::Conflict,
-            format!("cannot listen on port {port} of 127.0.0.1: {e}"),
-        );
+        let error = Error::conflict(format!("cannot listen on port {port} of 127.0.0.1: {e}"));
         error.hint("without --port any free one is taken")
     })
 }
 
-/// Serves all connections, for ever. `told` is called for each new Pod.
+/// Serves all connections, for ever. `report` is called for each new Pod.
 ///
 /// # Errors
 /// A port-forward that is forbidden.
@@ -41,7 +38,7 @@ pub async fn serve(
     cluster: &Cluster,
     name: &ClusterName,
     listener: TcpListener,
-    mut told: impl FnMut(&str),
+    mut report: impl FnMut(&str),
 ) -> Result<()> {
     let address = listener.local_addr();
     let port = address
@@ -68,7 +65,7 @@ pub async fn serve(
         let pod = flink.current.borrow().clone();
         if pod.is_some() && pod != shown {
             if let Some(pod) = &pod {
-                told(pod);
+                report(pod);
             }
             shown = pod;
         }

@@ -45,9 +45,9 @@ impl History {
         if newest(now) < newest(self) {
             lines.push("its history was deleted".to_owned());
         }
-        let told = |journal: &Journal| lines.iter().any(|line| line.contains(&told_by(journal)));
+        let is_named = |journal: &Journal| lines.iter().any(|line| line.contains(&told_by(journal)));
         match (&self.journal, &now.journal) {
-            (before, Some(after)) if before.as_ref() != Some(after) && !told(after) => {
+            (before, Some(after)) if before.as_ref() != Some(after) && !is_named(after) => {
                 lines.push(format!("{after}; {}", after.status_text()));
             }
             _ => {}
@@ -290,13 +290,13 @@ mod tests {
         before.upsert_revision(with(1, "hidden-1"));
         let mut now = before.clone();
         now.upsert_revision(with(2, "hidden-2"));
-        let told = before.since(&now).join("\n");
-        assert!(!told.contains("hidden"), "{told}");
+        let text = before.since(&now).join("\n");
+        assert!(!text.contains("hidden"), "{text}");
         assert!(
-            told.contains("annotations.kubectl-flink/env.A: \"1\" became \"2\""),
-            "{told}"
+            text.contains("annotations.kubectl-flink/env.A: \"1\" became \"2\""),
+            "{text}"
         );
-        assert!(told.contains("s3.secret-key: *** became ***"), "{told}");
+        assert!(text.contains("s3.secret-key: *** became ***"), "{text}");
     }
 
     #[test]

@@ -4,15 +4,23 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::history::History;
+use crate::model::API_VERSION;
 use crate::model::age::age;
+use crate::model::listing::Metadata;
 
 /// An item of a DeletedClusterList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeletedCluster {
-    /// Its namespace.
-    pub namespace: String,
+    /// Version of this shape.
+    pub api_version: &'static str,
+    /// `DeletedCluster`.
+    pub kind: &'static str,
     /// Its name.
+    pub metadata: Metadata<String>,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
     pub name: String,
     /// Number of its last revision.
     pub revision: Option<u64>,
@@ -35,9 +43,16 @@ impl DeletedCluster {
         let revision = history.revisions.last();
         let spec = revision.map(|revision| &revision.spec["spec"]);
         let savepoint = history.last_savepoint();
+        let (name, namespace) = (name.to_owned(), namespace.to_owned());
         Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
+            api_version: API_VERSION,
+            kind: "DeletedCluster",
+            metadata: Metadata {
+                name: name.clone(),
+                namespace: namespace.clone(),
+            },
+            namespace,
+            name,
             revision: revision.map(|revision| revision.number),
             created_at: revision.map(|revision| revision.created_at.clone()),
             image: spec.and_then(|spec| Some(spec["image"].as_str()?.to_owned())),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::history::History;
 use crate::history::transaction::{Holder, Journal};
 use crate::model::names::ClusterName;
@@ -75,23 +75,17 @@ fn this_machine() -> Option<String> {
 /// The error for an operation that another process holds.
 #[must_use]
 pub fn busy(name: &ClusterName, journal: &Journal) -> Error {
-    Error::new(
-        Kind::Conflict,
-        format!("{name} is being changed: {journal}; {}", journal.status_text()),
-    )
-    .hint("wait until it is over")
+    Error::conflict(format!("{name} is being changed: {journal}; {}", journal.status_text()))
+        .hint("wait until it is over")
 }
 
 /// The error for an unfinished operation that no process holds.
 #[must_use]
 pub fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
-    let error = Error::new(
-        Kind::Conflict,
-        format!(
-            "an operation on {name} is unfinished: {journal}; {}",
-            journal.status_text()
-        ),
-    );
+    let error = Error::conflict(format!(
+        "an operation on {name} is unfinished: {journal}; {}",
+        journal.status_text()
+    ));
     journal.next_steps(name).into_iter().fold(error, Error::hint)
 }
 
@@ -114,10 +108,7 @@ pub fn taken_over(journal: Option<&Journal>) -> Error {
         || "its history was deleted".to_owned(),
         |journal| format!("{journal}; {}", journal.status_text()),
     );
-    Error::new(
-        Kind::Conflict,
-        format!("another process took the operation over: {now}"),
-    )
+    Error::conflict(format!("another process took the operation over: {now}"))
 }
 
 #[cfg(test)]

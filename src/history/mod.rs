@@ -94,6 +94,12 @@ impl History {
             .find(|savepoint| savepoint.progress == Progress::Completed && savepoint.disposed_at.is_none())
     }
 
+    /// The path of that savepoint.
+    #[must_use]
+    pub fn last_path(&self) -> Option<&str> {
+        self.last_savepoint()?.path.as_deref()
+    }
+
     /// The savepoints whose outcome is unknown, oldest first: the command did not wait, or was interrupted.
     pub fn open_savepoints(&self) -> impl DoubleEndedIterator<Item = &Savepoint> {
         self.savepoints

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::holder::busy;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::history::History;
 use crate::history::transaction::{Holder, Journal};
 use crate::kubernetes::api::Cluster;
@@ -111,13 +111,10 @@ pub(super) fn is_unchanged(name: &ClusterName, ground: &History, now: &History) 
 /// The error for a plan whose basis has changed.
 fn stale(name: &ClusterName, changes: &[String]) -> Error {
     let changes: Vec<String> = changes.iter().map(|line| format!("\n  {line}")).collect();
-    Error::new(
-        Kind::Conflict,
-        format!(
-            "{name} was changed after this command had read it, so nothing was done:{}",
-            changes.concat()
-        ),
-    )
+    Error::conflict(format!(
+        "{name} was changed after this command had read it, so nothing was done:{}",
+        changes.concat()
+    ))
     .hint(format!("`kubectl flink status {name}` shows the cluster as it is now"))
     .hint("repeat the command: it starts from that")
 }
@@ -186,8 +183,11 @@ mod tests {
     fn what_was_done_meanwhile_is_told() {
         let mut over = stop("theirs", "2026-01-01T00:00:00Z");
         over.step = Step::Done;
-        let told = enters(&with(None), &with(Some(over.clone())), None).unwrap_err();
-        assert!(told.contains("stop by bob@host since 2026-01-01T00:00:00Z"), "{told}");
+        let message = enters(&with(None), &with(Some(over.clone())), None).unwrap_err();
+        assert!(
+            message.contains("stop by bob@host since 2026-01-01T00:00:00Z"),
+            "{message}"
+        );
         assert_eq!(
             enters(&with(Some(over.clone())), &with(Some(over.clone())), None),
             Ok(false)

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::history::{History, Revision};
 use crate::model::config::Config;
 use crate::model::flink::job_id;
@@ -18,10 +18,7 @@ use crate::model::template::Templates;
 pub fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
     history.revision(number).ok_or_else(|| {
         let numbers: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();
-        let error = Error::new(
-            Kind::NotFound,
-            format!("the history of {name} has no revision {number}"),
-        );
+        let error = Error::not_found(format!("the history of {name} has no revision {number}"));
         if numbers.is_empty() {
             error
         } else {

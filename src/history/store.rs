@@ -33,6 +33,8 @@ pub struct HistoryStore {
     stored: Option<Value>,
     /// Whether writes are skipped: they are forbidden, or the history is deleted without being read.
     forbidden: bool,
+    /// Why it was not read: this account may not read it.
+    unreadable: Option<String>,
     /// Token under which this process holds the operation in progress.
     token: Option<String>,
     limits: Option<Limits>,
@@ -71,9 +73,24 @@ impl HistoryStore {
         match self.read().await {
             Err(error) if error.kind == Kind::Forbidden => {
                 self.disable(&error);
+                self.unreadable = Some(error.message);
                 Ok(())
             }
             outcome => outcome,
+        }
+    }
+
+    /// The history, for a command that only works with what it has.
+    ///
+    /// # Errors
+    /// Forbidden, when this account may not read it.
+    pub fn readable(&self) -> Result<&History> {
+        match &self.unreadable {
+            Some(why) => Err(Error::forbidden(format!(
+                "the history of {} cannot be read: {why}",
+                self.name
+            ))),
+            None => Ok(&self.history),
         }
     }
 
@@ -85,6 +102,7 @@ impl HistoryStore {
             ground: History::default(),
             stored: None,
             forbidden: false,
+            unreadable: None,
             token: None,
             limits: None,
             beats: Beats::default(),
@@ -165,7 +183,7 @@ impl HistoryStore {
         let before = self.history.clone();
         change(&mut self.history);
         let written = if self.forbidden {
-            Err(Error::new(Kind::Forbidden, "the history cannot be read"))
+            Err(Error::forbidden("the history cannot be read"))
         } else {
             self.write(0).await
         };
@@ -301,10 +319,10 @@ impl HistoryStore {
                 other => return other,
             }
         }
-        Err(Error::new(
-            Kind::Conflict,
-            format!("the history of {} is being written by others all the time", self.name),
-        ))
+        Err(Error::conflict(format!(
+            "the history of {} is being written by others all the time",
+            self.name
+        )))
     }
 
     /// Deletes the ConfigMap that was read. Returns whether there was one.
@@ -315,7 +333,7 @@ impl HistoryStore {
         let Some(stored) = self.stored.take() else {
             if self.forbidden {
                 let text = format!("the history of {} cannot be read, so it is not deleted", self.name);
-                return Err(Error::new(Kind::Forbidden, text));
+                return Err(Error::forbidden(text));
             }
             return Ok(false);
         };
@@ -327,14 +345,11 @@ impl HistoryStore {
 
     /// The error for a ConfigMap that has the history's name but is not a history.
     fn foreign(&self, object: &Value) -> Error {
-        Error::new(
-            Kind::Conflict,
-            format!(
-                "ConfigMap {} is not the history of a Flink cluster: {}",
-                self.name.history(),
-                whose(object)
-            ),
-        )
+        Error::conflict(format!(
+            "ConfigMap {} is not the history of a Flink cluster: {}",
+            self.name.history(),
+            whose(object)
+        ))
         .hint("another name for the cluster leaves it alone")
     }
 
@@ -375,7 +390,7 @@ impl HistoryStore {
                 match self.cluster.replace(&self.target("update"), &object).await {
                     // It was purged meanwhile: the next attempt creates it.
                     Err(error) if error.kind == Kind::NotFound => {
-                        return Err(Error::new(Kind::Conflict, StatusCode::NOT_FOUND.to_string()));
+                        return Err(Error::conflict(StatusCode::NOT_FOUND.to_string()));
                     }
                     other => other?,
                 }

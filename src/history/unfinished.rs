@@ -37,7 +37,7 @@ type Open = Vec<(Key, Operation)>;
 /// The request for them, and the answer once it has arrived.
 pub struct Operations<'a> {
     asked: LocalBoxFuture<'a, Open>,
-    told: Option<Open>,
+    answer: Option<Open>,
 }
 
 impl<'a> Operations<'a> {
@@ -46,7 +46,16 @@ impl<'a> Operations<'a> {
     pub fn of(cluster: &'a Cluster, wanted: &'a ListSelection) -> Self {
         Self {
             asked: open(cluster, wanted).boxed_local(),
-            told: None,
+            answer: None,
+        }
+    }
+
+    /// No operations, without a request.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            asked: std::future::ready(Open::new()).boxed_local(),
+            answer: None,
         }
     }
 
@@ -56,7 +65,7 @@ impl<'a> Operations<'a> {
         tokio::select! {
             biased;
             done = &mut work => return done,
-            told = &mut self.asked, if self.told.is_none() => self.told = Some(told),
+            answer = &mut self.asked, if self.answer.is_none() => self.answer = Some(answer),
         }
         work.await
     }
@@ -67,16 +76,15 @@ impl<'a> Operations<'a> {
     }
 
     /// The answer, if it arrives within [`LATE`].
-    pub async fn collect(mut self) -> Open {
-        self.within(LATE).await;
-        self.told.unwrap_or_default()
+    pub async fn late(&mut self) -> &[(Key, Operation)] {
+        self.within(LATE).await
     }
 
     async fn within(&mut self, limit: Duration) -> &[(Key, Operation)] {
-        if self.told.is_none() {
-            self.told = tokio::time::timeout(limit, &mut self.asked).await.ok();
+        if self.answer.is_none() {
+            self.answer = tokio::time::timeout(limit, &mut self.asked).await.ok();
         }
-        self.told.as_deref().unwrap_or_default()
+        self.answer.as_deref().unwrap_or_default()
     }
 }
 
@@ -87,7 +95,7 @@ async fn open(cluster: &Cluster, wanted: &ListSelection) -> Open {
         tracing::debug!(%error, "operations that are unfinished are not known");
         Vec::new()
     });
-    let told = found.iter().filter_map(|metadata| {
+    let open = found.iter().filter_map(|metadata| {
         Some((
             Key::of_metadata(metadata)?,
             Operation {
@@ -96,5 +104,5 @@ async fn open(cluster: &Cluster, wanted: &ListSelection) -> Open {
             },
         ))
     });
-    told.collect()
+    open.collect()
 }

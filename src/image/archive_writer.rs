@@ -12,13 +12,14 @@ use tempfile::NamedTempFile;
 
 use super::build::Built;
 use super::push::{Progress, tag};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::manifest::{Descriptor, layout_index};
 use crate::image::reference::Reference;
 use crate::image::registry::blob_source::Source;
 use crate::image::registry::retry::{TRIES, pause};
 use crate::image::registry::upload::Arrival;
+use crate::partial_file;
 
 /// A file that gets its name only when it is complete, and is deleted after an interruption.
 struct Partial {
@@ -76,18 +77,10 @@ async fn content(
 
 impl Partial {
     fn new(path: &Path) -> Result<Self> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut prefix = path.file_name().unwrap_or_default().to_owned();
-        prefix.push(".");
-        // A new file that only its owner can read, as with `docker save`. It never follows a link.
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".partial")
-            .tempfile_in(folder.unwrap_or(Path::new(".")))
-            .map_err(|e| Error::usage(format!("cannot write {}: {e}", path.display())))?;
         Ok(Self {
             path: path.to_owned(),
-            tar: BufWriter::new(file),
+            // As with `docker save`, only its owner can read it.
+            tar: BufWriter::new(partial_file::beside(path)?),
             blobs: BTreeSet::new(),
         })
     }
@@ -148,10 +141,7 @@ impl Partial {
             failures = if offset > begun { 1 } else { failures + 1 };
             if offset < blob.size {
                 if failures >= TRIES || !matches!(source, Source::Repository(..)) {
-                    return Err(Error::new(
-                        Kind::Unreachable,
-                        format!("{} cannot be read: {broken}", blob.digest),
-                    ));
+                    return Err(Error::unreachable(format!("{} cannot be read: {broken}", blob.digest)));
                 }
                 pause(failures, None).await;
             }

@@ -96,10 +96,10 @@ pub fn assemble(mut config: Value, base: &Manifest, addition: &Addition) -> Resu
         push(&mut config["rootfs"]["diff_ids"], json!(layer.diff_id));
     }
     // A history that does not match the layers is worse than none.
-    let told = config["history"]
+    let listed = config["history"]
         .as_array()
         .map(|entries| entries.iter().filter(|entry| entry["empty_layer"] != true).count());
-    if told == Some(layers_before) {
+    if listed == Some(layers_before) {
         let mut entry = json!({ "created": created, "created_by": addition.created_by });
         if addition.layer.is_none() {
             entry["empty_layer"] = json!(true);

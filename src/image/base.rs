@@ -6,13 +6,14 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::archive::Archive;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::manifest::{self, Descriptor, Document, Manifest};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::api::{Registries, Repository};
+use crate::image::registry::api::Repository;
 use crate::image::registry::blob_source::Source;
+use crate::image::registry::registries::Registries;
 
 /// The location of an image.
 #[derive(Clone)]
@@ -157,10 +158,10 @@ fn check(name: &str, there: &[Platform], wanted: &[Platform]) -> Result<()> {
         return Ok(());
     };
     let list: Vec<String> = there.iter().map(ToString::to_string).collect();
-    Err(Error::new(
-        Kind::NotFound,
-        format!("{name} is not for {missing} but for {}", list.join(", ")),
-    ))
+    Err(Error::not_found(format!(
+        "{name} is not for {missing} but for {}",
+        list.join(", ")
+    )))
 }
 
 impl Origin {

@@ -38,6 +38,12 @@ pub fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
             "the image has the {has} entrypoint, and the cluster speaks to the {said} one: --entrypoint {has} says otherwise"
         ));
     }
+    if facts.own_entrypoint && layer.direct_start == Some(true) {
+        found.push(
+            "the image has an entrypoint of its own, and --direct-start runs /docker-entrypoint.sh instead: --direct-start=false runs it"
+                .to_owned(),
+        );
+    }
     let s3 = |uri: &&String| {
         ["s3://", "s3a://", "s3p://"]
             .iter()
@@ -119,9 +125,11 @@ mod tests {
             savepoint_dir: Some("s3://bucket/x".to_owned()),
             ..Config::default()
         };
-        let told = spec(&facts(), &layer);
-        assert_eq!(told.len(), 3, "{told:?}");
-        assert!(told[0].contains("Flink 2.3.0") && told[1].contains("official") && told[2].contains("s3://bucket/x"));
+        let faults = spec(&facts(), &layer);
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert!(
+            faults[0].contains("Flink 2.3.0") && faults[1].contains("official") && faults[2].contains("s3://bucket/x")
+        );
         assert_eq!(
             spec(&Facts::default(), &layer),
             Vec::<String>::new(),
@@ -138,6 +146,22 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(spec(&facts(), &enabled), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_entrypoint_that_a_direct_start_would_pass_by_is_told() {
+        let facts = Facts {
+            own_entrypoint: true,
+            ..facts()
+        };
+        let layer = |direct_start| Config {
+            direct_start,
+            ..Config::default()
+        };
+        assert_eq!(spec(&facts, &layer(Some(false))), Vec::<String>::new());
+        let faults = spec(&facts, &layer(Some(true)));
+        assert!(faults[0].contains("an entrypoint of its own"), "{faults:?}");
+        assert_eq!(spec(&super::tests::facts(), &layer(Some(true))), Vec::<String>::new());
     }
 
     #[test]

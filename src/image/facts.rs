@@ -35,6 +35,9 @@ pub struct Facts {
     pub java_version: Option<u16>,
     /// `official` or `legacy`, the values of `--entrypoint`.
     pub entrypoint: Option<&'static str>,
+    /// Whether the image has an entrypoint, and it is not the script of the official images.
+    #[serde(skip)]
+    pub own_entrypoint: bool,
     /// The user in the image's configuration, if any.
     pub user: Option<String>,
     /// Flink's home.
@@ -104,6 +107,7 @@ impl Facts {
             flink_version,
             java_version,
             entrypoint,
+            own_entrypoint: !matches!(words("Entrypoint").as_slice(), [] | ["/docker-entrypoint.sh"]),
             user: config["config"]["User"]
                 .as_str()
                 .filter(|user| !user.is_empty())
@@ -203,7 +207,7 @@ mod tests {
         assert_eq!(facts.flink_version.as_deref(), Some("2.3.0"));
         assert_eq!(facts.java_version, Some(17));
         assert_eq!(facts.entrypoint, Some("official"));
-        assert_eq!(facts.jars, None, "what nobody looked at is unknown");
+        assert_eq!(facts.jars, None, "what was not inspected is unknown");
         let legacy =
             json!({ "config": { "Entrypoint": ["/docker-entrypoint.sh"], "Cmd": ["--help"], "User": "flink" } });
         let facts = Facts::of_config(&legacy, Some("2.3.0-java11"));
@@ -211,7 +215,16 @@ mod tests {
             (facts.entrypoint, facts.java_version, facts.user.as_deref()),
             (Some("legacy"), Some(11), Some("flink"))
         );
-        assert_eq!(Facts::of_config(&json!({}), None).entrypoint, None);
+        assert!(!facts.own_entrypoint);
+        assert_eq!(
+            Facts::of_config(&json!({}), None),
+            Facts {
+                home: "/opt/flink".to_owned(),
+                ..Facts::default()
+            }
+        );
+        let own = json!({ "config": { "Entrypoint": ["/start.sh", "/docker-entrypoint.sh"] } });
+        assert!(Facts::of_config(&own, None).own_entrypoint);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, dept
     let mut facts = Facts::of_config(&image.config, tag);
     let home = facts.home.trim_start_matches('/').to_owned();
     let lines = lines(&image.config, image.manifest.layers.len());
-    let tells = |number: usize| {
+    let is_of_interest = |number: usize| {
         let line = lines.get(number).copied().unwrap_or_default();
         TELLING.iter().any(|word| line.contains(word))
     };
@@ -67,8 +67,8 @@ pub async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, dept
     let above = |number: usize| flink.is_some_and(|flink| number > flink);
     let most = |number: usize, size: u64| match depth {
         Depth::All => u64::MAX,
-        Depth::Telling if size <= SMALL || tells(number) => u64::MAX,
-        Depth::Glance if above(number) || tells(number) || (flink.is_none() && size <= GLANCE) => GLANCE,
+        Depth::Telling if size <= SMALL || is_of_interest(number) => u64::MAX,
+        Depth::Glance if above(number) || is_of_interest(number) || (flink.is_none() && size <= GLANCE) => GLANCE,
         Depth::Telling | Depth::Glance => 0,
     };
     let read = |(number, layer): (usize, &Descriptor)| {

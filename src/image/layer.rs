@@ -28,7 +28,7 @@ pub struct Chosen {
 }
 
 /// Selects a file.
-pub fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> {
+fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> {
     let unreadable = |e: io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
@@ -51,7 +51,7 @@ pub fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> 
 }
 
 /// Selects a plugin: a directory with all its contents, or a single jar.
-pub fn choose_plugin(path: &Path) -> Result<Vec<Chosen>> {
+fn choose_plugin(path: &Path) -> Result<Vec<Chosen>> {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let wrong = || Error::usage(format!("--plugin {}: it has no name", path.display()));
     if !path.is_dir() {
@@ -193,16 +193,16 @@ impl Open {
             }
             Part::File(number, _) => {
                 let path = &files[*number];
-                let told = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+                let with_path = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
                 let mut file = match self.0.take() {
                     Some((open, file, at)) if open == *number && at == within => file,
                     _ => {
-                        let mut file = File::open(path).map_err(told)?;
-                        file.seek(SeekFrom::Start(within)).map_err(told)?;
+                        let mut file = File::open(path).map_err(with_path)?;
+                        file.seek(SeekFrom::Start(within)).map_err(with_path)?;
                         file
                     }
                 };
-                let count = file.read(buffer).map_err(told)?;
+                let count = file.read(buffer).map_err(with_path)?;
                 if count == 0 {
                     return Err(io::Error::other(format!(
                         "{} became shorter while it was read",
@@ -248,8 +248,35 @@ pub fn chosen_jar(path: &Path) -> Result<Chosen> {
     choose(path, file_name(path)?, TargetFolder::Usrlib)
 }
 
+/// Selects jars of a job, plugins, libraries of Flink, and other files with their paths in the image.
+///
+/// # Errors
+/// Usage error for what cannot be read, or is none.
+pub fn chosen_files(
+    jars: &[PathBuf],
+    plugins: &[PathBuf],
+    libraries: &[PathBuf],
+    others: &[(String, String)],
+) -> Result<Vec<Chosen>> {
+    let mut files = Vec::new();
+    for jar in jars {
+        files.push(chosen_jar(jar)?);
+    }
+    for plugin in plugins {
+        files.extend(choose_plugin(plugin)?);
+    }
+    for library in libraries {
+        files.push(choose(library, file_name(library)?, TargetFolder::Lib)?);
+    }
+    for (source, destination) in others {
+        let path = Path::new(source);
+        files.push(choose(path, file_name(path)?, TargetFolder::Path(destination.clone()))?);
+    }
+    Ok(files)
+}
+
 /// The name of a file without its directory.
-pub fn file_name(path: &Path) -> Result<String> {
+fn file_name(path: &Path) -> Result<String> {
     let name = path
         .file_name()
         .ok_or_else(|| Error::usage(format!("{} has no name", path.display())))?;

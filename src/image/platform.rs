@@ -136,13 +136,16 @@ mod tests {
             node("amd64", "a"),
             BTreeMap::new(),
         ];
-        let told = |selector: BTreeMap<String, String>| {
+        let platforms_of = |selector: BTreeMap<String, String>| {
             let all = Platform::of_nodes(&nodes, &selector);
             all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(told(BTreeMap::new()), "linux/amd64 linux/arm64");
-        assert_eq!(told([("pool".to_owned(), "b".to_owned())].into()), "linux/amd64");
-        assert_eq!(told([("pool".to_owned(), "c".to_owned())].into()), "");
+        assert_eq!(platforms_of(BTreeMap::new()), "linux/amd64 linux/arm64");
+        assert_eq!(
+            platforms_of([("pool".to_owned(), "b".to_owned())].into()),
+            "linux/amd64"
+        );
+        assert_eq!(platforms_of([("pool".to_owned(), "c".to_owned())].into()), "");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::error::{Kind, Result};
 use crate::image::digest::Digest;
 use crate::image::manifest::Descriptor;
 use crate::image::reference::Reference;
-use crate::image::registry::api::{Registries, Repository};
+use crate::image::registry::api::Repository;
+use crate::image::registry::registries::Registries;
 use crate::image::registry::upload::{Arrival, Upload};
 
 /// Number of parallel uploads.

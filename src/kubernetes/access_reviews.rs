@@ -8,18 +8,10 @@ use super::resource::{Resource, Target};
 use crate::error::{Kind, Result};
 use crate::model::rights::{HIGH_AVAILABILITY, HIGH_AVAILABILITY_OWN, RIGHTS, Right};
 
-const ACCESS_REVIEWS: Resource = Resource {
-    group: "authorization.k8s.io",
-    version: "v1",
-    kind: "SelfSubjectAccessReview",
-    plural: "selfsubjectaccessreviews",
-};
-const LOCAL_ACCESS_REVIEWS: Resource = Resource {
-    group: "authorization.k8s.io",
-    version: "v1",
-    kind: "LocalSubjectAccessReview",
-    plural: "localsubjectaccessreviews",
-};
+const GROUP: &str = "authorization.k8s.io";
+const ACCESS_REVIEWS: Resource = Resource::of(GROUP, "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews");
+const LOCAL_ACCESS_REVIEWS: Resource =
+    Resource::of(GROUP, "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews");
 /// Number of parallel reviews.
 const AT_A_TIME: usize = 16;
 
@@ -47,9 +39,6 @@ pub async fn rights(cluster: &Cluster) -> Result<Vec<(Right, bool)>> {
 }
 
 /// Whether the user has a right in the namespace.
-///
-/// # Errors
-/// When the API server does not answer.
 pub async fn is_allowed(cluster: &Cluster, group: &str, resource: &str, verb: &str) -> Result<bool> {
     let target = Target::collection("create", ACCESS_REVIEWS, None);
     let attributes = attributes(cluster.namespace(), group, resource, verb);

@@ -75,7 +75,7 @@ impl Source for Table {
 
     async fn list(&mut self, cluster: &Cluster) -> Result<(Vec<Self::Item>, String)> {
         let mut parts = Vec::new();
-        let mut sink = |told| match told {
+        let mut sink = |part| match part {
             Some(part) => parts.push(part),
             None => parts.clear(),
         };

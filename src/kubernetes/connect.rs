@@ -286,7 +286,7 @@ mod tests {
     use super::*;
     use tower::ServiceExt;
 
-    /// Without it each command takes over 40 ms more, and no answer tells: see the top of this file.
+    /// Without it each command takes over 40 ms more, and no answer shows it: see the top of this file.
     #[tokio::test]
     async fn connections_are_made_without_delay() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

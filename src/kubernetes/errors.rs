@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::resource::Target;
 use crate::error::{Error, Kind};
+use crate::model::names::ClusterName;
 
 /// The part of a Kubernetes `Status` that is reported. Source: meta/v1 Status; all fields can be absent.
 #[derive(Debug, Default, Deserialize)]
@@ -84,8 +85,8 @@ pub fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]
             target.resource.api_version()
         ))
         .hint(NO_SERVER),
-        StatusCode::NOT_FOUND => Error::new(Kind::NotFound, said),
-        StatusCode::CONFLICT => Error::new(Kind::Conflict, format!("{one} could not be written: {said}")),
+        StatusCode::NOT_FOUND => Error::not_found(said),
+        StatusCode::CONFLICT => Error::conflict(format!("{one} could not be written: {said}")),
         StatusCode::BAD_REQUEST if target.name.is_none() => {
             Error::failure(format!("{at} refused to {} {target}: {said}", target.verb))
         }
@@ -95,17 +96,15 @@ pub fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::GATEWAY_TIMEOUT => Error::new(
-            Kind::Unreachable,
-            format!("{at} cannot {} {target} now: {said}", target.verb),
-        )
-        .hint("try again in a while: every command can be repeated"),
+        | StatusCode::GATEWAY_TIMEOUT => {
+            Error::unreachable(format!("{at} cannot {} {target} now: {said}", target.verb))
+                .hint("try again in a while: every command can be repeated")
+        }
         // The API server's own requests to etcd got no answer, so the result of ours is unknown.
-        StatusCode::INTERNAL_SERVER_ERROR if of_etcd(&said) => Error::new(
-            Kind::Unreachable,
-            format!("{at} could not {} {target}: {said}", target.verb),
-        )
-        .hint("try again in a while: every command can be repeated"),
+        StatusCode::INTERNAL_SERVER_ERROR if of_etcd(&said) => {
+            Error::unreachable(format!("{at} could not {} {target}: {said}", target.verb))
+                .hint("try again in a while: every command can be repeated")
+        }
         _ => Error::failure(format!("{at} could not {} {target}: {said} ({code})", target.verb)),
     }
 }
@@ -132,10 +131,11 @@ fn forbidden(target: &Target, said: &str) -> Error {
     } else {
         "ClusterRole"
     };
-    Error::new(
-        Kind::Forbidden,
-        format!("you may not {} {} {place}: {said}", target.verb, target.rbac_resource()),
-    )
+    Error::forbidden(format!(
+        "you may not {} {} {place}: {said}",
+        target.verb,
+        target.rbac_resource()
+    ))
     .hint(format!(
         "ask for a {scope} with the rule {{apiGroups: [{:?}], resources: [{:?}], verbs: [{:?}]}}",
         target.resource.group,
@@ -168,16 +168,9 @@ pub fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::error::E
         } else {
             "--certificate-authority FILE names the authority that signed it"
         };
-        return Error::new(
-            Kind::Unreachable,
-            format!("the certificate of {at} is not trusted: {fault}"),
-        )
-        .hint(hint);
+        return Error::unreachable(format!("the certificate of {at} is not trusted: {fault}")).hint(hint);
     }
-    let error = Error::new(
-        Kind::Unreachable,
-        format!("cannot reach {at} to {} {target}: {deepest}", target.verb),
-    );
+    let error = Error::unreachable(format!("cannot reach {at} to {} {target}: {deepest}", target.verb));
     Error {
         unanswered: was_sent(&chain),
         ..error
@@ -198,13 +191,16 @@ fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
 /// The error for an answer that is not in time.
 #[must_use]
 pub fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error {
-    let error = Error::new(
-        Kind::TimedOut,
-        format!("{at} did not {} {target} within {seconds} s", target.verb),
-    );
+    let error = Error::timed_out(format!("{at} did not {} {target} within {seconds} s", target.verb));
     Error {
         unanswered: true,
         ..error
     }
     .hint("--request-timeout sets the limit of one request, 0 takes it away")
+}
+
+/// The error that there is no cluster of this name.
+pub fn no_cluster(name: &ClusterName, namespace: &str) -> Error {
+    let text = format!("there is no cluster {name} in namespace {namespace}");
+    Error::not_found(text).absent(name)
 }

@@ -14,7 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::api::Cluster;
 use super::resource::{DEPLOYMENTS, EVENTS, JOBS, Target, encode};
 use super::watch::{self, Source, Watch, pages};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::model::diagnosis::last_seen;
 use crate::model::events::Subject;
 use crate::model::names::ClusterName;
@@ -23,7 +23,7 @@ use crate::model::names::ClusterName;
 pub struct Events {
     watch: LocalBoxStream<'static, Result<watch::Event<Event>>>,
     /// The state of each Event when it was returned, by name.
-    told: HashMap<String, Option<String>>,
+    shown: HashMap<String, Option<String>>,
     /// Events of a repeated list, which are still to be returned.
     waiting: Vec<Event>,
 }
@@ -70,16 +70,15 @@ impl Events {
         };
         let (found, version) = source.read(cluster, first).await?;
         if found.is_empty() && job.is_none() && deployment.is_none() {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!("there is no cluster {name} in namespace {namespace}, and no event of one"),
-            )
+            return Err(Error::not_found(format!(
+                "there is no cluster {name} in namespace {namespace}, and no event of one"
+            ))
             .hint("`kubectl flink list -A` shows the clusters of all namespaces")
             .absent(name));
         }
         let mut events = Self {
             watch: Watch::new(cluster, source).after(version).stream().boxed_local(),
-            told: HashMap::new(),
+            shown: HashMap::new(),
             waiting: Vec::new(),
         };
         for event in &found {
@@ -103,7 +102,7 @@ impl Events {
             match self.watch.next().await {
                 Some(Ok(watch::Event::Listed(mut found))) => {
                     let there = |name: &String| found.iter().any(|event| event.metadata.name.as_ref() == Some(name));
-                    self.told.retain(|name, _| there(name));
+                    self.shown.retain(|name, _| there(name));
                     found.reverse();
                     self.waiting = found;
                 }
@@ -113,7 +112,7 @@ impl Events {
                     }
                 }
                 Some(Ok(watch::Event::Deleted(event))) => {
-                    self.told.remove(event.metadata.name.as_deref().unwrap_or_default());
+                    self.shown.remove(event.metadata.name.as_deref().unwrap_or_default());
                 }
                 Some(Err(error)) => return Err(error),
                 None => return Err(Error::failure("the watch of events ended")),
@@ -125,7 +124,7 @@ impl Events {
     fn is_new(&mut self, event: &Event) -> bool {
         let name = event.metadata.name.clone().unwrap_or_default();
         let version = event.metadata.resource_version.clone();
-        self.told
+        self.shown
             .insert(name, version.clone())
             .is_none_or(|before| before != version)
     }

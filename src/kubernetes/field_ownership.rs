@@ -34,8 +34,7 @@ pub async fn take_over(cluster: &Cluster, object: &Value, onto: &Identity, mode:
             Err(error) => return Err(error),
         }
     }
-    Err(Error::new(
-        Kind::Conflict,
-        format!("{onto} is being written by others all the time"),
-    ))
+    Err(Error::conflict(format!(
+        "{onto} is being written by others all the time"
+    )))
 }

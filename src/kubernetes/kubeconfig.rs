@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::api::access::Access;
 use super::no_proxy;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::model::nearest::nearest;
 
 /// kubectl's connection flags, with the same meaning.
@@ -32,11 +32,14 @@ pub struct ConnectionOptions {
     pub impersonate_uid: Option<String>,
     pub server: Option<String>,
     pub token: Option<String>,
+    /// User and password.
+    pub basic: Option<(String, String)>,
     pub certificate_authority: Option<PathBuf>,
     pub client_certificate: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
     pub tls_server_name: Option<String>,
     pub insecure_skip_tls_verify: Option<bool>,
+    pub disable_compression: Option<bool>,
     pub request_timeout: Option<Duration>,
     pub access: Access,
 }
@@ -176,7 +179,7 @@ fn check_known<'a>(sort: &str, name: &str, known: impl Iterator<Item = &'a Strin
     if known.contains(&name) {
         return Ok(());
     }
-    let error = Error::new(Kind::NotFound, format!("there is no {sort} {name:?} in the kubeconfig"));
+    let error = Error::not_found(format!("there is no {sort} {name:?} in the kubeconfig"));
     let error = match nearest(name, known.iter().copied()) {
         Some(meant) => error.hint(format!("did you mean {meant}?")),
         None => error,
@@ -278,6 +281,9 @@ fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOpti
     if let Some(insecure) = args.insecure_skip_tls_verify {
         cluster.insecure_skip_tls_verify = Some(insecure);
     }
+    if let Some(disable) = args.disable_compression {
+        cluster.disable_compression = Some(disable);
+    }
     if let Some(server) = cluster.server.take() {
         cluster.server = Some(with_scheme(server, cluster));
     }
@@ -350,6 +356,10 @@ fn user_flags(args: &ConnectionOptions) -> Vec<(&'static str, Value)> {
         fields.push(("token", json!(token)));
         // As in kubectl, a token on the command line replaces every other way to log in.
         fields.extend(["tokenFile", "exec", "auth-provider", "username", "password"].map(|name| (name, Value::Null)));
+    }
+    if let Some((user, password)) = &args.basic {
+        fields.extend([("username", json!(user)), ("password", json!(password))]);
+        fields.extend(["token", "tokenFile", "exec", "auth-provider"].map(|name| (name, Value::Null)));
     }
     if let Some(file) = &args.client_certificate {
         fields.extend([

@@ -26,62 +26,43 @@ pub struct Resource {
 pub const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
 /// Requests only the metadata of one object.
 pub const METADATA_OF_ONE: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json";
+const RBAC: &str = "rbac.authorization.k8s.io";
+/// Namespaces (v1).
+pub const NAMESPACES: Resource = Resource::of("", "v1", "Namespace", "namespaces");
 /// Services (v1).
-pub const SERVICES: Resource = core("Service", "services");
+pub const SERVICES: Resource = Resource::of("", "v1", "Service", "services");
 /// Pods (v1).
-pub const PODS: Resource = core("Pod", "pods");
+pub const PODS: Resource = Resource::of("", "v1", "Pod", "pods");
 /// ConfigMaps (v1).
-pub const CONFIG_MAPS: Resource = core("ConfigMap", "configmaps");
+pub const CONFIG_MAPS: Resource = Resource::of("", "v1", "ConfigMap", "configmaps");
 /// ServiceAccounts (v1).
-pub const SERVICE_ACCOUNTS: Resource = core("ServiceAccount", "serviceaccounts");
+pub const SERVICE_ACCOUNTS: Resource = Resource::of("", "v1", "ServiceAccount", "serviceaccounts");
 /// Roles (rbac.authorization.k8s.io/v1).
-pub const ROLES: Resource = rbac("Role", "roles");
+pub const ROLES: Resource = Resource::of(RBAC, "v1", "Role", "roles");
 /// RoleBindings (rbac.authorization.k8s.io/v1).
-pub const ROLE_BINDINGS: Resource = rbac("RoleBinding", "rolebindings");
+pub const ROLE_BINDINGS: Resource = Resource::of(RBAC, "v1", "RoleBinding", "rolebindings");
 /// Events (v1).
-pub const EVENTS: Resource = core("Event", "events");
+pub const EVENTS: Resource = Resource::of("", "v1", "Event", "events");
 /// Jobs (batch/v1).
-pub const JOBS: Resource = Resource {
-    group: "batch",
-    version: "v1",
-    kind: "Job",
-    plural: "jobs",
-};
+pub const JOBS: Resource = Resource::of("batch", "v1", "Job", "jobs");
 /// Deployments (apps/v1).
-pub const DEPLOYMENTS: Resource = Resource {
-    group: "apps",
-    version: "v1",
-    kind: "Deployment",
-    plural: "deployments",
-};
+pub const DEPLOYMENTS: Resource = Resource::of("apps", "v1", "Deployment", "deployments");
 
 /// FlinkDeployments of Flink's operator (flink.apache.org/v1beta1).
-pub const FLINK_DEPLOYMENTS: Resource = Resource {
-    group: "flink.apache.org",
-    version: "v1beta1",
-    kind: "FlinkDeployment",
-    plural: "flinkdeployments",
-};
-
-const fn rbac(kind: &'static str, plural: &'static str) -> Resource {
-    Resource {
-        group: "rbac.authorization.k8s.io",
-        version: "v1",
-        kind,
-        plural,
-    }
-}
-
-const fn core(kind: &'static str, plural: &'static str) -> Resource {
-    Resource {
-        group: "",
-        version: "v1",
-        kind,
-        plural,
-    }
-}
+pub const FLINK_DEPLOYMENTS: Resource =
+    Resource::of("flink.apache.org", "v1beta1", "FlinkDeployment", "flinkdeployments");
 
 impl Resource {
+    /// A kind of objects.
+    pub const fn of(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Self {
+        Self {
+            group,
+            version,
+            kind,
+            plural,
+        }
+    }
+
     /// Path of the objects of this kind: in `namespace`, or in all namespaces.
     #[must_use]
     pub fn path(self, namespace: Option<&str>) -> String {
@@ -216,18 +197,12 @@ impl Identity {
     }
 
     /// Like [`Self::of`], from its metadata alone.
-    ///
-    /// # Errors
-    /// Those of [`Self::of`].
     pub fn of_metadata(resource: Resource, metadata: &Value) -> Result<Self> {
         let text = |key: &str| metadata[key].as_str().map(ToOwned::to_owned);
         Self::new(resource, text("namespace"), text("name"), text("uid"))
     }
 
     /// Like [`Self::of`], for a typed object.
-    ///
-    /// # Errors
-    /// Those of [`Self::of`].
     pub fn of_typed(resource: Resource, metadata: &ObjectMeta) -> Result<Self> {
         let ObjectMeta {
             namespace, name, uid, ..

@@ -20,6 +20,7 @@ use super::api::Cluster;
 use super::resource::{Resource, Target, encode};
 use super::retry::Pauses;
 use crate::error::{Error, Result};
+use crate::progress;
 
 /// Number of objects in one answer to a list.
 const PAGE: usize = 500;
@@ -82,6 +83,8 @@ pub struct Watch<S: Source> {
     empty: u32,
     /// Time of the first failure since the last success.
     failing: Option<Instant>,
+    /// Whether the failure was reported.
+    said: bool,
     /// Whether a list was ever read.
     listed: bool,
     /// How long it may fail; `None`: for ever, once a list was read.
@@ -104,6 +107,7 @@ impl<S: Source + 'static> Watch<S> {
             begun: Instant::now(),
             empty: 0,
             failing: None,
+            said: false,
             listed: false,
             patience: None,
             help_only: false,
@@ -120,7 +124,8 @@ impl<S: Source + 'static> Watch<S> {
         }
     }
 
-    /// Ends after this time without a success, and with a permanent error.
+    /// Ends after this time without a success, with a refusal, and with a permanent error of the first list. Reports what
+    /// it survives.
     #[must_use]
     pub fn give_up_after(self, patience: Duration) -> Self {
         Self {
@@ -235,6 +240,9 @@ impl<S: Source + 'static> Watch<S> {
 
     /// Records a success.
     fn succeeded(&mut self) {
+        if std::mem::take(&mut self.said) {
+            progress::note(&format!("{} can be watched again", self.source.target("watch")));
+        }
         self.empty = 0;
         self.failing = None;
     }
@@ -261,7 +269,7 @@ impl<S: Source + 'static> Watch<S> {
         let is_fatal = if self.help_only {
             error.is_denied()
         } else if let Some(patience) = patience {
-            !error.is_transient() || failing.elapsed() >= patience
+            error.is_denied() || !(self.listed || error.is_transient()) || failing.elapsed() >= patience
         } else {
             error.is_denied()
         };
@@ -269,6 +277,10 @@ impl<S: Source + 'static> Watch<S> {
             return Err(error);
         }
         tracing::debug!(%error, "a watch is tried again");
+        // What the user looks at is not up to date any more.
+        if self.patience.is_some() && self.listed && !std::mem::replace(&mut self.said, true) {
+            progress::warn(&format!("{}; trying again", error.message));
+        }
         self.ended();
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::manifests::direct_start;
 use super::manifests::{FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
 use super::names::ClusterName;
 use super::pod_template::unescape_dollar;
@@ -50,8 +51,11 @@ pub fn adopt(
     strip(&mut job["spec"]["template"]["metadata"]["labels"], &JOB_LABELS);
     let replicas = replicas(deployment);
     let mut deployment = cleaned(deployment);
+    // Its parameters hold for the live arguments: those of the next revision have their own.
+    let direct_start = [&mut job, &mut deployment].map(direct_start::take).contains(&true);
     let mut layer = Config {
         name: Some(name.to_string()),
+        direct_start: direct_start.then_some(true),
         image: main_container::of(&job).and_then(|container| Some(container["image"].as_str()?.to_owned())),
         task_managers: replicas.filter(|_| new.parallelism.is_none() && new.slots.is_none()),
         ..Config::default()
@@ -111,9 +115,6 @@ pub fn adopt(
 
 /// The same for a cluster that the plugin takes over, as a revision of its history: with the program's arguments and
 /// the parallelism in the layer, where later flags can change them.
-///
-/// # Errors
-/// As [`adopt`].
 pub fn take_over(name: &ClusterName, service: &Value, job: &Value, deployment: &Value) -> Result<(Templates, Config)> {
     let (_, as_it_is) = adopt(name, service, job, deployment, &Config::default())?;
     let mut tokens = arguments(&cleaned(job))?;
@@ -162,14 +163,10 @@ const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}
 /// The options without those that a resume sets again, and with the parallelism as a variable.
 fn flink_options(tokens: &[String]) -> Vec<Value> {
     let mut kept = Vec::new();
-    let mut rest = tokens.iter().peekable();
+    let mut rest = without_start_options(tokens).into_iter().peekable();
     while let Some(token) = rest.next() {
         match token.as_str() {
-            "--fromSavepoint" | "-s" => {
-                rest.next();
-            }
-            "-n" | "--allowNonRestoredState" | "--" => {}
-            text if text.starts_with("--fromSavepoint=") => {}
+            "--" => {}
             // Replaced in place, to keep the order.
             text if text.starts_with("-Dparallelism.default=") => kept.push(json!(PARALLELISM_OPTION)),
             "-D" if rest.peek().is_some_and(|pair| pair.starts_with("parallelism.default=")) => {
@@ -177,6 +174,35 @@ fn flink_options(tokens: &[String]) -> Vec<Value> {
                 kept.push(json!(PARALLELISM_OPTION));
             }
             text => kept.push(json!(text)),
+        }
+    }
+    kept
+}
+
+/// Removes from a Job's arguments what its job starts from.
+///
+/// # Errors
+/// Usage error when Flink would reject the arguments.
+pub fn without_start(job: &mut Value) -> Result<()> {
+    let mut options = arguments(job)?;
+    let known = JobManagerArguments::parse(options.get(1..).unwrap_or_default())?;
+    let program = options.split_off(options.len() - known.program.len());
+    let kept = without_start_options(&options).into_iter().chain(&program);
+    set_arguments(job, kept.map(|token| json!(token)).collect())
+}
+
+/// The options without those that say what the job starts from.
+fn without_start_options(tokens: &[String]) -> Vec<&String> {
+    let mut kept = Vec::new();
+    let mut rest = tokens.iter();
+    while let Some(token) = rest.next() {
+        match token.as_str() {
+            "--fromSavepoint" | "-s" => {
+                rest.next();
+            }
+            "-n" | "--allowNonRestoredState" => {}
+            text if text.starts_with("--fromSavepoint=") => {}
+            _ => kept.push(token),
         }
     }
     kept
@@ -295,6 +321,44 @@ mod tests {
         assert_eq!(made.service["spec"].get("clusterIP"), None);
         // The API server refuses fields that it does not know.
         assert_eq!(made.service["spec"].get("template"), None);
+    }
+
+    /// The parameters in its command hold for its arguments, and not for those of the next revision.
+    #[test]
+    fn a_direct_start_stays_one_with_parameters_of_its_own() {
+        let name = ClusterName::new("demo").unwrap();
+        let layer = |memory: &str| Config {
+            name: Some("demo".into()),
+            image: Some("flink:2.3.0".into()),
+            direct_start: Some(true),
+            job_manager: crate::model::config::RoleConfig {
+                memory: Some(crate::model::quantity::memory_flink(memory).unwrap()),
+                ..Default::default()
+            },
+            ..Config::default()
+        };
+        let build = |layer: Config, templates: &Templates| {
+            manifests::build(&Spec::resolve(layer).unwrap(), templates, "ns", 1).unwrap()
+        };
+        let heap =
+            |made: &manifests::Manifests| made.job["spec"]["template"]["spec"]["containers"][0]["command"][4].clone();
+        let made = build(layer("2g"), &Templates::built_in().unwrap());
+        let (templates, adopted) =
+            adopt(&name, &made.service, &made.job, &made.deployment, &Config::default()).unwrap();
+        assert_eq!(adopted.direct_start, Some(true));
+        assert!(!format!("{templates:?}").contains("java_or_answer"));
+        let again = build(adopted.clone(), &templates);
+        assert_eq!(heap(&again), heap(&made));
+        let larger = build(layer("4g").merged_over(adopted.clone()), &templates);
+        assert_ne!(heap(&larger), heap(&made));
+        let plain = build(
+            Config {
+                direct_start: Some(false),
+                ..adopted
+            },
+            &templates,
+        );
+        assert_eq!(heap(&plain), Value::Null);
     }
 
     #[test]

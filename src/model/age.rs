@@ -32,9 +32,32 @@ pub fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A sentence about an operation with the age of its start, instead of the time: `… by bob@home since TIME; …`.
+#[must_use]
+pub fn with_age(sentence: &str, now: Timestamp) -> String {
+    let parts = sentence.split_once(" since ");
+    let parts = parts.and_then(|(before, rest)| Some((before, rest.split_at_checked(rest.find('Z')? + 1)?)));
+    match parts.and_then(|(before, (time, after))| Some((before, time.parse().ok()?, after))) {
+        Some((before, then, after)) => format!("{before}, started {} ago{after}", age(then, now)),
+        None => sentence.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_start_of_an_operation_is_an_age() {
+        let now = "2026-01-01T00:01:36Z".parse().unwrap();
+        assert_eq!(
+            with_age("stop by bob@home since 2026-01-01T00:00:00Z; it is done since Z", now),
+            "stop by bob@home, started 96s ago; it is done since Z"
+        );
+        for other in ["stop by bob@home", "stop since yesterday", "stop since 2026-01-01Z"] {
+            assert_eq!(with_age(other, now), other);
+        }
+    }
 
     #[test]
     fn ages_are_those_of_kubectl() {

@@ -24,6 +24,7 @@ pub fn layer(mut source: Config, name: &ClusterName) -> Config {
         node_port: None,
         from_savepoint: None,
         nonce: None,
+        rpc_port: None,
         suspended: false,
         ..source
     }

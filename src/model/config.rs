@@ -143,6 +143,8 @@ pub struct Config {
     pub task_managers: Option<u32>,
     /// Entry class of the job.
     pub job_class: Option<String>,
+    /// A SQL script that Flink runs as the job, instead of an entry class (Flink 2.0+).
+    pub sql: Option<String>,
     /// Jars to fetch before the job starts (Flink 1.19+).
     pub jars: Option<Vec<String>>,
     /// How the job ID is chosen.
@@ -197,6 +199,8 @@ pub struct Config {
     pub restart: Option<Restart>,
     /// Whether containers beside Flink's in the Job's template stay unchanged, instead of becoming native sidecars.
     pub keep_sidecars: Option<bool>,
+    /// Whether Flink starts without the helper JVMs of the image's scripts, see [`crate::model::manifests::direct_start`].
+    pub direct_start: Option<bool>,
     /// Labels of all objects and Pods, beside the plugin's own.
     pub labels: BTreeMap<String, String>,
     /// Annotations of all objects and Pods.
@@ -206,6 +210,10 @@ pub struct Config {
     /// Makes the IDs of high availability unique to this revision, whatever the name of its cluster and however often
     /// it is created. Each revision gets its own when it is created; absent: an older plugin created it.
     pub nonce: Option<String>,
+    /// Port of the JobManager's RPC, if it is not the template's: the TaskManagers of two versions that run beside each
+    /// other look for different ports. Each revision gets its own when it is created, see
+    /// [`crate::model::manifests::surge`].
+    pub rpc_port: Option<u16>,
     /// Whether to create it without Pods, to be resumed later. It is an option of a create, not a part of the cluster's
     /// spec: no revision has it.
     pub suspended: bool,
@@ -273,12 +281,14 @@ impl Config {
             parallelism: self.parallelism.or(lower.parallelism),
             slots: self.slots.or(lower.slots),
             task_managers: self.task_managers.or(lower.task_managers),
-            job_class: self.job_class.or(lower.job_class),
+            // A script and a class with its arguments displace each other.
+            sql: self.sql.clone().or(lower.sql.filter(|_| self.job_class.is_none())),
+            job_class: self.job_class.or(lower.job_class.filter(|_| self.sql.is_none())),
             jars: self.jars.or(lower.jars),
             job_id: self.job_id.or(lower.job_id),
             from_savepoint: self.from_savepoint.or(lower.from_savepoint),
             allow_non_restored_state: self.allow_non_restored_state.or(lower.allow_non_restored_state),
-            arguments: self.arguments.or(lower.arguments),
+            arguments: self.arguments.or(lower.arguments.filter(|_| self.sql.is_none())),
             configuration,
             entrypoint: self.entrypoint.or(lower.entrypoint),
             service_account: self.service_account.or(lower.service_account),
@@ -301,10 +311,12 @@ impl Config {
             node_port: self.node_port.or(lower.node_port),
             restart: self.restart.or(lower.restart),
             keep_sidecars: self.keep_sidecars.or(lower.keep_sidecars),
+            direct_start: self.direct_start.or(lower.direct_start),
             labels: map(lower.labels, self.labels),
             annotations: map(lower.annotations, self.annotations),
             log_configuration: map(lower.log_configuration, self.log_configuration),
             nonce: self.nonce.or(lower.nonce),
+            rpc_port: self.rpc_port.or(lower.rpc_port),
             suspended: self.suspended || lower.suspended,
         }
     }

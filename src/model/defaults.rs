@@ -46,6 +46,9 @@ pub const ACCESS: &[&str] = &["auto", "proxy", "port-forward"];
 /// Values of `--output` for lists.
 pub const OUTPUT: &[&str] = &["table", "wide", "json", "yaml", "name"];
 
+/// Values of `--surge`: whether TaskManagers of a new version start beside the running ones.
+pub const SURGE: &[&str] = &["auto", "always", "never"];
+
 /// All keys.
 pub const KEYS: &[Key] = &[
     Key {
@@ -74,6 +77,11 @@ pub const KEYS: &[Key] = &[
         meaning: "ServiceAccount of their Pods",
     },
     Key {
+        name: "direct-start",
+        form: Form::Bool,
+        meaning: "whether their Pods start Flink without the helper JVMs of the image's scripts, as --direct-start",
+    },
+    Key {
         name: "access",
         form: Form::Words(ACCESS),
         meaning: "way to Flink's REST",
@@ -97,6 +105,11 @@ pub const KEYS: &[Key] = &[
         name: "rehearse",
         form: Form::Bool,
         meaning: "whether a new version is rehearsed before the running job is stopped, as --rehearse",
+    },
+    Key {
+        name: "surge",
+        form: Form::Words(SURGE),
+        meaning: "whether TaskManagers of a new version start beside the running ones, as --surge",
     },
     Key {
         name: "plain",
@@ -164,6 +177,7 @@ impl Effective {
             checkpoint_dir: value("checkpoint-dir"),
             ha: value("ha"),
             service_account: value("service-account"),
+            direct_start: value("direct-start").map(|wanted| wanted == "true"),
             ..Config::default()
         }
     }
@@ -427,7 +441,7 @@ mod tests {
             (
                 "defaults: {parallelism: 1}",
                 "f: there is no key defaults.parallelism",
-                "known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, access, output, prompts, image-check, rehearse, plain",
+                "known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, direct-start, access, output, prompts, image-check, rehearse, surge, plain",
             ),
             ("defaults: {image: 1}", "f: defaults.image: it must be a text", ""),
             (

@@ -190,20 +190,23 @@ mod tests {
 
     #[test]
     fn what_differs_is_shown_and_not_what_is_alike() {
-        let told =
+        let difference =
             |wanted: Value, live: Value| differences(&json!({ "a": wanted }), &json!({ "a": live }))[0].to_string();
         let common = "-Dx=".repeat(40);
-        assert_eq!(told(json!(["p", "q", "r"]), json!(["p", "r"])), "a: without \"q\"");
         assert_eq!(
-            told(json!(["p"]), json!([common, "p", "p"])),
+            difference(json!(["p", "q", "r"]), json!(["p", "r"])),
+            "a: without \"q\""
+        );
+        assert_eq!(
+            difference(json!(["p"]), json!([common, "p", "p"])),
             format!("a: \"{}…, \"p\" is too much", &common[..79])
         );
         assert_eq!(
-            told(json!(["p", "n"]), json!(["p", "o", "m"])),
+            difference(json!(["p", "n"]), json!(["p", "o", "m"])),
             "a: \"o\", \"m\" instead of \"n\""
         );
         assert_eq!(
-            told(json!(format!("{common}1")), json!(format!("{common}2"))),
+            difference(json!(format!("{common}1")), json!(format!("{common}2"))),
             "a: …-Dx=-Dx=-Dx=-Dx=-Dx=2\" instead of …-Dx=-Dx=-Dx=-Dx=-Dx=1\""
         );
     }

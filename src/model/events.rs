@@ -111,7 +111,7 @@ pub struct Object {
 impl From<&Event> for EventRow {
     fn from(event: &Event) -> Self {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let told = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let not_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let about = &event.involved_object;
         Self {
             last_seen: last_seen(event),
@@ -125,8 +125,8 @@ impl From<&Event> for EventRow {
             },
             message: text(&event.message).trim_end().to_owned(),
             // Events of the newer API have the one field, those of the older API the other.
-            source: told(&event.reporting_component)
-                .or_else(|| event.source.as_ref().and_then(|source| told(&source.component))),
+            source: not_empty(&event.reporting_component)
+                .or_else(|| event.source.as_ref().and_then(|source| not_empty(&source.component))),
         }
     }
 }

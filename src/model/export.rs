@@ -134,7 +134,7 @@ fn arguments(object: &Value, remarks: &mut Vec<String>) -> Result<(Option<String
         let (plain, expands) = unescape_dollar(text);
         if expands && !text.starts_with("-Djobmanager.rpc.address=") {
             remarks.push(format!(
-                "the argument {text:?} is expanded by Kubernetes; it is taken as it stands"
+                "the argument {text:?} is expanded by Kubernetes; it is exported unchanged"
             ));
         }
         tokens.push(plain);

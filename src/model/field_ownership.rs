@@ -88,7 +88,7 @@ mod tests {
             entry(FIELD_MANAGER, "", spec.clone()),
             entry("horizontal-pod-autoscaler", "scale", spec),
             entry("kube-controller-manager", "status", json!({"f:status": {}})),
-            entry("somebody", "", json!({"f:metadata": {"f:labels": {}}})),
+            entry("someone", "", json!({"f:metadata": {"f:labels": {}}})),
         ]}});
         assert_eq!(former_owners(&live), ["Helm", "kubectl-client-side-apply"]);
         let left = without_former_owners(&live);
@@ -104,7 +104,7 @@ mod tests {
                 FIELD_MANAGER,
                 "horizontal-pod-autoscaler",
                 "kube-controller-manager",
-                "somebody"
+                "someone"
             ]
         );
     }

@@ -89,6 +89,17 @@ pub fn phase(pod: &Pod) -> Phase {
     }
 }
 
+/// Whether Kubernetes calls the Pod ready: its probes succeed.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let mut ready = conditions
+        .into_iter()
+        .flatten()
+        .filter(|condition| condition.type_ == "Ready");
+    ready.any(|condition| condition.status == "True")
+}
+
 /// Whether Flink will not run in this Pod again.
 #[must_use]
 pub fn has_ended(pod: &Pod) -> bool {

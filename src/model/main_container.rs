@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::pod_template::MAIN_CONTAINER;
 
 /// Arguments of the entrypoint, official and legacy: only Flink's container has one.
-const WORDS: [&str; 5] = [
+pub const ENTRYPOINTS: [&str; 5] = [
     "standalone-job",
     "taskmanager",
     "job-cluster",
@@ -32,7 +32,7 @@ fn position<'a, T: 'a>(
     word: impl Fn(&'a T) -> &'a str,
 ) -> Option<usize> {
     let find = |is: &dyn Fn(&'a T) -> bool| all.iter().position(is);
-    find(&|one| WORDS.contains(&word(one)))
+    find(&|one| ENTRYPOINTS.contains(&word(one)))
         .or_else(|| find(&|one| NAMES.contains(&name(one))))
         .or_else(|| find(&|one| name(one).starts_with("flink")))
         .or_else(|| (!all.is_empty()).then_some(0))

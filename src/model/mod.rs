@@ -14,6 +14,7 @@ pub mod events;
 pub mod export;
 pub mod field_ownership;
 pub mod file_text;
+pub mod flame_graph;
 pub mod flink;
 pub mod flink_deployment;
 pub mod flink_pod;
@@ -27,6 +28,7 @@ pub mod manifests;
 pub mod names;
 pub mod nearest;
 pub mod ownership;
+pub mod pod_state;
 pub mod pod_template;
 pub mod quantity;
 pub mod rights;
@@ -39,4 +41,4 @@ pub mod usage;
 
 /// `apiVersion` of every JSON and YAML document. docs/output.md describes the fields; a change that users can notice
 /// gets a new version.
-pub const API_VERSION: &str = "kubectl-flink/v1";
+pub const API_VERSION: &str = "kubectl-flink/v2";

@@ -22,6 +22,12 @@ pub const HIGH_AVAILABILITY: &str = "high-availability";
 /// Role of the Job that rehearses a new version, and of its Pod. It is not part of the cluster.
 pub const REHEARSAL: &str = "rehearsal";
 
+/// Role of the Job that reads savepoints in volumes of the cluster, and of its Pod. It is not part of the cluster.
+pub const SAVEPOINT_READER: &str = "savepoint-reader";
+
+/// Label with the name of the set with which `apply` created the cluster: `apply --prune` deletes by it.
+pub const APPLY_SET: &str = "kubectl-flink/apply-set";
+
 /// Longest cluster name. A Job's Pods are named after it with a suffix of six characters, and the Pods' host names
 /// may have 63; Flink's Kubernetes high availability allows 45 for `kubernetes.cluster-id`, which is the tighter limit.
 pub const MAX_LENGTH: usize = 45;
@@ -85,10 +91,10 @@ impl ClusterName {
         format!("{}-{HIGH_AVAILABILITY}", self.0)
     }
 
-    /// Name of the Job that rehearses a new version of the cluster.
+    /// Name of the short-lived Job that does `component` beside the cluster.
     #[must_use]
-    pub fn rehearsal(&self) -> String {
-        format!("{}-{REHEARSAL}", self.0)
+    pub fn job_of(&self, component: &str) -> String {
+        format!("{}-{component}", self.0)
     }
 
     /// Name of the ConfigMap that stores revisions and savepoints.

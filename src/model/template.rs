@@ -66,6 +66,12 @@ pub struct Templates {
 }
 
 impl Templates {
+    /// The three, as the history keeps them: Service, Job, Deployment.
+    #[must_use]
+    pub fn to_array(&self) -> [Value; 3] {
+        [self.service.clone(), self.job.clone(), self.deployment.clone()]
+    }
+
     /// The built-in templates.
     pub fn built_in() -> Result<Self> {
         Self::from_files(BUILT_IN)

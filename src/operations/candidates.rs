@@ -10,18 +10,11 @@ use crate::history::{HISTORY, History};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::kubeconfig::read_kubeconfig;
-use crate::kubernetes::resource::{CONFIG_MAPS, Resource, Target, encode};
+use crate::kubernetes::resource::{CONFIG_MAPS, NAMESPACES, Target, encode};
 use crate::kubernetes::tables::{ListSelection, list};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
 use crate::model::nearest::nearest;
 
-/// Namespaces. No other code lists them.
-const NAMESPACES: Resource = Resource {
-    group: "",
-    version: "v1",
-    kind: "Namespace",
-    plural: "namespaces",
-};
 /// Maximum number of objects in a list of names.
 const MOST: usize = 500;
 
@@ -37,9 +30,6 @@ pub struct KubeconfigNames {
 }
 
 /// The names in the kubeconfig.
-///
-/// # Errors
-/// When the kubeconfig cannot be read.
 pub fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
     let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
         return Ok(KubeconfigNames::default());
@@ -52,9 +42,6 @@ pub fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
 }
 
 /// Names of the clusters in the namespace. Two requests, side by side.
-///
-/// # Errors
-/// Errors of the requests.
 pub async fn clusters(cluster: &Cluster) -> Result<Vec<String>> {
     let wanted = ListSelection {
         namespace: Some(cluster.namespace().to_owned()),
@@ -91,9 +78,6 @@ pub async fn nearest_cluster_of(cluster: &Cluster, mut error: Error) -> Error {
 }
 
 /// Names of the clusters in the namespace that have a history, also those that were deleted. One request.
-///
-/// # Errors
-/// Errors of the request.
 pub async fn remembered(cluster: &Cluster) -> Result<Vec<String>> {
     let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
     let selector = encode(&format!("{COMPONENT_LABEL}={HISTORY}"));
@@ -105,9 +89,6 @@ pub async fn remembered(cluster: &Cluster) -> Result<Vec<String>> {
 }
 
 /// Names of the namespaces. One request.
-///
-/// # Errors
-/// Errors of the request.
 pub async fn namespaces(cluster: &Cluster) -> Result<Vec<String>> {
     let target = Target::collection("list", NAMESPACES, None);
     let list = cluster.get_with(&target, &format!("limit={MOST}")).await?;
@@ -115,9 +96,6 @@ pub async fn namespaces(cluster: &Cluster) -> Result<Vec<String>> {
 }
 
 /// The history of a cluster, empty if there is none. One request; no warning if it is forbidden.
-///
-/// # Errors
-/// Errors of the request.
 pub async fn history(cluster: &Cluster, name: &ClusterName) -> Result<History> {
     let target = Target::object("get", CONFIG_MAPS, cluster.namespace(), &name.history());
     match cluster.get::<Value>(&target).await? {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::Flink;
 use crate::history::Revision;
 use crate::history::holder;
@@ -10,17 +10,18 @@ use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::adopt::adopt;
 use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::ha_config_maps::Ids;
-use crate::model::manifests;
-use crate::model::manifests::{Manifests, PARALLELISM, REVISION};
+use crate::model::manifests::{self, Manifests, PARALLELISM, REVISION};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
+use crate::operations::report::OperationResult;
 use crate::progress;
 
 /// A cluster as it was read.
@@ -85,13 +86,10 @@ impl ClusterHandle {
     pub async fn load(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.is_unknown() {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!(
-                    "there is no cluster {name} in namespace {}, and no history of one",
-                    cluster.namespace()
-                ),
-            )
+            return Err(Error::not_found(format!(
+                "there is no cluster {name} in namespace {}, and no history of one",
+                cluster.namespace()
+            ))
             .absent(name)
             .hint("`kubectl flink list -A` shows those that there are"));
         }
@@ -103,12 +101,15 @@ impl ClusterHandle {
     /// # Errors
     /// Those of [`ClusterHandle::load`], and a bad name before any request.
     pub async fn load_for_display(connection: &ConnectionOptions, name: &str) -> Result<Self> {
-        let name = ClusterName::new(name)?;
-        let cluster = connect(connection)?;
-        connect::check_namespace(cluster.namespace())?;
-        let handle = Self::load(&cluster, &name).await?;
+        let handle = Self::connected(connection, name).await?;
         handle.tell_operation();
         Ok(handle)
+    }
+
+    /// Connects, and reads a cluster that exists or existed.
+    pub async fn connected(connection: &ConnectionOptions, name: &str) -> Result<Self> {
+        let name = ClusterName::new(name)?;
+        Self::load(&connect(connection)?, &name).await
     }
 
     /// Reports the state of an unfinished operation, for commands that it does not block.
@@ -149,12 +150,7 @@ impl ClusterHandle {
 
     /// The error that the cluster has no object; `remembered` is the hint if it has a history.
     pub fn not_found(&self, remembered: &str) -> Error {
-        let name = &self.name;
-        let error = Error::new(
-            Kind::NotFound,
-            format!("there is no cluster {name} in namespace {}", self.cluster.namespace()),
-        )
-        .absent(name);
+        let error = no_cluster(&self.name, self.cluster.namespace());
         let foreign = self.live.foreign.iter();
         let error = foreign.fold(error, |error, foreign| error.hint(foreign.to_string()));
         error.hint(if self.store.exists() {
@@ -166,9 +162,6 @@ impl ClusterHandle {
 
     /// The Service and the Deployment, if an interrupted command left them missing or unchanged, and their content is
     /// known.
-    ///
-    /// # Errors
-    /// Errors of building them from the history.
     pub fn missing_objects(&self) -> Result<Vec<Value>> {
         let live = &self.live;
         let last = self
@@ -179,13 +172,8 @@ impl ClusterHandle {
             .map(|last| last.number.to_string());
         let known = |job: &Value| job["metadata"]["annotations"][REVISION].as_str() == last.as_deref();
         // An interrupted operation may have created the Job, and left the Deployment unchanged.
-        let number = |object: &Value| {
-            object["metadata"]["annotations"][REVISION]
-                .as_str()?
-                .parse::<u64>()
-                .ok()
-        };
-        let is_older = |deployment: &Value| number(deployment) < live.job.as_ref().and_then(number);
+        let is_older =
+            |deployment: &Value| manifests::revision(deployment) < live.job.as_ref().and_then(manifests::revision);
         let stale = self.left_behind.is_some() && live.deployment.as_ref().is_some_and(is_older);
         let whole = live.service.is_some() && live.deployment.is_some() && !stale;
         if whole || !live.job.as_ref().is_some_and(known) {
@@ -243,12 +231,12 @@ impl ClusterHandle {
 
     /// The job's parallelism; 1 if this plugin did not create the cluster.
     pub fn parallelism(&self) -> u32 {
-        let told = self
+        let annotated = self
             .live
             .job
             .as_ref()
             .and_then(|job| job["metadata"]["annotations"][PARALLELISM].as_str());
-        told.and_then(|text| text.parse().ok()).unwrap_or(1)
+        annotated.and_then(|text| text.parse().ok()).unwrap_or(1)
     }
 
     /// The cluster's namespace.
@@ -302,6 +290,14 @@ impl ClusterHandle {
         })
     }
 
+    /// What is lost of a job that ends without a savepoint.
+    pub fn what_is_lost(&self) -> String {
+        match self.store.history().last_path() {
+            Some(path) => format!("what it did since savepoint {path} is lost"),
+            None => "all its state is lost, there is no savepoint".to_owned(),
+        }
+    }
+
     /// The parallelism with which the JobManager was started. It differs from the job's if the job was scaled since.
     pub fn started_with(&self) -> Option<u32> {
         self.settings()?.get("parallelism.default")?.parse().ok()
@@ -336,13 +332,10 @@ impl ClusterHandle {
             ..
         } = &self.live
         else {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!(
-                    "{} has no history, and not all of its Service, Job and Deployment are there",
-                    self.name
-                ),
-            )
+            return Err(Error::not_found(format!(
+                "{} has no history, and not all of its Service, Job and Deployment are there",
+                self.name
+            ))
             .hint(format!(
                 "`kubectl flink create {} --from-savepoint PATH …` creates it again",
                 self.name
@@ -353,7 +346,7 @@ impl ClusterHandle {
     }
 
     /// The revision in the history that runs, or, if nothing runs, that ran last.
-    fn known_revision(&self) -> Option<&Revision> {
+    pub fn known_revision(&self) -> Option<&Revision> {
         let history = self.store.history();
         match &self.live.job {
             Some(_) => history.revision(self.live_revision()?),
@@ -361,10 +354,17 @@ impl ClusterHandle {
         }
     }
 
+    /// The result of an action, with the present revision.
+    pub fn result(&self, outcome: &'static str) -> OperationResult {
+        OperationResult {
+            revision: self.live_revision(),
+            ..OperationResult::new(&self.cluster, &self.name, outcome)
+        }
+    }
+
     /// The revision number in the Kubernetes Job.
     pub fn live_revision(&self) -> Option<u64> {
-        let job = self.live.job.as_ref()?;
-        job["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
+        self.live.job.as_ref().and_then(manifests::revision)
     }
 
     /// The stored templates, or the built-in ones; and whether they belong in the history.

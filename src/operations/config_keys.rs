@@ -1,8 +1,12 @@
 //! Keys of Flink's configuration that users give.
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
+use crate::model::config::Config;
 use crate::model::flink::config_keys;
 use crate::model::flink::{owned_key, without_effect};
+use crate::model::flink_deployment;
 use crate::model::main_container;
 use crate::model::manifests::Manifests;
 use crate::model::pod_template::checks;
@@ -20,6 +24,28 @@ pub fn check_key(key: &str, said: &str) -> Result<()> {
         return Err(Error::usage(format!("{said}{key} has no effect here: {reason}")));
     }
     Ok(())
+}
+
+/// The keys to set with their values, and the keys to remove, of `KEY=VALUE` and `KEY-`.
+///
+/// # Errors
+/// Usage error for a key that has no effect, or that the plugin sets itself.
+pub fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)> {
+    let (mut set, mut gone) = (BTreeMap::new(), Vec::new());
+    for pair in pairs {
+        match (pair.split_once('='), pair.strip_suffix('-')) {
+            (Some((key, value)), _) if !key.is_empty() => {
+                set.insert(key.to_owned(), value.to_owned());
+            }
+            (None, Some(key)) if !key.is_empty() => gone.push(key.to_owned()),
+            _ => return Err(Error::usage(format!("{pair:?} must be KEY=VALUE or KEY-"))),
+        }
+    }
+    for key in &gone {
+        check_key(key, "")?;
+    }
+    // Keys with their own flag, such as the directory of savepoints, are set like the flag.
+    Ok((flink_deployment::read_options(set, "set config")?, gone))
 }
 
 /// Rejects Pods that a kubelet or the API server would reject, warns of fields without the effect that they suggest,

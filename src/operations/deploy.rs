@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
-use crate::history::Revision;
+use crate::error::{Kind, Result};
 use crate::history::holder::who;
 use crate::history::store::HistoryStore;
+use crate::history::{Revision, RevisionOutcome, RevisionState};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::objects::{self, LiveObjects};
@@ -16,38 +16,33 @@ use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::lock::{self, Launch};
-use crate::operations::wait;
-use crate::operations::wait::Failures;
+use crate::operations::wait::{self, Failures};
 use crate::progress;
 
-/// Waits until the job runs, and reports its progress.
+/// Waits until the job runs, reports its progress, and returns the ID of the job.
 pub async fn wait_until_running(
     cluster: &Cluster,
     name: &ClusterName,
     parallelism: u32,
     limit: Option<Duration>,
     failures: Failures,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let begun = Instant::now();
     let mut step = progress::Step::new(&format!("{name}: submitted"));
     let mut beside = None;
     let outcome = wait::until_running(cluster, name, parallelism, limit, failures, |stage, note| {
-        let text = format!("{name}: {stage}");
         if let (Stage::Running { .. }, Some(note)) = (stage, note) {
             beside = Some(note.clone());
         }
-        step.update(&match note {
-            Some(note) => format!("{text} ({})", note.text),
-            None => text,
-        });
+        wait::show_stage(&mut step, name, stage, note);
     })
     .await?;
     let seconds = begun.elapsed().as_secs_f64();
-    step.done(&match outcome {
+    step.done(&match &outcome {
         wait::WaitOutcome::Running { job_id, tasks } => {
-            format!("{name} runs: job {job_id}, all {tasks} tasks, after {seconds:.1} s")
+            format!("{name}: job {job_id} runs, all {tasks} tasks, after {seconds:.1} s")
         }
-        wait::WaitOutcome::Finished => format!("{name} has finished its job, after {seconds:.1} s"),
+        wait::WaitOutcome::Finished => format!("{name}: the job has finished, after {seconds:.1} s"),
     });
     if let Some(Note { text, hints }) = beside {
         progress::warn(&text);
@@ -55,7 +50,35 @@ pub async fn wait_until_running(
             progress::note(hint);
         }
     }
-    Ok(())
+    Ok(outcome.into_job_id())
+}
+
+/// Records whether the job of a created cluster came up, for whom the wait ended with `outcome`: once, since this is only
+/// informative.
+pub async fn record_outcome<T>((store, number): &mut (HistoryStore, u64), outcome: &Result<T>) {
+    let (state, why) = match outcome {
+        Ok(_) => (RevisionState::Running, None),
+        Err(error) if matches!(error.kind, Kind::JobFailed | Kind::TimedOut) => {
+            (RevisionState::Failed, Some(error.message.as_str()))
+        }
+        Err(_) => return,
+    };
+    let Some(revision) = store.history().revision(*number) else {
+        return;
+    };
+    // A revision that has run once is never one that did not come up.
+    if revision
+        .outcome
+        .as_ref()
+        .is_some_and(|known| known.state == RevisionState::Running)
+    {
+        return;
+    }
+    let outcome = RevisionOutcome::new(state, &clock::now().to_string(), why);
+    let number = *number;
+    if let Err(error) = store.offer(|history| history.conclude(number, outcome)).await {
+        tracing::debug!(%error, "the outcome is not in the history");
+    }
 }
 
 /// Creates a cluster: acquires its lock and creates its objects, so that no other command of that name creates any
@@ -85,12 +108,6 @@ pub fn revision(spec: &Spec, templates: &Templates, own_templates: bool, generat
         by: Some(who()),
         outcome: None,
         spec: flink_deployment::write(&spec.layer),
-        templates: own_templates.then(|| {
-            [
-                templates.service.clone(),
-                templates.job.clone(),
-                templates.deployment.clone(),
-            ]
-        }),
+        templates: own_templates.then(|| templates.to_array()),
     }
 }

@@ -22,7 +22,7 @@ use crate::image::inspect::{Depth, inspect};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::registry::RegistryOptions;
-use crate::image::registry::api::Registries;
+use crate::image::registry::registries::Registries;
 use crate::kubernetes::api::Cluster;
 use crate::model::main_container;
 use crate::model::manifests::{FLINK_VERSION, Manifests};

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::error::{Error, Result};
+
 /// Longest wait of an interruption: a server that hangs must not keep the program from ending.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How long after the end of a program in the terminal its Ctrl-C may still arrive here.
@@ -44,6 +46,29 @@ pub async fn allowed() {
     let mut number = DEFERRING.subscribe();
     let nothing = number.wait_for(|number| *number == 0);
     let _ = tokio::time::timeout(PATIENCE, nothing).await;
+}
+
+/// Carries out `work` within `limit`. After that it ends as at Ctrl-C: what was started continues in the cluster, and a
+/// repetition of the command waits for it. `what` is what it waits for.
+///
+/// # Errors
+/// Timed out; those of `work`.
+pub async fn within<T>(limit: Option<Duration>, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(limit) = limit else { return work.await };
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        outcome = &mut work => return outcome,
+        () = tokio::time::sleep(limit) => {}
+    }
+    tokio::select! {
+        biased;
+        () = allowed() => {}
+        outcome = &mut work => return outcome,
+    }
+    Err(
+        Error::timed_out(format!("{what} is not there after {} s", limit.as_secs()))
+            .hint("what was started continues in the cluster: repeat the command to wait for it"),
+    )
 }
 
 /// Runs a program that owns the terminal, such as an editor: Ctrl-C is meant for that program, although it arrives here

@@ -184,7 +184,7 @@ impl ClusterHandle {
     }
 
     /// Whether high availability keeps a checkpoint of the job; `None`: it cannot be read, or there is none.
-    async fn kept_checkpoint(&self) -> Result<Option<bool>> {
+    pub(super) async fn kept_checkpoint(&self) -> Result<Option<bool>> {
         let last = || self.store.history().last_wanted().and_then(revision_spec::leader);
         let id = match self.live_leader() {
             None if self.live.job.is_none() => last().map(|(id, _)| id),
@@ -214,6 +214,6 @@ impl ClusterHandle {
                 "`kubectl flink restart {name} --recover` starts the same revision again, from its last checkpoint"
             ));
         }
-        error.hint(format!("`kubectl flink why {name}` tells what keeps it"))
+        error.hint(format!("`kubectl flink why {name}` explains what keeps it"))
     }
 }

@@ -15,7 +15,7 @@ use crate::image::layer::chosen_jar;
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::registry::RegistryOptions;
-use crate::image::registry::api::Registries;
+use crate::image::registry::registries::Registries;
 use crate::model::config::Config;
 use crate::model::flink::FlinkVersion;
 use crate::operations::push_progress;
@@ -90,13 +90,13 @@ pub async fn prepare(options: &ImageOptions<'_>, stated: &Config, layer: &mut Co
         progress::warn(&fault);
     }
     // A reference with a digest has no version, and the version decides the arguments of the entrypoint.
-    let told = facts
+    let found = facts
         .flink_version
         .as_deref()
         .and_then(|version| version.parse::<FlinkVersion>().ok());
     layer.flink_version = stated
         .flink_version
-        .or(told)
+        .or(found)
         .or_else(|| FlinkVersion::of_image(&base))
         .or(layer.flink_version);
     layer.job_class = Some(class);

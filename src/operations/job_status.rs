@@ -9,7 +9,9 @@ use crate::history::plan_basis::Basis;
 use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Step};
 use crate::history::{History, Progress, Savepoint};
+use crate::kubernetes::api::Cluster;
 use crate::model::flink::overview::{JobOverview, JobsOverview};
+use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::{self, Held, Wait};
 
@@ -34,10 +36,19 @@ impl ClusterHandle {
         savepoint::cancel_after_checkpoint(&self.cluster, &self.name, &self.flink, job_id, again).await
     }
 
+    /// Checks, before the result of a command that changed nothing, that no other command has changed the cluster since
+    /// it was read.
+    ///
+    /// # Errors
+    /// Conflict, when another process works on it, or has changed it since.
+    pub async fn check_unchanged(&self) -> Result<()> {
+        self.store.check(&Basis::of(&self.live)).await
+    }
+
     /// The error of a plan that cannot be made; or a conflict, if another process changes the cluster or has changed
     /// it.
     pub async fn or_changed(&self, error: Error) -> Error {
-        match self.store.check(&Basis::of(&self.live)).await {
+        match self.check_unchanged().await {
             Err(changed) if changed.kind == Kind::Conflict => changed,
             _ => error,
         }
@@ -154,10 +165,25 @@ impl ClusterHandle {
                 let error = Error::failure(format!("{name} has a JobManager that cannot take a {what}: {why}"));
                 Err(self.way_on(error))
             }
-            JobStatus::Stopped => Err(Error::new(
-                Kind::Conflict,
-                format!("the job of {name} does not run, so no {what} can be taken of it"),
-            )),
+            JobStatus::Stopped => Err(Error::conflict(format!(
+                "the job of {name} does not run, so no {what} can be taken of it"
+            ))),
         }
+    }
+}
+
+/// The error when a JobManager gives no answer: it has ended, or does not answer.
+pub async fn away(cluster: &Cluster, name: &ClusterName) -> Error {
+    let mut handle = match ClusterHandle::existing(cluster, name).await {
+        Ok(handle) => handle,
+        Err(error) => return error,
+    };
+    match handle.job_status().await {
+        Err(error) => error,
+        Ok(JobStatus::Stopped) => Error::conflict(format!(
+            "the JobManager of {name} has ended, and what it remembered with it"
+        ))
+        .hint(format!("`kubectl flink why {name}` reads its log")),
+        Ok(_) => handle.flink.away(),
     }
 }

@@ -35,14 +35,16 @@ pub async fn check(handle: &mut ClusterHandle) -> Result<()> {
     }
 }
 
-/// Checks that a cluster is free to be created. An unfinished creation does not block it.
+/// Checks that a cluster is free to be created. An unfinished creation does not block it, nor does the unfinished
+/// replacement of one that failed.
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or a change is unfinished.
 pub async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<Option<Journal>> {
-    let watch = store.history().open_journal().is_some_and(Journal::is_launch);
+    let is_creation = |journal: &Journal| journal.is_launch() || journal.replaces_creation();
+    let watch = store.history().open_journal().is_some_and(is_creation);
     match lock::unattended(store, name, watch).await? {
-        Some(journal) if !journal.is_launch() => Err(lock::unfinished(name, &journal)),
+        Some(journal) if !is_creation(&journal) => Err(lock::unfinished(name, &journal)),
         left => Ok(left),
     }
 }

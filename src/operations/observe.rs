@@ -3,30 +3,41 @@
 //! The requests run in parallel. The minimum is three round trips, because some of Flink's requests need the answers of
 //! others.
 
+use std::pin::pin;
 use std::time::Duration;
+
+use futures::future::{Either, select};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
 use super::savepoint;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::Flink;
 use crate::flink::metrics::Depth;
 use crate::history::History;
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
-use crate::model::diagnosis::{Cause, CauseKind, LogCause, Observed, PodContainer, last_line, root_cause};
+use crate::model::diagnosis::{Cause, CauseKind, LogCause, Observed, PodContainer, last_line, problems, root_cause};
 use crate::model::flink::live::{Reach, Snapshot};
+use crate::model::flink_pod::{self, Phase};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
-use crate::operations::status;
+use crate::operations::status::{self, ClusterStatus, StatusInput};
 
 /// Maximum number of Pods and of Events. For a larger cluster the report is based on these.
 const LIMIT: usize = 500;
 /// Maximum number of lines and bytes of a log in which the root cause is searched.
 const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
+
+/// How long Flink may take to answer where no Pod of a JobManager is up: the address of a Pod that is gone answers nothing, and
+/// a request through the API server waits for it.
+const GRACE: Duration = Duration::from_millis(500);
+/// How long Flink may take before the Pods are looked at again: the last one may have ended meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The data that was read.
 pub struct Observation {
@@ -38,6 +49,20 @@ pub struct Observation {
     pub history: History,
     /// What could not be read: one sentence each.
     pub remarks: Vec<String>,
+}
+
+impl Observation {
+    /// The whole status.
+    #[must_use]
+    pub fn into_status(self, namespace: &str, name: &ClusterName, now: Timestamp) -> ClusterStatus {
+        let seen = StatusInput {
+            observed: &self.observed,
+            snapshot: &self.snapshot,
+            history: &self.history,
+            problems: &problems(&self.observed, &self.snapshot, now),
+        };
+        ClusterStatus::new(namespace, name, &seen, self.remarks, now)
+    }
 }
 
 #[derive(Deserialize)]
@@ -62,15 +87,25 @@ pub async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observatio
     let events_query = format!("fieldSelector={}&limit={LIMIT}", encode("type=Warning"));
     let service = Target::object("get", SERVICES, namespace, &name.master());
     let flink = Flink::new(cluster, name);
-    let (job, deployment, service, pods, events, store, snapshot) = futures::join!(
-        cluster.get::<Job>(&job),
-        cluster.get::<Deployment>(&deployment),
-        cluster.get::<serde::de::IgnoredAny>(&service),
-        cluster.get_with::<List<Pod>>(&pods, &pods_query),
-        cluster.get_with::<List<Event>>(&events, &events_query),
-        HistoryStore::open(cluster, name),
-        flink.snapshot(Depth::All),
-    );
+    let reading = async {
+        futures::join!(
+            cluster.get::<Job>(&job),
+            cluster.get::<Deployment>(&deployment),
+            cluster.get::<serde::de::IgnoredAny>(&service),
+            cluster.get_with::<List<Pod>>(&pods, &pods_query),
+            cluster.get_with::<List<Event>>(&events, &events_query),
+            HistoryStore::open(cluster, name),
+        )
+    };
+    let asking = pin!(flink.snapshot(Depth::All));
+    let (read, snapshot) = match select(pin!(reading), asking).await {
+        Either::Left((read, asking)) => {
+            let is_up = read.3.as_ref().map_or(true, |pods| jobmanager_is_up(pods.as_ref()));
+            (read, while_up(cluster, name, is_up, asking).await)
+        }
+        Either::Right((snapshot, reading)) => (reading.await, snapshot),
+    };
+    let (job, deployment, service, pods, events, store) = read;
     let (job, deployment) = (job?, deployment?);
     let mut remarks = Vec::new();
     let mut note = |what: &str, error: &Error| remarks.push(format!("{what} cannot be read: {error}"));
@@ -123,12 +158,48 @@ pub async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observatio
     })
 }
 
+/// Whether Flink may run in a Pod of a JobManager that is not about to end.
+fn jobmanager_is_up(pods: Option<&List<Pod>>) -> bool {
+    pods.into_iter().flat_map(|list| &list.items).any(|pod| {
+        let labels = pod.metadata.labels.as_ref();
+        labels.is_some_and(|labels| labels.get(COMPONENT_LABEL).is_some_and(|role| role == MASTER))
+            && pod.metadata.deletion_timestamp.is_none()
+            && matches!(flink_pod::phase(pod), Phase::Running | Phase::Unknown)
+    })
+}
+
+/// Flink's answer, as long as a JobManager `is_up` that can give one. Where that cannot be read it is waited for.
+async fn while_up(
+    cluster: &Cluster,
+    name: &ClusterName,
+    mut is_up: bool,
+    mut asking: impl Future<Output = Snapshot> + Unpin,
+) -> Snapshot {
+    let target = Target::collection("list", PODS, Some(cluster.namespace()));
+    let selector = encode(&format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}"));
+    let query = format!("labelSelector={selector}&fieldSelector=status.phase%3DRunning");
+    while is_up {
+        let looking = async {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            cluster.get_with(&target, &query).await
+        };
+        match select(asking, pin!(looking)).await {
+            Either::Left((snapshot, _)) => return snapshot,
+            Either::Right((pods, again)) => {
+                asking = again;
+                is_up = pods.map_or(true, |pods| jobmanager_is_up(pods.as_ref()));
+            }
+        }
+    }
+    tokio::time::timeout(GRACE, asking).await.unwrap_or_default()
+}
+
 fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
     let namespace = cluster.namespace();
-    let error = Error::new(
-        Kind::NotFound,
-        format!("there is no cluster {:?} in namespace {namespace:?}", name.as_str()),
-    )
+    let error = Error::not_found(format!(
+        "there is no cluster {:?} in namespace {namespace:?}",
+        name.as_str()
+    ))
     .absent(name);
     match history.last_savepoint() {
         Some(_) => error.hint(format!(

@@ -11,24 +11,17 @@ use crate::history::HISTORY;
 use crate::kubernetes::access_reviews::{self, AccountCheck};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{
-    CONFIG_MAPS, DEPLOYMENTS, JOBS, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode,
+    CONFIG_MAPS, DEPLOYMENTS, JOBS, NAMESPACES, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode,
 };
 use crate::kubernetes::tables::{ListSelection, list_with_ends};
 use crate::model::listing::Inventory;
 use crate::model::names::{COMPONENT_LABEL, ClusterName};
 use crate::model::rights::Right;
 
-const NAMESPACES: Resource = core("Namespace", "namespaces");
-const NODES: Resource = core("Node", "nodes");
-const RESOURCE_QUOTAS: Resource = core("ResourceQuota", "resourcequotas");
-const fn core(kind: &'static str, plural: &'static str) -> Resource {
-    Resource {
-        group: "",
-        version: "v1",
-        kind,
-        plural,
-    }
-}
+/// Oldest Kubernetes whose Tables of Jobs have all listed data: for older versions, lists read whole objects.
+const OLDEST_MINOR: u32 = 31;
+const NODES: Resource = Resource::of("", "v1", "Node", "nodes");
+const RESOURCE_QUOTAS: Resource = Resource::of("", "v1", "ResourceQuota", "resourcequotas");
 
 /// The answers. Data that may not be read is absent.
 pub struct Preflight {
@@ -49,9 +42,6 @@ pub struct Preflight {
 }
 
 /// Reads all data about the namespace.
-///
-/// # Errors
-/// When the API server does not answer at all.
 pub async fn preflight(cluster: &Cluster) -> Result<Preflight> {
     let namespace = cluster.namespace();
     let at = |resource| Target::collection("list", resource, Some(namespace));
@@ -125,19 +115,21 @@ pub async fn roles(cluster: &Cluster, name: &ClusterName) -> Result<(Option<Job>
 pub async fn account(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
     let namespace = cluster.namespace();
     let target = Target::object("get", SERVICE_ACCOUNTS, namespace, account);
-    if let Ok(None) = cluster.get::<Value>(&target).await {
+    let account_object = cluster.get::<Value>(&target).await;
+    if let Ok(None) = account_object {
         return AccountCheck::Missing;
     }
-    access_reviews::account_rights(cluster, account, map).await
+    match access_reviews::account_rights(cluster, account, map).await {
+        // Rights are granted to names, also of accounts that do not exist.
+        AccountCheck::Fine if account_object.is_err() => AccountCheck::Unknown,
+        check => check,
+    }
 }
 
 /// `GET /version`, whose path differs from all others.
-///
-/// # Errors
-/// When the API server does not answer.
 pub async fn server_version(cluster: &Cluster) -> Result<Value> {
     let target = Target {
-        resource: core("version", "version"),
+        resource: Resource::of("", "v1", "version", "version"),
         namespace: None,
         name: None,
         subresource: None,
@@ -147,4 +139,37 @@ pub async fn server_version(cluster: &Cluster) -> Result<Value> {
     let request = request.map_err(|error| crate::error::Error::failure(format!("cannot ask for it: {error}")))?;
     let answer = cluster.client().request::<Value>(request).await;
     answer.map_err(|error| cluster.kube_error(&target, &error))
+}
+
+/// A number in the answer of `GET /version`, which may end in a plus sign.
+#[must_use]
+pub fn version_number(server: &Value, key: &str) -> Option<u32> {
+    let text = server[key].as_str()?;
+    text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
+}
+
+/// Why the version of an API server, from `GET /version`, does not fit, if it does not.
+#[must_use]
+pub fn misfit(server: &Value) -> Option<String> {
+    let (major, minor) = (version_number(server, "major")?, version_number(server, "minor")?);
+    ((major, minor) < (1, OLDEST_MINOR)).then(|| {
+        format!("Kubernetes {major}.{minor} is older than 1.{OLDEST_MINOR}, the oldest that this plugin is made for")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::misfit;
+
+    #[test]
+    fn an_old_kubernetes_is_told() {
+        let misfit_of = |major: &str, minor: &str| misfit(&json!({"major": major, "minor": minor}));
+        assert_eq!(misfit_of("1", "34"), None);
+        assert_eq!(misfit_of("1", "31+"), None);
+        assert_eq!(misfit_of("2", "0"), None);
+        assert!(misfit_of("1", "30+").is_some_and(|text| text.contains("1.30")));
+        assert_eq!(misfit(&json!({})), None);
+    }
 }

@@ -8,7 +8,7 @@ use crate::image::build::Built;
 use crate::image::manifest::Descriptor;
 use crate::image::push::{self, Progress, PushOutcome};
 use crate::image::reference::Reference;
-use crate::image::registry::api::Registries;
+use crate::image::registry::registries::Registries;
 use crate::image::registry::upload::Arrival;
 use crate::model::bytes::human;
 use crate::progress::{self, Transfers};

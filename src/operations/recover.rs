@@ -1,6 +1,6 @@
 //! Recovers a highly available job whose JobManager is gone, by starting its revision again.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::history::revision_spec;
 use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
@@ -11,7 +11,7 @@ use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::report::Report;
+use crate::operations::report::{OperationResult, Report};
 use crate::operations::upgrade::{ChangeOptions, done};
 use crate::operations::wait;
 use crate::progress;
@@ -23,7 +23,7 @@ use crate::progress;
 pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeOptions) -> Result<Report> {
     let name = handle.name.clone();
     lock::check(&mut handle).await?;
-    let conflict = |why: String| Error::new(Kind::Conflict, why);
+    let conflict = |why: String| Error::conflict(why);
     match handle.job_status().await? {
         JobStatus::Unreachable(why) if handle.recovers() => {
             let error = conflict(format!(
@@ -70,11 +70,20 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
     let started = heartbeat.beside(Box::pin(starting)).await;
     lock::end(&mut handle, &started).await;
     started?;
+    let result = OperationResult {
+        revision: Some(number),
+        ..OperationResult::new(cluster, &name, done("restart"))
+    };
+    if how.no_wait {
+        return Ok(Report::done(result));
+    }
     let mut step = progress::Step::new(&format!("{name}: submitted"));
-    let told = |text: &str| step.update(&format!("{name}: {text}"));
-    let up = wait::until_healthy(cluster, &name, spec.parallelism, how.timeout, false, told).await?;
+    let up = wait::until_healthy(cluster, &name, spec.parallelism, how.timeout, false, &mut step).await?;
     step.done(&format!("{name}: {}", up.describe()));
-    Ok(Report::cluster(&name, done("restart"), made.all()))
+    Ok(Report::done(OperationResult {
+        job_id: up.outcome.into_job_id(),
+        ..result
+    }))
 }
 
 /// The last revision that ran, and its objects.
@@ -86,10 +95,9 @@ fn last(handle: &ClusterHandle) -> Result<(u64, Spec, Manifests)> {
     };
     let name = &handle.name;
     let revision = known.ok_or_else(|| {
-        Error::new(
-            Kind::NotFound,
-            format!("the history of {name} does not have the revision that ran last, so it cannot be started again"),
-        )
+        Error::not_found(format!(
+            "the history of {name} does not have the revision that ran last, so it cannot be started again"
+        ))
         .hint(format!("`kubectl flink history {name}` shows those that it has"))
     })?;
     let (templates, _) = revision_spec::templates(revision)?;

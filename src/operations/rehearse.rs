@@ -6,29 +6,23 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::SavepointRequest;
-use crate::history::holder;
 use crate::kubernetes::access_reviews::is_allowed;
 use crate::kubernetes::api::{Cluster, Mode};
-use crate::kubernetes::resource::{Identity, JOBS, Target};
+use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::overview::JobOverview;
-use crate::model::manifests::rehearsal::{self, HOLDER};
-use crate::model::names::REHEARSAL;
-use crate::model::ownership::{is_part, whose};
+use crate::model::manifests::rehearsal;
+use crate::model::names::{ClusterName, REHEARSAL};
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::interruption;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::WritingStep;
+use crate::operations::short_job::{self, ShortJob};
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::wait;
 use crate::progress;
-
-/// How much longer than its command a Job may live, and how long if the command has no time limit.
-const LONGER: Duration = Duration::from_secs(60);
-const UNLIMITED: Duration = Duration::from_secs(60 * 60);
 
 /// The state from which a new version is rehearsed.
 pub enum Start {
@@ -64,8 +58,8 @@ pub async fn rehearse(
             let origin = handle.origin(command);
             let mut step = WritingStep::of(&name);
             let ClusterHandle { flink, store, .. } = handle;
-            let told = |writing| step.update(writing);
-            let path = savepoint::take_or_join(flink, store, &job, &request, &origin, told).await?;
+            let report = |writing| step.update(writing);
+            let path = savepoint::take_or_join(flink, store, &job, &request, &origin, report).await?;
             step.done(&format!("{name}: savepoint {path}, the job keeps running"));
             Some(path)
         }
@@ -74,27 +68,13 @@ pub async fn rehearse(
     let job = self::job(cluster, handle, wanted, path.as_deref(), limit)?;
     let begun = Instant::now();
     let mut step = progress::Step::new(&format!("{name}: rehearsal: the new version's JobManager starts"));
-    // An interruption waits until the Job is deleted.
-    interruption::deferred(async {
-        let target = Target::collection("create", JOBS, Some(cluster.namespace()));
-        let made = match cluster.create(&target, &job, Mode::Real).await {
-            Err(error) if error.kind == Kind::Conflict => return Err(taken(cluster, handle, error).await),
-            made => Identity::of(JOBS, &made?.object)?,
-        };
-        let told = |stage: &str| step.update(&format!("{name}: rehearsal: {stage}"));
-        let restored = Box::pin(wait::until_restored(cluster, &name, path.is_some(), limit, told));
-        let outcome = tokio::select! {
-            outcome = restored => outcome,
-            () = interruption::announced() => Err(Error::new(Kind::Interrupted, "interrupted")),
-        };
-        if let Err(error) = cluster.delete(&made, None).await {
-            progress::warn(&format!(
-                "{made} could not be deleted, Kubernetes does it later: {error}"
-            ));
-        }
-        outcome.map_err(|error| refused(&name, error))
-    })
-    .await?;
+    let report = |stage: &str| step.update(&format!("{name}: rehearsal: {stage}"));
+    let restored = Box::pin(wait::until_restored(cluster, &name, path.is_some(), limit, report));
+    let rehearsed = of(cluster, &name).run(&job, restored).await;
+    rehearsed.map_err(|error| match error.kind {
+        Kind::Conflict => error,
+        _ => refused(&name, error),
+    })?;
     let found = match &path {
         Some(path) => format!("finds its state in {path}"),
         None => "starts".to_owned(),
@@ -106,7 +86,16 @@ pub async fn rehearse(
     Ok(path)
 }
 
-/// The Job of the rehearsal, owned by the history if there is one.
+fn of<'a>(cluster: &'a Cluster, name: &'a ClusterName) -> ShortJob<'a> {
+    ShortJob {
+        cluster,
+        name,
+        component: REHEARSAL,
+        what: "rehearsal",
+    }
+}
+
+/// The Job of the rehearsal.
 fn job(
     cluster: &Cluster,
     handle: &ClusterHandle,
@@ -114,22 +103,8 @@ fn job(
     path: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<Value> {
-    let owner = handle.store.identity().map(|history| {
-        json!({"apiVersion": history.resource().api_version(), "kind": history.resource().kind,
-            "name": history.name(), "uid": history.uid()})
-    });
-    let deadline = limit.unwrap_or(UNLIMITED) + LONGER;
-    let holder = serde_json::to_string(&holder::this_process())
-        .map_err(|error| Error::failure(format!("the holder cannot be written: {error}")))?;
-    rehearsal::job(
-        &wanted.layer,
-        &wanted.templates,
-        cluster.namespace(),
-        path,
-        deadline.as_secs(),
-        &holder,
-        owner.as_ref(),
-    )
+    let frame = short_job::frame(handle, limit)?;
+    rehearsal::job(&wanted.layer, &wanted.templates, cluster.namespace(), path, &frame)
 }
 
 /// Checks that the Job can be created, read and deleted, and its Flink reached, before anything is started.
@@ -151,7 +126,7 @@ async fn check(cluster: &Cluster, handle: &ClusterHandle, job: &Value) -> Result
         may("pods/portforward", "create"),
     );
     match made {
-        Err(error) if error.kind == Kind::Conflict => clear(cluster, handle, error).await?,
+        Err(error) if error.kind == Kind::Conflict => of(cluster, &handle.name).clear(error).await?,
         Err(error) => return Err(error.context("the new version cannot be rehearsed")),
         Ok(_) => {}
     }
@@ -162,62 +137,14 @@ async fn check(cluster: &Cluster, handle: &ClusterHandle, job: &Value) -> Result
         (.., false) => "get pods/proxy or create pods/portforward",
     };
     let namespace = cluster.namespace();
-    Err(Error::new(
-        Kind::Forbidden,
-        format!("you may not {lacks} in namespace {namespace}, which a rehearsal needs"),
-    )
+    Err(Error::forbidden(format!(
+        "you may not {lacks} in namespace {namespace}, which a rehearsal needs"
+    ))
     .hint("`kubectl flink doctor --rbac` prints the least Role"))
 }
 
-/// Deletes the Job of a rehearsal whose process has ended on this machine.
-async fn clear(cluster: &Cluster, handle: &ClusterHandle, error: Error) -> Result<()> {
-    let target = Target::object("get", JOBS, cluster.namespace(), &handle.name.rehearsal());
-    let Some(job) = cluster.get::<Value>(&target).await? else {
-        return Ok(());
-    };
-    let holder = job["metadata"]["annotations"][HOLDER].as_str().unwrap_or_default();
-    let holder = serde_json::from_str(holder).ok();
-    let has_ended = holder.as_ref().and_then(holder::lives) == Some(false);
-    if !has_ended || !is_part(&job, &handle.name, REHEARSAL) {
-        return Err(taken_by(handle, &job, error));
-    }
-    cluster.delete(&Identity::of(JOBS, &job)?, None).await.map(drop)
-}
-
-/// The error that a Job of that name exists.
-async fn taken(cluster: &Cluster, handle: &ClusterHandle, error: Error) -> Error {
-    let target = Target::object("get", JOBS, cluster.namespace(), &handle.name.rehearsal());
-    match cluster.get::<Value>(&target).await {
-        Ok(Some(job)) => taken_by(handle, &job, error),
-        _ => error,
-    }
-}
-
-fn taken_by(handle: &ClusterHandle, job: &Value, error: Error) -> Error {
-    let (name, taken) = (&handle.name, handle.name.rehearsal());
-    if !is_part(job, name, REHEARSAL) {
-        let message = format!(
-            "the name of its Job is taken: Job {taken} is no rehearsal of {name}: {}",
-            whose(job)
-        );
-        return Error { message, ..error };
-    }
-    let text = |key: &str| job["metadata"][key].as_str().unwrap_or_default();
-    let holder: Value =
-        serde_json::from_str(job["metadata"]["annotations"][HOLDER].as_str().unwrap_or_default()).unwrap_or_default();
-    let message = format!(
-        "a rehearsal of {name} runs since {}, by {}",
-        text("creationTimestamp"),
-        holder["who"].as_str().unwrap_or("unknown")
-    );
-    Error { message, ..error }.hint(format!(
-        "it ends by itself; `kubectl delete job {taken} -n {}` ends one that was left behind",
-        handle.namespace()
-    ))
-}
-
 /// The error of a rehearsal, without hints that assume a changed cluster.
-fn refused(name: &crate::model::names::ClusterName, mut error: Error) -> Error {
+fn refused(name: &ClusterName, mut error: Error) -> Error {
     // Its Pod is gone when the user reads this.
     error.hints.retain(|hint| !hint.contains("kubectl flink why"));
     let what = match error.kind {

@@ -1,8 +1,73 @@
 //! The result of an operation, which its command prints.
 
+use serde::Serialize;
 use serde_json::Value;
 
+use crate::kubernetes::api::Cluster;
+use crate::model::API_VERSION;
 use crate::model::names::ClusterName;
+
+/// What a command did with a cluster, see docs/output.md. A field that has no meaning there is absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationResult {
+    /// Version of this shape.
+    pub api_version: &'static str,
+    /// `OperationResult`.
+    pub kind: &'static str,
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The revision that was made, or found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// Path of the savepoint that was written, or from which the job started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub savepoint: Option<String>,
+    /// Path of the checkpoint that was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// Number of the checkpoint that was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_id: Option<u64>,
+    /// ID with which Flink was asked for a savepoint or a checkpoint that is not written yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger_id: Option<String>,
+    /// ID of the job that runs now, or that was ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// How long no job processed data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub downtime_millis: Option<u64>,
+    /// Whether nothing was done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// The action, such as `upgraded`.
+    pub outcome: &'static str,
+}
+
+impl OperationResult {
+    /// The action on a cluster.
+    #[must_use]
+    pub fn new(cluster: &Cluster, name: &ClusterName, outcome: &'static str) -> Self {
+        Self {
+            api_version: API_VERSION,
+            kind: "OperationResult",
+            cluster: name.to_string(),
+            namespace: cluster.namespace().to_owned(),
+            revision: None,
+            savepoint: None,
+            checkpoint: None,
+            checkpoint_id: None,
+            trigger_id: None,
+            job_id: None,
+            downtime_millis: None,
+            dry_run: false,
+            outcome,
+        }
+    }
+}
 
 /// The result of an operation or of a dry run.
 pub enum Report {
@@ -20,19 +85,17 @@ pub enum Report {
         /// The objects.
         objects: Vec<Value>,
     },
-    /// The action on a cluster, and the cluster's objects.
+    /// The action on a cluster. A dry run has the cluster's objects too.
     Cluster {
-        /// Name of the cluster.
-        name: ClusterName,
         /// The action.
-        done: &'static str,
+        result: Box<OperationResult>,
         /// The objects.
         objects: Vec<Value>,
     },
 }
 
 impl Report {
-    /// The result of a dry run.
+    /// The plan of a dry run.
     pub fn plan(text: String) -> Self {
         Self::Plan {
             text,
@@ -40,11 +103,21 @@ impl Report {
         }
     }
 
-    /// The action on a cluster that has these objects.
-    pub fn cluster<'a>(name: &ClusterName, done: &'static str, objects: impl IntoIterator<Item = &'a Value>) -> Self {
+    /// The action on a cluster.
+    pub fn done(result: OperationResult) -> Self {
         Self::Cluster {
-            name: name.clone(),
-            done,
+            result: Box::new(result),
+            objects: Vec::new(),
+        }
+    }
+
+    /// The action on a cluster, which has these objects; `dry_run`: it would be done.
+    pub fn cluster<'a>(result: OperationResult, objects: impl IntoIterator<Item = &'a Value>, dry_run: bool) -> Self {
+        if !dry_run {
+            return Self::done(result);
+        }
+        Self::Cluster {
+            result: Box::new(OperationResult { dry_run, ..result }),
             objects: objects.into_iter().cloned().collect(),
         }
     }

@@ -1,6 +1,6 @@
 //! Decides how a resume treats the running job, and from which savepoint the job continues.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::history::transaction::{Ending, Journal};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -8,7 +8,7 @@ use crate::operations::job_status::JobStatus;
 
 /// The user's options of a resume.
 #[derive(Clone, Copy)]
-pub(crate) struct ResumeOptions<'a> {
+pub struct ResumeOptions<'a> {
     /// The savepoint to start from.
     pub from_savepoint: Option<&'a str>,
     /// Whether a running job is stopped with a savepoint.
@@ -60,22 +60,13 @@ pub(crate) fn choose(
     handle: &ClusterHandle,
 ) -> Result<ResumePlan> {
     let given = args.from_savepoint.map(ToOwned::to_owned);
-    let last = || {
-        handle
-            .store
-            .history()
-            .last_savepoint()
-            .and_then(|savepoint| savepoint.path.clone())
-    };
+    let last = || handle.store.history().last_path().map(ToOwned::to_owned);
     let no_savepoint = || {
-        Error::new(
-            Kind::NotFound,
-            format!("{name} does not run, and its history has no savepoint"),
-        )
-        .hint("--from-savepoint PATH names one")
-        .hint(format!(
-            "`kubectl flink delete {name}` and `kubectl flink create {name} …` start afresh"
-        ))
+        Error::not_found(format!("{name} does not run, and its history has no savepoint"))
+            .hint("--from-savepoint PATH names one")
+            .hint(format!(
+                "`kubectl flink delete {name}` and `kubectl flink create {name} …` start afresh"
+            ))
     };
     match job_status {
         JobStatus::Running(_) if given.is_some() && !args.stop && !args.cancel => Err(Error::usage(format!(
@@ -113,12 +104,11 @@ pub(crate) fn choose(
 pub(crate) fn savepoint_path_unknown(name: &ClusterName, handle: &ClusterHandle) -> Error {
     let history = handle.store.history();
     let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);
-    let error = Error::new(
-        Kind::Conflict,
-        format!("a savepoint of {name} was asked for at {asked}, and its JobManager ended before the path was read"),
-    )
+    let error = Error::conflict(format!(
+        "a savepoint of {name} was asked for at {asked}, and its JobManager ended before the path was read"
+    ))
     .hint("if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH");
-    match history.last_savepoint().and_then(|savepoint| savepoint.path.as_deref()) {
+    match history.last_path() {
         Some(path) => error.hint(format!("--cancel gives it up, and resumes from {path}")),
         None => error,
     }

@@ -8,16 +8,17 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::history::History;
-use crate::history::transaction::Journal;
 use crate::model::diagnosis::{Cause, Observed, Role};
 use crate::model::flink::FlinkVersion;
-use crate::model::flink::live::{Rates, Reach, Snapshot};
+use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod;
-use crate::model::listing::{JobManager, JobState, Parts, Status, TaskManagers, Traits};
+use crate::model::listing::{JobManager, JobState, Metadata, Parts, Phase, Status, TaskManagers, Traits};
 use crate::model::main_container;
-use crate::model::manifests::{FLINK_VERSION, PARALLELISM, REVISION};
+use crate::model::manifests::{FLINK_VERSION, PARALLELISM, revision_of};
 use crate::model::names::ClusterName;
+use crate::model::pod_state::{PodState, pod_states};
+use crate::operations::problem::{self, OperationPart, Problem};
 
 /// Number of checkpoint durations to show.
 const DURATIONS: usize = 20;
@@ -30,6 +31,10 @@ pub struct ClusterStatus {
     pub api_version: &'static str,
     /// `ClusterStatus`.
     pub kind: &'static str,
+    /// Its name.
+    pub metadata: Metadata<String>,
+    /// Its state, as in `list`.
+    pub status: Phase,
     /// Namespace.
     pub namespace: String,
     /// Name.
@@ -46,10 +51,14 @@ pub struct ClusterStatus {
     pub checkpoints: Option<CheckpointPart>,
     /// TaskManagers.
     pub task_managers: TaskManagerPart,
+    /// The Pods, those of the newest revision first.
+    pub pods: Vec<PodState>,
     /// The newest savepoint of the history.
     pub last_savepoint: Option<SavepointPart>,
     /// The operation in progress, or an unfinished one; absent if there is neither.
     pub operation: Option<OperationPart>,
+    /// The outcome of the revision; absent if no command waited for it.
+    pub outcome: Option<OutcomePart>,
     /// The problems, most urgent first.
     pub problems: Vec<Problem>,
     /// Which data could not be read.
@@ -198,66 +207,16 @@ pub struct SavepointPart {
     pub revision: Option<u64>,
 }
 
-/// A problem: a [`Cause`] in structured output.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Problem {
-    /// ID of the cause, a row of docs/causes.md.
-    pub cause: &'static str,
-    /// `critical`, `warning` or `notice`.
-    pub severity: String,
-    /// One sentence.
-    pub message: String,
-    /// The evidence for it.
-    pub evidence: Vec<String>,
-    /// How to fix it.
-    pub hints: Vec<String>,
-}
-
-impl From<&Cause> for Problem {
-    fn from(cause: &Cause) -> Self {
-        Self {
-            cause: cause.kind.id(),
-            severity: cause.severity().to_string(),
-            message: cause.title.clone(),
-            evidence: cause.evidence.clone(),
-            hints: cause.hints.clone(),
-        }
-    }
-}
-
-/// An unfinished operation.
+/// The outcome of a revision, as the command that made it found it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OperationPart {
-    /// The command.
-    pub command: String,
-    /// The user and process that run it, or ran it last.
-    pub by: Option<String>,
-    /// When it started.
-    pub started_at: String,
-    /// Its step, in a word.
-    pub step: &'static str,
-    /// Its state, in a sentence.
-    pub stand: String,
-    /// The revision that should run.
-    pub revision: Option<u64>,
-    /// The commands to run if it has no running process, one per line.
-    pub hints: Vec<String>,
-}
-
-impl OperationPart {
-    fn new(name: &ClusterName, journal: &Journal) -> Self {
-        Self {
-            command: journal.command.clone(),
-            by: journal.holder.as_ref().map(|holder| holder.who.clone()),
-            started_at: journal.started_at.clone(),
-            step: journal.step.as_str(),
-            stand: journal.status_text(),
-            revision: journal.new_revision,
-            hints: journal.next_steps(name),
-        }
-    }
+pub struct OutcomePart {
+    /// `pending`, `running`, `failed`, `rolled-back` or `dropped`.
+    pub state: &'static str,
+    /// When it was found.
+    pub at: String,
+    /// Why it failed.
+    pub why: Option<String>,
 }
 
 /// The data of which a status consists.
@@ -292,28 +251,49 @@ impl ClusterStatus {
         if let Reach::Closed(why) = &snapshot.reach {
             remarks.push(format!("Flink's REST cannot be asked: {why}"));
         }
+        let cluster = cluster(observed, snapshot, history, now);
+        let outcome = outcome(history, cluster.revision);
         Self {
             api_version: crate::model::API_VERSION,
             kind: "ClusterStatus",
+            metadata: Metadata {
+                name: name.to_string(),
+                namespace: namespace.to_owned(),
+            },
+            status: Phase { phase: cluster.phase },
             namespace: namespace.to_owned(),
             name: name.to_string(),
             observed_at: now,
-            cluster: cluster(observed, snapshot, history, now),
+            cluster,
             job: job(snapshot),
             vertices: vertices(snapshot),
             checkpoints: checkpoints(snapshot),
             task_managers: task_managers(observed, snapshot),
+            pods: pod_states(
+                observed,
+                observed.job.as_ref().and_then(|job| revision_of(&job.metadata)),
+            ),
             last_savepoint: history.last_savepoint().map(|savepoint| SavepointPart {
                 path: savepoint.path.clone(),
                 requested_at: savepoint.requested_at.clone(),
                 format: savepoint.format.clone(),
                 revision: savepoint.revision,
             }),
-            operation: history.open_journal().map(|journal| OperationPart::new(name, journal)),
-            problems: problems.iter().map(Problem::from).collect(),
+            operation: OperationPart::of(name, history),
+            outcome,
+            problems: problem::problems(problems, history),
             remarks,
         }
     }
+}
+
+fn outcome(history: &History, revision: Option<u64>) -> Option<OutcomePart> {
+    let outcome = history.revision(revision?)?.outcome.as_ref()?;
+    Some(OutcomePart {
+        state: outcome.state.as_str(),
+        at: outcome.at.clone(),
+        why: outcome.why.clone(),
+    })
 }
 
 fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Timestamp) -> ClusterPart {
@@ -329,7 +309,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
     let image = template
         .and_then(main_container::of_template)
         .and_then(|container| container.image.clone());
-    let told = snapshot
+    let reported = snapshot
         .overview
         .as_ref()
         .map(|overview| overview.flink_version.clone())
@@ -342,9 +322,9 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
     let failed = job.and_then(|job| job.status.as_ref()?.failed).unwrap_or(0);
     ClusterPart {
         phase: if stops { phase.stopping() } else { phase },
-        revision: meta.and_then(|meta| annotation(meta, REVISION)?.parse().ok()),
+        revision: meta.and_then(revision_of),
         created_at: parts.created(),
-        flink_version: told
+        flink_version: reported
             .or_else(|| annotation(meta?, FLINK_VERSION).map(ToOwned::to_owned))
             .or_else(|| Some(FlinkVersion::of_image(image.as_deref()?)?.to_string())),
         image,
@@ -359,8 +339,8 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
 /// The parallelism in the Job's annotation, or in its arguments.
 #[must_use]
 pub fn parallelism(job: &Job) -> Option<u32> {
-    let told = annotation(&job.metadata, PARALLELISM).and_then(|text| text.parse().ok());
-    told.or_else(|| {
+    let annotated = annotation(&job.metadata, PARALLELISM).and_then(|text| text.parse().ok());
+    annotated.or_else(|| {
         let settings = Settings::of(job_template(Some(job))?);
         settings.get("parallelism.default")?.parse().ok()
     })
@@ -374,18 +354,21 @@ fn parts(observed: &Observed) -> Parts {
         ..Traits::default()
     };
     let number = |count: Option<i32>| count.and_then(|count| u32::try_from(count).ok());
+    // Without a Pod it is unknown: they may not be readable.
+    let ready = observed
+        .pods_of(Role::JobManager)
+        .map(flink_pod::is_ready)
+        .reduce(|one, other| one || other);
     Parts {
         job: observed.job.as_ref().map(|job| {
             let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
-            let holds = conditions
-                .into_iter()
-                .flatten()
-                .filter(|condition| condition.status == "True");
+            let holds = conditions.into_iter().flatten().filter(|it| it.status == "True");
             let holds = holds.map(|condition| condition.type_.as_str());
             JobManager {
                 traits: traits(&job.metadata),
                 state: observed.job_end().unwrap_or_else(|| JobState::of_conditions(holds)),
                 ended_at: None,
+                ready,
             }
         }),
         deployment: observed.deployment.as_ref().map(|deployment| TaskManagers {
@@ -424,49 +407,43 @@ fn job(snapshot: &Snapshot) -> Option<JobPart> {
 
 fn vertices(snapshot: &Snapshot) -> Vec<VertexPart> {
     let part = |vertex: &crate::model::flink::live::Vertex| {
-        let Rates {
-            busy,
-            backpressured,
-            records_in,
-            records_out,
-            bytes_in,
-            bytes_out,
-            ..
-        } = vertex.rates;
+        let rates = &vertex.rates;
         VertexPart {
             id: vertex.id.clone(),
             name: vertex.name.clone(),
             state: vertex.status.clone(),
             parallelism: vertex.parallelism,
-            busy,
-            backpressured,
-            records_in_per_second: records_in,
-            records_out_per_second: records_out,
-            bytes_in_per_second: bytes_in,
-            bytes_out_per_second: bytes_out,
+            busy: rates.busy,
+            backpressured: rates.backpressured,
+            records_in_per_second: rates.records_in,
+            records_out_per_second: rates.records_out,
+            bytes_in_per_second: rates.bytes_in,
+            bytes_out_per_second: rates.bytes_out,
         }
     };
     snapshot.vertices.iter().map(part).collect()
 }
 
 fn checkpoints(snapshot: &Snapshot) -> Option<CheckpointPart> {
-    let told = snapshot.checkpoints.as_ref()?;
+    let statistics = snapshot.checkpoints.as_ref()?;
     Some(CheckpointPart {
         interval_millis: snapshot.checkpoint_config.as_ref().and_then(|config| config.every()),
-        completed: told.counts.completed,
-        failed: told.counts.failed,
-        in_progress: told.counts.in_progress,
-        failed_in_a_row: told.failed_in_a_row(),
-        last: told.latest.completed.as_ref().map(|last| LastCheckpoint {
+        completed: statistics.counts.completed,
+        failed: statistics.counts.failed,
+        in_progress: statistics.counts.in_progress,
+        failed_in_a_row: statistics.failed_in_a_row(),
+        last: statistics.latest.completed.as_ref().map(|last| LastCheckpoint {
             id: last.id,
             completed_at: time(last.latest_ack_timestamp),
             size_bytes: last.state_size,
             duration_millis: last.end_to_end_duration,
             path: last.external_path.clone(),
         }),
-        last_failure: told.last_failure().and_then(|failure| failure.failure_message.clone()),
-        recent_durations_millis: told.recent_durations(DURATIONS),
-        restored_from: told
+        last_failure: statistics
+            .last_failure()
+            .and_then(|failure| failure.failure_message.clone()),
+        recent_durations_millis: statistics.recent_durations(DURATIONS),
+        restored_from: statistics
             .latest
             .restored
             .as_ref()

@@ -1,13 +1,14 @@
 //! Shared by `stop` and `suspend`: the job ends with a savepoint, and its JobManager after it.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::history::transaction::Ending;
 use crate::history::{Progress, Savepoint};
 use crate::kubernetes::api::Cluster;
-use crate::model::manifests::REVISION;
+use crate::model::manifests;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
+use crate::operations::report::OperationResult;
 use crate::operations::resume_plan::savepoint_path_unknown;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
@@ -44,6 +45,14 @@ impl Halt {
         }
     }
 
+    /// The action.
+    const fn done(self) -> &'static str {
+        match self {
+            Self::Stop => "stopped",
+            Self::Suspend => "suspended",
+        }
+    }
+
     const fn clean_up(self) -> CleanUp {
         match self {
             Self::Stop => CleanUp::JobManager,
@@ -55,10 +64,15 @@ impl Halt {
 /// Commands that leave a job stopped with a savepoint.
 pub(crate) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-resume"];
 
-/// Stops the job of a cluster with a savepoint, waits until its JobManager has ended, and returns the savepoint's path.
+/// Stops the job of a cluster with a savepoint, and waits until its JobManager has ended. The result has the savepoint's path.
 ///
 /// A job that an earlier command stopped with a savepoint is a success too: this command may be its repetition.
-pub async fn stop(cluster: &Cluster, mut handle: ClusterHandle, how: &StopOptions, what: Halt) -> Result<String> {
+pub async fn stop(
+    cluster: &Cluster,
+    mut handle: ClusterHandle,
+    how: &StopOptions,
+    what: Halt,
+) -> Result<OperationResult> {
     let reason = what.as_str();
     let name = handle.name.clone();
     lock::check(&mut handle).await?;
@@ -66,14 +80,22 @@ pub async fn stop(cluster: &Cluster, mut handle: ClusterHandle, how: &StopOption
     let earlier =
         open.then(|| progress::Step::new(&format!("{name}: waiting for the savepoint of an earlier command")));
     let job_status = handle.job_status().await?;
-    drop(earlier);
+    if let Some(earlier) = earlier {
+        earlier.end();
+    }
+    let result = handle.result(what.done());
     let path = match job_status {
         JobStatus::Running(job) => {
+            let job_id = Some(job.jid.clone());
             let job = all_run(&handle.flink, job).await?;
             let directory = how.savepoint_dir.clone();
             let ending = savepoint::stops_job(&job.jid, how.savepoint_format, directory, how.drain);
             let journal = engine::end(cluster, handle, reason, (ending, Some(job)), what.clean_up()).await?;
-            return Ok(journal.saved.unwrap_or_default());
+            return Ok(OperationResult {
+                savepoint: journal.saved,
+                job_id,
+                ..result
+            });
         }
         JobStatus::Stopped => stopped_before(&handle)?,
         JobStatus::Unreachable(why) => {
@@ -84,19 +106,25 @@ pub async fn stop(cluster: &Cluster, mut handle: ClusterHandle, how: &StopOption
             return Err(handle.or_changed(error).await);
         }
     };
+    let result = OperationResult {
+        savepoint: Some(path),
+        ..result
+    };
     if what == Halt::Stop || handle.replicas() == 0 {
         await_jobmanager_end(cluster, &mut handle).await?;
+        // Another command may have started a new job since the objects were read.
+        handle.check_unchanged().await?;
         lock::close(&mut handle, None).await?;
-        return Ok(path);
+        return Ok(result);
     }
     engine::end(cluster, handle, reason, (Ending::Nothing, None), what.clean_up()).await?;
-    Ok(path)
+    Ok(result)
 }
 
 /// The savepoint with which an earlier command stopped the job.
 fn stopped_before(handle: &ClusterHandle) -> Result<String> {
     let running = handle.live.job.as_ref();
-    let revision = running.and_then(|job| job["metadata"]["annotations"][REVISION].as_str()?.parse::<u64>().ok());
+    let revision = running.and_then(manifests::revision);
     let stopped = |savepoint: &&Savepoint| {
         savepoint.progress == Progress::Completed
             && savepoint.revision == revision
@@ -106,7 +134,7 @@ fn stopped_before(handle: &ClusterHandle) -> Result<String> {
     let name = &handle.name;
     match last.and_then(|savepoint| savepoint.path.clone()) {
         Some(path) if handle.job_end() != Some("Failed") => {
-            progress::note(&format!("{name}: was stopped before, with savepoint {path}"));
+            progress::note(&format!("{name}: stopped before, with savepoint {path}"));
             Ok(path)
         }
         _ if handle.store.history().lost_savepoint().is_some() => Err(savepoint_path_unknown(name, handle)),
@@ -116,14 +144,13 @@ fn stopped_before(handle: &ClusterHandle) -> Result<String> {
                 Some(_) => "has ended already",
                 None => "does not run",
             };
-            Err(Error::new(
-                Kind::Conflict,
-                format!("the job of {name} {how}: there is nothing to stop"),
+            Err(
+                Error::conflict(format!("the job of {name} {how}: there is nothing to stop"))
+                    .hint(format!(
+                        "`kubectl flink savepoint list {name}` shows what it can be resumed from"
+                    ))
+                    .hint(format!("`kubectl flink delete {name}` deletes what is left of it")),
             )
-            .hint(format!(
-                "`kubectl flink savepoint list {name}` shows what it can be resumed from"
-            ))
-            .hint(format!("`kubectl flink delete {name}` deletes what is left of it")))
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The target version of a cluster.
 
-use super::job_image::JobImage;
-use crate::error::Result;
+use super::job_image::{ImageOptions, JobImage, prepare};
+use crate::error::{Error, Result};
 use crate::history::{Revision, RevisionOutcome, RevisionState};
 use crate::image::registry::RegistryOptions;
 use crate::model::config::Config;
+use crate::model::flink::config_keys;
 use crate::model::flink_deployment;
 use crate::model::manifests::{self, Manifests};
+use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -27,6 +29,34 @@ pub struct TargetRevision {
     pub image: Option<JobImage>,
     /// How to read a new image from its registry; `None`: it is not read.
     pub registry: Option<RegistryOptions>,
+}
+
+/// A version as the user states it: a file, or flags over the running version.
+pub struct StatedVersion<'a> {
+    /// The cluster.
+    pub name: ClusterName,
+    /// The whole version, from a file.
+    pub file: Option<Config>,
+    /// What flags say.
+    pub flags: Config,
+    /// The user's own templates.
+    pub own: Option<Templates>,
+    /// How its image is built and checked.
+    pub image: ImageOptions<'a>,
+}
+
+impl StatedVersion<'_> {
+    /// The whole version, over the existing cluster.
+    pub async fn over(&self, handle: &ClusterHandle) -> Result<TargetRevision> {
+        let (flags, own) = (self.flags.clone(), self.own.clone());
+        let mut wanted = match &self.file {
+            Some(file) => TargetRevision::file(handle, file.clone(), flags, own)?,
+            None => TargetRevision::changed(handle, flags, own)?,
+        };
+        wanted.image = prepare(&self.image, &self.flags, &mut wanted.layer).await?;
+        wanted.registry = self.image.check.then(|| self.image.registry.clone());
+        Ok(wanted)
+    }
 }
 
 impl ClusterHandle {
@@ -50,6 +80,26 @@ impl TargetRevision {
             ..base
         };
         Ok(Self::of(flags, base, templates, own_templates))
+    }
+
+    /// Removes keys of the configuration.
+    ///
+    /// # Errors
+    /// Usage error for a key that is not in it.
+    pub fn remove_keys(&mut self, name: &ClusterName, keys: &[String]) -> Result<()> {
+        let configuration = &mut self.layer.configuration;
+        for key in keys {
+            let before = configuration.len();
+            configuration.retain(|known, _| !config_keys::same(known, key));
+            if configuration.len() == before {
+                return Err(
+                    Error::usage(format!("{key} is not in the configuration of {name}")).hint(format!(
+                        "`kubectl flink export {name}` shows what is; `kubectl flink edit {name}` changes all of it"
+                    )),
+                );
+            }
+        }
+        Ok(())
     }
 
     /// The whole version in a file, changed by `flags`.
@@ -109,16 +159,18 @@ impl TargetRevision {
     pub fn build_as(&self, old: &Self, namespace: &str, generation: u64) -> Result<Manifests> {
         let layer = Config {
             nonce: old.layer.nonce.clone(),
+            rpc_port: old.layer.rpc_port,
             allow_non_restored_state: None,
             ..self.layer.clone()
         };
         manifests::build(&Spec::resolve(layer)?, &self.templates, namespace, generation)
     }
 
-    /// Whether both are the same version: each revision has a nonce of its own.
+    /// Whether both are the same version: each revision has a nonce and a port of its own.
     pub fn is_same(&self, other: &Self) -> bool {
         let plain = |layer: &Config| Config {
             nonce: None,
+            rpc_port: None,
             ..layer.clone()
         };
         plain(&self.layer) == plain(&other.layer) && self.templates == other.templates
@@ -143,7 +195,6 @@ impl TargetRevision {
             from_savepoint: path.map(ToOwned::to_owned),
             ..self.layer.clone()
         };
-        let templates = &self.templates;
         Revision {
             number,
             created_at: now.to_owned(),
@@ -151,13 +202,7 @@ impl TargetRevision {
             by: Some(by.to_owned()),
             outcome: Some(RevisionOutcome::new(RevisionState::Pending, now, None)),
             spec: flink_deployment::write(&layer),
-            templates: self.own_templates.then(|| {
-                [
-                    templates.service.clone(),
-                    templates.job.clone(),
-                    templates.deployment.clone(),
-                ]
-            }),
+            templates: self.own_templates.then(|| self.templates.to_array()),
         }
     }
 }

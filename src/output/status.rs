@@ -6,54 +6,69 @@ use anstyle::{AnsiColor, Style};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::model::age::age;
-use crate::model::diagnosis::CauseKind;
-use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, Problem, TaskManagerPart, VertexPart};
-use crate::output::terminal::clean;
-use crate::output::{charts, table};
+use crate::model::diagnosis::{CauseKind, Role};
+use crate::operations::problem::{OperationPart, Problem};
+use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, TaskManagerPart, VertexPart};
+use crate::output::table::state_style;
+use crate::output::terminal::{BAD, DIM, GOOD, WARN, clean, cut};
+use crate::output::wrap::{end_of, wrapped};
+use crate::output::{Item, charts, pod_tree, table_within};
+
+impl Item for ClusterStatus {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
 
 const BOLD: Style = Style::new().bold();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const WARN: Style = AnsiColor::Yellow.on_default().bold();
-const DIM: Style = Style::new().dimmed();
+/// Columns of a label with the gap behind it.
+const INDENT: usize = 16;
 /// Cells of a bar.
 const BAR: usize = 8;
 
 /// How a screen is drawn.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct ScreenStyle {
-    /// Columns of the terminal; `None`: nothing is cut.
+    /// Columns of the terminal, into which all lines are fitted; `None`: nothing is left out.
     pub width: Option<usize>,
     /// Whether shares are drawn as bars.
     pub bars: bool,
 }
 
-/// The screen as text with styles, which [`crate::output::terminal::data`] takes away where they do not belong.
+/// The screen as text with styles, which [`crate::output::terminal::data`] takes away where they do not belong. An
+/// operation under way comes first, then the verdict, what runs, down to the Pods, and the job.
 #[must_use]
 pub fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) -> String {
-    let mut out = String::new();
-    head(&mut out, status, now);
+    let mut out = status
+        .operation
+        .as_ref()
+        .map_or_else(String::new, |operation| operation_lines(operation, look.width, now));
+    verdict(&mut out, status, now);
+    problems(&mut out, &status.problems, status.operation.is_some(), look.width);
+    outcome_line(&mut out, status, look.width, now);
+    for remark in &status.remarks {
+        let remark = wrapped(&clean(remark), look.width, 2);
+        line(&mut out, "", &format!("{DIM}{remark}{DIM:#}"));
+    }
+    out.push('\n');
+    image_line(&mut out, status);
+    let (pods, width) = (&status.pods, look.width);
+    pod_tree::pods(&mut out, pods, Role::JobManager, &job_manager(status), width, now);
+    let task_managers = task_managers(&status.task_managers);
+    pod_tree::pods(&mut out, pods, Role::TaskManager, &task_managers, width, now);
     if let Some(job) = &status.job {
         job_lines(&mut out, job, now);
     }
     if !status.vertices.is_empty() {
-        out.push('\n');
         out.push_str(&vertices(&status.vertices, look));
     }
     out.push('\n');
     if let Some(checkpoints) = &status.checkpoints {
         checkpoint_lines(&mut out, checkpoints, look, now);
     }
-    task_manager_lines(&mut out, &status.task_managers);
-    savepoint_line(&mut out, status, now);
-    operation_lines(&mut out, status, now);
-    out.push('\n');
-    problems(&mut out, &status.problems);
-    for remark in &status.remarks {
-        line(&mut out, "", &format!("{DIM}{}{DIM:#}", clean(remark)));
-    }
+    savepoint_lines(&mut out, status, look.width, now);
     match look.width {
-        Some(width) => out.lines().map(|line| cut(line, width) + "\n").collect(),
+        Some(width) => out.lines().map(|line| cut(line, width).into_owned() + "\n").collect(),
         None => out,
     }
 }
@@ -67,18 +82,21 @@ fn line(out: &mut String, name: &str, text: &str) {
     };
 }
 
+/// A sentence beside a label.
+fn beside_label(text: &str, width: Option<usize>) -> String {
+    let room = width.map(|width| width.saturating_sub(INDENT));
+    wrapped(text, room, 0).replace('\n', &format!("\n{:INDENT$}", ""))
+}
+
 fn since(then: Option<Timestamp>, now: Timestamp) -> String {
     then.map_or_else(|| "?".to_owned(), |then| age(then, now))
 }
 
-fn head(out: &mut String, status: &ClusterStatus, now: Timestamp) {
+/// The first line: the state, of what, since when.
+fn verdict(out: &mut String, status: &ClusterStatus, now: Timestamp) {
     let cluster = &status.cluster;
     let phase = cluster.phase.to_string();
-    let style = match phase.as_str() {
-        "Running" | "Finished" => GOOD,
-        "Failed" | "Degraded" => BAD,
-        _ => WARN,
-    };
+    let style = state_style(&phase);
     let revision = cluster
         .revision
         .map_or_else(String::new, |number| format!(", revision {number}"));
@@ -89,30 +107,35 @@ fn head(out: &mut String, status: &ClusterStatus, now: Timestamp) {
         since(cluster.created_at, now)
     );
     line(out, "Cluster", &text);
+}
+
+fn image_line(out: &mut String, status: &ClusterStatus) {
+    let cluster = &status.cluster;
     let image = clean(cluster.image.as_deref().unwrap_or("-"));
     let version = cluster
         .flink_version
         .as_deref()
         .map_or_else(String::new, |version| format!(", Flink {}", clean(version)));
     line(out, "Image", &format!("{image}{version}"));
+}
+
+fn job_manager(status: &ClusterStatus) -> String {
+    let cluster = &status.cluster;
     let restarts = match cluster.job_manager_restarts {
         0 => String::new(),
-        1 => "; restarted once".to_owned(),
-        times => format!("; restarted {times} times"),
+        1 => "restarted once; ".to_owned(),
+        times => format!("restarted {times} times; "),
     };
-    let text = match &cluster.high_availability {
-        Some(kind) => format!("highly available by {}{restarts}", clean(kind)),
-        None => format!("progress is lost on a JobManager restart (no --ha){restarts}"),
-    };
-    line(out, "JobManager", &text);
+    match &cluster.high_availability {
+        Some(kind) => format!("{restarts}highly available by {}", clean(kind)),
+        None => format!("{restarts}no --ha: progress is lost when it restarts"),
+    }
 }
 
 fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
     let style = match job.state.as_str() {
-        "RUNNING" if job.tasks_running == job.tasks_total => GOOD,
-        "FINISHED" => GOOD,
-        "FAILED" | "FAILING" | "RESTARTING" => BAD,
-        _ => WARN,
+        "RUNNING" if job.tasks_running < job.tasks_total => WARN,
+        state => state_style(state),
     };
     let text = format!(
         "{style}{}{style:#} for {}, {} of {} tasks run, {}",
@@ -134,6 +157,9 @@ fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
     );
 }
 
+/// Columns that go where a terminal is too narrow, the least important first.
+pub(super) const OPTIONAL: &[&str] = &["BYTES IN/s", "OUT/s", "TASKS", "RECORDS IN/s"];
+
 /// Columns of a table of vertices, also of that of `top`.
 pub(super) const VERTEX_COLUMNS: [&str; 8] = [
     "VERTEX",
@@ -151,8 +177,10 @@ fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
         Some(value) if look.bars => format!("{} {:>4}", charts::bar(value, BAR), charts::percent(share)),
         _ => charts::percent(share),
     };
-    table(
+    table_within(
+        look.width,
         &VERTEX_COLUMNS,
+        OPTIONAL,
         vertices.iter().map(|vertex| {
             vec![
                 shortened(&vertex.name, 40),
@@ -177,106 +205,140 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     kept + "…"
 }
 
-fn checkpoint_lines(out: &mut String, told: &CheckpointPart, look: ScreenStyle, now: Timestamp) {
-    let every = match told.interval_millis {
+fn checkpoint_lines(out: &mut String, part: &CheckpointPart, look: ScreenStyle, now: Timestamp) {
+    let every = match part.interval_millis {
         Some(interval) => format!("every {}", charts::millis(interval)),
         None => "off, or at an interval that is not known".to_owned(),
     };
-    let row = match told.failed_in_a_row {
+    let row = match part.failed_in_a_row {
         0 => String::new(),
         row => format!(" ({BAD}{row} in a row{BAD:#})"),
     };
-    let text = format!("{every}, {} written, {} failed{row}", told.completed, told.failed);
+    let text = format!("{every}, {} written, {} failed{row}", part.completed, part.failed);
     line(out, "Checkpoints", &text);
-    if let Some(last) = &told.last {
+    if let Some(last) = &part.last {
         #[allow(clippy::cast_precision_loss)]
         let size = charts::bytes(last.size_bytes.map(|size| size as f64));
         let took = last.duration_millis.map_or_else(|| "-".to_owned(), charts::millis);
-        let text = format!("{} ago, {size}, took {took}", since(last.completed_at, now));
+        let mut text = format!("{} ago, {size}, took {took}", since(last.completed_at, now));
+        let durations = &part.recent_durations_millis;
+        if let (Some(least), Some(most)) = (durations.iter().min(), durations.iter().max()) {
+            let _ = write!(text, "; {} to {}", charts::millis(*least), charts::millis(*most));
+            if look.bars {
+                let _ = write!(text, " {}", charts::sparkline(durations));
+            }
+        }
         line(out, "  last", &text);
         if let Some(path) = &last.path {
-            line(out, "  path", &clean(path));
+            path_line(out, path, look.width);
         }
     }
-    let durations = &told.recent_durations_millis;
-    if let (Some(least), Some(most)) = (durations.iter().min(), durations.iter().max()) {
-        let span = format!("{} to {}", charts::millis(*least), charts::millis(*most));
-        let text = if look.bars {
-            format!("{} {span}", charts::sparkline(durations))
-        } else {
-            span
-        };
-        line(out, "  durations", &text);
-    }
-    if let Some(path) = &told.restored_from {
-        line(out, "  restored", &clean(path));
-    }
 }
 
-fn task_manager_lines(out: &mut String, told: &TaskManagerPart) {
-    let mut text = format!("{} of {} ready", told.ready, told.desired);
-    if let Some(registered) = told.registered {
+fn task_managers(part: &TaskManagerPart) -> String {
+    let mut text = format!("{} of {} ready", part.ready, part.desired);
+    if let Some(registered) = part.registered {
         let _ = write!(text, ", {registered} registered");
     }
-    if let (Some(free), Some(total)) = (told.slots_free, told.slots_total) {
+    if let (Some(free), Some(total)) = (part.slots_free, part.slots_total) {
         let _ = write!(text, ", {} of {total} slots used", total.saturating_sub(free));
     }
-    if let Some(memory) = &told.memory {
+    if let Some(memory) = &part.memory {
         let _ = write!(text, ", {} each", clean(memory));
     }
-    line(out, "TaskManagers", &text);
+    text
 }
 
-fn operation_lines(out: &mut String, status: &ClusterStatus, now: Timestamp) {
-    let Some(operation) = &status.operation else { return };
+/// A path, whose end is shown where there is no room for all.
+fn path_line(out: &mut String, path: &str, width: Option<usize>) {
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT));
+    line(out, "  path", &end_of(&clean(path), room));
+}
+
+/// Which operation is under way, since when, at which step, and what to do.
+pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, now: Timestamp) -> String {
+    let mut out = String::new();
     let by = operation
         .by
         .as_ref()
         .map_or_else(String::new, |by| format!(" by {}", clean(by)));
     let when = since(operation.started_at.parse().ok(), now);
+    let revision = operation
+        .revision
+        .map_or_else(String::new, |number| format!(" to revision {number}"));
     let text = format!(
-        "{}{by}, {when} ago: {}",
+        "{}{revision}{by}, {when} ago: {}",
         clean(&operation.command),
         clean(&operation.stand)
     );
-    line(out, "Unfinished", &text);
+    line(&mut out, "Unfinished", &beside_label(&text, width));
     for hint in &operation.hints {
-        line(out, "", &format!("if it is no longer running: {}", clean(hint)));
+        let text = format!("if it is no longer running: {}", clean(hint));
+        line(&mut out, "", &wrapped(&text, width, 2));
+    }
+    out
+}
+
+/// Why the revision did not come up, as the command said that made it; nothing where a problem says so too.
+fn outcome_line(out: &mut String, status: &ClusterStatus, width: Option<usize>, now: Timestamp) {
+    let failed = status.outcome.as_ref().filter(|outcome| outcome.state == "failed");
+    let Some((why, outcome)) = failed.and_then(|outcome| Some((outcome.why.as_ref()?, outcome))) else {
+        return;
+    };
+    let runs = status
+        .job
+        .as_ref()
+        .is_some_and(|job| job.tasks_running == job.tasks_total);
+    if !runs && !status.problems.iter().any(|problem| why.contains(&problem.message)) {
+        let when = since(outcome.at.parse().ok(), now);
+        let text = format!("{when} ago: {}", clean(why));
+        line(out, "Did not start", &beside_label(&text, width));
     }
 }
 
-fn savepoint_line(out: &mut String, status: &ClusterStatus, now: Timestamp) {
-    let text = match &status.last_savepoint {
+/// The last savepoint, and what the job resumed from: mostly it is the same.
+fn savepoint_lines(out: &mut String, status: &ClusterStatus, width: Option<usize>, now: Timestamp) {
+    let restored = status
+        .checkpoints
+        .as_ref()
+        .and_then(|checkpoints| checkpoints.restored_from.as_ref());
+    let last = status.last_savepoint.as_ref();
+    let same = restored.is_some() && last.and_then(|savepoint| savepoint.path.as_ref()) == restored;
+    let text = match last {
         None => "none".to_owned(),
         Some(savepoint) => {
             let when = savepoint.requested_at.parse().ok();
             let revision = savepoint
                 .revision
                 .map_or_else(String::new, |number| format!(" of revision {number}"));
-            format!(
-                "{} ago{revision}, {}",
-                since(when, now),
-                clean(savepoint.path.as_deref().unwrap_or("-"))
-            )
+            let resumed = if same { ", the job resumed from it" } else { "" };
+            format!("{} ago{revision}{resumed}", since(when, now))
         }
     };
     line(out, "Last savepoint", &text);
+    if let Some(savepoint) = last {
+        path_line(out, savepoint.path.as_deref().unwrap_or("-"), width);
+    }
+    if let Some(path) = restored.filter(|_| !same) {
+        let room = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT));
+        line(out, "Resumed from", &end_of(&clean(path), room));
+    }
 }
 
-fn problems(out: &mut String, problems: &[Problem]) {
+fn problems(out: &mut String, problems: &[Problem], is_changing: bool, width: Option<usize>) {
     let wrong = problems.iter().any(|problem| problem.severity != "notice");
     // What is on its way is not well yet.
     let on_its_way = [CauseKind::Starting, CauseKind::Terminating].map(CauseKind::id);
-    if !wrong && !problems.iter().any(|problem| on_its_way.contains(&problem.cause)) {
+    if !wrong && !is_changing && !problems.iter().any(|problem| on_its_way.contains(&problem.cause)) {
         line(out, "", &format!("{GOOD}Nothing is wrong.{GOOD:#}"));
     }
     for problem in problems {
-        out.push_str(&self::problem(problem));
+        out.push_str(&self::problem(problem, width));
     }
 }
 
 /// A problem in some lines: severity and sentence, evidence, hints.
-pub(super) fn problem(problem: &Problem) -> String {
+pub(super) fn problem(problem: &Problem, width: Option<usize>) -> String {
     let style = match problem.severity.as_str() {
         "critical" => BAD,
         "warning" => WARN,
@@ -289,171 +351,18 @@ pub(super) fn problem(problem: &Problem) -> String {
         clean(&problem.message),
         problem.cause
     );
-    line(&mut out, "", &text);
+    line(&mut out, "", &wrapped(&text, width, 2));
     for evidence in &problem.evidence {
-        line(&mut out, "", &format!("  - {}", clean(evidence)));
+        let text = format!("  - {}", clean(evidence));
+        line(&mut out, "", &wrapped(&text, width, 4));
     }
     for hint in &problem.hints {
         let style = AnsiColor::Cyan.on_default();
-        line(&mut out, "", &format!("  {style}hint:{style:#} {}", clean(hint)));
-    }
-    out
-}
-
-/// The line without what does not fit into `width` columns; styles take no room.
-#[must_use]
-pub fn cut(line: &str, width: usize) -> String {
-    let mut out = String::new();
-    let mut used = 0;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            out.push(c);
-            for c in chars.by_ref() {
-                out.push(c);
-                if c.is_ascii_alphabetic() {
-                    break;
-                }
-            }
-        } else if used < width {
-            out.push(c);
-            used += 1;
-        }
+        let text = format!("  {style}hint:{style:#} {}", clean(hint));
+        line(&mut out, "", &wrapped(&text, width, 4));
     }
     out
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::listing::Status;
-    use crate::operations::status::{ClusterPart, LastCheckpoint, SavepointPart};
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_767_261_600 + seconds).unwrap()
-    }
-
-    fn vertex(name: &str, busy: Option<f64>, rate: Option<f64>) -> VertexPart {
-        VertexPart {
-            id: "a".into(),
-            name: name.into(),
-            state: "RUNNING".into(),
-            parallelism: 2,
-            busy,
-            backpressured: busy.map(|busy| 1.0 - busy),
-            records_in_per_second: rate,
-            records_out_per_second: rate,
-            bytes_in_per_second: rate.map(|rate| rate * 21.0),
-            bytes_out_per_second: rate.map(|rate| rate * 25.0),
-        }
-    }
-
-    fn whole() -> ClusterStatus {
-        ClusterStatus {
-            api_version: "kubectl-flink/v1",
-            kind: "ClusterStatus",
-            namespace: "shop".into(),
-            name: "demo".into(),
-            observed_at: at(0),
-            cluster: ClusterPart {
-                phase: Status::Running,
-                revision: Some(3),
-                created_at: Some(at(-7200)),
-                image: Some("shop:2.3.0".into()),
-                flink_version: Some("2.3.0".into()),
-                parallelism: Some(2),
-                high_availability: None,
-                job_manager_restarts: 1,
-            },
-            job: Some(JobPart {
-                id: "7483b8988232262a58467c5f3ad800f0".into(),
-                name: "counting".into(),
-                state: "RUNNING".into(),
-                since: Some(at(-185)),
-                started_at: Some(at(-7000)),
-                restarts: Some(2),
-                tasks_running: 4,
-                tasks_total: 4,
-            }),
-            vertices: vec![
-                vertex("Source: numbers", Some(0.25), Some(1234.5)),
-                vertex(&"keys -> ".repeat(20), None, None),
-            ],
-            checkpoints: Some(CheckpointPart {
-                interval_millis: Some(5000),
-                completed: 16,
-                failed: 3,
-                in_progress: 1,
-                failed_in_a_row: 2,
-                last: Some(LastCheckpoint {
-                    id: 16,
-                    completed_at: Some(at(-12)),
-                    size_bytes: Some(8117),
-                    duration_millis: Some(639),
-                    path: Some("file:/storage/checkpoints/chk-16".into()),
-                }),
-                last_failure: None,
-                recent_durations_millis: vec![100, 400, 639],
-                restored_from: Some("file:/storage/savepoints/savepoint-1".into()),
-            }),
-            task_managers: TaskManagerPart {
-                desired: 2,
-                ready: 2,
-                registered: Some(2),
-                slots_total: Some(2),
-                slots_free: Some(0),
-                memory: Some("1Gi".into()),
-            },
-            last_savepoint: Some(SavepointPart {
-                path: Some("file:/storage/savepoints/savepoint-1".into()),
-                requested_at: at(-7300).to_string(),
-                format: "CANONICAL".into(),
-                revision: Some(2),
-            }),
-            operation: None,
-            problems: vec![Problem {
-                cause: "checkpoint-timeout",
-                severity: "warning".into(),
-                message: "2 checkpoints failed in a row: \u{1b}[31mexpired".into(),
-                evidence: vec!["the last one that was written is chk-16".into()],
-                hints: vec!["give checkpoints more time".into()],
-            }],
-            remarks: vec!["Events cannot be read: forbidden".into()],
-        }
-    }
-
-    /// Without the styles, which stdout takes away in a pipe.
-    fn drawn(told: &ClusterStatus, width: Option<usize>, bars: bool) -> String {
-        let text = status(told, ScreenStyle { width, bars }, at(0));
-        anstream::adapter::strip_str(&text).to_string()
-    }
-
-    #[test]
-    fn the_screen_in_a_pipe() {
-        insta::assert_snapshot!(drawn(&whole(), None, false));
-    }
-
-    #[test]
-    fn the_screen_on_a_terminal() {
-        insta::assert_snapshot!(drawn(&whole(), Some(80), true));
-    }
-
-    #[test]
-    fn the_screen_without_flink() {
-        let mut told = whole();
-        told.job = None;
-        told.vertices.clear();
-        told.checkpoints = None;
-        told.task_managers.registered = None;
-        told.task_managers.slots_free = None;
-        told.last_savepoint = None;
-        told.problems.clear();
-        insta::assert_snapshot!(drawn(&told, None, true));
-    }
-
-    #[test]
-    fn a_line_is_cut_without_its_styles() {
-        assert_eq!(cut("\u{1b}[1mab\u{1b}[0mcd", 3), "\u{1b}[1mab\u{1b}[0mc");
-        assert_eq!(cut("abc", 3), "abc");
-    }
-}
+mod tests;

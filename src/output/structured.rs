@@ -27,10 +27,34 @@ pub fn document(format: Format, value: &impl Serialize) -> Result<String> {
     }
 }
 
+/// An object as a document, with its `kind`.
+pub fn object(format: Format, kind: &'static str, content: &impl Serialize) -> Result<String> {
+    document(
+        format,
+        &Kinded {
+            api_version: API_VERSION,
+            kind,
+            content,
+        },
+    )
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Kinded<'a, T> {
+    api_version: &'static str,
+    kind: &'static str,
+    #[serde(flatten)]
+    content: &'a T,
+}
+
+/// Values as documents, one after the other.
+pub fn documents(format: Format, values: &[impl Serialize]) -> Result<String> {
+    let texts: Result<Vec<String>> = values.iter().map(|value| document(format, value)).collect();
+    Ok(texts?.join(if format == Format::Yaml { "---\n" } else { "" }))
+}
+
 /// One value of a stream of values: a line of JSON, or a document of YAML.
-///
-/// # Errors
-/// As [`document`].
 pub fn line(format: Format, value: &impl Serialize) -> Result<String> {
     if format == Format::Yaml {
         Ok(format!("---\n{}", yaml(value)?))
@@ -40,9 +64,6 @@ pub fn line(format: Format, value: &impl Serialize) -> Result<String> {
 }
 
 /// A list `{apiVersion, kind, items}`, given to `write` in pieces: it is never in memory as a whole.
-///
-/// # Errors
-/// Those of `write`, and as [`document`].
 pub fn list<T: Serialize>(
     format: Format,
     kind: &str,
@@ -148,7 +169,7 @@ mod tests {
             json!({"name": "b\nc\u{1b}\u{7f}\u{9b}31m"}),
         ];
         for items in [&items[..], &items[..1], &[]] {
-            let want = json!({"apiVersion": "kubectl-flink/v1", "kind": "ClusterList", "items": items});
+            let want = json!({"apiVersion": "kubectl-flink/v2", "kind": "ClusterList", "items": items});
             let json: Value = serde_json::from_str(&whole(Format::Json, items)).unwrap();
             let yaml: Value = serde_yaml::from_str(&whole(Format::Yaml, items)).unwrap();
             for format in [Format::Json, Format::Yaml] {

@@ -1,12 +1,27 @@
-//! Tables: upper-case headers, three spaces between columns, no lines, no spaces at a line's end, never wrapped.
+//! Tables: upper-case headers, three spaces between columns, no lines, no spaces at a line's end, never wrapped. On a
+//! terminal the least important columns go until the rest fits, texts, paths and names are cut, and words of states have a colour.
 
+use anstyle::Style;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::output::terminal;
+use super::terminal;
+use super::wrap::end_of;
 
 /// Spaces between columns, as in kubectl.
-const GAP: u16 = 3;
+const GAP: usize = 3;
+/// Columns that are cut first: names and paths are copied.
+const TEXTS: [&str; 9] = [
+    "VERTEX", "MESSAGE", "CAUSE", "FAILURE", "WHY", "IMAGE", "SOURCE", "BY", "LOCATION",
+];
+/// Columns that are cut where that is not enough, at their beginnings: the ends of paths and Pods tell them apart.
+const NAMES: [&str; 5] = ["PATH", "FROM", "OBJECT", "POD", "NAME"];
+/// How much of a text must be seen before other columns go.
+const TEXT: usize = 30;
+/// The narrowest that a text is cut to.
+const NARROW: usize = 12;
+/// Columns whose words are states.
+const STATES: [&str; 7] = ["STATUS", "JOB", "JOB STATE", "STATE", "OUTCOME", "TYPE", "SEVERITY"];
 
 /// A table of `rows` below `headers`, with a newline at the end of each line.
 #[must_use]
@@ -14,11 +29,26 @@ pub fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> S
     Columns::new(headers).print(rows, true)
 }
 
+/// A table in `width` columns; those of `optional` go first that come first in it.
+#[must_use]
+pub fn table_within(
+    width: Option<usize>,
+    headers: &[&str],
+    optional: &'static [&'static str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    Columns::new(headers).within(width, optional).print(rows, true)
+}
+
 /// Columns that keep their widths from one print to the next, for watches.
 #[derive(Clone, Debug)]
 pub struct Columns {
     headers: Vec<String>,
-    widths: Vec<u16>,
+    widths: Vec<usize>,
+    /// Columns of the terminal; `None`: all of the table is shown.
+    room: Option<usize>,
+    /// Headers of the columns that may be left out, the least important first.
+    optional: &'static [&'static str],
 }
 
 impl Columns {
@@ -28,43 +58,172 @@ impl Columns {
         Self {
             headers: headers.iter().map(|&header| header.to_owned()).collect(),
             widths: Vec::new(),
+            room: None,
+            optional: &[],
         }
+    }
+
+    /// The same, for a terminal with so many columns.
+    #[must_use]
+    pub fn within(self, room: Option<usize>, optional: &'static [&'static str]) -> Self {
+        Self { room, optional, ..self }
     }
 
     /// Makes room for a row that is printed later.
     pub fn widen(&mut self, row: &[String]) {
-        self.widths.resize(row.len().max(self.widths.len()), 0);
-        for (width, text) in self.widths.iter_mut().zip(row) {
-            let columns = u16::try_from(cell(text).width()).unwrap_or(u16::MAX);
-            *width = columns.max(*width);
+        self.fit(&row.iter().map(|text| cell(text)).collect::<Vec<_>>());
+    }
+
+    fn fit(&mut self, cells: &[String]) {
+        self.widths.resize(cells.len().max(self.widths.len()), 0);
+        for (width, text) in self.widths.iter_mut().zip(cells) {
+            *width = text.width().max(*width);
         }
     }
 
     /// The text of `rows`, in columns no narrower than they were before. Empty where there is no line.
     pub fn print(&mut self, rows: impl IntoIterator<Item = Vec<String>>, with_headers: bool) -> String {
+        let cells = |row: Vec<String>| row.iter().map(|text| cell(text)).collect();
+        let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
+        if with_headers {
+            let headers = std::mem::take(&mut self.headers);
+            self.fit(&headers);
+            self.headers = headers;
+        }
+        for row in &rows {
+            self.fit(row);
+        }
+        let shown = self.shown();
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| self.cut(&shown, row)).collect();
         let mut table = Table::new();
         table
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled);
         if with_headers {
-            table.set_header(self.headers.clone());
+            table.set_header(self.cut(&shown, &self.headers));
         }
-        for row in rows {
-            table.add_row(row.iter().map(|text| cell(text)).collect::<Vec<_>>());
+        for row in &rows {
+            table.add_row(row);
         }
-        if !with_headers && table.is_empty() {
+        if table.is_empty() && !with_headers {
             return String::new();
         }
-        let widest = table.column_max_content_widths();
-        self.widths.resize(widest.len(), 0);
-        for ((column, width), content) in table.column_iter_mut().zip(&mut self.widths).zip(widest) {
-            *width = content.max(*width);
-            column.set_padding((0, GAP));
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width.saturating_add(GAP))));
+        for (column, (_, width)) in table.column_iter_mut().zip(&shown) {
+            let width = u16::try_from(width + GAP).unwrap_or(u16::MAX);
+            column.set_padding((0, u16::try_from(GAP).unwrap_or_default()));
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
         }
-        let mut text = table.trim_fmt();
-        text.push('\n');
+        let mut text = String::new();
+        let skipped = usize::from(with_headers);
+        for (number, line) in table.trim_fmt().lines().enumerate() {
+            let row = number.checked_sub(skipped).and_then(|number| rows.get(number));
+            let line = row.map_or_else(|| line.to_owned(), |row| self.coloured(line, &shown, row));
+            match self.room {
+                Some(room) => text.push_str(&terminal::cut(&line, room)),
+                None => text.push_str(&line),
+            }
+            text.push('\n');
+        }
         text
+    }
+
+    /// A line with the colours of its states. The layout does not know escape sequences, so they come after it.
+    fn coloured(&self, line: &str, shown: &[(usize, usize)], cells: &[String]) -> String {
+        let mut line = line.to_owned();
+        for (place, content) in cells.iter().enumerate().rev() {
+            let header = self.headers.get(shown[place].0).map_or("", String::as_str);
+            let style = state_style(content);
+            if !STATES.contains(&header) || style == Style::new() {
+                continue;
+            }
+            let column = shown[..place].iter().map(|(_, width)| width + GAP).sum();
+            let at = byte_at(&line, column);
+            line.replace_range(at..at + content.len(), &format!("{style}{content}{style:#}"));
+        }
+        line
+    }
+
+    /// The columns that are shown, with their widths.
+    fn shown(&self) -> Vec<(usize, usize)> {
+        let mut shown: Vec<(usize, usize)> = self.widths.iter().copied().enumerate().collect();
+        let Some(room) = self.room else { return shown };
+        let header = |index: usize| self.headers.get(index).map_or("", String::as_str);
+        let all = |shown: &[(usize, usize)], text: usize| {
+            let needed = shown.iter().map(|(index, width)| {
+                let is_text = TEXTS.contains(&header(*index));
+                GAP + if is_text { *width.min(&text) } else { *width }
+            });
+            needed.sum::<usize>().saturating_sub(GAP)
+        };
+        for name in self.optional {
+            if all(&shown, TEXT) <= room {
+                break;
+            }
+            shown.retain(|(index, _)| header(*index) != *name);
+        }
+        // What went before a wide column may fit again.
+        for name in self.optional.iter().rev() {
+            let gone = self.widths.iter().copied().enumerate();
+            let gone =
+                gone.filter(|(index, _)| header(*index) == *name && !shown.iter().any(|(other, _)| other == index));
+            let mut more: Vec<(usize, usize)> = shown.iter().copied().chain(gone).collect();
+            more.sort_unstable();
+            if all(&more, TEXT) <= room {
+                shown = more;
+            }
+        }
+        for names in [&TEXTS[..], &NAMES] {
+            while all(&shown, usize::MAX) > room {
+                let wide = shown
+                    .iter_mut()
+                    .filter(|(index, width)| names.contains(&header(*index)) && *width > NARROW);
+                let Some((_, width)) = wide.max_by_key(|(_, width)| *width) else {
+                    break;
+                };
+                *width -= 1;
+            }
+        }
+        shown
+    }
+
+    /// The texts of the columns that are shown.
+    fn cut(&self, shown: &[(usize, usize)], cells: &[String]) -> Vec<String> {
+        let shown = shown
+            .iter()
+            .map_while(|(index, width)| Some((*index, cells.get(*index)?, *width)));
+        let text = |(index, text, width): (usize, &String, usize)| match self.headers.get(index) {
+            Some(header) if NAMES.contains(&header.as_str()) => end_of(text, width),
+            _ => terminal::cut(text, width).into(),
+        };
+        shown.map(text).collect()
+    }
+}
+
+/// Where a column of the terminal begins in a line.
+fn byte_at(line: &str, column: usize) -> usize {
+    let mut seen = 0;
+    for (at, character) in line.char_indices() {
+        if seen >= column {
+            return at;
+        }
+        seen += character.width().unwrap_or_default();
+    }
+    line.len()
+}
+
+/// The style of a state's word, of Kubernetes or of Flink.
+#[must_use]
+pub fn state_style(word: &str) -> Style {
+    let first = word.split([' ', '(', ':']).next().unwrap_or_default();
+    match first {
+        "Running" | "RUNNING" | "Finished" | "FINISHED" | "Completed" | "Complete" | "Succeeded" | "done" | "runs" => {
+            terminal::GOOD
+        }
+        "Failed" | "FAILED" | "FAILING" | "Degraded" | "Error" | "OOMKilled" | "CrashLoopBackOff"
+        | "ImagePullBackOff" | "ErrImagePull" | "Evicted" | "failed" | "RESTARTING" | "critical" => terminal::BAD,
+        "Starting" | "Stopping" | "Terminating" | "Pending" | "Warning" | "warning" | "CREATED" | "CANCELLING"
+        | "NoTaskManagers" | "TaskManagersOnly" | "Unknown" | "ContainerCreating" => terminal::WARN,
+        _ => Style::new(),
     }
 }
 
@@ -80,6 +239,10 @@ fn cell(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
     fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {
         rows.iter()
             .map(|row| row.iter().map(|&text| text.to_owned()).collect())
@@ -93,11 +256,55 @@ mod tests {
             rows(&[&["a", "Running", "5d"], &["longer-name", "", "3h2m"]]),
         );
         assert_eq!(
-            text,
+            plain(&text),
             "NAME          STATUS    AGE\n\
              a             Running   5d\n\
              longer-name   -         3h2m\n"
         );
+    }
+
+    #[test]
+    fn columns_go_by_priority_where_a_table_is_too_wide() {
+        let headers = ["NAME", "STATUS", "AGE", "IMAGE"];
+        let print = |room| {
+            let row = ["shop", "Running", "5d", "registry.example/shop:2.3.0"]
+                .map(str::to_owned)
+                .to_vec();
+            let text = table_within(Some(room), &headers, &["IMAGE", "AGE"], [row]);
+            plain(&text)
+        };
+        assert_eq!(
+            print(80),
+            "NAME   STATUS    AGE   IMAGE\nshop   Running   5d    registry.example/shop:2.3.0\n"
+        );
+        assert_eq!(print(30), "NAME   STATUS    AGE\nshop   Running   5d\n");
+        assert_eq!(print(15), "NAME   STATUS\nshop   Running\n");
+        let long = "x".repeat(100);
+        let cut = table_within(Some(30), &["VERTEX", "STATUS"], &[], [vec![long, "Running".to_owned()]]);
+        let cut = plain(&cut);
+        assert_eq!(cut.lines().last(), Some("xxxxxxxxxxxxxxxxxxx…   Running"));
+    }
+
+    /// What there is of a path or a Pod is its end, and no line is wider than the terminal.
+    #[test]
+    fn paths_and_names_are_cut_last() {
+        let path = "s3://bucket/savepoints/savepoint-cea5e8-ea2814ed0488";
+        let rows = || [vec![path.to_owned(), "Completed".to_owned(), "5d".to_owned()]];
+        let print = |room| plain(&table_within(Some(room), &["PATH", "STATUS", "AGE"], &["AGE"], rows()));
+        assert_eq!(
+            print(50),
+            "PATH                                     STATUS\n\
+             …epoints/savepoint-cea5e8-ea2814ed0488   Completed\n"
+        );
+        let narrow = print(15);
+        assert!(narrow.lines().all(|line| line.width() <= 15), "{narrow}");
+    }
+
+    #[test]
+    fn states_have_colours_where_they_are_states() {
+        let text = table(&["NAME", "STATUS"], rows(&[&["Failed", "Failed"]]));
+        assert_eq!(text.matches("\u{1b}[").count(), 3, "{text:?}");
+        assert!(text.contains("\nFailed   \u{1b}["), "{text:?}");
     }
 
     #[test]
@@ -113,15 +320,15 @@ mod tests {
         let mut columns = Columns::new(&["NAME", "STATUS"]);
         columns.print(rows(&[&["a-long-name", "Running"]]), true);
         assert_eq!(
-            columns.print(rows(&[&["a", "Failed"]]), false),
+            plain(&columns.print(rows(&[&["a", "Failed"]]), false)),
             "a             Failed\n"
         );
         assert_eq!(
-            columns.print(rows(&[&["a-longer-name", "Failed"]]), false),
+            plain(&columns.print(rows(&[&["a-longer-name", "Failed"]]), false)),
             "a-longer-name   Failed\n"
         );
         assert_eq!(
-            columns.print(rows(&[&["a", "Failed"]]), false),
+            plain(&columns.print(rows(&[&["a", "Failed"]]), false)),
             "a               Failed\n"
         );
         assert_eq!(columns.print(rows(&[]), false), "");

@@ -4,22 +4,22 @@
 //! never reaches the terminal.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::block;
 use crate::error::{Error, Kind, Result};
-use crate::progress::{Reporter, StepReporter, TransferReporter};
 
+/// Style of what matters less.
+pub(super) const DIM: Style = Style::new().dimmed();
+/// Style of what is well.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 /// Style of what went wrong.
-const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Style of what may go wrong.
-const WARN: Style = AnsiColor::Yellow.on_default().bold();
+pub(super) const WARN: Style = AnsiColor::Yellow.on_default().bold();
 /// Style of hints.
 const HINT: Style = AnsiColor::Cyan.on_default();
 
@@ -52,6 +52,7 @@ pub fn cleaned(text: &str) -> Cow<'_, str> {
 /// # Errors
 /// When stdout cannot be written.
 pub fn data(text: &str) -> Result<()> {
+    block::clear();
     written(&mut anstream::stdout().lock(), text)
 }
 
@@ -63,7 +64,7 @@ fn written(out: &mut dyn Write, text: &str) -> Result<()> {
     }
 }
 
-/// A long stream of data: where it goes is looked at once, and nobody looks for colours where there are none.
+/// A long stream of data: its destination is checked once, and text without colors is not searched for them.
 pub struct Bulk {
     coloured: bool,
 }
@@ -95,6 +96,7 @@ impl Bulk {
         if self.coloured {
             return data(text);
         }
+        block::clear();
         written(&mut std::io::stdout().lock(), text)
     }
 }
@@ -114,10 +116,34 @@ pub fn be_plain() {
     anstream::ColorChoice::Never.write_global();
 }
 
+/// Uses colours from now on, in a pipe too; or none.
+pub fn use_colors(always: bool) {
+    let choice = if always {
+        anstream::ColorChoice::AlwaysAnsi
+    } else {
+        anstream::ColorChoice::Never
+    };
+    choice.write_global();
+    console::set_colors_enabled(always);
+    console::set_colors_enabled_stderr(always);
+}
+
 /// Whether stdout is a terminal on which things are drawn.
 #[must_use]
 pub fn is_terminal() -> bool {
     std::io::stdout().is_terminal() && !PLAIN.load(Ordering::Relaxed)
+}
+
+/// Columns of the terminal that stdout is; `None`: it is none, and nothing is left out.
+#[must_use]
+pub fn width() -> Option<usize> {
+    is_terminal().then(|| size().1)
+}
+
+/// Rows of the terminal.
+#[must_use]
+pub fn rows() -> usize {
+    size().0
 }
 
 /// Text on stdout that is shown again and again: redrawn in place on a terminal, one after the other elsewhere.
@@ -125,6 +151,10 @@ pub struct Screen {
     again: bool,
     in_place: bool,
     begun: bool,
+    /// What is shown now.
+    last: String,
+    /// Whether the last look failed.
+    failing: bool,
 }
 
 impl Screen {
@@ -135,6 +165,8 @@ impl Screen {
             again,
             in_place: again && is_terminal(),
             begun: false,
+            last: String::new(),
+            failing: false,
         }
     }
 
@@ -142,12 +174,6 @@ impl Screen {
     #[must_use]
     pub const fn is_in_place(&self) -> bool {
         self.in_place
-    }
-
-    /// Columns that lines are cut at, where it is redrawn: a line that wraps would move all below it.
-    #[must_use]
-    pub fn width(&self) -> Option<usize> {
-        self.in_place.then(|| size().1)
     }
 
     /// Shows `text` in the place of what was shown before.
@@ -162,8 +188,38 @@ impl Screen {
             } else {
                 ""
             };
+            if std::mem::take(&mut self.failing) {
+                note("it answers again");
+            }
             return data(&format!("{gap}{text}"));
         }
+        self.failing = false;
+        text.clone_into(&mut self.last);
+        self.draw(None)
+    }
+
+    /// Keeps what is shown, and shows the error of the last look beside it: the next one may succeed.
+    ///
+    /// # Errors
+    /// The error, if nothing was shown yet or no later look would succeed either.
+    pub fn keep(&mut self, error: Error) -> Result<()> {
+        let is_final = matches!(error.kind, Kind::NotFound | Kind::Usage | Kind::Interrupted);
+        if !self.begun || is_final || error.is_denied() {
+            return Err(error);
+        }
+        let first = !std::mem::replace(&mut self.failing, true);
+        if self.in_place {
+            let text = clean(&error.message.replace('\n', " "));
+            return self.draw(Some(&format!("{WARN}not up to date:{WARN:#} {text}; trying again")));
+        }
+        if first {
+            warn(&format!("{}; trying again", error.message));
+        }
+        Ok(())
+    }
+
+    /// Draws what is shown, with a line about it at the top.
+    fn draw(&mut self, about: Option<&str>) -> Result<()> {
         let mut frame = String::new();
         if !self.begun {
             // The other page, without a cursor: what was on the terminal comes back at the end.
@@ -171,13 +227,18 @@ impl Screen {
             self.begun = true;
         }
         frame.push_str("\u{1b}[H");
-        let rows = size().0.saturating_sub(1);
-        let more = text.lines().count().saturating_sub(rows);
+        let (rows, columns) = size();
+        let rows = rows.saturating_sub(1 + usize::from(about.is_some()));
+        let more = self.last.lines().count().saturating_sub(rows);
         let rows = if more == 0 { rows } else { rows.saturating_sub(1) };
-        let told = (more > 0).then(|| format!("… and {} lines that a higher terminal shows", more + 1));
-        for line in text.lines().take(rows).chain(told.as_deref()) {
+        let rest_text = (more > 0).then(|| format!("… and {} lines that a higher terminal shows", more + 1));
+        for line in about
+            .into_iter()
+            .chain(self.last.lines().take(rows))
+            .chain(rest_text.as_deref())
+        {
             // What is left of a longer line is erased after the new one is written, so nothing flickers.
-            frame.push_str(line);
+            frame.push_str(&cut(line, columns));
             frame.push_str("\u{1b}[K\r\n");
         }
         frame.push_str("\u{1b}[J");
@@ -188,29 +249,35 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         if self.in_place && self.begun {
-            // Nothing can be said of a terminal that is gone.
-            let _ = data("\u{1b}[?25h\u{1b}[?1049l");
+            // The last frame stays. Nothing can be said of a terminal that is gone.
+            let _ = data(&format!("\u{1b}[?25h\u{1b}[?1049l{}", self.last));
         }
     }
 }
 
+/// The line in `width` columns; styles take no room, and what is cut ends with `…`.
+#[must_use]
+pub fn cut(line: &str, width: usize) -> std::borrow::Cow<'_, str> {
+    console::truncate_str(line, width, "…")
+}
+
 /// Rows and columns of the terminal.
-fn size() -> (usize, usize) {
+pub(super) fn size() -> (usize, usize) {
     let (rows, columns) = console::Term::stdout().size();
     (rows.into(), columns.into())
 }
 
-/// Tells something that needs no action.
+/// Reports what needs no action.
 pub fn note(text: &str) {
     line(&clean(text));
 }
 
-/// Tells something that may go wrong.
+/// Reports what may go wrong.
 pub fn warn(text: &str) {
     line(&format!("{WARN}warning:{WARN:#} {}", clean(text)));
 }
 
-/// Tells why the program ends: the message, and after a blank line what to do.
+/// Reports why the program ends: the message, and after a blank line what to do.
 pub fn fail(error: &Error) {
     if error.message.is_empty() {
         return;
@@ -225,8 +292,16 @@ pub fn fail(error: &Error) {
 }
 
 fn line(text: &str) {
-    // Nothing can be said of a stderr that cannot be written.
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    block::beside(text);
+}
+
+/// Says what to do next, where people read it.
+pub fn next_steps(steps: &[String]) {
+    if draws() {
+        for step in steps {
+            line(&format!("{HINT}next:{HINT:#} {}", clean(step)));
+        }
+    }
 }
 
 /// Asks whether to continue, unless the answer is `yes` already.
@@ -262,149 +337,8 @@ pub fn ask(question: &str) -> Result<()> {
 }
 
 /// Whether progress is drawn in place: on a terminal, without `--plain`.
-fn draws() -> bool {
+pub(super) fn draws() -> bool {
     std::io::stderr().is_terminal() && !PLAIN.load(Ordering::Relaxed)
-}
-
-/// The text of the step under way, or of the last one.
-static LAST_STEP: Mutex<String> = Mutex::new(String::new());
-
-/// The reporter of the command line: on stderr.
-pub struct Terminal;
-
-impl Reporter for Terminal {
-    fn note(&self, text: &str) {
-        note(text);
-    }
-
-    fn warn(&self, text: &str) {
-        warn(text);
-    }
-
-    fn step(&self, text: &str) -> Box<dyn StepReporter> {
-        let spinner = draws().then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        let mut step = Step {
-            spinner,
-            said: String::new(),
-        };
-        step.update(text);
-        Box::new(step)
-    }
-
-    fn transfers(&self) -> Box<dyn TransferReporter> {
-        Box::new(Transfers {
-            bars: MultiProgress::new(),
-            drawn: draws(),
-            begun: Mutex::default(),
-        })
-    }
-}
-
-/// A step: a spinner on a terminal, a line for each change of its text elsewhere.
-struct Step {
-    spinner: Option<ProgressBar>,
-    said: String,
-}
-
-impl StepReporter for Step {
-    fn is_drawn(&self) -> bool {
-        self.spinner.is_some()
-    }
-
-    fn update(&mut self, text: &str) {
-        if self.said == text {
-            return;
-        }
-        text.clone_into(&mut self.said);
-        if let Ok(mut last) = LAST_STEP.lock() {
-            text.clone_into(&mut last);
-        }
-        match &self.spinner {
-            Some(bar) => bar.set_message(clean(text)),
-            None => note(text),
-        }
-    }
-
-    fn done(mut self: Box<Self>, text: &str) {
-        match self.spinner.take() {
-            Some(bar) => {
-                bar.finish_and_clear();
-                note(text);
-            }
-            None if self.said != text => note(text),
-            None => {}
-        }
-    }
-}
-
-impl Drop for Step {
-    fn drop(&mut self) {
-        if let Some(bar) = self.spinner.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// The text of the last step, for the message of an interruption.
-#[must_use]
-pub fn last_step() -> Option<String> {
-    LAST_STEP
-        .lock()
-        .ok()
-        .map(|last| last.clone())
-        .filter(|last| !last.is_empty())
-}
-
-/// Transfers: bars with rates on a terminal, elsewhere a line for each that arrived.
-struct Transfers {
-    bars: MultiProgress,
-    drawn: bool,
-    begun: Mutex<HashMap<String, ProgressBar>>,
-}
-
-impl Transfers {
-    fn bar(&self, name: &str, size: u64) -> ProgressBar {
-        let bar = self.bars.add(ProgressBar::new(size));
-        let form = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec:.dim} {eta:.dim}";
-        if let Ok(style) = ProgressStyle::with_template(form) {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_message(clean(name));
-        bar
-    }
-}
-
-impl TransferReporter for Transfers {
-    fn moved(&self, name: &str, bytes: u64, size: u64) {
-        let Ok(mut begun) = self.begun.lock() else { return };
-        if self.drawn {
-            let bar = begun.entry(name.to_owned()).or_insert_with(|| self.bar(name, size));
-            bar.set_position(bytes);
-        }
-    }
-
-    fn arrived(&self, name: &str, text: &str) {
-        let bar = self.begun.lock().ok().and_then(|mut begun| begun.remove(name));
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-            self.bars.remove(&bar);
-        }
-        self.bars.suspend(|| note(text));
-    }
-}
-
-impl Drop for Transfers {
-    fn drop(&mut self) {
-        // What is left of them after a failure must not stand above its message. Nothing can be said where that fails.
-        let _ = self.bars.clear();
-    }
 }
 
 #[cfg(test)]
@@ -424,5 +358,11 @@ mod tests {
         for text in ["a\tb\n", "°²", "é🦀"] {
             assert_eq!(clean(text), text);
         }
+    }
+
+    #[test]
+    fn a_line_is_cut_without_its_styles() {
+        assert_eq!(cut("\u{1b}[1mab\u{1b}[0mcd", 3), "\u{1b}[1mab\u{1b}[0m…");
+        assert_eq!((cut("abc", 3), cut("äbcd", 3)), ("abc".into(), "äb…".into()));
     }
 }

@@ -1,74 +1,230 @@
 //! The screens of `top`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use anstyle::Style;
 use k8s_openapi::jiff::Timestamp;
 
-use super::status::{VERTEX_COLUMNS, shortened};
+use super::keys;
+use super::status::{self, VERTEX_COLUMNS, shortened};
+use super::terminal::{self, DIM, clean};
 use crate::model::age::age;
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::listing::{Inventory, Key};
 use crate::model::usage::{Usage, Usages, of_cluster};
+use crate::operations::live_metrics::Look;
 use crate::operations::status::time;
-use crate::output::{charts, table};
+use crate::output::{charts, table_within};
 
-/// All clusters, one a line.
+/// Style of the marked line.
+const MARK: Style = Style::new().invert();
+
+/// Columns by which clusters are sorted, in the order of the key `s`.
+const SORTS: [&str; 6] = ["NAME", "CPU", "MEMORY", "RESTARTS", "TOOK", "STATE"];
+/// Columns that go where a terminal is too narrow, the least important first.
+const OPTIONAL: &[&str] = &[
+    "STATE",
+    "TOOK",
+    "RESTARTS",
+    "CHECKPOINT",
+    "TASKS",
+    "NAMESPACE",
+    "STATUS",
+    "JOB",
+];
+
+/// What the user chose with keys.
+#[derive(Clone, Debug, Default)]
+pub struct TopView {
+    /// Index into [`SORTS`].
+    sort: usize,
+    /// Only clusters whose name contains this.
+    filter: String,
+    /// Whether the filter is being typed.
+    typing: bool,
+    /// The marked line.
+    selected: usize,
+    /// Clusters in the order in which they are shown.
+    shown: Vec<Key>,
+    /// The cluster whose vertices are shown.
+    pub opened: Option<Key>,
+}
+
+impl TopView {
+    /// A view of this cluster, or of all.
+    #[must_use]
+    pub fn of(opened: Option<Key>) -> Self {
+        Self {
+            opened,
+            ..Self::default()
+        }
+    }
+
+    /// Takes a key; `false`: the screen is to be left.
+    pub fn press(&mut self, key: keys::Key) -> bool {
+        match (self.typing, key) {
+            (true, keys::Key::Char(c)) => self.filter.push(c),
+            (true, keys::Key::Backspace) => drop(self.filter.pop()),
+            (true, keys::Key::Enter) => self.typing = false,
+            (true, keys::Key::Escape) => {
+                self.typing = false;
+                self.filter.clear();
+            }
+            (false, keys::Key::Char('q')) => return false,
+            (false, keys::Key::Escape | keys::Key::Backspace) if self.opened.is_some() => self.opened = None,
+            (false, keys::Key::Escape) => self.filter.clear(),
+            (false, keys::Key::Char('s')) => self.sort = (self.sort + 1) % SORTS.len(),
+            (false, keys::Key::Char('/')) => self.typing = true,
+            (false, keys::Key::Up | keys::Key::Char('k')) => self.selected = self.selected.saturating_sub(1),
+            (false, keys::Key::Down | keys::Key::Char('j')) => self.selected += 1,
+            (false, keys::Key::Enter) if self.opened.is_none() => self.opened = self.shown.get(self.selected).cloned(),
+            _ => {}
+        }
+        self.selected = self.selected.min(self.shown.len().saturating_sub(1));
+        true
+    }
+
+    /// What is above the table: the clock, the context, the interval and the keys, which have a line of their own where a
+    /// terminal of `width` columns has no room for them in the first.
+    #[must_use]
+    pub fn head(&self, context: &str, interval: Duration, width: Option<usize>, now: Timestamp) -> String {
+        let clock = now.strftime("%H:%M:%S");
+        let keys = if self.typing {
+            format!("filter: {}_", self.filter)
+        } else if self.opened.is_some() {
+            "q quit, Esc back".to_owned()
+        } else {
+            let filter = if self.filter.is_empty() {
+                "/ filter".to_owned()
+            } else {
+                format!("/ filter: {}", self.filter)
+            };
+            format!("q quit, s sort: {}, {filter}, Enter vertices", SORTS[self.sort])
+        };
+        let every = charts::millis(u64::try_from(interval.as_millis()).unwrap_or(u64::MAX));
+        let about = format!("{clock} UTC  {}  every {every}", clean(context));
+        let keys = format!("{DIM}{}{DIM:#}", clean(&keys));
+        let line = format!("{about}  {keys}");
+        if width.is_some_and(|width| console::measure_text_width(&line) > width) {
+            return format!("{about}\n{keys}\n");
+        }
+        format!("{line}\n\n")
+    }
+}
+
+/// The screen; `head` is the context and the time between two looks, if it is drawn in place.
+#[must_use]
+pub fn screen(
+    look: &Look,
+    used: Option<&Usages>,
+    view: &mut TopView,
+    head: Option<(&str, Duration)>,
+    now: Timestamp,
+) -> String {
+    let width = terminal::width();
+    let text = match look {
+        Look::All(inventory, snapshots) => clusters(inventory, snapshots, used, (view, width), now),
+        Look::One(key, snapshot) => cluster(key, snapshot, used, width),
+    };
+    let Some((context, interval)) = head else {
+        return text;
+    };
+    let text = match look {
+        Look::All(..) => marked(&text, view),
+        Look::One(..) => text,
+    };
+    view.head(context, interval, width, now) + &text
+}
+
+/// All clusters, one a line; on a terminal of `width` columns as `view` says.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
-pub fn clusters(
+fn clusters(
     inventory: &Inventory,
     snapshots: &BTreeMap<Key, Snapshot>,
     usages: Option<&Usages>,
+    (view, width): (&mut TopView, Option<usize>),
     now: Timestamp,
 ) -> String {
     let dash = || "-".to_owned();
-    let rows = inventory.iter().map(|(key, parts)| {
+    let mut rows: Vec<(&Key, f64, Vec<String>)> = Vec::new();
+    for (key, parts) in inventory.iter().filter(|(key, _)| key.name.contains(&view.filter)) {
         let snapshot = snapshots.get(key);
         let job = snapshot.and_then(|snapshot| snapshot.job.as_ref());
         let last = snapshot
             .and_then(|snapshot| snapshot.checkpoints.as_ref())
-            .and_then(|told| told.latest.completed.as_ref());
+            .and_then(|checkpoints| checkpoints.latest.completed.as_ref());
         let state = match (job, snapshot.map(|snapshot| &snapshot.reach)) {
             (Some(job), _) => job.state.to_string(),
             (None, Some(Reach::Answered)) => "no job".to_owned(),
             (None, Some(_)) => "no answer".to_owned(),
             (None, None) => dash(),
         };
-        let [cpu, memory] = usage(usages.and_then(|usages| of_cluster(usages, &key.namespace, &key.name)));
-        vec![
+        let used = usages.and_then(|usages| of_cluster(usages, &key.namespace, &key.name));
+        let restarts = snapshot.and_then(|snapshot| snapshot.restarts);
+        let took = last.and_then(|last| last.end_to_end_duration);
+        let size = last.and_then(|last| last.state_size);
+        let by = match SORTS[view.sort] {
+            "CPU" => used.map(|used| used.cpu_millis),
+            "MEMORY" => used.map(|used| used.memory_bytes),
+            "RESTARTS" => restarts,
+            "TOOK" => took,
+            "STATE" => size,
+            _ => None,
+        };
+        let [cpu, memory] = usage(used);
+        let mut row = vec![
             key.namespace.clone(),
             key.name.clone(),
             parts.status(now).to_string(),
             state,
             job.map_or_else(dash, |job| format!("{}/{}", job.tasks.running, job.tasks.total)),
-            snapshot
-                .and_then(|snapshot| snapshot.restarts)
-                .map_or_else(dash, |times| times.to_string()),
+            restarts.map_or_else(dash, |times| times.to_string()),
             last.and_then(|last| time(last.latest_ack_timestamp))
                 .map_or_else(dash, |at| age(at, now)),
-            last.and_then(|last| last.end_to_end_duration)
-                .map_or_else(dash, charts::millis),
-            charts::bytes(last.and_then(|last| last.state_size).map(|size| size as f64)),
-            cpu,
-            memory,
-        ]
-    });
-    table(
-        &[
-            "NAMESPACE",
-            "NAME",
-            "STATUS",
-            "JOB",
-            "TASKS",
-            "RESTARTS",
-            "CHECKPOINT",
-            "TOOK",
-            "STATE",
-            "CPU",
-            "MEMORY",
-        ],
-        rows,
-    )
+            took.map_or_else(dash, charts::millis),
+            charts::bytes(size.map(|size| size as f64)),
+        ];
+        // A script counts columns; people see none of what no server measures.
+        if usages.is_some() || width.is_none() {
+            row.extend([cpu, memory]);
+        }
+        rows.push((key, by.map_or(-1.0, |by| by as f64), row));
+    }
+    // The largest first; what is equal stays in the order of names.
+    rows.sort_by(|one, other| other.1.total_cmp(&one.1));
+    view.shown = rows.iter().map(|(key, ..)| (*key).clone()).collect();
+    let headers = [
+        "NAMESPACE",
+        "NAME",
+        "STATUS",
+        "JOB",
+        "TASKS",
+        "RESTARTS",
+        "CHECKPOINT",
+        "TOOK",
+        "STATE",
+        "CPU",
+        "MEMORY",
+    ];
+    let measured = usages.is_some() || width.is_none();
+    let headers = if measured { &headers[..] } else { &headers[..9] };
+    table_within(width, headers, OPTIONAL, rows.into_iter().map(|(.., row)| row))
+}
+
+/// The table with its marked line.
+#[must_use]
+fn marked(table: &str, view: &TopView) -> String {
+    let mark = |(index, line): (usize, &str)| {
+        if index == view.selected + 1 {
+            let line = anstream::adapter::strip_str(line);
+            format!("{MARK}{line}{MARK:#}\n")
+        } else {
+            format!("{line}\n")
+        }
+    };
+    table.lines().enumerate().map(mark).collect()
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -84,7 +240,7 @@ fn usage(usage: Option<Usage>) -> [String; 2] {
 
 /// One cluster: its vertices, and what its Pods use.
 #[must_use]
-pub fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>) -> String {
+fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Option<usize>) -> String {
     let mut out = match (&snapshot.job, &snapshot.reach) {
         (Some(job), _) => format!(
             "{}: {} {}, {} of {} tasks run\n\n",
@@ -93,7 +249,13 @@ pub fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>) -> Strin
         (None, Reach::Answered) => format!("{}: no job\n", key.name),
         (None, _) => format!("{}: Flink does not answer\n", key.name),
     };
-    out = crate::output::terminal::clean(&out);
+    out = clean(&out);
+    if let Some(width) = width {
+        out = out
+            .lines()
+            .map(|line| terminal::cut(line, width).into_owned() + "\n")
+            .collect();
+    }
     if !snapshot.vertices.is_empty() {
         let rows = snapshot.vertices.iter().map(|vertex| {
             let rates = vertex.rates;
@@ -110,12 +272,12 @@ pub fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>) -> Strin
             ]
         });
         let headers = [&VERTEX_COLUMNS[..], &["LAG"]].concat();
-        out.push_str(&table(&headers, rows));
+        out.push_str(&table_within(width, &headers, status::OPTIONAL, rows));
     }
     if let Some(last) = snapshot
         .checkpoints
         .as_ref()
-        .and_then(|told| told.latest.completed.as_ref())
+        .and_then(|checkpoints| checkpoints.latest.completed.as_ref())
     {
         let took = last.end_to_end_duration.map_or_else(|| "-".to_owned(), charts::millis);
         out = format!("{out}\nlast checkpoint took {took}\n");
@@ -130,7 +292,111 @@ pub fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>) -> Strin
         .collect();
     if !pods.is_empty() {
         out.push('\n');
-        out.push_str(&table(&["POD", "CPU", "MEMORY"], pods));
+        out.push_str(&table_within(width, &["POD", "CPU", "MEMORY"], &[], pods));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::listing::{Part, Parts, TaskManagers, Traits};
+
+    fn key(name: &str) -> Key {
+        Key {
+            namespace: "ns".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    fn inventory(names: &[&str]) -> Inventory {
+        let parts = || {
+            let mut parts = Parts::default();
+            parts.put(Part::TaskManagers(TaskManagers {
+                traits: Traits::default(),
+                ready: 1,
+                desired: 1,
+            }));
+            parts
+        };
+        names.iter().map(|name| (key(name), parts())).collect()
+    }
+
+    fn usages(used: &[(&str, u64)]) -> Usages {
+        let usage = |cpu_millis| Usage {
+            cpu_millis,
+            memory_bytes: 1 << 20,
+        };
+        let entry = |(name, cpu): &(&str, u64)| (("ns".to_owned(), (*name).to_owned(), "p".to_owned()), usage(*cpu));
+        used.iter().map(entry).collect()
+    }
+
+    fn names(view: &TopView) -> Vec<&str> {
+        view.shown.iter().map(|key| key.name.as_str()).collect()
+    }
+
+    #[test]
+    fn keys_sort_filter_and_open() {
+        let (inventory, usages) = (inventory(&["a", "b", "bc"]), usages(&[("a", 1), ("b", 9), ("bc", 5)]));
+        let mut view = TopView::default();
+        let draw = |view: &mut TopView| {
+            clusters(
+                &inventory,
+                &BTreeMap::new(),
+                Some(&usages),
+                (view, Some(80)),
+                Timestamp::UNIX_EPOCH,
+            )
+        };
+        draw(&mut view);
+        assert_eq!(names(&view), ["a", "b", "bc"]);
+        assert!(view.press(keys::Key::Char('s')));
+        draw(&mut view);
+        assert_eq!(names(&view), ["b", "bc", "a"]);
+        for key in [
+            keys::Key::Char('/'),
+            keys::Key::Char('c'),
+            keys::Key::Char('x'),
+            keys::Key::Backspace,
+        ] {
+            assert!(view.press(key));
+        }
+        assert!(
+            view.head("here", Duration::from_secs(2), None, Timestamp::UNIX_EPOCH)
+                .contains("filter: c_")
+        );
+        assert!(view.press(keys::Key::Enter));
+        draw(&mut view);
+        assert_eq!(names(&view), ["bc"]);
+        assert!(view.press(keys::Key::Enter));
+        assert_eq!(view.opened, Some(key("bc")));
+        assert!(view.press(keys::Key::Escape) && view.opened.is_none());
+        assert!(!view.press(keys::Key::Char('q')));
+    }
+
+    #[test]
+    fn cpu_and_memory_stay_where_they_are_measured() {
+        let (inventory, usages) = (
+            inventory(&["a-cluster-with-a-name"]),
+            usages(&[("a-cluster-with-a-name", 7)]),
+        );
+        let print = |usages, width| {
+            let mut view = TopView::default();
+            let text = clusters(
+                &inventory,
+                &BTreeMap::new(),
+                usages,
+                (&mut view, width),
+                Timestamp::UNIX_EPOCH,
+            );
+            anstream::adapter::strip_str(text.lines().next().unwrap()).to_string()
+        };
+        assert_eq!(
+            print(Some(&usages), Some(50)),
+            "NAME                    JOB   TASKS   CPU   MEMORY"
+        );
+        assert!(!print(None, Some(120)).contains("CPU"));
+        // A script counts columns.
+        assert!(print(None, None).ends_with("CPU   MEMORY"));
+    }
 }

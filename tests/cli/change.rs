@@ -73,8 +73,9 @@ pub fn statistics(server: &Server) {
         .answer(json(&tree!({ "latest": latest })));
 }
 
+/// Without TaskManagers that start before: tests/faults has these.
 pub fn resume(sandbox: &Sandbox, more: &[&str]) -> Outcome {
-    let mut arguments = vec!["savepoint-resume", "demo", "--no-wait"];
+    let mut arguments = vec!["savepoint-resume", "demo", "--no-wait", "--surge=never"];
     arguments.extend(more);
     sandbox.run(&arguments)
 }
@@ -348,7 +349,7 @@ fn deletes(server: &Server) {
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
 }
 
-/// `config set prompts false` stands for --yes.
+/// `defaults set prompts false` stands for --yes.
 #[test]
 fn who_turned_prompts_off_is_not_asked() {
     let sandbox = Sandbox::new();

@@ -34,7 +34,7 @@ fn clusters(sandbox: &Sandbox, namespace: &str) {
 #[test]
 fn commands_with_what_they_do() {
     let sandbox = Sandbox::bare();
-    let outcome = sandbox.run(&["__complete", "de"]);
+    let outcome = sandbox.run(&["__complete", "del"]);
     assert_eq!(outcome.stdout, "delete\tDelete clusters\n:4\n", "{outcome}");
     let all = names(&sandbox, &[""]);
     assert!(all.contains(&"savepoint-resume".to_owned()), "{all:?}");
@@ -279,7 +279,7 @@ fn the_helper_is_written_where_the_program_is_found() {
     assert_eq!(std::fs::read_dir(&bin).unwrap().count(), 2);
     // As kubectl runs it.
     let output = std::process::Command::new(&helper)
-        .args(["de"])
+        .args(["del"])
         .env_clear()
         .env("PATH", &path)
         .output()

@@ -353,6 +353,22 @@ fn basic_authentication() {
     works(&sandbox, &[]);
 }
 
+#[test]
+fn basic_authentication_by_flags() {
+    let sandbox = Sandbox::new();
+    lists(&sandbox, "default", |call| {
+        call.header("authorization", "Basic amFuZTpwYXNz")
+    });
+    works(
+        &sandbox,
+        &["--username", "jane", "--password=pass", "--disable-compression"],
+    );
+    for wrong in [&["--username=jane"][..], &["--username=a", "--password=b", "--token=c"]] {
+        let outcome = Sandbox::new().run(&[&["list"], wrong].concat());
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+    }
+}
+
 fn exec(script: &str) -> Sandbox {
     let sandbox = Sandbox::bare();
     sandbox.file("log-in", script);

@@ -493,3 +493,81 @@ fn an_answer_that_does_not_come() {
     let outcome = refused(json(&tree!({})).after(Duration::from_secs(20)), 1);
     assert_eq!(outcome.code, Some(5), "{outcome}");
 }
+
+/// The kubelet makes the file of the annotation: the script is in the Job itself.
+#[test]
+fn a_sql_script_is_the_job() {
+    let sandbox = Sandbox::bare();
+    let script = "CREATE TABLE a (n INT);\n\nINSERT INTO b SELECT '$(X) $$' FROM a;\n";
+    sandbox.file("job.sql", script);
+    let path = sandbox.home().join("job.sql");
+    let path = path.to_str().unwrap();
+    let flags = |image: &'static str| {
+        [
+            "create",
+            "demo",
+            "--image",
+            image,
+            "--dry-run=client",
+            "-o",
+            "json",
+            "--sql",
+        ]
+    };
+    let made = sandbox.run(&[&flags("flink:2.3.0")[..], &[path]].concat());
+    assert_eq!(made.code, Some(0), "{made}");
+    let list: Value = serde_json::from_str(&made.stdout).unwrap();
+    let template = &list["items"][1]["spec"]["template"];
+    assert_eq!(template["metadata"]["annotations"]["kubectl-flink/sql"], script);
+    let container = &template["spec"]["containers"][0];
+    let arguments: Vec<&str> = container["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let class = "org.apache.flink.table.runtime.application.SqlDriver";
+    assert!(
+        arguments.windows(2).any(|pair| pair == ["--job-classname", class]),
+        "{arguments:?}"
+    );
+    assert_eq!(
+        arguments[arguments.len() - 2..],
+        ["--scriptUri", "file:///opt/flink/sql/script.sql"]
+    );
+    assert_eq!(container["volumeMounts"][0]["mountPath"], "/opt/flink/sql");
+    let item = &template["spec"]["volumes"][0]["downwardAPI"]["items"][0];
+    assert_eq!(item["path"], "script.sql");
+    assert_eq!(
+        item["fieldRef"]["fieldPath"],
+        "metadata.annotations['kubectl-flink/sql']"
+    );
+    // The TaskManagers run what the JobManager sends them.
+    assert!(!list["items"][2].to_string().contains("script.sql"));
+
+    let old = sandbox.run(&[&flags("flink:1.20.5")[..], &[path]].concat());
+    assert_eq!(old.code, Some(2), "{old}");
+    assert!(old.stderr.contains("Flink 1.20 cannot run a SQL script"), "{old}");
+    for more in [&["--job-class", "a.B"][..], &["--", "x"], &["--sql", "no/such.sql"]] {
+        let refused = sandbox.run(&[&flags("flink:2.3.0")[..], &[path], more].concat());
+        assert_eq!(refused.code, Some(2), "{refused}");
+    }
+    sandbox.file("empty.sql", " \n");
+    let empty = sandbox.home().join("empty.sql");
+    let refused = sandbox.run(&[&flags("flink:2.3.0")[..], &[empty.to_str().unwrap()]].concat());
+    assert!(refused.stderr.contains("the SQL script is empty"), "{refused}");
+    // What does not fit is refused before anything is asked or made.
+    let sandbox = Sandbox::new();
+    let large = sandbox.file("large.sql", &"SELECT 1;\n".repeat(20_001));
+    let refused = sandbox.run(&[
+        "create",
+        "demo",
+        "--image",
+        "flink:2.3.0",
+        "--sql",
+        large.to_str().unwrap(),
+    ]);
+    assert_eq!(refused.code, Some(2), "{refused}");
+    let why = "the SQL script has 200010 bytes, at most 200000 fit into a cluster";
+    assert!(refused.stderr.contains(why) && refused.requests.is_empty(), "{refused}");
+}

@@ -149,7 +149,7 @@ fn the_format_is_that_of_the_file() {
     assert!(
         by_file
             .stdout
-            .starts_with("apiVersion: kubectl-flink/v1\nkind: ClusterList\n"),
+            .starts_with("apiVersion: kubectl-flink/v2\nkind: ClusterList\n"),
         "{by_file}"
     );
     lists();

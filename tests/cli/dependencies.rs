@@ -26,6 +26,40 @@ fn every_direct_dependency_is_accounted_for() {
     assert_eq!(rows("# Dependencies"), direct);
 }
 
+/// The packages that the project is made of, by its first decision.
+#[test]
+fn the_packages_of_the_project_stay() {
+    let section = MANIFEST.split("\n[dependencies]\n").nth(1).unwrap();
+    for (package, module) in [
+        ("clap", "clap::"),
+        ("kube", "kube::"),
+        ("k8s-openapi", "k8s_openapi::"),
+        ("tokio", "tokio::"),
+        ("serde_yaml", "serde_yaml::"),
+        ("comfy-table", "comfy_table::"),
+        ("dialoguer", "dialoguer::"),
+        ("dirs", "dirs::"),
+    ] {
+        assert!(
+            section.lines().any(|line| line.starts_with(&format!("{package} = "))),
+            "{package}"
+        );
+        let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        assert!(names(&sources, module), "no source uses {package}");
+    }
+}
+
+fn names(folder: &std::path::Path, module: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            names(&path, module)
+        } else {
+            std::fs::read_to_string(&path).unwrap().contains(module)
+        }
+    })
+}
+
 #[test]
 fn no_crate_is_there_twice_without_a_reason() {
     let mut versions: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();

@@ -5,20 +5,20 @@ use serde_json::{Value, json};
 use crate::sandbox::Sandbox;
 use crate::server::{Answer, get, json as answer, status, status_object, watch};
 
-const EVENTS: &str = "/api/v1/namespaces/default/events";
+pub const EVENTS: &str = "/api/v1/namespaces/default/events";
 
 /// An Event about a Pod.
-fn event(name: &str, pod: &str, version: u32, message: &str) -> Value {
+pub fn event(name: &str, pod: &str, version: u32, message: &str) -> Value {
     json!({"metadata": {"name": name, "resourceVersion": version.to_string()}, "type": "Warning", "reason": "BackOff",
         "message": message, "involvedObject": {"kind": "Pod", "name": pod}, "count": version,
         "firstTimestamp": "2026-01-01T10:00:00Z", "lastTimestamp": "2026-01-01T10:00:00Z"})
 }
 
-fn page(items: &[Value], version: &str, next: &str) -> Answer {
+pub fn page(items: &[Value], version: &str, next: &str) -> Answer {
     answer(&json!({"metadata": {"resourceVersion": version, "continue": next}, "items": items}))
 }
 
-fn cluster(sandbox: &Sandbox, there: bool) {
+pub fn cluster(sandbox: &Sandbox, there: bool) {
     let template = json!({"spec": {"containers": []}});
     for (path, body) in [
         (

@@ -68,14 +68,19 @@ fn a_status_without_flink_has_what_kubernetes_knows() {
     let outcome = sandbox.run(&["status", "demo"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     for words in [
-        "demo in default: Running, revision 3",
+        "demo in default: Degraded, revision 3",
         "shop:2.3.0, Flink 2.3",
         "1 of 1 ready",
+        "demo-master-x7k2p  ImagePullBackOff",
         "(image-pull)",
     ] {
         assert!(outcome.stdout.contains(words), "{words}: {outcome}");
     }
     assert!(!outcome.stdout.contains('\u{1b}'), "{outcome}");
+    let sandbox = Sandbox::new();
+    waiting("ImagePullBackOff", "Back-off pulling image").script(&sandbox);
+    let outcome = sandbox.run(&["status", "demo", "--exit-code"]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(6), ""), "{outcome}");
 }
 
 #[test]
@@ -144,6 +149,16 @@ fn logs_are_in_the_order_of_time_and_searched() {
     }
     let run = |arguments: &[&str]| run(arguments).stdout;
     assert_eq!(run(&["--grep", "^fi", "--no-prefix"]), "first\n");
+    assert_eq!(run(&["--exclude", "i|four", "-o", "raw"]), "second\n");
+    assert_eq!(run(&["--grep", "first", "--highlight", "f"]), "jobmanager/a first\n");
+    let marked = run(&["--grep", "first", "--highlight", "f", "--color=always", "--no-prefix"]);
+    assert_eq!(marked, "\u{1b}[7mf\u{1b}[0mirst\n");
+    let line: Value = serde_json::from_str(&run(&["--grep", "second", "-o", "json"])).unwrap();
+    assert_eq!(
+        line,
+        json!({"time": "2026-01-01T10:00:01Z", "level": null, "message": "second", "cluster": "demo",
+            "role": "taskmanager", "pod": "demo-task-manager-b", "container": "flink-master"})
+    );
 }
 
 /// CPU and memory of clusters and Pods, as metrics.k8s.io tells them.
@@ -231,6 +246,9 @@ fn a_doctor_for_who_may_do_nothing() {
         outcome.stdout.contains("may not be read, and is not checked"),
         "{outcome}"
     );
+    // Nothing is ok that was not seen: only the server's version was.
+    let ok: Vec<&str> = outcome.stdout.lines().filter(|line| line.starts_with("ok ")).collect();
+    assert!(matches!(ok[..], [line] if line.contains("connection")), "{outcome}");
 }
 
 #[test]

@@ -94,10 +94,13 @@ fn a_plain_push_draws_no_bars() {
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{text}");
-        text.contains('\u{1b}')
+        text
     };
-    assert!(drawn(""));
-    assert!(!drawn("--plain"));
+    let text = drawn("");
+    // What has arrived stays as a line of its own.
+    assert!(text.contains('\u{1b}') && text.contains('✔'), "{text}");
+    let text = drawn("--plain");
+    assert!(!text.contains('\u{1b}') && !text.contains('✔'), "{text}");
 }
 
 #[test]

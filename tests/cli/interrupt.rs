@@ -79,7 +79,7 @@ fn an_interruption_waits_for_a_path_that_is_on_its_way() {
             .answer(text(202, "{}"));
         server
             .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
-            .answer(json(&completed()).after(Duration::from_millis(700)));
+            .answer(json(&completed()).after(Duration::from_secs(4)));
         // The size is nice to have.
         server
             .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))

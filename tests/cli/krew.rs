@@ -323,3 +323,60 @@ fn krew_itself_installs_it() {
     run(&["krew", "uninstall", "flink"]);
     assert!(!root.join("bin/kubectl-flink").exists());
 }
+
+/// The workflows' files, parsed.
+fn workflows() -> Vec<(String, Value)> {
+    fs::read_dir(root().join(".github/workflows"))
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            (path.file_name().unwrap().to_string_lossy().into_owned(), read(&path))
+        })
+        .collect()
+}
+
+/// A tag can be moved to other code, a commit cannot; and what compiles strangers' code must not be able to write a release.
+#[test]
+fn workflows_use_commits_and_the_least_rights() {
+    let mut writes = Vec::new();
+    for (file, workflow) in workflows() {
+        assert_eq!(
+            workflow["permissions"],
+            serde_json::json!({"contents": "read"}),
+            "{file}"
+        );
+        assert!(
+            workflow["env"]["RUSTUP_TOOLCHAIN"].is_string(),
+            "{file} pins no toolchain"
+        );
+        for (name, job) in workflow["jobs"].as_object().unwrap() {
+            let steps = job["steps"].as_array().unwrap();
+            let can_write = job.get("permissions").is_some();
+            if can_write {
+                writes.push(format!("{file}: {name}"));
+            }
+            for step in steps {
+                if let Some(action) = step["uses"].as_str() {
+                    let (_, commit) = action.split_once('@').unwrap();
+                    assert!(
+                        commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                        "{file}: {name} uses {action}, which is no commit"
+                    );
+                    if action.starts_with("actions/checkout@") {
+                        assert_eq!(step["with"]["persist-credentials"], false, "{file}: {name}");
+                    }
+                    assert!(
+                        !can_write || action.starts_with("actions/"),
+                        "{file}: {name} gives its rights to {action}"
+                    );
+                }
+                let run = step["run"].as_str().unwrap_or_default();
+                assert!(
+                    !can_write || !run.contains("cargo"),
+                    "{file}: {name} compiles with rights to write"
+                );
+            }
+        }
+    }
+    assert_eq!(writes, ["release.yml: publish"]);
+}

@@ -37,14 +37,20 @@ fn end() -> Answer {
     status(403, "Forbidden", "User \"tester\" cannot watch this")
 }
 
-/// Jobs change so after a list of `cart` and `shop`, then their watch is refused; Deployments do not change.
-fn watched(events: Answer, after: &str, arguments: &[&str]) -> Outcome {
+/// A list of `cart` and `shop`, whose Deployments do not change afterwards.
+fn with_silent_deployments() -> Sandbox {
     let sandbox = Sandbox::new();
     two(&sandbox);
     sandbox
         .server
         .expect(watch_deployments("1000"))
         .answer(watch([]).held());
+    sandbox
+}
+
+/// Jobs change so after a list of `cart` and `shop`, then their watch is refused; Deployments do not change.
+fn watched(events: Answer, after: &str, arguments: &[&str]) -> Outcome {
+    let sandbox = with_silent_deployments();
     sandbox
         .server
         .expect(watch_jobs("1000").header("accept", TABLE))
@@ -108,7 +114,7 @@ fn watched_as_yaml() {
     let all: Vec<Value> = serde_yaml::from_multiple(&outcome.stdout).unwrap();
     let states: Vec<_> = all
         .iter()
-        .map(|item| format!("{} {}", item["name"], item["status"]))
+        .map(|item| format!("{} {}", item["metadata"]["name"], item["status"]["phase"]))
         .collect();
     assert_eq!(
         states,
@@ -177,13 +183,34 @@ fn a_watch_that_lost_its_place_reads_the_list_anew() {
 }
 
 #[test]
+fn a_watch_survives_a_list_that_fails_and_says_so() {
+    let sandbox = with_silent_deployments();
+    let gone = status(410, "Expired", "too old resource version");
+    sandbox.server.expect(watch_jobs("1000")).answer(gone);
+    let failure = status(500, "InternalError", "etcd is away");
+    sandbox.server.expect(jobs()).answer(failure);
+    let mut table = job_table(&[
+        job_row("default", "cart", "Failed"),
+        job_row("default", "shop", "Complete"),
+    ]);
+    table["metadata"]["resourceVersion"] = json!("3000");
+    sandbox.server.expect(jobs()).answer(answer(&table));
+    let refusal = end().after(Duration::from_secs(2));
+    sandbox.server.expect(watch_jobs("3000")).answer(refusal);
+    let outcome = sandbox.run(&["list", "--watch", "-oname"]);
+    let lines: Vec<&str> = outcome.stderr.lines().collect();
+    assert!(
+        lines[0].starts_with("warning: ") && lines[0].contains("etcd is away"),
+        "{outcome}"
+    );
+    assert!(lines[0].ends_with("; trying again"), "{outcome}");
+    assert_eq!(lines[1], "jobs can be watched again", "{outcome}");
+    assert_eq!(outcome.stdout, "cart\nshop\ncart\nshop\n", "{outcome}");
+}
+
+#[test]
 fn a_watch_that_is_refused() {
-    let sandbox = Sandbox::new();
-    two(&sandbox);
-    sandbox
-        .server
-        .expect(watch_deployments("1000"))
-        .answer(watch([]).held());
+    let sandbox = with_silent_deployments();
     // Late, so that both have been asked for when it comes, on a busy machine too.
     let refusal = end().after(Duration::from_secs(2));
     sandbox.server.expect(watch_jobs("1000")).answer(refusal);
@@ -207,18 +234,16 @@ fn a_watch_without_tables() {
     sandbox.server.expect(watch_jobs("1001")).answer(end());
     let outcome = sandbox.run(&["list", "--watch", "-ojson"]);
     let last: Value = serde_json::from_str(outcome.stdout.lines().last().unwrap()).unwrap();
-    assert_eq!((&last["name"], &last["status"]), (&json!("failed"), &json!("Degraded")));
+    assert_eq!(
+        (&last["name"], &last["status"]["phase"]),
+        (&json!("failed"), &json!("Degraded"))
+    );
 }
 
 #[cfg(unix)]
 #[test]
 fn a_watch_ends_at_ctrl_c_without_a_word() {
-    let sandbox = Sandbox::new();
-    two(&sandbox);
-    sandbox
-        .server
-        .expect(watch_deployments("1000"))
-        .answer(watch([]).held());
+    let sandbox = with_silent_deployments();
     let event = event(job_row("default", "new", "Running"), "1001");
     sandbox
         .server

@@ -1,4 +1,4 @@
-//! `list --live`, where clusters do not answer.
+//! `list --live` and `status`, where clusters do not answer.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::objects::{deployment_row, deployment_table, job_row, job_table};
 use crate::sandbox::Sandbox;
+use crate::scene::{self, FLINK, JOB, PODS, Scene};
 use crate::server::{get, json as answer, text};
 
 const CORE: &str = "/api/v1/namespaces/default";
@@ -86,4 +87,75 @@ fn however_many_clusters_hang_they_take_the_time_of_one() {
     for (number, line) in outcome.stdout.lines().skip(1).enumerate() {
         assert_eq!(line.contains("no answer"), number % 2 == 0, "{line}: {outcome}");
     }
+}
+
+/// The address of a Pod that has ended answers nothing, and the API server waits for an answer.
+#[test]
+fn status_does_not_wait_for_a_jobmanager_that_is_not_up() {
+    let running = scene::container("Running", &json!({"running": {}}), &json!({}), 0);
+    let succeeded = json!({"phase": "Succeeded"});
+    let pod = |status| scene::pod("demo-master-x7k2p", "master", status);
+    let mut ending = pod(&running);
+    ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let ended = pod(&succeeded);
+    // With what is seen of its Pod first, and two seconds later.
+    for (first, then) in [
+        (Some(ended), None),
+        (Some(ending), None),
+        (None, None),
+        (Some(pod(&running)), Some(json!([]))),
+    ] {
+        let sandbox = Sandbox::new();
+        let scene = Scene {
+            conditions: vec![json!({"type": "Complete", "status": "True"})],
+            pods: first.into_iter().collect(),
+            ..Scene::default()
+        };
+        scene.script_kubernetes(&sandbox);
+        if let Some(items) = then {
+            let again = get(PODS).query("fieldSelector", "status.phase=Running");
+            sandbox.server.expect(again).answer(answer(&json!({"items": items})));
+        }
+        for path in ["overview", "jobs/overview"] {
+            let late = answer(&json!({})).after(Duration::from_secs(20));
+            sandbox.server.expect(get(&format!("{FLINK}/{path}"))).answer(late);
+        }
+        let begun = Instant::now();
+        let outcome = sandbox.run(&["status", "demo"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert!(outcome.stdout.contains("Finished"), "{outcome}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(6),
+            "{:?}: {outcome}",
+            begun.elapsed()
+        );
+    }
+}
+
+#[test]
+fn status_waits_for_a_jobmanager_that_is_up() {
+    let sandbox = Sandbox::new();
+    let running = scene::container("Running", &json!({"running": {}}), &json!({}), 0);
+    let scene = scene::jobmanager(&running);
+    scene.script_kubernetes(&sandbox);
+    let again = get(PODS).query("fieldSelector", "status.phase=Running");
+    sandbox
+        .server
+        .expect(again)
+        .often()
+        .answer(answer(&json!({"items": scene.pods})));
+    let jobs =
+        json!({"jobs": [{"jid": JOB, "name": "orders", "state": "RUNNING", "tasks": {"total": 4, "running": 3}}]});
+    let late = answer(&jobs).after(Duration::from_secs(3));
+    sandbox
+        .server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(late);
+    sandbox
+        .server
+        .expect(get(&format!("{FLINK}/*")))
+        .often()
+        .answer(text(404, "{}"));
+    let outcome = sandbox.run(&["status", "demo"]);
+    assert!(outcome.stdout.contains("3 of 4 tasks run"), "{outcome}");
 }

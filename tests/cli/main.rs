@@ -15,6 +15,8 @@ mod create;
 mod defaults;
 mod demo;
 mod dependencies;
+mod direct_start;
+mod direct_start_image;
 mod docs;
 #[path = "../schema/mod.rs"]
 mod documents;
@@ -49,6 +51,7 @@ mod live;
 mod objects;
 mod pack;
 mod plain;
+mod profile;
 mod prompts;
 mod prune;
 mod purge;
@@ -56,16 +59,24 @@ mod reference;
 mod registry;
 mod rehearse;
 mod releases;
+mod report;
 mod sandbox;
 mod savepoint_files;
+mod savepoint_reader;
 mod scale;
 mod scene;
 mod schema;
+mod screens;
 mod server;
 mod session;
+mod short_job;
 mod sidecars;
 mod state;
 mod suggest;
+#[cfg(target_os = "linux")]
+#[path = "../terminal/mod.rs"]
+#[allow(dead_code)]
+mod terminal;
 mod transaction;
 mod watching;
 mod whole;

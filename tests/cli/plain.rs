@@ -21,6 +21,9 @@ fn colours_are_for_terminals_and_who_asks_for_them() {
     assert!(error(&forced(), &[]).contains(ESCAPE));
     assert!(!error(&forced().variable("NO_COLOR", "1"), &[]).contains(ESCAPE));
     assert!(!error(&forced(), &["--plain"]).contains(ESCAPE));
+    assert!(error(&Sandbox::new(), &["--color=always"]).contains(ESCAPE));
+    assert!(!error(&forced(), &["--color=never"]).contains(ESCAPE));
+    assert!(error(&forced(), &["--color", "auto"]).contains(ESCAPE));
     let file = forced();
     file.file(".config/kubectl-flink/config.yaml", "defaults: {plain: true}\n");
     assert!(!error(&file, &[]).contains(ESCAPE));

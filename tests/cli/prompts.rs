@@ -107,3 +107,19 @@ fn adopt_takes_over_what_it_has_shown_and_nothing_else() {
         assert!(outcome.stdout.contains(told), "{outcome}");
     }
 }
+
+/// Where a command keeps something safe until its end, it cannot be told to leave before.
+#[test]
+fn what_has_to_be_waited_for_is_not_left() {
+    for command in [
+        &["stop", "demo"][..],
+        &["suspend", "demo"],
+        &["cancel", "demo", "--yes"],
+        &["create", "demo", "--image", "flink:2.3.0", "--replace"],
+    ] {
+        let outcome = Sandbox::new().run(&[command, &["--wait=false"]].concat());
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        assert!(outcome.stderr.contains("--wait=false is not possible"), "{outcome}");
+        assert!(outcome.requests.is_empty(), "{outcome}");
+    }
+}

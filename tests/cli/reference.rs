@@ -47,9 +47,25 @@ fn flag(arg: &Arg) -> String {
     format!("`{}{value}`", names.join("`, `")).replace('|', "\\|")
 }
 
-fn rows(command: &Command, global: bool) -> String {
-    let mut text = String::new();
-    for arg in command.get_arguments() {
+/// Flags that so many commands have with the same words are written once.
+const SHARED: usize = 6;
+
+/// A flag or an argument.
+#[derive(Clone, PartialEq, Eq)]
+struct Row {
+    /// The first of its names, or its value.
+    name: String,
+    flag: String,
+    help: String,
+    /// Its heading in the help.
+    heading: String,
+}
+
+fn rows(command: &Command, global: bool) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut arguments: Vec<_> = command.get_arguments().collect();
+    arguments.sort_by_key(|arg| !arg.is_positional());
+    for arg in arguments {
         let own = arg.get_id() != "help" && arg.get_id() != "version" && !arg.is_hide_set();
         if !own || arg.is_global_set() != global {
             continue;
@@ -75,16 +91,49 @@ fn rows(command: &Command, global: bool) -> String {
                 let _ = write!(help, " [default: {}]", defaults.join(", "));
             }
         }
-        let _ = writeln!(text, "| {} | {} |", flag(arg), help.replace('|', "\\|"));
+        let long = arg.get_long().map(|long| format!("`--{long}`"));
+        rows.push(Row {
+            name: long.unwrap_or_else(|| flag(arg)),
+            flag: flag(arg),
+            help: help.replace('|', "\\|"),
+            heading: arg.get_help_heading().unwrap_or("Options").to_owned(),
+        });
     }
-    if text.is_empty() {
-        text
+    rows
+}
+
+fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
+    let lines = rows.into_iter().map(|row| format!("| {} | {} |\n", row.flag, row.help));
+    let lines: String = lines.collect();
+    if lines.is_empty() {
+        lines
     } else {
-        format!("\n| | |\n|---|---|\n{text}")
+        format!("\n| | |\n|---|---|\n{lines}")
     }
 }
 
-fn section(text: &mut String, command: &Command, name: &str) {
+/// The flags that many commands have, in the order in which they first come.
+fn shared(command: &Command) -> Vec<Row> {
+    fn count(command: &Command, counted: &mut Vec<(Row, usize)>) {
+        for row in rows(command, false) {
+            match counted.iter_mut().find(|(other, _)| *other == row) {
+                Some((_, times)) => *times += 1,
+                None => counted.push((row, 1)),
+            }
+        }
+        let shown = command.get_subcommands().filter(|inner| !inner.is_hide_set());
+        shown.for_each(|inner| count(inner, counted));
+    }
+    let mut counted = Vec::new();
+    count(command, &mut counted);
+    let many = |(row, times): (Row, usize)| (times >= SHARED && row.flag.starts_with("`-")).then_some(row);
+    let all: Vec<Row> = counted.into_iter().filter_map(many).collect();
+    // A section names them, so a name must be that of one flag.
+    let is_one = |row: &&Row| all.iter().filter(|other| other.name == row.name).count() == 1;
+    all.iter().filter(is_one).cloned().collect()
+}
+
+fn section(text: &mut String, command: &Command, name: &str, shared: &[Row]) {
     let about = command
         .get_long_about()
         .or_else(|| command.get_about())
@@ -104,7 +153,16 @@ fn section(text: &mut String, command: &Command, name: &str) {
     if !aliases.is_empty() {
         let _ = writeln!(text, "\nAlso: {}", aliases.join(", "));
     }
-    text.push_str(&rows(command, false));
+    let (common, own): (Vec<Row>, Vec<Row>) = rows(command, false).into_iter().partition(|row| shared.contains(row));
+    text.push_str(&table(&own));
+    if !common.is_empty() {
+        let names: Vec<&str> = common.iter().map(|row| row.name.as_str()).collect();
+        let _ = write!(
+            text,
+            "\nOf the [flags of several commands](#flags-of-several-commands): {}.\n",
+            names.join(", ")
+        );
+    }
     if let Some(help) = command.get_after_help() {
         let help = help.to_string();
         let indented = help.lines().filter(|line| line.starts_with("  ")).map(str::trim);
@@ -119,7 +177,7 @@ fn section(text: &mut String, command: &Command, name: &str) {
         .get_subcommands()
         .filter(|inner| !inner.is_hide_set() && inner.get_name() != "help")
     {
-        section(text, inner, &format!("{name} {}", inner.get_name()));
+        section(text, inner, &format!("{name} {}", inner.get_name()), shared);
     }
 }
 
@@ -129,9 +187,26 @@ fn reference() -> String {
     let mut text = "# Reference\n\nEvery command and flag, written from the program itself: `UPDATE_DOCS=1 cargo test --test cli reference -- --ignored` writes it again.\n\
         \n## Flags of all commands\n"
         .to_owned();
-    text.push_str(&rows(&command, true));
+    text.push_str(&table(&rows(&command, true)));
+    text.push_str("\n## Flags of several commands\n\nThe section of a command names those of them that it has.\n");
+    let shared = shared(&command);
+    let mut headings: Vec<&str> = Vec::new();
+    for row in &shared {
+        if !headings.contains(&row.heading.as_str()) {
+            headings.push(&row.heading);
+        }
+    }
+    for heading in headings {
+        let _ = write!(text, "\n### {heading}\n");
+        text.push_str(&table(shared.iter().filter(|row| row.heading == heading)));
+    }
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
-        section(&mut text, inner, &format!("kubectl flink {}", inner.get_name()));
+        section(
+            &mut text,
+            inner,
+            &format!("kubectl flink {}", inner.get_name()),
+            &shared,
+        );
     }
     text
 }

@@ -6,12 +6,12 @@ use crate::answer::Answer;
 use crate::change::{FLINK, HISTORY, ID, JOBS, made, reads, runs};
 use crate::demo::release;
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Server, delete, get, json, post, put, status, text, watch};
+use crate::server::{Server, delete, get, json, post, put, status, text};
+use crate::short_job::watched;
 
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const REHEARSAL: &str = "/apis/batch/v1/namespaces/default/jobs/demo-rehearsal";
 const PODS: &str = "/api/v1/namespaces/default/pods";
-const EVENTS: &str = "/api/v1/namespaces/default/events";
 const FROM: [&str; 4] = ["rehearse", "demo", "--from-savepoint", "s3://b/sp-1"];
 
 /// The Job of a rehearsal that `who` began.
@@ -49,31 +49,7 @@ fn starts(server: &Server, job: &Value, pods: &Value) {
     server
         .expect(post(JOBS).no_query("dryRun").body(starts_from))
         .answer(json(job));
-    let list = |items: &Value| json(&tree!({"metadata": {"resourceVersion": "9"}, "items": items}));
-    server
-        .expect(
-            get(JOBS)
-                .query("fieldSelector", "metadata.name=demo-rehearsal")
-                .no_query("watch"),
-        )
-        .answer(list(&tree!([job])));
-    server
-        .expect(
-            get(PODS)
-                .query("labelSelector", "app=demo,component in (rehearsal)")
-                .no_query("watch"),
-        )
-        .answer(list(pods));
-    server
-        .expect(get(EVENTS).no_query("watch"))
-        .times(2)
-        .answer(list(&tree!([])));
-    for path in [JOBS, PODS, EVENTS] {
-        server
-            .expect(get(path).query("watch", "true"))
-            .often()
-            .answer(watch([]).held());
-    }
+    watched(server, "rehearsal", job, pods);
 }
 
 fn refused(outcome: &Outcome, code: i32, texts: &[&str]) {

@@ -166,6 +166,23 @@ impl Sandbox {
         self.run_until(command, arguments, prompt, reply)
     }
 
+    /// Runs it in a terminal of this size. `press` sees what is on it, and says which keys are pressed then.
+    #[cfg(target_os = "linux")]
+    pub fn run_on_screen(
+        &self,
+        arguments: &[&str],
+        size: (u16, u16),
+        press: impl FnMut(&crate::terminal::Frame) -> Option<&'static str>,
+    ) -> crate::terminal::Session {
+        let session = crate::terminal::run(&self.command(arguments), size, press);
+        let faults = self.server.faults();
+        assert!(
+            faults.is_empty(),
+            "the requests were not as expected:\n{faults}\n{session}"
+        );
+        session
+    }
+
     /// Runs `command` until all expected requests have come and `text` is on its stdout, and then does `then`, which hears
     /// whether that was in time.
     fn run_until(

@@ -1,7 +1,9 @@
-//! `savepoint inspect` and `savepoint diff`, on files that Flink 2.3 wrote for the counting job of the tests: with `--extra`, and
-//! without. The end-to-end tests hold the reader against Flink's own.
+//! `savepoint inspect` and `savepoint diff`, on files that Flink 2.3 wrote for the counting job of the tests, with `--extra` and
+//! without, and on those of other releases that `tests/savepoints/run` keeps with what Flink's own loader reads in them.
 
 use std::path::Path;
+
+use serde_json::Value;
 
 use crate::sandbox::{Outcome, Sandbox};
 
@@ -46,6 +48,33 @@ fn operators_that_were_added_or_changed_are_a_difference() {
 }
 
 #[test]
+fn files_of_several_releases_are_read_as_flink_reads_them() {
+    let mut releases = 0;
+    for release in std::fs::read_dir(file("")).unwrap() {
+        let release = release.unwrap().path();
+        let Ok(facts) = std::fs::read(release.join("facts.json")) else {
+            continue;
+        };
+        releases += 1;
+        let facts: serde_json::Map<String, Value> = serde_json::from_slice(&facts).unwrap();
+        assert!(!facts.is_empty(), "{}", release.display());
+        for (name, wanted) in facts {
+            let path = release.join(&name).display().to_string();
+            let outcome = Sandbox::bare().run(&["savepoint", "inspect", &path, "-o", "json"]);
+            assert_eq!(outcome.code, Some(0), "{path}: {outcome}");
+            let read: Value = serde_json::from_str(&outcome.stdout).unwrap();
+            for (field, wanted) in wanted.as_object().unwrap() {
+                // Files of Flink 1.13 to 1.15 do not say their type.
+                if field != "type" || !wanted.is_null() {
+                    assert_eq!(&read[field], wanted, "{field} of {path}");
+                }
+            }
+        }
+    }
+    assert!(releases >= 4, "{releases} releases");
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_with_a_way_on() {
     refused(&["inspect", "/no/such/savepoint"], &["cannot read /no/such/savepoint"]);
     refused(
@@ -58,8 +87,10 @@ fn what_cannot_be_read_is_refused_with_a_way_on() {
     );
     refused(
         &["inspect", "file:/storage/sp"],
-        &["kubectl exec POD -- cat /storage/sp/_metadata | "],
+        &["--of NAME reads a path in a volume of that cluster"],
     );
+    refused(&["inspect"], &["required"]);
+    refused(&["diff", "sp-1"], &["required"]);
     refused(&["inspect", &file("../main.rs")], &["no _metadata file of a savepoint"]);
     refused(&["diff", "-", "-"], &["one of the two only"]);
     let outcome = Sandbox::bare().stdin("PK").run(&["savepoint", "inspect", "-"]);

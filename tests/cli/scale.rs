@@ -353,7 +353,7 @@ fn through_a_savepoint_it_is_a_transaction_as_any_other() {
         .expect(get(&format!("{FLINK}/jobs/overview")))
         .often()
         .answer(json(&jobs()));
-    let outcome = sandbox.run(&["scale", "demo", "-p", "5"]);
+    let outcome = sandbox.run(&["scale", "demo", "-p", "5", "--surge=never"]);
     assert_ne!(outcome.code, Some(0), "{outcome}");
     assert!(
         outcome.stderr.contains("the scale of demo changed nothing"),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::objects::minutes_ago;
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{get, json as answer, status, text};
+use crate::server::{Call, Expected, Server, get, json as answer, status, text};
 
 pub const CORE: &str = "/api/v1/namespaces/default";
 pub const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -26,6 +26,10 @@ pub struct Scene {
     pub deployment: Value,
     /// The object that is missing: `job`, `deployment` or `service`.
     pub absent: &'static str,
+    /// The data of its history; none: it has none.
+    pub history: Value,
+    /// Whether there are more looks than one, or none.
+    pub often: bool,
     /// Flink's replies by path, over those of a job that is well; none: it does not answer.
     pub flink: Option<Value>,
 }
@@ -40,8 +44,24 @@ fn put_over(whole: &mut Value, more: &Value) {
 }
 
 impl Scene {
+    fn expect<'a>(&self, server: &'a Server, call: Call) -> Expected<'a> {
+        let expected = server.expect(call);
+        if self.often { expected.often() } else { expected }
+    }
+
     /// Scripts one look at it.
     pub fn script(&self, sandbox: &Sandbox) {
+        self.script_kubernetes(sandbox);
+        self.script_flink(sandbox);
+        if let Some((pod, log)) = &self.log {
+            let log = text(200, log);
+            self.expect(&sandbox.server, get(&format!("{PODS}/{pod}/log")))
+                .answer(log);
+        }
+    }
+
+    /// Scripts one look at what the API server has of it.
+    pub fn script_kubernetes(&self, sandbox: &Sandbox) {
         let server = &sandbox.server;
         let meta = |component: &str| {
             json!({"name": format!("demo-{component}"), "namespace": "default", "uid": component,
@@ -64,32 +84,32 @@ impl Scene {
             ),
             ("service", "/api/v1/namespaces/default/services/demo-master", &service),
         ] {
-            server.expect(get(path)).answer(if self.absent == what {
+            self.expect(server, get(path)).answer(if self.absent == what {
                 status(404, "NotFound", "not found")
             } else {
                 answer(object)
             });
         }
-        server
-            .expect(get(PODS))
+        self.expect(server, get(PODS))
             .answer(answer(&json!({"metadata": {}, "items": self.pods})));
-        server
-            .expect(get(&format!("{CORE}/events")).query("fieldSelector", "type=Warning"))
-            .answer(answer(&json!({"metadata": {}, "items": self.events})));
-        server
-            .expect(get(&format!("{CORE}/configmaps/demo-history")))
-            .answer(status(404, "NotFound", "configmaps \"demo-history\" not found"));
-        self.script_flink(sandbox);
-        if let Some((pod, log)) = &self.log {
-            server.expect(get(&format!("{PODS}/{pod}/log"))).answer(text(200, log));
-        }
+        self.expect(
+            server,
+            get(&format!("{CORE}/events")).query("fieldSelector", "type=Warning"),
+        )
+        .answer(answer(&json!({"metadata": {}, "items": self.events})));
+        let history = match &self.history {
+            Value::Null => status(404, "NotFound", "configmaps \"demo-history\" not found"),
+            data => answer(&json!({"metadata": {"name": "demo-history", "resourceVersion": "5"}, "data": data})),
+        };
+        self.expect(server, get(&format!("{CORE}/configmaps/demo-history")))
+            .answer(history);
     }
 
     fn script_flink(&self, sandbox: &Sandbox) {
         let server = &sandbox.server;
         let Some(replies) = &self.flink else {
             for path in ["overview", "jobs/overview"] {
-                server.expect(get(&format!("{FLINK}/{path}"))).answer(status(
+                self.expect(server, get(&format!("{FLINK}/{path}"))).answer(status(
                     503,
                     "ServiceUnavailable",
                     "no endpoints available for service \"demo-master\"",
@@ -118,7 +138,8 @@ impl Scene {
                 "overview" | "jobs/overview" | "taskmanagers" => path.clone(),
                 of_job => format!("jobs/{JOB}/{of_job}"),
             };
-            server.expect(get(&format!("{FLINK}/{path}"))).answer(answer(reply));
+            self.expect(server, get(&format!("{FLINK}/{path}")))
+                .answer(answer(reply));
         }
     }
 

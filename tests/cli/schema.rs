@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::documents::fits;
 use crate::sandbox::Sandbox;
 
-const SCHEMA: &str = include_str!("../../docs/schema/kubectl-flink-v1.json");
+const SCHEMA: &str = include_str!("../../docs/schema/kubectl-flink-v2.json");
 const DOCUMENT: &str = include_str!("../../docs/output.md");
 
 #[test]

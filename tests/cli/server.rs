@@ -185,8 +185,8 @@ impl Script {
             // What every list for people asks beside all else, and most tests are not about.
             return json(&serde_json::json!({"kind": "PartialObjectMetadataList", "items": []}));
         } else if request.asks_for_running_pods() {
-            // The same: no Pod is kept by a container beside Flink's.
-            return json(&serde_json::json!({"kind": "Table", "metadata": {}, "rows": []}));
+            // The same: without the right to list Pods a list says what Jobs and Deployments say.
+            return status(403, "Forbidden", "pods is forbidden");
         } else {
             let headers: BTreeMap<_, _> = request.headers.iter().cloned().collect();
             let body = String::from_utf8_lossy(&request.body);

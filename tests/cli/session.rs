@@ -1,4 +1,4 @@
-//! The picture at the README's top: drawn from the transcript of a real run, of the commands that the README shows.
+//! The pictures of README and docs: drawn from what real runs showed; the one at the README's top is of its commands.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,19 +19,61 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A terminal as SVG: text that can be read aloud and searched, in the fonts of whoever looks at it.
-fn draw(transcript: &str) -> String {
-    // On a terminal, progress is a spinner that goes: what stays is what came of it.
+/// The lines of a session. On a terminal, progress is a block that is drawn again: what stays is what came of it.
+fn of_session(transcript: &str) -> String {
     let progress =
         |line: &&str| line.starts_with("demo: ") && !line.contains("stopped with") || *line == "writing a savepoint";
     let lines = transcript.trim_end().lines().filter(|line| !progress(line));
-    let lines: Vec<&str> = lines.take(LINES).collect();
+    lines.take(LINES).collect::<Vec<_>>().join("\n")
+}
+
+/// The runs of one style in a line that has escape sequences for bold, faint and colored text, each with its class.
+fn runs(line: &str) -> Vec<(&'static str, &str)> {
+    let mut parts = line.split("\x1b[");
+    let mut runs = vec![("", parts.next().unwrap_or_default())];
+    for part in parts {
+        let Some((code, text)) = part.split_once('m') else {
+            panic!("no style begins with {part:?}")
+        };
+        let class = match code {
+            "0" => "",
+            "1" => "bold",
+            "2" => "faint",
+            "31" | "1;31" => "red",
+            "32" | "1;32" => "green",
+            "33" | "1;33" => "yellow",
+            "36" | "1;36" => "cyan",
+            _ => panic!("no class for the style {code}"),
+        };
+        runs.push((class, text));
+    }
+    runs.retain(|(_, text)| !text.is_empty());
+    runs
+}
+
+/// Cut to `left` columns, which it takes its own off.
+fn cut(text: &str, left: &mut usize) -> String {
+    let mut shown = text.to_owned();
+    if shown.width() > *left {
+        while shown.width() + 1 > *left && shown.pop().is_some() {}
+        if *left > 0 {
+            shown.push('…');
+        }
+    }
+    *left -= shown.width();
+    shown
+}
+
+/// A terminal as SVG: text that can be read aloud and searched, in the fonts of whoever looks at it.
+fn draw(transcript: &str, label: &str) -> String {
+    let lines: Vec<&str> = transcript.trim_end().lines().collect();
     let (width, height) = (COLUMNS * 8 + 32, lines.len() * 19 + 56);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-         aria-label=\"A terminal session with kubectl flink\">\n\
+         aria-label=\"{label}\">\n\
          <style>text{{font:13.3px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#d0d7de;white-space:pre}}\
-         .typed{{fill:#7ee787;font-weight:bold}}</style>\n\
+         .typed{{fill:#7ee787;font-weight:bold}}.bold{{font-weight:bold}}.faint{{fill:#8b949e}}.red{{fill:#ff7b72}}\
+         .green{{fill:#7ee787}}.yellow{{fill:#e3b341}}.cyan{{fill:#79c0ff}}</style>\n\
          <rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"#0d1117\"/>\n\
          <circle cx=\"20\" cy=\"18\" r=\"6\" fill=\"#ff5f56\"/><circle cx=\"40\" cy=\"18\" r=\"6\" fill=\"#ffbd2e\"/>\
          <circle cx=\"60\" cy=\"18\" r=\"6\" fill=\"#27c93f\"/>\n"
@@ -41,36 +83,50 @@ fn draw(transcript: &str) -> String {
         let begins = line.starts_with("$ ");
         let class = if begins || typed { " class=\"typed\"" } else { "" };
         typed = (begins || typed) && line.ends_with('\\');
-        let mut shown = (*line).to_owned();
-        while shown.width() > COLUMNS {
-            shown.pop();
-            if shown.width() < COLUMNS {
-                shown.push('…');
-                break;
-            }
-        }
-        let _ = writeln!(
-            svg,
-            "<text x=\"16\" y=\"{}\"{class}>{}</text>",
-            index * 19 + 50,
-            escape(&shown)
-        );
+        let mut left = COLUMNS;
+        let text: String = runs(line)
+            .into_iter()
+            .map(|(class, text)| {
+                let text = escape(&cut(text, &mut left));
+                match class {
+                    "" => text,
+                    class => format!("<tspan class=\"{class}\">{text}</tspan>"),
+                }
+            })
+            .collect();
+        let _ = writeln!(svg, "<text x=\"16\" y=\"{}\"{class}>{text}</text>", index * 19 + 50);
     }
     svg + "</svg>\n"
 }
 
-#[test]
-fn the_picture_is_drawn_from_the_transcript() {
-    let transcript = fs::read_to_string(document("docs/session.txt")).unwrap();
-    let svg = draw(&transcript);
+/// Holds a picture against the text that it is drawn from, or draws it again.
+fn is_drawn(picture: &str, svg: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(document("docs/session.svg"), &svg).unwrap();
+        fs::write(document(picture), svg).unwrap();
     }
     assert_eq!(
-        fs::read_to_string(document("docs/session.svg")).unwrap(),
+        fs::read_to_string(document(picture)).unwrap(),
         svg,
-        "UPDATE_DOCS=1 cargo test --test cli session draws it again"
+        "UPDATE_DOCS=1 cargo test --test cli pictures draws {picture} again"
     );
+}
+
+#[test]
+fn pictures_are_drawn_from_transcripts() {
+    let transcript = |name: &str| fs::read_to_string(document(name)).unwrap();
+    let session = of_session(&transcript("docs/session.txt"));
+    is_drawn(
+        "docs/session.svg",
+        &draw(&session, "A terminal session with kubectl flink"),
+    );
+    for (name, label) in [
+        ("list", "kubectl flink list on a terminal"),
+        ("status", "kubectl flink status on a terminal"),
+        ("upgrade", "kubectl flink upgrade on a terminal"),
+    ] {
+        let screen = transcript(&format!("docs/pictures/{name}.txt"));
+        is_drawn(&format!("docs/pictures/{name}.svg"), &draw(&screen, label));
+    }
 }
 
 /// What the script runs on the bed is what the README tells to type, and what the transcript shows.

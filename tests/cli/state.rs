@@ -133,6 +133,10 @@ fn stopping(holder: &Value) -> Left {
 
 /// One look of `status` at it; its job has ended, and its JobManager is held.
 fn looks(sandbox: &Sandbox, left: &Left) -> Outcome {
+    looks_as(sandbox, left, &["status", "demo", "-ojson"])
+}
+
+fn looks_as(sandbox: &Sandbox, left: &Left, arguments: &[&str]) -> Outcome {
     let server = &sandbox.server;
     left.reads(server);
     let list = tree!({"metadata": {}, "items": []});
@@ -152,7 +156,72 @@ fn looks(sandbox: &Sandbox, left: &Left) -> Outcome {
             .often()
             .answer(json(&tree!({})));
     }
-    sandbox.run(&["status", "demo", "-ojson"])
+    sandbox.run(arguments)
+}
+
+/// What `create` said when its cluster did not come up is said as long as it does not.
+#[test]
+fn status_keeps_the_cause_that_create_told() {
+    let mut made = left("done", &Value::Null);
+    made.savepoints = tree!([]);
+    made.journal["step"] = tree!("done");
+    let why = "cluster demo does not run: the class com.example.Absent is missing";
+    made.revisions[0]["outcome"] = tree!({"state": "failed", "at": "2026-01-01T00:00:00Z", "why": why});
+    let shown = |flag: &str| looks_as(&Sandbox::new(), &made, &["status", "demo", flag]);
+    let told: Value = serde_json::from_str(&shown("-ojson").stdout).unwrap();
+    assert_eq!(told["outcome"]["why"], why, "{told}");
+    assert_eq!(told["outcome"]["state"], "failed", "{told}");
+    assert_eq!(shown("-ojsonpath={.outcome.why}").stdout, why);
+}
+
+/// Which, since when, at which step, and what to do: before all else, and in every form.
+#[test]
+fn an_operation_under_way_is_what_status_and_why_begin_with() {
+    let shown = |arguments: &[&str]| {
+        let sandbox = Sandbox::new();
+        written(&sandbox.server);
+        sandbox
+            .server
+            .expect(put(HISTORY))
+            .answer(status(403, "Forbidden", "configmaps is forbidden"));
+        looks_as(&sandbox, &stopping(&Value::Null), arguments)
+    };
+    for command in ["status", "why"] {
+        let outcome = shown(&[command, "demo"]);
+        let mut lines = outcome.stdout.lines();
+        let first = lines.next().unwrap_or_default();
+        assert!(
+            first.starts_with("Unfinished")
+                && first.contains("stop")
+                && first.contains(" ago: the job is being stopped"),
+            "{outcome}"
+        );
+        assert!(
+            lines
+                .next()
+                .is_some_and(|line| line.contains("repeat `kubectl flink stop demo`")),
+            "{outcome}"
+        );
+        for wrong in [
+            "othing is wrong",
+            "kubectl flink delete",
+            "kubectl flink resume",
+            "savepoint-resume",
+        ] {
+            assert!(!outcome.stdout.contains(wrong), "{wrong} in {outcome}");
+        }
+    }
+    let path = "-ojsonpath={.metadata.namespace}/{.metadata.name} {.status.phase} {.operation.step}";
+    assert_eq!(
+        shown(&["status", "demo", path]).stdout,
+        "default/demo Stopping stopping"
+    );
+    let why = shown(&[
+        "why",
+        "demo",
+        "-ocustom-columns=NAME:.metadata.name,OPERATION:.operation.command",
+    ]);
+    assert_eq!(why.stdout, "NAME   OPERATION\ndemo   stop\n", "{why}");
 }
 
 fn written(server: &Server) {

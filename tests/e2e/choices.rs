@@ -33,9 +33,20 @@ fn a_running_job_is_given_up_for_another_savepoint_only_when_that_is_said() {
         "{at_least}, {restored}, {at_most}"
     );
 
-    // --cancel: no savepoint, and on to the late one.
+    // --cancel: no savepoint, and on to the late one; what is given up is asked for.
     place
         .flink(&["savepoint-resume", "demo", "--from-savepoint", &late, "--cancel"])
+        .exits(2)
+        .tells(&["give up what the job of demo did", "--yes"]);
+    place
+        .flink(&[
+            "savepoint-resume",
+            "demo",
+            "--from-savepoint",
+            &late,
+            "--cancel",
+            "--yes",
+        ])
         .ok();
     assert_eq!(place.savepoints("demo").len(), 1);
     let restored = place.restored("demo");

@@ -255,11 +255,12 @@ fn what_has_ended_is_cleared_away_by_kubernetes_or_by_prune_and_comes_back() {
     let flags = [&STORAGE[..], &["--ttl-after-finished=10s", "--", "--rate", "50"]].concat();
     place.create("demo", &flags).ok();
 
-    // A resume keeps the objects, for the new Job now, and the time to live. This job finds its end.
+    // A resume keeps the objects, for the new Job now, and the time to live. This job finds its end, but not before it has
+    // been looked at.
     let before = place.counted("demo", 50);
     let first = owner(&place, "service/demo-master");
     assert_eq!(first, place.object("job/demo-master")["metadata"]["uid"]);
-    let end = (before + 1000).to_string();
+    let end = (before + 4000).to_string();
     place
         .flink(&["savepoint-resume", "demo", "--", "--rate", "50", "--finish-after", &end])
         .ok();
@@ -297,7 +298,8 @@ fn what_has_ended_is_cleared_away_by_kubernetes_or_by_prune_and_comes_back() {
     assert_eq!(pruned.stdout, "cluster/idle pruned\n");
     assert!(!place.exists("deployment/idle-task-manager"));
 
-    // Nobody does anything, and all is gone but the histories. One of them brings its cluster back.
+    // Without a command, all is gone but the histories some time after the job's end. One of them brings its cluster back.
+    place.kubectl(&["wait", "job/demo-master", "--for=delete", "--timeout=300s"]);
     place.left_with(&["configmap/demo-history", "configmap/idle-history"]);
     let deleted = place.flink(&["list", "--deleted", "-o", "name"]).ok();
     assert!(

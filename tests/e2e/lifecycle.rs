@@ -23,8 +23,8 @@ fn a_cluster_is_created_resumed_deleted_and_brought_back() {
     assert_eq!(rows.len(), 2, "{table}");
     let json: Value = serde_json::from_str(&place.flink(&["list", "-o", "json"]).ok().stdout).unwrap();
     let item = &json["items"][0];
-    assert_eq!(item["name"], "demo", "{json}");
-    assert_eq!(item["status"], "Running", "{json}");
+    assert_eq!(item["metadata"]["name"], "demo", "{json}");
+    assert_eq!(item["status"]["phase"], "Running", "{json}");
     assert_eq!(item["image"], Value::from(counting_job()), "{json}");
 
     // Nothing is lost by a resume.

@@ -153,17 +153,7 @@ fn a_jobmanager_a_taskmanager_and_the_node_die_under_a_savepoint() {
             node.end().ok();
         } else {
             let selector = format!("app=demo,{victim}");
-            let jsonpath = "jsonpath={.items[-1:].metadata.name}";
-            let pod = place.kubectl(&[
-                "get",
-                "pods",
-                "-l",
-                &selector,
-                "--field-selector=status.phase=Running",
-                "-o",
-                jsonpath,
-            ]);
-            place.kill(Some(pod.trim()));
+            place.kill(Some(place.running_pods(&selector).last().unwrap()));
         }
         let run = place.note(running.end());
         // What was not written resumes from its last checkpoint, under the same ID.

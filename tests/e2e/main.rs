@@ -13,6 +13,7 @@ mod changes;
 mod choices;
 mod connection;
 mod deletion;
+mod direct_start;
 #[path = "../schema/mod.rs"]
 mod documents;
 mod dry_run;
@@ -36,14 +37,18 @@ mod reasons;
 mod registry;
 mod rehearse;
 mod repetition;
+mod report;
 mod rights;
 mod savepoint_files;
 mod scale;
 mod seed;
 mod shipped;
 mod sidecars;
+mod sql;
 mod story;
 mod stub;
+mod surge;
+mod untouched;
 mod upgrade;
 
 /// A file that is not a module is not compiled, and its tests pass unseen.

@@ -68,7 +68,7 @@ fn a_running_cluster_is_looked_at_suspended_resumed_and_stopped() {
     place
         .flink(&["wait", "demo", "--for", "suspended", "--timeout", "60s"])
         .ok();
-    assert_eq!(tree(&place, &["list"])["items"][0]["status"], "Suspended");
+    assert_eq!(tree(&place, &["list", "demo"])["status"]["phase"], "Suspended");
     let why = place.flink(&["why", "demo"]).ok();
     assert!(why.stdout.contains(&format!("stopped with savepoint {path}")), "{why}");
     place.flink(&["exceptions", "demo"]).exits(8).tells(&["has ended"]);

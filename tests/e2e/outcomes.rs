@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::place::{Place, STORAGE};
 use crate::process::Run;
 
@@ -18,8 +20,15 @@ fn fails(topic: &str, flags: &[&str], cause: &[&str]) -> Run {
         .within(QUICKLY)
         .tells(&["cluster demo does not run"])
         .tells(cause);
-    // It can be looked at, and goes by a delete.
+    // How it is mended is said once.
+    let ways = ["with other flags replaces it", "`kubectl flink delete demo` removes it"];
+    assert!(ways.iter().all(|way| run.stderr.matches(way).count() == 1), "{run}");
+    // It can be looked at, keeps its cause, and goes by a delete.
     assert!(place.exists("job/demo-master"));
+    let history: Value = serde_json::from_str(&place.flink(&["history", "demo", "-o", "json"]).ok().stdout).unwrap();
+    assert_eq!(history["items"][0]["outcome"], "failed", "{history}");
+    let status = place.flink(&["status", "demo"]).ok();
+    assert!(cause.iter().all(|text| status.stdout.contains(text)), "{status}");
     place.flink(&["delete", "demo", "--yes"]).ok();
     place.left_with(&["configmap/demo-history"]);
     run
@@ -41,7 +50,7 @@ fn a_job_that_finishes_is_a_success() {
         .create("demo", &flags)
         .ok()
         .within(QUICKLY)
-        .tells(&["has finished its job"]);
+        .tells(&["the job has finished"]);
     place.kubectl(&["wait", "job/demo-master", "--for=condition=Complete", "--timeout=120s"]);
 }
 
@@ -72,7 +81,7 @@ fn a_class_that_is_not_there_is_named() {
 
 #[test]
 fn a_main_without_a_job_is_told() {
-    fails("nojob", &["--", "--no-execute"], &["execute()"]);
+    fails("nojob", &["--", "--no-execute"], &["no job was seen running"]).tells(&["execute()"]);
 }
 
 #[test]

@@ -181,6 +181,23 @@ impl Place {
             .is_empty()
     }
 
+    /// The names of the Pods with these labels that run.
+    #[track_caller]
+    pub fn running_pods(&self, labels: &str) -> Vec<String> {
+        let pods = self.kubectl(&[
+            "get",
+            "pods",
+            "-l",
+            labels,
+            "--field-selector=status.phase=Running",
+            "-o",
+            "name",
+        ]);
+        pods.lines()
+            .map(|pod| pod.trim_start_matches("pod/").to_owned())
+            .collect()
+    }
+
     /// The history as the ConfigMap has it: its savepoints.
     #[track_caller]
     pub fn savepoints(&self, name: &str) -> Vec<Value> {

@@ -122,6 +122,13 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Asserts that it runs still; otherwise what it printed says why.
+    #[track_caller]
+    pub fn still_runs(mut self) -> Self {
+        assert!(self.runs(), "it gave up: {}", self.end());
+        self
+    }
+
     /// Waits for its end.
     pub fn end(mut self) -> Run {
         let status = loop {

@@ -2,59 +2,19 @@
 
 use std::process::Command;
 
-use serde_json::Value;
-
 use crate::place::{Place, STORAGE, flink_version, soon};
 use crate::process::Run;
+use crate::untouched::Untouched;
 
 /// The program's arguments, with one operator that a version without `--extra` lacks.
 const PROGRAM: [&str; 4] = ["--", "--rate", "50", "--extra"];
-
-/// What a rehearsal must leave as it is: the job's ID, its restarts, and that it counts.
-struct Untouched<'a> {
-    place: &'a Place,
-    job_id: String,
-    uid: Value,
-    count: u64,
-}
-
-impl<'a> Untouched<'a> {
-    fn of(place: &'a Place) -> Self {
-        Self {
-            place,
-            job_id: place.job_id("demo"),
-            uid: place.object("job/demo-master")["metadata"]["uid"].clone(),
-            count: place.count("demo"),
-        }
-    }
-
-    fn restarts(&self) -> u64 {
-        let path = format!("jobs/{}/metrics?get=numRestarts", self.job_id);
-        let told = self.place.rest("demo", &path).expect("Flink answers");
-        told[0]["value"].as_str().unwrap().parse().unwrap()
-    }
-
-    /// Nothing is left of a rehearsal, and the job has counted on all the time.
-    #[track_caller]
-    fn holds(&mut self) {
-        let place = self.place;
-        assert!(!place.exists("job/demo-rehearsal"), "its Job is left");
-        assert_eq!(place.object("job/demo-master")["metadata"]["uid"], self.uid);
-        assert_eq!(place.job_id("demo"), self.job_id);
-        assert_eq!(self.restarts(), 0);
-        assert_eq!(place.runs("demo"), 4);
-        let count = place.count("demo");
-        assert!(count > self.count, "it had counted {}, and now {count}", self.count);
-        self.count = count;
-    }
-}
 
 #[test]
 fn a_version_that_cannot_work_is_refused_while_the_job_runs() {
     let place = Place::with_storage("rehearse");
     place.create("demo", &[&STORAGE[..], &PROGRAM].concat()).ok();
     place.counted("demo", 50);
-    let mut untouched = Untouched::of(&place);
+    let mut untouched = Untouched::of(&place, 4);
 
     // A good one, with another parallelism. No task of it is deployed, so that no sink is opened, and Flink would log it.
     let rehearsal = place.start(&["rehearse", "demo", "-p", "2"]);
@@ -79,6 +39,7 @@ fn a_version_that_cannot_work_is_refused_while_the_job_runs() {
     let path = place.last_savepoint("demo");
     assert_eq!(place.savepoints("demo")[0]["reason"], "rehearse");
     untouched.holds();
+    assert!(!place.exists("job/demo-rehearsal"), "its Job is left");
 
     // From one savepoint, for the others to take less time.
     let rehearse = |flags: &[&str], program: &[&str]| -> Run {
@@ -112,6 +73,7 @@ fn a_version_that_cannot_work_is_refused_while_the_job_runs() {
             .tells(&["the new version failed its rehearsal, and demo was not changed"])
             .tells(cause);
         untouched.holds();
+        assert!(!place.exists("job/demo-rehearsal"), "its Job is left");
     }
     rehearse(&["--allow-non-restored-state"], &without_extra).ok();
     untouched.holds();

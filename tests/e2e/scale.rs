@@ -74,10 +74,7 @@ fn a_job_is_scaled_by_its_taskmanagers_in_place_and_through_a_savepoint() {
         .ok()
         .tells(&["through a savepoint", "without processing for"])
         .stdout;
-    assert_eq!(
-        made,
-        "service/demo-master\njob.batch/demo-master\ndeployment.apps/demo-task-manager\n"
-    );
+    assert_eq!(made, "cluster/demo\n");
     assert_eq!((place.tasks("keys"), place.task_managers()), (Some(2), 1));
     place.went_on("demo", before);
     let journal = place.object("configmap/demo-history")["data"]["journal"].to_string();

@@ -10,9 +10,9 @@ use crate::place::{Place, bed, kubectl, soon};
 use crate::process::{self, Run};
 use crate::story::Story;
 
-/// Longest that somebody waits for candidates, kubectl's own start included. Of several tries the best one counts:
-/// other tests run on the same machine.
-const SOON: Duration = Duration::from_millis(150);
+/// Longest that candidates take beyond kubectl's own start, which alone is more than 100 ms on a busy machine. Of several
+/// tries the best one counts: other tests run beside this one.
+const SOON: Duration = Duration::from_millis(70);
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -93,7 +93,7 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
         let lines = run.stdout.lines().filter(|line| !line.starts_with(':'));
         lines.map(|line| line.split('\t').next().unwrap().to_owned()).collect()
     };
-    assert_eq!(names(&complete(&["de"])), ["delete"]);
+    assert_eq!(names(&complete(&["de"])), ["defaults", "delete"]);
     assert_eq!(
         names(&complete(&["delete", "-n", namespace, ""])),
         ["orders", "payments"]
@@ -106,8 +106,9 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
     assert!(names(&complete(&["create", "x", "--savepoint-d"])).contains(&"--savepoint-dir".to_owned()));
     let context = kubectl(&["config", "current-context"]);
     assert_eq!(names(&complete(&["list", "--context", ""])), [context.trim()]);
-    soon("an answer in less than 150 ms", || {
-        (complete(&["status", "-n", namespace, ""]).took < SOON).then_some(())
+    soon("an answer within 70 ms of kubectl's own start", || {
+        let own = run(&["version", "--client"]).ok().took;
+        (complete(&["status", "-n", namespace, ""]).took < own + SOON).then_some(())
     });
     let revisions = complete(&["rollback", "-n", namespace, "orders", "--to-revision", ""]);
     assert_eq!(names(&revisions), ["1"]);
@@ -145,7 +146,7 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
             .ok();
         run.stdout.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(tab("kubectl flink de")[0], "delete");
+    assert_eq!(tab("kubectl flink del")[0], "delete");
     let both = tab(&format!("kubectl flink delete -n {namespace} "));
     assert_eq!(both, ["orders", "payments"]);
     let jar = process::run(&mut Command::new(bed("jar")), "").ok().stdout;

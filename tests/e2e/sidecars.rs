@@ -189,7 +189,7 @@ fn sidecars_of_a_file_are_made_native_and_end_with_flink() {
         "--finish-after",
         "10",
     ];
-    place.create("demo", &finite).ok().tells(&["has finished its job"]);
+    place.create("demo", &finite).ok().tells(&["the job has finished"]);
     place.kubectl(&["wait", "job/demo-master", "--for=condition=Complete", "--timeout=90s"]);
     assert_eq!(status_of(&place), "Finished");
     place.flink(&["delete", "demo", "--yes"]).ok().within(SOON);

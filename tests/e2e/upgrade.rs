@@ -30,7 +30,7 @@ impl Place {
 
     /// The revision that the Job tells.
     #[track_caller]
-    fn running_revision(&self) -> String {
+    pub fn running_revision(&self) -> String {
         self.object("job/demo-master")["metadata"]["annotations"]["kubectl-flink/revision"]
             .as_str()
             .unwrap()
@@ -86,12 +86,19 @@ fn an_upgrade_goes_on_from_its_savepoint_and_one_that_fails_comes_back() {
     );
     assert_eq!(place.savepoints("demo").len(), 0);
 
+    // Another terminal follows the log: it continues with the new version's.
+    let follows = place.start(&["logs", "demo", "-f", "--role=jobmanager"]);
+    let job = place.job_id("demo");
     let run = place
         .flink(&["upgrade", "demo", "--env", "NEW=1"])
         .ok()
         .tells(&["without processing for", "first checkpoint completed"]);
     assert_eq!(run.stdout, "cluster/demo upgraded\n");
     place.went_on("demo", before);
+    let follows = follows.still_runs();
+    follows.signal("INT");
+    let log = follows.end().stdout;
+    assert!(log.contains(&job) && log.contains(&place.job_id("demo")), "{log}");
     assert_eq!(place.running_revision(), "2");
     let journal = place.journal();
     assert_eq!(journal["step"], "done", "{journal}");
@@ -99,7 +106,7 @@ fn an_upgrade_goes_on_from_its_savepoint_and_one_that_fails_comes_back() {
     assert!(place.revision(2)["by"].as_str().unwrap().contains('@'));
 
     // Each for another cause.
-    place.comes_back(&["--image=absent-job:2.3.0"], &["absent-job:2.3.0"]);
+    place.comes_back(&["--image=absent-job:2.3.0", "--surge=never"], &["absent-job:2.3.0"]);
     place.comes_back(&["--job-class=com.example.Absent"], &["com.example.Absent"]);
     place.comes_back(&["--", "--throw-in-main"], &["thrown in main on purpose"]);
     // Its tasks run for an instant before they fail over the state, and no checkpoint of them is completed.

@@ -10,6 +10,8 @@ pub const HISTORY: &str = "/api/v1/namespaces/default/configmaps/demo-history";
 pub enum Given {
     /// It was never there.
     Nothing,
+    /// It was created with an image that does not exist.
+    Failed,
     /// It runs.
     Running,
     /// It was stopped.
@@ -35,8 +37,20 @@ pub const LAST_CHECKPOINT: &[&str] = &["upgrade", "demo", "--env", "A=2", "--str
 /// The checkpoint that Flink kept of the job that it canceled.
 pub const KEPT: &str = "file:/checkpoints/chk-3";
 
-pub const GIVEN: [(Given, &[&[&str]]); 10] = [
+pub const GIVEN: [(Given, &[&[&str]]); 11] = [
     (Given::Nothing, &[]),
+    (
+        Given::Failed,
+        &[&[
+            "create",
+            "demo",
+            "--image",
+            "missing:2.3.0",
+            "--flink-version",
+            "2.3.0",
+            "--no-wait",
+        ]],
+    ),
     (Given::Running, &[CREATE, &["savepoint", "demo"]]),
     (Given::Stopped, &[CREATE, &["stop", "demo"]]),
     (Given::Suspended, &[CREATE, &["suspend", "demo"]]),
@@ -59,6 +73,8 @@ pub const CREATE: &[&str] = &[
     "s3.secret-key=hidden-key",
     "--env",
     "DB_PASSWORD=hidden-password",
+    "--mount",
+    "storage:/savepoints",
 ];
 
 const ADAPTIVE: &[&str] = &[
@@ -139,13 +155,15 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Nothing,
         &["create", "demo", "--image", "flink:2.3.0"],
-        Polls { fixed: 10, most: 22 },
+        Polls { fixed: 11, most: 22 },
         Then::Runs,
     ),
+    // Nothing of it ran: it is replaced.
+    command(Given::Failed, CREATE, Polls { fixed: 21, most: 30 }, Then::Runs),
     command(
         Given::Running,
         &["savepoint-resume", "demo", "-p", "2", "--no-wait"],
-        Polls { fixed: 17, most: 24 },
+        Polls { fixed: 20, most: 37 },
         Then::Runs,
     ),
     command(
@@ -223,13 +241,13 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["upgrade", "demo", "--env", "A=2"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 20, most: 54 },
         Then::Runs,
     ),
     command(
         Given::Running,
         LAST_CHECKPOINT,
-        Polls { fixed: 18, most: 46 },
+        Polls { fixed: 20, most: 58 },
         Then::Runs,
     ),
     command(
@@ -274,7 +292,19 @@ pub const COMMANDS: &[Command] = &[
             "--replace",
             "--allow-non-restored-state",
         ],
-        Polls { fixed: 22, most: 46 },
+        Polls { fixed: 24, most: 58 },
+        Then::Runs,
+    ),
+    command(
+        Given::Running,
+        &["apply", "-f", "demo.yaml"],
+        Polls { fixed: 24, most: 58 },
+        Then::Runs,
+    ),
+    command(
+        Given::Nothing,
+        &["apply", "-f", "demo.yaml", "--no-wait"],
+        Exactly(10),
         Then::Runs,
     ),
     command(
@@ -292,13 +322,13 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["upgrade", "demo", "--env", "A=2", "--rehearse"],
-        Polls { fixed: 28, most: 64 },
+        Polls { fixed: 30, most: 76 },
         Then::Runs,
     ),
     command(
         Given::Running,
         &["restart", "demo"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 20, most: 54 },
         Then::Runs,
     ),
     command(
@@ -316,13 +346,13 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["scale", "demo", "-p", "2"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 21, most: 55 },
         Then::Runs,
     ),
     command(
         Given::Changed,
         &["rollback", "demo", "--to-revision", "1"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 20, most: 54 },
         Then::Runs,
     ),
     command(
@@ -340,7 +370,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Nothing,
         &["run", "demo", "--image", "batch:2.3.0"],
-        Polls { fixed: 13, most: 22 },
+        Polls { fixed: 14, most: 22 },
         Then::Stopped,
     ),
     command(
@@ -352,14 +382,14 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["set", "parallelism", "demo", "2"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 21, most: 55 },
         Then::Runs,
     ),
     // What the editor does to the file: see [`crate::run`].
     command(
         Given::Running,
         &["edit", "demo"],
-        Polls { fixed: 18, most: 42 },
+        Polls { fixed: 20, most: 54 },
         Then::Runs,
     ),
     command(
@@ -368,7 +398,19 @@ pub const COMMANDS: &[Command] = &[
         Exactly(4),
         Then::Unchanged,
     ),
-    command(Given::Running, &["doctor"], Exactly(49), Then::Unchanged),
+    command(Given::Running, &["doctor"], Exactly(54), Then::Unchanged),
+    command(
+        Given::Running,
+        &["report", "demo"],
+        Polls { fixed: 73, most: 110 },
+        Then::Unchanged,
+    ),
+    command(
+        Given::Running,
+        &["profile", "demo", "--jobmanager"],
+        Polls { fixed: 1, most: 2 },
+        Then::Unchanged,
+    ),
     command(Given::Running, &["version"], Exactly(1), Then::Unchanged),
     command(
         Given::Running,
@@ -430,6 +472,18 @@ pub const COMMANDS: &[Command] = &[
         &["savepoint", "list", "demo"],
         Exactly(4),
         Then::Unchanged,
+    ),
+    command(
+        Given::Running,
+        &["savepoint", "inspect", "--of", "demo"],
+        Polls { fixed: 6, most: 16 },
+        Then::Runs,
+    ),
+    command(
+        Given::Deleted,
+        &["savepoint", "inspect", "--of", "demo"],
+        Polls { fixed: 6, most: 16 },
+        Then::Deleted,
     ),
     command(
         Given::Running,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 /// How long Kubernetes and Flink may take until they are done with what a command asked for.
-const LIMIT: Duration = Duration::from_secs(4);
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// What a user sees of a world: objects, Pods, jobs and histories, by their paths.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,8 +168,27 @@ fn stripped(object: &Value, depth: Depth) -> Value {
                 *revision = json!("<number>");
             }
         }
+        without_port(&mut object);
     }
     object
+}
+
+/// Ports take turns with each revision, of which a repetition may make one more. Both roles have the same one, or no
+/// TaskManager would register.
+fn without_port(object: &mut Value) {
+    let Some(container) = object.pointer_mut("/spec/template/spec/containers/0") else {
+        return;
+    };
+    if let Some(arguments) = container["args"].as_array_mut() {
+        arguments.retain(|argument| {
+            !argument
+                .as_str()
+                .is_some_and(|text| text.starts_with("-Djobmanager.rpc.port="))
+        });
+    }
+    if let Some(port) = container.pointer_mut("/livenessProbe/tcpSocket/port") {
+        *port = json!("<port>");
+    }
 }
 
 /// A Job whose JobManager did not end after its job in good time is suspended, which is as good an end.
@@ -207,7 +226,17 @@ fn history(object: &Value, depth: Depth) -> Value {
         }),
         Depth::Outcome => json!({
             "labels": object["metadata"]["labels"],
-            "last revision": revisions.values().next_back().map(|revision| &revision["spec"]),
+            "last revision": revisions.values().next_back().map(|revision| {
+                let mut spec = revision["spec"].clone();
+                if let Some(annotations) = spec["metadata"]["annotations"].as_object_mut() {
+                    annotations.remove("kubectl-flink/rpc-port");
+                }
+                let annotations = &spec["metadata"]["annotations"];
+                if annotations.as_object().is_some_and(serde_json::Map::is_empty) {
+                    spec["metadata"].as_object_mut().unwrap().remove("annotations");
+                }
+                spec
+            }),
             "has a savepoint": savepoints.any(completed),
             "open": object["metadata"]["annotations"]["kubectl-flink/operation"].is_string(),
         }),

@@ -8,13 +8,22 @@ use crate::world::World;
 /// Time from a Pod's deletion to its end.
 const ENDING_MS: i64 = 40;
 const PODS: &str = "/api/v1/namespaces/default/pods";
+/// The start of an image that no registry has.
+const MISSING: &str = "missing:";
+
+/// The image of the main container of a Job or Deployment.
+fn image_of(owner: &Value) -> &str {
+    owner["spec"]["template"]["spec"]["containers"][0]["image"]
+        .as_str()
+        .unwrap_or_default()
+}
 
 impl World {
     /// Lets everything happen whose time has come.
     pub fn tick(&mut self) {
         for (pod, flink) in &mut self.flinks {
             flink.tick(&mut self.disk);
-            if pod.contains("/demo-") {
+            if pod.contains("/demo-") && flink.seen {
                 self.work = self.work.max(flink.work);
             }
         }
@@ -124,6 +133,19 @@ impl World {
             self.violations.push(text);
         }
         let pod = self.start_pod(job, "Job");
+        if labels["component"] == "savepoint-reader" {
+            // It prints at once.
+            let end =
+                json!({"terminated": {"exitCode": 0, "finishedAt": k8s_openapi::jiff::Timestamp::now().to_string()}});
+            let mut ended = self.objects[&pod].clone();
+            ended["status"]["phase"] = json!("Succeeded");
+            ended["status"]["containerStatuses"][0]["state"] = end;
+            self.store(&pod, ended);
+            return;
+        }
+        if image_of(job).starts_with(MISSING) {
+            return;
+        }
         let flink = self.start_job(&app, job);
         self.flinks.insert(pod, flink);
     }
@@ -156,7 +178,7 @@ impl World {
                 self.violations
                     .push(format!("{app} starts with {work} of {} that was done", self.work));
             }
-            self.work = work + 1;
+            self.work = work;
         }
         let id =
             after("--job-id").unwrap_or_else(|| job["metadata"]["uid"].as_str().unwrap_or_default().replace('-', ""));
@@ -164,8 +186,7 @@ impl World {
             return Flink::rehearsal(id, restored, 1);
         }
         let tasks = job["metadata"]["annotations"]["kubectl-flink/parallelism"].as_str();
-        let image = job["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
-        let batch = image.is_some_and(|image| image.starts_with("batch:"));
+        let batch = image_of(job).starts_with("batch:");
         let told = |text: &str| {
             arguments
                 .iter()
@@ -191,10 +212,18 @@ impl World {
             .owned(&deployment)
             .into_iter()
             .partition(|(_, pod)| pod["test-template"] == revision.as_str());
+        // Pods of a rolling update are never ready for so long, so that all old ones stay.
+        let spec = &deployment["spec"];
+        let held = spec["minReadySeconds"].as_u64().is_some_and(|seconds| seconds > 3600);
+        let surge = spec["strategy"]["rollingUpdate"]["maxSurge"].as_u64().filter(|_| held);
+        let stays = if held { old.len() } else { 0 };
         for (path, pod) in old {
-            self.send_away(&path, pod);
+            if !held {
+                self.send_away(&path, pod);
+            }
         }
         let wanted = usize::try_from(deployment["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap_or(0);
+        let wanted = surge.map_or(wanted, |surge| wanted.min(usize::try_from(surge).unwrap_or(0)));
         let wanted = if self.full { current.len().min(wanted) } else { wanted };
         while current.len() > wanted {
             if let Some((path, pod)) = current.pop() {
@@ -204,6 +233,7 @@ impl World {
         for _ in current.len()..wanted {
             self.start_pod(&deployment, "ReplicaSet");
         }
+        let wanted = wanted + stays;
         let status = json!({"replicas": wanted, "readyReplicas": wanted, "updatedReplicas": wanted,
             "availableReplicas": wanted});
         if deployment["status"] != status {
@@ -225,17 +255,24 @@ impl World {
             owner_name.push_str("-7d9c5b8f6");
         }
         let now = k8s_openapi::jiff::Timestamp::now().to_string();
+        let status = if image_of(owner).starts_with(MISSING) {
+            json!({"phase": "Pending", "startTime": now, "conditions": [{"type": "PodScheduled", "status": "True"}],
+                "containerStatuses": [{"name": container, "ready": false, "started": false, "restartCount": 0,
+                    "image": MISSING, "imageID": "",
+                    "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}]})
+        } else {
+            json!({"phase": "Running", "podIP": "10.0.0.1", "startTime": now,
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [{"name": container, "ready": true, "started": true, "restartCount": 0,
+                    "image": "flink", "imageID": "flink", "state": {"running": {"startedAt": now}}}]})
+        };
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "test-template": template.to_string(),
             "metadata": {"name": name, "namespace": "default", "labels": template["metadata"]["labels"],
                 "annotations": template["metadata"]["annotations"],
                 "ownerReferences": [{"apiVersion": "v1", "kind": kind, "name": owner_name,
                     "uid": owner["metadata"]["uid"], "controller": true}]},
-            "spec": template["spec"],
-            "status": {"phase": "Running", "podIP": "10.0.0.1", "startTime": now,
-                "conditions": [{"type": "Ready", "status": "True"}],
-                "containerStatuses": [{"name": container, "ready": true, "started": true, "restartCount": 0,
-                    "image": "flink", "imageID": "flink", "state": {"running": {"startedAt": now}}}]}
+            "spec": template["spec"], "status": status
         });
         let path = format!("{PODS}/{name}");
         self.store(&path, pod);

@@ -38,6 +38,9 @@ pub struct Flink {
     copy: Option<(Instant, Value)>,
     /// What its job was restored from, where it is a rehearsal: no task runs, and no work is done.
     restored: Option<String>,
+    /// Whether a client has asked it, or a command began while it ran: what its job did may not be lost any more. A version
+    /// that does not come up, and is deleted before that, counts for nothing.
+    pub seen: bool,
 }
 
 /// How the job comes to its parallelism.
@@ -90,6 +93,7 @@ impl Flink {
             checkpoint: work,
             copy: None,
             restored: None,
+            seen: false,
         }
     }
 
@@ -116,6 +120,7 @@ impl Flink {
     /// Whoever comes next comes much later, which matters where a result waits to be read. Else the time in which nobody
     /// asked does not count: a slow machine must not end what lives on for seconds.
     pub fn wake(&mut self) {
+        self.seen = true;
         self.last = Instant::now();
         self.lingers = self.triggers.values().any(|trigger| !trigger.read);
     }
@@ -190,6 +195,7 @@ impl Flink {
     }
 
     pub fn answer(&mut self, request: &Request, path: &str, task_managers: u64, disk: &mut Vec<Written>) -> Reply {
+        self.seen = true;
         let parts: Vec<&str> = path.split('/').collect();
         // A savepoint of a job that there is not begins like any other.
         let savepoint = matches!(parts[..], ["jobs", _, "savepoints", ..]);
@@ -251,6 +257,10 @@ impl Flink {
                 Reply::ok(json!([{"key": key, "value": value},
                     {"key": "web.refresh-interval", "value": format!("{} ms", REFRESH.as_millis())}]))
             }
+            ("POST", ["jobmanager", "profiler"]) => {
+                Reply::ok(json!({"status": "FINISHED", "triggerTime": 1, "outputFile": "profile.html"}))
+            }
+            ("GET", ["jobmanager", "profiler", "profile.html"]) => Reply::Whole(200, "<html></html>".to_owned()),
             ("GET", [.., "metrics"]) => Reply::ok(json!([])),
             ("POST", ["jobs", job, "savepoints"]) => self.trigger(request, job, false),
             ("POST", ["jobs", job, "stop"]) => self.trigger(request, job, true),

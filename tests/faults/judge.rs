@@ -29,7 +29,8 @@ pub fn is_cut(fault: Fault) -> bool {
 /// Whether a request is sent again when its connection was cut. What Flink is asked to begin is not, unless it has an ID of
 /// the client's own.
 pub fn is_repeated(request: Option<&String>) -> bool {
-    let begins = |request: &String| request.contains("/savepoint-disposal") || request.contains("/checkpoints");
+    let begun = ["/savepoint-disposal", "/checkpoints", "/profiler"];
+    let begins = |request: &String| begun.iter().any(|path| request.contains(path));
     request.is_some_and(|request| !(request.starts_with("POST ") && begins(request)))
 }
 
@@ -64,6 +65,10 @@ pub fn deleted_only_what_was_shown(world: &World, command: &Command) -> Result<(
             "/deployments/demo-task-manager",
             "/services/demo-master",
         ];
+        // A savepoint was read.
+        if path.ends_with("/jobs/demo-savepoint-reader") {
+            return true;
+        }
         match command.then {
             Then::Deleted => parts.iter().any(|part| path.ends_with(part)),
             Then::Purged => parts

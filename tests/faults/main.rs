@@ -19,6 +19,8 @@
 //! - Two commands run beside each other, each held at one of its requests ([`pairs`]).
 //! - A watch ends since the server has its version no more, and what was deleted is missing from the new list ([`watches`]).
 //! - A command lacks one of its rights ([`denied`]).
+//! - What is printed for programs has the documented shape ([`results`]).
+//! - What people see of a change on a terminal is a checklist ([`checklist`]).
 //! - What speaks to a registry of images meets the same faults there ([`images`]).
 //!
 //! The in-memory API server does not have everything: lists that server-side apply merges by a key are replaced as a whole
@@ -36,10 +38,15 @@ mod apply;
 #[path = "../cli/call.rs"]
 #[allow(dead_code)]
 mod call;
+#[cfg(target_os = "linux")]
+mod checklist;
 mod commands;
 mod compare;
 mod controllers;
 mod denied;
+#[path = "../schema/mod.rs"]
+#[allow(dead_code)]
+mod documents;
 mod ends;
 mod fault;
 mod flink;
@@ -55,11 +62,16 @@ mod pairs;
 #[allow(dead_code)]
 mod registry;
 mod reply;
+mod results;
 mod rights;
 mod run;
 mod selector;
 mod server;
 mod table;
+#[cfg(target_os = "linux")]
+#[path = "../terminal/mod.rs"]
+#[allow(dead_code)]
+mod terminal;
 mod watches;
 mod world;
 
@@ -124,11 +136,14 @@ fn main() -> ExitCode {
         }
     };
     let commands = COMMANDS.iter().map(Command::name);
-    let names: Vec<String> = commands
+    let names = commands
         .chain(images::names())
         .chain(pairs::names())
-        .chain(watches::names())
-        .collect();
+        .chain(results::names())
+        .chain(watches::names());
+    #[cfg(target_os = "linux")]
+    let names = names.chain(checklist::names());
+    let names: Vec<String> = names.collect();
     if let Some(filter) = filters
         .iter()
         .find(|filter| !names.iter().any(|name| name.contains(filter.as_str())))
@@ -142,14 +157,21 @@ fn main() -> ExitCode {
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let worlds = made();
     let (mut total, mut failures) = (0, Vec::new());
-    let parts: [&dyn Fn() -> (usize, Vec<String>); 4] = [
+    let parts: [&dyn Fn() -> (usize, Vec<String>); 5] = [
         &|| try_commands(&worlds, &wanted, mode),
+        &|| results::try_all(&worlds, &wanted),
         &|| pairs::try_all(&worlds, &wanted, mode),
         &|| watches::try_all(&worlds, &wanted, mode),
         &|| images::try_all(&wanted, mode),
     ];
     for part in parts {
         let (more, mut bad) = part();
+        total += more;
+        failures.append(&mut bad);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let (more, mut bad) = checklist::try_all(&worlds, &wanted);
         total += more;
         failures.append(&mut bad);
     }
@@ -338,7 +360,7 @@ fn fault_free(command: &Command, plain: &Run, world: &World, before: &World) -> 
     }
     command.done(world, before)?;
     // These ask for what may be refused, too.
-    if !matches!(command.arguments[0], "doctor" | "top" | "version")
+    if !matches!(command.arguments[0], "doctor" | "report" | "top" | "version")
         && let Some(request) = rights::beyond_the_role(&plain.requests)
     {
         return Err(format!("it asks for what docs/rbac.yaml does not allow: {request}"));
@@ -409,7 +431,7 @@ fn failed(text: &str, [first, again]: [&Run; 2]) -> String {
 /// Kubernetes ends by itself what was deleted, and a JobManager goes a moment after its job.
 fn until_done(command: &Command, world: &Mutex<World>, given: &World) {
     let begun = Instant::now();
-    while command.done(&world.lock().unwrap(), given).is_err() && begun.elapsed() < Duration::from_secs(3) {
+    while command.done(&world.lock().unwrap(), given).is_err() && begun.elapsed() < Duration::from_secs(15) {
         std::thread::sleep(Duration::from_millis(10));
         world.lock().unwrap().tick();
     }

@@ -54,16 +54,17 @@ pub fn run_poisoned(world: &Arc<Mutex<World>>, arguments: &[&str]) -> Run {
     with_plan(world, &arguments, &Arc::new(plan))
 }
 
+/// What `apply -f demo.yaml` reads.
+const FILE: &str = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\n\
+    spec: {image: 'flink:2.3.0', flinkConfiguration: {state.backend.type: hashmap}, job: {parallelism: 1}}\n";
+
 /// The same as the plan says.
 pub fn with_plan(world: &Arc<Mutex<World>>, arguments: &[&str], plan: &Arc<Plan>) -> Run {
     with_plans(world, arguments, plan, plan)
 }
 
-/// `meets` is the plan whose fault the program meets, `plan` that of the API server.
-fn with_plans(world: &Arc<Mutex<World>>, arguments: &[&str], plan: &Arc<Plan>, meets: &Arc<Plan>) -> Run {
-    let fault = meets.fault;
-    let server = Server::start(world, plan);
-    let home = TempDir::new().unwrap();
+/// The program for a server, with a home folder.
+pub fn program(server: &Server, home: &TempDir, arguments: &[&str]) -> Command {
     let kubeconfig = home.path().join("config");
     let text = format!(
         "{{apiVersion: v1, kind: Config, current-context: test, contexts: [{{name: test, context: {{cluster: c, user: u}}}}], \
@@ -71,6 +72,7 @@ fn with_plans(world: &Arc<Mutex<World>>, arguments: &[&str], plan: &Arc<Plan>, m
         server.url()
     );
     std::fs::write(&kubeconfig, text).unwrap();
+    std::fs::write(home.path().join("demo.yaml"), FILE).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
     command
         .args(arguments)
@@ -80,8 +82,17 @@ fn with_plans(world: &Arc<Mutex<World>>, arguments: &[&str], plan: &Arc<Plan>, m
         .env("KUBECONFIG", &kubeconfig)
         .env("KUBECTL_FLINK_NO_IMAGE_CHECK", "1")
         .env("KUBE_EDITOR", EDITOR);
+    command.current_dir(home.path());
     command
-        .current_dir(home.path())
+}
+
+/// `meets` is the plan whose fault the program meets, `plan` that of the API server.
+fn with_plans(world: &Arc<Mutex<World>>, arguments: &[&str], plan: &Arc<Plan>, meets: &Arc<Plan>) -> Run {
+    let fault = meets.fault;
+    let server = Server::start(world, plan);
+    let home = TempDir::new().unwrap();
+    let mut command = program(&server, &home, arguments);
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

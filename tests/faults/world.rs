@@ -1,7 +1,12 @@
 //! A Kubernetes API server in memory: objects, server-side apply as far as it is used, dry runs, watches.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::apply::{Applied, merge};
@@ -288,12 +293,16 @@ impl World {
                 return missing(service);
             }
             let app = service.trim_end_matches("-master");
-            let task_managers = self.pods(app, "task-manager").len() as u64;
             let pods = self.pods(app, "master");
             // A Pod that is told to end is no endpoint any more.
             let ready = pods
                 .into_iter()
                 .find(|pod| !self.objects[pod]["metadata"]["deletionTimestamp"].is_string());
+            // TaskManagers look for their JobManager at its port.
+            let port = ready.as_ref().map(|pod| rpc_port(&self.objects[pod]));
+            let task_managers = self.pods(app, "task-manager");
+            let mine = |pod: &&String| Some(rpc_port(&self.objects[*pod])) == port;
+            let task_managers = task_managers.iter().filter(mine).count() as u64;
             let Some(flink) = ready.and_then(|pod| self.flinks.get_mut(&pod)) else {
                 let text = format!("no endpoints available for service {name:?}");
                 return Reply::fault(503, "ServiceUnavailable", &text);
@@ -303,6 +312,11 @@ impl World {
             return reply;
         }
         match sub {
+            "log" if name.contains("-task-manager-") => Reply::Whole(
+                200,
+                "2026-01-01 00:00:00,000 INFO  org.apache.flink.runtime.taskexecutor.TaskExecutor [] - Connecting to ResourceManager pekko.tcp://flink@demo-master:6125/user/rpc/resourcemanager_*(00000000000000000000000000000000).\n".to_owned(),
+            ),
+            "log" if name.contains("-savepoint-reader-") => Reply::Whole(200, printed_savepoint()),
             "log" => Reply::Whole(
                 200,
                 "2026-01-01 00:00:00,000 INFO  org.apache.flink.runtime.executiongraph.ExecutionGraph [] - Job demo (0) switched from state CREATED to RUNNING.\n".to_owned(),
@@ -388,6 +402,15 @@ impl World {
     }
 }
 
+/// The port of the JobManager's RPC in the arguments of a Pod.
+fn rpc_port(pod: &Value) -> Option<String> {
+    let arguments = pod["spec"]["containers"][0]["args"].as_array()?;
+    let mut ports = arguments
+        .iter()
+        .filter_map(|argument| argument.as_str()?.strip_prefix("-Djobmanager.rpc.port="));
+    ports.next_back().map(ToOwned::to_owned)
+}
+
 /// The verb and the resource that an access review asks for.
 fn asked(request: &Request) -> String {
     let review: Value = serde_json::from_slice(&request.body).unwrap_or_default();
@@ -407,4 +430,12 @@ fn as_table(request: &Request) -> bool {
 
 fn missing(name: &str) -> Reply {
     Reply::fault(404, "NotFound", &format!("{name:?} not found"))
+}
+
+/// What the Job that reads savepoints prints of a file.
+fn printed_savepoint() -> String {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(include_bytes!("../cli/savepoints/counting")).unwrap();
+    let encoded = STANDARD.encode(packed.finish().unwrap());
+    format!("kubectl-flink: begin\n{encoded}\nkubectl-flink: end\nkubectl-flink: done\n")
 }

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
-const SCHEMA: &str = include_str!("../../docs/schema/kubectl-flink-v1.json");
-const API_VERSION: &str = "kubectl-flink/v1";
+const SCHEMA: &str = include_str!("../../docs/schema/kubectl-flink-v2.json");
+const API_VERSION: &str = "kubectl-flink/v2";
 
 /// Asserts that a document of ours, JSON or YAML, is as it is documented. Anything else is left alone.
 #[track_caller]

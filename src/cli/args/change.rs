@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::builder::TypedValueParser;
 
 use crate::cli::args::output::OutputArgs;
+use crate::cli::args::wait::WaitArgs;
 use crate::history::Limits;
 use crate::operations::savepoint::progress::SavepointFormat;
-use crate::operations::upgrade::{ChangeOptions, Strategy};
+use crate::operations::upgrade::{ChangeOptions, Strategy, Surge};
 use crate::output::terminal;
 
 /// How a change is carried out.
@@ -26,12 +27,17 @@ pub struct ChangeArgs {
     /// How long the new version may take to come up; 0: as long as it takes
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
+    #[command(flatten)]
+    pub wait: WaitArgs,
     /// Show what would be done, checked by the API server, and do nothing; none: do it
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "none", default_missing_value = "server", hide_default_value = true, value_parser = dry_run())]
     pub dry_run: bool,
     /// Rehearse the new version before the running job is stopped: see rehearse --help; --rehearse=false does not
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "false", default_missing_value = "true", hide_default_value = true)]
     rehearse: bool,
+    /// Whether TaskManagers of the new version start beside the running ones before the job is stopped
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    surge: Surge,
     /// Skip the confirmation prompt
     #[arg(long, short)]
     yes: bool,
@@ -63,11 +69,11 @@ impl ChangeArgs {
             timeout: (!self.timeout.is_zero()).then_some(self.timeout),
             dry_run: self.dry_run,
             rehearse: self.rehearse,
+            surge: self.surge,
             take_over: self.take_over,
             confirm: if self.yes { |_| Ok(()) } else { terminal::ask },
             history_limits: self.limit.limits(),
-            report_objects: self.output.is_given(),
-            no_wait: false,
+            no_wait: self.wait.does_not_wait(),
         }
     }
 }

@@ -40,6 +40,18 @@ pub struct ConnectionArgs {
     /// Bearer token for the API server
     #[arg(long, global = true, value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Name of the user for basic authentication
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        requires = "password",
+        conflicts_with = "token"
+    )]
+    username: Option<String>,
+    /// Password for basic authentication
+    #[arg(long, global = true, value_name = "PASSWORD", requires = "username")]
+    password: Option<String>,
     /// File with the certificate authority of the API server
     #[arg(long, global = true, value_name = "FILE")]
     certificate_authority: Option<PathBuf>,
@@ -55,6 +67,9 @@ pub struct ConnectionArgs {
     /// Do not verify the API server's certificate: anyone can listen
     #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     insecure_skip_tls_verify: Option<bool>,
+    /// Ask the API server for answers that are not compressed
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    disable_compression: Option<bool>,
     /// Limit of one request, such as 10s or 1m; 0: none [default: 30s]
     #[arg(long, global = true, value_name = "DURATION", value_parser = crate::cli::args::values::duration)]
     request_timeout: Option<Duration>,
@@ -77,11 +92,13 @@ impl ConnectionArgs {
             impersonate_uid: self.impersonate_uid,
             server: self.server,
             token: self.token,
+            basic: self.username.zip(self.password),
             certificate_authority: self.certificate_authority,
             client_certificate: self.client_certificate,
             client_key: self.client_key,
             tls_server_name: self.tls_server_name,
             insecure_skip_tls_verify: self.insecure_skip_tls_verify,
+            disable_compression: self.disable_compression,
             request_timeout: self.request_timeout,
             access: self.access,
         }

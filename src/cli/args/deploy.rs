@@ -3,34 +3,39 @@
 use std::time::Duration;
 
 use crate::cli::args::change::HistoryLimitArgs;
-use crate::cli::args::output::OutputArgs;
-use crate::error::{Error, Result};
+use crate::cli::args::output::{OutputArgs, look_at};
+use crate::cli::args::spec::SpecArgs;
+use crate::cli::args::wait::WaitArgs;
+use crate::error::{Error, Kind, Result};
 use crate::history::Limits;
 use crate::kubernetes::api::Cluster;
 use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
-use crate::operations::create::{Created, Then};
-use crate::operations::deploy::wait_until_running;
-use crate::operations::report::Report;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::create::{CreateOptions, Created, Then};
+use crate::operations::deploy::{record_outcome, wait_until_running};
+use crate::operations::report::{OperationResult, Report};
 use crate::operations::savepoint::progress::SavepointFormat;
-use crate::operations::upgrade::{ChangeOptions, Strategy};
+use crate::operations::upgrade::{ChangeOptions, Strategy, Surge};
 use crate::operations::wait::Failures;
 use crate::output::terminal;
 
 /// How a cluster is brought up.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeployArgs {
-    /// Do not wait until the job runs
-    #[arg(long)]
-    no_wait: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
     /// How long to wait; 0: as long as it takes
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
     /// Show what would be done, and do nothing: by this program alone, or checked by the API server; none: do it
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
     dry_run: Option<DryRun>,
+    /// Skip the confirmation prompt
+    #[arg(long, short)]
+    yes: bool,
     #[command(flatten)]
-    output: OutputArgs,
+    pub output: OutputArgs,
     #[command(flatten)]
     limit: HistoryLimitArgs,
 }
@@ -58,7 +63,12 @@ impl DeployArgs {
 
     /// Whether the command ends before the job runs.
     pub fn does_not_wait(&self) -> bool {
-        self.no_wait
+        self.wait.does_not_wait()
+    }
+
+    /// Whether the confirmation prompt is skipped.
+    pub fn yes(&self) -> bool {
+        self.yes
     }
 
     /// Whether this is a dry run without the API server.
@@ -87,8 +97,8 @@ impl DeployArgs {
         self.limit.limits()
     }
 
-    /// The options of a `create --replace`.
-    pub fn replace_options(&self) -> ChangeOptions {
+    /// The options with which `create` changes an existing cluster.
+    pub fn change_options(&self) -> ChangeOptions {
         ChangeOptions {
             strategy: Strategy::Savepoint,
             savepoint_format: SavepointFormat::Canonical,
@@ -96,21 +106,34 @@ impl DeployArgs {
             timeout: self.limit(),
             dry_run: self.is_dry_run(),
             rehearse: false,
+            surge: Surge::Auto,
             take_over: false,
-            confirm: terminal::ask,
+            confirm: if self.yes { |_| Ok(()) } else { terminal::ask },
             history_limits: self.history_limits(),
-            report_objects: self.output.is_given(),
-            no_wait: false,
+            no_wait: self.does_not_wait(),
         }
     }
 
+    /// The options with which `command` creates a cluster that does not exist.
+    pub fn create_options<'a>(&self, command: &'a str, spec: &'a SpecArgs) -> Result<CreateOptions<'a>> {
+        Ok(CreateOptions {
+            image: spec.image_options()?,
+            dry_run: self.is_dry_run(),
+            history_limits: self.history_limits(),
+            command,
+            change: None,
+            replace: false,
+            restore_from: None,
+        })
+    }
+
     /// The options of a `savepoint-resume`.
-    pub fn resume_options(&self, savepoint_format: SavepointFormat) -> ChangeOptions {
+    pub fn resume_options(&self, savepoint_format: SavepointFormat, surge: Surge) -> ChangeOptions {
         ChangeOptions {
             savepoint_format,
+            surge,
             no_rollback: true,
-            no_wait: self.no_wait,
-            ..self.replace_options()
+            ..self.change_options()
         }
     }
 
@@ -131,40 +154,97 @@ impl DeployArgs {
 
     /// Prints the action, and waits until the job runs.
     pub async fn report(&self, cluster: &Cluster, created: Created) -> Result<()> {
-        let Created { name, report, then } = created;
-        self.output.print(&report)?;
-        match then {
-            Then::Wait { parallelism } => self.wait(cluster, &name, parallelism, Failures::default()).await,
-            Then::Suspended => {
+        let Created {
+            name,
+            report,
+            then,
+            mut record,
+        } = created;
+        let (Then::Wait { parallelism }, Report::Cluster { result, .. }) = (&then, &report) else {
+            self.output.print(&report)?;
+            if let Then::Suspended = then {
                 terminal::note(&format!("{name} is suspended: `kubectl flink resume {name}` starts it"));
-                Ok(())
             }
-            Then::Nothing => Ok(()),
+            return Ok(());
+        };
+        let done = result.outcome;
+        let waiting = async {
+            let waited = self.wait(cluster, &name, *parallelism, Failures::default()).await;
+            if let Some(record) = record.as_mut().filter(|_| !self.does_not_wait()) {
+                record_outcome(record, &waited).await;
+            }
+            waited.map_err(|error| with_way_on(error, &name, done))
+        };
+        self.around(*result.clone(), waiting).await
+    }
+
+    /// Prints a result: for people before the wait, and for programs after it, with the job that runs then.
+    async fn around(
+        &self,
+        mut result: OperationResult,
+        waiting: impl Future<Output = Result<Option<String>>>,
+    ) -> Result<()> {
+        if !self.output.is_given() {
+            self.output.done(&result)?;
+            return Box::pin(waiting).await.map(drop);
         }
+        result.job_id = Box::pin(waiting).await?;
+        self.output.done(&result)
     }
 
     /// Reports that nothing had to be done, and waits until the job runs.
-    pub async fn wait_unchanged(&self, cluster: &Cluster, name: &ClusterName, parallelism: u32) -> Result<()> {
-        terminal::data(&format!("cluster/{name} unchanged\n"))?;
-        if self.is_dry_run() {
-            return Ok(());
-        }
-        self.wait(cluster, name, parallelism, Failures::of_old_job()).await
+    pub async fn wait_unchanged(&self, handle: &ClusterHandle) -> Result<()> {
+        let result = OperationResult {
+            dry_run: self.is_dry_run(),
+            ..handle.result("unchanged")
+        };
+        let waiting = self.wait(
+            &handle.cluster,
+            &handle.name,
+            handle.parallelism(),
+            Failures::of_old_job(),
+        );
+        self.around(result, waiting).await
     }
 
     /// Prints that a cluster was resumed without new objects, and waits until the job runs.
-    pub async fn resumed(&self, cluster: &Cluster, name: &ClusterName, parallelism: u32) -> Result<()> {
-        if self.is_dry_run() {
-            return terminal::data(&format!("cluster/{name} resumed (server dry run)\n"));
-        }
-        terminal::data(&format!("cluster/{name} resumed\n"))?;
-        self.wait(cluster, name, parallelism, Failures::default()).await
+    pub async fn resumed(&self, handle: &ClusterHandle) -> Result<()> {
+        let result = OperationResult {
+            dry_run: self.is_dry_run(),
+            ..handle.result("resumed")
+        };
+        let waiting = self.wait(&handle.cluster, &handle.name, handle.parallelism(), Failures::default());
+        self.around(result, waiting).await
     }
 
-    async fn wait(&self, cluster: &Cluster, name: &ClusterName, parallelism: u32, failures: Failures) -> Result<()> {
-        if self.no_wait {
-            return Ok(());
+    async fn wait(
+        &self,
+        cluster: &Cluster,
+        name: &ClusterName,
+        parallelism: u32,
+        failures: Failures,
+    ) -> Result<Option<String>> {
+        if self.does_not_wait() || self.is_dry_run() {
+            return Ok(None);
         }
-        wait_until_running(cluster, name, parallelism, self.limit(), failures).await
+        let job_id = wait_until_running(cluster, name, parallelism, self.limit(), failures).await?;
+        look_at(name.as_str());
+        Ok(job_id)
+    }
+}
+
+/// Adds how a cluster is mended that was `done` and whose job did not come up.
+pub fn with_way_on(error: Error, name: &ClusterName, done: &str) -> Error {
+    if !matches!(error.kind, Kind::JobFailed | Kind::TimedOut) {
+        return error;
+    }
+    let replaces =
+        format!("`kubectl flink create {name} …` with other flags replaces it, as long as its job has never come up");
+    let removes = format!("`kubectl flink delete {name}` removes it");
+    match done {
+        "created" => error.hint(format!("{replaces}; {removes}")),
+        "unchanged" => error.hint(replaces),
+        "cloned" => error.hint(removes),
+        _ => error,
     }
 }

@@ -24,9 +24,6 @@ pub struct FileArgs {
 
 impl FileArgs {
     /// Reads all files; each result has its file and document.
-    ///
-    /// # Errors
-    /// As [`read`].
     pub fn read_each(&self) -> Result<Vec<(Config, Source)>> {
         read(&self.files, self.recursive)
     }

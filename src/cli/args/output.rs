@@ -1,17 +1,16 @@
-//! Prints the objects that commands create.
+//! How commands print what they did: in words, as a result for programs, and in a dry run as objects.
 
 use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::kubernetes::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES};
-use crate::operations::report::Report;
-use crate::output::terminal;
-use crate::output::{self, Format, Printer};
+use crate::operations::report::{OperationResult, Report};
+use crate::output::{self, Format, Item, Printer, terminal};
 
-/// How objects are printed. To be flattened into the arguments of a command that makes some.
+/// How the result of a command is printed that changes a cluster. To be flattened into its arguments.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct OutputArgs {
-    /// How to print the objects
+    /// How to print the result, and the objects of a dry run
     #[arg(long, short, value_name = "FORMAT", value_enum)]
     output: Option<Output>,
 }
@@ -27,7 +26,34 @@ pub struct TableArgs {
     no_headers: bool,
 }
 
+/// Formats of one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ObjectFormat {
+    /// A screen, for people
+    Table,
+    /// JSON, as in docs/output.md
+    Json,
+    /// YAML, the same tree as JSON
+    Yaml,
+}
+
+impl ObjectFormat {
+    /// The format of a document; `None`: text for people.
+    pub const fn document(self) -> Option<Format> {
+        match self {
+            Self::Table => None,
+            Self::Json => Some(Format::Json),
+            Self::Yaml => Some(Format::Yaml),
+        }
+    }
+}
+
 impl TableArgs {
+    /// Prints a list of this kind.
+    pub fn print<T: Item>(self, kind: &'static str, headers: &[&str], lines: &[T]) -> Result<()> {
+        self.printer(kind, headers).list(lines.iter(), false, terminal::data)
+    }
+
     /// A printer for a list of this kind.
     pub fn printer(self, kind: &'static str, headers: &[&str]) -> Printer {
         Printer::new(self.output, kind, headers, !self.no_headers)
@@ -42,25 +68,69 @@ enum Output {
 }
 
 impl OutputArgs {
-    /// Whether the objects are to be printed, instead of a line.
+    /// The format, if there is one.
+    fn format(self) -> Option<Format> {
+        self.output.map(|output| match output {
+            Output::Json => Format::Json,
+            Output::Yaml => Format::Yaml,
+            Output::Name => Format::Name,
+        })
+    }
+
+    /// Whether the result is for programs, instead of a line.
     pub const fn is_given(self) -> bool {
         self.output.is_some()
     }
 
-    /// Prints a report: a line, or the objects if they are requested.
+    /// Prints a report: a line, or what is requested.
     pub fn print(self, report: &Report) -> Result<()> {
         match report {
             Report::Plan { text, objects } if self.is_given() && !objects.is_empty() => {
                 terminal::note(text.trim_end());
                 self.print_objects(objects, "")
             }
-            Report::Plan { text, .. } => terminal::data(text),
-            Report::Cluster { name, done, .. } if !self.is_given() => {
-                terminal::data(&format!("cluster/{name} {done}\n"))
+            Report::Plan { text, .. } => terminal::data(&terminal::cleaned(text)),
+            Report::Cluster { result, objects } if self.is_given() && !objects.is_empty() => {
+                self.print_objects(objects, result.outcome)
             }
-            Report::Cluster { done, objects, .. } | Report::Objects { done, objects } => {
-                self.print_objects(objects, done)
+            Report::Cluster { result, .. } => {
+                self.done(result)?;
+                // What is being created is waited for first.
+                let is_first = ["created", "cloned", "adopted", "unchanged"].contains(&result.outcome);
+                if !self.is_given() && !is_first {
+                    look_at(&result.cluster);
+                }
+                Ok(())
             }
+            Report::Objects { done, objects } => self.print_objects(objects, done),
+        }
+    }
+
+    /// Prints a result: the action on the cluster in words, or what is requested.
+    pub fn done(self, result: &OperationResult) -> Result<()> {
+        let is_tried = result.dry_run && result.outcome != "unchanged";
+        let dry_run = if is_tried { " (server dry run)" } else { "" };
+        let text = format!("cluster/{} {}{dry_run}\n", result.cluster, result.outcome);
+        self.result(&text, result)
+    }
+
+    /// Prints what a dry run would do with a cluster; `place` is where it was tried, and a space.
+    pub fn tried(self, place: &str, result: OperationResult) -> Result<()> {
+        let text = format!("cluster/{} {} ({place}dry run)\n", result.cluster, result.outcome);
+        self.result(
+            &text,
+            &OperationResult {
+                dry_run: true,
+                ..result
+            },
+        )
+    }
+
+    /// Prints a result: `text`, or what is requested.
+    pub fn result(self, text: &str, result: &OperationResult) -> Result<()> {
+        match self.format() {
+            None => terminal::data(text),
+            Some(format) => terminal::data(&output::result(format, result)?),
         }
     }
 
@@ -71,14 +141,29 @@ impl OutputArgs {
                 let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
                 format!("{}\n", output::document(Format::Json, &list)?)
             }
-            Some(Output::Yaml) => {
-                let documents = objects.iter().map(|object| output::document(Format::Yaml, object));
-                documents.collect::<Result<Vec<String>>>()?.join("---\n")
-            }
+            Some(Output::Yaml) => output::documents(Format::Yaml, objects)?,
             Some(Output::Name) => each(objects, |object| format!("{}\n", reference(object))),
             None => each(objects, |object| format!("{} {done}\n", reference(object))),
         })
     }
+}
+
+/// The result of a command with the exit codes of diff: whether something differs.
+pub fn as_diff(differs: Result<bool>) -> Result<()> {
+    match differs {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Error::new(Kind::Differs, "")),
+        Err(error) if error.kind == Kind::Failure => Err(Error {
+            kind: Kind::NotCompared,
+            ..error
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Names the commands that show a cluster which runs now.
+pub fn look_at(name: &str) {
+    terminal::next_steps(&["status", "ui", "logs -f"].map(|command| format!("kubectl flink {command} {name}")));
 }
 
 fn each(objects: &[Value], line: impl Fn(&Value) -> String) -> String {

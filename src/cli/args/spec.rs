@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::TypedValueParser;
 
+use crate::cli::args::files;
 use crate::cli::args::registry::RegistryArgs;
 use crate::cli::args::templates::{manifests_folder, read_templates};
 use crate::cli::args::values;
@@ -20,6 +21,7 @@ use crate::model::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM};
 use crate::model::template::Templates;
 use crate::operations::config_keys::check_key;
 use crate::operations::job_image::ImageOptions;
+use crate::operations::target_revision::StatedVersion;
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -37,6 +39,9 @@ pub struct SpecArgs {
     /// Entry class of the job; Flink looks for a jar with a Main-Class where none is given
     #[arg(long, visible_alias = "job-classname", value_name = "CLASS")]
     job_class: Option<String>,
+    /// SQL script to run as the job (Flink 2.0+), instead of a class: several INSERTs are one job in EXECUTE STATEMENT SET
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["job_class", "arguments"])]
+    sql: Option<PathBuf>,
     /// Jar of the job: a file, which is put on the image (--push-to), or a URI that Flink fetches before the job starts
     /// (Flink 1.19+), repeatable
     #[arg(long, value_name = "FILE|URI")]
@@ -73,7 +78,7 @@ pub struct SpecArgs {
     image_pull_policy: Option<PullPolicy>,
     /// Do not look at the image in its registry before the cluster is made
     #[arg(long)]
-    no_image_check: bool,
+    pub(crate) no_image_check: bool,
     /// Secret with credentials for the image's registry, repeatable
     #[arg(long, value_name = "SECRET")]
     image_pull_secret: Vec<String>,
@@ -131,6 +136,13 @@ pub struct SpecArgs {
     /// Leave containers beside Flink's as they are: the JobManager's are made native sidecars else, so that its Job can end
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     keep_sidecars: Option<bool>,
+    /// Start Flink without the helper JVMs of the image's scripts: the plugin computes what they compute, and the JVM's
+    /// command line is the same
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    direct_start: Option<bool>,
+    /// Turn on what `profile` needs: flame graphs, and with Flink 1.19+ profiles of its processes
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    profiling: Option<bool>,
     /// Label of all objects and Pods, repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| values::pair(&text)))]
     label: Vec<(String, String)>,
@@ -148,7 +160,34 @@ pub struct SpecArgs {
     arguments: Vec<String>,
 }
 
+fn read_script(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| Error::usage(format!("cannot read {}: {error}", path.display())))
+}
+
 impl SpecArgs {
+    /// The version of the cluster `name` in these flags, and in the file at `path`.
+    pub fn version(&self, name: Option<&str>, path: Option<&Path>) -> Result<StatedVersion<'_>> {
+        let (file, source) = match path {
+            Some(path) => Some(files::read_one(path, name)?).unzip(),
+            None => (None, None),
+        };
+        let name = files::name_of(name, file.as_ref())?;
+        let flags = Config {
+            name: Some(name.to_string()),
+            ..self.layer()?
+        };
+        if let (Some(file), Some(source)) = (&file, &source) {
+            files::check(file, source, &flags)?;
+        }
+        Ok(StatedVersion {
+            name,
+            file,
+            flags,
+            own: self.templates()?,
+            image: self.image_options()?,
+        })
+    }
+
     /// The configuration in the flags.
     pub fn layer(&self) -> Result<Config> {
         for (key, _) in &self.configuration {
@@ -165,6 +204,7 @@ impl SpecArgs {
             parallelism: self.parallelism,
             slots: self.slots,
             job_class: self.job_class.clone(),
+            sql: self.sql.as_deref().map(read_script).transpose()?,
             jars: some(&self.fetched_jars()?),
             job_id: self
                 .job_id
@@ -173,7 +213,7 @@ impl SpecArgs {
                 .or(self.job_id_seed.clone().map(JobId::Seed)),
             from_savepoint: self.from_savepoint.clone(),
             allow_non_restored_state: self.allow_non_restored_state.then_some(true),
-            configuration: map(&self.configuration),
+            configuration: self.configuration(),
             flink_version: self.flink_version,
             entrypoint: self.entrypoint,
             service_account: self.service_account.clone(),
@@ -203,11 +243,28 @@ impl SpecArgs {
             node_port: self.node_port,
             restart: self.restart,
             keep_sidecars: self.keep_sidecars,
+            direct_start: self.direct_start,
             labels: map(&self.label),
             annotations: map(&self.annotation),
             arguments: some(&self.arguments),
             ..Config::default()
         })
+    }
+
+    /// Flink's configuration: what -D says comes before what --profiling does.
+    fn configuration(&self) -> BTreeMap<String, String> {
+        let version = self.flink_version;
+        let version = version.or_else(|| self.image.as_deref().and_then(FlinkVersion::of_image));
+        let has_profiler = version.is_none_or(|version| version >= FlinkVersion::new(1, 19));
+        let keys = [
+            ("rest.flamegraph.enabled", true),
+            ("rest.profiling.enabled", has_profiler),
+        ];
+        let own = keys.into_iter().filter(|(_, known)| *known).filter_map(|(key, _)| {
+            let value = self.profiling?.to_string();
+            Some((key.to_owned(), value))
+        });
+        own.chain(self.configuration.iter().cloned()).collect()
     }
 
     /// The jars that Flink fetches.

@@ -1,5 +1,6 @@
 //! Parses values of flags.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser, ValueParserFactory};
@@ -9,9 +10,13 @@ use crate::error::{Error, Result};
 use crate::kubernetes::api::access::Access;
 use crate::model::config::{Entrypoint, PullPolicy, Restart};
 use crate::model::keyword::Keyword;
+use crate::model::listing::check_name;
+use crate::operations::profile::{Mode as ProfileMode, Threads};
 use crate::operations::savepoint::progress::SavepointFormat;
-use crate::operations::upgrade::Strategy;
+use crate::operations::upgrade::{Strategy, Surge};
 use crate::output::Format;
+use crate::output::log_lines::LogFormat;
+use crate::output::template::{CustomColumns, Template};
 
 /// Lets flags of these types accept their keywords.
 macro_rules! keywords {
@@ -29,12 +34,74 @@ macro_rules! keywords {
 keywords!(
     Access,
     Entrypoint,
-    Format,
+    LogFormat,
+    ProfileMode,
     PullPolicy,
     Restart,
     SavepointFormat,
-    Strategy
+    Strategy,
+    Surge,
+    Threads
 );
+
+impl ValueParserFactory for Format {
+    type Parser = FormatParser;
+
+    fn value_parser() -> FormatParser {
+        FormatParser
+    }
+}
+
+/// Parses a format: one of its words, or kubectl's `jsonpath=TEMPLATE` and `custom-columns=COLUMNS`.
+#[derive(Clone, Copy, Debug)]
+pub struct FormatParser;
+
+impl TypedValueParser for FormatParser {
+    type Value = Format;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Format, clap::Error> {
+        // What is parsed lives as long as the program, so that a format stays a small value.
+        let parsed = value.to_str().and_then(|text| {
+            let template = |text| Template::parse(text).map(|it| Format::JsonPath(Box::leak(Box::new(it))));
+            let columns = |text| CustomColumns::parse(text).map(|it| Format::CustomColumns(Box::leak(Box::new(it))));
+            text.strip_prefix("jsonpath=")
+                .map(template)
+                .or_else(|| text.strip_prefix("custom-columns=").map(columns))
+        });
+        match parsed {
+            Some(Ok(format)) => Ok(format),
+            Some(Err(why)) => {
+                let place = arg.map_or_else(|| "--output".to_owned(), ToString::to_string);
+                let text = format!("invalid value for '{place}': {why}\n");
+                Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, text).with_cmd(command))
+            }
+            None => {
+                let words = PossibleValuesParser::new(self.possible_values().into_iter().flatten());
+                let word = words.parse_ref(command, arg, value)?;
+                Format::parse(&word).map_err(|error| {
+                    clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{}\n", error.message))
+                        .with_cmd(command)
+                })
+            }
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = Format::WORDS
+            .iter()
+            .map(|(_, word, help)| PossibleValue::new(*word).help(*help));
+        let kubectl = [
+            PossibleValue::new("jsonpath=TEMPLATE").help("Fields of JSON, as in kubectl"),
+            PossibleValue::new("custom-columns=HEADER:PATH,…").help("A table of fields of JSON, as in kubectl"),
+        ];
+        Some(Box::new(words.chain(kubectl)))
+    }
+}
 
 fn keyword<T: Keyword>() -> ValueParser {
     let words = T::WORDS.iter().map(|(_, word, help)| {
@@ -66,6 +133,12 @@ pub fn selector(text: &str) -> Result<String, String> {
         return Err("it is empty, and would select all clusters: leave -l out where that is meant".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Parses the value of a label.
+pub fn label_value(text: &str) -> Result<String, String> {
+    check_name(text)
+        .map_err(|_| format!("{text:?} is no value of a label: letters, digits, '-', '_' and '.', at most 63"))
 }
 
 /// Parses a duration in whole seconds, as Kubernetes counts it.

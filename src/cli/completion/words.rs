@@ -141,6 +141,7 @@ fn source(command: &str, arg: &Arg) -> Option<Source> {
         ("from_savepoint", _) => Some(Source::Savepoints),
         ("configuration", "KEY=VALUE") => Some(Source::FlinkKeys),
         ("job_class", _) => Some(Source::Classes),
+        ("of", "NAME") => Some(Source::Remembered),
         ("revision" | "to_revision", _) => Some(Source::Revisions),
         ("path" | "paths", "PATH") if arg.is_positional() => Some(Source::Savepoints),
         ("key", "KEY") if arg.is_positional() => Some(Source::Defaults),
@@ -255,24 +256,24 @@ async fn of_history(source: Source, cluster: &Cluster, typed: &Typed) -> Result<
     let history = suggest::history(cluster, &ClusterName::new(name)?).await?;
     if source == Source::Revisions {
         let revisions = history.revisions.into_iter().rev();
-        let told = |revision: crate::history::Revision| {
+        let candidate = |revision: crate::history::Revision| {
             (
                 revision.number.to_string(),
                 format!("{} at {}", revision.command, revision.created_at),
             )
         };
-        return Ok(revisions.map(told).collect());
+        return Ok(revisions.map(candidate).collect());
     }
     let savepoints = history
         .savepoints
         .into_iter()
         .rev()
         .filter(|savepoint| savepoint.disposed_at.is_none());
-    let told = |savepoint: crate::history::Savepoint| {
+    let candidate = |savepoint: crate::history::Savepoint| {
         Some((
             savepoint.path?,
             format!("{} at {}", savepoint.reason, savepoint.requested_at),
         ))
     };
-    Ok(savepoints.filter_map(told).collect())
+    Ok(savepoints.filter_map(candidate).collect())
 }

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::AdoptArgs;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::objects::LiveObjects;
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, FLINK_DEPLOYMENTS, Target};
 use crate::model::config::Config;
@@ -13,7 +13,7 @@ use crate::model::flink_deployment::operator;
 use crate::model::names::APP_LABEL;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::operations::create::{CreateOptions, create};
+use crate::operations::create::create;
 use crate::output::terminal;
 
 /// Creates a cluster from the FlinkDeployment `source`.
@@ -23,17 +23,15 @@ pub async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) 
     let flags = args.spec.layer()?;
     let own = args.spec.templates()?;
     let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
     let namespace = cluster.namespace();
     let target = Target::object("get", FLINK_DEPLOYMENTS, namespace, source);
     let native = Target::object("get", DEPLOYMENTS, namespace, source);
     let (object, deployed) = futures::try_join!(cluster.get::<Value>(&target), cluster.get::<Value>(&native))?;
     let Some(object) = object else {
-        return Err(Error::new(
-            Kind::NotFound,
-            format!("there is no FlinkDeployment {source} in namespace {namespace}"),
-        )
-        .hint("`kubectl get flinkdeployments -A` shows those that there are"));
+        return Err(
+            Error::not_found(format!("there is no FlinkDeployment {source} in namespace {namespace}"))
+                .hint("`kubectl get flinkdeployments -A` shows those that there are"),
+        );
     };
     operator::check_stopped(&object, deployed.is_some())?;
     let mut found = operator::spec(&object)?;
@@ -73,13 +71,7 @@ pub async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) 
         Some(own) => (own, true),
         None => (Templates::built_in()?, false),
     };
-    let how = CreateOptions {
-        image: args.spec.image_options()?,
-        dry_run: args.launch.is_dry_run(),
-        history_limits: args.launch.history_limits(),
-        command: "adopt",
-        replace: None,
-    };
+    let how = args.launch.create_options("adopt", &args.spec)?;
     let mut live = LiveObjects::default();
     let created = Box::pin(create(&cluster, spec, &templates, kept, &how, &mut live)).await?;
     args.launch.report(&cluster, created).await?;
@@ -90,10 +82,9 @@ pub async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) 
 }
 
 fn no_state(source: &str) -> Error {
-    Error::new(
-        Kind::Conflict,
-        format!("the status of FlinkDeployment {source} has no path of a savepoint"),
-    )
+    Error::conflict(format!(
+        "the status of FlinkDeployment {source} has no path of a savepoint"
+    ))
     .hint("--from-savepoint PATH names one")
     .hint("the operator writes one when it stops a running job whose upgradeMode is savepoint: start it again, and suspend it so")
 }
@@ -107,10 +98,9 @@ async fn check_no_leftovers(cluster: &Cluster, source: &str) -> Result<()> {
     if found.is_none_or(|list| list["items"].as_array().is_none_or(Vec::is_empty)) {
         return Ok(());
     }
-    Err(Error::new(
-        Kind::Conflict,
-        format!("high availability of FlinkDeployment {source} has left ConfigMaps, which hold its last state"),
-    )
+    Err(Error::conflict(format!(
+        "high availability of FlinkDeployment {source} has left ConfigMaps, which hold its last state"
+    ))
     .hint("another NAME on the command line leaves them alone")
     .hint(format!(
         "`kubectl delete configmap -l app={source},type=flink-native-kubernetes` deletes them, once the savepoint is known to be good"

@@ -7,11 +7,11 @@ use crate::cli::args::registry::RegistryArgs;
 use crate::error::{Error, Result};
 use crate::image::base::{Base, Pick};
 use crate::image::build::{BuildRequest, Built, build};
-use crate::image::layer::{choose, choose_plugin, chosen_jar, file_name};
-use crate::image::layer_files::{TargetFolder, source_and_destination};
+use crate::image::layer::chosen_files;
+use crate::image::layer_files::source_and_destination;
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::api::Registries;
+use crate::image::registry::registries::Registries;
 use crate::operations::push_progress;
 use crate::output::terminal;
 
@@ -95,20 +95,7 @@ pub async fn run(args: BuildArgs) -> Result<()> {
 
 /// The files in the arguments, each read once.
 fn wanted(args: &BuildArgs) -> Result<BuildRequest> {
-    let mut files = Vec::new();
-    for jar in &args.jar {
-        files.push(chosen_jar(jar)?);
-    }
-    for plugin in &args.plugin {
-        files.extend(choose_plugin(plugin)?);
-    }
-    for library in &args.lib {
-        files.push(choose(library, file_name(library)?, TargetFolder::Lib)?);
-    }
-    for (source, destination) in &args.file {
-        let path = Path::new(source);
-        files.push(choose(path, file_name(path)?, TargetFolder::Path(destination.clone()))?);
-    }
+    let files = chosen_files(&args.jar, &args.plugin, &args.lib, &args.file)?;
     if files.is_empty() && args.env.is_empty() && args.label.is_empty() {
         return Err(Error::usage("nothing is put on the base")
             .hint("--jar FILE, --plugin DIR, --lib FILE, --file SRC:DST, --env and --label put something on it"));

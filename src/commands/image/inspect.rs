@@ -1,17 +1,16 @@
 //! `image inspect`: shows an image's content for Flink.
 
+use crate::cli::args::output::ObjectFormat;
 use crate::cli::args::registry::RegistryArgs;
-use crate::commands::status::StatusFormat;
 use crate::error::{Error, Result};
 use crate::image::base::{Base, Pick, is_file};
 use crate::image::inspect::{Depth, inspect};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::api::Registries;
+use crate::image::registry::registries::Registries;
 use crate::model::bytes::human;
 use crate::output::image::ImageReport;
-use crate::output::terminal;
-use crate::output::{document, image};
+use crate::output::{document, image, terminal};
 
 /// Show what an image has for Flink
 ///
@@ -33,7 +32,7 @@ pub struct InspectArgs {
     all_layers: bool,
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: StatusFormat,
+    output: ObjectFormat,
     #[command(flatten)]
     registry: RegistryArgs,
 }

@@ -1,14 +1,19 @@
 //! `savepoint dispose`: makes Flink delete the files of a savepoint.
 
+use std::time::Duration;
+
+use crate::cli::args::output::OutputArgs;
+use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
-use crate::history::plan_basis::Basis;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::main_container;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::interruption;
+use crate::operations::report::OperationResult;
 use crate::output::terminal;
 use crate::progress;
 
@@ -27,10 +32,19 @@ pub struct DisposeArgs {
     /// Skip the confirmation prompt
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+    /// How long to wait; 0: as long as it takes. Flink deletes the files all the same
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Runs the command.
 pub async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()> {
+    args.wait
+        .refuse_no_wait("the history may forget the savepoint only when its files are gone")?;
     let name = ClusterName::new(&args.name)?;
     if args.path.trim().is_empty() {
         return Err(Error::usage("the path of the savepoint is empty"));
@@ -39,13 +53,19 @@ pub async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()
     connect::check_namespace(cluster.namespace())?;
     let mut handle = ClusterHandle::existing(&cluster, &name).await?;
     let path = &args.path;
+    let mut result = OperationResult {
+        savepoint: Some(path.clone()),
+        ..handle.result("unchanged")
+    };
     let history = handle.store.history();
     if history
         .savepoint_at(path)
         .is_some_and(|savepoint| savepoint.disposed_at.is_some())
     {
         terminal::note(&format!("{path} was disposed of before"));
-        return terminal::data(&format!("{path} unchanged\n"));
+        return args
+            .output
+            .result(&terminal::cleaned(&format!("{path} unchanged\n")), &result);
     }
     if starts_from(&handle, path) {
         return Err(Error::new(
@@ -68,14 +88,18 @@ pub async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()
     if !args.yes {
         terminal::confirm(&format!("delete the files of {path}?"), args.yes)?;
         // The job may have been started from the savepoint meanwhile.
-        handle.store.check(&Basis::of(&handle.live)).await?;
+        handle.check_unchanged().await?;
     }
     let step = progress::Step::new(&format!("{name}: Flink deletes {path}"));
-    operation::dispose(&handle.flink, path).await?;
-    drop(step);
+    let limit = (!args.timeout.is_zero()).then_some(args.timeout);
+    let disposing = Box::pin(operation::dispose(&handle.flink, path));
+    interruption::within(limit, &format!("the end of savepoint {path}"), disposing).await?;
+    step.end();
     let at = clock::now().to_string();
     handle.store.update(|history| history.dispose(path, &at)).await?;
-    terminal::data(&format!("{path} disposed\n"))
+    result.outcome = "disposed";
+    args.output
+        .result(&terminal::cleaned(&format!("{path} disposed\n")), &result)
 }
 
 /// Whether the savepoint is in the JobManager's arguments.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::model::names::ClusterName;
 
@@ -43,6 +44,10 @@ pub struct Journal {
     /// The state that the new version starts from; `None`: it starts empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// The Deployment before TaskManagers of the new version were started beside the running ones; `None`: there are none
+    /// to be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_surge: Option<Value>,
     /// The parallelism to which a job is scaled in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<u32>,
@@ -100,6 +105,9 @@ pub struct Holder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
+    /// TaskManagers of the new version are being started beside the running ones, or removed again if it goes back. The
+    /// job runs.
+    Surging,
     /// The running job is being ended; if with a savepoint, its trigger ID is known.
     Stopping,
     /// The job has ended, and the path of its state is known.
@@ -183,6 +191,7 @@ impl Step {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Surging => "surging",
             Self::Stopping => "stopping",
             Self::Saved => "saved",
             Self::Replacing => "replacing",
@@ -217,6 +226,7 @@ impl Journal {
             back_revision: None,
             saved: None,
             start: None,
+            before_surge: None,
             parallelism: None,
             rolls_back: false,
             back: false,
@@ -246,6 +256,12 @@ impl Journal {
         self.kind == Kind::Halt && self.ending == Ending::Nothing && self.new_revision.is_some()
     }
 
+    /// Whether it replaces a cluster whose creation failed.
+    #[must_use]
+    pub fn replaces_creation(&self) -> bool {
+        self.kind == Kind::Resume && self.command == "create"
+    }
+
     /// Whether any other change may replace it when it is unfinished: its objects run, or can run.
     #[must_use]
     pub fn yields(&self) -> bool {
@@ -273,7 +289,7 @@ impl Journal {
     /// Its present or last holder.
     #[must_use]
     pub fn who(&self) -> &str {
-        self.holder.as_ref().map_or("somebody", |holder| &holder.who)
+        self.holder.as_ref().map_or("someone", |holder| &holder.who)
     }
 
     /// Describes the state of the operation.
@@ -292,6 +308,8 @@ impl Journal {
             .old_revision
             .map_or_else(String::new, |number| format!(" {number}"));
         match self.step {
+            Step::Surging if self.back => format!("the new TaskManagers of revision{new} are being removed"),
+            Step::Surging => format!("the job runs, and TaskManagers of revision{new} start beside its own"),
             Step::Stopping if self.lost.is_some() => {
                 "the job has ended, and where its last state lies is not known".to_owned()
             }
@@ -357,9 +375,16 @@ impl Journal {
             return ways;
         }
         let mut ways = vec![format!("`kubectl flink upgrade {name} --continue` continues it")];
-        if self.kind == Kind::Resume {
+        if self.replaces_creation() {
+            ways.push(format!("the same `kubectl flink create {name} …` repeated does so too"));
+        } else if self.kind == Kind::Resume {
             ways.push(format!("`kubectl flink {} {name}` repeated does so too", self.command));
-        } else if !self.back && self.can_go_back() {
+        }
+        if !self.back && self.step == Step::Surging {
+            ways.push(format!(
+                "`kubectl flink upgrade {name} --abort` removes the new TaskManagers; the job has not been touched"
+            ));
+        } else if self.kind == Kind::Change && !self.back && self.can_go_back() {
             ways.push(format!(
                 "`kubectl flink upgrade {name} --abort` goes back to the version before"
             ));
@@ -378,6 +403,10 @@ impl fmt::Display for Journal {
         if let Some(holder) = &self.holder {
             write!(f, " by {}", holder.who)?;
         }
-        write!(f, " since {}", self.started_at)
+        // In whole seconds.
+        match self.started_at.split_once('.') {
+            Some((second, _)) => write!(f, " since {second}Z"),
+            None => write!(f, " since {}", self.started_at),
+        }
     }
 }

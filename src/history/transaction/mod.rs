@@ -14,3 +14,5 @@ pub use journal::{Ending, Holder, Journal, Kind, Step, VERSION};
 
 #[cfg(test)]
 mod model_test;
+#[cfg(test)]
+mod transition_tests;

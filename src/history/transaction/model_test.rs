@@ -1,17 +1,18 @@
 //! Whatever fails or is killed, and whenever: a transaction ends with one version running, and no state is lost.
 //!
 //! A model of a cluster takes the actions that the machine decides on. Before each a fault is drawn: the process is
-//! killed before the action, or after it and before the journal is written, or the action fails. After a kill somebody
+//! killed before the action, or after it and before the journal is written, or the action fails. After a kill someone
 //! continues, or goes back. At last nothing fails any more, and what is promised must hold.
 
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::journal::{Ending, Holder, Journal, Kind, Step};
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 
 const OLD: u64 = 1;
 const NEW: u64 = 2;
-const BACK: u64 = 3;
+pub(super) const BACK: u64 = 3;
 
 /// What may go wrong with an action.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +42,24 @@ enum FlinkJob {
     Ended,
 }
 
+/// The TaskManagers that the Deployment brings up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TaskManagers {
+    /// Those of a version.
+    Of(u64),
+    /// Those of the running version, and beside them those of the new one.
+    Both,
+}
+
 /// A cluster: at most one Kubernetes Job, JobManagers that run, and what Flink has written.
 #[derive(Debug)]
-struct World {
+pub(super) struct World {
     job: Option<u64>,
     /// The revision of the JobManager that runs, and what its job does.
     jobmanager: Option<(u64, FlinkJob)>,
+    task_managers: TaskManagers,
+    /// Whether there is room for TaskManagers of two versions.
+    room: bool,
     /// How far the job has counted.
     count: u64,
     /// The savepoint that was asked for: it was written at this count.
@@ -59,11 +72,11 @@ struct World {
     waits: bool,
     /// Whether what ends with the job has ended.
     cleaned_up: bool,
-    journal: Journal,
+    pub(super) journal: Journal,
     /// Whether the process knows that no other JobManager runs.
     alone: bool,
     stopped: bool,
-    /// Whether nobody but the storage knows any more where the state lies: its JobManager ended before that was read.
+    /// Whether only the storage still shows where the state is: its JobManager ended before that was read.
     unread: bool,
     /// The number for a version that is made once more.
     next: u64,
@@ -71,24 +84,27 @@ struct World {
 
 /// An operation.
 #[derive(Clone, Copy, Debug)]
-struct Plan {
-    kind: Kind,
+pub(super) struct Plan {
+    pub(super) kind: Kind,
     /// Whether the job was stopped before.
-    stopped: bool,
-    rolls_back: bool,
+    pub(super) stopped: bool,
+    pub(super) rolls_back: bool,
     /// Whether the new version is waited for.
-    waits: bool,
+    pub(super) waits: bool,
+    /// Whether its TaskManagers start beside the running ones; `Some(false)`: there is no room for them.
+    pub(super) surges: Option<bool>,
 }
 
-const CHANGE: Plan = Plan {
+pub(super) const CHANGE: Plan = Plan {
     kind: Kind::Change,
     stopped: false,
     rolls_back: true,
     waits: true,
+    surges: None,
 };
 
 impl World {
-    fn new(works: bool, plan: Plan) -> Self {
+    pub(super) fn new(works: bool, plan: Plan) -> Self {
         let holder = Holder {
             who: "ann@laptop".into(),
             token: "t".into(),
@@ -106,10 +122,13 @@ impl World {
         } = plan;
         let ending = if stopped { Ending::Nothing } else { ending };
         let savepoint = stopped.then_some(100);
+        let surges = plan.surges.filter(|_| kind.deploys() && !stopped);
         let begun = Journal::begin(kind, "upgrade", holder, "2026-01-01T00:00:00Z", ending);
         Self {
             job: Some(OLD),
             jobmanager: (!stopped).then_some((OLD, FlinkJob::Running)),
+            task_managers: TaskManagers::Of(OLD),
+            room: surges == Some(true),
             count: 100,
             savepoint,
             history: savepoint.into_iter().collect(),
@@ -122,7 +141,12 @@ impl World {
                 back_revision: (kind == Kind::Change).then_some(BACK),
                 start: savepoint.filter(|_| kind.deploys()).map(|count| count.to_string()),
                 rolls_back: plan.rolls_back,
-                step: if kind == Kind::Halt { Step::Stopping } else { begun.step },
+                step: match kind {
+                    Kind::Halt => Step::Stopping,
+                    _ if surges.is_some() => Step::Surging,
+                    _ => begun.step,
+                },
+                before_surge: surges.map(|_| Value::Null),
                 ..begun
             },
             alone: false,
@@ -181,6 +205,7 @@ impl World {
         let fails = matches!(fault, Fault::Fails);
         let killed = matches!(fault, Fault::KilledAfter);
         match action {
+            Action::Surge | Action::RemoveSurge => return self.surge(action, fails, killed),
             Action::StopJob => {
                 if self.savepoint.is_none() {
                     if fails {
@@ -265,6 +290,30 @@ impl World {
         true
     }
 
+    /// Starts TaskManagers of the new version beside the running ones, or removes them. `false`: the process was killed.
+    fn surge(&mut self, action: Action, fails: bool, killed: bool) -> bool {
+        if action == Action::Surge {
+            assert_eq!(self.jobmanager, Some((OLD, FlinkJob::Running)));
+            self.task_managers = TaskManagers::Both;
+        } else if !fails {
+            self.task_managers = TaskManagers::Of(OLD);
+        }
+        if killed {
+            return false;
+        }
+        match (action, fails) {
+            (Action::Surge, true) => self.happened(Event::Unhealthy("the image cannot be pulled")),
+            (Action::Surge, false) if self.room => self.happened(Event::Surged),
+            (Action::Surge, false) => {
+                self.task_managers = TaskManagers::Of(OLD);
+                self.happened(Event::NoRoom);
+            }
+            (_, true) => {}
+            (_, false) => self.happened(Event::SurgeRemoved),
+        }
+        true
+    }
+
     /// `false`: the process was killed.
     fn delete_jobmanager(&mut self, fails: bool, killed: bool) -> bool {
         assert!(
@@ -307,6 +356,7 @@ impl World {
         } else {
             &self.journal.saved
         };
+        self.task_managers = TaskManagers::Of(revision);
         self.count = start.as_ref().unwrap().parse().unwrap();
         self.job = Some(revision);
         self.jobmanager = Some((revision, FlinkJob::Running));
@@ -333,11 +383,13 @@ fn intent() -> impl Strategy<Value = Intent> {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let kind = prop_oneof![Just(Kind::Change), Just(Kind::Resume), Just(Kind::Halt)];
-    (kind, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(kind, stopped, rolls_back, waits)| Plan {
+    let drawn = (kind, any::<bool>(), any::<bool>(), any::<bool>(), any::<Option<bool>>());
+    drawn.prop_map(|(kind, stopped, rolls_back, waits, surges)| Plan {
         kind,
         stopped,
         rolls_back: rolls_back && kind == Kind::Change,
         waits: waits || kind == Kind::Change,
+        surges,
     })
 }
 
@@ -387,6 +439,12 @@ proptest! {
         }
         let journal = &world.journal;
         prop_assert!(!journal.is_open(), "it does not end: {journal:?}");
+        // Where it is left as it is, the next change replaces them.
+        let left = journal.step == Step::Failed && !journal.unchanged && !matches!(world.jobmanager, Some((_, FlinkJob::Running)));
+        prop_assert!(world.task_managers != TaskManagers::Both || left, "TaskManagers of both versions are left");
+        if journal.unchanged {
+            prop_assert_eq!(world.task_managers, TaskManagers::Of(OLD));
+        }
         let known: Vec<u64> = world.savepoint.filter(|_| !world.unread).into_iter().collect();
         prop_assert_eq!(&world.history, &known, "the history has each savepoint once");
         if let Some(saved) = world.savepoint.filter(|_| !plan.stopped && journal.lost.is_none()) {
@@ -425,74 +483,5 @@ proptest! {
             prop_assert_eq!(running, OLD);
             prop_assert!(world.count >= begun_at);
         }
-    }
-}
-
-#[test]
-fn what_was_seen_before_changes_nothing() {
-    let world = World::new(true, CHANGE);
-    for event in [
-        Event::Deployed,
-        Event::Submitted,
-        Event::Healthy,
-        Event::CleanedUp,
-        Event::Unhealthy("x"),
-    ] {
-        assert_eq!(after(&world.journal, event), world.journal, "{event:?}");
-    }
-}
-
-/// What `--continue` and `--abort` made from a place at which there is nothing is made once more, under another number: the
-/// Job of that number is another one.
-#[test]
-fn a_state_that_is_named_is_started_from_once_more() {
-    let mut world = World::new(true, CHANGE);
-    world.journal = after(&world.journal, Event::JobStopped(Some("15")));
-    world.journal = after(&world.journal, Event::Deployed);
-    let forward = after(&world.journal, Event::Named("16", 7));
-    assert_eq!(
-        (
-            forward.step,
-            forward.start.as_deref(),
-            forward.new_revision,
-            forward.back_revision
-        ),
-        (Step::Replacing, Some("16"), Some(7), Some(8))
-    );
-    let mut back = after(&world.journal, Event::Unhealthy("FileNotFoundException"));
-    back = after(&back, Event::Deployed);
-    back = after(&back, Event::Lost("chk-N in file:/c"));
-    assert!(back.is_open() && back.lost.is_some());
-    let named = after(&back, Event::Named("16", 7));
-    assert_eq!(
-        (named.step, named.saved.as_deref(), named.back_revision, named.lost),
-        (Step::RollingBack, Some("16"), Some(7), None)
-    );
-    let seen = ObservedState {
-        job: Some(Some(BACK)),
-        alone: false,
-    };
-    let named = after(&back, Event::Named("16", 7));
-    assert_eq!(next(&named, seen), Action::DeleteJobManager(Version::Previous));
-}
-
-#[test]
-fn a_given_start_stays_and_the_old_version_keeps_its_own() {
-    let mut world = World::new(true, CHANGE);
-    world.journal.start = Some("7".into());
-    let journal = after(&world.journal, Event::JobStopped(Some("100")));
-    assert_eq!(
-        (journal.start.as_deref(), journal.saved.as_deref()),
-        (Some("7"), Some("100"))
-    );
-}
-
-#[test]
-fn a_cluster_of_which_nothing_ran_has_nothing_to_go_back_to() {
-    let mut world = World::new(true, CHANGE);
-    world.journal.old_revision = None;
-    world.journal.step = Step::Waiting;
-    for event in [Event::Unhealthy("x"), Event::Abort("y")] {
-        assert_eq!(after(&world.journal, event).step, Step::Failed, "{event:?}");
     }
 }

@@ -23,6 +23,10 @@ pub struct ObservedState {
 /// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Start TaskManagers of the new version beside the running ones.
+    Surge,
+    /// Remove them again: the running job has not been touched.
+    RemoveSurge,
     /// End the running job as the journal describes. Earlier requests to Flink are looked up, not repeated.
     StopJob,
     /// Find out whether the job has ended, without another request to end it.
@@ -42,6 +46,12 @@ pub enum Action {
 /// The result of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
+    /// The TaskManagers of the new version run beside the others.
+    Surged,
+    /// There is no room for them, and they are removed: the change continues without them.
+    NoRoom,
+    /// They are removed, and the change ends.
+    SurgeRemoved,
     /// The job has ended; the path of its state, if it was kept.
     JobStopped(Option<&'a str>),
     /// The job was not ended, and the reason: nothing is changed.
@@ -78,6 +88,8 @@ pub fn next(journal: &Journal, seen: ObservedState) -> Action {
         }
     };
     match journal.step {
+        Step::Surging if journal.back => Action::RemoveSurge,
+        Step::Surging => Action::Surge,
         Step::Stopping if journal.ending == Ending::Nothing => Action::CleanUp,
         Step::Stopping if journal.back => Action::CheckJobStopped,
         Step::Stopping => Action::StopJob,
@@ -95,6 +107,23 @@ pub fn next(journal: &Journal, seen: ObservedState) -> Action {
 pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
     let mut next = journal.clone();
     match (journal.step, event) {
+        (Step::Surging, Event::Surged) if !next.back => next.step = Step::Stopping,
+        (Step::Surging, Event::NoRoom) if !next.back => {
+            next.before_surge = None;
+            next.step = Step::Stopping;
+        }
+        (Step::Surging, Event::SurgeRemoved) if next.back => {
+            next.before_surge = None;
+            next.step = Step::Failed;
+        }
+        (Step::Surging, Event::Unhealthy(why) | Event::Abort(why)) => {
+            if !next.back {
+                next.back = true;
+                next.unchanged = true;
+                next.saved = None;
+            }
+            next.failure.get_or_insert_with(|| why.to_owned());
+        }
         (Step::Stopping, Event::JobStopped(path)) => {
             next.saved = path.map(ToOwned::to_owned).or(next.saved);
             if let Some(named) = next.named.clone().filter(|_| next.back) {
@@ -106,13 +135,17 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
             }
             next.step = match (next.back, next.kind.deploys()) {
                 (true, _) if next.can_go_back() => Step::RollingBack,
-                (true, _) => Step::Failed,
+                (true, _) => without_surge(&next),
                 (false, true) => Step::Replacing,
                 (false, false) => Step::Saved,
             };
+            if next.step != Step::Surging {
+                next.before_surge = None;
+            }
         }
         (Step::Stopping, Event::JobNotStopped(why)) => {
-            next.step = Step::Failed;
+            next.step = without_surge(&next);
+            next.back |= next.step == Step::Surging;
             next.failure.get_or_insert_with(|| why.to_owned());
             next.unchanged = true;
             next.lost = None;
@@ -164,11 +197,23 @@ pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
     next
 }
 
+/// The step of an operation that ends before any change: first the TaskManagers of the new version are removed.
+const fn without_surge(journal: &Journal) -> Step {
+    if journal.before_surge.is_some() {
+        Step::Surging
+    } else {
+        Step::Failed
+    }
+}
+
 /// The next version starts from `path`. One that was started from another path is replaced, with another number.
 fn named(journal: &mut Journal, path: &str, number: u64) {
     journal.named = Some(path.to_owned());
     let from = if journal.back { &journal.saved } else { &journal.start };
-    if journal.lost.take().is_none() && from.as_deref() == Some(path) && journal.step != Step::Stopping {
+    if journal.lost.take().is_none()
+        && from.as_deref() == Some(path)
+        && !matches!(journal.step, Step::Surging | Step::Stopping)
+    {
         // It already starts from this path.
         return;
     }
@@ -179,8 +224,8 @@ fn named(journal: &mut Journal, path: &str, number: u64) {
             journal.back_revision = Some(number);
         }
         // First find out whether the job has ended.
-        Step::Stopping if journal.back => {}
-        Step::Stopping | Step::Saved => journal.start = journal.named.clone(),
+        Step::Surging | Step::Stopping if journal.back => {}
+        Step::Surging | Step::Stopping | Step::Saved => journal.start = journal.named.clone(),
         Step::Replacing | Step::Waiting => {
             journal.start = journal.named.clone();
             journal.step = Step::Replacing;

@@ -1,7 +1,6 @@
 //! Requests to a repository of a registry, with login, retries and errors in one place.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,17 +11,15 @@ use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::RegistryOptions;
 use super::http::{Body, Http, collect, full};
 use super::login::Login;
-use super::retry::{TRIES, Trouble, asked_wait, try_up_to};
+use super::retry::{Trouble, asked_wait, try_up_to};
 use super::trust::{self, origin, same_origin};
 use crate::error::{Error, Kind, Result};
 use crate::image::digest::Digest;
 use crate::image::manifest::ACCEPTED;
 use crate::image::reference::Reference;
 use crate::image::registry::challenge;
-use crate::kubernetes::no_proxy::is_loopback;
 
 /// Maximum bytes of a manifest (the specification's own limit), of a configuration, and of an error answer.
 const LARGEST_MANIFEST: usize = 4 << 20;
@@ -31,78 +28,18 @@ const LARGEST_ERROR: usize = 64 << 10;
 /// Longest time without data while a blob is read.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// All registries of a command.
-#[derive(Clone)]
-pub struct Registries {
-    http: Http,
-    args: RegistryOptions,
-    logins: Arc<Mutex<HashMap<String, Arc<Login>>>>,
-    tries: u32,
-}
-
-impl Registries {
-    /// The registries with the options in the flags.
-    pub fn new(args: &RegistryOptions) -> Result<Self> {
-        Ok(Self {
-            http: Http::new(args.registry_ca.as_deref())?,
-            args: args.clone(),
-            logins: Arc::default(),
-            tries: TRIES,
-        })
-    }
-
-    /// The same without retries, for callers that prefer no answer to a wait.
-    #[must_use]
-    pub fn impatient(mut self) -> Self {
-        self.tries = 1;
-        self
-    }
-
-    /// A repository, for reading or also for writing.
-    #[must_use]
-    pub fn repository(&self, reference: &Reference, push: bool) -> Repository {
-        let host = reference.api_host();
-        let named = self
-            .args
-            .insecure_registry
-            .iter()
-            .any(|named| *named == reference.registry || named == host);
-        let plain = named || (is_loopback(host) && self.args.registry_ca.is_none());
-        let login = match self.logins.lock() {
-            Ok(mut logins) => {
-                let new = || Arc::new(Login::new(&reference.registry, self.args.registry_config.clone()));
-                Arc::clone(logins.entry(reference.registry.clone()).or_insert_with(new))
-            }
-            Err(_) => Arc::new(Login::new(&reference.registry, self.args.registry_config.clone())),
-        };
-        Repository {
-            http: self.http.clone(),
-            login,
-            insecure: plain.then(|| self.args.insecure_registry.clone()),
-            root: format!(
-                "{}://{host}/v2/{}",
-                if plain { "http" } else { "https" },
-                reference.repository
-            ),
-            reference: reference.clone(),
-            scopes: vec![challenge::scope(&reference.repository, push)],
-            tries: self.tries,
-        }
-    }
-}
-
 /// A repository.
 #[derive(Clone)]
 pub struct Repository {
-    http: Http,
+    pub(super) http: Http,
     pub(crate) login: Arc<Login>,
-    root: String,
+    pub(super) root: String,
     /// The hosts that may be used without TLS.
-    insecure: Option<Vec<String>>,
+    pub(super) insecure: Option<Vec<String>>,
     /// Its name, and the image in the arguments.
     pub reference: Reference,
-    scopes: Vec<String>,
-    tries: u32,
+    pub(super) scopes: Vec<String>,
+    pub(super) tries: u32,
 }
 
 /// The target of a name.
@@ -280,7 +217,7 @@ impl Repository {
                     return Some((Err(Error::failure(too_long)), None));
                 };
                 loop {
-                    let lost = |why: String| Error::new(Kind::Unreachable, format!("{name} broke off: {why}"));
+                    let lost = |why: String| Error::unreachable(format!("{name} broke off: {why}"));
                     match tokio::time::timeout(SILENCE, body.next()).await {
                         Err(_) => return Some((Err(lost(format!("nothing for {} s", SILENCE.as_secs()))), None)),
                         Ok(None) => return None,
@@ -359,10 +296,7 @@ impl Repository {
         let response = self.http.upload(request).await.map_err(of_connection)?;
         if self.note_challenge(&response, uri).await? {
             // The token has expired: the next attempt gets a new one.
-            let error = Error::new(
-                Kind::Forbidden,
-                format!("registry {} asks for a login", self.reference.registry),
-            );
+            let error = Error::forbidden(format!("registry {} asks for a login", self.reference.registry));
             return Err(Trouble::passing(error));
         }
         self.judge(response, uri).await
@@ -409,25 +343,20 @@ impl Repository {
         let name = self.reference.name();
         let is_own = self.is_own(at)?;
         let error = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_own => Error::new(
-                Kind::Forbidden,
-                format!(
-                    "{}, to which registry {registry} redirects for {name}, refuses it: {why}",
-                    origin(at)
-                ),
-            ),
-            StatusCode::UNAUTHORIZED if self.login.is_known().await => Error::new(
-                Kind::Forbidden,
-                format!("registry {registry} does not take the login for {name}: {why}"),
-            )
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_own => Error::forbidden(format!(
+                "{}, to which registry {registry} redirects for {name}, refuses it: {why}",
+                origin(at)
+            )),
+            StatusCode::UNAUTHORIZED if self.login.is_known().await => {
+                Error::forbidden(format!("registry {registry} does not take the login for {name}: {why}"))
+                    .hint(self.login.hint())
+            }
+            StatusCode::UNAUTHORIZED => Error::forbidden(format!(
+                "registry {registry} asks for a login to {name}, and there is none"
+            ))
             .hint(self.login.hint()),
-            StatusCode::UNAUTHORIZED => Error::new(
-                Kind::Forbidden,
-                format!("registry {registry} asks for a login to {name}, and there is none"),
-            )
-            .hint(self.login.hint()),
-            StatusCode::FORBIDDEN => Error::new(Kind::Forbidden, format!("registry {registry} refuses {name}: {why}")),
-            StatusCode::NOT_FOUND => Error::new(Kind::NotFound, format!("{name} is not in the registry: {why}")),
+            StatusCode::FORBIDDEN => Error::forbidden(format!("registry {registry} refuses {name}: {why}")),
+            StatusCode::NOT_FOUND => Error::not_found(format!("{name} is not in the registry: {why}")),
             StatusCode::TOO_MANY_REQUESTS => {
                 Error::failure(format!("registry {registry} takes no more requests for now: {why}"))
             }
@@ -452,10 +381,10 @@ impl Repository {
         match error.kind {
             Kind::NotFound => {
                 let between = if selector.contains(':') { '@' } else { ':' };
-                Error::new(
-                    Kind::NotFound,
-                    format!("there is no image {}{between}{selector}", self.reference.name()),
-                )
+                Error::not_found(format!(
+                    "there is no image {}{between}{selector}",
+                    self.reference.name()
+                ))
             }
             _ => error,
         }

@@ -87,11 +87,7 @@ fn look_for(path: &Path, registry: &str, name: &str) -> Result<Option<Credential
     let unreadable = |why: &str| Error::usage(format!("cannot read {}: {why}", path.display()));
     let file = File::open(path).map_err(|e| unreadable(&e.to_string()))?;
     let failed = |why: String| {
-        Error::new(
-            Kind::Forbidden,
-            format!("no credentials for registry {registry}: {why}"),
-        )
-        .hint(format!(
+        Error::forbidden(format!("no credentials for registry {registry}: {why}")).hint(format!(
             "`docker login {registry}` or `podman login {registry}` writes them again"
         ))
     };

@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tower::{BoxError, Service};
 
 use super::trust::{origin, same_origin, with_tls_of};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::image::registry::blob_source::Chunks;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -153,7 +153,7 @@ fn host<B>(request: &Request<B>) -> String {
 }
 
 fn unreachable(host: &str, why: &str) -> Error {
-    Error::new(Kind::Unreachable, format!("registry {host} cannot be reached: {why}"))
+    Error::unreachable(format!("registry {host} cannot be reached: {why}"))
 }
 
 /// The target of a `Location` in an answer to `base`, as [`with_tls_of`] allows it.
@@ -184,10 +184,7 @@ pub async fn collect(body: Incoming, most: usize) -> Result<Bytes> {
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(Error::failure(format!(
             "the registry's answer is longer than {most} bytes, which none of its kind is"
         ))),
-        Ok(Err(e)) => Err(Error::new(
-            Kind::Unreachable,
-            format!("the registry broke off its answer: {e}"),
-        )),
+        Ok(Err(e)) => Err(Error::unreachable(format!("the registry broke off its answer: {e}"))),
         Err(_) => Err(Error::failure(format!(
             "the registry's answer has no end after {} s",
             SMALL_ANSWER_TIMEOUT.as_secs()

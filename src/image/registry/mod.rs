@@ -6,6 +6,7 @@ pub mod challenge;
 mod credentials;
 mod http;
 mod login;
+pub mod registries;
 pub(crate) mod retry;
 mod trust;
 pub mod upload;

@@ -5,7 +5,7 @@
 
 use http::Uri;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::no_proxy::is_loopback;
 
 /// A URL that `base` returns: from https only https is allowed. A registry behind a proxy that terminates TLS may
@@ -53,7 +53,7 @@ pub fn origin(uri: &Uri) -> String {
 pub fn realm(realm: &str, registry: &str, api: &Uri, insecure: Option<&[String]>) -> Result<String> {
     let refused = |what: &str| {
         let text = format!("registry {registry} wants a login at {what}, and credentials are not sent there");
-        Error::new(Kind::Forbidden, text).hint("its administrator sets the realm of its tokens to an https address")
+        Error::forbidden(text).hint("its administrator sets the realm of its tokens to an https address")
     };
     let named: Uri = realm.parse().map_err(|_| refused("what is no address"))?;
     let uri = with_tls_of(api, named.clone()).map_err(|_| refused(&origin(&named)))?;

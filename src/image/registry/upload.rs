@@ -224,7 +224,7 @@ impl Upload<'_> {
             Ok(chunk)
         });
         let sending = self.to.send_once(Method::PATCH, at, headers, streamed(chunks.boxed()));
-        let told = async {
+        let answer = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 (self.sent)(offset + moved.load(Ordering::Relaxed));
@@ -235,7 +235,7 @@ impl Upload<'_> {
                 let local = matches!(self.source, Source::Layer(_) | Source::Part { .. });
                 if local && unreadable.load(Ordering::Relaxed) { Trouble::from(trouble.error) } else { trouble }
             }),
-            () = told => Err(Trouble::from(Error::failure("the upload ended by itself"))),
+            () = answer => Err(Trouble::from(Error::failure("the upload ended by itself"))),
         }
     }
 
@@ -260,7 +260,7 @@ impl Upload<'_> {
             outcome = sending => outcome,
             () = still => {
                 let text = format!("registry {} takes nothing for {} s", self.to.reference.registry, STANDSTILL.as_secs());
-                Err(Trouble::passing(Error::new(Kind::Unreachable, text)))
+                Err(Trouble::passing(Error::unreachable(text)))
             }
         }
     }

@@ -192,10 +192,10 @@ impl Cluster {
         let cause = errors::chain(error)
             .last()
             .map_or_else(String::new, ToString::to_string);
-        let error = Error::new(
-            Kind::Unreachable,
-            format!("{} broke off its answer to {} {target}: {cause}", self.at, target.verb),
-        );
+        let error = Error::unreachable(format!(
+            "{} broke off its answer to {} {target}: {cause}",
+            self.at, target.verb
+        ));
         Error {
             unanswered: true,
             ..error

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::clock;
 use super::resource::{FLINK_DEPLOYMENTS, Identity, METADATA, METADATA_OF_ONE, Target};
 use super::retry;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::errors::{self, ServerInfo, Status};
 use crate::model::names::FIELD_MANAGER;
 use access::Access;
@@ -475,10 +475,9 @@ fn unreplaced(object: &Identity, answer: &Answer) -> Result<()> {
     if !replaced {
         return Ok(());
     }
-    Err(Error::new(
-        Kind::Conflict,
-        format!("{object} was deleted or replaced meanwhile, so it is left alone"),
-    )
+    Err(Error::conflict(format!(
+        "{object} was deleted or replaced meanwhile, so it is left alone"
+    ))
     .hint("repeat the command: it reads again what is there"))
 }
 

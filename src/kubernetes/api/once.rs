@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::exchange::Answer;
 use super::{Cluster, serialize};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::resource::{Identity, Target};
 use crate::kubernetes::retry;
 
@@ -37,10 +37,9 @@ impl Cluster {
         match self.get::<Value>(target).await? {
             None => Ok(None),
             Some(object) if is_made_since(begun, &object) => Identity::of(target.resource, &object).map(Some),
-            Some(_) => Err(Error::new(
-                Kind::Conflict,
-                format!("{target} could not be written: another one of that name was made meanwhile"),
-            )),
+            Some(_) => Err(Error::conflict(format!(
+                "{target} could not be written: another one of that name was made meanwhile"
+            ))),
         }
     }
 
@@ -85,10 +84,7 @@ impl Cluster {
                 Written::No => {}
                 Written::Other => {
                     let said = "it was changed while the connection was cut";
-                    return Err(Error::new(
-                        Kind::Conflict,
-                        format!("{one} could not be written: {said}"),
-                    ));
+                    return Err(Error::conflict(format!("{one} could not be written: {said}")));
                 }
             }
         }

@@ -16,7 +16,7 @@ pub(super) struct Batch {
     text: String,
     /// The time of each line, and where its text ends.
     lines: Vec<(Timestamp, usize)>,
-    told: usize,
+    printed: usize,
 }
 
 impl Default for Batch {
@@ -25,7 +25,7 @@ impl Default for Batch {
             came: Instant::now(),
             text: String::new(),
             lines: Vec::new(),
-            told: 0,
+            printed: 0,
         }
     }
 }
@@ -49,14 +49,14 @@ impl Batch {
 
     /// The time of the next line.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
-        self.lines.get(self.told).map(|(at, _)| *at)
+        self.lines.get(self.printed).map(|(at, _)| *at)
     }
 
     /// Takes the next line.
     pub(super) fn next(&mut self) -> Option<LogLine<'_>> {
-        let (at, end) = *self.lines.get(self.told)?;
-        let begin = self.told.checked_sub(1).map_or(0, |before| self.lines[before].1);
-        self.told += 1;
+        let (at, end) = *self.lines.get(self.printed)?;
+        let begin = self.printed.checked_sub(1).map_or(0, |before| self.lines[before].1);
+        self.printed += 1;
         Some(LogLine {
             at,
             text: &self.text[begin..end],

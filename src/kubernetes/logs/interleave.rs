@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::batch::Batch;
-use super::{Source, Told};
+use super::{ContainerLine, Origin, Source};
 use crate::error::{Error, Result};
 
 /// How long a line waits for earlier lines of containers that are silent at the moment.
@@ -35,7 +35,7 @@ pub struct Interleaved {
 
 struct Head {
     number: usize,
-    label: String,
+    origin: Origin,
     batches: mpsc::Receiver<Batch>,
     /// The batch whose lines are returned.
     batch: Batch,
@@ -76,7 +76,7 @@ impl Interleaved {
     fn add(&mut self, source: Source) {
         self.heads.push(Head {
             number: self.count,
-            label: source.label,
+            origin: source.origin,
             batches: source.batches,
             batch: Batch::default(),
             silent: true,
@@ -85,13 +85,13 @@ impl Interleaved {
         self.count += 1;
     }
 
-    /// Waits for lines, and passes those that are due to `tell`: enough of them that a write is worthwhile. `false`:
+    /// Waits for lines, and passes those that are due to `print`: enough of them that a write is worthwhile. `false`:
     /// there will be no more.
     ///
     /// # Errors
     /// When Pods cannot be watched, or the API server no longer accepts the credentials. The lines before are valid.
-    pub async fn next(&mut self, tell: &mut dyn FnMut(Told<'_>)) -> Result<bool> {
-        let mut told = 0;
+    pub async fn next(&mut self, print: &mut dyn FnMut(ContainerLine<'_>)) -> Result<bool> {
+        let mut printed = 0;
         loop {
             let following = self.fresh.is_some();
             if !following && let Some(watched) = self.watched.take() {
@@ -104,15 +104,15 @@ impl Interleaved {
             let due = first.as_ref().map(|first| self.due(first.place));
             match &first {
                 Some(first) if whole || following && due.is_some_and(|due| due <= Instant::now()) => {
-                    told += self.tell(first, tell);
-                    if told >= ROUND {
+                    printed += self.print(first, print);
+                    if printed >= ROUND {
                         return Ok(true);
                     }
                     // Without waiting: more lines of the same container may be available already.
                     let _ = poll_fn(|context| Poll::Ready(self.poll_change(context))).await;
                     continue;
                 }
-                _ if told > 0 => return Ok(true),
+                _ if printed > 0 => return Ok(true),
                 None if self.heads.is_empty() && !following => {
                     while let Some(read) = self.tasks.join_next().await {
                         read.unwrap_or(Ok(()))?;
@@ -184,23 +184,23 @@ impl Interleaved {
     }
 
     /// Returns lines of one container up to those of another, or to the end of the batch; the result is their length.
-    fn tell(&mut self, first: &Earliest, tell: &mut dyn FnMut(Told<'_>)) -> usize {
+    fn print(&mut self, first: &Earliest, print: &mut dyn FnMut(ContainerLine<'_>)) -> usize {
         let head = &mut self.heads[first.place];
-        let mut told = 0;
+        let mut printed = 0;
         while head
             .batch
             .next_at()
             .is_some_and(|at| first.second.is_none_or(|second| (at, first.place) < second))
             && let Some(line) = head.batch.next()
         {
-            told += line.text.len() + 1;
-            tell(Told {
+            printed += line.text.len() + 1;
+            print(ContainerLine {
                 source: head.number,
-                label: &head.label,
+                origin: &head.origin,
                 line,
             });
         }
-        told
+        printed
     }
 }
 
@@ -218,8 +218,11 @@ mod tests {
 
     fn source(label: &str) -> (mpsc::Sender<Batch>, Source) {
         let (send, batches) = mpsc::channel(8);
-        let label = label.to_owned();
-        (send, Source { label, batches })
+        let origin = Origin {
+            label: label.to_owned(),
+            ..Origin::default()
+        };
+        (send, Source { origin, batches })
     }
 
     /// A batch of lines with these times, which they say.
@@ -235,8 +238,9 @@ mod tests {
 
     async fn texts(mut lines: Interleaved) -> String {
         let mut all = String::new();
-        let mut tell = |told: Told<'_>| all = format!("{all} {}{}", told.label, told.line.text);
-        while lines.next(&mut tell).await.unwrap() {}
+        let mut print =
+            |printed: ContainerLine<'_>| all = format!("{all} {}{}", printed.origin.label, printed.line.text);
+        while lines.next(&mut print).await.unwrap() {}
         all
     }
 
@@ -258,10 +262,10 @@ mod tests {
         let (send, fresh) = mpsc::unbounded_channel();
         let mut lines = Interleaved::following(vec![first, second], fresh, tokio::spawn(async { Ok(()) }));
         a.send(sent(&[5, 6])).await.unwrap();
-        let mut told = Vec::new();
-        let mut tell = |line: Told<'_>| told.push((line.source, line.line.text.to_owned()));
-        assert!(lines.next(&mut tell).await.unwrap());
-        assert_eq!(told, [(0, "5".to_owned()), (0, "6".to_owned())]);
+        let mut printed = Vec::new();
+        let mut print = |line: ContainerLine<'_>| printed.push((line.source, line.line.text.to_owned()));
+        assert!(lines.next(&mut print).await.unwrap());
+        assert_eq!(printed, [(0, "5".to_owned()), (0, "6".to_owned())]);
         // One that comes later is read too, and the end is the end of all.
         let (c, third) = source("c");
         send.send(third).map_err(drop).unwrap();

@@ -8,13 +8,15 @@ mod lines;
 mod reader;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::SignedDuration;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 pub use interleave::Interleaved;
 
@@ -22,7 +24,7 @@ use self::batch::Batch;
 use super::api::Cluster;
 use super::resource::{JOBS, PODS, Target, encode};
 use super::watch::{Event, Objects, Watch};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::objects::{end_of_job, kept_pod};
 use crate::model::diagnosis::Role;
 use crate::model::flink_pod::{self, AfterEnd, Phase};
@@ -31,6 +33,8 @@ use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_
 
 /// Number of batches by which a reader may be ahead of the output.
 const AHEAD: usize = 8;
+/// Time between two looks at an operation that replaces the job.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The selection of logs.
 #[derive(Clone, Debug, Default)]
@@ -51,17 +55,33 @@ pub struct LogSelection {
 
 /// A line and its container.
 #[derive(Clone, Copy, Debug)]
-pub struct Told<'a> {
+pub struct ContainerLine<'a> {
     /// Unique number of the container.
     pub source: usize,
-    /// Short name of the container.
-    pub label: &'a str,
+    /// The container.
+    pub origin: &'a Origin,
     /// The line.
     pub line: LogLine<'a>,
 }
 
+/// A container whose log is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// Its short name, which stands before its lines.
+    #[serde(skip)]
+    pub label: String,
+    /// Name of the cluster.
+    pub cluster: String,
+    /// `jobmanager` or `taskmanager`.
+    pub role: &'static str,
+    /// Name of the Pod.
+    pub pod: String,
+    /// Name of the container.
+    pub container: String,
+}
+
 struct Source {
-    label: String,
+    origin: Origin,
     batches: mpsc::Receiver<Batch>,
 }
 
@@ -70,27 +90,42 @@ struct PodList {
     items: Vec<Pod>,
 }
 
-/// Opens the logs. Call it within a [`tokio::task::LocalSet`], in which the readers run.
+/// Opens the logs of the clusters, of which there is at least one. Call it within a [`tokio::task::LocalSet`], in which the
+/// readers run. `replaced` looks whether an operation in progress starts the job of a cluster again, so that a followed log
+/// continues with its Pods.
 ///
 /// # Errors
-/// Those of listing Pods; not found if there are none, unless the logs are followed.
-pub async fn open(cluster: &Cluster, name: &ClusterName, wanted: &LogSelection) -> Result<Interleaved> {
-    let selector = selector(name, wanted.role);
+/// Those of listing Pods; not found if a cluster has none, unless the logs are followed.
+pub async fn open(
+    cluster: &Cluster,
+    names: &[ClusterName],
+    wanted: &LogSelection,
+    mut replaced: impl AsyncFnMut(&ClusterName) -> Result<bool> + 'static,
+) -> Result<Interleaved> {
+    let selector = selector(names, wanted.role);
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={}", encode(&selector));
     let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
     let pods = pods.map(|list| list.items).unwrap_or_default();
-    let mut readers = Readers::new(cluster, wanted);
+    let mut readers = Readers::new(cluster, wanted, names.len() > 1);
     for pod in &pods {
         readers.add(pod, true);
     }
+    let without_pods = names.iter().find(|name| {
+        !pods
+            .iter()
+            .any(|pod| names.len() == 1 || app_of(pod) == Some(name.as_str()))
+    });
     if wanted.follow {
-        if pods.is_empty() && job_is_over(cluster, name).await? {
+        if let Some(name) = without_pods
+            && !replaced(name).await?
+            && job_is_over(cluster, name).await?
+        {
             return Err(none(cluster, name, wanted));
         }
         let (send, sources) = mpsc::unbounded_channel();
         let first = readers.take();
-        let watched = watch(cluster.clone(), name.clone(), selector, readers, send);
+        let watched = watch(cluster.clone(), names.to_vec(), selector, readers, send, replaced);
         return Ok(Interleaved::following(
             first,
             sources,
@@ -98,31 +133,44 @@ pub async fn open(cluster: &Cluster, name: &ClusterName, wanted: &LogSelection) 
         ));
     }
     let sources = readers.take();
-    if sources.is_empty() {
+    let silent = without_pods.or_else(|| names.first().filter(|_| sources.is_empty()));
+    if let Some(name) = silent {
         return Err(none(cluster, name, wanted));
     }
     Ok(Interleaved::once(sources, readers.tasks))
 }
 
-fn selector(name: &ClusterName, role: Option<Role>) -> String {
+fn selector(names: &[ClusterName], role: Option<Role>) -> String {
+    let app = match names {
+        [name] => format!("{APP_LABEL}={name}"),
+        names => {
+            let names: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
+            format!("{APP_LABEL} in ({})", names.join(","))
+        }
+    };
     match role {
-        Some(Role::JobManager) => format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}"),
-        Some(Role::TaskManager) => format!("{APP_LABEL}={name},{COMPONENT_LABEL}={TASK_MANAGER}"),
-        None => format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})"),
+        Some(Role::JobManager) => format!("{app},{COMPONENT_LABEL}={MASTER}"),
+        Some(Role::TaskManager) => format!("{app},{COMPONENT_LABEL}={TASK_MANAGER}"),
+        None => format!("{app},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})"),
     }
+}
+
+/// Name of the Pod's cluster.
+fn app_of(pod: &Pod) -> Option<&str> {
+    Some(pod.metadata.labels.as_ref()?.get(APP_LABEL)?.as_str())
 }
 
 fn none(cluster: &Cluster, name: &ClusterName, wanted: &LogSelection) -> Error {
     let namespace = cluster.namespace();
     if wanted.previous {
         let text = format!("no container of cluster {:?} ran before the present one", name.as_str());
-        return Error::new(Kind::NotFound, text).hint("without --previous it shows the present ones");
+        return Error::not_found(text).hint("without --previous it shows the present ones");
     }
     let text = format!(
         "there are no Pods of cluster {:?} in namespace {namespace:?}",
         name.as_str()
     );
-    Error::new(Kind::NotFound, text)
+    Error::not_found(text)
         .hint(format!("`kubectl flink status {name}` shows its status"))
         .absent(name)
 }
@@ -142,14 +190,17 @@ async fn job_is_over(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
 struct Readers {
     cluster: Cluster,
     wanted: LogSelection,
+    /// Whether lines need the name of their cluster.
+    several: bool,
     known: BTreeSet<(String, String)>,
     tasks: JoinSet<Result<()>>,
     fresh: Vec<Source>,
 }
 
 impl Readers {
-    fn new(cluster: &Cluster, wanted: &LogSelection) -> Self {
+    fn new(cluster: &Cluster, wanted: &LogSelection, several: bool) -> Self {
         Self {
+            several,
             cluster: cluster.clone(),
             wanted: wanted.clone(),
             known: BTreeSet::new(),
@@ -194,10 +245,19 @@ impl Readers {
             );
             self.tasks.spawn_local(reader.run(send));
             let shown = self.wanted.all_containers.then_some(container);
-            self.fresh.push(Source {
-                label: label(role, pod_name, shown),
-                batches,
-            });
+            let app = app_of(pod).unwrap_or_default();
+            let mut label = label(role, pod_name, shown);
+            if self.several {
+                label = format!("{app}/{label}");
+            }
+            let origin = Origin {
+                label,
+                cluster: app.to_owned(),
+                role,
+                pod: pod_name.to_owned(),
+                container: container.to_owned(),
+            };
+            self.fresh.push(Source { origin, batches });
         }
     }
 
@@ -231,13 +291,16 @@ fn restarts(pod: &Pod, container: &str) -> Option<i32> {
 /// Adds readers for new Pods, until the Job has ended and nothing more can be read.
 async fn watch(
     cluster: Cluster,
-    name: ClusterName,
+    names: Vec<ClusterName>,
     selector: String,
     mut readers: Readers,
     send: mpsc::UnboundedSender<Source>,
+    mut replaced: impl AsyncFnMut(&ClusterName) -> Result<bool>,
 ) -> Result<()> {
     let pods = Objects::<Pod>::with_labels(&cluster, PODS, &selector);
     let mut events = Watch::new(&cluster, pods).stream().boxed_local();
+    // When to look whether there will be more Pods; `None`: not before another log has ended.
+    let mut look = None;
     loop {
         tokio::select! {
             event = events.next() => match event {
@@ -250,20 +313,54 @@ async fn watch(
             Some(read) = readers.tasks.join_next(), if !readers.tasks.is_empty() => {
                 // If the API server denies one reader access, it would deny it to all others.
                 read.unwrap_or(Ok(()))?;
-                if readers.tasks.is_empty() {
-                    match job_is_over(&cluster, &name).await {
-                        Ok(true) => return Ok(()),
-                        Ok(false) => {}
-                        Err(error) if error.is_denied() => return Err(error),
-                        Err(error) => tracing::debug!(%error, "the Job is not read"),
+                look = readers.tasks.is_empty().then(Instant::now);
+            }
+            () = tokio::time::sleep_until(look.unwrap_or_else(Instant::now)), if look.is_some() => {
+                look = match more_to_come(&cluster, &names, &mut replaced).await {
+                    Ok(More::None) => return Ok(()),
+                    Ok(More::OfRunningJob) => None,
+                    Ok(More::OfReplacedJob) => Some(Instant::now() + LOOK),
+                    Err(error) if error.is_denied() => return Err(error),
+                    Err(error) => {
+                        tracing::debug!(%error, "the Job is not read");
+                        Some(Instant::now() + LOOK)
                     }
-                }
+                };
             }
         }
         for source in readers.take() {
+            look = None;
             if send.send(source).is_err() {
                 return Ok(());
             }
         }
     }
+}
+
+/// The Pods that are still to come.
+enum More {
+    /// None: all Jobs have ended.
+    None,
+    /// Of a Job that has not ended: the watch shows them.
+    OfRunningJob,
+    /// Of a Job that an operation in progress creates.
+    OfReplacedJob,
+}
+
+async fn more_to_come(
+    cluster: &Cluster,
+    names: &[ClusterName],
+    replaced: &mut impl AsyncFnMut(&ClusterName) -> Result<bool>,
+) -> Result<More> {
+    let mut more = More::None;
+    for name in names {
+        // The operation first: the Job that it creates is there when it has ended.
+        if replaced(name).await? {
+            return Ok(More::OfReplacedJob);
+        }
+        if !job_is_over(cluster, name).await? {
+            more = More::OfRunningJob;
+        }
+    }
+    Ok(more)
 }

@@ -33,8 +33,10 @@ pub(super) enum End {
     Broken,
     /// The container has not run yet.
     NotStarted,
-    /// There is no such Pod or log.
-    Gone,
+    /// There is no such Pod, or its kubelet does not know it yet.
+    NotFound,
+    /// It may not be read.
+    Refused,
     /// The receiver is gone.
     Unwanted,
 }
@@ -106,7 +108,7 @@ impl Reader {
         loop {
             let before = self.place.last();
             let end = self.read(false, true, send).await;
-            if matches!(end, End::Unwanted | End::Gone) {
+            if matches!(end, End::Unwanted | End::Refused) || end == End::NotFound && !self.exists().await {
                 return;
             }
             if self.place.last() != before {
@@ -134,6 +136,12 @@ impl Reader {
             }
             pauses.pause().await;
         }
+    }
+
+    /// Whether the Pod exists. The API server answers for a kubelet with 404, which does not know a new Pod for a moment.
+    async fn exists(&self) -> bool {
+        let target = Target::object("get", PODS, self.cluster.namespace(), &self.pod);
+        matches!(self.cluster.metadata(&target).await, Ok(Some(_)))
     }
 
     /// The container's status, and whether it will not run again; `None`: the Pod is gone.
@@ -184,7 +192,7 @@ impl Reader {
         let target = Target::object("get", PODS, self.cluster.namespace(), &self.pod).subresource("log");
         let uri = format!("{}?{}", target.path(), self.query(previous, follow));
         let Ok(request) = Request::get(uri).body(Vec::new()) else {
-            return End::Gone;
+            return End::Refused;
         };
         self.place.reconnect();
         let client = self.cluster.client();
@@ -219,17 +227,17 @@ impl Reader {
 
     fn refused(&mut self, target: &Target, status: Box<kube::core::Status>) -> End {
         match status.code {
-            404 if status.reason == "NotFound" => End::Gone,
+            404 if status.reason == "NotFound" => End::NotFound,
             401 => {
                 self.denied = Some(self.cluster.kube_error(target, &kube::Error::Api(status)));
-                End::Gone
+                End::Refused
             }
             // The kubelet's "container … is waiting to start", or there is no previous run.
             400 => End::NotStarted,
             403 => {
                 let error = self.cluster.kube_error(target, &kube::Error::Api(status));
                 progress::warn(&error.message);
-                End::Gone
+                End::Refused
             }
             _ => End::Broken,
         }

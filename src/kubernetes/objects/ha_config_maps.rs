@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::{LiveObjects, delete};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::api::{Cluster, ObjectList};
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, Target};
 use crate::model::flink::settings::{ConfigMaps, Settings};
@@ -27,9 +27,6 @@ pub fn of_live(live: &LiveObjects, files: &ConfigMaps) -> Ids {
 }
 
 /// The ConfigMaps of the clusters with Flink's cluster IDs `ids`.
-///
-/// # Errors
-/// Those of listing ConfigMaps.
 pub async fn read(cluster: &Cluster, ids: &[String]) -> Result<Vec<Value>> {
     let found = labelled(
         cluster,
@@ -45,9 +42,6 @@ pub async fn read(cluster: &Cluster, ids: &[String]) -> Result<Vec<Value>> {
 
 /// Deletes them, and returns their number. The ConfigMaps of a native cluster, or of one of the operator, under a
 /// shared ID stay.
-///
-/// # Errors
-/// Those of listing and deleting.
 pub async fn forget(cluster: &Cluster, ids: &Ids) -> Result<usize> {
     let maps = read(cluster, &ids.own).await?;
     if maps.is_empty() {
@@ -83,10 +77,9 @@ pub async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Re
     }
     let [id] = ids.shared.as_slice() else { return Ok(()) };
     let conflict = |what: String| {
-        Error::new(
-            Kind::Conflict,
-            format!("high availability would keep its data under kubernetes.cluster-id {id}, which {what}"),
-        )
+        Error::conflict(format!(
+            "high availability would keep its data under kubernetes.cluster-id {id}, which {what}"
+        ))
         .hint("another kubernetes.cluster-id in the template keeps them apart; --ha gives each revision one of its own")
     };
     if !others(cluster, &ids.shared).await?.is_empty() {
@@ -107,9 +100,6 @@ pub async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Re
 /// The `ids` of running native clusters, and of running clusters of the operator.
 ///
 /// Source of the labels: Flink's `KubernetesUtils.getCommonLabels`.
-///
-/// # Errors
-/// Those of listing Deployments.
 pub async fn others(cluster: &Cluster, ids: &[String]) -> Result<Vec<String>> {
     if ids.is_empty() {
         return Ok(Vec::new());

@@ -15,9 +15,6 @@ use crate::model::manifests::JOB_ENDED;
 use crate::model::names::ClusterName;
 
 /// The kept Pod of the cluster's `job`; `None`: there is none.
-///
-/// # Errors
-/// Those of listing Pods.
 pub async fn kept_pod(cluster: &Cluster, name: &ClusterName, job: &Value) -> Result<Option<Pod>> {
     let pods = masters(cluster, name).await?;
     Ok(pods.into_iter().find(|pod| flink_pod::is_kept_of(pod, job)))

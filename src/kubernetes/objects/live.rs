@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::api::Applied;
 use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, Resource, SERVICES};
 use crate::model::diff::{Difference, differences};
@@ -102,9 +102,6 @@ impl LiveObjects {
     }
 
     /// The cluster's object of this kind.
-    ///
-    /// # Errors
-    /// Those of [`Identity::of`].
     pub fn identity(&self, resource: Resource) -> Result<Option<Identity>> {
         let object = match resource {
             SERVICES => &self.service,
@@ -131,8 +128,7 @@ impl LiveObjects {
             .find(|foreign| foreign.resource == resource && foreign.name() == name)
         {
             Some(foreign) => {
-                Err(Error::new(Kind::Conflict, foreign.to_string())
-                    .hint("another name for the cluster leaves it alone"))
+                Err(Error::conflict(foreign.to_string()).hint("another name for the cluster leaves it alone"))
             }
             None => self.identity(resource),
         }
@@ -147,7 +143,7 @@ impl LiveObjects {
             return Ok(());
         }
         let whose: Vec<String> = self.foreign.iter().map(ToString::to_string).collect();
-        let error = Error::new(Kind::Conflict, whose.join("; ")).hint("another name for the cluster leaves it alone");
+        let error = Error::conflict(whose.join("; ")).hint("another name for the cluster leaves it alone");
         let is_foreign = |resource: Resource| self.foreign.iter().any(|foreign| foreign.resource == resource);
         let whole = [
             (SERVICES, self.service.is_some()),

@@ -34,7 +34,9 @@ use crate::model::spec::Spec;
 pub use kept_pods::{end_kept, kept_pod};
 pub use live::{Foreign, LiveObjects};
 pub use pods_gone::{Gone, pods_gone};
-pub use stale_task_managers::{apply_after_stale_task_managers, replaces_task_managers, stale_task_managers_gone};
+pub use stale_task_managers::{
+    apply_after_stale_task_managers, replaces_task_managers, stale_task_managers_gone, surge_gone,
+};
 
 /// Reads the three objects in parallel.
 pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> {
@@ -315,7 +317,7 @@ pub async fn delete_job(
     delete(cluster, job).await?;
     let gone = async {
         if given_up {
-            return pods_gone::given_up(cluster, name, MASTER, |_| true, pods_gone::Hurry::Everybody, timeout).await;
+            return pods_gone::given_up(cluster, name, MASTER, |_| true, pods_gone::Hurry::All, timeout).await;
         }
         pods_gone(cluster, name, Some(MASTER), Gone::Ended, timeout).await
     };

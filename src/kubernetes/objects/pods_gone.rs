@@ -7,7 +7,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::terminated_pods::TerminatedPods;
 use crate::kubernetes::resource::{Identity, PODS, Target, encode};
@@ -38,10 +38,10 @@ pub enum Gone {
 /// shorten any more. Without the right to delete Pods they take their own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hurry {
-    Nobody,
+    None,
     /// Only terminating Pods: if any other is deleted, its controller may replace it, as often as it is deleted.
     Ending,
-    Everybody,
+    All,
 }
 
 /// Waits until all Pods of a cluster are gone, or those of one `component`.
@@ -56,7 +56,7 @@ pub async fn pods_gone(
     timeout: Option<Duration>,
 ) -> Result<()> {
     let meant = |pod: &Pod| is_pod_of(pod, name);
-    wait(cluster, &selector(name, component), meant, gone, Hurry::Nobody, timeout).await
+    wait(cluster, &selector(name, component), meant, gone, Hurry::None, timeout).await
 }
 
 /// Waits until the `meant` Pods of a version that was given up have ended.
@@ -99,8 +99,8 @@ async fn wait(
     let mut known = BTreeSet::new();
     let mut may_linger = |pod: &Pod| {
         let lingers = match (hurried, pod.metadata.deletion_grace_period_seconds) {
-            (Hurry::Nobody, _) | (Hurry::Ending, None) => false,
-            (Hurry::Everybody, None) => true,
+            (Hurry::None, _) | (Hurry::Ending, None) => false,
+            (Hurry::All, None) => true,
             (_, Some(grace)) => grace > GRACE,
         };
         let pod = Identity::of_typed(PODS, &pod.metadata).ok().filter(|_| lingers)?;
@@ -146,7 +146,7 @@ async fn wait(
                 }
                 Some(Ok(Event::Applied(pod))) if running(&pod) => {
                     // Its controller created one more before it saw the change, or is ending one now.
-                    if hurried != Hurry::Nobody && meant(&pod) {
+                    if hurried != Hurry::None && meant(&pod) {
                         if let Some(pod) = may_linger(&pod) {
                             hurry(cluster, &pod).await;
                         }
@@ -172,18 +172,11 @@ async fn wait(
 fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
     let seconds = timeout.unwrap_or_default().as_secs();
     let Some(first) = left.first() else {
-        return Error::new(
-            Kind::TimedOut,
-            format!("the API server did not list Pods within {seconds} s"),
-        )
-        .hint("repeat the command to continue");
+        return Error::timed_out(format!("the API server did not list Pods within {seconds} s"))
+            .hint("repeat the command to continue");
     };
-    Error::new(
-        Kind::TimedOut,
-        format!("after {seconds} s there is still {}", left.join(", ")),
-    )
-    .hint(format!(
-        "`kubectl describe pod {first}` tells why; repeat the command to continue"
+    Error::timed_out(format!("after {seconds} s there is still {}", left.join(", "))).hint(format!(
+        "`kubectl describe pod {first}` shows why; repeat the command to continue"
     ))
 }
 

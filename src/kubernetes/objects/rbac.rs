@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::Value;
 
 use super::{Foreign, LiveObjects, apply as apply_one, apply_each};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::access_reviews::{AccountCheck, account_rights};
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{Identity, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Target};
@@ -56,7 +56,7 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>
         let target = Target::object("get", resource, cluster.namespace(), &name.high_availability());
         match cluster.get::<Value>(&target).await? {
             Some(object) if is_part(&object, name, HIGH_AVAILABILITY) => Identity::of(resource, &object).map(Some),
-            Some(object) => Err(Error::new(Kind::Conflict, Foreign { resource, object }.to_string())
+            Some(object) => Err(Error::conflict(Foreign { resource, object }.to_string())
                 .hint("another name for the cluster leaves it alone")),
             None => Ok(None),
         }
@@ -66,9 +66,6 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>
 }
 
 /// Like [`read`], for a cluster that was read; the RBAC objects are read now if they were not.
-///
-/// # Errors
-/// Those of [`read`].
 pub async fn known(cluster: &Cluster, name: &ClusterName, live: &LiveObjects) -> Result<Vec<Identity>> {
     match &live.rights {
         Some(known) => Ok(known.clone()),
@@ -89,6 +86,13 @@ pub fn created_with(live: &LiveObjects) -> bool {
         .any(|object| object["metadata"]["annotations"][CREATED_RBAC] == "true")
 }
 
+/// Whether the running JobManager has them.
+#[must_use]
+pub fn created_with_job(live: &LiveObjects) -> bool {
+    let job = live.job.as_ref();
+    job.is_some_and(|job| job["metadata"]["annotations"][CREATED_RBAC] == "true")
+}
+
 /// Checks the rights of the service account of the Pods, if they need any and the user may check that.
 ///
 /// One round trip, in parallel with the dry runs, so it takes no extra time.
@@ -107,9 +111,7 @@ pub async fn check(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Res
         return Ok(());
     };
     let namespace = cluster.namespace();
-    Err(Error::new(
-        Kind::Forbidden,
-        format!(
+    Err(Error::forbidden(format!(
             "high availability by Kubernetes keeps its data in ConfigMaps, and service account {account} of namespace {namespace} may not {} them",
             verbs.join(", ")
         ),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::{LiveObjects, apply_all, apply_each, owners, pods_gone, rbac};
-use crate::model::manifests::{Manifests, REVISION, replicas};
+use crate::model::manifests::{Manifests, replicas, revision_of};
 use crate::model::names::{ClusterName, TASK_MANAGER};
 
 /// Longest wait for them: a little longer than a Pod's grace period. On a lost node a Pod never ends.
@@ -44,22 +44,30 @@ pub fn replaces_task_managers(live: Option<&Value>, wanted: &Value) -> bool {
 
 /// Waits until only TaskManagers of revision `number` run, whose Deployment exists.
 ///
-/// A Pod that is told to end while it starts does not react, since its image's shell does not forward signals before it
+/// A Pod that is asked to end while it starts does not react, since its image's shell does not forward signals before it
 /// becomes Flink: it would connect to the new JobManager, get tasks, and be killed with them.
 ///
 /// # Errors
 /// Those of reading Pods. A Pod that does not end is no error.
 pub async fn stale_task_managers_gone(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
-    let number = number.to_string();
-    let strange = |pod: &Pod| {
-        let annotations = pod.metadata.annotations.as_ref();
-        annotations.and_then(|all| all.get(REVISION)) != Some(&number)
-    };
+    gone(cluster, name, |revision| revision != Some(number)).await
+}
+
+/// Waits until no TaskManagers of revision `number` run, which started beside those of another one.
+///
+/// # Errors
+/// Those of reading Pods. A Pod that does not end is no error.
+pub async fn surge_gone(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
+    gone(cluster, name, |revision| revision == Some(number)).await
+}
+
+async fn gone(cluster: &Cluster, name: &ClusterName, meant: impl Fn(Option<u64>) -> bool) -> Result<()> {
+    let meant = |pod: &Pod| meant(revision_of(&pod.metadata));
     match pods_gone::given_up(
         cluster,
         name,
         TASK_MANAGER,
-        strange,
+        meant,
         pods_gone::Hurry::Ending,
         Some(PATIENCE),
     )

@@ -1,4 +1,5 @@
-//! Clusters whose Jobs seem to run although Flink has ended: other containers keep the Pod running, and so the Job.
+//! What only their Pods show of JobManagers: whether one is ready, and Jobs that seem to run although Flink has ended,
+//! because other containers keep the Pod running.
 //!
 //! Minimum: one more Table, of the running JobManager Pods, in parallel with the lists. The Pod and its Job are read if
 //! it has several containers and not all are ready: there are few.
@@ -9,29 +10,29 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::page::{PodPage, Unready};
+use super::page::{JobManagerPods, PodPage, Unready};
 use super::{Inventory, ListSelection, PAGE, Position, TABLE, list};
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{JOBS, PODS, Target, encode};
 use crate::model::flink_pod::{self, AfterEnd};
-use crate::model::listing::{JobState, Key};
+use crate::model::listing::{JobState, Key, Parts};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, MASTER};
 
 /// Time limit for the list of Pods: few clusters need it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Lists clusters like [`list`]; those whose Flink has ended in a kept Pod have the state that their Jobs will have. If
-/// Pods may not be listed, this is unknown.
-///
-/// # Errors
-/// Those of [`list`].
+/// Lists clusters like [`list`], with whether their JobManagers are ready; those whose Flink has ended in a kept Pod have
+/// the state that their Jobs will have. If Pods may not be listed, this is unknown.
 pub async fn list_with_ends(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
-    let unready = tokio::time::timeout(PATIENCE, unready(cluster, wanted));
-    let (listed, unready) = futures::join!(list(cluster, wanted), unready);
+    let pods = tokio::time::timeout(PATIENCE, pods(cluster, wanted));
+    let (listed, pods) = futures::join!(list(cluster, wanted), pods);
     let (mut inventory, positions) = listed?;
-    if let Ok(unready) = unready {
-        mark(cluster, &mut inventory, unready).await;
+    if let Ok(pods) = pods {
+        for (key, parts) in &mut inventory {
+            mark_ready(key, parts, &pods);
+        }
+        mark_ended(cluster, &mut inventory, pods).await;
     }
     Ok((inventory, positions))
 }
@@ -43,20 +44,27 @@ pub async fn look_for_end(cluster: &Cluster, inventory: &mut Inventory, key: &Ke
         names: vec![key.name.clone()],
         ..ListSelection::default()
     };
-    let job = inventory.get(key).and_then(|parts| parts.job.as_ref());
-    if job.is_some_and(|job| job.state == JobState::Running) {
-        let unready = unready(cluster, &wanted).await;
-        mark(cluster, inventory, unready).await;
+    let parts = inventory.get_mut(key);
+    if let Some(parts) = parts.filter(|parts| parts.job.as_ref().is_some_and(|job| job.state == JobState::Running)) {
+        let pods = pods(cluster, &wanted).await;
+        mark_ready(key, parts, &pods);
+        mark_ended(cluster, inventory, pods).await;
     }
 }
 
-async fn mark(cluster: &Cluster, inventory: &mut Inventory, unready: Result<Vec<Unready>>) {
-    let unready = unready.inspect_err(|error| tracing::debug!(%error, "Pods are not listed"));
+fn mark_ready(key: &Key, parts: &mut Parts, pods: &Result<JobManagerPods>) {
+    if let (Some(job), Ok(pods)) = (&mut parts.job, pods) {
+        job.ready = Some(pods.ready.contains(key));
+    }
+}
+
+async fn mark_ended(cluster: &Cluster, inventory: &mut Inventory, pods: Result<JobManagerPods>) {
+    let pods = pods.inspect_err(|error| tracing::debug!(%error, "Pods are not listed"));
     let runs = |pod: &Unready| {
         let job = inventory.get(&pod.key()).and_then(|parts| parts.job.as_ref());
         job.is_some_and(|job| job.state == JobState::Running)
     };
-    let unready: Vec<Unready> = unready.unwrap_or_default().into_iter().filter(runs).collect();
+    let unready: Vec<Unready> = pods.unwrap_or_default().partly_ready.into_iter().filter(runs).collect();
     for (key, pod, state) in join_all(unready.into_iter().map(|pod| end(cluster, pod)))
         .await
         .into_iter()
@@ -69,7 +77,7 @@ async fn mark(cluster: &Cluster, inventory: &mut Inventory, unready: Result<Vec<
     }
 }
 
-async fn unready(cluster: &Cluster, wanted: &ListSelection) -> Result<Vec<Unready>> {
+async fn pods(cluster: &Cluster, wanted: &ListSelection) -> Result<JobManagerPods> {
     let target = Target::collection("list", PODS, wanted.namespace.as_deref());
     let mut selector = format!("{COMPONENT_LABEL}={MASTER},{APP_LABEL}");
     if !wanted.names.is_empty() {
@@ -80,7 +88,7 @@ async fn unready(cluster: &Cluster, wanted: &ListSelection) -> Result<Vec<Unread
         encode(&selector),
         encode("status.phase=Running")
     );
-    let (mut found, mut next) = (Vec::new(), String::new());
+    let (mut found, mut next) = (JobManagerPods::default(), String::new());
     loop {
         let address = if next.is_empty() {
             query.clone()
@@ -93,7 +101,7 @@ async fn unready(cluster: &Cluster, wanted: &ListSelection) -> Result<Vec<Unread
             return Ok(found);
         }
         let page: PodPage = serde_json::from_slice(&body).map_err(|error| cluster.not_understood(&target, &error))?;
-        next = page.unready(&mut found);
+        next = page.add_to(&mut found);
         if next.is_empty() {
             return Ok(found);
         }

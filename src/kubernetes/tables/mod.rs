@@ -114,9 +114,9 @@ pub async fn list(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventor
     // Both lists fill it page by page. Code that holds the lock cannot panic, so a poisoned one is still consistent.
     let inventory = Mutex::new(Inventory::new());
     let read = async |side: ObjectKind| {
-        let mut sink = |told: Option<(Key, Part)>| {
+        let mut sink = |found: Option<(Key, Part)>| {
             let mut inventory = inventory.lock().unwrap_or_else(PoisonError::into_inner);
-            match told {
+            match found {
                 Some((key, part)) => inventory.entry(key).or_default().put(part),
                 None => inventory.values_mut().for_each(|parts| side.forget(parts)),
             }
@@ -161,8 +161,8 @@ async fn complete(cluster: &Cluster, wanted: &ListSelection, inventory: &mut Inv
                 names: names.to_vec(),
                 ..wanted.clone()
             };
-            let mut sink = |told: Option<(Key, Part)>| {
-                if let Some((key, part)) = told
+            let mut sink = |found: Option<(Key, Part)>| {
+                if let Some((key, part)) = found
                     && let Some(parts) = inventory.get_mut(&key)
                 {
                     parts.put(part);

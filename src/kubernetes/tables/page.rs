@@ -1,6 +1,6 @@
 //! The API server's Tables, and its lists of whole objects, reduced to the listed data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
@@ -85,7 +85,7 @@ impl<'a> PageReader<'a> {
     }
 
     fn item(&mut self, list: &[u8], item: &[u8]) -> serde_json::Result<()> {
-        let told = match list {
+        let part_of_list = match list {
             b"columnDefinitions" => {
                 self.definitions.push(serde_json::from_slice(item)?);
                 return Ok(());
@@ -103,7 +103,7 @@ impl<'a> PageReader<'a> {
             b"items" => serde_json::from_slice::<Whole>(item)?.reduce(self.side, self.labels),
             _ => None,
         };
-        if let Some((key, part)) = told {
+        if let Some((key, part)) = part_of_list {
             (self.sink)(key, part);
         }
         Ok(())
@@ -234,6 +234,7 @@ impl Row {
                 traits,
                 state: JobState::of_cell(cell(columns.status).unwrap_or_default()).with_note(ended),
                 ended_at: None,
+                ready: None,
             }),
             ObjectKind::Deployments => {
                 let (ready, desired) = cell(columns.ready)
@@ -261,6 +262,15 @@ pub(super) struct PodPage {
     rows: Option<Vec<Row>>,
 }
 
+/// The running Pods of JobManagers.
+#[derive(Debug, Default)]
+pub(super) struct JobManagerPods {
+    /// Clusters with a ready one.
+    pub(super) ready: BTreeSet<Key>,
+    /// Those with several containers, of which not all are ready: Flink may have ended in them.
+    pub(super) partly_ready: Vec<Unready>,
+}
+
 /// A Pod with several containers, not all of them ready.
 #[derive(Debug)]
 pub(super) struct Unready(Meta);
@@ -279,16 +289,23 @@ impl Unready {
 }
 
 impl PodPage {
-    /// Adds the unready ones to `found`, and returns the continuation of the next page.
-    pub(super) fn unready(self, found: &mut Vec<Unready>) -> String {
-        let ready = TableColumns::of(self.column_definitions.unwrap_or_default()).ready;
-        let unready = |row: &Row| {
-            let cell = ready.and_then(|at| row.cells.get(at)?.as_str());
-            cell.and_then(|cell| cell.split_once('/'))
-                .is_some_and(|(ready, all)| ready != all && all != "1")
-        };
-        let rows = self.rows.into_iter().flatten().filter(unready);
-        found.extend(rows.map(|row| Unready(row.object.metadata)));
+    /// Adds its Pods to `found`, and returns the continuation of the next page.
+    pub(super) fn add_to(self, found: &mut JobManagerPods) -> String {
+        let column = TableColumns::of(self.column_definitions.unwrap_or_default()).ready;
+        for row in self.rows.into_iter().flatten() {
+            let cell = column.and_then(|at| row.cells.get(at)?.as_str());
+            let Some((ready, all)) = cell.and_then(|cell| cell.split_once('/')) else {
+                continue;
+            };
+            let is_ready = ready == all;
+            let several = all != "1";
+            let pod = Unready(row.object.metadata);
+            if is_ready {
+                found.ready.insert(pod.key());
+            } else if several {
+                found.partly_ready.push(pod);
+            }
+        }
         self.metadata.next.unwrap_or_default()
     }
 }
@@ -368,6 +385,7 @@ impl Whole {
                 traits,
                 state: JobState::of_conditions(holds.map(|condition| condition.kind.as_str())).with_note(ended),
                 ended_at: None,
+                ready: None,
             }),
             ObjectKind::Deployments => Part::TaskManagers(TaskManagers {
                 traits,
@@ -386,10 +404,10 @@ mod tests {
 
     #[test]
     fn annotations_are_read_by_their_names() {
-        let told = serde_json::json!({
+        let json = serde_json::json!({
             PARALLELISM: "4", FLINK_VERSION: "2.3", REVISION: "9", JOB_ENDED: "true", "other": "x"
         });
-        let annotations: Annotations = serde_json::from_value(told).unwrap();
+        let annotations: Annotations = serde_json::from_value(json).unwrap();
         assert_eq!(annotations.parallelism.as_deref(), Some("4"));
         assert_eq!(annotations.flink_version.as_deref(), Some("2.3"));
         assert_eq!(annotations.revision.as_deref(), Some("9"));

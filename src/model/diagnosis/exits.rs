@@ -262,7 +262,7 @@ pub(super) fn taskmanager(pod: &Pod, now: Timestamp, grace: &Grace) -> Option<Fi
             CauseKind::TaskManagerEnded,
             format!("{subject} ended with exit code {code}{times}"),
         )
-        .hint("its log tells why: a jar or plugin that only the JobManager's image has, or a -D setting, is the usual cause")
+        .hint("its log shows why: a jar or plugin that only the JobManager's image has, or a -D setting, is the usual cause")
     };
     // A container that was killed for its memory twice will be killed again.
     let is_final =

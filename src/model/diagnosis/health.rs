@@ -19,6 +19,7 @@ use crate::model::flink::live::{Exception, Reach, Snapshot};
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::flink::settings::Settings;
 use crate::model::main_container;
+use crate::model::manifests::surge;
 
 /// Time for a TaskManager to register after its container started.
 const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
@@ -252,13 +253,13 @@ fn node_lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause
         .filter_map(|pod| {
             let status = pod.status.as_ref()?;
             let unready = pods::condition(pod, "Ready").is_some_and(|condition| condition.status != "True");
-            let told = observed.events_of_pod(pod).any(|event| {
+            let is_reported = observed.events_of_pod(pod).any(|event| {
                 words(event).0 == "NodeNotReady"
                     && last_seen(event).is_none_or(|at| now.duration_since(at) <= grace.recent)
             });
             let by_taint = pods::condition(pod, "DisruptionTarget")
                 .is_some_and(|target| target.reason.as_deref() == Some("DeletionByTaintManager"));
-            let lost = status.reason.as_deref() == Some("NodeLost") || (unready && told) || by_taint;
+            let lost = status.reason.as_deref() == Some("NodeLost") || (unready && is_reported) || by_taint;
             let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())?;
             lost.then(|| format!("Pod {} is on node {node}", pods::name(pod)))
         })
@@ -266,7 +267,7 @@ fn node_lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause
     let node = lost.first()?.rsplit(' ').next().unwrap_or_default().to_owned();
     let mut cause = Cause::new(CauseKind::NodeLost, format!("node {node} does not answer"))
         .hint(format!(
-            "kubectl describe node {node} tells since when; its Pods are replaced after five minutes"
+            "kubectl describe node {node} shows since when; its Pods are replaced after five minutes"
         ))
         .hint("where the node is gone for good, `kubectl delete node` frees its Pods at once");
     for line in lost {
@@ -280,6 +281,14 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
     let crate::model::flink::overview::FlinkView::Up { overview, .. } = observed.flink_now() else {
         return None;
     };
+    let spec = observed
+        .deployment
+        .as_ref()
+        .and_then(|deployment| deployment.spec.as_ref());
+    if spec.is_some_and(|spec| surge::holds(spec.min_ready_seconds)) {
+        // Those of a new version wait for its JobManager.
+        return None;
+    }
     let old_enough: Vec<_> = observed
         .pods_of(Role::TaskManager)
         .filter(|pod| {
@@ -316,14 +325,14 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
     match (own, theirs) {
         // With high availability the leader's address is published, whatever the setting.
         (own, theirs) if own != theirs && !announced => {
-            let told = |address: Option<String>| address.unwrap_or_else(|| "its own host name".to_owned());
+            let or_own_name = |address: Option<String>| address.unwrap_or_else(|| "its own host name".to_owned());
             Some(
                 Cause::new(
                     CauseKind::RpcAddress,
                     format!("{text}: they look for it at another jobmanager.rpc.address"),
                 )
-                .evidence(format!("the JobManager calls itself {}", told(own)))
-                .evidence(format!("the TaskManagers look for {}", told(theirs)))
+                .evidence(format!("the JobManager calls itself {}", or_own_name(own)))
+                .evidence(format!("the TaskManagers look for {}", or_own_name(theirs)))
                 .hint("leave jobmanager.rpc.address out of the templates and FLINK_PROPERTIES, or say the name of the Service, NAME-master, for both"),
             )
         }

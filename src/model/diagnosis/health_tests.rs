@@ -118,7 +118,7 @@ fn what_is_over_since_the_job_runs_again_is_told_and_nothing_is_wrong_for_it() {
     pod_with(&mut observed, TM, "Running", started(-190), oom.clone(), 1);
     snapshot.exceptions = exceptions(&[("java.lang.Exception: The TaskExecutor is shutting down.\n", -195, None)]);
     let millis = |seconds: i64| u64::try_from(at(seconds).as_millisecond()).ok();
-    // Flink tells since when the job runs: before it noticed, and after.
+    // Flink reports since when the job runs: before it noticed, and after.
     for (since, over) in [(-800, false), (-180, true)] {
         snapshot.state_since = millis(since);
         let found = judge(observed.clone(), &snapshot);
@@ -128,8 +128,8 @@ fn what_is_over_since_the_job_runs_again_is_told_and_nothing_is_wrong_for_it() {
         );
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(is_wrong(&found), !over, "{found:?}");
-        let told = |cause: &Cause| cause.evidence.iter().any(|line| line.contains("running again since"));
-        assert_eq!(found.iter().all(told), over, "{found:?}");
+        let says_since = |cause: &Cause| cause.evidence.iter().any(|line| line.contains("running again since"));
+        assert_eq!(found.iter().all(says_since), over, "{found:?}");
     }
     // It waits to be started again, or has ended too often.
     let waits = super::fixtures::waiting("CrashLoopBackOff", "back-off");
@@ -256,7 +256,7 @@ fn taskmanagers_behind_an_ended_job() {
     assert_eq!(kinds(&judge(observed, &Snapshot::default())), []);
 }
 
-/// Its job was stopped, and its JobManager waited for somebody to read a result: not to be let continue.
+/// Its job was stopped, and its JobManager waited until a result is read: it must not be allowed to continue.
 #[test]
 fn a_job_that_was_suspended_because_its_jobmanager_would_not_end() {
     let with = |notes: Option<&str>| {
@@ -355,8 +355,8 @@ fn a_memory_limit_below_what_flink_is_told_to_use() {
     assert_eq!(with("1Gi").kind, CauseKind::OutOfMemory);
     let found = with("512Mi");
     assert_eq!(found.kind, CauseKind::MemoryConfiguration);
-    let told = "its limit is 512Mi, and Flink is configured with taskmanager.memory.process.size=1g";
-    assert_eq!(found.evidence[0], told, "{found:?}");
+    let evidence = "its limit is 512Mi, and Flink is configured with taskmanager.memory.process.size=1g";
+    assert_eq!(found.evidence[0], evidence, "{found:?}");
 
     // It hangs for lack of memory, and is not killed.
     let (mut observed, snapshot) = healthy();

@@ -198,7 +198,7 @@ fn a_cause_is_read_from_the_answer_and_not_from_the_names_in_it() {
             other => panic!("{message}: {other:?}"),
         }
     };
-    for (image, message, told) in [
+    for (image, message, expected_hint) in [
         (
             "data-platform/job:1",
             "docker.io/data-platform/job:1: not found",
@@ -238,7 +238,7 @@ fn a_cause_is_read_from_the_answer_and_not_from_the_names_in_it() {
         ),
     ] {
         let hints = hint(image, message);
-        assert!(hints.contains(told), "{message}: {hints}");
+        assert!(hints.contains(expected_hint), "{message}: {hints}");
     }
     let mut observed = cluster();
     waits(

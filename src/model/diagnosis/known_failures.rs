@@ -247,6 +247,15 @@ const KNOWN: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
+        // Written by manifests/direct-start.sh.
+        kind: CauseKind::ContainerCreate,
+        when: &[&["this image cannot be started directly"]],
+        hints: &[
+            "--direct-start takes an image like Flink's official ones: check --image, or use the image's own entrypoint \
+             by --direct-start=false",
+        ],
+    },
+    KnownFailure {
         kind: CauseKind::ContainerCreate,
         when: &[&["Could not find or load main class"], &["Unable to access jarfile"]],
         hints: &["the image does not look like a Flink image: check --image"],
@@ -391,7 +400,7 @@ const KNOWN: &[KnownFailure] = &[
         when: &[&["UnknownHostException"]],
         hints: &[
             "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings",
-            "the JobManager's name is that of the Service: kubectl flink status tells if it is there",
+            "the JobManager's name is that of the Service: kubectl flink status shows whether it is there",
         ],
     },
     KnownFailure {
@@ -402,7 +411,7 @@ const KNOWN: &[KnownFailure] = &[
             &["is no longer reachable"],
         ],
         hints: &[
-            "a TaskManager was lost: kubectl flink why tells how it ended; memory is the usual cause, --taskmanager-memory",
+            "a TaskManager was lost: kubectl flink why shows how it ended; memory is the usual cause, --taskmanager-memory",
         ],
     },
     KnownFailure {

@@ -106,8 +106,9 @@ const NOISE: [&str; 14] = [
     "Reporter could not be instantiated",
 ];
 
-/// Lines of the JVM's launcher and of Flink's scripts with the reason why a process did not start.
-const START_ERRORS: [&str; 15] = [
+/// Lines of the JVM's launcher, of Flink's scripts and of a direct start with the reason why a process did not start.
+const START_ERRORS: [&str; 16] = [
+    "this image cannot be started directly",
     "Could not find or load main class",
     "Could not create the Java Virtual Machine",
     "A JNI error has occurred",
@@ -228,8 +229,8 @@ fn is_error(record: &Record) -> bool {
 
 fn start_error(record: &Record) -> Option<&str> {
     line_with(record, |line| {
-        let told = START_ERRORS.iter().any(|e| line.contains(e)) || line.starts_with("[ERROR] ");
-        told && !HOLLOW.iter().any(|hollow| line.contains(hollow))
+        let is_error = START_ERRORS.iter().any(|e| line.contains(e)) || line.starts_with("[ERROR] ");
+        is_error && !HOLLOW.iter().any(|hollow| line.contains(hollow))
     })
 }
 
@@ -237,9 +238,9 @@ fn shell_error(record: &Record) -> Option<&str> {
     line_with(record, |line| SHELL_ERRORS.iter().any(|e| line.contains(e)))
 }
 
-/// The last line of a record without a trace for which `told` returns true.
-fn line_with(record: &Record, told: impl Fn(&str) -> bool) -> Option<&str> {
-    record.lines.iter().rev().map(String::as_str).find(|line| told(line))
+/// The last line that `matches` accepts, in a record without a stack trace.
+fn line_with(record: &Record, matches: impl Fn(&str) -> bool) -> Option<&str> {
+    record.lines.iter().rev().map(String::as_str).find(|line| matches(line))
 }
 
 fn is_noise(record: &Record) -> bool {
@@ -254,8 +255,8 @@ fn is_noise(record: &Record) -> bool {
 
 fn reduce(record: &Record) -> LogCause {
     let Some(at) = root(&record.chain) else {
-        let told = start_error(record).or_else(|| shell_error(record));
-        let message = one_line(told.unwrap_or(&record.message));
+        let line = start_error(record).or_else(|| shell_error(record));
+        let message = one_line(line.unwrap_or(&record.message));
         let message = message.strip_prefix("[ERROR] ").unwrap_or(&message).to_owned();
         let (kind, hints) = known_failures::look_up(&message);
         return LogCause {

@@ -101,7 +101,7 @@ fn logs_may_be_cut_off_anywhere_and_come_with_cr_lf_and_colours() {
             let _ = root_cause(&log[..at]);
         }
     }
-    // The beginning is lost: the trace alone tells.
+    // The beginning is lost: only the trace names the cause.
     let tail = &SAVEPOINT_MISSING[SAVEPOINT_MISSING.find("\t... 14 more").unwrap()..];
     assert_eq!(of(tail).summary(), whole.summary());
 }
@@ -138,6 +138,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "Error: Could not find or load main class org.apache.flink.Foo\nCaused by: java.lang.ClassNotFoundException: org.apache.flink.Foo\n",
         "org.apache.flink.Foo",
         "--image",
+    ),
+    (
+        "kubectl-flink: this image cannot be started directly: it has no /docker-entrypoint.sh, or no Flink in /opt/flink\n",
+        "cannot be started directly",
+        "--direct-start=false",
     ),
     (
         "Error occurred during initialization of VM\nCould not reserve enough space for 2097152KB object heap\n",

@@ -2,7 +2,6 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
 use super::observed::{Observed, Role, first_seen, same_uid, words};
@@ -10,7 +9,7 @@ use super::pods::{self, Finding, memory_flag, older};
 use super::trace::one_line;
 use crate::model::diagnosis::{Cause, CauseKind, Grace, Note, exits};
 use crate::model::flink_pod::{self, AfterEnd};
-use crate::model::manifests::{JOB_ENDED, REVISION};
+use crate::model::manifests::{JOB_ENDED, revision_of, surge};
 use crate::model::names::APP_LABEL;
 
 /// The end of the JobManager's Job, from its conditions.
@@ -153,17 +152,20 @@ pub(super) fn taskmanagers(observed: &Observed) -> (u32, u32) {
 pub(super) fn outdated_taskmanagers(observed: &Observed) -> Option<Note> {
     let deployment = observed.deployment.as_ref()?;
     let spec = deployment.spec.as_ref()?;
-    let revision = |meta: &ObjectMeta| meta.annotations.as_ref()?.get(REVISION).cloned();
-    let wanted = spec.template.metadata.as_ref().and_then(revision);
+    if surge::holds(spec.min_ready_seconds) {
+        // The job runs on them until the change stops it.
+        return None;
+    }
+    let wanted = spec.template.metadata.as_ref().and_then(revision_of);
     let outdated = observed
         .pods_of(Role::TaskManager)
         .filter(|pod| pods::has_started(pod) && !pods::has_ended(pod))
-        .find(|pod| revision(&pod.metadata) != wanted)?;
+        .find(|pod| revision_of(&pod.metadata) != wanted)?;
     let name = deployment.metadata.name.as_deref().unwrap_or_default();
     let hint = if spec.paused == Some(true) {
         format!("the Deployment is paused: `kubectl rollout resume deployment/{name}` continues with it")
     } else {
-        format!("`kubectl rollout status deployment/{name}` tells what its controller waits for")
+        format!("`kubectl rollout status deployment/{name}` shows what its controller waits for")
     };
     Some(Note {
         text: format!(
@@ -307,8 +309,15 @@ pub(super) fn taskmanagers_refused(observed: &Observed, now: Timestamp, grace: &
             first_seen(event) >= created
         })
         .collect();
+    // What was refused before this JobManager was made says nothing: other Pods took the room then.
+    let job = observed
+        .current_job()
+        .and_then(|job| job.metadata.creation_timestamp.as_ref());
+    let job = job.map(|at| at.0);
+    events.retain(|event| super::observed::last_seen(event) >= job);
     events.sort_by_key(|event| super::observed::last_seen(event));
     let (since, said) = failed_create(&events)?;
+    let since = since.map(|since| job.map_or(since, |job| since.max(job)));
     Some(refused(observed, Role::TaskManager, since, said, now, grace))
 }
 

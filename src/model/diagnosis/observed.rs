@@ -12,7 +12,7 @@ use super::objects::JobEnd;
 pub use crate::model::flink::Role;
 use crate::model::flink::overview::{FlinkView, JobOverview};
 use crate::model::listing::JobState;
-use crate::model::names::{COMPONENT_LABEL, MASTER, REHEARSAL, TASK_MANAGER};
+use crate::model::names::{COMPONENT_LABEL, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER};
 
 /// Number of latest events to store per object. A fault repeats itself, so few are enough.
 const EVENTS_PER_OBJECT: usize = 16;
@@ -196,6 +196,11 @@ impl Observed {
             .filter(move |pod| role == Role::TaskManager || self.is_of_job(pod))
     }
 
+    /// All Pods of a role, those too that end or belong to an earlier Job of this name.
+    pub fn all_pods_of(&self, role: Role) -> impl Iterator<Item = &Pod> {
+        self.pods.values().filter(move |pod| role_of(pod) == Some(role))
+    }
+
     /// Whether Pods are terminating, which frees resources of nodes and quotas.
     #[must_use]
     pub fn has_leaving_pods(&self) -> bool {
@@ -245,7 +250,7 @@ impl Observed {
 /// The role in a Pod's label `component`.
 pub(super) fn role_of(pod: &Pod) -> Option<Role> {
     match pod.metadata.labels.as_ref()?.get(COMPONENT_LABEL)?.as_str() {
-        MASTER | REHEARSAL => Some(Role::JobManager),
+        MASTER | REHEARSAL | SAVEPOINT_READER => Some(Role::JobManager),
         TASK_MANAGER => Some(Role::TaskManager),
         _ => None,
     }

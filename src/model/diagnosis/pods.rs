@@ -3,11 +3,13 @@
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, Event, Pod, PodCondition};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::observed::{Observed, Role, first_seen, times_seen, words};
+use super::image_pull::image_pull;
+use super::observed::{Observed, Role, first_seen, words};
 use super::trace::one_line;
 use super::{Cause, CauseKind, Grace, Note};
 pub(super) use crate::model::flink_pod::{has_ended, main_status};
 use crate::model::main_container as container;
+use crate::model::names::{COMPONENT_LABEL, SAVEPOINT_READER};
 
 /// The result of a check.
 #[derive(Clone, Debug)]
@@ -36,8 +38,16 @@ pub(super) fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
 }
 
-/// "JobManager Pod demo-master-x7k2p".
+/// "JobManager Pod demo-master-x7k2p", or "Pod demo-savepoint-reader-x7k2p" if it does not run Flink.
 pub(super) fn who(pod: &Pod, role: Role) -> String {
+    let component = pod
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(COMPONENT_LABEL));
+    if component.is_some_and(|component| component == SAVEPOINT_READER) {
+        return format!("Pod {}", name(pod));
+    }
     format!("{} Pod {}", role_word(role), name(pod))
 }
 
@@ -374,131 +384,8 @@ fn non_root(said: &str, container: &str, image: &str) -> Option<String> {
 }
 
 /// A message without its quoted parts: names may contain any words.
-fn without_quoted(said: &str) -> String {
+pub(super) fn without_quoted(said: &str) -> String {
     said.split('"').step_by(2).collect::<Vec<_>>().join(" ")
-}
-
-/// The words of a registry's answer, in lower case, without names: those of `image`, and all words with a slash.
-fn answer_words(said: &str, image: &str) -> String {
-    let path = image.split('@').next().unwrap_or_default();
-    let (name, tag) = match path.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, tag),
-        _ => (path, ""),
-    };
-    let last = name.rsplit('/').next().unwrap_or_default();
-    let names = [image, path, name, last, tag];
-    let text = without_quoted(said);
-    let words = text.split_whitespace().filter(|word| {
-        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        !(bare.contains('/')
-            || names.contains(&bare)
-            || (!last.is_empty() && bare.strip_prefix(last).is_some_and(|rest| rest.starts_with(':'))))
-    });
-    words.collect::<Vec<_>>().join(" ").to_lowercase()
-}
-
-/// Registry answers that another pull does not change.
-const PERMANENT_PULL_FAULTS: [&str; 14] = [
-    "not found",
-    "manifest unknown",
-    "name unknown",
-    "does not exist",
-    "denied",
-    "unauthorized",
-    "authentication required",
-    "authorization failed",
-    "no basic auth credentials",
-    "403 forbidden",
-    "no match for platform",
-    "no matching manifest",
-    "invalid reference format",
-    "gave http response to https client",
-];
-
-fn image_pull(
-    observed: &Observed,
-    pod: &Pod,
-    who: &str,
-    image: &str,
-    reason: &str,
-    said: &str,
-    grace: &Grace,
-) -> Finding {
-    let pulls: Vec<&Event> = observed
-        .events_of_pod(pod)
-        .filter(|event| words(event).0 == "Failed" && words(event).1.starts_with("Failed to pull image"))
-        .collect();
-    let mut why = pull_words(said);
-    // Before Kubernetes 1.32 ImagePullBackOff names only the image; the event of the failed pull has the reason.
-    if why.is_empty() {
-        why = pulls.last().map(|event| pull_words(words(event).1)).unwrap_or_default();
-    }
-    let lower = answer_words(&why, image);
-    let permanent = PERMANENT_PULL_FAULTS.iter().any(|fault| lower.contains(fault)) || lower.contains("x509");
-    let failed: u32 = pulls.iter().map(|event| times_seen(event)).sum();
-    let often = if pulls.is_empty() {
-        reason == "ImagePullBackOff"
-    } else {
-        failed >= grace.image_pulls
-    };
-    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let hint = if has(&["toomanyrequests", "too many requests", "429"]) {
-        "the registry limits anonymous pulls: log in by --image-pull-secret, or use a mirror"
-    } else if has(&["x509", "http response"]) {
-        "the nodes' container runtime must be configured to trust this registry"
-    } else if has(&[
-        "denied",
-        "unauthorized",
-        "authoriz",
-        "authentic",
-        "basic auth",
-        "401",
-        "403",
-    ]) {
-        "check the name given to --image; for a private registry name its Secret by --image-pull-secret"
-    } else if has(&["platform", "matching manifest"]) {
-        "the image is not built for the nodes' architecture"
-    } else if has(&["not found", "unknown", "does not exist", "invalid reference"]) {
-        "check the name and tag given to --image, and that the image was pushed"
-    } else {
-        "check that the nodes reach the image's registry"
-    };
-    let why = if why.is_empty() { reason.to_owned() } else { why };
-    let cause = Cause::new(
-        CauseKind::ImagePull,
-        format!("image {image} of {who} cannot be pulled: {why}"),
-    )
-    .hint(hint);
-    Finding::of(cause, permanent || often)
-}
-
-/// The registry's message, without the prefixes of the kubelet and gRPC.
-fn pull_words(said: &str) -> String {
-    let mut rest = said.trim();
-    loop {
-        let shorter = rest
-            .strip_prefix("ErrImagePull: ")
-            .or_else(|| after_quoted(rest, "Back-off pulling image "))
-            .or_else(|| after_quoted(rest, "Failed to pull image "))
-            .or_else(|| after_quoted(rest, "failed to pull and unpack image "))
-            .or_else(|| after_quoted(rest, "failed to resolve reference "))
-            .or_else(|| {
-                rest.strip_prefix("rpc error: code = ")
-                    .and_then(|r| r.split_once(" desc = "))
-                    .map(|(_, desc)| desc)
-            });
-        match shorter {
-            Some(shorter) => rest = shorter.trim_start(),
-            None => return one_line(rest),
-        }
-    }
-}
-
-/// The text after `prefix`, a quoted word and a colon; empty if there is none.
-fn after_quoted<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let quoted = text.strip_prefix(prefix)?.strip_prefix('"')?;
-    let (_, rest) = quoted.split_once('"')?;
-    Some(rest.strip_prefix(':').unwrap_or(rest))
 }
 
 fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {

@@ -42,6 +42,24 @@ pub enum Stage {
     Finished,
 }
 
+impl Stage {
+    /// Its place in the order, what it waits for, and what is reached at its end.
+    #[must_use]
+    pub fn describe(&self) -> (u8, String, String) {
+        let of = |order, waits: &str, goal: &str| (order, waits.to_owned(), goal.to_owned());
+        match self {
+            Self::Submitted => of(0, "waiting for a node for the JobManager", "JobManager scheduled"),
+            Self::Scheduled => of(0, "waiting for the container of the JobManager", "JobManager scheduled"),
+            Self::ImagePulling { image } => (1, self.to_string(), format!("image {image} pulled")),
+            Self::JobManagerStarting => of(2, "waiting for the JVM of the JobManager", "JobManager started"),
+            Self::JobManagerStarted => of(3, "waiting for main() to submit the job", "job submitted"),
+            Self::JobCreated => of(4, "waiting for TaskManagers", "all tasks started"),
+            Self::TasksStarting { .. } => (4, self.to_string(), "all tasks started".to_owned()),
+            Self::Running { .. } | Self::Finished => (5, self.to_string(), "job runs".to_owned()),
+        }
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

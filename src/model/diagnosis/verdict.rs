@@ -9,6 +9,7 @@ use super::stage::{Stage, stage};
 use super::{Cause, CauseKind, Grace, Note, Verdict};
 use crate::model::diagnosis::exits;
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState};
+use crate::model::manifests::revision_of;
 
 /// Whether the outcome is known at `now`.
 ///
@@ -206,7 +207,7 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
     let last = taken.last()?;
     let times = u32::try_from(taken.len()).unwrap_or(u32::MAX);
     let mut cause = Cause::new(CauseKind::Displaced, last.clone())
-        .hint("the nodes are short of memory or disk, or are being drained: kubectl get nodes tells");
+        .hint("the nodes are short of memory or disk, or are being drained: kubectl get nodes shows which");
     for other in taken.iter().rev().skip(1) {
         cause = cause.evidence(other.clone());
     }
@@ -278,4 +279,69 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
         return Some(Cause::new(CauseKind::Starting, text));
     }
     None
+}
+
+/// What TaskManagers that start beside those of another version come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Surge {
+    /// They start, and what delays them.
+    Going(Option<Note>),
+    /// There is no room for them beside the others.
+    NoRoom(Box<Cause>),
+    /// They will not run: the cause.
+    Failed(Box<Cause>),
+}
+
+/// How long there may be no room: the Pods that take it stay.
+const NO_ROOM: SignedDuration = SignedDuration::from_secs(3);
+/// Words of the scheduler, of quotas and of volumes that other Pods use. Source: kube-scheduler's plugins; the
+/// attach/detach controller's `FailedAttachVolume`.
+const FULL: [&str; 9] = [
+    "Insufficient ",
+    "Too many pods",
+    "free ports",
+    "anti-affinity",
+    "topology spread",
+    "ReadWriteOncePod",
+    "max volume count",
+    "exceeded quota",
+    "Multi-Attach",
+];
+
+/// Whether the TaskManagers of `revision` come up.
+#[must_use]
+pub fn surge(observed: &Observed, revision: u64, now: Timestamp) -> Surge {
+    let mut own = observed.clone();
+    own.pods.retain(|_, pod| revision_of(&pod.metadata) == Some(revision));
+    let found = |grace: &Grace| {
+        let grace = Grace {
+            taskmanager_ends: 2,
+            ..grace.clone()
+        };
+        let found: Vec<Finding> = taskmanagers(&own, now, &grace)
+            .chain(displaced(&own, now, &grace))
+            .collect();
+        found
+    };
+    let quick = Grace {
+        unschedulable: NO_ROOM,
+        refused: NO_ROOM,
+        volume: NO_ROOM,
+        ..Grace::default()
+    };
+    for finding in found(&quick) {
+        if let Finding::Final(cause) = finding
+            && FULL.iter().any(|words| cause.title.contains(words))
+        {
+            return Surge::NoRoom(Box::new(cause));
+        }
+    }
+    let mut note = None;
+    for finding in found(&Grace::default()) {
+        match finding {
+            Finding::Final(cause) => return Surge::Failed(Box::new(cause)),
+            Finding::Maybe(maybe) => note = note.or(Some(maybe)),
+        }
+    }
+    Surge::Going(note)
 }

@@ -74,7 +74,7 @@ fn what_may_pass_is_only_a_note() {
             "is refused",
         ),
         (
-            "volume of which the node is told late",
+            "volume that the node is notified of late",
             |o| {
                 waits(o, JM, "ContainerCreating", "");
                 let said =

@@ -35,6 +35,7 @@ pub struct JobManagerArguments {
 /// Options with a value, in every spelling. Source: Flink's StandaloneApplicationClusterConfigurationParserFactory.
 const JOB_CLASS: [&str; 2] = ["-j", "--job-classname"];
 const JOB_ID: [&str; 2] = ["-jid", "--job-id"];
+const JOB_ID_SEED: &str = "--job-id-seed";
 const FROM_SAVEPOINT: [&str; 2] = ["-s", "--fromSavepoint"];
 const ALLOW_NON_RESTORED: [&str; 2] = ["-n", "--allowNonRestoredState"];
 const JARS: [&str; 2] = ["-jars", "--jars"];
@@ -48,6 +49,16 @@ const OTHER: [&str; 8] = [
     "-x",
     "--executionMode",
 ];
+
+/// Whether a value follows this option of Flink's entrypoint; `None`: it is no option of Flink, or `-D`.
+#[must_use]
+pub fn takes_value(option: &str) -> Option<bool> {
+    if ALLOW_NON_RESTORED.contains(&option) {
+        return Some(false);
+    }
+    let with_value = [&JOB_CLASS[..], &JOB_ID, &[JOB_ID_SEED], &FROM_SAVEPOINT, &JARS, &OTHER];
+    with_value.iter().any(|names| names.contains(&option)).then_some(true)
+}
 
 impl JobManagerArguments {
     /// Reads `tokens` with Flink's rules.
@@ -72,7 +83,7 @@ impl JobManagerArguments {
                 parsed.job_class = Some(value()?);
             } else if JOB_ID.contains(&option) {
                 parsed.job_id = Some(value()?);
-            } else if option == "--job-id-seed" {
+            } else if option == JOB_ID_SEED {
                 parsed.job_id_seed = Some(value()?);
             } else if FROM_SAVEPOINT.contains(&option) {
                 parsed.from_savepoint = Some(value()?);

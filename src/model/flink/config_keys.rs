@@ -49,6 +49,12 @@ fn line(name: &str) -> Option<&'static str> {
     None
 }
 
+/// Whether Flink has a key of this name, in any known release.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    line(name).is_some()
+}
+
 /// The present name of a key: Flink also reads old names.
 #[must_use]
 pub fn current(name: &str) -> &str {
@@ -179,13 +185,13 @@ mod tests {
 
     #[test]
     fn keys_that_are_gone_or_not_there_yet_do() {
-        let told = doubt("taskmanager.heap.size", version("2.3")).unwrap();
+        let doubt_text = doubt("taskmanager.heap.size", version("2.3")).unwrap();
         assert!(
-            told.starts_with("Flink 2.3 does not read taskmanager.heap.size, 1.20 was the last"),
-            "{told}"
+            doubt_text.starts_with("Flink 2.3 does not read taskmanager.heap.size, 1.20 was the last"),
+            "{doubt_text}"
         );
-        let told = doubt("execution.state-recovery.path", version("1.17")).unwrap();
-        assert!(told.contains("came with 1.20"), "{told}");
+        let doubt_text = doubt("execution.state-recovery.path", version("1.17")).unwrap();
+        assert!(doubt_text.contains("came with 1.20"), "{doubt_text}");
     }
 
     #[test]
@@ -196,8 +202,8 @@ mod tests {
             ("taskmanager.numberoftaskslots", "taskmanager.numberOfTaskSlots"),
             ("execution.checkpointing.min_pause", "execution.checkpointing.min-pause"),
         ] {
-            let told = doubt(slip, version("2.3")).unwrap_or_default();
-            assert_eq!(told, format!("Flink has no key {slip}; did you mean {meant}?"));
+            let doubt_text = doubt(slip, version("2.3")).unwrap_or_default();
+            assert_eq!(doubt_text, format!("Flink has no key {slip}; did you mean {meant}?"));
         }
         for own in [
             "my.company.setting",

@@ -9,7 +9,7 @@ pub const HIDDEN: &str = "******";
 
 /// Parts of keys whose values are secret. Source: `GlobalConfiguration.SENSITIVE_KEYS` of all releases, and usual parts
 /// of users' own keys.
-const SENSITIVE: &[&str] = &[
+pub const SENSITIVE: &[&str] = &[
     "password",
     "secret",
     "fs.azure.account.key",
@@ -27,6 +27,8 @@ const SENSITIVE: &[&str] = &[
     "access.key",
     "accesskey",
     "passphrase",
+    "passwd",
+    "authorization",
 ];
 
 /// Settings whose keys look secret, but whose values are not.
@@ -35,14 +37,15 @@ const HARMLESS: &[&str] = &[
     "security.kerberos.fetch.delegation-token",
 ];
 
-/// Whether the value of `key` must be hidden. This includes keys that end in `key`.
+/// Whether the value of `key` must be hidden. This includes keys that end in `key`, `pass` or `pwd`.
 #[must_use]
 pub fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     if HARMLESS.contains(&key.as_str()) {
         return false;
     }
-    SENSITIVE.iter().any(|part| key.contains(part)) || key.split(['.', '-', '_']).next_back() == Some("key")
+    let last = key.split(['.', '-', '_']).next_back();
+    SENSITIVE.iter().any(|part| key.contains(part)) || matches!(last, Some("key" | "pass" | "pwd"))
 }
 
 /// One setting with its values in both roles. An item of a ConfigurationList, see docs/output.md.

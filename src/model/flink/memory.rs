@@ -126,13 +126,13 @@ pub fn check(role: &'static str, process: Memory, configuration: &BTreeMap<Strin
     if process.bytes() >= least {
         return Ok(());
     }
-    let told = parts.iter().filter(|(_, size)| *size >= MIB);
-    let told: Vec<String> = told.map(|(name, size)| format!("{name} {}m", size / MIB)).collect();
+    let named = parts.iter().filter(|(_, size)| *size >= MIB);
+    let named: Vec<String> = named.map(|(name, size)| format!("{name} {}m", size / MIB)).collect();
     Err(Error::usage(format!(
         "invalid --{role}-memory {}: Flink needs more than {}m for {}",
         process.to_flink(),
         least / MIB,
-        told.join(", ")
+        named.join(", ")
     ))
     .hint(format!("smaller parts can be said by -D {role}.memory.…")))
 }
@@ -195,8 +195,8 @@ mod tests {
             ("taskmanager.network.memory.min", "600mb"),
         ];
         assert_eq!(refused("902m", &both), None);
-        let told = refused("1g", &both[1..]).unwrap();
-        assert!(told.contains("taskmanager.network.memory.min 600m"), "{told}");
+        let message = refused("1g", &both[1..]).unwrap();
+        assert!(message.contains("taskmanager.network.memory.min 600m"), "{message}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod live;
 pub mod memory;
 pub(crate) mod numbers;
 pub mod overview;
+pub mod process_memory;
 pub mod rest;
 
 pub mod savepoint_metadata;

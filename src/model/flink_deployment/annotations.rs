@@ -6,9 +6,10 @@
 //! | `image-pull-secrets`, `jars` | JSON list of texts |
 //! | `mounts` | JSON list of `CLAIM:/PATH[:ro]` |
 //! | `entrypoint`, `restart`, `job-id`, `job-id-seed`, `node-port` | as on the command line |
-//! | `ha-create-rbac`, `keep-sidecars` | `true` or `false` |
+//! | `direct-start`, `ha-create-rbac`, `keep-sidecars` | `true` or `false` |
+//! | `sql` | the text of a SQL script |
 //! | `ttl-after-finished` | seconds |
-//! | `identity` | in histories: see [`Config::nonce`] |
+//! | `identity`, `rpc-port` | in histories: see [`Config::nonce`], [`Config::rpc_port`] |
 //!
 //! The operator ignores these annotations, so that a file with them is a valid FlinkDeployment.
 
@@ -30,6 +31,7 @@ pub const EXPORTED: &str = "kubectl-flink/exported";
 pub(super) const PREFIX: &str = "kubectl-flink/";
 pub(super) const JARS: &str = "kubectl-flink/jars";
 
+const DIRECT_START: &str = "kubectl-flink/direct-start";
 const ENTRYPOINT: &str = "kubectl-flink/entrypoint";
 const ENV: &str = "kubectl-flink/env";
 const HA_CREATE_RBAC: &str = "kubectl-flink/ha-create-rbac";
@@ -41,9 +43,12 @@ const MOUNTS: &str = "kubectl-flink/mounts";
 const NODE_PORT: &str = "kubectl-flink/node-port";
 const PULL_SECRETS: &str = "kubectl-flink/image-pull-secrets";
 const RESTART: &str = "kubectl-flink/restart";
+const RPC_PORT: &str = "kubectl-flink/rpc-port";
+const SQL: &str = "kubectl-flink/sql";
 const TTL: &str = "kubectl-flink/ttl-after-finished";
 
 const KNOWN: &[&str] = &[
+    DIRECT_START,
     ENTRYPOINT,
     ENV,
     HA_CREATE_RBAC,
@@ -56,6 +61,8 @@ const KNOWN: &[&str] = &[
     NODE_PORT,
     PULL_SECRETS,
     RESTART,
+    RPC_PORT,
+    SQL,
     TTL,
 ];
 
@@ -83,16 +90,22 @@ pub(super) fn take(layer: &mut Config, faults: &mut Faults) {
             }
             JOB_ID => layer.job_id = Some(JobId::Fixed(value)),
             JOB_ID_SEED => layer.job_id = Some(JobId::Seed(value)),
+            SQL => layer.sql = Some(value),
             IDENTITY => layer.nonce = faults.check(&path, identity(value)),
-            NODE_PORT => {
+            NODE_PORT | RPC_PORT => {
                 let port = value.parse().ok().filter(|port| *port > 0);
                 let port = port.ok_or_else(|| Error::usage(format!("{value:?} is no port")));
-                layer.node_port = faults.check(&path, port);
+                let field = match key.as_str() {
+                    NODE_PORT => &mut layer.node_port,
+                    _ => &mut layer.rpc_port,
+                };
+                *field = faults.check(&path, port);
             }
-            HA_CREATE_RBAC | KEEP_SIDECARS => {
+            DIRECT_START | HA_CREATE_RBAC | KEEP_SIDECARS => {
                 let wanted = value.parse().map_err(|_| Error::usage("it must be true or false"));
                 let field = match key.as_str() {
                     KEEP_SIDECARS => &mut layer.keep_sidecars,
+                    DIRECT_START => &mut layer.direct_start,
                     _ => &mut layer.ha_create_rbac,
                 };
                 *field = faults.check(&path, wanted);
@@ -133,7 +146,10 @@ pub(super) fn of(layer: &Config, jars: Option<&Vec<String>>) -> BTreeMap<String,
     say(NODE_PORT, layer.node_port.map(|port| port.to_string()));
     say(HA_CREATE_RBAC, layer.ha_create_rbac.map(|wanted| wanted.to_string()));
     say(KEEP_SIDECARS, layer.keep_sidecars.map(|wanted| wanted.to_string()));
+    say(DIRECT_START, layer.direct_start.map(|wanted| wanted.to_string()));
     say(IDENTITY, layer.nonce.clone());
+    say(RPC_PORT, layer.rpc_port.map(|port| port.to_string()));
+    say(SQL, layer.sql.clone());
     say(TTL, layer.ttl_after_finished.map(|seconds| seconds.to_string()));
     say(ENV, (!layer.env.is_empty()).then(|| json!(layer.env).to_string()));
     say(MOUNTS, (!mounts.is_empty()).then(|| json!(mounts).to_string()));

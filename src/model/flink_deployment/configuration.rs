@@ -240,7 +240,7 @@ impl Moved<'_> {
         const STORAGE: &str = "high-availability.storageDir";
         const FLAGS: [&str; 3] = ["--ha", "--ha-zookeeper", "--ha-zookeeper-root"];
         let keys = [STORAGE, QUORUM, ZOOKEEPER_ROOT];
-        let told = [0, 1, 2].map(|at| self.take(keys[at], FLAGS[at]));
+        let set = [0, 1, 2].map(|at| self.take(keys[at], FLAGS[at]));
         let same_kind: fn(&str, &str) -> bool = |one, other| HighAvailability::of(one) == HighAvailability::of(other);
         let kind = self.take_if("high-availability.type", "", same_kind);
         let (key, said) = kind
@@ -255,7 +255,7 @@ impl Moved<'_> {
                 return self.refuse(key, &reason);
             }
         };
-        for (of, value) in keys.into_iter().zip(&told) {
+        for (of, value) in keys.into_iter().zip(&set) {
             let possible = needed.contains(&of) || (of == ZOOKEEPER_ROOT && name == ZOOKEEPER);
             match value {
                 None if needed.contains(&of) => self.refuse(of, &format!("it is missing, and {key}: {name} needs it")),
@@ -266,6 +266,6 @@ impl Moved<'_> {
                 _ => {}
             }
         }
-        [layer.ha, layer.zookeeper, layer.zookeeper_root] = told.map(|value| value.map(|(_, text)| text));
+        [layer.ha, layer.zookeeper, layer.zookeeper_root] = set.map(|value| value.map(|(_, text)| text));
     }
 }

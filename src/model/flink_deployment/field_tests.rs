@@ -155,22 +155,25 @@ fn outcome(path: &str, value: &str) -> &'static str {
 fn the_table_of_the_document_is_true_and_whole() {
     let table = DOCUMENT.split("## Field by field").nth(1).unwrap();
     let table = table.split("\n## ").next().unwrap();
-    let mut told = std::collections::BTreeMap::new();
+    let mut documented = std::collections::BTreeMap::new();
     for row in table.lines().filter(|line| line.starts_with("| `")) {
         let mut columns = row.trim_matches('|').split('|').map(str::trim);
         let (names, word) = (columns.next().unwrap(), columns.next().unwrap());
         for name in names.split('`').skip(1).step_by(2) {
-            assert_eq!(told.insert(name, word), None, "{name} is there twice");
+            assert_eq!(documented.insert(name, word), None, "{name} is there twice");
         }
     }
     let mut wrong = Vec::new();
     for (path, value) in FIELDS {
-        let (word, is) = (told.remove(path), outcome(path, value));
+        let (word, is) = (documented.remove(path), outcome(path, value));
         if word != Some(is) {
             wrong.push(format!("{path} is {is}, and {word:?} in the table"));
         }
     }
-    assert!(wrong.is_empty() && told.is_empty(), "{wrong:#?}\nnot tried: {told:?}");
+    assert!(
+        wrong.is_empty() && documented.is_empty(),
+        "{wrong:#?}\nnot tried: {documented:?}"
+    );
 }
 
 /// All fields that the operator's classes have. Source: FlinkDeploymentSpec, AbstractFlinkSpec, JobSpec, JobManagerSpec and

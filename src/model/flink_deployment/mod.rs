@@ -69,9 +69,6 @@ pub fn read_all(text: &str, source: &str) -> Result<Documents> {
 }
 
 /// Reads FlinkDeployments that this program wrote and a user has changed: the operator's additions are not added.
-///
-/// # Errors
-/// As [`read_all`].
 pub fn read_edited(text: &str, source: &str) -> Result<Documents> {
     documents(text, source, Faults::new(true, false))
 }

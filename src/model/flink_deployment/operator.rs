@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::model::flink_deployment::{self, Documents};
 
 /// The operator's value for "the last checkpoint according to high availability", instead of a path.
@@ -51,7 +51,7 @@ pub fn check_stopped(object: &Value, deployed: bool) -> Result<()> {
         return Ok(());
     };
     Err(
-        Error::new(Kind::Conflict, format!("FlinkDeployment {name} is not stopped: {why}"))
+        Error::conflict(format!("FlinkDeployment {name} is not stopped: {why}"))
             .hint(format!(
                 "`kubectl patch flinkdeployment {name} --type=merge -p '{{\"spec\":{{\"job\":{{\"state\":\"suspended\",\"upgradeMode\":\"savepoint\"}}}}}}'` stops it with a savepoint"
             ))
@@ -78,6 +78,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::error::Kind;
 
     fn object(state: &str, status: &Value) -> Value {
         json!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "orders"},

@@ -41,7 +41,7 @@ fn took_all(map: &mut BTreeMap<String, String>) -> bool {
 }
 
 /// Fields of a file that may be invalid in combination with others, their flags, and functions that take them out.
-const FIELDS: [(&str, &str, Take); 20] = [
+const FIELDS: [(&str, &str, Take); 21] = [
     ("spec.jobManager.resource.memory", "--jobmanager-memory", |layer| {
         took(&mut layer.job_manager.memory)
     }),
@@ -73,6 +73,9 @@ const FIELDS: [(&str, &str, Take); 20] = [
         took(&mut layer.flink_version)
     }),
     ("spec.job.entryClass", "--job-class", |layer| took(&mut layer.job_class)),
+    ("metadata.annotations.kubectl-flink/sql", "--sql", |layer| {
+        took(&mut layer.sql)
+    }),
     ("spec.job.args", "--", |layer| took(&mut layer.arguments)),
     ("spec.job.initialSavepointPath", "--from-savepoint", |layer| {
         took(&mut layer.from_savepoint)

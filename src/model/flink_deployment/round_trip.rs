@@ -146,7 +146,9 @@ prop_compose! {
         checkpoint_dir in option::of(text()),
         ha in option::of((text(), option::of((text(), option::of(text()))), option::of(any::<bool>()))),
         others in (
-            option::of(1..u32::MAX), option::of(any::<u32>()), option::of("[a-z0-9]{1,16}"), option::of(any::<bool>())
+            option::of(1..u32::MAX), option::of(any::<u32>()), option::of("[a-z0-9]{1,16}"), option::of(any::<bool>()),
+            option::of(any::<bool>()), option::of(text()),
+            option::of(1..u16::MAX)
         ),
     ) -> Config {
         // A ZooKeeper without high availability is no valid layer, and has no place in the format.
@@ -159,6 +161,7 @@ prop_compose! {
             name, namespace, image, job_class, jars, from_savepoint, arguments, service_account, image_pull_secrets,
             savepoint_dir, checkpoint_dir, ha, zookeeper, zookeeper_root, ha_create_rbac,
             job_managers: others.0, ttl_after_finished: others.1, nonce: others.2, keep_sidecars: others.3,
+            direct_start: others.4, sql: others.5, rpc_port: others.6,
             ..Config::default()
         }
     }

@@ -1,6 +1,6 @@
 //! Applies the changes of a watch to an inventory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Inventory, Key, Part, Parts};
 
@@ -17,25 +17,26 @@ pub enum Change {
     AllDeployments(Vec<(Key, Part)>),
 }
 
-/// Applies the change, and returns the keys of the changed clusters. A deleted cluster stays without parts: the caller
-/// removes it after reporting it.
-pub fn change(inventory: &mut Inventory, change: Change) -> Vec<Key> {
+/// Applies the change, and returns the changed clusters with their parts before. A deleted cluster stays without parts:
+/// the caller removes it after reporting it.
+pub fn change(inventory: &mut Inventory, change: Change) -> Vec<(Key, Parts)> {
     let edit = |inventory: &mut Inventory, key: Key, edit: &dyn Fn(&mut Parts)| {
         let parts = inventory.entry(key.clone()).or_default();
         let before = parts.clone();
         edit(parts);
         if *parts != before {
-            return Some(key);
+            return Some((key, before));
         }
         if parts.is_empty() {
             inventory.remove(&key);
         }
         None
     };
-    let anew = |inventory: &mut Inventory, all: Vec<(Key, Part)>, take: fn(&mut Parts)| {
+    let replace_all = |inventory: &mut Inventory, all: Vec<(Key, Part)>, take: fn(&mut Parts)| {
         let known: BTreeSet<Key> = all.iter().map(|(key, _)| key.clone()).collect();
         let lost: Vec<Key> = inventory.keys().filter(|key| !known.contains(*key)).cloned().collect();
-        let mut changed: BTreeSet<Key> = lost.into_iter().filter_map(|key| edit(inventory, key, &take)).collect();
+        let mut changed: BTreeMap<Key, Parts> =
+            lost.into_iter().filter_map(|key| edit(inventory, key, &take)).collect();
         changed.extend(
             all.into_iter()
                 .filter_map(|(key, part)| edit(inventory, key, &|parts| parts.put(part.clone()))),
@@ -47,8 +48,8 @@ pub fn change(inventory: &mut Inventory, change: Change) -> Vec<Key> {
             .into_iter()
             .collect(),
         Change::Gone(key, part) => edit(inventory, key, &|parts| parts.take(&part)).into_iter().collect(),
-        Change::AllJobs(all) => anew(inventory, all, |parts| parts.job = None),
-        Change::AllDeployments(all) => anew(inventory, all, |parts| parts.deployment = None),
+        Change::AllJobs(all) => replace_all(inventory, all, |parts| parts.job = None),
+        Change::AllDeployments(all) => replace_all(inventory, all, |parts| parts.deployment = None),
     }
 }
 
@@ -70,6 +71,7 @@ mod tests {
             traits,
             state,
             ended_at: None,
+            ready: None,
         })
     }
 
@@ -81,14 +83,14 @@ mod tests {
         })
     }
 
-    fn names(keys: Vec<Key>) -> Vec<String> {
-        keys.into_iter().map(|key| key.name).collect()
+    fn names(changed: Vec<(Key, Parts)>) -> Vec<String> {
+        changed.into_iter().map(|(key, _)| key.name).collect()
     }
 
     #[test]
     fn only_what_differs_is_told() {
         let mut inventory = Inventory::new();
-        let mut tell = |told| names(change(&mut inventory, told));
+        let mut tell = |change_of| names(change(&mut inventory, change_of));
         assert_eq!(tell(Change::Now(key("a"), job(JobState::Running))), ["a"]);
         assert!(tell(Change::Now(key("a"), job(JobState::Running))).is_empty());
         assert_eq!(tell(Change::Now(key("a"), job(JobState::Failed))), ["a"]);

@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{ClusterRow, LiveJob};
+use super::{ClusterRow, Inventory, Key, LiveJob, Parts};
 use crate::model::age::age;
 use crate::model::flink::FlinkVersion;
 
@@ -70,7 +70,7 @@ impl SortKey {
         match self {
             Self::Name => (None, None, view.name.to_owned(), view.namespace.to_owned()),
             Self::Namespace => (None, None, view.namespace.to_owned(), view.name.to_owned()),
-            Self::Status => text(&view.status.to_string()),
+            Self::Status => text(&view.status.phase.to_string()),
             Self::Age => number(view.created_at.map(Timestamp::as_second)),
             Self::Parallelism => number(view.parallelism.map(i64::from)),
             Self::TaskManagers => {
@@ -86,14 +86,30 @@ impl SortKey {
             Self::Image => text(view.image.unwrap_or_default()),
             // 1.9 comes before 1.20.
             Self::Flink => {
-                let told = view.flink_version.as_deref().unwrap_or_default();
-                let version = told.parse::<FlinkVersion>().ok();
+                let version_text = view.flink_version.as_deref().unwrap_or_default();
+                let version = version_text.parse::<FlinkVersion>().ok();
                 let (major, minor) = (version.map(|v| v.major.into()), version.map(|v| v.minor.into()));
-                (major, minor, told.to_owned(), String::new())
+                (major, minor, version_text.to_owned(), String::new())
             }
             Self::Revision => number(view.revision.map(u64::cast_signed)),
         }
     }
+}
+
+/// The clusters in the order of a key, or, without one, in that of `names`, as kubectl has those of its arguments.
+#[must_use]
+pub fn ordered<'a>(
+    inventory: &'a Inventory,
+    key: Option<SortKey>,
+    names: &[String],
+    now: Timestamp,
+) -> Vec<(&'a Key, &'a Parts)> {
+    let mut clusters: Vec<_> = inventory.iter().collect();
+    match key {
+        Some(order) => clusters.sort_by_cached_key(|(key, parts)| order.of(&parts.view(key, None, now))),
+        None => clusters.sort_by_key(|(key, _)| names.iter().position(|name| *name == key.name)),
+    }
+    clusters
 }
 
 /// The columns of a table row; [`headers`] returns their names.
@@ -106,7 +122,7 @@ pub fn row(view: &ClusterRow<'_>, columns: Columns, now: Timestamp) -> Vec<Strin
     }
     row.extend([
         view.name.to_owned(),
-        view.status.to_string(),
+        view.status.phase.to_string(),
         or_none(view.parallelism.map(|n| n.to_string())),
         or_none(view.task_managers.map(|of| format!("{}/{}", of.ready, of.desired))),
         or_none(view.created_at.map(|then| age(then, now))),

@@ -33,7 +33,7 @@ impl LiveJob {
         let last = snapshot
             .checkpoints
             .as_ref()
-            .and_then(|told| told.latest.completed.as_ref()?.latest_ack_timestamp);
+            .and_then(|checkpoints| checkpoints.latest.completed.as_ref()?.latest_ack_timestamp);
         Self {
             answered: snapshot.reach == Reach::Answered,
             job_id: job.map(|job| job.jid.clone()),

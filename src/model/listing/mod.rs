@@ -6,18 +6,20 @@ pub(crate) mod change;
 mod columns;
 mod idle;
 mod live;
+mod status;
 
 pub use change::{Change, change};
-pub use columns::{Columns, SortKey, headers, row};
+pub use columns::{Columns, SortKey, headers, ordered, row};
 pub use idle::some_of;
 pub use live::LiveJob;
+pub use status::{STATES, Status};
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::API_VERSION;
 use super::flink::FlinkVersion;
 use super::names::{APP_LABEL, MASTER, TASK_MANAGER};
 
@@ -108,6 +110,8 @@ pub struct JobManager {
     pub state: JobState,
     /// When Flink ended, if only its Pod shows that.
     pub ended_at: Option<Timestamp>,
+    /// Whether a Pod of it is ready: its REST answers; `None`: unknown.
+    pub ready: Option<bool>,
 }
 
 /// The Deployment of a cluster: Flink's TaskManagers.
@@ -173,70 +177,6 @@ pub struct Parts {
 /// The found clusters, sorted by namespace and name.
 pub type Inventory = BTreeMap<Key, Parts>;
 
-/// Meanings of the values in the column STATUS, the variants of [`Status`], for help texts.
-pub const STATES: &str = "\
-STATUS is what Kubernetes knows of a cluster:
-  Running           the Job and all TaskManagers run
-  Stopping          the Flink job is being stopped with a savepoint whose path is not in the history yet
-  Starting          not all TaskManagers are ready
-  Degraded          the same, in a cluster older than ten minutes, or the JobManager has ended and a sidecar keeps its Pod
-  Finished          the Job is complete: the Flink job is finished or canceled
-  Failed            the Job failed and is not tried again
-  Suspended         the job was stopped and its TaskManagers sent away, or the Job is suspended
-  Terminating       a part is being deleted
-  Deleted           all parts are gone (with --watch only)
-  NoTaskManagers    the Deployment is missing or scaled to zero
-  TaskManagersOnly  the Job is missing
-  Unknown           the Job has a state that this version does not know";
-
-/// State of a cluster in one word: the first one that matches, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Status {
-    /// Both parts are gone. In watches only.
-    Deleted,
-    /// A part is being deleted.
-    Terminating,
-    /// The Deployment exists without the Job: left over, or made before it.
-    TaskManagersOnly,
-    /// The Job is complete: Flink's job is finished or canceled.
-    Finished,
-    /// The Job failed and is not tried again.
-    Failed,
-    /// The Job is complete and the Deployment scaled to zero, or the Job is suspended: nothing runs.
-    Suspended,
-    /// The server gave the Job a state that this version does not know.
-    Unknown,
-    /// The Job has no Deployment, or one with zero replicas: nothing can be computed.
-    NoTaskManagers,
-    /// Flink's job is being stopped with a savepoint, whose path is not in the history yet.
-    Stopping,
-    /// The Job and all TaskManagers run.
-    Running,
-    /// Not all TaskManagers are ready, and the cluster is younger than ten minutes.
-    Starting,
-    /// Not all TaskManagers are ready, ten minutes after the cluster was made or later; or there is no JobManager, since a
-    /// sidecar keeps the Pod of the last one.
-    Degraded,
-}
-
-impl Status {
-    /// The state of a cluster whose operation in progress stops its job with a savepoint.
-    #[must_use]
-    pub const fn stopping(self) -> Self {
-        match self {
-            Self::NoTaskManagers | Self::Running | Self::Starting | Self::Degraded => Self::Stopping,
-            other => other,
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The words are the names of the variants: so output, serialization and documentation are always the same.
-        fmt::Debug::fmt(self, f)
-    }
-}
-
 impl Parts {
     /// Adds or replaces a part.
     pub fn put(&mut self, part: Part) {
@@ -282,9 +222,10 @@ impl Parts {
             Some(JobState::Stuck) => return Status::Degraded,
             Some(JobState::Running) => {}
         }
+        let answers = job.and_then(|job| job.ready) != Some(false);
         match tasks.map(|tasks| (tasks.ready, tasks.desired)) {
             None | Some((_, 0)) => Status::NoTaskManagers,
-            Some((ready, desired)) if ready >= desired => Status::Running,
+            Some((ready, desired)) if ready >= desired && answers => Status::Running,
             Some(_) if self.created().is_some_and(|then| now.duration_since(then) >= START) => Status::Degraded,
             Some(_) => Status::Starting,
         }
@@ -307,18 +248,24 @@ impl Parts {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
         let traits = self.leading();
         let image = traits.and_then(|traits| traits.image.as_deref());
-        let told = traits.and_then(|traits| traits.flink_version.as_deref());
+        let annotated = traits.and_then(|traits| traits.flink_version.as_deref());
+        let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
         ClusterRow {
-            namespace: &key.namespace,
-            name: &key.name,
-            status: self.status(now),
+            api_version: API_VERSION,
+            kind: "Cluster",
+            metadata: Metadata { name, namespace },
+            status: Phase {
+                phase: self.status(now),
+            },
+            namespace,
+            name,
             parallelism: traits.and_then(|traits| traits.parallelism),
             task_managers: self.deployment.as_ref().map(|part| Replicas {
                 ready: part.ready,
                 desired: part.desired,
             }),
             image,
-            flink_version: told.map(ToOwned::to_owned).or_else(|| {
+            flink_version: annotated.map(ToOwned::to_owned).or_else(|| {
                 let version = FlinkVersion::of_image(image?)?;
                 Some(version.to_string())
             }),
@@ -335,16 +282,38 @@ impl Parts {
     }
 }
 
+/// The name of a cluster in the place where Kubernetes' objects have theirs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Metadata<T> {
+    /// Name.
+    pub name: T,
+    /// Namespace.
+    pub namespace: T,
+}
+
+/// The state of a cluster in the place where Pods have theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Phase {
+    /// State in one word.
+    pub phase: Status,
+}
+
 /// An item of a ClusterList, see docs/output.md. Tables use the same data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterRow<'a> {
+    /// Version of this shape.
+    pub api_version: &'static str,
+    /// `Cluster`.
+    pub kind: &'static str,
+    /// Its name.
+    pub metadata: Metadata<&'a str>,
+    /// Its state.
+    pub status: Phase,
     /// Namespace.
     pub namespace: &'a str,
     /// Name.
     pub name: &'a str,
-    /// State in one word.
-    pub status: Status,
     /// Parallelism, if this plugin created the cluster.
     pub parallelism: Option<u32>,
     /// TaskManagers; absent if there is no Deployment.
@@ -392,6 +361,7 @@ pub struct Objects {
 /// When it is not a valid label value (apimachinery's `IsValidLabelValue`).
 pub fn check_name(name: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
+    let name = name.strip_prefix("cluster/").unwrap_or(name);
     let bytes = name.as_bytes();
     let valid = bytes.len() <= 63
         && bytes.first().is_some_and(|&byte| plain(byte))
@@ -427,33 +397,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_help_has_every_state_and_no_other() {
-        let told: Vec<_> = STATES
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_whitespace().next())
-            .collect();
-        let mut all = [
-            Status::Deleted,
-            Status::Terminating,
-            Status::TaskManagersOnly,
-            Status::Finished,
-            Status::Failed,
-            Status::Suspended,
-            Status::Unknown,
-            Status::NoTaskManagers,
-            Status::Stopping,
-            Status::Running,
-            Status::Starting,
-            Status::Degraded,
-        ]
-        .map(|status| status.to_string())
-        .to_vec();
-        all.sort_by_key(|status| told.iter().position(|word| word == status));
-        assert_eq!(told, all);
-    }
-
     /// As `suspend` leaves it, and not as `stop` does.
     #[test]
     fn a_stopped_cluster_without_taskmanagers_is_suspended() {
@@ -463,6 +406,7 @@ mod tests {
                     traits: Traits::default(),
                     state: JobState::Complete,
                     ended_at: None,
+                    ready: None,
                 }),
                 deployment: Some(TaskManagers {
                     traits: Traits::default(),
@@ -486,6 +430,7 @@ mod tests {
                 traits,
                 state,
                 ended_at: None,
+                ready: None,
             })
         };
         let tasks = |traits| {
@@ -516,6 +461,7 @@ mod tests {
                 traits: traits.clone(),
                 state: JobState::Running,
                 ended_at: None,
+                ready: None,
             }),
             deployment: Some(TaskManagers {
                 traits,

@@ -3,26 +3,35 @@
 //! Settings that are not given do not change the templates: a user's own template stays, except the parts that make the
 //! objects a cluster (names, labels, selectors) and the explicit settings of the spec.
 
+mod arguments;
+pub mod direct_start;
 mod high_availability;
+pub mod network_policy;
+mod pods;
 pub mod rehearsal;
+pub mod savepoint_reader;
+pub mod short_job;
+mod sql;
+pub mod surge;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 
-use super::flink::{FlinkVersion, Role};
+use super::flink::Role;
 use super::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
 use super::pod_template;
 use super::spec::Spec;
 use super::template::{self, Templates, Variables};
 use crate::error::{Error, Result};
-use crate::model::config::{Entrypoint, Mount, Restart};
+use crate::model::config::Restart;
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::config_keys;
 use crate::model::flink::job_id;
-use crate::model::flink::script_keys;
-use crate::model::flink::settings::{self, ConfigMaps, HighAvailability, Settings};
-use crate::model::keyword::Keyword;
 use crate::model::main_container as container;
+use arguments::{SEED, configuration, drop_displaced, drop_set_by_properties, remove_settings};
+use pods::{native_sidecars, role, usrlib};
 
+pub use arguments::job_manager_arguments;
 pub use high_availability::CREATED_RBAC;
 
 /// Annotation with the number of the revision in the history that an object belongs to.
@@ -80,6 +89,18 @@ impl Manifests {
 #[must_use]
 pub fn replicas(deployment: &Value) -> u64 {
     deployment["spec"]["replicas"].as_u64().unwrap_or(1)
+}
+
+/// The number of the revision that an object belongs to.
+#[must_use]
+pub fn revision(object: &Value) -> Option<u64> {
+    object["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
+}
+
+/// The same, of the metadata of an object or of a Pod template.
+#[must_use]
+pub fn revision_of(metadata: &ObjectMeta) -> Option<u64> {
+    metadata.annotations.as_ref()?.get(REVISION)?.parse().ok()
 }
 
 /// Whether a Kubernetes Job has failed because Flink reported its own job as failed for good.
@@ -163,6 +184,7 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
     )?;
     service(&mut manifests.service, spec)?;
     job(&mut manifests.job, spec, generation)?;
+    sql::mount(&mut manifests.job, spec)?;
     if spec.layer.keep_sidecars != Some(true) {
         manifests.native_sidecars = native_sidecars(&mut manifests.job)?;
     }
@@ -178,184 +200,12 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
             }
         }
     }
+    if spec.layer.direct_start == Some(true) {
+        direct_start::job(&mut manifests.job, spec)?;
+        direct_start::deployment(&mut manifests.deployment, spec)?;
+    }
     Ok(manifests)
 }
-
-/// All arguments of the JobManager from the spec, not yet escaped for Kubernetes.
-#[must_use]
-pub fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> JobManagerArguments {
-    let layer = &spec.layer;
-    let mut dynamic = configuration(spec, namespace, generation);
-    if let Some(memory) = layer.job_manager.memory {
-        dynamic.push(("jobmanager.memory.process.size".to_owned(), memory.to_flink()));
-    }
-    let mut class_path = spec.jars_on_class_path();
-    let jars = if class_path.is_empty() {
-        layer.jars.clone().unwrap_or_default()
-    } else {
-        let (said, others) = dynamic.into_iter().partition(|(key, _)| key == CLASS_PATHS);
-        let said: Vec<(String, String)> = said;
-        dynamic = others;
-        class_path.extend(said.into_iter().map(|(_, value)| value));
-        dynamic.push((CLASS_PATHS.to_owned(), class_path.join(";")));
-        Vec::new()
-    };
-    JobManagerArguments {
-        job_class: layer.job_class.clone(),
-        job_id: spec.job_id(namespace, generation),
-        job_id_seed: None,
-        from_savepoint: layer.from_savepoint.clone(),
-        allow_non_restored_state: layer.allow_non_restored_state.unwrap_or(false),
-        jars,
-        dynamic,
-        other: Vec::new(),
-        program: layer.arguments.clone().unwrap_or_default(),
-    }
-}
-
-/// Configuration of both roles: the user's own, and the spec's fields as Flink's keys.
-fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Vec<(String, String)> {
-    let layer = &spec.layer;
-    let mut pairs: Vec<(String, String)> = layer.configuration.clone().into_iter().collect();
-    pairs.retain(|(key, _)| !script_keys::is_for_scripts(key));
-    let mut push = |key: &str, value: &str| pairs.push((key.to_owned(), value.to_owned()));
-    if let Some(slots) = layer.slots {
-        push("taskmanager.numberOfTaskSlots", &slots.to_string());
-    }
-    // Every release up to 2.3 reads the old names; the new ones exist from 1.20 on.
-    let new_names = spec
-        .flink_version
-        .is_some_and(|version| version >= FlinkVersion::new(1, 20));
-    if let Some(dir) = &layer.savepoint_dir {
-        push(
-            if new_names {
-                "execution.checkpointing.savepoint-dir"
-            } else {
-                "state.savepoints.dir"
-            },
-            dir,
-        );
-    }
-    if let Some(dir) = &layer.checkpoint_dir {
-        push(
-            if new_names {
-                "execution.checkpointing.dir"
-            } else {
-                "state.checkpoints.dir"
-            },
-            dir,
-        );
-    }
-    pairs.extend(high_availability::configuration(spec, namespace, generation));
-    pairs
-}
-
-/// Removes the arguments in the template's main container that are set again, and converts the seed's `--job-id-seed`,
-/// which no release supports, to the corresponding `--job-id`.
-fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address: bool) -> Result<()> {
-    let list = main_arguments(job)?;
-    remove_settings(list, |key| {
-        (own_address && key == "jobmanager.rpc.address")
-            || arguments.dynamic.iter().any(|(new, _)| config_keys::same(new, key))
-    });
-    let displaced = [
-        (["--job-classname", "-j"], arguments.job_class.is_some()),
-        (["--job-id", "-jid"], arguments.job_id.is_some()),
-        (["--fromSavepoint", "-s"], arguments.from_savepoint.is_some()),
-        (["--jars", "-jars"], !arguments.jars.is_empty()),
-    ];
-    let position = |list: &[Value], names: &[&str]| {
-        list.iter()
-            .position(|argument| argument.as_str().is_some_and(|text| names.contains(&text)))
-    };
-    for (names, given) in displaced {
-        if let Some(at) = position(list, &names).filter(|_| given) {
-            list.drain(at..(at + 2).min(list.len()));
-        }
-    }
-    if let Some(at) = position(list, &["--job-id-seed"]) {
-        if arguments.job_id.is_some() {
-            list.drain(at..(at + 2).min(list.len()));
-        } else if let Some(seed) = list.get(at + 1).cloned() {
-            list[at] = json!("--job-id");
-            // The seed may contain variables, so its ID can be computed only after they are replaced.
-            list[at + 1] = json!({ SEED: seed });
-        }
-    }
-    Ok(())
-}
-
-/// Removes the settings whose keys are `displaced`: `-Dkey=value`, and `-D` with `key=value` after it.
-fn remove_settings(list: &mut Vec<Value>, displaced: impl Fn(&str) -> bool) {
-    let key = |argument: Option<&Value>| {
-        let pair = argument.and_then(Value::as_str).and_then(|text| text.split_once('='));
-        pair.is_some_and(|(key, _)| displaced(key))
-    };
-    let mut at = 0;
-    while at < list.len() {
-        let text = list[at].as_str().unwrap_or_default().to_owned();
-        if text == "-D" && key(list.get(at + 1)) {
-            list.drain(at..at + 2);
-        } else if text.strip_prefix("-D").is_some_and(|pair| key(Some(&json!(pair)))) {
-            list.remove(at);
-        } else {
-            at += 1;
-        }
-    }
-}
-
-/// Key of a job ID that is computed from the value, in a list of arguments.
-const SEED: &str = "kubectl-flink/seed";
-
-/// Removes the defaults in the main container's arguments that the variable `FLINK_PROPERTIES` sets: the arguments
-/// would override it.
-fn drop_set_by_properties(job: &mut Value) -> Result<()> {
-    let container = main_container(job)?;
-    let variables = container.get("env").and_then(Value::as_array).into_iter().flatten();
-    let properties: String = variables
-        .filter(|variable| variable["name"] == "FLINK_PROPERTIES")
-        .filter_map(|variable| variable["value"].as_str())
-        .flat_map(|text| [text, "\n"])
-        .collect();
-    let set = |key: &str| {
-        let named = |line: &str| line.split_once(':').is_some_and(|(name, _)| name.trim() == key);
-        properties.lines().any(named)
-    };
-    if set(STORE_DURATION) {
-        main_arguments(job)?.retain(|argument| {
-            let pair = argument.as_str().and_then(|text| text.strip_prefix("-D"));
-            let key = pair.and_then(|pair| pair.split_once('=')).map(|(key, _)| key);
-            key != Some(STORE_DURATION)
-        });
-    }
-    Ok(())
-}
-
-/// Flink's class path for the job, in addition to its own directory `usrlib`.
-const CLASS_PATHS: &str = "pipeline.classpaths";
-
-/// Flink looks for the job's class in its class path only if the directory `usrlib` exists: an empty one is added,
-/// unless a mount hides the image's directory anyway. Source: the operator's `UserLibMountDecorator`, Flink's
-/// `DefaultPackagedProgramRetriever`.
-fn usrlib(job: &mut Value, spec: &Spec) -> Result<()> {
-    if spec.jars_on_class_path().is_empty() || spec.layer.job_class.is_some() {
-        return Ok(());
-    }
-    let mounts = list(main_container(job)?, "volumeMounts")?;
-    let there = |mount: &Value| mount["mountPath"].as_str().is_some_and(|path| path.starts_with(USRLIB));
-    if !mounts.iter().any(there) {
-        mounts.push(json!({ "name": "user-lib-dir", "mountPath": USRLIB }));
-        let pod = map(job, &["spec", "template", "spec"])?;
-        list(pod, "volumes")?.push(json!({ "name": "user-lib-dir", "emptyDir": {} }));
-    }
-    Ok(())
-}
-
-/// Flink's directory for the jars of a job.
-const USRLIB: &str = "/opt/flink/usrlib";
-
-/// How long Flink keeps results that were not read.
-const STORE_DURATION: &str = "rest.async.store-duration";
 
 /// Makes the object a part of this cluster: name, namespace, API version, and labels for its selectors.
 fn identify(
@@ -396,7 +246,12 @@ fn label(labels: &mut Map<String, Value>, component: &str, spec: &Spec) {
 }
 
 fn service(service: &mut Value, spec: &Spec) -> Result<()> {
-    map(service, &["spec"])?.insert("selector".to_owned(), selector(spec, MASTER));
+    let body = map(service, &["spec"])?;
+    body.insert("selector".to_owned(), selector(spec, MASTER));
+    if spec.job_managers() > 1 {
+        // The Service spreads requests over all JobManagers, and one that starts cannot answer any.
+        body.remove("publishNotReadyAddresses");
+    }
     let Some(port) = spec.layer.node_port else {
         return Ok(());
     };
@@ -438,25 +293,8 @@ fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     }
     drop_set_by_properties(job)?;
     usrlib(job, spec)?;
+    surge::probes(job, &spec.layer)?;
     high_availability::spare_the_leader(job, spec)
-}
-
-/// Makes the containers beside Flink's native sidecars, which end after Flink, and returns their names. Other
-/// containers would keep the Pod, and with it the Job.
-fn native_sidecars(job: &mut Value) -> Result<Vec<String>> {
-    let main = main_container(job)?["name"].clone();
-    let pod = map(job, &["spec", "template", "spec"])?;
-    let (own, beside): (Vec<Value>, Vec<Value>) = std::mem::take(list(pod, "containers")?)
-        .into_iter()
-        .partition(|container| container["name"] == main);
-    pod.insert("containers".to_owned(), json!(own));
-    let mut names = Vec::new();
-    for mut container in beside {
-        names.push(container["name"].as_str().unwrap_or_default().to_owned());
-        container["restartPolicy"] = json!("Always");
-        list(pod, "initContainers")?.push(container);
-    }
-    Ok(names)
 }
 
 fn restart(job: &mut Value, policy: Restart) -> Result<()> {
@@ -532,74 +370,6 @@ fn annotate(object: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     annotations.insert(PARALLELISM.to_owned(), json!(spec.parallelism.to_string()));
     if let Some(version) = spec.flink_version {
         annotations.insert(FLINK_VERSION.to_owned(), json!(version.to_string()));
-    }
-    Ok(())
-}
-
-/// The common part of Job and Deployment: their Pods. `words` are the entrypoint's arguments, official and legacy.
-fn role(object: &mut Value, spec: &Spec, process: Role, words: [&str; 2]) -> Result<()> {
-    let layer = &spec.layer;
-    let role = layer.role(process);
-    let container = main_container(object)?["name"].as_str().unwrap_or_default().to_owned();
-    if let Some(entrypoint) = spec.entrypoint()
-        && let Some(first) = main_arguments(object)?.first_mut()
-        && words.iter().any(|word| first == word)
-    {
-        *first = json!(words[usize::from(entrypoint == Entrypoint::Legacy)]);
-    }
-    let template = &mut object["spec"]["template"];
-    // They replace those of a user's own template; a layer's values for the same variables were checked.
-    let variables = script_keys::variables(&layer.configuration, process).into_iter();
-    let variables = variables
-        .map(|variable| (variable.name.to_owned(), variable.value))
-        .collect();
-    pod_template::add_env(template, &container, &variables)?;
-    for patch in [&layer.pod_template, &role.pod_template].into_iter().flatten() {
-        pod_template::merge(template, patch, &container)?;
-    }
-    pod_template::add_env(template, &container, &layer.env)?;
-    for mount in &layer.mounts {
-        pod_template::add_mount(template, &container, &Mount::clone(mount))?;
-    }
-    pod_template::add_log_configuration(template, &container, &layer.log_configuration)?;
-    let by_kubernetes = spec.ha_by_kubernetes()
-        || Settings::of_object(object, &ConfigMaps::new()).high_availability() == Some(HighAvailability::Kubernetes);
-    // A mounted file can enable high availability.
-    let may_be = by_kubernetes || !settings::config_maps(object).is_empty();
-    let pod = map(object, &["spec", "template", "spec"])?;
-    if let Some(account) = &layer.service_account {
-        pod.insert("serviceAccountName".to_owned(), json!(account));
-    }
-    // Pods without rights have no token. A user who sets an account wants its token.
-    let needs_token = may_be || pod.get("serviceAccountName").is_some_and(Value::is_string);
-    let said = [&layer.pod_template, &role.pod_template].into_iter().flatten();
-    let mut said = said.filter_map(|patch| patch["spec"].get("automountServiceAccountToken"));
-    if needs_token && said.next().is_none() {
-        pod.remove("automountServiceAccountToken");
-    }
-    if let Some(secrets) = &layer.image_pull_secrets {
-        let references: Vec<_> = secrets.iter().map(|name| json!({ "name": name })).collect();
-        pod.insert("imagePullSecrets".to_owned(), json!(references));
-    }
-    let main = main_container(object)?;
-    main.insert("image".to_owned(), json!(spec.image));
-    if let Some(policy) = layer.image_pull_policy {
-        main.insert("imagePullPolicy".to_owned(), json!(policy.as_str()));
-    }
-    let amounts = [
-        ("memory", role.memory.map(super::quantity::Memory::to_kubernetes)),
-        ("cpu", role.cpu.map(|cpu| cpu.to_string())),
-    ];
-    for (resource, amount) in amounts {
-        let Some(amount) = amount else { continue };
-        for kind in ["requests", "limits"] {
-            // A pod template's other settings for this resource stay: a lower request, or no limit.
-            if pod_template::says_exactly(role, kind, resource) {
-                continue;
-            }
-            let resources = main.entry("resources").or_insert_with(|| json!({}));
-            resources[kind][resource] = json!(amount);
-        }
     }
     Ok(())
 }

@@ -2,19 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::short_job::{self, Frame};
 use super::{build, main_arguments, main_container, map, remove_settings};
 use crate::error::Result;
 use crate::model::config::{Config, JobId};
 use crate::model::flink::FlinkVersion;
-use crate::model::names::{REHEARSAL, labels};
+use crate::model::names::REHEARSAL;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-
-/// Annotation with the process that started the rehearsal, as JSON.
-pub const HOLDER: &str = "kubectl-flink/holder";
-
-/// Seconds for which an ended Job of a rehearsal stays: long enough to read its log.
-const STAYS: u64 = 120;
 
 /// Settings that the running cluster and its high availability use, or that would wait for TaskManagers. Source:
 /// Flink's `HighAvailabilityOptions`, `JobManagerOptions`.
@@ -42,20 +37,8 @@ const OF_A_CLUSTER: [&str; 10] = [
     "backoffLimitPerIndex",
 ];
 
-/// The Job that rehearses the version `layer`, which starts from `path`; it ends after `deadline` seconds. `holder` is
-/// the process that started it, and it is deleted with its `owner`.
-///
-/// # Errors
-/// Those of the version's own objects.
-pub fn job(
-    layer: &Config,
-    templates: &Templates,
-    namespace: &str,
-    path: Option<&str>,
-    deadline: u64,
-    holder: &str,
-    owner: Option<&Value>,
-) -> Result<Value> {
+/// The Job that rehearses the version `layer`, which starts from `path`.
+pub fn job(layer: &Config, templates: &Templates, namespace: &str, path: Option<&str>, frame: &Frame) -> Result<Value> {
     let mut layer = Config {
         // The same for all rehearsals of a cluster: Flink creates a directory of that name in the checkpoint directory.
         job_id: Some(JobId::Seed(format!(
@@ -72,6 +55,7 @@ pub fn job(
         restart: None,
         suspended: false,
         nonce: None,
+        rpc_port: None,
         ..layer.clone()
     };
     layer.configuration.retain(|key, _| !LEFT_OUT.contains(&key.as_str()));
@@ -85,22 +69,7 @@ pub fn job(
     }
     let body = map(&mut job, &["spec"])?;
     body.retain(|key, _| !OF_A_CLUSTER.contains(&key.as_str()));
-    body.insert("backoffLimit".to_owned(), json!(0));
-    body.insert("activeDeadlineSeconds".to_owned(), json!(deadline));
-    body.insert("ttlSecondsAfterFinished".to_owned(), json!(STAYS));
-    map(&mut job, &["spec", "template", "spec"])?.insert("restartPolicy".to_owned(), json!("Never"));
-    for path in [&["metadata", "labels"][..], &["spec", "template", "metadata", "labels"]] {
-        let own = labels(&spec.name, REHEARSAL).into_iter();
-        map(&mut job, path)?.extend(own.map(|(key, value)| (key.to_owned(), json!(value))));
-    }
-    let metadata = map(&mut job, &["metadata"])?;
-    metadata.insert("name".to_owned(), json!(spec.name.rehearsal()));
-    // Those of a cluster would contain a revision.
-    metadata.insert("annotations".to_owned(), json!({ HOLDER: holder }));
-    metadata.remove("ownerReferences");
-    if let Some(owner) = owner {
-        metadata.insert("ownerReferences".to_owned(), json!([owner]));
-    }
+    short_job::frame(&mut job, &spec.name, REHEARSAL, frame)?;
     Ok(job)
 }
 
@@ -139,7 +108,12 @@ mod tests {
         };
         let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "demo-history", "uid": "u"});
         let templates = Templates::built_in().unwrap();
-        job(&layer, &templates, "ns", Some("s3://b/sp-1"), 660, "{}", Some(&owner)).unwrap()
+        let frame = Frame {
+            deadline: 660,
+            holder: "{}".to_owned(),
+            owner: Some(owner),
+        };
+        job(&layer, &templates, "ns", Some("s3://b/sp-1"), &frame).unwrap()
     }
 
     fn arguments(job: &Value) -> Vec<&str> {
@@ -154,7 +128,7 @@ mod tests {
     fn it_is_no_part_of_the_cluster_and_ends_by_itself() {
         let job = rehearsal(Config::default());
         assert_eq!(job["metadata"]["name"], "demo-rehearsal");
-        assert_eq!(job["metadata"]["annotations"], json!({ HOLDER: "{}" }));
+        assert_eq!(job["metadata"]["annotations"], json!({ short_job::HOLDER: "{}" }));
         assert_eq!(job["metadata"]["ownerReferences"][0]["uid"], "u");
         for labels in [
             &job["metadata"]["labels"],
@@ -234,6 +208,16 @@ mod tests {
             assert!(!text.contains(word), "{word} in {text}");
         }
         assert_eq!(job["spec"]["ttlSecondsAfterFinished"], 120);
+    }
+
+    #[test]
+    fn a_direct_start_is_rehearsed_as_one() {
+        let job = rehearsal(Config {
+            direct_start: Some(true),
+            ..Config::default()
+        });
+        let command = &job["spec"]["template"]["spec"]["containers"][0]["command"];
+        assert!(command[4].as_str().unwrap().starts_with("-Xmx"), "{command}");
     }
 
     #[test]

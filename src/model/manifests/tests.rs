@@ -206,6 +206,12 @@ fn jobmanagers_that_stand_by_end_with_the_leader() {
     assert_eq!(spec["successPolicy"], json!({"rules": [{"succeededCount": 1}]}));
     let container = &spec["template"]["spec"]["containers"][0];
     assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 8081);
+    // Requests go to JobManagers that answer; of one alone TaskManagers need the address at once.
+    assert_eq!(made.service["spec"]["publishNotReadyAddresses"], Value::Null);
+    let alone = self::made(layer());
+    assert_eq!(alone.service["spec"]["publishNotReadyAddresses"], true);
+    let container = &alone.job["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 8081);
     assert!(args(&made.job).contains(&"-Djob-result-store.delete-on-commit=false"));
     // What the user says stays.
     assert!(args(&made.job).contains(&"-Dapplication-result-store.delete-on-commit=true"));

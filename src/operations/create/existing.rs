@@ -1,7 +1,10 @@
 //! Creates a cluster whose name exists or existed already.
 
-use crate::error::{Error, Kind, Result};
+use std::ops::ControlFlow;
+
+use crate::error::{Error, Result};
 use crate::history::Revision;
+use crate::history::lock::unfinished;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
@@ -10,16 +13,20 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::LiveObjects;
 use crate::model::config::Config;
 use crate::model::flink_deployment;
-use crate::model::manifests::{self, IDENTITY, REVISION};
+use crate::model::manifests::{self, IDENTITY, Manifests, surge};
+use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::create::Created;
+use crate::operations::create::first_attempt::FirstAttempt;
 use crate::operations::deploy;
 use crate::operations::job_image::JobImage;
+use crate::operations::job_status::JobStatus;
 use crate::operations::lock::Launch;
+use crate::operations::report::{OperationResult, Report};
 use crate::operations::target_revision::TargetRevision;
-use crate::operations::upgrade::{self, ChangeOptions};
+use crate::operations::upgrade::{self, ChangeOptions, take_over};
 use crate::progress;
 
 /// Reports that a job that starts empty does not use the savepoints in its history.
@@ -33,24 +40,125 @@ pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
     }
 }
 
-/// Replaces an existing cluster of that name with the described one.
+/// Changes an existing cluster of that name to the described one; replaces one whose creation failed. Where nothing differs
+/// nothing is done, also where the job does not run.
 pub async fn replace(
     cluster: &Cluster,
     spec: Spec,
     own: Option<Templates>,
     image: Option<JobImage>,
-    change: &ChangeOptions,
+    (change, restore_from): (&ChangeOptions, Option<String>),
 ) -> Result<Created> {
-    let handle = ClusterHandle::read(cluster, &spec.name).await?;
-    handle.live.refuse_foreign(&spec.name)?;
-    let (name, from_savepoint) = (spec.name, spec.layer.from_savepoint.clone());
-    let mut wanted = TargetRevision::file(&handle, spec.layer, Config::default(), own)?;
-    wanted.restore_from = from_savepoint;
-    wanted.image = image;
-    // The checks of `create` have looked at the image already.
-    wanted.registry = None;
+    let mut handle = read(cluster, &spec.name, change).await?;
+    let suspended = spec.layer.suspended;
+    let (name, mut wanted) = target(&handle, spec, own, image)?;
+    if handle.store.history().open_journal().is_none() && handle.live.job.is_some() {
+        let (number, old) = handle.current()?;
+        let namespace = cluster.namespace();
+        let new = wanted.build_as(&old, namespace, number)?;
+        let is_same = new == old.build(None, namespace, number)? && restore_from.is_none();
+        if !is_same && let Some(failed) = FirstAttempt::find(&mut handle).await? {
+            let report = Box::pin(failed.replace(cluster, handle, wanted, change)).await?;
+            return Ok(Created::ended(&name, report));
+        }
+        let runs = !matches!(handle.job_status().await?, JobStatus::Stopped);
+        if suspended && runs {
+            return Err(
+                Error::conflict(format!("job.state says that {name} is suspended, and it runs"))
+                    .hint(format!("`kubectl flink suspend {name}` suspends it, with a savepoint")),
+            );
+        }
+        if !runs && (is_same || suspended) {
+            progress::note(&match handle.job_end() {
+                Some(_) => {
+                    format!("{name} is up to date, and its job has ended: `kubectl flink resume {name}` starts it")
+                }
+                None => {
+                    format!("{name} is up to date, and its job does not run: `kubectl flink why {name}` explains why")
+                }
+            });
+            let result = OperationResult {
+                revision: Some(number),
+                ..OperationResult::new(cluster, &name, "unchanged")
+            };
+            return Ok(Created::ended(
+                &name,
+                Report::cluster(result, new.all(), change.dry_run),
+            ));
+        }
+    }
+    wanted.restore_from = restore_from;
     let report = upgrade::change(cluster, handle, wanted, change, "create").await?;
     Ok(Created::ended(&name, report))
+}
+
+/// Replaces a cluster whose creation failed with the described one.
+///
+/// # Errors
+/// `differs`, when the cluster came up or this is not known.
+pub async fn replace_failed(
+    cluster: &Cluster,
+    spec: Spec,
+    own: Option<Templates>,
+    image: Option<JobImage>,
+    change: &ChangeOptions,
+    differs: Error,
+) -> Result<Created> {
+    let mut handle = read(cluster, &spec.name, change).await?;
+    handle.left_behind = handle.store.history().open_journal().cloned();
+    let Some(failed) = FirstAttempt::find(&mut handle).await? else {
+        return Err(differs);
+    };
+    let (name, wanted) = target(&handle, spec, own, image)?;
+    let report = Box::pin(failed.replace(cluster, handle, wanted, change)).await?;
+    Ok(Created::ended(&name, report))
+}
+
+/// Continues the unfinished replacement `left` of a cluster whose creation failed.
+///
+/// # Errors
+/// Conflict, when it is one with another spec.
+pub async fn replace_again(
+    cluster: &Cluster,
+    spec: Spec,
+    own: Option<Templates>,
+    image: Option<JobImage>,
+    change: &ChangeOptions,
+    left: &Journal,
+) -> Result<Created> {
+    let handle = read(cluster, &spec.name, change).await?;
+    let (name, wanted) = target(&handle, spec, own, image)?;
+    if left.start != wanted.restore_from || !take_over::is_same(&handle, left, &wanted, "create") {
+        return Err(unfinished(&name, left));
+    }
+    let report = Box::pin(take_over::take_over(cluster, handle, left, change, false, None)).await?;
+    Ok(Created::ended(&name, report))
+}
+
+async fn read(cluster: &Cluster, name: &ClusterName, change: &ChangeOptions) -> Result<ClusterHandle> {
+    let mut handle = ClusterHandle::read(cluster, name).await?;
+    handle.live.refuse_foreign(name)?;
+    handle.dry_run(change.dry_run);
+    Ok(handle)
+}
+
+/// The described version.
+fn target(
+    handle: &ClusterHandle,
+    spec: Spec,
+    own: Option<Templates>,
+    image: Option<JobImage>,
+) -> Result<(ClusterName, TargetRevision)> {
+    let from_savepoint = spec.layer.from_savepoint.clone();
+    let wanted = TargetRevision::file(handle, spec.layer, Config::default(), own)?;
+    let wanted = TargetRevision {
+        restore_from: from_savepoint,
+        image,
+        // The checks of `create` have looked at the image already.
+        registry: None,
+        ..wanted
+    };
+    Ok((spec.name, wanted))
 }
 
 /// The existing parts of a cluster that a command creates.
@@ -62,7 +170,7 @@ pub struct Found<'a> {
 }
 
 /// Handles a cluster that exists already: success if it is the same, such as after an interruption. Creates its missing
-/// objects.
+/// objects. Continues with the error for a cluster that differs.
 pub async fn existing(
     cluster: &Cluster,
     store: &mut HistoryStore,
@@ -70,16 +178,15 @@ pub async fn existing(
     (templates, own): (&Templates, bool),
     found: Found<'_>,
     dry_run: bool,
-) -> Result<Created> {
+) -> Result<ControlFlow<Created, Error>> {
     let Found { live, left } = found;
     let annotated = [&live.job, &live.deployment].into_iter().flatten();
     let nonce = annotated.clone().next().map(|object| {
         let nonce = object["metadata"]["annotations"][IDENTITY].as_str();
         nonce.map(ToOwned::to_owned)
     });
-    let annotated = annotated
-        .filter_map(|object| object["metadata"]["annotations"][REVISION].as_str()?.parse().ok())
-        .max();
+    let rpc_port = annotated.clone().next().and_then(surge::live_port);
+    let annotated = annotated.filter_map(manifests::revision).max();
     let history = store.history();
     let nonce_of = |revision: &Revision| revision_spec::layer(revision).ok()?.nonce;
     let is_this = |revision: &&Revision| {
@@ -101,11 +208,12 @@ pub async fn existing(
     if let Some(nonce) = nonce.or(known) {
         spec.layer.nonce = nonce;
     }
+    spec.layer.rpc_port = rpc_port;
     let spec = &spec;
     let wanted = manifests::build(spec, templates, cluster.namespace(), generation)?;
     if live.differences(&wanted).is_empty() {
         if dry_run {
-            return Ok(Created::dry_run(spec, &wanted));
+            return Ok(ControlFlow::Break(Created::dry_run(spec, &wanted)));
         }
         let missing = live.missing(&spec.name);
         if !missing.is_empty() {
@@ -133,9 +241,14 @@ pub async fn existing(
             deploy::create(cluster, store, live, &spec.name, &begun, &wanted).await?;
         }
         let done = if missing.is_empty() { "unchanged" } else { "created" };
-        return Ok(Created::coming_up(spec, done, &wanted));
+        return Ok(ControlFlow::Break(Created::coming_up(cluster, spec, done, generation)));
     }
-    let differences = live.told_differences(&wanted);
+    Ok(ControlFlow::Continue(differs(cluster, spec, live, &wanted)))
+}
+
+/// The error for a cluster with another spec.
+fn differs(cluster: &Cluster, spec: &Spec, live: &LiveObjects, wanted: &Manifests) -> Error {
+    let differences = live.told_differences(wanted);
     let mut shown: Vec<String> = differences
         .iter()
         .take(10)
@@ -144,22 +257,18 @@ pub async fn existing(
     if differences.len() > shown.len() {
         shown.push(format!("\n  and {} more", differences.len() - shown.len()));
     }
-    Err(Error::new(
-        Kind::Conflict,
-        format!(
-            "cluster {} already exists in namespace {} with a different spec:{}",
-            spec.name,
-            cluster.namespace(),
-            shown.concat()
-        ),
-    )
+    Error::conflict(format!(
+        "cluster {} already exists in namespace {} with a different spec:{}",
+        spec.name,
+        cluster.namespace(),
+        shown.concat()
+    ))
     .hint(format!(
-        "`kubectl flink savepoint-resume {}` with the same flags changes it and keeps its state",
+        "`kubectl flink upgrade {} …` changes it and keeps its state; so does --replace with the same flags",
         spec.name
     ))
-    .hint("--replace does the same, and goes back when it does not come up")
     .hint(format!(
         "`kubectl flink delete {}` makes room for a fresh start",
         spec.name
-    )))
+    ))
 }

@@ -1,13 +1,17 @@
 //! Creates one cluster, from its spec.
 
 mod existing;
+mod first_attempt;
 
 use super::job_image::{self, ImageOptions, JobImage};
+use std::ops::ControlFlow;
+
 use crate::error::Result;
 use crate::history::Limits;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
+use crate::history::transaction::Step;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect;
 use crate::kubernetes::objects::{self, LiveObjects};
@@ -16,11 +20,11 @@ use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::config_keys::check_pods;
-use crate::operations::create::existing::{Found, existing, replace, tell_savepoint};
+use crate::operations::create::existing::{Found, existing, replace, replace_failed, tell_savepoint};
 use crate::operations::deploy;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::lock::{self, Launch};
-use crate::operations::report::Report;
+use crate::operations::report::{OperationResult, Report};
 use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
@@ -30,6 +34,20 @@ pub async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec,
     let mut layer = stated.clone();
     let image = job_image::prepare(options, &stated, &mut layer).await?;
     Ok((Spec::resolve(layer)?, image))
+}
+
+/// The objects of a cluster, without the API server.
+pub async fn drafted(
+    image: &ImageOptions<'_>,
+    spec: Spec,
+    templates: &Templates,
+    default_namespace: &str,
+) -> Result<Manifests> {
+    let (spec, _) = with_image(image, spec).await?;
+    let namespace = spec.layer.namespace.as_deref().unwrap_or(default_namespace);
+    let objects = manifests::build(&spec, templates, namespace, 1)?;
+    check_pods(&objects)?;
+    Ok(objects)
 }
 
 /// How a cluster is created.
@@ -42,8 +60,12 @@ pub struct CreateOptions<'a> {
     pub history_limits: Option<Limits>,
     /// The command's name in the history.
     pub command: &'a str,
-    /// How an existing cluster of that name is replaced; `None`: it is not.
-    pub replace: Option<ChangeOptions>,
+    /// How an existing cluster of that name is changed; `None`: it is not.
+    pub change: Option<ChangeOptions>,
+    /// Whether a cluster that came up is changed too, not only a creation that failed.
+    pub replace: bool,
+    /// The savepoint from which a changed cluster starts; `None`: the state of its job.
+    pub restore_from: Option<String>,
 }
 
 /// The result of a creation.
@@ -54,6 +76,8 @@ pub struct Created {
     pub report: Report,
     /// The next step.
     pub then: Then,
+    /// The history, and the revision whose outcome the wait finds out.
+    pub record: Option<(HistoryStore, u64)>,
 }
 
 /// The next step after a creation.
@@ -70,14 +94,33 @@ pub enum Then {
 }
 
 impl Created {
-    /// The result for a cluster with these objects, whose job starts.
-    pub fn coming_up(spec: &Spec, done: &'static str, objects: &Manifests) -> Self {
+    /// The result for a cluster whose job starts, as this revision.
+    pub fn coming_up(cluster: &Cluster, spec: &Spec, done: &'static str, revision: u64) -> Self {
+        let result = OperationResult {
+            revision: Some(revision),
+            savepoint: spec.layer.from_savepoint.clone(),
+            ..OperationResult::new(cluster, &spec.name, done)
+        };
         Self {
             name: spec.name.clone(),
-            report: Report::cluster(&spec.name, done, objects.all()),
+            report: Report::done(result),
             then: Then::Wait {
                 parallelism: spec.parallelism,
             },
+            record: None,
+        }
+    }
+
+    /// Whether nothing was, or would be, created or changed.
+    pub fn is_unchanged(&self) -> bool {
+        matches!(&self.report, Report::Cluster { result, .. } if result.outcome == "unchanged")
+    }
+
+    /// With the number of the revision whose outcome the wait finds out.
+    fn recorded_in(self, store: HistoryStore, number: Option<u64>) -> Self {
+        Self {
+            record: number.map(|number| (store, number)),
+            ..self
         }
     }
 
@@ -91,6 +134,7 @@ impl Created {
             name: name.clone(),
             report,
             then: Then::Nothing,
+            record: None,
         }
     }
 }
@@ -131,9 +175,20 @@ pub async fn create(
     }
     preflight.warnings.iter().for_each(|warning| progress::warn(warning));
     live.rights = preflight.rights;
+    let given = own.then(|| templates.clone());
+    if let Some((left, change)) = left
+        .as_ref()
+        .filter(|left| left.replaces_creation())
+        .zip(how.change.as_ref())
+        && left.step != Step::Waiting
+    {
+        return existing::replace_again(cluster, spec, given, image, change, left).await;
+    }
     if preflight.exists {
-        if let Some(change) = &how.replace {
-            return replace(cluster, spec, own.then(|| templates.clone()), image, change).await;
+        let replaces = how.change.as_ref().filter(|_| how.replace);
+        let restore_from = how.restore_from.clone();
+        if let (Some(change), None) = (replaces, &left) {
+            return replace(cluster, spec, given, image, (change, restore_from)).await;
         }
         *live = LiveObjects {
             rights: live.rights.take(),
@@ -144,7 +199,17 @@ pub async fn create(
             live,
             left: left.as_ref(),
         };
-        return existing(cluster, &mut store, &spec, (templates, own), found, how.dry_run).await;
+        let differs = match existing(cluster, &mut store, &spec, (templates, own), found, how.dry_run).await? {
+            ControlFlow::Break(same) => return Ok(same.recorded_in(store, revision(live))),
+            ControlFlow::Continue(differs) => differs,
+        };
+        return match &how.change {
+            Some(change) if how.replace => replace(cluster, spec, given, image, (change, restore_from)).await,
+            Some(change) if first_attempt::may_be(store.history(), revision(live)) => {
+                Box::pin(replace_failed(cluster, spec, given, image, change, differs)).await
+            }
+            _ => Err(differs),
+        };
     }
     if how.dry_run {
         return Ok(Created::dry_run(&spec, &draft));
@@ -154,13 +219,13 @@ pub async fn create(
         image.push().await?;
     }
     let generation = store.history().next_revision();
-    let revision = deploy::revision(&spec, templates, own, generation, command);
+    let made = deploy::revision(&spec, templates, own, generation, command);
     let begun = Launch {
         basis: &Basis::nothing(),
         left: left.as_ref(),
         command,
         number: generation,
-        revision: Some(&revision),
+        revision: Some(&made),
     };
     let objects = manifests::build(&spec, templates, cluster.namespace(), generation)?;
     deploy::create(cluster, &mut store, live, &spec.name, &begun, &objects).await?;
@@ -172,7 +237,7 @@ pub async fn create(
     if spec.layer.suspended {
         return Ok(Created {
             then: Then::Suspended,
-            ..Created::coming_up(&spec, "created", &draft)
+            ..Created::coming_up(cluster, &spec, "created", generation)
         });
     }
     let done = match command {
@@ -180,5 +245,10 @@ pub async fn create(
         "clone" => "cloned",
         _ => "created",
     };
-    Ok(Created::coming_up(&spec, done, &draft))
+    Ok(Created::coming_up(cluster, &spec, done, generation).recorded_in(store, Some(generation)))
+}
+
+/// The number of the revision whose Job exists.
+fn revision(live: &LiveObjects) -> Option<u64> {
+    live.job.as_ref().and_then(manifests::revision)
 }

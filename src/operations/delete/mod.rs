@@ -1,146 +1,138 @@
-//! Deletes the objects of a cluster whose job has ended, or whose job does not matter.
+//! Deletes a cluster with all its objects, except its history.
 
 pub(crate) mod plan;
 
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 
-use crate::error::{Kind, Result};
-use crate::history::revision_spec;
+use crate::error::{Error, Kind, Result};
+use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::{
-    self, Gone, LiveObjects, delete, delete_job, ha_config_maps, pods_gone, pods_gone as gone,
-};
-use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
-use crate::model::config::Config;
-use crate::model::ha_config_maps::Ids;
 use crate::model::names::ClusterName;
+use crate::operations::candidates;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::list_clusters::names_of;
+use crate::operations::report::OperationResult;
+use crate::operations::savepoint::progress::{SavepointFormat, all_run};
+use crate::operations::savepoint::stops_job;
+use crate::operations::upgrade::clean_up::{CleanUp, Deletion};
+use crate::operations::upgrade::engine;
+use plan::{OnDelete, Plan};
 
-/// The objects of a cluster to delete: read from the API server, or created by this process.
-#[derive(Clone, Debug, Default)]
-pub struct Removal {
-    /// `NAME-master`.
-    pub job: Option<Identity>,
-    /// `NAME-task-manager`.
-    pub deployment: Option<Identity>,
-    /// `NAME-master`.
-    pub service: Option<Identity>,
-    /// The service account, the Role and the RoleBinding.
-    pub rights: Vec<Identity>,
-    /// IDs of the ConfigMaps of Flink's Kubernetes high availability.
-    pub leaders: Ids,
-    /// Pods that still exist although their Job or Deployment is gone.
-    pub pods: Vec<String>,
+/// How a cluster is deleted.
+#[derive(Debug)]
+pub struct DeleteOptions {
+    /// How the state of a running job is treated.
+    pub fate: OnDelete,
+    /// Form of the savepoint.
+    pub savepoint_format: SavepointFormat,
+    /// Directory for the savepoint, if it is not the configured one.
+    pub savepoint_dir: Option<String>,
+    /// Whether the history is deleted too.
+    pub purge: bool,
+    /// Whether to skip the wait until the Pods are gone.
+    pub no_wait: bool,
+    /// The time limit of that wait; `None`: there is none.
+    pub limit: Option<Duration>,
+    /// Whether a cluster that does not exist is no error.
+    pub ignore_not_found: bool,
+    /// Whether nothing is deleted.
+    pub dry_run: bool,
 }
 
-impl ClusterHandle {
-    /// The objects that a delete removes: the cluster's own, and, if it has no Job, those that an earlier delete may
-    /// have left.
-    pub async fn removal(&self) -> Result<Removal> {
-        let (cluster, name) = (&self.cluster, &self.name);
-        let mut removal = Removal::of(&self.live)?;
-        if self.live.job.is_some() {
-            removal.leaders = self.leaders();
-            if objects::rbac::created_with(&self.live) {
-                removal.rights = objects::rbac::known(cluster, name, &self.live).await?;
+/// The selected clusters, and an error for each name that is invalid for our clusters.
+pub async fn selected(cluster: &Cluster, selector: Option<String>) -> Result<(Vec<ClusterName>, Vec<Error>)> {
+    let (mut names, mut skipped) = (Vec::new(), Vec::new());
+    for app in names_of(cluster, selector).await? {
+        match ClusterName::new(&app) {
+            Ok(name) => names.push(name),
+            Err(error) => {
+                let namespace = cluster.namespace();
+                let error = Error::failure(format!("cluster {app} is skipped: {}", error.message));
+                skipped.push(error.hint(format!(
+                    "`kubectl delete job,deployment,service -l app={app} -n {namespace}` deletes it"
+                )));
             }
-            return Ok(removal);
         }
-        let revisions = &self.store.history().revisions;
-        let layers: Vec<Config> = revisions
-            .iter()
-            .filter_map(|known| revision_spec::layer(known).ok())
-            .collect();
-        let highly_available = |layer: &Config| layer.ha.is_some() && layer.zookeeper.is_none();
-        let with_rights = |layer: &Config| highly_available(layer) && layer.ha_create_rbac == Some(true);
-        let rights = async {
-            // Without a history it is unknown whether the cluster has such objects.
-            if !revisions.is_empty() && !layers.iter().any(with_rights) {
-                return Ok(Vec::new());
-            }
-            match objects::rbac::read(cluster, name).await {
-                // A user who may not read them has not created them, and objects that are not the cluster's stay.
-                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Conflict) => Ok(Vec::new()),
-                rights => rights,
-            }
+    }
+    Ok((names, skipped))
+}
+
+/// The plans for these clusters, and the errors of those that cannot be deleted so.
+pub async fn plans(cluster: &Cluster, names: &[ClusterName], how: &DeleteOptions) -> (Vec<Plan>, Vec<Error>) {
+    let (mut plans, mut errors) = (Vec::new(), Vec::new());
+    let handles = names.iter().map(|name| read(cluster, name, how));
+    for handle in join_all(handles).await {
+        let plan = match handle {
+            Ok(handle) => Plan::make(handle, how.fate, how.purge).await,
+            Err(error) => Err(error),
         };
-        let ids = self.leaders();
-        let maps = objects::ha_config_maps::read(cluster, &ids.own);
-        let (rights, pods, maps) = futures::join!(rights, pods(cluster, name), maps);
-        removal.rights = rights?;
-        removal.pods = pods?;
-        if !maps?.is_empty() {
-            removal.leaders = ids;
+        match plan {
+            Ok(plan) => plans.push(plan),
+            Err(error) if error.kind == Kind::NotFound && how.ignore_not_found => {}
+            Err(error) => errors.push(candidates::nearest_cluster_of(cluster, error).await),
         }
-        Ok(removal)
     }
+    (plans, errors)
 }
 
-impl Removal {
-    /// The three objects, as far as they exist.
-    ///
-    /// # Errors
-    /// Those of [`Identity::of`].
-    pub fn of(live: &LiveObjects) -> Result<Self> {
-        Ok(Self {
-            job: live.identity(JOBS)?,
-            deployment: live.identity(DEPLOYMENTS)?,
-            service: live.identity(SERVICES)?,
-            ..Self::default()
-        })
-    }
-
-    /// The objects that this process created, and no others.
-    #[must_use]
-    pub fn of_created(created: &[Identity]) -> Self {
-        let mut removal = Self::default();
-        for object in created.iter().cloned() {
-            match object.resource() {
-                JOBS => removal.job = Some(object),
-                DEPLOYMENTS => removal.deployment = Some(object),
-                SERVICES => removal.service = Some(object),
-                _ => removal.rights.push(object),
-            }
-        }
-        removal
-    }
-
-    /// Whether there is nothing to delete.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.job.is_none()
-            && self.deployment.is_none()
-            && self.service.is_none()
-            && self.rights.is_empty()
-            && self.pods.is_empty()
-            && self.leaders.is_empty()
-    }
-
-    /// Deletes the objects of a cluster whose job has ended. The Job goes last: it records the end, so that a
-    /// repetition finds the rest.
-    pub async fn carry_out_ended(&self, cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<()> {
-        delete(cluster, self.deployment.as_ref()).await?;
-        delete(cluster, self.service.as_ref()).await?;
-        self.extras(cluster).await?;
-        delete_job(cluster, name, self.job.as_ref(), false, limit).await?;
-        pods_gone(cluster, name, None, Gone::Deleted, limit).await
-    }
-
-    /// Deletes the objects that the JobManager needs until it ends.
-    pub async fn extras(&self, cluster: &Cluster) -> Result<()> {
-        ha_config_maps::forget(cluster, &self.leaders).await?;
-        try_join_all(self.rights.iter().map(|object| delete(cluster, Some(object)))).await?;
-        Ok(())
-    }
+/// Reads a cluster to delete it.
+async fn read(cluster: &Cluster, name: &ClusterName, how: &DeleteOptions) -> Result<ClusterHandle> {
+    let handle = if how.purge {
+        ClusterHandle::read_to_purge(cluster, name).await
+    } else {
+        ClusterHandle::read(cluster, name).await
+    };
+    let mut handle = handle.map_err(|error| error.context(format!("cluster {name}")))?;
+    handle.dry_run(how.dry_run);
+    Ok(handle)
 }
 
-/// Names of the cluster's existing Pods.
+/// Deletes a cluster, and returns with the result whether it can be resumed. If the user was `asked` about the plan, it is
+/// checked first that it is still valid.
 ///
 /// # Errors
-/// Errors of listing Pods.
-pub async fn pods(cluster: &Cluster, name: &ClusterName) -> Result<Vec<String>> {
-    let pods = gone::pods_of(cluster, name).await?;
-    Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())
+/// Conflict when the cluster is not as planned; those of the operation.
+pub async fn delete(
+    cluster: &Cluster,
+    mut plan: Plan,
+    how: &DeleteOptions,
+    asked: bool,
+) -> Result<(OperationResult, bool)> {
+    let name = plan.handle.name.clone();
+    if asked {
+        let now = Plan::make(read(cluster, &name, how).await?, how.fate, how.purge).await?;
+        plan.still(&now)?;
+        plan = now;
+    }
+    let (ending, job) = match (plan.job, how.fate) {
+        (Some(job), OnDelete::Savepoint) => {
+            let job = all_run(&plan.handle.flink, job).await?;
+            let directory = how.savepoint_dir.clone();
+            (stops_job(&job.jid, how.savepoint_format, directory, false), Some(job))
+        }
+        (Some(job), OnDelete::Cancel) => {
+            let job_id = job.jid.clone();
+            (Ending::Cancel { job_id }, Some(job))
+        }
+        _ => (Ending::Nothing, None),
+    };
+    // A history without a savepoint brings back nothing.
+    let resumable = !how.purge
+        && (matches!(ending, Ending::Savepoint { .. }) || plan.handle.store.history().last_savepoint().is_some());
+    let deletion = Deletion {
+        removal: plan.removal,
+        purge: how.purge,
+        no_wait: how.no_wait,
+        limit: how.limit.filter(|_| !how.no_wait),
+    };
+    let result = OperationResult {
+        job_id: job.as_ref().map(|job| job.jid.clone()),
+        ..plan.handle.result("deleted")
+    };
+    let clean_up = CleanUp::Cluster(Box::new(deletion));
+    let journal = engine::end(cluster, plan.handle, "delete", (ending, job), clean_up).await?;
+    let savepoint = journal.saved;
+    Ok((OperationResult { savepoint, ..result }, resumable))
 }

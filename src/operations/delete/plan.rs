@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, Result};
 use crate::history::lock;
 use crate::history::transaction::{Journal, Kind};
 use crate::model::flink::overview::JobOverview;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::delete::Removal;
 use crate::operations::job_status::JobStatus;
+use crate::operations::removal::Removal;
 use crate::operations::resume_plan::savepoint_path_unknown;
 
 /// How a delete treats the state of a running job.
@@ -147,24 +147,14 @@ impl Plan {
             return Ok(());
         }
         let name = &self.handle.name;
-        Err(Error::new(
-            Fault::Conflict,
-            format!("{name} is not what was shown any more, and stays; now it is {now}"),
-        )
+        Err(Error::conflict(format!(
+            "{name} is not what was shown any more, and stays; now it is {now}"
+        ))
         .hint(format!("repeat `kubectl flink delete {name}` to decide again")))
     }
 
     fn state(&self) -> String {
-        let last = self
-            .handle
-            .store
-            .history()
-            .last_savepoint()
-            .and_then(|savepoint| savepoint.path.as_deref());
-        let lost = match last {
-            Some(path) => format!("what it did since savepoint {path} is lost"),
-            None => "all its state is lost, there is no savepoint".to_owned(),
-        };
+        let lost = self.handle.what_is_lost();
         match (&self.job, self.fate, &self.silent) {
             (Some(job), OnDelete::Savepoint, _) => format!("its job {} is stopped with a savepoint first", job.jid),
             (Some(job), OnDelete::Cancel, _) => format!("its job {} is canceled: {lost}", job.jid),

@@ -10,6 +10,7 @@ use crate::model::config::{Config, Entrypoint};
 use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::Settings;
 use crate::model::main_container;
+use crate::model::manifests::direct_start;
 
 const CHECK: &str = "image contents";
 
@@ -18,7 +19,8 @@ const CHECK: &str = "image contents";
 pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config {
     let settings = Settings::of(template);
     let text = |key: &str| settings.get(key).map(ToOwned::to_owned);
-    let word = main_container::of_template(template).and_then(|container| container.args.as_ref()?.first().cloned());
+    let container = main_container::of_template(template);
+    let word = container.and_then(|container| container.args.as_ref()?.first().cloned());
     Config {
         flink_version: flink_version.and_then(|version| version.parse().ok()),
         entrypoint: match word.as_deref() {
@@ -26,6 +28,9 @@ pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config 
             Some("job-cluster") => Some(Entrypoint::Legacy),
             _ => None,
         },
+        direct_start: container
+            .and_then(|container| container.command.as_deref())
+            .map(direct_start::is_own),
         savepoint_dir: text("execution.checkpointing.savepoint-dir"),
         checkpoint_dir: text("execution.checkpointing.dir"),
         ha: settings.ha_storage().map(ToOwned::to_owned),
@@ -59,14 +64,11 @@ pub fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants
             facts.jars.as_ref().map(|jars| format!("{} jars", jars.len())),
         ];
         let known: Vec<String> = known.into_iter().flatten().collect();
-        found.push(Finding::ok(
-            CHECK,
-            if known.is_empty() {
-                "neither Flink's nor Java's version is known from the image".to_owned()
-            } else {
-                known.join(", ")
-            },
-        ));
+        found.push(if known.is_empty() {
+            not_looked_at("neither Flink's nor Java's version is known from the image")
+        } else {
+            Finding::ok(CHECK, known.join(", "))
+        });
     }
     found
 }
@@ -109,8 +111,8 @@ mod tests {
         assert_eq!(fine[0].severity, "ok");
         assert_eq!(
             contents(&Facts::default(), &[], &[], &wanted)[0].severity,
-            "ok",
-            "what is unknown is no fault"
+            "notice",
+            "what is unknown is neither a fault nor ok"
         );
     }
 }

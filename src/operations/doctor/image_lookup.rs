@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::image::base::{Base, Pick};
 use crate::image::inspect::{Depth, Inspected, inspect};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::registry::RegistryOptions;
-use crate::image::registry::api::Registries;
+use crate::image::registry::registries::Registries;
 use crate::kubernetes::api::Cluster;
 use crate::model::main_container;
 use crate::operations::doctor::{Finding, image};
@@ -32,10 +32,10 @@ pub async fn of_image(
     let looking = async {
         match tokio::time::timeout(LIMIT, look(registry, &name)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::new(
-                Kind::TimedOut,
-                format!("its registry took longer than {} s", LIMIT.as_secs()),
-            )),
+            Err(_) => Err(Error::timed_out(format!(
+                "its registry took longer than {} s",
+                LIMIT.as_secs()
+            ))),
         }
     };
     let (looked, labels) = futures::join!(looking, node_labels(cluster));

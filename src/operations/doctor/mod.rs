@@ -1,5 +1,6 @@
 //! Checks what can prevent clusters from being created and from running well, using the API server's answers.
 
+pub(crate) mod check;
 pub mod image;
 pub(crate) mod image_lookup;
 mod pods;
@@ -17,6 +18,7 @@ use crate::model::main_container;
 use crate::model::names::COMPONENT_LABEL;
 use crate::model::quantity;
 use crate::model::rights::Right;
+use crate::operations::preflight::version_number;
 pub use pods::{high_availability, images};
 pub use storage::state_paths;
 
@@ -77,19 +79,20 @@ impl Finding {
 
 /// The API server's version, from `GET /version`.
 #[must_use]
-pub fn version(told: &Value) -> Finding {
-    let version = told["gitVersion"].as_str().unwrap_or("unknown");
-    let number = |key: &str| {
-        let text = told[key].as_str().unwrap_or_default();
-        text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().ok()
-    };
-    match (number("major"), number("minor")) {
+pub fn version(server: &Value) -> Finding {
+    let version = server["gitVersion"].as_str().unwrap_or("unknown");
+    match (version_number(server, "major"), version_number(server, "minor")) {
         (Some(1), Some(minor)) if minor < 26 => Finding::new(
             Severity::Warning,
             "connection",
             format!("Kubernetes {version} ignores podFailurePolicy: a job that failed for good is started again"),
         )
         .mend("use Kubernetes 1.26 or later, or `create --restart on-failure`"),
+        (None, _) | (_, None) => Finding::new(
+            Severity::Notice,
+            "connection",
+            "the API server answers, but does not say its version",
+        ),
         _ => Finding::ok("connection", format!("Kubernetes {version} answers")),
     }
 }
@@ -102,6 +105,9 @@ pub fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<Finding
         .filter(|(_, allowed)| !allowed)
         .map(|(right, _)| right)
         .collect();
+    if answers.is_empty() {
+        return vec![unknown("rights")];
+    }
     if missing.is_empty() {
         return vec![Finding::ok("rights", format!("all {} rights are there", answers.len()))];
     }
@@ -133,15 +139,24 @@ pub fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<Finding
         .collect()
 }
 
+/// The finding that something may not be read.
+#[must_use]
+pub fn unknown(check: &'static str) -> Finding {
+    Finding::new(Severity::Notice, check, "may not be read, and is not checked")
+}
+
 /// Quotas that are exhausted, or nearly.
 #[must_use]
 pub fn quotas(items: &[Value]) -> Vec<Finding> {
     let mut found = Vec::new();
     for item in items {
         let name = item["metadata"]["name"].as_str().unwrap_or_default();
-        for (resource, hard) in item["status"]["hard"].as_object().into_iter().flatten() {
+        // The status follows the spec when the quota controller has counted.
+        for (resource, hard) in item["spec"]["hard"].as_object().into_iter().flatten() {
             let used = &item["status"]["used"][resource];
             let (Some(used_amount), Some(hard_amount)) = (amount(used), amount(hard)) else {
+                let text = format!("quota {name}: how much {resource} is used is not known");
+                found.push(Finding::new(Severity::Notice, "quota", text));
                 continue;
             };
             let text = format!(
@@ -190,13 +205,18 @@ fn amount(value: &Value) -> Option<u128> {
 #[must_use]
 pub fn pod_security(namespace: &Value) -> Finding {
     let level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"].as_str();
-    Finding::ok(
-        "pod security",
-        match level {
-            None => "the namespace enforces no level by a label".to_owned(),
-            Some(level) => format!("the namespace enforces {level}, which the Pods of `create` pass"),
-        },
-    )
+    match level {
+        None => Finding::ok("pod security", "the namespace enforces no level by a label"),
+        Some(level @ ("privileged" | "baseline" | "restricted")) => Finding::ok(
+            "pod security",
+            format!("the namespace enforces {level}, which the Pods of `create` pass"),
+        ),
+        Some(level) => Finding::new(
+            Severity::Notice,
+            "pod security",
+            format!("the namespace enforces {level:?}, a level that is not known"),
+        ),
+    }
 }
 
 /// Sidecars that the namespace's admission webhooks add to each Pod.
@@ -260,9 +280,10 @@ pub fn node_port(services: &[Value], everywhere: bool) -> Finding {
             .mend("name another by --node-port=PORT")
         }
         None if everywhere => Finding::ok("node port", format!("{NODE_PORT} is free")),
-        None => Finding::ok(
+        None => Finding::new(
+            Severity::Notice,
             "node port",
-            format!("{NODE_PORT} is free in this namespace; others cannot be seen"),
+            format!("{NODE_PORT} is free in this namespace; whether another one has it may not be read"),
         ),
     }
 }
@@ -346,7 +367,9 @@ mod tests {
     #[test]
     fn quotas_are_judged_by_what_is_left() {
         let quota = |used: &str, hard: &str| {
-            quotas(&[json!({"metadata": {"name": "q"}, "status": {"hard": {"x": hard}, "used": {"x": used}}})])
+            quotas(&[
+                json!({"metadata": {"name": "q"}, "spec": {"hard": {"x": hard}}, "status": {"used": {"x": used}}}),
+            ])
         };
         for (used, hard, want) in [
             ("4Gi", "4Gi", "critical"),
@@ -356,10 +379,14 @@ mod tests {
             ("10", "10", "critical"),
             ("0", "10", "ok"),
             ("0", "0", "critical"),
+            ("1", "what is this", "notice"),
         ] {
             assert_eq!(severities(&quota(used, hard)), [want], "{used} of {hard}");
         }
         assert_eq!(severities(&quotas(&[])), ["ok"]);
+        // The controller has not counted yet.
+        let fresh = json!({"metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}, "status": {}});
+        assert_eq!(severities(&quotas(&[fresh])), ["notice"]);
     }
 
     #[test]
@@ -369,6 +396,7 @@ mod tests {
             .map(|right| (*right, true))
             .collect();
         assert_eq!(severities(&missing_rights(&answers, "ns")), ["ok"]);
+        assert_eq!(severities(&missing_rights(&[], "ns")), ["notice"]);
         let none: Vec<_> = answers.iter().map(|(right, _)| (*right, false)).collect();
         let found = missing_rights(&none, "ns");
         assert!(found.iter().any(|finding| finding.is_serious()));
@@ -377,10 +405,15 @@ mod tests {
 
     #[test]
     fn an_old_server_is_told_of() {
-        let told = |minor: &str| version(&json!({"major": "1", "minor": minor, "gitVersion": "v1.x"})).severity;
+        let severity_of = |minor: &str| version(&json!({"major": "1", "minor": minor, "gitVersion": "v1.x"})).severity;
         assert_eq!(
-            (told("34"), told("25+"), told("31+")),
-            ("ok".into(), "warning".into(), "ok".into())
+            (
+                severity_of("34"),
+                severity_of("25+"),
+                severity_of("31+"),
+                severity_of("")
+            ),
+            ("ok".into(), "warning".into(), "ok".into(), "notice".into())
         );
     }
 
@@ -397,5 +430,14 @@ mod tests {
             json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {"ports": [{"port": 1}, {"nodePort": 30081}]}});
         assert!(node_port(&[service], true).message.contains("Service a in namespace b"));
         assert_eq!(node_port(&[], true).severity, "ok");
+        assert_eq!(node_port(&[], false).severity, "notice");
+    }
+
+    #[test]
+    fn a_level_of_pod_security_that_is_not_known_is_not_ok() {
+        let level = |level: &str| {
+            pod_security(&json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}})).severity
+        };
+        assert_eq!((level("restricted"), level("strict")), ("ok".into(), "notice".into()));
     }
 }

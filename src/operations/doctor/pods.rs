@@ -30,8 +30,12 @@ pub fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec
             "image",
             format!("{image} has Flink {version}, and 1.13 is the first that this plugin knows"),
         ),
-        Some(version) => Finding::ok("image", format!("{image} has Flink {version}")),
-        None => Finding::ok("image", format!("{image} does not name its Flink version")),
+        Some(version) => Finding::ok("image", format!("the tag of {image} names Flink {version}")),
+        None => Finding::new(
+            Severity::Notice,
+            "image",
+            format!("{image} does not name its Flink version"),
+        ),
     }]
 }
 
@@ -63,7 +67,7 @@ pub fn high_availability(user: &str, check: &AccountCheck) -> Finding {
         AccountCheck::Unknown => Finding::new(
             Severity::Notice,
             check_name,
-            format!("whether service account {user} may write ConfigMaps cannot be asked"),
+            format!("whether there is a service account {user} that may write ConfigMaps cannot be asked"),
         ),
     }
 }

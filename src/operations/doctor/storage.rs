@@ -1,6 +1,6 @@
 //! Checks where a cluster's state is stored, and whether its image can write there.
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{PodTemplateSpec, Volume};
 
 use super::Finding;
 use crate::model::diagnosis::Severity;
@@ -36,20 +36,24 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
     if scheme == "file" {
         let place = format!("/{}", place.trim_start_matches('/'));
         let mounts = main_container::of_template(template).and_then(|container| container.volume_mounts.as_ref());
-        let mounted = mounts.into_iter().flatten().any(|mount| {
+        let mounted = mounts.into_iter().flatten().find(|mount| {
             let point = mount.mount_path.trim_end_matches('/');
             place == point || place.starts_with(&format!("{point}/"))
         });
-        return if mounted {
-            Finding::ok("storage", format!("{flag} {path} of the {role} is on a volume"))
-        } else {
-            Finding::new(
-                Severity::Critical,
-                "storage",
-                format!("{flag} {path} of the {role} is inside of the container, and lost with it"),
-            )
-            .mend("mount a volume there by --mount CLAIM:PATH, or use an object store")
+        let volumes = template.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+        let is_empty =
+            |volume: &Volume| mounted.is_some_and(|mount| mount.name == volume.name) && volume.empty_dir.is_some();
+        let inside = match mounted {
+            Some(_) if volumes.into_iter().flatten().any(is_empty) => "is on an emptyDir, and lost with the Pod",
+            Some(_) => return Finding::ok("storage", format!("{flag} {path} of the {role} is on a volume")),
+            None => "is inside of the container, and lost with it",
         };
+        return Finding::new(
+            Severity::Critical,
+            "storage",
+            format!("{flag} {path} of the {role} {inside}"),
+        )
+        .mend("mount a volume there by --mount CLAIM:PATH, or use an object store");
     }
     let Some((_, plugins)) = PLUGINS.iter().find(|(known, _)| *known == scheme) else {
         return Finding::new(
@@ -60,7 +64,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
     };
     let enabled = settings.env("ENABLE_BUILT_IN_PLUGINS").unwrap_or_default();
     if plugins.iter().any(|plugin| enabled.contains(plugin)) {
-        return Finding::ok("storage", format!("{flag} {path} of the {role} has its plugin"));
+        return Finding::ok("storage", format!("{flag} {path} of the {role}: its plugin is enabled"));
     }
     Finding::new(
         Severity::Warning,
@@ -85,7 +89,8 @@ mod tests {
         let template = serde_json::from_value(json!({"spec": {"containers": [{
             "name": "flink-master", "args": ["standalone-job", format!("-Dstate.checkpoints.dir={path}")],
             "env": [{"name": "ENABLE_BUILT_IN_PLUGINS", "value": env}],
-            "volumeMounts": [{"name": "s", "mountPath": "/storage/"}]}]}}))
+            "volumeMounts": [{"name": "s", "mountPath": "/storage/"}, {"name": "t", "mountPath": "/tmp"}]}],
+            "volumes": [{"name": "s", "persistentVolumeClaim": {"claimName": "s"}}, {"name": "t", "emptyDir": {}}]}}))
         .unwrap();
         state_paths("JobManager", &template).remove(0).severity
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{AWAY, MIN_POLL};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
 use crate::model::flink::checkpoints::oldest_answer;
@@ -78,16 +78,13 @@ pub async fn cancel_after_checkpoint(
                     return Ok(None);
                 }
             }
-            Ok(Reply::Refused(_, said)) => tracing::debug!(said, "the jobs are not told"),
+            Ok(Reply::Refused(_, said)) => tracing::debug!(said, "Flink refused to list its jobs"),
             Err(error) if !error.is_transient() => return Err(error),
             Err(error) if begun.elapsed() > AWAY => return Err(error),
             Err(error) => tracing::debug!(%error, "the job's state got no answer"),
         }
         if begun.elapsed() > AWAY {
-            return Err(Error::new(
-                Kind::TimedOut,
-                format!("job {job_id} was canceled, and does not end"),
-            ));
+            return Err(Error::timed_out(format!("job {job_id} was canceled, and does not end")));
         }
         sleep(MIN_POLL).await;
     }
@@ -125,7 +122,7 @@ pub async fn kept(
                 }
             }
             Ok(Reply::Refused(_, said)) => {
-                tracing::debug!(said, "the checkpoints are not told");
+                tracing::debug!(said, "Flink refused to list its checkpoints");
                 // A restarted JobManager does not know the job.
                 if let Ok(Reply::Answer(jobs)) = flink.jobs().await
                     && !jobs.jobs.is_empty()
@@ -149,7 +146,7 @@ async fn oldest(flink: &Flink) -> Duration {
     let pairs = match flink.configuration().await {
         Ok(Reply::Answer(pairs)) => pairs,
         other => {
-            tracing::debug!(?other, "the configuration is not told");
+            tracing::debug!(?other, "Flink did not show its configuration");
             Vec::new()
         }
     };

@@ -133,7 +133,7 @@ pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -
                 Ok(Reply::Answer(jobs)) if !jobs.jobs.is_empty() => return Ok(jobs),
                 // A restarted JobManager has no job at first.
                 Ok(Reply::Answer(_) | Reply::Away) => {}
-                Ok(Reply::Refused(_, said)) => tracing::debug!(said, "the jobs are not told"),
+                Ok(Reply::Refused(_, said)) => tracing::debug!(said, "Flink refused to list its jobs"),
                 Err(error) if !error.is_transient() => return Err(error),
                 Err(error) => tracing::debug!(%error, "the jobs got no answer"),
             }
@@ -183,7 +183,7 @@ async fn kept_job_ends(cluster: &Cluster, name: &ClusterName, uid: &str) -> Resu
 /// Waits until the Kubernetes Job is complete, failed or gone; `uid`: the Job's uid, if it is known.
 async fn job_ends(cluster: &Cluster, name: &ClusterName, uid: Option<&str>, limit: Duration) -> Result<JobEnd> {
     let deadline = Instant::now() + limit;
-    let late = |_| Error::new(Kind::TimedOut, format!("the JobManager of {name} has not ended"));
+    let late = |_| Error::timed_out(format!("the JobManager of {name} has not ended"));
     let source = Objects::<Job>::with_fields(cluster, JOBS, &format!("metadata.name={}", name.master()));
     let mut events = Watch::new(cluster, source.in_one_piece()).stream().boxed_local();
     let mut known = uid.map(ToOwned::to_owned);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::flink::{Flink, Reply};
 use crate::history::Savepoint;
 use crate::kubernetes::clock;
@@ -109,10 +109,7 @@ pub async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Err
         .as_deref()
         .filter(|root| !root.is_empty() && !root.ends_with("Stop-with-savepoint failed."))
         .unwrap_or(cause);
-    let error = Error::new(
-        Kind::JobFailed,
-        format!("Flink could not write the savepoint{outcome}: {cause}"),
-    );
+    let error = Error::job_failed(format!("Flink could not write the savepoint{outcome}: {cause}"));
     if savepoint.format == "CANONICAL" && cause.contains("Not supported") {
         return error.hint("this state has no canonical form: --savepoint-format native writes it as it is");
     }

@@ -12,6 +12,7 @@ pub(crate) mod reconcile;
 mod record;
 mod result_hold;
 mod running_tasks;
+pub(crate) mod take_of;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use crate::kubernetes::retry::Pauses;
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::main_container;
 use crate::model::manifests::{FLINK_VERSION, REVISION};
+use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 
@@ -94,6 +96,22 @@ pub struct Writing {
     pub missing: Option<(u32, u32)>,
 }
 
+/// The path of a savepoint of `name` that is written within `limit`.
+///
+/// # Errors
+/// Timed out; those of `written`.
+pub async fn written_within(
+    limit: Option<Duration>,
+    name: &ClusterName,
+    written: impl Future<Output = Result<String>>,
+) -> Result<String> {
+    let Some(limit) = limit else { return written.await };
+    tokio::time::timeout(limit, written).await.map_err(|_| {
+        let text = format!("the savepoint of {name} is not written after {} s", limit.as_secs());
+        Error::timed_out(text).hint("Flink keeps writing it: repeat the command to wait for it")
+    })?
+}
+
 /// Number of requests for a savepoint that Flink refuses only because tasks are restarting.
 const ATTEMPTS: usize = 3;
 
@@ -109,13 +127,13 @@ pub async fn take(
     job: &JobOverview,
     request: &SavepointRequest,
     origin: &Origin,
-    mut told: impl FnMut(Writing),
+    mut report: impl FnMut(Writing),
 ) -> Result<String> {
     let mut request = request.clone();
     let mut job = job.clone();
     for _ in 1..ATTEMPTS {
-        let (savepoint, known) = trigger(flink, store, &job, &request, origin, &mut told).await?;
-        match crate::operations::savepoint::reconcile::outcome(flink, store, savepoint, known, &mut told).await? {
+        let (savepoint, known) = trigger(flink, store, &job, &request, origin, &mut report).await?;
+        match crate::operations::savepoint::reconcile::outcome(flink, store, savepoint, known, &mut report).await? {
             SavepointOutcome::Written(path) => return Ok(path),
             SavepointOutcome::Failed(savepoint, cause) if running_tasks::were_missing(&cause) => {
                 record::failure(store, *savepoint, &cause).await?;
@@ -134,25 +152,22 @@ pub async fn take(
             }
         }
     }
-    let (savepoint, known) = trigger(flink, store, &job, &request, origin, &mut told).await?;
-    wait_for_savepoint(flink, store, savepoint, known, told).await
+    let (savepoint, known) = trigger(flink, store, &job, &request, origin, &mut report).await?;
+    wait_for_savepoint(flink, store, savepoint, known, report).await
 }
 
 /// Takes a savepoint like [`take`], or waits for one of the same job that an earlier command requested.
-///
-/// # Errors
-/// Those of [`take`].
 pub async fn take_or_join(
     flink: &Flink,
     store: &mut HistoryStore,
     job: &JobOverview,
     request: &SavepointRequest,
     origin: &Origin,
-    told: impl FnMut(Writing),
+    report: impl FnMut(Writing),
 ) -> Result<String> {
     match open_of(store, job) {
-        Some(open) => wait_for_savepoint(flink, store, open, None, told).await,
-        None => take(flink, store, job, request, origin, told).await,
+        Some(open) => wait_for_savepoint(flink, store, open, None, report).await,
+        None => take(flink, store, job, request, origin, report).await,
     }
 }
 
@@ -215,9 +230,9 @@ pub async fn trigger(
     job: &JobOverview,
     request: &SavepointRequest,
     origin: &Origin,
-    told: impl FnMut(Writing),
+    report: impl FnMut(Writing),
 ) -> Result<(Savepoint, Option<SavepointStatus>)> {
-    running_tasks::until_all_run(flink, job, told).await?;
+    running_tasks::until_all_run(flink, job, report).await?;
     let job_id = &job.jid;
     let known = store.history().savepoints.iter();
     let mut savepoint = match known.rev().find(|known| known.trigger_id == request.trigger_id) {

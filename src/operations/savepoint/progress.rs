@@ -11,8 +11,9 @@ use crate::progress;
 
 /// Format of a savepoint.
 #[allow(missing_docs)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SavepointFormat {
+    #[default]
     Canonical,
     Native,
 }
@@ -50,21 +51,25 @@ pub struct WritingStep {
 
 impl WritingStep {
     /// Starts the report.
-    pub fn new() -> Self {
-        Self::called("writing a savepoint".to_owned())
-    }
-
-    /// Starts the report for one of several clusters.
     pub fn of(name: &ClusterName) -> Self {
-        Self::called(format!("{name}: writing a savepoint"))
-    }
-
-    fn called(what: String) -> Self {
+        let what = format!("{name}: writing a savepoint");
         Self {
             step: progress::Step::new(&what),
             what,
             said: 0,
         }
+    }
+
+    /// Continues a step with the report.
+    pub fn after(mut step: progress::Step, name: &ClusterName) -> Self {
+        let what = format!("{name}: writing a savepoint");
+        step.update(&what);
+        Self { step, what, said: 0 }
+    }
+
+    /// Ends the report, whose result is printed elsewhere.
+    pub fn end(self) {
+        self.step.end();
     }
 
     /// Shows the progress.
@@ -106,6 +111,8 @@ pub async fn all_run(flink: &Flink, job: JobOverview) -> Result<JobOverview> {
     if job.can_be_saved() {
         return Ok(job);
     }
-    let mut step = WritingStep::new();
-    savepoint::until_all_run(flink, &job, |writing| step.update(writing)).await
+    let mut step = WritingStep::of(flink.cluster_name());
+    let job = savepoint::until_all_run(flink, &job, |writing| step.update(writing)).await?;
+    step.end();
+    Ok(job)
 }

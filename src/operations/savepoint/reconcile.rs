@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::operation::{BETWEEN_LOOKS, CACHED};
 use crate::flink::{Flink, Reply, SavepointStatus};
 use crate::history::Savepoint;
@@ -46,9 +46,9 @@ pub async fn wait_for_savepoint(
     store: &mut HistoryStore,
     savepoint: Savepoint,
     known: Option<SavepointStatus>,
-    told: impl FnMut(Writing),
+    report: impl FnMut(Writing),
 ) -> Result<String> {
-    match outcome(flink, store, savepoint, known, told).await? {
+    match outcome(flink, store, savepoint, known, report).await? {
         SavepointOutcome::Written(path) => Ok(path),
         SavepointOutcome::Failed(savepoint, cause) => failed(flink, store, *savepoint, &cause).await,
     }
@@ -115,7 +115,7 @@ pub(super) async fn outcome(
     store: &mut HistoryStore,
     savepoint: Savepoint,
     mut known: Option<SavepointStatus>,
-    mut told: impl FnMut(Writing),
+    mut report: impl FnMut(Writing),
 ) -> Result<SavepointOutcome> {
     let begun = Instant::now();
     let mut last_answer = begun;
@@ -161,7 +161,7 @@ pub(super) async fn outcome(
             }
         }
         writing.elapsed = begun.elapsed();
-        told(writing);
+        report(writing);
         pauses.pause().await;
     }
 }
@@ -261,10 +261,9 @@ pub(super) fn stop_failure(cause: &str) -> String {
 }
 
 fn stop_failed(path: &str, cause: &str) -> Error {
-    Error::new(
-        Kind::JobFailed,
-        format!("the savepoint {path} is written, but the job failed when it was stopped after that: {cause}"),
-    )
+    Error::job_failed(format!(
+        "the savepoint {path} is written, but the job failed when it was stopped after that: {cause}"
+    ))
     .hint("the savepoint is whole, and in the history; what was not committed yet is committed when a job resumes from it")
     .hint("the job may have been restarted from its last checkpoint: repeat the command to stop it")
 }

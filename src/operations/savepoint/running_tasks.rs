@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{AWAY, MIN_POLL, Writing};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::retry::Pauses;
 use crate::model::flink::overview::JobOverview;
@@ -20,17 +20,17 @@ const LOOK: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Conflict, when the job ends meanwhile; timed out, when they do not all run in time. No savepoint was requested.
-pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMut(Writing)) -> Result<JobOverview> {
+pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut report: impl FnMut(Writing)) -> Result<JobOverview> {
     let begun = Instant::now();
     let mut last_answer = begun;
     let mut pauses = Pauses::new(MIN_POLL, LOOK);
     let mut job = job.clone();
     loop {
         if job.state.is_terminal() {
-            return Err(Error::new(
-                Kind::Conflict,
-                format!("the job ended before a savepoint could be taken: it is {}", job.state),
-            ));
+            return Err(Error::conflict(format!(
+                "the job ended before a savepoint could be taken: it is {}",
+                job.state
+            )));
         }
         if job.can_be_saved() {
             return Ok(job);
@@ -44,11 +44,11 @@ pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMu
                 job.state,
                 RESTART.as_secs()
             );
-            return Err(Error::new(Kind::TimedOut, text)
-                .hint("a savepoint needs all tasks; `kubectl flink why NAME` tells why they do not run")
+            return Err(Error::timed_out(text)
+                .hint("a savepoint needs all tasks; `kubectl flink why NAME` explains why they do not run")
                 .hint("the job is left as it is"));
         }
-        told(Writing {
+        report(Writing {
             elapsed: begun.elapsed(),
             missing: Some((tasks.running, tasks.total)),
             ..Writing::default()
@@ -60,10 +60,7 @@ pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut told: impl FnMu
                 match jobs.jobs.into_iter().find(|found| found.jid == job.jid) {
                     Some(found) => job = found,
                     None => {
-                        return Err(Error::new(
-                            Kind::Conflict,
-                            format!("Flink has no job {} any more", job.jid),
-                        ));
+                        return Err(Error::conflict(format!("Flink has no job {} any more", job.jid)));
                     }
                 }
             }

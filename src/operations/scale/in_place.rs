@@ -4,13 +4,12 @@ use std::time::Instant;
 
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects as deploy;
 use crate::kubernetes::resource::{DEPLOYMENTS, JOBS};
 use crate::model::scale::{ScaleMethod, ScalePlan};
 use crate::model::server_fields::strip_server_fields;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
-use crate::operations::report::Report;
+use crate::operations::report::{OperationResult, Report};
 use crate::operations::scale::ScaleTarget;
 use crate::operations::scale::rescale::Change;
 use crate::operations::upgrade::ChangeOptions;
@@ -53,16 +52,16 @@ pub async fn in_place(
         revision,
         limit: how.timeout,
     };
-    let told = |text: &str| step.update(&format!("{name}: {text}"));
-    let outcome = heartbeat.beside(change.run(&mut handle.store, told)).await;
+    let report = |text: &str| step.update(&format!("{name}: {text}"));
+    let outcome = heartbeat.beside(change.run(&mut handle.store, report)).await;
     if let Err(error) = outcome {
         return Err(left_at(&mut handle, goal, error).await);
     }
     lock::end(&mut handle, &outcome).await;
     step.done(&format!(
-        "{name} runs with parallelism {}: job {}, after {:.1} s",
-        goal.parallelism,
+        "{name}: job {} runs with parallelism {}, after {:.1} s",
         doing.job_id,
+        goal.parallelism,
         begun.elapsed().as_secs_f64()
     ));
     if let Some(started) = handle.started_with().filter(|started| *started != goal.parallelism)
@@ -73,10 +72,11 @@ pub async fn in_place(
             "without high availability a restarted JobManager begins with parallelism {started} again, until the next resume"
         ));
     }
-    if how.report_objects {
-        handle.live = deploy::read(cluster, &name).await?;
-    }
-    Ok(Report::cluster(&name, "scaled", &objects(&handle)))
+    Ok(Report::done(OperationResult {
+        revision,
+        job_id: Some(doing.job_id.to_owned()),
+        ..OperationResult::new(cluster, &name, "scaled")
+    }))
 }
 
 /// The operation is unfinished if the job has reached its parallelism, or may still reach it, and not all of it is

@@ -1,6 +1,6 @@
 //! Chooses how a job is scaled, and describes it.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
 use crate::model::flink::effective_config;
@@ -28,9 +28,9 @@ pub async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTarget) ->
         let value = found.and_then(|setting| setting.job_manager.as_deref());
         value.unwrap_or_default().to_lowercase()
     };
-    let told = setting("taskmanager.numberOfTaskSlots").parse().ok();
+    let slots = setting("taskmanager.numberOfTaskSlots").parse().ok();
     let slots = match overview.taskmanagers {
-        0 => told.unwrap_or(1),
+        0 => slots.unwrap_or(1),
         task_managers => overview.slots_total / task_managers,
     };
     Ok(ScaleInput {
@@ -77,13 +77,9 @@ pub fn not_running(handle: &ClusterHandle, goal: ScaleTarget, job_status: &JobSt
     let name = &handle.name;
     if let JobStatus::Unreachable(why) = job_status {
         let error = format!("the job of {name} cannot be scaled: its JobManager cannot be asked: {why}");
-        return handle.way_on(Error::new(Kind::Conflict, error));
+        return handle.way_on(Error::conflict(error));
     }
-    Error::new(
-        Kind::Conflict,
-        format!("the job of {name} cannot be scaled: it does not run"),
-    )
-    .hint(format!(
+    Error::conflict(format!("the job of {name} cannot be scaled: it does not run")).hint(format!(
         "`kubectl flink savepoint-resume {name} -p {}` starts it with that parallelism from its last savepoint",
         goal.parallelism
     ))

@@ -6,13 +6,13 @@ mod rescale;
 
 use std::ops::ControlFlow;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
 use crate::model::config::Config;
 use crate::model::scale::{self, ScaleMethod};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
-use crate::operations::report::Report;
+use crate::operations::report::{OperationResult, Report};
 use crate::operations::scale::in_place::{InPlaceScale, in_place, objects};
 pub(crate) use crate::operations::scale::method::warn_if_limited;
 use crate::operations::scale::method::{describe, not_running, observe};
@@ -79,6 +79,11 @@ pub async fn scale(
     };
     let known = observe(&handle, &job_id, goal).await?;
     let plan = scale::plan(&known)?;
+    if how.no_wait && plan.way != ScaleMethod::Redeploy {
+        return Err(Error::usage(
+            "--wait=false is not possible: TaskManagers are taken away when the job has left them",
+        ));
+    }
     let replicas = u32::try_from(handle.replicas()).unwrap_or(u32::MAX);
     let done = known.present == known.wanted
         && match plan.way {
@@ -89,8 +94,12 @@ pub async fn scale(
         };
     // An interrupted command may not have recorded everything.
     if done && handle.left_behind.is_none() {
-        progress::note(&format!("{name} has parallelism {} already", known.wanted));
-        return Ok(Scaled::other(Report::cluster(&name, "unchanged", &objects(&handle))));
+        progress::note(&format!("{name}: it has parallelism {} already", known.wanted));
+        let result = OperationResult {
+            job_id: Some(job_id),
+            ..handle.result("unchanged")
+        };
+        return Ok(Scaled::other(Report::cluster(result, &objects(&handle), how.dry_run)));
     }
     progress::note(&describe(&name, &known, &plan, replicas));
     if plan.way == ScaleMethod::Redeploy {
@@ -101,11 +110,8 @@ pub async fn scale(
         });
     }
     if how.dry_run {
-        return Ok(Scaled::other(Report::cluster(
-            &name,
-            "scaled (server dry run)",
-            &objects(&handle),
-        )));
+        let result = OperationResult::new(cluster, &name, "scaled");
+        return Ok(Scaled::other(Report::cluster(result, &objects(&handle), true)));
     }
     let doing = InPlaceScale {
         command,

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply, of_job};
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
@@ -75,21 +75,21 @@ pub struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Carries out the scaling. It can be repeated; `told` is called at every step.
+    /// Carries out the scaling. It can be repeated; `report` is called at every step.
     ///
     /// # Errors
     /// Timed out, job failed, and what the API server or Flink refuses.
-    pub async fn run(&self, store: &mut HistoryStore, mut told: impl FnMut(&str)) -> Result<()> {
+    pub async fn run(&self, store: &mut HistoryStore, mut report: impl FnMut(&str)) -> Result<()> {
         let begun = Instant::now();
         let wanted = self.plan.task_managers;
         if self.plan.way == ScaleMethod::Reactive {
             self.replicas(wanted).await?;
             self.record(store).await?;
-            return self.reached(begun, &mut told).await;
+            return self.reached(begun, &mut report).await;
         }
         if wanted > self.replicas {
             self.replicas(wanted).await?;
-            self.slots(begun, &mut told).await?;
+            self.slots(begun, &mut report).await?;
         }
         let known = self.flink.requirements(self.job_id).await?;
         if !self.plan.is_required(&known) {
@@ -97,12 +97,12 @@ impl Change<'_> {
         }
         // From here on Flink rescales the job even without this process: so record the parallelism before the wait.
         self.record(store).await?;
-        self.reached(begun, &mut told).await?;
+        self.reached(begun, &mut report).await?;
         if wanted < self.replicas {
-            told("TaskManagers that are not needed any more end");
+            report("TaskManagers that are not needed any more end");
             self.free_go_first(self.replicas - wanted).await?;
             self.replicas(wanted).await?;
-            self.reached(begun, &mut told).await?;
+            self.reached(begun, &mut report).await?;
         }
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Change<'_> {
         let [_, deployment] = &self.objects;
         let deployment = deployment
             .as_ref()
-            .ok_or_else(|| Error::new(Kind::NotFound, format!("{} has no Deployment", self.name)))?;
+            .ok_or_else(|| Error::not_found(format!("{} has no Deployment", self.name)))?;
         self.cluster.merge_into(deployment, &patch).await.map(drop)
     }
 
@@ -138,7 +138,7 @@ impl Change<'_> {
     }
 
     /// Waits until Flink has as many slots as needed.
-    async fn slots(&self, begun: Instant, told: &mut impl FnMut(&str)) -> Result<()> {
+    async fn slots(&self, begun: Instant, report: &mut impl FnMut(&str)) -> Result<()> {
         loop {
             let have = match self.flink.overview().await {
                 Ok(Reply::Answer(overview)) if overview.slots_total >= self.plan.slots => return Ok(()),
@@ -146,7 +146,7 @@ impl Change<'_> {
                 Err(error) if !error.is_transient() => return Err(error),
                 Ok(_) | Err(_) => 0,
             };
-            told(&format!(
+            report(&format!(
                 "TaskManagers start, {have} of {} slots are there",
                 self.plan.slots
             ));
@@ -156,30 +156,30 @@ impl Change<'_> {
     }
 
     /// Waits until all tasks run at the new parallelism.
-    async fn reached(&self, begun: Instant, told: &mut impl FnMut(&str)) -> Result<()> {
+    async fn reached(&self, begun: Instant, report: &mut impl FnMut(&str)) -> Result<()> {
         let mut progress = "Flink does not answer".to_owned();
         loop {
             match self.flink.job(self.job_id).await {
                 Ok(Reply::Answer(job)) if self.plan.is_reached(&job) => return Ok(()),
                 Ok(Reply::Answer(job)) if ["FAILED", "CANCELED", "FINISHED"].contains(&job.state.as_str()) => {
-                    return Err(Error::new(
-                        Kind::JobFailed,
-                        format!("the job of {} is {} while it is scaled", self.name, job.state),
-                    )
-                    .hint(format!("`kubectl flink why {}` tells why", self.name)));
+                    return Err(Error::job_failed(format!(
+                        "the job of {} is {} while it is scaled",
+                        self.name, job.state
+                    ))
+                    .hint(format!("`kubectl flink why {}` explains why", self.name)));
                 }
                 Ok(Reply::Answer(job)) => progress = scale::progress(&job),
                 Ok(Reply::Refused(StatusCode::NOT_FOUND, said)) => {
-                    return Err(Error::new(
-                        Kind::JobFailed,
-                        format!("the job of {} has gone while it was scaled: {said}", self.name),
-                    ));
+                    return Err(Error::job_failed(format!(
+                        "the job of {} has gone while it was scaled: {said}",
+                        self.name
+                    )));
                 }
                 Ok(_) => {}
                 Err(error) if !error.is_transient() => return Err(error),
                 Err(error) => tracing::debug!(%error, "the job's state got no answer"),
             }
-            told(&format!("tasks running: {progress}"));
+            report(&format!("tasks running: {progress}"));
             self.in_time(begun, || format!("tasks running: {progress}"))?;
             tokio::time::sleep(POLL).await;
         }
@@ -189,18 +189,15 @@ impl Change<'_> {
         let Some(limit) = self.limit.filter(|limit| begun.elapsed() > *limit) else {
             return Ok(());
         };
-        Err(Error::new(
-            Kind::TimedOut,
-            format!(
-                "{} is not at parallelism {} after {} s, current state: {}",
-                self.name,
-                self.wanted,
-                limit.as_secs(),
-                stands()
-            ),
-        )
+        Err(Error::timed_out(format!(
+            "{} is not at parallelism {} after {} s, current state: {}",
+            self.name,
+            self.wanted,
+            limit.as_secs(),
+            stands()
+        ))
         .hint(format!(
-            "`kubectl flink why {}` tells what its TaskManagers wait for",
+            "`kubectl flink why {}` explains what its TaskManagers wait for",
             self.name
         ))
         .hint("nothing was undone and the job's state is whole: another parallelism takes it back"))

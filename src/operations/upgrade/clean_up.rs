@@ -5,11 +5,10 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects;
-use crate::kubernetes::objects::Gone;
+use crate::kubernetes::objects::{self, Gone};
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::delete::Removal;
 use crate::operations::lock;
+use crate::operations::removal::Removal;
 use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Wait};
 use crate::progress;
 
@@ -64,18 +63,27 @@ impl Deletion {
         let name = handle.name.clone();
         let removal = &self.removal;
         let mut step = progress::Step::new(&format!("{name}: deleting"));
+        let show = |step: &mut progress::Step, order: u8, text: &str, goal: &str| {
+            step.stage(&progress::Stage {
+                order,
+                text: &format!("{name}: {text}"),
+                waits: &format!("{name}: {text}"),
+                goal: &format!("{name}: {goal}"),
+                note: None,
+            });
+        };
         if *ending != Ending::Nothing && handle.is_highly_available() && !self.no_wait {
             // Flink cleans up as it ends: only Flink can delete its data in ZooKeeper and in the storage directory.
             savepoint::until_jobmanager_ends(cluster, handle).await?;
         }
         if !removal.is_empty() {
-            step.update(&format!("{name}: the JobManager ends"));
+            show(&mut step, 0, "the JobManager ends", "the JobManager has ended");
             if self.no_wait {
                 objects::delete(cluster, removal.job.as_ref()).await?;
             } else {
                 objects::delete_job(cluster, &name, removal.job.as_ref(), false, self.limit).await?;
             }
-            step.update(&format!("{name}: the TaskManagers end"));
+            show(&mut step, 1, "the TaskManagers end", "the TaskManagers have ended");
             objects::delete(cluster, removal.deployment.as_ref()).await?;
             objects::delete(cluster, removal.service.as_ref()).await?;
             if !self.no_wait {
@@ -83,7 +91,9 @@ impl Deletion {
             }
             removal.extras(cluster).await?;
         }
-        lock::forget(handle, self.purge).await
+        lock::forget(handle, self.purge).await?;
+        step.end();
+        Ok(())
     }
 }
 
@@ -99,9 +109,17 @@ pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle)
         progress::note(&format!("the JobManager of {name} stays up, as its configuration says"));
         return Ok(());
     }
-    let step = progress::Step::new(&format!("{name}: the JobManager ends"));
+    let text = format!("{name}: the JobManager ends");
+    let mut step = progress::Step::new(&text);
+    step.stage(&progress::Stage {
+        order: 0,
+        text: &text,
+        waits: &text,
+        goal: &format!("{name}: the JobManager has ended"),
+        note: None,
+    });
     let end = savepoint::until_jobmanager_ends(cluster, handle).await?;
-    drop(step);
+    step.end();
     match end {
         JobManagerEnd::ByItself(JobEnd::Complete | JobEnd::Gone) => {}
         JobManagerEnd::ByItself(JobEnd::Failed) => {

@@ -1,18 +1,24 @@
 //! Describes a change before it is made.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use crate::history::transaction::Ending;
 use crate::kubernetes::objects::LiveObjects;
 use crate::model::diff::Difference;
+use crate::model::flink::savepoint_metadata;
 use crate::model::manifests::Manifests;
+use crate::model::manifests::savepoint_reader::path_in_pods;
 use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::savepoint_file;
 use crate::operations::upgrade::ChangeOptions;
 use crate::operations::upgrade::plan::Plan;
 
 impl Plan {
     /// The description of the plan.
-    pub fn describe(&self, name: &ClusterName, command: &str, how: &ChangeOptions) -> String {
+    pub fn describe(&self, name: &ClusterName, command: &str, how: &ChangeOptions, surge: bool) -> String {
         let mut lines = vec![format!("{command} of {name} to revision {}", self.number)];
         lines.extend(self.differences.iter().map(|difference| format!("  {difference}")));
         let end = match &self.ending {
@@ -32,7 +38,12 @@ impl Plan {
         let limit = how
             .timeout
             .map_or_else(String::new, |limit| format!(", within {} s", limit.as_secs()));
-        lines.push(format!("1. {end}"));
+        let surge = if surge {
+            "the new TaskManagers start beside the running ones, then "
+        } else {
+            ""
+        };
+        lines.push(format!("1. {surge}{end}"));
         lines.push(format!(
             "2. {}revision {} starts {from}",
             old.unwrap_or_default(),
@@ -54,6 +65,38 @@ impl Plan {
     }
 }
 
+/// The differences of the state that the new version starts from to the newest savepoint in the history, if both files
+/// are on this machine; if both are in volumes, the command that compares them there. No request is sent.
+pub fn states(handle: &ClusterHandle, plan: &Plan) -> String {
+    let name = &handle.name;
+    let newest = savepoint_file::newest(handle, 1).unwrap_or_default().pop();
+    let (Some(start), Some(newest)) = (&plan.start, newest) else {
+        return String::new();
+    };
+    let in_file_systems = path_in_pods(&newest).is_some() && path_in_pods(start).is_some();
+    if *start == newest || !in_file_systems {
+        return String::new();
+    }
+    let (Ok(before), Ok(after)) = (savepoint_file::local(&newest), savepoint_file::local(start)) else {
+        return format!("the state: kubectl flink savepoint diff {newest} {start} --of {name}\n");
+    };
+    let changes = savepoint_metadata::diff(&before, &after);
+    if changes.is_empty() {
+        return format!("the state: the same operators as in {newest}, the newest savepoint\n");
+    }
+    let mut text = format!("the state: beside {newest}, the newest savepoint\n");
+    for change in changes {
+        if let [change, title, id, parallelism, max, bytes] = change.columns().as_slice() {
+            // A write to a String never fails.
+            let _ = writeln!(
+                text,
+                "  {change}: {title} ({id}), parallelism {parallelism}, max {max}, {bytes}"
+            );
+        }
+    }
+    text
+}
+
 /// The description of the differences between two versions.
 pub fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
     let live = LiveObjects {
@@ -69,9 +112,9 @@ pub fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
             None => text,
         }
     };
-    let told = |difference: &Difference| {
+    let described = |difference: &Difference| {
         let before = difference.live.as_ref().map_or_else(|| "absent".to_owned(), short);
         format!("{}: {before} becomes {}", difference.path, short(&difference.wanted))
     };
-    live.told_differences(new).iter().map(told).collect()
+    live.told_differences(new).iter().map(described).collect()
 }

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use crate::model::names::ClusterName;
 use crate::operations::wait::Healthy;
+use crate::progress::Pause;
 
 /// The times of a change, as far as this process saw them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Downtime {
     stopping: Option<Instant>,
     ended: Option<(&'static str, Instant)>,
@@ -14,12 +16,15 @@ pub struct Downtime {
     tried: Option<Instant>,
     tasks: Option<Instant>,
     checkpoint: Option<Instant>,
+    /// Counts while the job does not process data.
+    pause: Option<Pause>,
 }
 
 impl Downtime {
-    /// The job starts to end.
-    pub fn stopping(&mut self) {
+    /// The job starts to end; `restarts`: another version starts after it.
+    pub fn stopping(&mut self, name: &ClusterName, restarts: bool) {
         self.stopping = Some(Instant::now());
+        self.pause = restarts.then(|| Pause::new(&format!("{name}: the job is paused")));
     }
 
     /// The job has ended, by a savepoint or a cancel.
@@ -44,8 +49,15 @@ impl Downtime {
 
     /// A version runs.
     pub fn up(&mut self, up: &Healthy) {
+        self.pause = None;
         self.tasks = Some(up.tasks_at);
         self.checkpoint = up.checkpoint_at;
+    }
+
+    /// How long the job did not process data; `None`: it did not run, or another process ended it.
+    pub fn millis(&self) -> Option<u64> {
+        let time = self.tasks?.saturating_duration_since(self.stopping?);
+        u64::try_from(time.as_millis()).ok()
     }
 
     /// The times as text; empty if the job did not run, or another process ended it.

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::history::History;
 use crate::history::heartbeat::Heartbeat;
-use crate::history::holder::{this_process, who};
 use crate::history::plan_basis::Basis;
-use crate::history::store::Entry;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::kubernetes::api::Cluster;
@@ -15,99 +13,41 @@ use crate::kubernetes::clock;
 use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
 use crate::model::flink::overview::JobOverview;
+use crate::model::manifests::surge;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
-use crate::operations::report::Report;
-use crate::operations::target_revision::TargetRevision;
+use crate::operations::report::{OperationResult, Report};
 use crate::operations::upgrade::clean_up::{self, CleanUp};
 use crate::operations::upgrade::downtime::Downtime;
 use crate::operations::upgrade::stop_job as end;
 use crate::operations::upgrade::version::VersionSpec;
-use crate::operations::upgrade::{ChangeOptions, done};
+use crate::operations::upgrade::{ChangeOptions, Surge, done};
 use crate::operations::{savepoint, wait};
 use crate::progress;
 
 /// An operation whose lock this process holds.
 pub struct UpgradeEngine {
-    cluster: Cluster,
-    handle: ClusterHandle,
-    limit: Option<Duration>,
+    pub(super) cluster: Cluster,
+    pub(super) handle: ClusterHandle,
+    pub(super) limit: Option<Duration>,
     seen: ObservedState,
     /// The version whose Service and Deployment are created already.
     prepared: Option<Version>,
+    /// Whether that Deployment is not yet that of the version.
+    unsurged: bool,
+    /// Whether TaskManagers of the new version start before the job is stopped.
+    pub(super) surge: Surge,
     /// Whether to end as soon as the objects are created.
     no_wait: bool,
     /// What to end together with a job that has no successor.
     clean_up: CleanUp,
     downtime: Downtime,
     /// Why the new version is given up.
-    fault: Option<Error>,
+    pub(super) fault: Option<Error>,
     /// The running job, if this process has seen it.
     job: Option<JobOverview>,
-}
-
-/// Whether `command` is about to do the same as an unfinished operation.
-pub fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevision, command: &str) -> bool {
-    let history = handle.store.history();
-    let known = journal.new_revision.and_then(|number| history.revision(number));
-    let known = known.and_then(|revision| TargetRevision::revision(revision).ok());
-    let is_repeated = match journal.kind {
-        Kind::Change => journal.command == command,
-        // An operation that only waits is started again.
-        Kind::Resume => journal.step != Step::Waiting && ["savepoint-resume", "resume"].contains(&command),
-        Kind::Halt | Kind::Scale => false,
-    };
-    is_repeated && !journal.back && known.is_some_and(|known| known.is_same(wanted))
-}
-
-/// Continues an operation that has no running process any more; `abort`: goes back to the previous version, if that is
-/// possible, or gives the operation up. `named`: the state to start from, as the user states it.
-pub async fn take_over(
-    cluster: &Cluster,
-    mut handle: ClusterHandle,
-    journal: &Journal,
-    how: &ChangeOptions,
-    abort: bool,
-    named: Option<&str>,
-) -> Result<Report> {
-    let name = handle.name.clone();
-    progress::note(&format!("{name}: {journal}; {}", journal.status_text()));
-    if how.dry_run {
-        let goal = if abort || journal.back { "go back" } else { "continue" };
-        let place = named.unwrap_or("there");
-        return Ok(Report::plan(format!(
-            "{} of {name} would {goal} from {place}\n",
-            journal.command
-        )));
-    }
-    let holder = this_process();
-    let mut taken = Journal {
-        holder: Some(holder.clone()),
-        ..journal.clone()
-    };
-    if abort {
-        taken = after(&taken, Event::Abort(&format!("{} gave it up", who())));
-    }
-    if let Some(path) = named {
-        let number = handle
-            .next_generation()
-            .max(journal.back_revision.unwrap_or_default() + 1);
-        taken = after(&taken, Event::Named(path, number));
-    }
-    handle.store.set_limits(how.history_limits);
-    let now = clock::now().to_string();
-    let change = |history: &mut History| {
-        end::renumber(history, journal, &taken, &now);
-        history.set_journal(taken.clone());
-    };
-    let entry = Entry {
-        basis: Some(&Basis::of(&handle.live)),
-        holder: &holder,
-        left: Some(journal),
-    };
-    let heartbeat = handle.store.acquire_lock(&entry, change).await?;
-    handle.release_left(journal).await;
-    UpgradeEngine::new(cluster, handle, how).finish(&heartbeat).await
+    /// ID of the job that came up.
+    job_id: Option<String>,
 }
 
 /// Ends the job of a cluster as `ending` describes, and the rest of `clean_up`, for `command`; `job` is the running
@@ -137,6 +77,7 @@ impl UpgradeEngine {
     pub fn new(cluster: &Cluster, handle: ClusterHandle, how: &ChangeOptions) -> Self {
         Self {
             limit: how.timeout,
+            surge: how.surge,
             no_wait: how.no_wait,
             ..Self::of(cluster, handle)
         }
@@ -153,11 +94,14 @@ impl UpgradeEngine {
             limit: None,
             seen,
             prepared: None,
+            unsurged: false,
+            surge: Surge::Auto,
             no_wait: false,
             clean_up: CleanUp::JobManager,
             downtime: Downtime::default(),
             fault: None,
             job: None,
+            job_id: None,
         }
     }
 
@@ -219,6 +163,8 @@ impl UpgradeEngine {
             let journal = self.journal()?;
             tracing::debug!(step = journal.step.as_str(), "transaction");
             match next(&journal, self.seen) {
+                Action::Surge => Box::pin(self.surge(&journal)).await?,
+                Action::RemoveSurge => Box::pin(self.remove_surge(&journal)).await?,
                 Action::StopJob => self.end_job(&journal).await?,
                 Action::CheckJobStopped => self.find_out(&journal).await?,
                 Action::DeleteJobManager(side) => Box::pin(self.end_jobmanager(&journal, side)).await?,
@@ -237,13 +183,19 @@ impl UpgradeEngine {
     }
 
     /// Records the result of a step. The end is recorded together with all that depends on it.
-    async fn happened(&mut self, event: Event<'_>) -> Result<()> {
+    pub(super) async fn happened(&mut self, event: Event<'_>) -> Result<()> {
         let now = clock::now().to_string();
+        let origin = self.journal().map(|journal| self.handle.origin(&journal.command))?;
         self.handle
             .store
             .update(|history| {
                 if let Some(journal) = &history.journal {
+                    let surging = journal.step == Step::Surging;
                     let journal = after(journal, event);
+                    let requested = savepoint::requested_by(&journal.ending, &origin, &now);
+                    if let Some(savepoint) = requested.filter(|_| surging && journal.step == Step::Stopping) {
+                        history.record(savepoint);
+                    }
                     end::conclude(history, journal, &now, event == Event::Submitted);
                 }
             })
@@ -251,7 +203,7 @@ impl UpgradeEngine {
     }
 
     async fn end_job(&mut self, journal: &Journal) -> Result<()> {
-        self.downtime.stopping();
+        self.downtime.stopping(&self.handle.name, journal.kind.deploys());
         match end::end_job(&mut self.handle, journal, self.job.take()).await? {
             end::StopOutcome::Recorded => {}
             end::StopOutcome::Stopped(path) => self.ended_at(journal, path.as_deref()).await?,
@@ -313,9 +265,9 @@ impl UpgradeEngine {
     async fn end_jobmanager(&mut self, journal: &Journal, side: Version) -> Result<()> {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
-        let mut step = match journal.kind {
-            Kind::Change => Some(progress::Step::new(&format!("{name}: the JobManager ends"))),
-            _ => None,
+        let step = match journal.kind {
+            Kind::Change => progress::Step::new(&format!("{name}: the JobManager ends")),
+            _ => progress::Step::drawn(&format!("{name}: the JobManager ends")),
         };
         let highly_available = version.spec.layer.ha.is_some() || self.handle.is_highly_available();
         if highly_available && journal.ending != Ending::Nothing && side == Version::Target {
@@ -347,12 +299,17 @@ impl UpgradeEngine {
             objects::delete_job(cluster, &name, job.as_ref(), given_up, self.limit).await
         };
         let live = &mut self.handle.live;
+        let deployment = &version.manifests.deployment;
+        let surged = before.deployment.as_ref().filter(|_| side == Version::Target);
+        let unsurged = surged.and_then(|live| surge::unsurged(deployment, live));
+        self.unsurged = unsurged.is_some();
         let beside = async {
+            let first = unsurged.as_ref().unwrap_or(deployment);
             if !early {
-                return Ok(());
+                let first = if unsurged.is_some() { &[first][..] } else { &[] };
+                return objects::apply_each(cluster, first, live).await;
             }
-            let objects = [&version.manifests.service, &version.manifests.deployment];
-            objects::apply_each(cluster, &objects, live).await?;
+            objects::apply_each(cluster, &[&version.manifests.service, first], live).await?;
             if objects::replaces_task_managers(before.deployment.as_ref(), &version.manifests.deployment) {
                 objects::stale_task_managers_gone(cluster, &name, version.number).await?;
             }
@@ -361,9 +318,7 @@ impl UpgradeEngine {
         let (gone, beside) = futures::join!(gone, beside);
         gone?;
         self.downtime.gone();
-        if let Some(step) = &mut step {
-            step.update(&format!("{name}: the JobManager has ended"));
-        }
+        step.done(&format!("{name}: the JobManager has ended"));
         if highly_available {
             // The new version resumes from the savepoint: data of earlier jobs can only cause conflicts.
             clean_up::delete_ha_config_maps(&self.cluster, &self.handle).await?;
@@ -384,7 +339,10 @@ impl UpgradeEngine {
         let objects = &version.manifests;
         let cluster = self.cluster.clone();
         let made = if self.prepared == Some(side) {
-            objects::apply_each(&cluster, &[&objects.job], &mut self.handle.live).await
+            // The Job last: a version that is refused after it has started its job would lose what that did.
+            let all = [&objects.deployment, &objects.job];
+            let rest = if self.unsurged { &all[..] } else { &all[1..] };
+            objects::apply_each(&cluster, rest, &mut self.handle.live).await
         } else {
             let live = &mut self.handle.live;
             match side {
@@ -412,7 +370,6 @@ impl UpgradeEngine {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
         let mut step = progress::Step::new(&format!("{name}: submitted"));
-        let told = |text: &str| step.update(&format!("{name}: {text}"));
         let checked = side == Version::Target && journal.kind == Kind::Change;
         let begun = Instant::now();
         let up = wait::until_healthy(
@@ -421,21 +378,26 @@ impl UpgradeEngine {
             version.spec.parallelism,
             self.limit,
             checked,
-            told,
+            &mut step,
         )
         .await;
         match up {
             Ok(up) => {
                 step.done(&format!("{name}: {}", up.describe()));
                 self.downtime.up(&up);
+                self.job_id = up.outcome.into_job_id();
                 self.happened(Event::Healthy).await
             }
             // A request was not answered in time; this is not the version's time limit.
             Err(error) if error.kind == Fault::TimedOut && self.limit.is_none_or(|limit| begun.elapsed() < limit) => {
+                drop(step);
                 let kind = Fault::Unreachable;
                 self.down(Error { kind, ..error }).await
             }
-            Err(error) => self.down(error).await,
+            Err(error) => {
+                drop(step);
+                self.down(error).await
+            }
         }
     }
 
@@ -484,10 +446,13 @@ impl UpgradeEngine {
             .iter()
             .for_each(|line| progress::note(&format!("{name}: {line}")));
         match journal.step {
-            Step::Done => {
-                let made = VersionSpec::of(&self.handle, journal, Version::Target)?;
-                Ok(Report::cluster(name, done(&journal.command), made.manifests.all()))
-            }
+            Step::Done => Ok(Report::done(OperationResult {
+                revision: journal.new_revision,
+                savepoint: journal.start.clone(),
+                job_id: self.job_id.take(),
+                downtime_millis: self.downtime.millis(),
+                ..OperationResult::new(&self.cluster, name, done(&journal.command))
+            })),
             _ => Err(end::error(name, journal, self.fault.take())),
         }
     }

@@ -7,6 +7,8 @@ pub(crate) mod engine;
 pub(crate) mod plan;
 mod restore_point;
 mod stop_job;
+pub(crate) mod surge;
+pub(crate) mod take_over;
 mod version;
 
 use std::ops::ControlFlow;
@@ -14,18 +16,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::history::Limits;
 use crate::history::holder::this_process;
 use crate::history::lock;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::Entry;
-use crate::history::transaction::{Ending, Journal, Kind};
+use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::objects;
 use crate::model::keyword::Keyword;
+use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys;
 use crate::operations::image_check::{self, ImageCheck};
@@ -35,7 +38,6 @@ use crate::operations::report::Report;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
 use crate::operations::target_revision::TargetRevision;
-use crate::operations::upgrade::engine as transaction;
 use crate::operations::upgrade::engine::UpgradeEngine;
 use crate::operations::upgrade::plan::{NoPlan, Plan};
 use crate::progress;
@@ -62,14 +64,14 @@ pub struct ChangeOptions {
     pub dry_run: bool,
     /// Whether to rehearse the new version before the running job is stopped.
     pub rehearse: bool,
+    /// Whether TaskManagers of the new version start before the running job is stopped.
+    pub surge: Surge,
     /// Whether to take over an operation whose heartbeat has stopped.
     pub take_over: bool,
     /// Asks the user before the job's state is given up.
     pub confirm: fn(&str) -> Result<()>,
     /// The requested limits of the history; `None`: unchanged.
     pub history_limits: Option<Limits>,
-    /// Whether to report the objects, not only the action.
-    pub report_objects: bool,
     /// Whether to end as soon as the objects are created.
     pub no_wait: bool,
 }
@@ -100,6 +102,27 @@ impl Keyword for Strategy {
             "stateless",
             "The job is canceled, and the new version begins empty",
         ),
+    ];
+}
+
+/// Whether TaskManagers of the new version start beside the running ones.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surge {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Keyword for Surge {
+    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Auto, "auto", "Yes, where there is room for them"),
+        (
+            Self::Always,
+            "always",
+            "Yes; without room the change ends, and the job continues to run",
+        ),
+        (Self::Never, "never", "No: they start when the job has been stopped"),
     ];
 }
 
@@ -169,10 +192,10 @@ pub async fn unless_left_behind(
         handle.left_behind = Some(journal);
         return Ok(ControlFlow::Continue(handle));
     }
-    if !transaction::is_same(&handle, &journal, wanted, command) {
+    if !take_over::is_same(&handle, &journal, wanted, command) {
         return Err(lock::unfinished(&name, &journal));
     }
-    let resumed = Box::pin(transaction::take_over(cluster, handle, &journal, how, false, None)).await?;
+    let resumed = Box::pin(take_over::take_over(cluster, handle, &journal, how, false, None)).await?;
     Ok(ControlFlow::Break(resumed))
 }
 
@@ -195,7 +218,10 @@ async fn wait_for_jobmanager(
             JobStatus::Unreachable(why) if Instant::now() < deadline && handle.recovers() => {
                 step.update(&format!("{name}: waiting until its JobManager runs again: {why}"));
             }
-            job_status => return Ok(job_status),
+            job_status => {
+                step.end();
+                return Ok(job_status);
+            }
         }
     }
 }
@@ -219,7 +245,8 @@ pub async fn carry_out(
         Ok(plan) => plan,
         Err(NoPlan::NothingDiffers(objects)) => {
             progress::note(&format!("{name} is up to date"));
-            return Ok(Report::cluster(&name, "unchanged", objects.all()));
+            let result = handle.result("unchanged");
+            return Ok(Report::cluster(result, objects.all(), how.dry_run));
         }
     };
     Box::pin(execute(cluster, handle, plan, wanted, how, command)).await
@@ -232,12 +259,16 @@ pub async fn carry_out(
 pub async fn execute(
     cluster: &Cluster,
     mut handle: ClusterHandle,
-    plan: Plan,
+    mut plan: Plan,
     mut wanted: TargetRevision,
     how: &ChangeOptions,
     command: &str,
 ) -> Result<Report> {
     let name = handle.name.clone();
+    if how.no_wait && plan.kind == Kind::Change && !how.no_rollback {
+        return Err(wait_is_needed(&name));
+    }
+    let surge = surge::prepare(&handle, &mut plan, &mut wanted, how.surge)?;
     let before = handle.live.job.as_ref();
     let (registry, image) = (wanted.registry.clone(), wanted.image.as_ref());
     let look = registry
@@ -259,7 +290,7 @@ pub async fn execute(
     }
     if how.dry_run {
         return Ok(Report::Plan {
-            text: plan.describe(&name, command, how),
+            text: plan.describe(&name, command, how, surge.is_some()) + &describe::states(&handle, &plan),
             objects: plan.draft.all().cloned().collect(),
         });
     }
@@ -296,9 +327,19 @@ pub async fn execute(
     };
     let revision = wanted.to_revision(plan.number, plan.start.as_deref(), command, &holder.who, &now);
     let old = plan.unknown_old(&handle, &holder.who, &now);
-    let requested = savepoint::requested_by(&plan.ending, &handle.origin(command), &now);
-    handle.store.set_limits(how.history_limits);
     let left = handle.left_behind.take();
+    // Those of an operation that was left behind may still be beside the running ones.
+    let left_surge = left.as_ref().and_then(|left| left.before_surge.clone());
+    let step = if surge.is_some() { Step::Surging } else { journal.step };
+    let journal = Journal {
+        step,
+        before_surge: left_surge.or(surge),
+        ..journal
+    };
+    // It is requested when the new TaskManagers are up.
+    let requested = savepoint::requested_by(&plan.ending, &handle.origin(command), &now);
+    let requested = requested.filter(|_| step != Step::Surging);
+    handle.store.set_limits(how.history_limits);
     let entry = Entry {
         basis: Some(&Basis::of(&handle.live)),
         holder: &holder,
@@ -320,6 +361,14 @@ pub async fn execute(
         .await?;
     let mut drive = UpgradeEngine::new(cluster, handle, how).of_job(job);
     Box::pin(drive.finish(&heartbeat)).await
+}
+
+/// The error that a change has to be waited for.
+fn wait_is_needed(name: &ClusterName) -> Error {
+    Error::usage(format!(
+        "--wait=false is not possible: where the new version of {name} does not come up, this process starts the one before again"
+    ))
+    .hint("--no-rollback gives that up")
 }
 
 /// The word for a command's success.

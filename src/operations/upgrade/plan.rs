@@ -67,8 +67,7 @@ impl Plan {
         let namespace = cluster.namespace();
         let running = !matches!(job_status, JobStatus::Stopped);
         let old = if running { Some(handle.current()?) } else { None };
-        let last = handle.store.history().last_savepoint();
-        let last = last.and_then(|savepoint| savepoint.path.clone());
+        let last = handle.store.history().last_path().map(ToOwned::to_owned);
         let number = handle
             .next_generation()
             .max(old.as_ref().map_or(0, |(number, _)| number + 1));

@@ -1,6 +1,6 @@
 //! Finds the state from which the new version of a change starts, and what is lost.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::Reply;
 use crate::history::RevisionState;
 use crate::kubernetes::api::Cluster;
@@ -18,20 +18,16 @@ pub async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<Strin
         return Err(flink.away());
     };
     if !config.survives_a_cancel() {
-        return Err(Error::new(
-            Kind::Conflict,
-            format!("the job of {name} does not keep its checkpoints when it is canceled, so there is no last checkpoint to resume from"),
-        )
+        return Err(Error::conflict(format!(
+            "the job of {name} does not keep its checkpoints when it is canceled, so there is no last checkpoint to resume from"
+        ))
         .hint("-D execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION makes it keep them, from its next start on")
         .hint("--strategy savepoint needs nothing of the kind"));
     }
     let newest = statistics.latest.completed.and_then(|newest| newest.external_path);
     newest.ok_or_else(|| {
-        Error::new(
-            Kind::NotFound,
-            format!("the job of {name} has no completed checkpoint to resume from"),
-        )
-        .hint(format!("`kubectl flink wait {name} --for checkpoint` waits for one"))
+        Error::not_found(format!("the job of {name} has no completed checkpoint to resume from"))
+            .hint(format!("`kubectl flink wait {name} --for checkpoint` waits for one"))
     })
 }
 
@@ -60,13 +56,10 @@ pub async fn after_end(cluster: &Cluster, handle: &ClusterHandle, last: Option<S
     let name = &handle.name;
     let history = handle.store.history();
     if let Some(lost) = history.lost_savepoint() {
-        let error = Error::new(
-            Kind::Conflict,
-            format!(
-                "a savepoint of {name} was asked for at {}, and its JobManager ended before the path was read",
-                lost.requested_at
-            ),
-        )
+        let error = Error::conflict(format!(
+            "a savepoint of {name} was asked for at {}, and its JobManager ended before the path was read",
+            lost.requested_at
+        ))
         .hint(
             "if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH",
         );
@@ -80,16 +73,17 @@ pub async fn after_end(cluster: &Cluster, handle: &ClusterHandle, last: Option<S
     }
     // A revision that never ran has no state: it starts from its configured start.
     let revision = history.last_wanted();
-    let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
+    // A creation that did not come up while a command waited may have come up since.
+    let changed = revision.filter(|revision| revision.command != "create");
+    let outcome = changed.and_then(|revision| Some(revision.outcome.as_ref()?.state));
     let never = outcome == Some(RevisionState::Failed);
     if never || (handle.live.job.is_some() && objects::never_ran(cluster, name).await?) {
         let layer = revision.map(crate::history::revision_spec::layer).transpose()?;
         return Ok(layer.and_then(|layer| layer.from_savepoint));
     }
-    Err(Error::new(
-        Kind::NotFound,
-        format!("{name} does not run, and its history has no savepoint"),
+    Err(
+        Error::not_found(format!("{name} does not run, and its history has no savepoint"))
+            .hint("--from-savepoint PATH names one")
+            .hint("--strategy stateless begins empty"),
     )
-    .hint("--from-savepoint PATH names one")
-    .hint("--strategy stateless begins empty"))
 }

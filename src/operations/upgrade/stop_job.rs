@@ -44,21 +44,14 @@ pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<
             if let Some(ended) = known(handle, trigger_id) {
                 return Ok(ended);
             }
-            let mut step = match journal.command.as_str() {
-                "delete" => WritingStep::of(&handle.name),
-                _ => WritingStep::new(),
-            };
+            let mut step = WritingStep::of(&handle.name);
             let taken = match job {
                 Some(job) => take(handle, &job, &request, &journal.command, &mut step).await,
                 None => look_up(handle, job_id, &request, &journal.command, &mut step).await,
             };
             match taken {
                 Ok(path) => {
-                    let of = match journal.kind {
-                        JournalKind::Resume => String::new(),
-                        _ => format!("{}: ", handle.name),
-                    };
-                    step.done(&format!("{of}stopped with savepoint {path}"));
+                    step.done(&format!("{}: stopped with savepoint {path}", handle.name));
                     Ok(StopOutcome::Recorded)
                 }
                 // Flink refused the savepoint. In all other cases the outcome is unknown.
@@ -103,7 +96,7 @@ fn known(handle: &ClusterHandle, trigger_id: &str) -> Option<StopOutcome> {
         Progress::Completed if savepoint.failure.is_none() => Some(StopOutcome::Stopped(savepoint.path.clone())),
         Progress::Completed | Progress::Failed => {
             let why = savepoint.failure.clone().unwrap_or_default();
-            Some(StopOutcome::Failed(Error::new(Kind::JobFailed, why)))
+            Some(StopOutcome::Failed(Error::job_failed(why)))
         }
     }
 }
@@ -159,18 +152,15 @@ async fn look_up(
     );
     Err(Error {
         state_missing: true,
-        ..Error::new(Kind::Conflict, text)
+        ..Error::conflict(text)
     })
 }
 
 fn unknown_checkpoint(handle: &ClusterHandle, job_id: &str) -> Error {
-    Error::new(
-        Kind::Conflict,
-        format!(
-            "job {job_id} of {} has ended, and Flink does not say which checkpoint it kept",
-            handle.name
-        ),
-    )
+    Error::conflict(format!(
+        "job {job_id} of {} has ended, and Flink does not say which checkpoint it kept",
+        handle.name
+    ))
 }
 
 /// The outcome when the last state of an ended job is unknown, unless the user has named that state.
@@ -237,7 +227,7 @@ async fn settle(handle: &mut ClusterHandle) -> Result<()> {
 
 /// Finds the outcome of a job that was to be ended, without another request to end it.
 pub async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) -> Result<StopOutcome> {
-    let not = || Error::new(Kind::Conflict, "it was given up before the job was ended");
+    let not = || Error::conflict("it was given up before the job was ended");
     match &journal.ending {
         Ending::Savepoint { trigger_id, .. } => {
             settle(handle).await?;
@@ -325,7 +315,7 @@ pub fn conclude(history: &mut History, mut journal: Journal, now: &str, submitte
                     history.conclude(back, RevisionOutcome::new(RevisionState::Running, now, None));
                 }
             }
-            Step::Stopping | Step::Saved | Step::Replacing | Step::Waiting => {}
+            Step::Surging | Step::Stopping | Step::Saved | Step::Replacing | Step::Waiting => {}
         }
     }
     if journal.step.is_end() {
@@ -338,7 +328,7 @@ pub fn conclude(history: &mut History, mut journal: Journal, now: &str, submitte
 /// The error of a transaction that ended without the new version.
 pub fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>) -> Error {
     let why = journal.failure.clone().unwrap_or_default();
-    let fault = fault.unwrap_or_else(|| Error::new(Kind::JobFailed, why));
+    let fault = fault.unwrap_or_else(|| Error::job_failed(why));
     let number = |revision: Option<u64>| revision.map_or_else(|| "?".to_owned(), |number| number.to_string());
     let new = number(journal.new_revision);
     let saved = journal.saved.as_deref();
@@ -411,19 +401,23 @@ mod tests {
             )
         };
         let name = ClusterName::new("demo").unwrap();
-        let told = |journal: &Journal| error(&name, journal, None).message;
+        let message_of = |journal: &Journal| error(&name, journal, None).message;
         let not = after(&begun, Event::JobNotStopped("it was given up"));
-        assert!(told(&not).contains("changed nothing"), "{}", told(&not));
+        assert!(message_of(&not).contains("changed nothing"), "{}", message_of(&not));
         let mut journal = after(&begun, Event::JobStopped(None));
         for event in [Event::Deployed, Event::Unhealthy("main() throws")] {
             journal = after(&journal, event);
         }
         assert_eq!(journal.step, Step::Failed);
-        assert!(!told(&journal).contains("changed nothing"), "{}", told(&journal));
         assert!(
-            told(&journal).contains("was canceled, and its state is lost"),
+            !message_of(&journal).contains("changed nothing"),
             "{}",
-            told(&journal)
+            message_of(&journal)
+        );
+        assert!(
+            message_of(&journal).contains("was canceled, and its state is lost"),
+            "{}",
+            message_of(&journal)
         );
         let mut history = History::default();
         let revision = |number| serde_json::json!({"number": number, "createdAt": "", "command": "", "spec": {}});

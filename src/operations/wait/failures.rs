@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::operation::CACHED;
 use crate::flink::{Flink, Reply};
 use crate::model::diagnosis::{CauseKind, root_cause};
@@ -101,28 +101,22 @@ pub async fn beside<T>(
 fn fatal(name: &ClusterName, failure: &Exception) -> Option<Error> {
     let cause = root_cause(&failure.stack_trace).filter(|it| it.kind == Some(CauseKind::SavepointIncompatible))?;
     let at = place(failure);
-    let error = Error::new(
-        Kind::JobFailed,
-        format!(
-            "the job of {name} cannot resume from its savepoint{at}: {}",
-            failure.cause
-        ),
-    );
+    let error = Error::job_failed(format!(
+        "the job of {name} cannot resume from its savepoint{at}: {}",
+        failure.cause
+    ));
     Some(cause.hints.into_iter().fold(error, Error::hint))
 }
 
 fn repeated(name: &ClusterName, failures: &[&Exception]) -> Option<Error> {
     let newest = failures.first().filter(|_| failures.len() >= FAILURES)?;
     Some(
-        Error::new(
-            Kind::JobFailed,
-            format!(
-                "the job of {name} has failed {} times since it was started, last{}: {}",
-                failures.len(),
-                place(newest),
-                newest.cause
-            ),
-        )
+        Error::job_failed(format!(
+            "the job of {name} has failed {} times since it was started, last{}: {}",
+            failures.len(),
+            place(newest),
+            newest.cause
+        ))
         .hint(format!(
             "`kubectl flink exceptions {name}` has the traces, as long as it runs"
         )),
@@ -139,6 +133,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::error::Kind;
     use crate::model::flink::rest::exceptions::Exceptions;
 
     fn failures(traces: &[&str]) -> Vec<Exception> {
@@ -146,8 +141,8 @@ mod tests {
             json!({"exceptionName": "x", "stacktrace": trace, "timestamp": at + 1, "taskName": "keys (1/1)"})
         });
         let entries: Vec<_> = entries.collect();
-        let told: Exceptions = serde_json::from_value(json!({"exceptionHistory": {"entries": entries}})).unwrap();
-        told.newest_first()
+        let exceptions: Exceptions = serde_json::from_value(json!({"exceptionHistory": {"entries": entries}})).unwrap();
+        exceptions.newest_first()
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects::{end_of_job, kept_pod};
 use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::checkpoints::Checkpoint;
@@ -31,7 +32,7 @@ pub enum FlinkCondition {
     TaskManagers(u32),
 }
 
-/// Waits for `sign`, and returns the value to print: a path, or a number. `told` is called at every poll.
+/// Waits for `sign`, and returns the value to print: a path, or a number. `report` is called at every poll.
 ///
 /// # Errors
 /// Job failed when the job has ended, so that the condition cannot be met any more; timed out after `timeout`.
@@ -40,7 +41,7 @@ pub async fn until_condition(
     name: &ClusterName,
     sign: FlinkCondition,
     timeout: Option<Duration>,
-    mut told: impl FnMut(&str),
+    mut report: impl FnMut(&str),
 ) -> Result<String> {
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
@@ -50,10 +51,10 @@ pub async fn until_condition(
         let look = look(&flink, sign, &mut baseline).await;
         match look {
             Ok(Progress::There(text)) => return Ok(text),
-            Ok(Progress::NotYet(text)) => told(&text),
+            Ok(Progress::NotYet(text)) => report(&text),
             Ok(Progress::Ended(job)) => return Err(never(name, &format!("its job is {}", job.state))),
             Ok(Progress::Away) => {
-                told("Flink does not answer");
+                report("Flink does not answer");
                 if asked_job.is_none_or(|at| at.elapsed() > JOB_POLL) {
                     asked_job = Some(Instant::now());
                     check_job(cluster, name).await?;
@@ -64,11 +65,10 @@ pub async fn until_condition(
         }
         if timeout.is_some_and(|limit| begun.elapsed() >= limit) {
             let seconds = timeout.unwrap_or_default().as_secs();
-            return Err(Error::new(
-                Kind::TimedOut,
-                format!("cluster {name}: {sign} did not come within {seconds} s"),
-            )
-            .hint("--timeout sets the limit"));
+            return Err(
+                Error::timed_out(format!("cluster {name}: {sign} did not come within {seconds} s"))
+                    .hint("--timeout sets the limit"),
+            );
         }
         tokio::time::sleep(POLL).await;
     }
@@ -133,11 +133,7 @@ async fn check_job(cluster: &Cluster, name: &ClusterName) -> Result<()> {
         job => job?,
     };
     let Some(job) = job else {
-        return Err(Error::new(
-            Kind::NotFound,
-            format!("there is no cluster {name} in namespace {}", cluster.namespace()),
-        )
-        .absent(name));
+        return Err(no_cluster(name, cluster.namespace()));
     };
     match end_of_job(&job) {
         Some("Failed") => Err(never(name, "its Job has failed")),
@@ -161,10 +157,9 @@ async fn check_kept(cluster: &Cluster, name: &ClusterName, job: &Value) -> Resul
 }
 
 fn never(name: &ClusterName, why: &str) -> Error {
-    Error::new(
-        Kind::JobFailed,
-        format!("what is waited for cannot come any more from cluster {name}: {why}"),
-    )
+    Error::job_failed(format!(
+        "what is waited for cannot come any more from cluster {name}: {why}"
+    ))
 }
 
 impl std::fmt::Display for FlinkCondition {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{End, SETTLED, WaitOutcome, deleted, running, until_ended};
+use super::{End, SETTLED, WaitOutcome, deleted, running, show_stage, until_ended};
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
 use crate::flink::{Flink, Reply};
@@ -12,6 +12,7 @@ use crate::model::diagnosis::{is_wrong, problems};
 use crate::model::names::ClusterName;
 use crate::operations::observe::{observe, with_log};
 use crate::operations::wait::failures::{self, Failures};
+use crate::progress;
 
 /// Number of checkpoints that may fail while the same tasks run, before the wait assumes that all will.
 const ATTEMPTS: u32 = 3;
@@ -21,6 +22,9 @@ const END: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Time between two reads of the checkpoints that Flink triggers itself.
 const CHECKPOINT_POLL: Duration = Duration::from_millis(500);
+
+/// The stage after those of [`Stage`](crate::model::diagnosis::Stage).
+const CHECKPOINT_STAGE: u8 = 6;
 
 /// A version that works.
 #[derive(Clone, Debug)]
@@ -38,14 +42,14 @@ impl Healthy {
     #[must_use]
     pub fn describe(&self) -> String {
         match &self.outcome {
-            WaitOutcome::Running { job_id, tasks } => format!("runs: job {job_id}, all {tasks} tasks"),
-            WaitOutcome::Finished => "has finished its job".to_owned(),
+            WaitOutcome::Running { job_id, tasks } => format!("job {job_id} runs, all {tasks} tasks"),
+            WaitOutcome::Finished => "the job has finished".to_owned(),
         }
     }
 }
 
 /// Waits until all tasks run, and with `checked` until a checkpoint is completed, if the job takes any. The checkpoint
-/// is triggered: the job's own may be hours away. `told` is called at every step.
+/// is triggered: the job's own may be hours away. `step` shows the stages.
 ///
 /// # Errors
 /// The cause when the version is known not to come up, timed out after `timeout`.
@@ -55,17 +59,14 @@ pub async fn until_healthy(
     parallelism: u32,
     timeout: Option<Duration>,
     checked: bool,
-    mut told: impl FnMut(&str),
+    step: &mut progress::Step,
 ) -> Result<Healthy> {
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
     let failures = Failures::default();
     let comes_up = async {
         let outcome = running(cluster, name, parallelism, timeout, &failures, |stage, note| {
-            told(&match note {
-                Some(note) => format!("{stage} ({})", note.text),
-                None => stage.to_string(),
-            });
+            show_stage(step, name, stage, note);
         })
         .await?
         .ok_or_else(|| deleted(name))?;
@@ -78,7 +79,13 @@ pub async fn until_healthy(
         };
         if let (WaitOutcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
             let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
-            told("waiting for a first checkpoint");
+            step.stage(&progress::Stage {
+                order: CHECKPOINT_STAGE,
+                text: &format!("{name}: waiting for a first checkpoint"),
+                waits: &format!("{name}: waiting for a first checkpoint"),
+                goal: &format!("{name}: first checkpoint completed"),
+                note: None,
+            });
             // From here on the job is not polled.
             failures.suspect(job_id, timeout.unwrap_or(LONG));
             up.checkpoint_at = first_checkpoint(cluster, &flink, name, job_id, left).await?;
@@ -110,10 +117,9 @@ async fn first_checkpoint(
     };
     match tokio::time::timeout(limit, completed(cluster, flink, name, job_id)).await {
         Ok(at) => at,
-        Err(_) => Err(Error::new(
-            Kind::TimedOut,
-            format!("the job of {name} runs, but no checkpoint of it was completed in time"),
-        )),
+        Err(_) => Err(Error::timed_out(format!(
+            "the job of {name} runs, but no checkpoint of it was completed in time"
+        ))),
     }
 }
 
@@ -171,10 +177,9 @@ async fn has_ended(flink: &Flink, job_id: &str) -> bool {
 }
 
 fn ended(name: &ClusterName, how: &str) -> Error {
-    Error::new(
-        Kind::JobFailed,
-        format!("the job of {name} {how} before its first checkpoint was completed"),
-    )
+    Error::job_failed(format!(
+        "the job of {name} {how} before its first checkpoint was completed"
+    ))
 }
 
 /// When the running tasks started; `None`: not all of them run.

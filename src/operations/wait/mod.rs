@@ -8,28 +8,33 @@ mod flink_conditions;
 mod health;
 mod rehearsal;
 mod returning;
+mod savepoint_reader;
+mod surge;
 mod watches;
 
-use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::Flink;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
+use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::resource::{PODS, Target};
 use crate::model::diagnosis::job_outcome;
 use crate::model::diagnosis::{Cause, CauseKind, Grace, Note, Observed, Stage, Verdict, stage, unseen_job, verdict};
 use crate::model::flink::overview::{FlinkView, JobState};
 use crate::model::names::ClusterName;
 use crate::operations::observe::{log_end, with_fresh_log, without_job};
+use crate::progress;
 
 pub use failures::Failures;
 pub use flink_conditions::{FlinkCondition, until_condition};
 pub use health::{Healthy, until_healthy};
 pub use rehearsal::until_restored;
-pub use returning::until_over;
-use watches::{Watching, master_pod};
+pub use returning::{replacements, until_over};
+pub use savepoint_reader::until_printed;
+pub use surge::{Surged, until_surged};
+use watches::{Scope, Watching, master_pod};
 
 /// Time between two requests to Flink while a cluster starts.
 const POLL: Duration = Duration::from_millis(100);
@@ -52,7 +57,30 @@ pub enum WaitOutcome {
     Finished,
 }
 
-/// Waits until all tasks of the job run. `told` is called at every step.
+impl WaitOutcome {
+    /// ID of the job that runs.
+    #[must_use]
+    pub fn into_job_id(self) -> Option<String> {
+        match self {
+            Self::Running { job_id, .. } => Some(job_id),
+            Self::Finished => None,
+        }
+    }
+}
+
+/// Shows the stage of cluster `name`.
+pub fn show_stage(step: &mut progress::Step, name: &ClusterName, stage: &Stage, note: Option<&Note>) {
+    let (order, waits, goal) = stage.describe();
+    step.stage(&progress::Stage {
+        order,
+        text: &format!("{name}: {stage}"),
+        waits: &format!("{name}: {waits}"),
+        goal: &format!("{name}: {goal}"),
+        note: note.map(|note| note.text.as_str()),
+    });
+}
+
+/// Waits until all tasks of the job run. `report` is called at every step.
 ///
 /// # Errors
 /// The cause when the job is known not to run, or when it fails again and again; job failed when the cluster was
@@ -63,13 +91,13 @@ pub async fn until_running(
     parallelism: u32,
     timeout: Option<Duration>,
     failures: Failures,
-    mut told: impl FnMut(&Stage, Option<&Note>),
+    mut report: impl FnMut(&Stage, Option<&Note>),
 ) -> Result<WaitOutcome> {
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
     loop {
         let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
-        let running = running(cluster, name, parallelism, left, &failures, &mut told);
+        let running = running(cluster, name, parallelism, left, &failures, &mut report);
         if let Some(outcome) = Box::pin(failures::beside(&failures, &flink, name, running)).await? {
             return Ok(outcome);
         }
@@ -80,11 +108,8 @@ pub async fn until_running(
 }
 
 fn deleted(name: &ClusterName) -> Error {
-    Error::new(
-        Kind::JobFailed,
-        format!("cluster {name} was deleted before its job ran"),
-    )
-    .hint(format!("`kubectl flink history {name}` shows what it was"))
+    Error::job_failed(format!("cluster {name} was deleted before its job ran"))
+        .hint(format!("`kubectl flink history {name}` shows what it was"))
 }
 
 /// Waits until the job runs or fails. `None`: there is no Kubernetes Job.
@@ -94,20 +119,15 @@ async fn running(
     parallelism: u32,
     timeout: Option<Duration>,
     failures: &Failures,
-    mut told: impl FnMut(&Stage, Option<&Note>),
+    mut report: impl FnMut(&Stage, Option<&Note>),
 ) -> Result<Option<WaitOutcome>> {
     let watching = Watching {
-        cluster,
-        name,
         parallelism: Some(parallelism),
-        timeout,
-        poll: Some(POLL),
-        kept: RefCell::default(),
-        rehearsal: false,
+        ..Watching::of(cluster, name, timeout, Some(POLL), Scope::Cluster)
     };
     let mut runs: Option<(i64, Instant)> = None;
     let mut unseen = None;
-    let mut untold = None;
+    let mut unreported = None;
     let judge = |observed: &Observed| {
         if observed.job.is_none() {
             return Some(None);
@@ -117,7 +137,7 @@ async fn running(
         match verdict(observed, clock::now(), &Grace::default()) {
             Verdict::Going { stage, note } => {
                 runs = None;
-                told(&stage, note.as_ref());
+                report(&stage, note.as_ref());
                 None
             }
             runs_now @ Verdict::Running { .. } => {
@@ -131,8 +151,8 @@ async fn running(
             }
             end => {
                 unseen = unseen_job(observed, clock::now());
-                let told = observed.last_job().is_some_and(|job| job.state == JobState::Finished);
-                untold = master_pod(observed).filter(|_| !told);
+                let is_seen = observed.last_job().is_some_and(|job| job.state == JobState::Finished);
+                unreported = master_pod(observed).filter(|_| !is_seen);
                 Some(Some(end))
             }
         }
@@ -141,19 +161,24 @@ async fn running(
         .until(judge, |observed| timed_out(name, observed, timeout))
         .await?;
     let Some(verdict) = verdict else { return Ok(None) };
-    let outcome = outcome(cluster, name, verdict, unseen, untold, told).await;
-    watching.end_kept().await;
+    let job_ended = match &verdict {
+        Verdict::Failed(cause) => matches!(cause.kind, CauseKind::JobFailed | CauseKind::JobCanceled),
+        Verdict::Finished { .. } => true,
+        Verdict::Running { .. } | Verdict::Going { .. } => false,
+    };
+    let outcome = outcome(cluster, name, verdict, unseen, unreported, report).await;
+    watching.end_kept(job_ended).await;
     outcome.map(Some)
 }
 
-/// The result of a verdict: `unseen` and `untold` say what to look up in the log if Flink's REST did not show it.
+/// The result of a verdict: `unseen` and `unreported` say what to look up in the log if Flink's REST did not show it.
 async fn outcome(
     cluster: &Cluster,
     name: &ClusterName,
     verdict: Verdict,
     unseen: Option<Cause>,
-    untold: Option<String>,
-    mut told: impl FnMut(&Stage, Option<&Note>),
+    unreported: Option<String>,
+    mut report: impl FnMut(&Stage, Option<&Note>),
 ) -> Result<WaitOutcome> {
     match verdict {
         Verdict::Failed(cause) => Err(with_fresh_log(cluster, *cause)
@@ -161,7 +186,7 @@ async fn outcome(
             .into_error()
             .context(format!("cluster {name} does not run"))),
         Verdict::Running { job_id, tasks, note } => {
-            told(&Stage::Running { total: tasks }, note.as_ref());
+            report(&Stage::Running { total: tasks }, note.as_ref());
             Ok(WaitOutcome::Running { job_id, tasks })
         }
         Verdict::Finished { note, .. } => {
@@ -172,15 +197,14 @@ async fn outcome(
                 return Err(cause.into_error().context(format!("cluster {name} does not run")));
             }
             // The JobManager exits with 0 for a canceled job too.
-            if let Some(pod) = untold
+            if let Some(pod) = unreported
                 && end_of_log(cluster, &pod, None).await == End::Canceled
             {
-                return Err(Error::new(
-                    Kind::JobFailed,
-                    format!("cluster {name} does not run: its job was canceled"),
-                ));
+                return Err(Error::job_failed(format!(
+                    "cluster {name} does not run: its job was canceled"
+                )));
             }
-            told(&Stage::Finished, note.as_ref());
+            report(&Stage::Finished, note.as_ref());
             Ok(WaitOutcome::Finished)
         }
         Verdict::Going { .. } => Err(Error::failure("a wait ended without an end")),
@@ -204,7 +228,7 @@ pub enum End {
     Missing,
 }
 
-/// Waits until the job has ended for good, in any way. `told` is called at every step.
+/// Waits until the job has ended for good, in any way. `report` is called at every step.
 ///
 /// # Errors
 /// Timed out after `timeout`, and permanent errors of the connection.
@@ -212,17 +236,9 @@ pub async fn until_ended(
     cluster: &Cluster,
     name: &ClusterName,
     timeout: Option<Duration>,
-    mut told: impl FnMut(&Stage, Option<&Note>),
+    mut report: impl FnMut(&Stage, Option<&Note>),
 ) -> Result<End> {
-    let watching = Watching {
-        cluster,
-        name,
-        parallelism: None,
-        timeout,
-        poll: Some(SLOW_POLL),
-        kept: RefCell::default(),
-        rehearsal: false,
-    };
+    let watching = Watching::of(cluster, name, timeout, Some(SLOW_POLL), Scope::Cluster);
     let mut was_there = false;
     let mut unseen = None;
     // While the JobManager does not answer, report its last stage: otherwise it would seem to start again.
@@ -241,7 +257,7 @@ pub async fn until_ended(
                 CauseKind::JobFailed => Some((End::Failed(cause), None)),
                 _ if job_ended => Some((End::Failed(cause), None)),
                 _ => {
-                    told(&last, Some(&Note::of(&cause)));
+                    report(&last, Some(&Note::of(&cause)));
                     None
                 }
             },
@@ -252,27 +268,24 @@ pub async fn until_ended(
             }
             Verdict::Running { tasks, note, .. } => {
                 last = Stage::Running { total: tasks };
-                told(&last, note.as_ref());
+                report(&last, note.as_ref());
                 None
             }
             Verdict::Going { stage, note } => {
                 if *observed.flink_now() != FlinkView::Unreachable {
                     last = stage;
-                    told(&last, note.as_ref());
+                    report(&last, note.as_ref());
                 }
                 None
             }
         }
     };
     let late = |observed: &Observed| {
-        Error::new(
-            Kind::TimedOut,
-            format!(
-                "the job of {name} has not ended after {} s, current state: {}",
-                timeout.unwrap_or_default().as_secs(),
-                stage(observed)
-            ),
-        )
+        Error::timed_out(format!(
+            "the job of {name} has not ended after {} s, current state: {}",
+            timeout.unwrap_or_default().as_secs(),
+            stage(observed)
+        ))
         .hint("it continues; --timeout sets the limit")
     };
     let end = match watching.until(judge, late).await? {
@@ -282,7 +295,9 @@ pub async fn until_ended(
         (End::Finished, Some(Some(pod))) => end_of_log(cluster, &pod, unseen).await,
         (end, _) => end,
     };
-    watching.end_kept().await;
+    watching
+        .end_kept(matches!(end, End::Finished | End::Canceled | End::Failed(_)))
+        .await;
     Ok(end)
 }
 
@@ -297,22 +312,11 @@ pub async fn until_objects(
     goal: &str,
     mut judge: impl FnMut(&Observed) -> bool,
 ) -> Result<()> {
-    let watching = Watching {
-        cluster,
-        name,
-        parallelism: None,
-        timeout,
-        poll: None,
-        kept: RefCell::default(),
-        rehearsal: false,
-    };
+    let watching = Watching::of(cluster, name, timeout, None, Scope::Cluster);
     let late = |_: &Observed| {
         let seconds = timeout.unwrap_or_default().as_secs();
-        Error::new(
-            Kind::TimedOut,
-            format!("cluster {name} is not {goal} after {seconds} s"),
-        )
-        .hint(format!("`kubectl flink status {name}` shows its status"))
+        Error::timed_out(format!("cluster {name} is not {goal} after {seconds} s"))
+            .hint(format!("`kubectl flink status {name}` shows its status"))
     };
     let judge = |observed: &Observed| {
         let gone = observed.job.is_none() && observed.deployment.is_none();
@@ -320,12 +324,7 @@ pub async fn until_objects(
     };
     let gone = watching.until(judge, late).await?;
     if gone && goal != "deleted" {
-        let namespace = cluster.namespace();
-        return Err(Error::new(
-            Kind::NotFound,
-            format!("there is no cluster {name} in namespace {namespace}"),
-        )
-        .absent(name));
+        return Err(no_cluster(name, cluster.namespace()));
     }
     Ok(())
 }
@@ -351,15 +350,19 @@ async fn end_of_log(cluster: &Cluster, pod: &str, mut unseen: Option<Cause>) -> 
 
 fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>) -> Error {
     let seconds = timeout.unwrap_or_default().as_secs();
-    let error = Error::new(
-        Kind::TimedOut,
-        format!(
-            "cluster {name} does not run after {seconds} s, current state: {}",
-            stage(observed)
-        ),
+    let text = format!(
+        "cluster {name} does not run after {seconds} s, current state: {}",
+        stage(observed)
     );
+    let otherwise = "nothing was undone: it may still come up; --timeout sets the limit";
+    timed_out_with(text, observed, otherwise)
+}
+
+/// The error of a wait that reached its time limit. Its hints are the note of the last stage, or else `otherwise`.
+fn timed_out_with(text: String, observed: &Observed, otherwise: &str) -> Error {
+    let error = Error::timed_out(text);
     match verdict(observed, clock::now(), &Grace::default()) {
         Verdict::Going { note: Some(note), .. } => note.hints.into_iter().fold(error.hint(note.text), Error::hint),
-        _ => error.hint("nothing was undone: it may still come up; --timeout sets the limit"),
+        _ => error.hint(otherwise),
     }
 }

@@ -1,11 +1,10 @@
 //! Waits until the JobManager of a rehearsal has found its state, or is known not to find it.
 
-use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use super::POLL;
-use super::watches::{Watching, master_pod};
-use crate::error::{Error, Kind, Result};
+use super::watches::{Scope, Watching, master_pod};
+use super::{POLL, timed_out_with};
+use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
@@ -26,7 +25,7 @@ enum Seen {
     Gone,
 }
 
-/// Waits until the job of a rehearsal shows that it was restored; without `state`, until it has its graph. `told` is
+/// Waits until the job of a rehearsal shows that it was restored; without `state`, until it has its graph. `report` is
 /// called at every step.
 ///
 /// # Errors
@@ -36,20 +35,18 @@ pub async fn until_restored(
     name: &ClusterName,
     state: bool,
     timeout: Option<Duration>,
-    mut told: impl FnMut(&str),
+    mut report: impl FnMut(&str),
 ) -> Result<()> {
     let begun = Instant::now();
     let mut running_since = None;
     loop {
-        let watching = Watching {
+        let watching = Watching::of(
             cluster,
             name,
-            parallelism: None,
-            timeout: timeout.map(|limit| limit.saturating_sub(begun.elapsed())),
-            poll: Some(POLL),
-            rehearsal: true,
-            kept: RefCell::default(),
-        };
+            timeout.map(|limit| limit.saturating_sub(begun.elapsed())),
+            Some(POLL),
+            Scope::Rehearsal,
+        );
         let judge = |observed: &Observed| {
             if observed.job.is_none() {
                 return Some(Seen::Gone);
@@ -58,7 +55,7 @@ pub async fn until_restored(
                 Verdict::Failed(cause) => Some(Seen::Failed(cause)),
                 Verdict::Finished { .. } => Some(Seen::Finished),
                 Verdict::Going { .. } | Verdict::Running { .. } => {
-                    told(&stage(observed).to_string());
+                    report(&stage(observed).to_string());
                     let job = observed.flink_now().job()?;
                     let has_graph = job.state != JobState::Initializing;
                     let running = job.state == JobState::Running;
@@ -93,20 +90,14 @@ pub async fn until_restored(
 }
 
 fn failed(how: &str) -> Error {
-    Error::new(Kind::JobFailed, how)
+    Error::job_failed(how)
 }
 
 fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>) -> Error {
     let seconds = timeout.unwrap_or_default().as_secs();
-    let error = Error::new(
-        Kind::TimedOut,
-        format!(
-            "the rehearsal of {name} has no outcome after {seconds} s, current state: {}",
-            stage(observed)
-        ),
+    let text = format!(
+        "the rehearsal of {name} has no outcome after {seconds} s, current state: {}",
+        stage(observed)
     );
-    match verdict(observed, clock::now(), &Grace::default()) {
-        Verdict::Going { note: Some(note), .. } => note.hints.into_iter().fold(error.hint(note.text), Error::hint),
-        _ => error.hint("--timeout sets the limit"),
-    }
+    timed_out_with(text, observed, "--timeout sets the limit")
 }

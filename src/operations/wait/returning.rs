@@ -1,6 +1,7 @@
 //! Waits across an upgrade by another process, which ends a job and deletes its Kubernetes Job: the cluster has not
 //! ended then.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use super::{End, until_ended};
 use crate::error::{Kind, Result};
 use crate::history::History;
 use crate::history::holder;
+use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{CONFIG_MAPS, JOBS, Target};
 use crate::model::diagnosis::{Note, Stage};
@@ -21,20 +23,17 @@ const LOOK: Duration = Duration::from_secs(1);
 const STALE: Duration = Duration::from_secs(40);
 
 /// Waits until the job has ended for good, and no operation starts another one. Otherwise like [`until_ended`].
-///
-/// # Errors
-/// Those of [`until_ended`].
 pub async fn until_over(
     cluster: &Cluster,
     name: &ClusterName,
     timeout: Option<Duration>,
-    mut told: impl FnMut(&Stage, Option<&Note>),
+    mut report: impl FnMut(&Stage, Option<&Note>),
 ) -> Result<End> {
     let begun = Instant::now();
     loop {
         let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
         let before = job(cluster, name).await?;
-        let end = until_ended(cluster, name, left, &mut told).await?;
+        let end = until_ended(cluster, name, left, &mut report).await?;
         if !is_replaced(cluster, name, before.as_ref(), left).await? {
             return Ok(end);
         }
@@ -51,21 +50,70 @@ pub(super) async fn is_replaced(
     limit: Option<Duration>,
 ) -> Result<bool> {
     let begun = Instant::now();
-    let (mut seen, mut since) = (None, begun);
+    let mut operation = Replacement::new(cluster, name);
     let mut waited = false;
-    while let Some(history) = operation(cluster, name).await? {
-        let now = Some((history.journal, history.heartbeat));
-        if now != seen {
-            (seen, since) = (now, Instant::now());
-        }
-        if since.elapsed() > STALE || limit.is_some_and(|limit| begun.elapsed() > limit) {
+    while operation.is_in_progress().await? {
+        if limit.is_some_and(|limit| begun.elapsed() > limit) {
             break;
         }
         waited = true;
         tokio::time::sleep(LOOK).await;
     }
     let now = job(cluster, name).await?;
-    Ok((waited && since.elapsed() <= STALE) || (now.is_some() && now.as_ref() != before))
+    Ok((waited && !operation.is_stale()) || (now.is_some() && now.as_ref() != before))
+}
+
+/// Looks whether an operation of any process replaces the job of a cluster.
+struct Replacement {
+    cluster: Cluster,
+    name: ClusterName,
+    /// The journal and the heartbeat of the last look.
+    seen: Option<(Option<Journal>, Option<String>)>,
+    /// Since when they have been the same.
+    since: Instant,
+}
+
+impl Replacement {
+    fn new(cluster: &Cluster, name: &ClusterName) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            name: name.clone(),
+            seen: None,
+            since: Instant::now(),
+        }
+    }
+
+    /// Whether an operation is in progress that starts the job again. An operation whose process has ended, or whose
+    /// history has not changed for [`STALE`], is not.
+    ///
+    /// # Errors
+    /// Those of reading the history. A history that may not be read counts as no operation.
+    async fn is_in_progress(&mut self) -> Result<bool> {
+        let Some(history) = operation(&self.cluster, &self.name).await? else {
+            return Ok(false);
+        };
+        let now = Some((history.journal, history.heartbeat));
+        if now != self.seen {
+            (self.seen, self.since) = (now, Instant::now());
+        }
+        Ok(!self.is_stale())
+    }
+
+    fn is_stale(&self) -> bool {
+        self.since.elapsed() > STALE
+    }
+}
+
+/// Whether the jobs of clusters are being replaced, for logs that are followed.
+pub fn replacements(cluster: &Cluster) -> impl AsyncFnMut(&ClusterName) -> Result<bool> + use<> {
+    let cluster = cluster.clone();
+    let mut looks: HashMap<ClusterName, Replacement> = HashMap::new();
+    async move |name: &ClusterName| {
+        let look = looks
+            .entry(name.clone())
+            .or_insert_with(|| Replacement::new(&cluster, name));
+        look.is_in_progress().await
+    }
 }
 
 /// The uid of the Job.

@@ -1,6 +1,6 @@
 //! The watches and polls of every wait, and the state that they observe.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::diagnosis::{Observed, Role};
 use crate::model::flink::overview::FlinkView;
 use crate::model::flink_pod::{self, Phase};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, REHEARSAL, TASK_MANAGER};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER};
 
 /// Interval at which the verdict is checked without news: grace periods depend on the time.
 const TICK: Duration = Duration::from_secs(1);
@@ -32,6 +32,8 @@ const TICK: Duration = Duration::from_secs(1);
 const FAR: Duration = Duration::from_millis(300);
 /// How long Flink's overview stays valid: its numbers only explain, and decide nothing once there are TaskManagers.
 const OVERVIEW: Duration = Duration::from_secs(1);
+/// How long Flink's process may take to end after it reported the end of its job.
+const PROCESS_END: Duration = Duration::from_secs(15);
 
 enum Change {
     /// The Job; `None`: it is gone.
@@ -49,6 +51,19 @@ struct Listed {
     pods: bool,
 }
 
+/// What a wait watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole cluster.
+    Cluster,
+    /// The rehearsal of the cluster: a JobManager without Service and TaskManagers.
+    Rehearsal,
+    /// The Job that reads savepoints of the cluster, without Flink.
+    SavepointReader,
+    /// The TaskManagers, without Flink.
+    TaskManagers,
+}
+
 /// The target of a wait, and how it is observed.
 pub struct Watching<'a> {
     /// The Kubernetes cluster.
@@ -59,12 +74,37 @@ pub struct Watching<'a> {
     pub parallelism: Option<u32>,
     /// The time limit.
     pub timeout: Option<Duration>,
-    /// Time between two requests to Flink; `None`: neither Flink nor Pods nor Events are read.
+    /// Time between two requests to Flink, if the JobManager is watched; `None`: neither Flink nor Pods nor Events are
+    /// read.
     pub poll: Option<Duration>,
-    /// Whether to watch the rehearsal of the cluster: a JobManager without Service and TaskManagers.
-    pub rehearsal: bool,
+    /// What to watch.
+    pub scope: Scope,
     /// The last observed Pod that containers beside Flink's keep, and its Job.
     pub kept: RefCell<Option<Kept>>,
+    /// Whether other containers would keep the JobManager's Pod when Flink, which still runs there, ends.
+    pub will_be_kept: Cell<bool>,
+}
+
+impl<'a> Watching<'a> {
+    /// A wait for a cluster whose parallelism is not known.
+    pub fn of(
+        cluster: &'a Cluster,
+        name: &'a ClusterName,
+        timeout: Option<Duration>,
+        poll: Option<Duration>,
+        scope: Scope,
+    ) -> Self {
+        Self {
+            cluster,
+            name,
+            parallelism: None,
+            timeout,
+            poll,
+            scope,
+            kept: RefCell::default(),
+            will_be_kept: Cell::default(),
+        }
+    }
 }
 
 /// A Job, and its Pod in which Flink has ended.
@@ -78,6 +118,12 @@ fn kept(observed: &Observed, ended: &mut BTreeSet<String>) -> Option<Kept> {
     is_new.then(|| (job, pod.clone()))
 }
 
+/// Whether Flink runs in a Pod of the JobManager that other containers keep when Flink ends.
+fn will_be_kept(observed: &Observed) -> bool {
+    let mut pods = observed.pods_of(Role::JobManager);
+    pods.any(|pod| flink_pod::phase(pod) == Phase::Running && !flink_pod::kept_by(pod).is_empty())
+}
+
 /// Ends a kept Pod. Without the right to do so the Pod stays, and the diagnosis reports it.
 async fn end_kept(cluster: &Cluster, (job, pod): &Kept) {
     if let Err(error) = objects::end_kept(cluster, job, pod).await {
@@ -86,8 +132,18 @@ async fn end_kept(cluster: &Cluster, (job, pod): &Kept) {
 }
 
 impl Watching<'_> {
-    /// Ends the Pod that was kept at the end of the wait, after its log is read.
-    pub async fn end_kept(&self) {
+    /// Ends the Pod that was kept at the end of the wait, after its log is read. Flink reports the end of a job before
+    /// its process ends: with `job_ended`, waits for that, since no later command may come.
+    pub async fn end_kept(&self, job_ended: bool) {
+        if job_ended && self.kept.borrow().is_none() && self.will_be_kept.get() {
+            let ended = |observed: &Observed| (!will_be_kept(observed)).then_some(());
+            let process = Watching::of(self.cluster, self.name, Some(PROCESS_END), self.poll, self.scope);
+            let late = |_: &Observed| Error::failure("Flink's process has not ended");
+            if let Err(error) = Box::pin(process.until(ended, late)).await {
+                tracing::debug!(%error, "a Pod may be kept by a sidecar");
+            }
+            self.kept.replace(process.kept.take());
+        }
         let kept = self.kept.take();
         if let Some(kept) = kept {
             end_kept(self.cluster, &kept).await;
@@ -104,15 +160,15 @@ impl Watching<'_> {
         late: impl FnOnce(&Observed) -> Error,
     ) -> Result<T> {
         let flink = Flink::new(self.cluster, self.name);
-        let mut changes = changes(self.cluster, self.name, self.poll.is_some(), self.rehearsal);
+        let mut changes = changes(self.cluster, self.name, self.poll.is_some(), self.scope);
         let mut observed = Observed::default();
         let mut ended = BTreeSet::new();
         observed.parallelism = self.parallelism;
         // Without polls Pods are not read.
         let mut listed = Listed {
             pods: self.poll.is_none(),
-            deployment: self.rehearsal,
-            ..Listed::default()
+            deployment: matches!(self.scope, Scope::Rehearsal | Scope::SavepointReader),
+            job: self.scope == Scope::TaskManagers,
         };
         let mut poll: Pin<Box<dyn Future<Output = Result<FlinkView>>>> = Box::pin(futures::future::pending());
         let mut polling = false;
@@ -151,10 +207,11 @@ impl Watching<'_> {
             if !(listed.job && listed.deployment && listed.pods) {
                 continue;
             }
-            if let Some(pause) = self.poll.filter(|_| !polling && master_runs(&observed)) {
+            let asks_flink = self.scope != Scope::SavepointReader && !polling && master_runs(&observed);
+            if let Some(pause) = self.poll.filter(|_| asks_flink) {
                 polling = true;
                 let flink = match master_pod(&observed) {
-                    Some(pod) if self.rehearsal => flink.of_pod(&pod),
+                    Some(pod) if self.scope == Scope::Rehearsal => flink.of_pod(&pod),
                     _ => flink.clone(),
                 };
                 let known = match observed.flink_now() {
@@ -183,6 +240,7 @@ impl Watching<'_> {
                 }
             }
             if let Some(answer) = answer {
+                self.will_be_kept.set(will_be_kept(&observed));
                 return Ok(answer);
             }
         }
@@ -203,21 +261,20 @@ fn master_runs(observed: &Observed) -> bool {
         .any(|pod| flink_pod::phase(pod) == Phase::Running)
 }
 
-fn changes(
-    cluster: &Cluster,
-    name: &ClusterName,
-    all: bool,
-    rehearsal: bool,
-) -> LocalBoxStream<'static, Result<Change>> {
-    let (mut watches, components) = if rehearsal {
-        let job = one(cluster, JOBS, &name.rehearsal(), Change::Job);
-        (vec![job], REHEARSAL.to_owned())
-    } else {
-        let watches = vec![
-            one(cluster, JOBS, &name.master(), Change::Job),
-            one(cluster, DEPLOYMENTS, &name.task_manager(), Change::Deployment),
-        ];
-        (watches, format!("{MASTER},{TASK_MANAGER}"))
+fn changes(cluster: &Cluster, name: &ClusterName, all: bool, scope: Scope) -> LocalBoxStream<'static, Result<Change>> {
+    let deployment = || one(cluster, DEPLOYMENTS, &name.task_manager(), Change::Deployment);
+    let short_job = |component: &str| {
+        let job = one(cluster, JOBS, &name.job_of(component), Change::Job);
+        (vec![job], component.to_owned())
+    };
+    let (mut watches, components) = match scope {
+        Scope::Rehearsal => short_job(REHEARSAL),
+        Scope::SavepointReader => short_job(SAVEPOINT_READER),
+        Scope::TaskManagers => (vec![deployment()], TASK_MANAGER.to_owned()),
+        Scope::Cluster => {
+            let job = one(cluster, JOBS, &name.master(), Change::Job);
+            (vec![job, deployment()], format!("{MASTER},{TASK_MANAGER}"))
+        }
     };
     if all {
         let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({components})");

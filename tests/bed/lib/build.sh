@@ -25,7 +25,9 @@ is_there() {
 }
 
 install_packages() {
-    local pair packages=()
+    local pair packages=() guard=/usr/sbin/policy-rc.d
+    # Of a build that was killed: the lock is held, so no other one needs it.
+    if grep -qs kubectl-flink-bed "$guard"; then rm -f "$guard"; fi
     for pair in "$@"; do
         is_there "${pair%%:*}" || packages+=("${pair#*:}")
     done
@@ -33,17 +35,22 @@ install_packages() {
         command -v apt-get > /dev/null || die "missing: ${packages[*]}" "the bed installs them by apt-get, which is not here"
         say "installing ${packages[*]}"
         # The packages' own services must not start: the bed runs containerd itself, with its own settings.
-        local guard=/usr/sbin/policy-rc.d ours='' status=0
+        local ours='' status=0
         if [[ ! -e $guard ]]; then
             ours=$guard
-            printf '#!/bin/sh\nexit 101\n' > "$guard"
+            # shellcheck disable=SC2064 # its value of now
+            trap "rm -f '$guard'" EXIT
+            printf '#!/bin/sh\n# of kubectl-flink-bed, while packages are installed\nexit 101\n' > "$guard"
             chmod 755 "$guard"
         fi
         {
             apt-get update -qq \
                 && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"
         } > "$BED_CACHE/log/packages.log" 2>&1 || status=$?
-        if [[ -n $ours ]]; then rm "$ours"; fi
+        if [[ -n $ours ]]; then
+            rm -f "$ours"
+            trap - EXIT
+        fi
         if ((status != 0)); then
             tail -n 20 "$BED_CACHE/log/packages.log" >&2
             die "installing ${packages[*]} failed" "apt-get install ${packages[*]}"
@@ -64,7 +71,7 @@ build_all() {
     # Left over from builds that were cut short: nobody else is at work, the lock is held.
     rm -rf "$BED_CACHE/work"
     local part missing=
-    for part in "$TOOLS" "$KUBERNETES" "$COREDNS" "$ETCD" "$BASE" "$FLINK" "$FLINK_LAYER" "$ENTRYPOINTS" "$EXAMPLES" "$JOBS"; do
+    for part in "$TOOLS" "$KUBERNETES" "$COREDNS" "$ETCD" "$BASE" "$FLINK" "$FLINK_LAYER" "$ENTRYPOINTS" "$EXAMPLES" "$SQL" "$JOBS"; do
         if [[ ! -d $part ]]; then missing=yes; fi
     done
     install_packages "${RUN_NEEDS[@]}"

@@ -33,6 +33,7 @@ build_flink() {
     cached "$FLINK_LAYER" make_flink_layer
     cached "$ENTRYPOINTS" make_entrypoints
     cached "$EXAMPLES" make_examples
+    cached "$SQL" make_sql
 }
 
 # The distribution, put together from the two Python packages that hold all of it between them: the jars are in
@@ -96,19 +97,35 @@ make_entrypoints() {
 # Flink's example jobs are published for some releases only; for the others there is an empty folder, and no image.
 # FLINK_EXAMPLES_VERSION takes them from another release.
 make_examples() {
-    # A later version of this Maven plugin takes it for an error that the jar's parent is not published.
-    if ! mvn -B -U org.apache.maven.plugins:maven-dependency-plugin:2.10:copy \
-        -DoutputDirectory="$PWD" -Dmdep.stripVersion=true \
-        -Dartifact="org.apache.flink:flink-examples-streaming:$FLINK_EXAMPLES_VERSION" > maven.log 2>&1; then
-        cat maven.log
-        grep -q 'Unable to find artifact' maven.log
-        rm maven.log
-        return 0
-    fi
-    rm maven.log
+    copy_jar flink-examples-streaming "$FLINK_EXAMPLES_VERSION" "$PWD" || return
+    if [[ ! -e flink-examples-streaming.jar ]]; then return 0; fi
     mkdir -p opt/flink/usrlib
     mv flink-examples-streaming.jar opt/flink/usrlib/
     layer layer.tar --owner=9999:9999:opt/flink opt/flink=opt/flink
+}
+
+# What a SQL script needs besides: it is in the official distribution's opt, and in neither of the Python packages.
+# Releases before 2.0 run no scripts; for them, and where the jar is not to be had, there is an empty folder, and no image.
+make_sql() {
+    if [[ $FLINK_VERSION == 1.* ]]; then return 0; fi
+    mkdir -p opt/flink/opt
+    copy_jar flink-sql-gateway "$FLINK_VERSION" "$PWD/opt/flink/opt" || return
+    if [[ ! -e opt/flink/opt/flink-sql-gateway.jar ]]; then
+        rm -r opt
+        return 0
+    fi
+    layer layer.tar --owner=9999:9999:opt/flink opt/flink=opt/flink
+}
+
+# copy_jar ARTIFACT VERSION FOLDER: a jar of Flink without its version in the name. No jar is no failure where the registry
+# does not have that version. A later version of this Maven plugin takes it for an error that the jar's parent is not published.
+copy_jar() {
+    if ! mvn -B -U org.apache.maven.plugins:maven-dependency-plugin:2.10:copy -DoutputDirectory="$3" -Dmdep.stripVersion=true \
+        -Dartifact="org.apache.flink:$1:$2" > maven.log 2>&1; then
+        cat maven.log
+        grep -q 'Unable to find artifact' maven.log || return
+    fi
+    rm maven.log
 }
 
 build_jobs() { cached "$JOBS" make_jobs; }
@@ -139,10 +156,12 @@ PYTHON
 
 # The images of one Flink version, as image.py reads them.
 describe_images() {
-    local examples=null
+    local examples=null sql=null
     if [[ -e $EXAMPLES/layer.tar ]]; then examples=$EXAMPLES/layer.tar; fi
+    if [[ -e $SQL/layer.tar ]]; then sql=$SQL/layer.tar; fi
     jq -n --arg version "$FLINK_VERSION" --arg base "$BASE/layer.tar" --arg flink "$FLINK_LAYER/layer.tar" \
-        --arg entrypoint "$ENTRYPOINTS/layer.tar" --arg legacy "$ENTRYPOINTS/legacy.tar" --arg jobs "$JOBS/layer.tar" --arg examples "$examples" '
+        --arg entrypoint "$ENTRYPOINTS/layer.tar" --arg legacy "$ENTRYPOINTS/legacy.tar" --arg jobs "$JOBS/layer.tar" --arg examples "$examples" \
+        --arg sql "$sql" '
         {
             Env: ["PATH=/opt/flink/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                   "FLINK_HOME=/opt/flink", "JAVA_HOME=/usr/lib/jvm/java", "LANG=C.UTF-8"],
@@ -152,6 +171,7 @@ describe_images() {
         | [
             {name: "flink:\($version)", config: $config, layers: [$base, $flink, $entrypoint]},
             {name: "counting-job:\($version)", config: $config, layers: [$base, $flink, $entrypoint, $jobs]},
+            {name: "sql:\($version)", config: $config, layers: [$base, $flink, $entrypoint, $sql]},
             {name: "state-machine:\($version)", config: $config, layers: [$base, $flink, $entrypoint, $examples]},
             {name: "counting-job:\($version)-legacy", config: ($config + {User: "flink", Cmd: ["--help"]}),
              layers: [$base, $flink, $legacy, $jobs]}
@@ -171,6 +191,7 @@ BASE=$BED_CACHE/base-$DEBIAN_RELEASE-$(key "$IMAGE_JAVA_PACKAGE" "$(declare -f m
 FLINK=$BED_CACHE/flink-$FLINK_VERSION-$(key "$(declare -f make_flink)")
 FLINK_LAYER=$BED_CACHE/flink-layer-$FLINK_VERSION-$(key "${FLINK##*/}" "$(declare -f make_flink_layer)" "$BED_SOURCE/image/image.py")
 ENTRYPOINTS=$BED_CACHE/entrypoints-$(key "$(declare -f make_entrypoints)" "$BED_SOURCE"/image/{image.py,entrypoint.sh,legacy-entrypoint.sh})
-EXAMPLES=$BED_CACHE/flink-examples-$FLINK_EXAMPLES_VERSION-$(key "$(declare -f make_examples)" "$BED_SOURCE/image/image.py")
+EXAMPLES=$BED_CACHE/flink-examples-$FLINK_EXAMPLES_VERSION-$(key "$(declare -f make_examples copy_jar)" "$BED_SOURCE/image/image.py")
+SQL=$BED_CACHE/flink-sql-$FLINK_VERSION-$(key "$(declare -f make_sql copy_jar)" "$BED_SOURCE/image/image.py")
 mapfile -t JAVA_FILES < <(find "$JOBS_SOURCE" -name '*.java' | LC_ALL=C sort)
 JOBS=$BED_CACHE/jobs-$FLINK_VERSION-$(key "${FLINK##*/}" "$(declare -f make_jobs)" "$BED_SOURCE/image/image.py" "${JAVA_FILES[@]}")

@@ -25,6 +25,21 @@ fn known(story: &mut Story) {
     );
 }
 
+/// The image of the test cluster has Flink's examples in another place.
+fn examples(story: &mut Story) {
+    story.swap(
+        "--image flink:2.3.0 --jar local:///opt/flink/examples/streaming/StateMachineExample.jar",
+        &format!(
+            "--image state-machine:{} --job-class org.apache.flink.streaming.examples.statemachine.StateMachineExample",
+            flink_version()
+        ),
+    );
+    story.swap(
+        "kubectl flink create first",
+        &format!("kubectl flink create first {}", small()),
+    );
+}
+
 /// A registry with the base image in it, which stands for those that the documents name.
 fn registry(story: &mut Story) -> Registry {
     let place = story.place;
@@ -44,6 +59,7 @@ fn registry(story: &mut Story) -> Registry {
 fn the_readme_and_troubleshooting() {
     let place = Place::with_storage("readme");
     let mut story = Story::new(&place, "README.md");
+    examples(&mut story);
     known(&mut story);
     let _registry = registry(&mut story);
     std::fs::copy(crate::story::jar(), story.home().join("app.jar")).unwrap();
@@ -98,7 +114,7 @@ fn the_readme_and_troubleshooting() {
     assert!(!place.exists("job/nightly-master"), "--rm left it");
     story.aside("kubectl flink savepoint-resume demo");
     place.went_on("demo", counted);
-    story.line().tells(&["absent-job", "going back"]);
+    story.line().tells(&["absent-job", "changed nothing"]);
     place.went_on("demo", counted);
     // When its savepoint is known: `upgrade.rs` kills one before that.
     let open = ["saved", "replacing", "waiting"];
@@ -233,4 +249,25 @@ fn high_availability() {
     story.rest();
     assert_eq!(place.runs("demo"), 3);
     assert!(place.exists("role/demo-high-availability"));
+}
+
+#[test]
+fn getting_started() {
+    let place = Place::with_storage("startdoc");
+    let mut story = Story::new(&place, "docs/getting-started.md");
+    examples(&mut story);
+    known(&mut story);
+    // It has no StorageClass; the claim is there.
+    story.swap(
+        "kubectl apply -f docs/claim.yaml",
+        "kubectl get persistentvolumeclaim storage",
+    );
+    story.up_to("kubectl flink history demo");
+    assert_eq!(place.running_revision(), "2");
+    story.up_to("kubectl flink savepoint list demo");
+    let listed = story.line().stdout;
+    assert!(listed.contains("file:/storage/savepoints/savepoint-"), "{listed}");
+    story.rest();
+    place.runs("demo");
+    assert_eq!(place.savepoints("demo").len(), 2);
 }

@@ -84,14 +84,14 @@ impl Exceptions {
     /// The exceptions, newest first.
     #[must_use]
     pub fn newest_first(self) -> Vec<Exception> {
-        let mut found: Vec<Exception> = self.history.entries.into_iter().map(Entry::told).collect();
+        let mut found: Vec<Exception> = self.history.entries.into_iter().map(Entry::into_exception).collect();
         if let (true, Some(root)) = (found.is_empty(), self.root.filter(|root| !root.is_empty())) {
             let entry = Entry {
                 stacktrace: root,
                 timestamp: self.timestamp,
                 ..Entry::default()
             };
-            found.push(entry.told());
+            found.push(entry.into_exception());
         }
         found.sort_by_key(|exception| std::cmp::Reverse(exception.time));
         found
@@ -115,7 +115,7 @@ impl Exceptions {
 }
 
 impl Entry {
-    fn told(self) -> Exception {
+    fn into_exception(self) -> Exception {
         let class = match self.exception_name.as_str() {
             "" => {
                 let head = self.stacktrace.lines().next().unwrap_or_default();

@@ -19,7 +19,7 @@ pub struct Errors {
 impl Errors {
     /// The first line of Flink's message; the rest is its stack trace. `None`: the body is not Flink's.
     #[must_use]
-    pub fn told(body: &[u8]) -> Option<String> {
+    pub fn message(body: &[u8]) -> Option<String> {
         let reply: Self = serde_json::from_slice(body).ok()?;
         // Some releases send a headline first, such as "Internal server error.", and then the trace with the cause.
         let telling = reply.errors.iter().map(|text| first_line(text)).collect::<Vec<_>>();
@@ -47,18 +47,18 @@ mod tests {
 
     #[test]
     fn an_error_is_reduced_to_its_first_telling_line() {
-        let told = |text: &str| Errors::told(text.as_bytes());
+        let message = |text: &str| Errors::message(text.as_bytes());
         assert_eq!(
-            told(r#"{"errors":["Config key [state.savepoints.dir] is not set.\n\tat a.B"]}"#).as_deref(),
+            message(r#"{"errors":["Config key [state.savepoints.dir] is not set.\n\tat a.B"]}"#).as_deref(),
             Some("Config key [state.savepoints.dir] is not set")
         );
         assert_eq!(
-            told(r#"{"errors":["Internal server error.","<Exception on server side:\njava.lang.X: why\n\tat a"]}"#)
+            message(r#"{"errors":["Internal server error.","<Exception on server side:\njava.lang.X: why\n\tat a"]}"#)
                 .as_deref(),
             Some("java.lang.X: why")
         );
-        assert_eq!(told(r#"{"kind":"Status"}"#), None);
-        assert_eq!(told("<html>"), None);
-        assert_eq!(told(r#"{"errors":[]}"#).as_deref(), Some(""));
+        assert_eq!(message(r#"{"kind":"Status"}"#), None);
+        assert_eq!(message("<html>"), None);
+        assert_eq!(message(r#"{"errors":[]}"#).as_deref(), Some(""));
     }
 }

@@ -1,8 +1,11 @@
 //! Compares the operators of two savepoints.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::{Metadata, Operator};
+use crate::model::bytes::human;
 
 /// The change of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,14 +43,43 @@ pub struct OperatorChange {
     pub after: Option<Operator>,
 }
 
+impl OperatorChange {
+    /// Its change, name, ID, parallelism, max parallelism and bytes; what differs as `before → after`.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        let Some(operator) = self.after.as_ref().or(self.before.as_ref()) else {
+            return Vec::new();
+        };
+        let both = |show: &dyn Fn(&Operator) -> String| match (&self.before, &self.after) {
+            (Some(before), Some(after)) if show(before) != show(after) => {
+                format!("{} → {}", show(before), show(after))
+            }
+            _ => show(operator),
+        };
+        vec![
+            self.change.as_str().to_owned(),
+            operator.title().to_owned(),
+            operator.id.clone(),
+            both(&|operator| operator.parallelism.to_string()),
+            both(&|operator| operator.max_parallelism.to_string()),
+            both(&|operator| human(operator.bytes())),
+        ]
+    }
+}
+
+fn by_id(metadata: &Metadata) -> HashMap<&str, &Operator> {
+    let operators = metadata.operators.iter();
+    operators.map(|operator| (operator.id.as_str(), operator)).collect()
+}
+
 /// The operators that differ, by their IDs: those of `before` in its order, then those that exist only in `after`.
 #[must_use]
 pub fn diff(before: &Metadata, after: &Metadata) -> Vec<OperatorChange> {
-    let find = |all: &Metadata, id: &str| all.operators.iter().find(|operator| operator.id == id).cloned();
+    let (earlier, later) = (by_id(before), by_id(after));
     let mut changes = Vec::new();
     for operator in &before.operators {
-        let other = find(after, &operator.id);
-        if other.as_ref() != Some(operator) {
+        let other = later.get(operator.id.as_str()).copied();
+        if other != Some(operator) {
             changes.push(OperatorChange {
                 change: if other.is_some() {
                     Change::Changed
@@ -55,12 +87,12 @@ pub fn diff(before: &Metadata, after: &Metadata) -> Vec<OperatorChange> {
                     Change::Removed
                 },
                 before: Some(operator.clone()),
-                after: other,
+                after: other.cloned(),
             });
         }
     }
     for operator in &after.operators {
-        if find(before, &operator.id).is_none() {
+        if !earlier.contains_key(operator.id.as_str()) {
             changes.push(OperatorChange {
                 change: Change::Added,
                 before: None,

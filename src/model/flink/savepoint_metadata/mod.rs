@@ -27,7 +27,7 @@ const VERSIONS: std::ops::RangeInclusive<i32> = 2..=6;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
-    /// Version of the format: 3 is that of Flink 1.11 to 1.14, 4 that of 1.15 to 2.0, 5 and 6 those of later releases.
+    /// Version of the format: 3 is that of Flink 1.11 to 1.15, 4 that of 1.16 to 1.20, 5 that of 2.0, 6 that of 2.1 to 2.3.
     pub version: i32,
     /// ID of the checkpoint. Savepoints have one too.
     pub checkpoint_id: i64,
@@ -51,7 +51,7 @@ pub enum Kind {
     /// A savepoint in the format of one state backend.
     NativeSavepoint,
     /// Any other checkpoint. Files of version 3 do not state their kind: savepoints without keyed state count as
-    /// checkpoints here.
+    /// checkpoints here, and native ones as what their handles look like.
     FullCheckpoint,
     /// A checkpoint whose files may belong to earlier checkpoints too.
     IncrementalCheckpoint,

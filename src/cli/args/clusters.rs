@@ -1,0 +1,154 @@
+//! The clusters of a command that takes several: names, or labels.
+
+use crate::cli::args::values;
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::model::names::ClusterName;
+use crate::operations::delete::selected;
+use crate::operations::list_clusters::names_of;
+use crate::output::terminal;
+
+/// The clusters of a command.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ClustersArgs {
+    /// Names of the clusters
+    #[arg(value_name = "NAME", required_unless_present = "selector")]
+    names: Vec<String>,
+    /// The clusters with these labels, such as team=a
+    #[arg(long, short = 'l', value_name = "LABELS", conflicts_with = "names", value_parser = values::selector)]
+    selector: Option<String>,
+}
+
+impl ClustersArgs {
+    /// Clusters that another group of flags names.
+    pub fn of(names: Vec<String>, selector: Option<String>) -> Self {
+        Self { names, selector }
+    }
+
+    /// Whether there may be several: their output names the cluster.
+    pub fn are_several(&self) -> bool {
+        self.names.len() > 1 || self.selector.is_some()
+    }
+
+    /// Does `work` with each, one after the other. The error of one does not keep it from the others; the first one decides
+    /// the exit code.
+    pub async fn each(
+        &self,
+        connection: &ConnectionOptions,
+        work: impl AsyncFn(ClusterName) -> Result<()>,
+    ) -> Result<()> {
+        let names = self.names.iter().map(|name| ClusterName::new(name));
+        let mut names = names.collect::<Result<Vec<_>>>()?;
+        if let Some(selector) = &self.selector {
+            let cluster = connect(connection)?;
+            let found = names_of(&cluster, Some(selector.clone())).await?;
+            names = found.map(|name| ClusterName::new(&name)).collect::<Result<_>>()?;
+            if names.is_empty() {
+                terminal::note(&format!("No resources found in {} namespace.", cluster.namespace()));
+            }
+        }
+        if !self.are_several() {
+            for name in names {
+                Box::pin(work(name)).await?;
+            }
+            return Ok(());
+        }
+        let mut failure = FirstFailure::default();
+        for name in names {
+            let outcome = Box::pin(work(name.clone())).await;
+            failure.add(&name, outcome);
+        }
+        failure.end()
+    }
+
+    /// What is printed of a cluster: the text alone, or after its name if there may be several.
+    pub fn line(&self, name: &ClusterName, text: &str) -> String {
+        let text = terminal::clean(text);
+        if self.are_several() {
+            format!("cluster/{name} {text}\n")
+        } else {
+            format!("{text}\n")
+        }
+    }
+}
+
+/// The clusters of a command that takes names, labels, or all.
+#[derive(Debug, Default, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(false))]
+pub struct SelectedClustersArgs {
+    /// Clusters to delete
+    #[arg(value_name = "NAME", group = "which")]
+    names: Vec<String>,
+    /// Delete the clusters with these labels, such as team=a
+    #[arg(long, short = 'l', value_name = "LABELS", group = "which", value_parser = values::selector)]
+    selector: Option<String>,
+    /// Delete all clusters of the namespace
+    #[arg(long, group = "which")]
+    all: bool,
+}
+
+impl SelectedClustersArgs {
+    /// Clusters of these names.
+    pub fn of(names: Vec<String>) -> Self {
+        Self {
+            names,
+            ..Self::default()
+        }
+    }
+
+    /// The clusters in the namespace of `cluster`. Names that are invalid for our clusters are printed and skipped.
+    pub async fn read(&self, cluster: &Cluster, failure: &mut FirstFailure) -> Result<Vec<ClusterName>> {
+        if !self.names.is_empty() {
+            return self.names.iter().map(|name| ClusterName::new(name)).collect();
+        }
+        let (names, skipped) = selected(cluster, self.selector.clone()).await?;
+        for error in &skipped {
+            failure.report(error);
+        }
+        if names.is_empty() && failure.is_none() {
+            terminal::note(&format!("No resources found in {} namespace.", cluster.namespace()));
+        }
+        Ok(names)
+    }
+}
+
+/// The failures of a command with several clusters: one does not keep the command from the others.
+#[derive(Debug, Default)]
+pub struct FirstFailure(Option<Kind>);
+
+impl FirstFailure {
+    /// Prints an error.
+    pub fn report(&mut self, error: &Error) {
+        terminal::fail(error);
+        self.0.get_or_insert(error.kind);
+    }
+
+    /// Prints the error of `outcome`, if it has one, after the name of its cluster.
+    pub fn add(&mut self, name: &ClusterName, outcome: Result<()>) {
+        match outcome {
+            Err(error) if error.message.is_empty() => self.report(&error),
+            Err(error) => self.report(&error.context(format!("cluster {name}"))),
+            Ok(()) => {}
+        }
+    }
+
+    /// Whether there was none.
+    fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The result of the command. All errors were already printed; the first one decides the exit code.
+    pub fn end(self) -> Result<()> {
+        self.0.map_or(Ok(()), |kind| Err(Error::new(kind, "")))
+    }
+}
+
+/// Asks whether to delete these clusters, unless the answer is `yes` already.
+pub fn confirm_deletion(names: &[&ClusterName], yes: bool) -> Result<()> {
+    let question = match names {
+        [name] => format!("delete cluster {name}?"),
+        names => format!("delete these {} clusters?", names.len()),
+    };
+    terminal::confirm(&question, yes)
+}

@@ -1,0 +1,162 @@
+//! Clusters as flags, files, environment and configuration file describe them together: the former win over the latter.
+
+use crate::cli::args::deploy::with_way_on;
+use crate::cli::args::environment::environment;
+use crate::cli::args::files::FileArgs;
+use crate::cli::args::spec::SpecArgs;
+use crate::cli::config_file;
+use crate::error::{Error, Result};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::connect::ConnectionOptions;
+use crate::kubernetes::objects::LiveObjects;
+use crate::model::config::Config;
+use crate::model::flink_deployment::{self, Source};
+use crate::model::names::{APPLY_SET, ClusterName};
+use crate::model::spec::Spec;
+use crate::model::template::Templates;
+use crate::operations::config_keys::warn_of_keys;
+use crate::operations::create::{CreateOptions, Created, create};
+
+/// Where clusters are described.
+pub struct Description<'a> {
+    /// The name in the command line.
+    pub name: Option<&'a str>,
+    /// Files.
+    pub files: &'a FileArgs,
+    /// Flags.
+    pub spec: &'a SpecArgs,
+    /// The set to which they belong.
+    pub apply_set: Option<&'a str>,
+}
+
+/// Clusters that were described.
+pub struct Described {
+    /// The clusters.
+    pub specs: Vec<Spec>,
+    /// The templates of their objects.
+    pub templates: Templates,
+    own_templates: bool,
+}
+
+impl Description<'_> {
+    /// Reads the descriptions of at most `most` clusters, and sends nothing.
+    pub fn read(&self, connection: &ConnectionOptions, most: usize) -> Result<Described> {
+        let own = self.spec.templates()?;
+        let mut specs = self.resolve(connection)?;
+        if specs.len() > most {
+            return Err(Error::usage(format!(
+                "there are {} clusters in the files, and this takes {most}",
+                specs.len()
+            )));
+        }
+        for spec in &mut specs {
+            if let (Some(wanted), Some(given)) = (&spec.layer.namespace, &connection.namespace)
+                && wanted != given
+            {
+                return Err(Error::usage(format!(
+                    "cluster {} is of namespace {wanted}, but --namespace says {given}",
+                    spec.name
+                )));
+            }
+            if let Some(set) = self.apply_set {
+                spec.layer.labels.insert(APPLY_SET.to_owned(), set.to_owned());
+            }
+        }
+        specs.iter().for_each(warn_of_keys);
+        Ok(Described {
+            specs,
+            own_templates: own.is_some(),
+            templates: match own {
+                Some(templates) => templates,
+                None => Templates::built_in()?,
+            },
+        })
+    }
+
+    /// The clusters that flags, files, environment and configuration file describe together.
+    fn resolve(&self, connection: &ConnectionOptions) -> Result<Vec<Spec>> {
+        let flags = Config {
+            name: self.name.map(ToOwned::to_owned),
+            ..self.spec.layer()?
+        };
+        let mut files = self.files.read_each()?;
+        if files.is_empty() {
+            files.push((Config::default(), Source::default()));
+        }
+        if files.len() > 1 && self.name.is_some() {
+            return Err(Error::usage(format!(
+                "there are {} clusters in the files, and one NAME for all",
+                files.len()
+            )));
+        }
+        let environment = environment()?;
+        let mut specs: Vec<Spec> = Vec::new();
+        for (file, source) in &files {
+            let defaults = config_file::layer(connection, file.namespace.as_deref())?;
+            let attempt = |file: Config| {
+                let below = file.merged_over(environment.clone()).merged_over(defaults.clone());
+                Spec::resolve(flags.clone().merged_over(below))
+            };
+            let spec =
+                attempt(file.clone()).map_err(|error| flink_deployment::located(error, file, source, attempt))?;
+            let same = |other: &Spec| other.name == spec.name && other.layer.namespace == spec.layer.namespace;
+            if let Some(first) = specs.iter().position(same) {
+                return Err(Error::usage(format!(
+                    "cluster {} is there twice: {} and {source}",
+                    spec.name, files[first].1
+                )));
+            }
+            specs.push(spec);
+        }
+        Ok(specs)
+    }
+}
+
+/// The Kubernetes cluster, in the namespace of a described cluster.
+#[must_use]
+pub fn place(cluster: &Cluster, spec: &Spec) -> Cluster {
+    match &spec.layer.namespace {
+        Some(namespace) => cluster.in_namespace(namespace),
+        None => cluster.clone(),
+    }
+}
+
+impl Described {
+    /// Creates one of the clusters, or changes it. `live` has the objects afterwards.
+    ///
+    /// # Errors
+    /// Those of [`create`], with how the cluster is mended.
+    pub async fn create(
+        &self,
+        cluster: &Cluster,
+        spec: Spec,
+        how: &CreateOptions<'_>,
+        live: &mut LiveObjects,
+    ) -> Result<Created> {
+        let name = spec.name.clone();
+        let created = Box::pin(create(cluster, spec, &self.templates, self.own_templates, how, live)).await;
+        created.map_err(|error| with_way_on(error, &name, "created"))
+    }
+}
+
+/// A cluster whose creation has started.
+pub struct Begun {
+    /// The Kubernetes cluster.
+    pub cluster: Cluster,
+    /// The Flink cluster's name.
+    pub name: ClusterName,
+    /// Its existing objects, including those that this command created.
+    pub live: LiveObjects,
+}
+
+impl Begun {
+    /// A cluster without any value yet.
+    #[must_use]
+    pub fn new(cluster: Cluster, name: ClusterName) -> Self {
+        Self {
+            cluster,
+            name,
+            live: LiveObjects::default(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `apply`: creates or changes clusters so that they are as files describe them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cli::args::clusters::FirstFailure;
+use crate::cli::args::deploy::DeployArgs;
+use crate::cli::args::files::FileArgs;
+use crate::cli::args::output::as_diff;
+use crate::cli::args::values;
+use crate::cli::description::place;
+use crate::commands::create::CreateArgs;
+use crate::commands::delete::{self, DeleteArgs};
+use crate::error::{Error, Result};
+use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::kubernetes::objects::LiveObjects;
+use crate::model::names::APPLY_SET;
+use crate::operations::list_clusters::names_of;
+
+/// Create or change clusters so that they are as files describe them
+///
+/// A cluster that does not exist is created, one that differs is changed as `upgrade` does it: with a savepoint, and back if
+/// it does not come up. Where nothing differs nothing is done, also where the job does not run. Savepoints in the files are
+/// for the creation only: a change starts from the state of the job.
+///
+/// With --prune the clusters of the set that no file describes any more are deleted, each after a savepoint.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink apply -f flinkdeployment.yaml\n  \
+    kubectl flink apply -f clusters/ --dry-run=server --exit-code\n  \
+    kubectl flink apply -f clusters/ --apply-set=shop --prune --yes")]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    files: FileArgs,
+    /// Name of the set to which these clusters belong: the label kubectl-flink/apply-set of their objects
+    #[arg(long, value_name = "SET", value_parser = values::label_value)]
+    apply_set: Option<String>,
+    /// Delete the clusters of the set that no file describes, each after a savepoint
+    #[arg(long, requires = "apply_set")]
+    prune: bool,
+    /// With --dry-run=server: exit codes as those of `diff`, 1 if something would change
+    #[arg(long, requires = "dry_run")]
+    exit_code: bool,
+    /// Do not look at the images in their registries
+    #[arg(long)]
+    no_image_check: bool,
+    #[command(flatten)]
+    launch: DeployArgs,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionOptions, args: ApplyArgs) -> Result<()> {
+    args.launch
+        .refuse_client_dry_run("what apply does depends on what there is")?;
+    if args.files.files.is_empty() {
+        return Err(Error::usage("apply needs files").hint("-f FILE or -f FOLDER names them"));
+    }
+    let exit_code = args.exit_code;
+    let differs = Box::pin(apply(connection, args)).await;
+    if exit_code { as_diff(differs) } else { differs.map(drop) }
+}
+
+/// Whether something differs.
+async fn apply(connection: &ConnectionOptions, args: ApplyArgs) -> Result<bool> {
+    let ApplyArgs {
+        files,
+        apply_set,
+        prune,
+        no_image_check,
+        launch,
+        ..
+    } = args;
+    let (yes, dry_run, output) = (launch.yes(), launch.is_dry_run(), launch.output);
+    let create = CreateArgs::of_files(files, launch, apply_set.clone(), no_image_check);
+    let mut described = create.describe(connection, usize::MAX)?;
+    let all = connect(connection)?;
+    let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let (mut differs, mut failure) = (false, FirstFailure::default());
+    for spec in std::mem::take(&mut described.specs) {
+        let cluster = place(&all, &spec);
+        let name = spec.name.clone();
+        known
+            .entry(cluster.namespace().to_owned())
+            .or_default()
+            .insert(name.to_string());
+        let outcome = Box::pin(described.create(&cluster, spec, &create.options()?, &mut LiveObjects::default())).await;
+        let outcome = match outcome {
+            Ok(created) => {
+                differs |= !created.is_unchanged();
+                create.launch.report(&cluster, created).await
+            }
+            Err(error) => Err(error),
+        };
+        failure.add(&name, outcome);
+    }
+    failure.end()?;
+    if let Some(set) = apply_set.filter(|_| prune) {
+        for (namespace, applied) in known {
+            let there = all.in_namespace(&namespace);
+            let names = names_of(&there, Some(format!("{APPLY_SET}={set}"))).await?;
+            let names: Vec<String> = names.filter(|name| !applied.contains(name)).collect();
+            differs |= !names.is_empty();
+            if !names.is_empty() {
+                let there = ConnectionOptions {
+                    namespace: Some(namespace),
+                    ..connection.clone()
+                };
+                let args = DeleteArgs::of_apply(names, yes, dry_run, output);
+                Box::pin(delete::run(&there, args)).await?;
+            }
+        }
+    }
+    Ok(differs)
+}

@@ -1,0 +1,101 @@
+//! `defaults view`, `set`, `unset`, `path`: the plugin's own configuration file.
+
+use serde::Serialize;
+
+use crate::cli::args::output::TableArgs;
+use crate::cli::config_file;
+use crate::error::Result;
+use crate::kubernetes::connect::{self, ConnectionOptions};
+use crate::model::defaults::KEYS;
+use crate::output::{Line, terminal};
+
+/// View and set defaults of flags, everywhere or for a context and namespace
+///
+/// They are kept in the plugin's own configuration file. A flag and a variable of the environment win over them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink defaults set output wide\n  \
+    kubectl flink defaults set savepoint-dir s3://bucket/savepoints --context production -n billing\n  \
+    kubectl flink defaults view")]
+pub struct DefaultsArgs {
+    #[command(subcommand)]
+    pub(super) command: DefaultsCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum DefaultsCommand {
+    /// Show the defaults that hold in the context and namespace, and which part of the file says them
+    View(TableArgs),
+    /// Set a default: everywhere, or with --context and -n only there
+    Set(SetArgs),
+    /// Take a default out: everywhere, or with --context and -n only there
+    Unset(UnsetArgs),
+    /// Print the path of the configuration file
+    Path,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SetArgs {
+    /// Name of the default: that of the flag; prompts false stands for --yes
+    #[arg(value_name = "KEY")]
+    key: String,
+    /// Its value
+    #[arg(value_name = "VALUE")]
+    value: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct UnsetArgs {
+    /// Name of the default
+    #[arg(value_name = "KEY")]
+    key: String,
+}
+
+#[derive(Serialize)]
+struct DefaultView<'a> {
+    key: &'a str,
+    value: Option<&'a str>,
+    from: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(connection: &ConnectionOptions, args: DefaultsArgs) -> Result<()> {
+    match args.command {
+        DefaultsCommand::Path => terminal::data(&format!("{}\n", config_file::path()?.display())),
+        DefaultsCommand::View(args) => view(connection, args),
+        DefaultsCommand::Set(args) => set(connection, &args.key, Some(&args.value)),
+        DefaultsCommand::Unset(args) => set(connection, &args.key, None),
+    }
+}
+
+fn view(connection: &ConnectionOptions, table: TableArgs) -> Result<()> {
+    let (context, namespace) = connect::scope(connection)?;
+    let defaults = config_file::load()?.unwrap_or_default();
+    let effective = defaults.effective(context.as_deref(), &namespace);
+    let lines = KEYS.iter().map(|key| {
+        let found = effective.get(key.name).map(|(value, place)| (value, place.to_string()));
+        let (value, from) = found.unzip();
+        let item = DefaultView {
+            key: key.name,
+            value,
+            from,
+        };
+        let texts = [Some(key.name), value, item.from.as_deref()];
+        let row = texts.map(|text| text.unwrap_or_default().to_owned()).to_vec();
+        Line::new(item, key.name, row)
+    });
+    let lines: Vec<_> = lines.collect();
+    table.print("DefaultList", &["KEY", "VALUE", "FROM"], &lines)
+}
+
+fn set(connection: &ConnectionOptions, key: &str, value: Option<&str>) -> Result<()> {
+    let place = config_file::place(connection)?;
+    let mut defaults = config_file::load()?.unwrap_or_default();
+    defaults.set(&place, key, value)?;
+    let path = config_file::store(&defaults)?;
+    terminal::note(&match value {
+        Some(value) => format!("{}: {key} is {value} in {place}", path.display()),
+        None => format!("{}: {key} is not set in {place}", path.display()),
+    });
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! `report`: collects everything about a cluster for a bug report.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::model::names::ClusterName;
+use crate::operations::bug_report::archive::{Archive, Output};
+use crate::operations::bug_report::{self, Part};
+use crate::operations::doctor::check::check_both;
+use crate::operations::observe::observe;
+use crate::operations::preflight::server_version;
+use crate::operations::why::explain;
+use crate::output::status::{ScreenStyle, status};
+use crate::output::version::text;
+use crate::output::why::why;
+use crate::output::{findings, terminal};
+use crate::progress::Step;
+
+/// Longest time for what `doctor` says: it asks a registry, which may not answer.
+const DOCTOR: Duration = Duration::from_secs(30);
+
+/// Collect everything about a cluster in one archive, for a bug report
+///
+/// Objects, Events, logs, the answers of Flink's REST, history, configuration, and what `status`, `why` and `doctor` say.
+/// What cannot be read is a line of INDEX.md. Secrets are replaced by ****: values of environment variables, program
+/// arguments, and whatever looks like a password, a token or a key. Look through it before you publish it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink report demo\n  \
+    kubectl flink report demo -o - | tar tz")]
+pub struct ReportArgs {
+    /// Name of the cluster
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// File to write, which must not exist; -: standard output [default: NAME-report-TIME.tar.gz]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Result<()> {
+    let name = ClusterName::new(&args.name)?;
+    let cluster = connect(connection)?;
+    let now = clock::now();
+    let folder = format!("{name}-report-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+    let path = args.output.unwrap_or_else(|| format!("{folder}.tar.gz").into());
+    let is_stream = path.as_os_str() == "-";
+    let output = if !is_stream {
+        Output::file(&path)?
+    } else if std::io::stdout().is_terminal() {
+        return Err(Error::usage("an archive is nothing for a terminal").hint("-o FILE writes a file"));
+    } else {
+        Output::Stream(Box::new(std::io::stdout()))
+    };
+    let step = Step::new(&format!("{name}: collecting the report"));
+    // Without the API server there is nothing to report.
+    let server = match server_version(&cluster).await {
+        Err(error) if error.is_transient() || error.kind == Kind::Unauthorized => return Err(error),
+        server => server.ok(),
+    };
+    let versions = text(server.as_ref());
+    let head = format!(
+        "# Report of the Flink cluster {name} in namespace {}\n\nMade {now} by `kubectl flink report`.\n{versions}\n\
+         Secrets are replaced by ****. Look through the files before you publish them.\n",
+        cluster.namespace()
+    );
+    let mut parts = texts(&cluster, &name).await;
+    parts.push(Part {
+        path: "version.txt",
+        text: Ok(versions),
+    });
+    let archive = Archive::new(output, &folder, u64::try_from(now.as_second()).unwrap_or_default());
+    let made = bug_report::collect(&cluster, &name, parts, &head, archive).await?;
+    step.done(&format!("{name}: the report has {} files", made.files));
+    if !made.has_cluster {
+        terminal::warn(&format!(
+            "there is no cluster {name} in namespace {}, and nothing left of one",
+            cluster.namespace()
+        ));
+    }
+    if made.missing > 0 {
+        terminal::note(&format!("{} things could not be read: INDEX.md says why", made.missing));
+    }
+    if is_stream {
+        return Ok(());
+    }
+    terminal::data(&format!("{}\n", path.display()))
+}
+
+/// What other commands say for people.
+async fn texts(cluster: &Cluster, name: &ClusterName) -> Vec<Part> {
+    let seen = async {
+        let survey = Box::pin(observe(cluster, name)).await?;
+        let now = clock::now();
+        let explanation = Box::pin(explain(cluster, name, &survey, now)).await;
+        let shown = survey.into_status(cluster.namespace(), name, now);
+        let look = ScreenStyle::default();
+        Ok((status(&shown, look, now), why(&explanation, look.width, now)))
+    };
+    let checked = async {
+        let limited = tokio::time::timeout(DOCTOR, Box::pin(check_both(cluster, name)));
+        let late = |_| Error::failure(format!("it took more than {} s", DOCTOR.as_secs()));
+        Ok(findings(&limited.await.map_err(late)??))
+    };
+    let (seen, checked): (Result<_>, _) = futures::join!(seen, checked);
+    let (status, why) = match seen {
+        Ok((status, why)) => (Ok(status), Ok(why)),
+        Err(error) => (Err(error.clone()), Err(error)),
+    };
+    let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
+    let texts = [("status.txt", status), ("why.txt", why), ("doctor.txt", checked)];
+    let parts = texts.map(|(path, text)| (path, text.map(plain)));
+    parts.map(|(path, text)| Part { path, text }).into()
+}

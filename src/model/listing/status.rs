@@ -1,0 +1,101 @@
+//! The state of a cluster in one word.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Meanings of the values in the column STATUS, the variants of [`Status`], for help texts.
+pub const STATES: &str = "\
+STATUS is what Kubernetes knows of a cluster:
+  Running           the JobManager and all TaskManagers are ready
+  Stopping          the Flink job is being stopped with a savepoint whose path is not in the history yet
+  Starting          the JobManager or a TaskManager is not ready
+  Degraded          the same, in a cluster older than ten minutes, or the JobManager has ended and a sidecar keeps its Pod
+  Finished          the Job is complete: the Flink job is finished or canceled
+  Failed            the Job failed and is not tried again
+  Suspended         the job was stopped and its TaskManagers sent away, or the Job is suspended
+  Terminating       a part is being deleted
+  Deleted           all parts are gone (with --watch only)
+  NoTaskManagers    the Deployment is missing or scaled to zero
+  TaskManagersOnly  the Job is missing
+  Unknown           the Job has a state that this version does not know";
+
+/// State of a cluster in one word: the first one that matches, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Status {
+    /// Both parts are gone. In watches only.
+    Deleted,
+    /// A part is being deleted.
+    Terminating,
+    /// The Deployment exists without the Job: left over, or made before it.
+    TaskManagersOnly,
+    /// The Job is complete: Flink's job is finished or canceled.
+    Finished,
+    /// The Job failed and is not tried again.
+    Failed,
+    /// The Job is complete and the Deployment scaled to zero, or the Job is suspended: nothing runs.
+    Suspended,
+    /// The server gave the Job a state that this version does not know.
+    Unknown,
+    /// The Job has no Deployment, or one with zero replicas: nothing can be computed.
+    NoTaskManagers,
+    /// Flink's job is being stopped with a savepoint, whose path is not in the history yet.
+    Stopping,
+    /// The JobManager and all TaskManagers are ready.
+    Running,
+    /// The JobManager does not answer yet or not all TaskManagers are ready, and the cluster is younger than ten minutes.
+    Starting,
+    /// One of them is not ready, ten minutes after the cluster was made or later; or there is no JobManager, since a
+    /// sidecar keeps the Pod of the last one.
+    Degraded,
+}
+
+impl Status {
+    /// The state of a cluster whose operation in progress stops its job with a savepoint.
+    #[must_use]
+    pub const fn stopping(self) -> Self {
+        match self {
+            Self::NoTaskManagers | Self::Running | Self::Starting | Self::Degraded => Self::Stopping,
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The words are the names of the variants: so output, serialization and documentation are always the same.
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_has_every_state_and_no_other() {
+        let listed: Vec<_> = STATES
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        let mut all = [
+            Status::Deleted,
+            Status::Terminating,
+            Status::TaskManagersOnly,
+            Status::Finished,
+            Status::Failed,
+            Status::Suspended,
+            Status::Unknown,
+            Status::NoTaskManagers,
+            Status::Stopping,
+            Status::Running,
+            Status::Starting,
+            Status::Degraded,
+        ]
+        .map(|status| status.to_string())
+        .to_vec();
+        all.sort_by_key(|status| listed.iter().position(|word| word == status));
+        assert_eq!(listed, all);
+    }
+}

@@ -1,0 +1,171 @@
+//! Secrets in running text: logs, messages, and values whose form is not known.
+
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+use super::redaction::REDACTED;
+use crate::model::flink::effective_config::SENSITIVE;
+
+/// The user info of a URL, up to its last `@`: a password may have one.
+const USER_INFO: &str = r#"([A-Za-z][A-Za-z0-9+.\-]*://)([^\s"'<>]*)@"#;
+
+/// The patterns with what replaces them.
+static PATTERNS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
+    compiled()
+        .into_iter()
+        .filter_map(|(pattern, by)| Some((pattern.ok()?, by)))
+        .collect()
+});
+static URL: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(USER_INFO).ok());
+
+fn compiled() -> Vec<(Result<Regex, regex::Error>, &'static str)> {
+    let words: Vec<String> = SENSITIVE.iter().map(|word| regex::escape(word)).collect();
+    let words = words.join("|");
+    let name = format!(r"[A-Za-z0-9_.\-/]*(?:(?:{words})[A-Za-z0-9_.\-/]*|[._\-](?:key|pass|pwd))");
+    let element = name.replace(r"\-/", r"\-");
+    let all = [
+        (
+            r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)".to_owned(),
+            REDACTED,
+        ),
+        // The query of a URL: that of a signed one is as good as a password.
+        (
+            r#"([A-Za-z][A-Za-z0-9+.\-]*://[^\s"'<>?]*)\?[^\s"'<>]+"#.to_owned(),
+            "${1}?****",
+        ),
+        (
+            r"\b([Bb]earer|BEARER|Basic)\s+[A-Za-z0-9+/._~=\-]{6,}".to_owned(),
+            "${1} ****",
+        ),
+        // Tokens that are known by their form: JSON Web Tokens, AWS, GitHub, GitLab, Slack, Google.
+        (
+            r"\b(?:eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]*)?|(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_\-]{15,}|xox[abprs]-[A-Za-z0-9\-]{10,}|AIza[A-Za-z0-9_\-]{30,}|ya29\.[A-Za-z0-9_\-]{20,})".to_owned(),
+            REDACTED,
+        ),
+        // A line of a file of settings: its value goes to the end of the line.
+        (
+            format!(r#"(?im)^(\s*["']?{name}["']?[ \t]*[:=][ \t]*)\S.*$"#),
+            "${1}****",
+        ),
+        // A setting within a line; in a text in JSON within JSON quotes have backslashes.
+        (
+            format!(
+                r#"(?i)({name}\\*["']?\s*(?:=>|[:=])\s*\\*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|["'].*|[^\s,;&)}}\]<>"']+)"#
+            ),
+            "${1}****",
+        ),
+        // A flag with its value as the next word.
+        (format!(r"(?i)(--?{name}[ \t]+)[^\s\-]\S*"), "${1}****"),
+        // An element of XML.
+        (format!(r"(?i)(<{element}>)[^<]+"), "${1}****"),
+    ];
+    all.into_iter()
+        .map(|(pattern, by)| (Regex::new(&pattern), by))
+        .collect()
+}
+
+/// The text without what looks like a secret in it.
+pub(super) fn without_secrets(text: &str) -> String {
+    let mut text = match URL.as_ref() {
+        Some(url) => url.replace_all(text, user_info).into_owned(),
+        None => text.to_owned(),
+    };
+    for (pattern, by) in PATTERNS.iter() {
+        if let std::borrow::Cow::Owned(replaced) = pattern.replace_all(&text, *by) {
+            text = replaced;
+        }
+    }
+    text
+}
+
+/// User info but that of addresses of Flink's RPC (`pekko.tcp://flink@10.0.0.1:6123`), and the container of Azure's
+/// storage (`abfss://container@account.dfs.core.windows.net`), which stand in the same place.
+fn user_info(found: &Captures<'_>) -> String {
+    let (scheme, user) = (&found[1], &found[2]);
+    let is_container = ["abfs", "wasb"].iter().any(|start| scheme.starts_with(start));
+    if user == "flink" || is_container && !user.contains(':') {
+        found[0].to_owned()
+    } else {
+        format!("{scheme}{REDACTED}@")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_patterns_are_valid() {
+        assert!(
+            compiled().iter().all(|(pattern, _)| pattern.is_ok()),
+            "{:?}",
+            compiled()
+        );
+        assert!(URL.is_some());
+    }
+
+    #[test]
+    fn secrets_in_text_are_replaced() {
+        for (text, want) in [
+            ("GET s3://u:p@b/k", "GET s3://****@b/k"),
+            (
+                "jdbc:postgresql://u:p@ss@db:5432/x?sslmode=on",
+                "jdbc:postgresql://****@db:5432/x?****",
+            ),
+            (
+                "https://b.s3.amazonaws.com/k?X-Amz-Signature=ab&X-Amz-Date=1 done",
+                "https://b.s3.amazonaws.com/k?**** done",
+            ),
+            (
+                "pekko.tcp://flink@10.0.0.1:6123/user/rpc",
+                "pekko.tcp://flink@10.0.0.1:6123/user/rpc",
+            ),
+            (
+                "abfss://box@account.dfs.core.windows.net/x",
+                "abfss://box@account.dfs.core.windows.net/x",
+            ),
+            (
+                "sent Authorization: Bearer abc.def-1 to x",
+                "sent Authorization: **** **** to x",
+            ),
+            ("header 'bearer abcdef123'", "header 'bearer ****'"),
+            ("a=1 password=secret, b=2", "a=1 password=****, b=2"),
+            ("x Api-Key => \"a b\\\" c\", x", "x Api-Key => ****, x"),
+            ("{\\\"client_secret\\\":\\\"abc\\\"}", "{\\\"client_secret\\\":\\****"),
+            (
+                "'properties.sasl.jaas.config' = 'x required password=\"y\";',",
+                "'properties.sasl.jaas.config' = ****",
+            ),
+            ("run --api-token abc --fast", "run --api-token **** --fast"),
+            ("db.pass: a b c", "db.pass: ****"),
+            ("  \"token\": \"a, b\",", "  \"token\": ****"),
+            ("<fs.secret>ab</fs.secret>", "<fs.secret>****</fs.secret>"),
+            (
+                "x eyJhbGciOiJI.eyJzdWIiOiIx.c2ln y AKIAIOSFODNN7EXAMPLE",
+                "x **** y ****",
+            ),
+            (
+                "a\n-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nb",
+                "a\n****\nb",
+            ),
+            ("a private-key=\"never closed", "a private-key=****"),
+        ] {
+            assert_eq!(without_secrets(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_text_stays() {
+        for text in [
+            "Triggering checkpoint 3 (type=CheckpointType{name='Checkpoint'}) @ 1 for job 0.",
+            "Job demo (0) switched from state CREATED to RUNNING.",
+            "java.lang.RuntimeException: no key: k1",
+            "Sink: Writer (1/2)#0 (a1_b2_0_0) at http://10.0.0.1:8081/jobs/overview",
+            "basic checks of SecurityOptions",
+            "keyed: true, monkey=1",
+        ] {
+            assert_eq!(without_secrets(text), text);
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! The validated spec of a cluster, with all defaults.
+
+mod validation;
+
+use super::flink::FlinkVersion;
+use super::names::{ClusterName, MAX_LENGTH};
+use crate::error::{Error, Result};
+use crate::model::config::{Config, Entrypoint, JobId};
+use crate::model::flink::job_id;
+use crate::model::flink::memory;
+use validation::{valid_image, validate_high_availability, validate_script_keys, validate_sql, validate_texts};
+
+/// Largest parallelism that Flink supports: 2^15. Source: Flink's
+/// `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
+pub const MAX_PARALLELISM: u32 = 32_768;
+
+/// Prefix of the URI of a file in the image.
+pub const LOCAL: &str = "local://";
+
+/// Maximum number of JobManagers of a cluster. One leader and one or two standby JobManagers are usual.
+pub const MAX_JOB_MANAGERS: u32 = 16;
+
+/// A validated cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The cluster's name.
+    pub name: ClusterName,
+    /// Image of both roles.
+    pub image: String,
+    /// Flink's version, if it was given or the image's tag contains it.
+    pub flink_version: Option<FlinkVersion>,
+    /// Default parallelism of the job, 1 to [`MAX_PARALLELISM`].
+    pub parallelism: u32,
+    /// Task slots per TaskManager.
+    pub slots: u32,
+    /// Number of TaskManagers.
+    pub task_managers: u32,
+    /// The given configuration, for fields without a default: the source of everything else.
+    pub layer: Config,
+}
+
+impl Spec {
+    /// Validates `layer` and fills in the defaults.
+    ///
+    /// # Errors
+    /// Usage error for the first invalid setting.
+    pub fn resolve(layer: Config) -> Result<Self> {
+        let Some(name) = &layer.name else {
+            return Err(Error::usage("the cluster has no name")
+                .hint("NAME on the command line gives one, FLINK_APPLICATION_NAME or metadata.name in a file do too"));
+        };
+        let name = ClusterName::new(name)?;
+        let image = match layer.image.as_deref() {
+            Some(image) => valid_image(image)?,
+            None => {
+                return Err(Error::usage(format!("cluster {name} has no image")).hint(
+                    "--image IMAGE names one with Flink and your jar in /opt/flink/usrlib, FLINK_IMAGE_NAME does too",
+                ));
+            }
+        };
+        // All slots of the TaskManagers, if only their number is given: as in the operator.
+        let all_slots = layer
+            .task_managers
+            .map(|count| count.saturating_mul(layer.slots.unwrap_or(1)));
+        let parallelism = layer.parallelism.or(all_slots).unwrap_or(1);
+        if !(1..=MAX_PARALLELISM).contains(&parallelism) {
+            return Err(Error::usage(format!(
+                "invalid parallelism {parallelism}: Flink takes 1 to {MAX_PARALLELISM}"
+            )));
+        }
+        let slots = layer.slots.unwrap_or(1);
+        if slots == 0 {
+            return Err(Error::usage(
+                "invalid number of task slots 0: a TaskManager has at least 1",
+            ));
+        }
+        validate_texts(&layer)?;
+        validate_sql(&layer)?;
+        validate_high_availability(&layer)?;
+        validate_script_keys(&layer)?;
+        for (role, memory) in [
+            ("jobmanager", layer.job_manager.memory),
+            ("taskmanager", layer.task_manager.memory),
+        ] {
+            if let Some(memory) = memory {
+                memory::check(role, memory, &layer.configuration)?;
+            }
+        }
+        if let Some(JobId::Fixed(id)) = &layer.job_id {
+            job_id::parse(id)?;
+        }
+        let flink_version = layer.flink_version.or_else(|| FlinkVersion::of_image(&image));
+        if layer.sql.is_some()
+            && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(2, 0))
+        {
+            return Err(Error::usage(format!(
+                "Flink {version} cannot run a SQL script as its job, that came with 2.0"
+            ))
+            .hint("a jar whose program runs the script does the same there: --jar and --job-class"));
+        }
+        // Jars in the image are added to the class path, see `manifests`.
+        let fetched = |jar: &String| !jar.starts_with(LOCAL);
+        if layer.jars.iter().flatten().any(fetched)
+            && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(1, 19))
+        {
+            return Err(
+                Error::usage(format!("Flink {version} cannot fetch jars, that came with 1.19"))
+                    .hint("put the jar into the image, under /opt/flink/usrlib"),
+            );
+        }
+        Ok(Self {
+            image,
+            flink_version,
+            parallelism,
+            slots,
+            task_managers: layer.task_managers.unwrap_or_else(|| parallelism.div_ceil(slots)),
+            name,
+            // The high-availability settings of lower layers are already removed.
+            layer: Config { no_ha: false, ..layer },
+        })
+    }
+
+    /// The jars of the image that a release before 1.19 finds in its class path: it does not support `--jars`.
+    ///
+    /// Source: the operator's `FlinkConfigBuilder.getStandaloneJarURI`.
+    #[must_use]
+    pub fn jars_on_class_path(&self) -> Vec<String> {
+        let old = self
+            .flink_version
+            .is_some_and(|version| version < FlinkVersion::new(1, 19));
+        let jars = self.layer.jars.iter().flatten().filter(|_| old);
+        jars.filter_map(|jar| Some(format!("file://{}", jar.strip_prefix(LOCAL)?)))
+            .collect()
+    }
+
+    /// The arguments of the image's entrypoint; `None`: those of the template.
+    #[must_use]
+    pub fn entrypoint(&self) -> Option<Entrypoint> {
+        self.layer.entrypoint.or_else(|| {
+            self.flink_version
+                .map(FlinkVersion::entrypoint)
+                .filter(|word| *word == Entrypoint::Legacy)
+        })
+    }
+
+    /// Whether high availability is Kubernetes' own: leaders in ConfigMaps, which need rights.
+    #[must_use]
+    pub fn ha_by_kubernetes(&self) -> bool {
+        self.layer.ha.is_some() && self.layer.zookeeper.is_none()
+    }
+
+    /// Whether the RBAC objects of high availability are created with the cluster.
+    #[must_use]
+    pub fn creates_rbac(&self) -> bool {
+        self.ha_by_kubernetes() && self.layer.ha_create_rbac == Some(true)
+    }
+
+    /// Number of JobManagers: more than one only with high availability.
+    #[must_use]
+    pub fn job_managers(&self) -> u32 {
+        self.layer.job_managers.unwrap_or(1)
+    }
+
+    /// The job ID for the `generation`-th Kubernetes Job of this cluster.
+    ///
+    /// With high availability every generation needs its own ID that stays the same when the JobManager is restarted:
+    /// an ended job ID never runs again (Flink 1.20 then silently exits with 0). Without high availability there is no
+    /// fixed ID: a restarted JobManager must not run under an old one.
+    #[must_use]
+    pub fn job_id(&self, namespace: &str, generation: u64) -> Option<String> {
+        match &self.layer.job_id {
+            Some(JobId::Fixed(id)) => Some(id.to_ascii_lowercase()),
+            Some(JobId::Seed(seed)) => Some(job_id::from_seed(seed)),
+            None if self.layer.ha.is_some() => {
+                let identity = self.identity(generation, '/');
+                Some(job_id::from_seed(&format!("{namespace}/{}/{identity}", self.name)))
+            }
+            None => None,
+        }
+    }
+
+    /// The text that distinguishes the `generation`-th Kubernetes Job from all others of this name.
+    #[must_use]
+    pub fn identity(&self, generation: u64, separator: char) -> String {
+        match &self.layer.nonce {
+            Some(nonce) => format!("{generation}{separator}{nonce}"),
+            None => generation.to_string(),
+        }
+    }
+
+    /// `kubernetes.cluster-id` of the `generation`-th Kubernetes Job, under which Flink keeps its ConfigMaps: at most 45
+    /// characters, `[a-z]([-a-z0-9]*[a-z0-9])?`. Before revisions had a nonce it was the cluster's name.
+    #[must_use]
+    pub fn cluster_id(&self, generation: u64) -> String {
+        let name = self.name.as_str();
+        if self.layer.nonce.is_none() {
+            return name.to_owned();
+        }
+        let identity = self.identity(generation, '-');
+        let room = MAX_LENGTH.saturating_sub(identity.len() + 1).min(name.len());
+        format!("{}-{identity}", name[..room].trim_end_matches('-'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::flink::arguments::MAX_ARGUMENT;
+
+    fn layer() -> Config {
+        Config {
+            name: Some("demo".into()),
+            image: Some("flink:2.3.0".into()),
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn task_managers_are_as_many_as_the_slots_need() {
+        let spec = Spec::resolve(Config {
+            parallelism: Some(5),
+            slots: Some(2),
+            ..layer()
+        })
+        .unwrap();
+        assert_eq!(spec.task_managers, 3);
+        assert_eq!(spec.flink_version, Some(FlinkVersion::new(2, 3)));
+        assert_eq!(spec.job_id("ns", 1), None);
+    }
+
+    #[test]
+    fn high_availability_has_a_job_id_for_each_generation() {
+        let spec = Spec::resolve(Config {
+            ha: Some("s3://ha".into()),
+            ..layer()
+        })
+        .unwrap();
+        assert_eq!(spec.job_id("ns", 1).unwrap().len(), 32);
+        assert_eq!(spec.job_id("ns", 1), spec.job_id("ns", 1));
+        assert_ne!(spec.job_id("ns", 1), spec.job_id("ns", 2));
+        assert_ne!(spec.job_id("ns", 1), spec.job_id("other", 1));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_a_reason() {
+        let refused = |layer: Config, reason: &str| {
+            let error = Spec::resolve(layer).unwrap_err();
+            assert!(error.message.contains(reason), "{error}");
+        };
+        refused(Config { image: None, ..layer() }, "no image");
+        refused(
+            Config {
+                image: Some("a b".into()),
+                ..layer()
+            },
+            "\"a b\"",
+        );
+        refused(
+            Config {
+                image: Some("flink:".into()),
+                ..layer()
+            },
+            "registry/name:tag",
+        );
+        refused(
+            Config {
+                parallelism: Some(0),
+                ..layer()
+            },
+            "1 to 32768",
+        );
+        refused(
+            Config {
+                parallelism: Some(32_769),
+                ..layer()
+            },
+            "1 to 32768",
+        );
+        refused(
+            Config {
+                slots: Some(0),
+                ..layer()
+            },
+            "at least 1",
+        );
+        refused(
+            Config {
+                job_id: Some(JobId::Fixed("x".into())),
+                ..layer()
+            },
+            "32 hexadecimal",
+        );
+        refused(
+            Config {
+                arguments: Some(vec!["a\0".into()]),
+                ..layer()
+            },
+            "NUL",
+        );
+        refused(
+            Config {
+                arguments: Some(vec!["a".repeat(MAX_ARGUMENT + 1)]),
+                ..layer()
+            },
+            "131072 bytes",
+        );
+        refused(
+            Config {
+                image: Some("flink:1.18".into()),
+                jars: Some(vec!["a".into()]),
+                ..layer()
+            },
+            "1.19",
+        );
+        refused(
+            Config {
+                env: [("a=b".to_owned(), String::new())].into(),
+                ..layer()
+            },
+            "\"a=b\"",
+        );
+    }
+
+    #[test]
+    fn each_revision_has_ids_of_its_own() {
+        let spec = |name: &str, nonce: Option<&str>| {
+            Spec::resolve(Config {
+                name: Some(name.to_owned()),
+                ha: Some("s3://b/ha".into()),
+                nonce: nonce.map(ToOwned::to_owned),
+                ..layer()
+            })
+            .unwrap()
+        };
+        let demo = spec("demo", Some("k3x9a0b1"));
+        assert_eq!(demo.cluster_id(7), "demo-7-k3x9a0b1");
+        assert_eq!(spec("demo", None).cluster_id(7), "demo");
+        let long = "a".repeat(30) + "-b-" + &"c".repeat(12);
+        for number in [1, 99, u64::MAX] {
+            let id = spec(&long, Some("k3x9a0b1")).cluster_id(number);
+            assert!(id.len() <= 45 && id.starts_with("aaaa"), "{id}");
+            assert!(
+                id.ends_with(&format!("a-{number}-k3x9a0b1")) || id.ends_with(&format!("-{number}-k3x9a0b1")),
+                "{id}"
+            );
+            assert!(!id.contains("--"), "{id}");
+        }
+        let ids = [
+            demo.job_id("ns", 1),
+            demo.job_id("ns", 2),
+            spec("demo", Some("other")).job_id("ns", 1),
+            spec("demo", None).job_id("ns", 1),
+        ];
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn what_only_high_availability_can_do_needs_it() {
+        for (layer, reason) in [
+            (
+                Config {
+                    job_managers: Some(2),
+                    ..layer()
+                },
+                "2 JobManagers elect a leader",
+            ),
+            (
+                Config {
+                    zookeeper: Some("zk:2181".into()),
+                    ..layer()
+                },
+                "used by high availability only",
+            ),
+            (
+                Config {
+                    ha_create_rbac: Some(true),
+                    ..layer()
+                },
+                "those of high availability",
+            ),
+            (
+                Config {
+                    ha: Some("/ha".into()),
+                    zookeeper: Some("zk:2181".into()),
+                    ha_create_rbac: Some(true),
+                    ..layer()
+                },
+                "nothing to make",
+            ),
+            (
+                Config {
+                    ha: Some("/ha".into()),
+                    zookeeper: Some("zk:2181,:x".into()),
+                    ..layer()
+                },
+                "\"zk:2181,:x\"",
+            ),
+            (
+                Config {
+                    ha: Some("/ha".into()),
+                    zookeeper_root: Some("/a".into()),
+                    ..layer()
+                },
+                "needs a ZooKeeper",
+            ),
+        ] {
+            let error = Spec::resolve(layer).unwrap_err();
+            assert!(error.message.contains(reason), "{error}");
+        }
+    }
+}

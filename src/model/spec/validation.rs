@@ -1,0 +1,212 @@
+//! Checks of a spec's settings.
+
+use serde_json::Value;
+
+use super::MAX_JOB_MANAGERS;
+use crate::error::{Error, Result};
+use crate::model::config::Config;
+use crate::model::flink::Role;
+use crate::model::flink::arguments::MAX_ARGUMENT;
+use crate::model::flink::script_keys;
+use crate::model::pod_template::MAIN_CONTAINER;
+
+/// Checks the settings that require high availability, or one kind of it.
+pub(super) fn validate_high_availability(layer: &Config) -> Result<()> {
+    let managers = layer.job_managers.unwrap_or(1);
+    if !(1..=MAX_JOB_MANAGERS).contains(&managers) {
+        return Err(Error::usage(format!(
+            "invalid number of JobManagers {managers}: it must be 1 to {MAX_JOB_MANAGERS}"
+        )));
+    }
+    let rbac = layer.ha_create_rbac == Some(true);
+    let wanted = [
+        (
+            layer.zookeeper.is_some(),
+            "a ZooKeeper (--ha-zookeeper) is used by high availability only".to_owned(),
+        ),
+        (
+            rbac,
+            "the rights that --ha-create-rbac makes are those of high availability".to_owned(),
+        ),
+        (
+            managers > 1,
+            format!("{managers} JobManagers elect a leader, which is what high availability is for"),
+        ),
+    ];
+    if layer.ha.is_none()
+        && let Some((_, why)) = wanted.into_iter().find(|(wanted, _)| *wanted)
+    {
+        return Err(Error::usage(why).hint("--ha STORAGE_DIR turns it on, with its data in that folder"));
+    }
+    if layer.zookeeper_root.is_some() && layer.zookeeper.is_none() {
+        return Err(
+            Error::usage("a node of ZooKeeper (--ha-zookeeper-root) needs a ZooKeeper")
+                .hint("--ha-zookeeper QUORUM names it, such as zk-0:2181,zk-1:2181"),
+        );
+    }
+    if rbac && layer.zookeeper.is_some() {
+        return Err(Error::usage(
+            "high availability by ZooKeeper needs no rights in Kubernetes, so --ha-create-rbac has nothing to make",
+        ));
+    }
+    let server = |server: &str| {
+        let port = server.rsplit_once(':').map(|(_, port)| port.trim().parse::<u16>());
+        !server.trim().is_empty() && port.is_none_or(|port| port.is_ok())
+    };
+    if let Some(quorum) = layer
+        .zookeeper
+        .as_deref()
+        .filter(|quorum| !quorum.split(',').all(server))
+    {
+        return Err(Error::usage(format!(
+            "invalid quorum of ZooKeeper {quorum:?}: it must be like zk-0:2181,zk-1:2181"
+        )));
+    }
+    match layer.zookeeper_root.as_deref().filter(|root| !root.starts_with('/')) {
+        Some(root) => Err(Error::usage(format!(
+            "invalid node of ZooKeeper {root:?}: it must be a path like /flink"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Checks keys that become environment variables against the environment: if it has another value, the scripts would
+/// not read the key.
+pub(super) fn validate_script_keys(layer: &Config) -> Result<()> {
+    for role in [Role::JobManager, Role::TaskManager] {
+        for script_keys::Variable { key, name, value } in script_keys::variables(&layer.configuration, role) {
+            let templates = [&layer.pod_template, &layer.role(role).pod_template];
+            let containers = templates.into_iter().flatten();
+            let containers = containers
+                .filter_map(|template| template["spec"]["containers"].as_array())
+                .flatten();
+            let main = containers.filter(|container| container["name"] == MAIN_CONTAINER);
+            let mut env = main.filter_map(|main| main["env"].as_array()).flatten();
+            let same = |variable: &Value| variable["value"].as_str() == Some(&value);
+            let other = layer.env.get(name).is_some_and(|said| *said != value)
+                || env.any(|variable| variable["name"] == name && !same(variable));
+            if other {
+                return Err(Error::usage(format!(
+                    "{key} has no effect, for Flink reads the environment variable {name} instead, which is set, too"
+                ))
+                .hint("write only one of them"));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn valid_image(image: &str) -> Result<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
+    if !image.is_empty()
+        && image.len() <= 1024
+        && image.chars().all(plain)
+        && !image.starts_with(['-', ':', '/', '@'])
+        && !image.ends_with([':', '/', '@'])
+    {
+        Ok(image.to_owned())
+    } else {
+        Err(Error::usage(format!(
+            "invalid image {image:?}: it must be like registry/name:tag"
+        )))
+    }
+}
+
+/// Checks a SQL script, which is in an annotation: all of an object's may have 256 KiB. Source: `TotalAnnotationSizeLimitB`
+/// in apimachinery.
+pub(super) fn validate_sql(layer: &Config) -> Result<()> {
+    let Some(script) = &layer.sql else { return Ok(()) };
+    let fault = if script.trim().is_empty() {
+        Some("the SQL script is empty".to_owned())
+    } else if script.len() > MAX_SQL {
+        Some(format!(
+            "the SQL script has {} bytes, at most {MAX_SQL} fit into a cluster",
+            script.len()
+        ))
+    } else if layer.job_class.is_some() || layer.arguments.iter().flatten().next().is_some() {
+        Some("a SQL script is the whole job: it has no entry class and no program arguments".to_owned())
+    } else {
+        None
+    };
+    fault.map_or(Ok(()), |fault| Err(Error::usage(fault)))
+}
+
+/// The longest SQL script, in bytes.
+const MAX_SQL: usize = 200_000;
+
+/// Checks for text that no process can receive: NUL, and arguments longer than Linux allows.
+pub(super) fn validate_texts(layer: &Config) -> Result<()> {
+    let arguments = layer
+        .arguments
+        .iter()
+        .flatten()
+        .map(|text| ("program argument", text.as_str(), 0));
+    let savepoint = layer
+        .from_savepoint
+        .iter()
+        .map(|text| ("savepoint path", text.as_str(), 0));
+    let class = layer.job_class.iter().map(|text| ("job class", text.as_str(), 0));
+    let jars = layer.jars.iter().flatten().map(|text| ("jar", text.as_str(), 0));
+    let configuration = layer
+        .configuration
+        .iter()
+        .map(|(key, value)| ("configuration", value.as_str(), key.len() + 3));
+    let env = layer
+        .env
+        .iter()
+        .map(|(key, value)| ("environment variable", value.as_str(), key.len() + 1));
+    let dirs = [&layer.savepoint_dir, &layer.checkpoint_dir, &layer.ha]
+        .into_iter()
+        .flatten()
+        .map(|text| ("folder", text.as_str(), 40));
+    for (what, text, beside) in arguments
+        .chain(savepoint)
+        .chain(class)
+        .chain(jars)
+        .chain(configuration)
+        .chain(env)
+        .chain(dirs)
+    {
+        if text.contains('\0') {
+            return Err(Error::usage(format!(
+                "a {what} has a NUL character, which no process can be given"
+            )));
+        }
+        if text.len() + beside > MAX_ARGUMENT {
+            return Err(Error::usage(format!(
+                "a {what} has {} bytes; Linux passes at most {MAX_ARGUMENT} in one argument",
+                text.len()
+            )));
+        }
+    }
+    let not_empty = [
+        ("savepoint path", &layer.from_savepoint),
+        ("job class", &layer.job_class),
+        ("savepoint folder", &layer.savepoint_dir),
+        ("checkpoint folder", &layer.checkpoint_dir),
+        ("folder of high availability", &layer.ha),
+    ];
+    for (what, value) in not_empty {
+        if value.as_deref() == Some("") {
+            return Err(Error::usage(format!("the {what} is empty")));
+        }
+    }
+    if let Some(bad) = layer
+        .jars
+        .iter()
+        .flatten()
+        .find(|jar| jar.is_empty() || jar.contains(','))
+    {
+        return Err(Error::usage(format!(
+            "invalid jar {bad:?}: Flink separates jars by commas"
+        )));
+    }
+    if let Some(bad) = layer
+        .env
+        .keys()
+        .find(|key| key.is_empty() || key.contains(|c: char| c == '=' || !(' '..='~').contains(&c)))
+    {
+        return Err(Error::usage(format!("invalid name of an environment variable {bad:?}")));
+    }
+    Ok(())
+}

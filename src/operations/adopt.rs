@@ -1,0 +1,180 @@
+//! Takes over the objects of a cluster that other tools created.
+
+use crate::error::{Error, Result};
+use crate::history::plan_basis::Basis;
+use crate::kubernetes::api::{Cluster, Mode};
+use crate::kubernetes::field_ownership::take_over;
+use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
+use crate::model::adopt;
+use crate::model::field_ownership::{Marks, former_owners, labelled, marked};
+use crate::model::flink_deployment;
+use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
+use crate::model::server_fields::strip_server_fields;
+use crate::model::spec::Spec;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::deploy;
+use crate::operations::lock::{self, Launch};
+use crate::operations::report::OperationResult;
+use crate::progress;
+
+/// Takes over the objects of the cluster `name`, `confirm` asks before objects that are labelled as another's become the
+/// plugin's; `None`: that is confirmed.
+///
+/// # Errors
+/// Not found if not all objects are there; conflict if another controller owns one, or they changed since they were shown.
+pub async fn adopt_objects(
+    cluster: &Cluster,
+    name: &ClusterName,
+    is_dry_run: bool,
+    confirm: Option<fn(&str) -> Result<()>>,
+) -> Result<OperationResult> {
+    let (mut handle, foreign) = read(cluster, name).await?;
+    if !foreign.is_empty() {
+        for said in &foreign {
+            progress::warn(said);
+        }
+        if let Some(confirm) = confirm.filter(|_| !is_dry_run) {
+            confirm(&format!("make them the plugin's, as cluster {name}?"))?;
+            let shown = std::mem::replace(&mut handle, read(cluster, name).await?.0);
+            is_as_shown(&shown, &handle)?;
+        }
+    }
+    let result = |outcome, revision| OperationResult {
+        revision,
+        dry_run: is_dry_run,
+        ..OperationResult::new(cluster, name, outcome)
+    };
+    let left = lock::check_new(&mut handle.store, name).await?;
+    let live = handle.live.clone();
+    let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
+        return Err(Error::not_found(format!(
+            "of {name} there are not all of Service {}, Job {} and Deployment {}",
+            name.master(),
+            name.master(),
+            name.task_manager()
+        )));
+    };
+    for object in [service, job, deployment] {
+        check_owner(object)?;
+    }
+    let revisions = &handle.store.history().revisions;
+    let owners = [service, job, deployment].into_iter().flat_map(former_owners);
+    let known = revisions
+        .last()
+        .filter(|last| Some(last.number) == handle.live_revision());
+    if known.is_some() && owners.count() == 0 {
+        progress::note(&format!("{name} is the plugin's already"));
+        return Ok(result("unchanged", handle.live_revision()));
+    }
+    // Later objects must have the labels too.
+    let (templates, layer) = adopt::take_over(
+        name,
+        &labelled(service, name, MASTER),
+        &labelled(job, name, MASTER),
+        &labelled(deployment, name, TASK_MANAGER),
+    )?;
+    let spec = Spec::resolve(layer)?;
+    // After an interruption, a repetition finds the written revision.
+    let written = flink_deployment::write(&spec.layer);
+    let same = revisions
+        .last()
+        .filter(|last| last.command == "adopt" && last.spec == written);
+    let number = match known.or(same) {
+        Some(revision) => revision.number,
+        None => handle.next_generation(),
+    };
+    let marks = Marks {
+        revision: number,
+        parallelism: spec.parallelism,
+        flink_version: spec.flink_version,
+    };
+    let revision = deploy::revision(&spec, &templates, true, number, "adopt");
+    let mode = if is_dry_run { Mode::DryRun } else { Mode::Real };
+    let parts = [
+        (SERVICES, service, MASTER),
+        (JOBS, job, MASTER),
+        (DEPLOYMENTS, deployment, TASK_MANAGER),
+    ];
+    let taking = parts.map(|(resource, object, component)| async move {
+        let onto = Identity::of(resource, object)?;
+        take_over(cluster, &marked(object, name, component, marks), &onto, mode).await
+    });
+    let taking = futures::future::try_join_all(taking);
+    let taken = if is_dry_run {
+        taking.await?
+    } else {
+        let begun = Launch {
+            basis: &Basis::of(&live),
+            left: left.as_ref(),
+            command: "adopt",
+            number,
+            revision: known.is_none().then_some(&revision),
+        };
+        let heartbeat = lock::launching(&mut handle.store, &begun).await?;
+        let taken = heartbeat.beside(taking).await;
+        lock::end(&mut handle, &taken).await;
+        taken?
+    };
+    let mut former: Vec<String> = taken.into_iter().flatten().collect();
+    former.sort();
+    former.dedup();
+    if !former.is_empty() {
+        let others = former.join(", ");
+        let verb = if is_dry_run { "would be" } else { "were" };
+        progress::note(&format!(
+            "{name}: fields of {others} {verb} taken over; applying them again takes them back"
+        ));
+    }
+    Ok(result("adopted", Some(number)))
+}
+
+/// Reads the cluster. Objects that only have its names are taken over, and their messages are returned too.
+async fn read(cluster: &Cluster, name: &ClusterName) -> Result<(ClusterHandle, Vec<String>)> {
+    let mut handle = ClusterHandle::read(cluster, name).await?;
+    let foreign = handle.live.take_foreign();
+    if handle.live.is_empty() {
+        return Err(handle.not_found(&ClusterHandle::remembered(name)));
+    }
+    Ok((handle, foreign))
+}
+
+/// Checks that the objects are unchanged since they were shown before the prompt.
+fn is_as_shown(shown: &ClusterHandle, now: &ClusterHandle) -> Result<()> {
+    let view = |handle: &ClusterHandle| {
+        let live = &handle.live;
+        let objects = [&live.service, &live.job, &live.deployment];
+        objects.map(|object| {
+            Some((
+                object.as_ref()?["metadata"]["uid"].clone(),
+                strip_server_fields(object.as_ref()?),
+            ))
+        })
+    };
+    if view(shown) == view(now) {
+        return Ok(());
+    }
+    let name = &now.name;
+    Err(Error::conflict(format!(
+        "the objects of {name} are not what was shown any more, and stay as they are"
+    ))
+    .hint(format!("repeat `kubectl flink adopt {name}` to decide again")))
+}
+
+/// Rejects an object with a controller, which would revert the changes.
+fn check_owner(object: &serde_json::Value) -> Result<()> {
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let owner = owners
+        .into_iter()
+        .flatten()
+        .find(|owner| owner["controller"] == true && owner["kind"] != "Job");
+    let Some(owner) = owner else { return Ok(()) };
+    let text = |key: &str| owner[key].as_str().unwrap_or_default().to_owned();
+    Err(Error::conflict(format!(
+        "{kind} {} is controlled by {} {}, which would take it back",
+        object["metadata"]["name"].as_str().unwrap_or_default(),
+        text("kind"),
+        text("name")
+    ))
+    .hint("`--from-flinkdeployment NAME` makes a cluster from a FlinkDeployment that was stopped"))
+}

@@ -1,0 +1,240 @@
+//! Replaces a cluster whose creation failed: its job never came up and keeps no state, so that nothing can be lost.
+//!
+//! Each condition is evidence, not a guess: no answer, a log that is cut, or a JobManager that may still start its job
+//! leave the cluster as it is.
+
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::error::Result;
+use crate::flink::Reply;
+use crate::history::transaction::{Ending, Kind};
+use crate::history::{History, RevisionState, Savepoint};
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects;
+use crate::kubernetes::resource::{PODS, Target};
+use crate::model::flink::overview::JobOverview;
+use crate::model::flink_pod::{self, Phase};
+use crate::model::main_container;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
+use crate::operations::report::Report;
+use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::plan::Plan;
+use crate::operations::upgrade::{ChangeOptions, execute};
+use crate::progress::Step;
+
+/// The oldest statistics that Flink answers with by default: the default of `web.refresh-interval`.
+const REFRESH: Duration = Duration::from_millis(3100);
+/// How long a JobManager that was just started may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Time between two looks at it.
+const LOOK: Duration = Duration::from_secs(1);
+/// The longest log that is searched; in a longer one the search would miss the end.
+const LOG: usize = 8 << 20;
+
+/// A cluster whose job never came up.
+pub struct FirstAttempt {
+    /// Its job, if Flink has one: it has never completed a checkpoint, and not all of its tasks run.
+    job: Option<JobOverview>,
+}
+
+impl FirstAttempt {
+    /// Finds out whether the cluster never came up; `None`: it did, or this is not known.
+    ///
+    /// Minimum: no request for a cluster that has a savepoint, or ran according to its history.
+    pub async fn find(handle: &mut ClusterHandle) -> Result<Option<Self>> {
+        if !may_be(handle.store.history(), handle.live_revision()) {
+            return Ok(None);
+        }
+        let job_status = job_status(handle).await?;
+        if handle.is_highly_available() && handle.kept_checkpoint().await? != Some(false) {
+            return Ok(None);
+        }
+        let job = match job_status {
+            JobStatus::Running(job) if has_no_state(handle, &job).await? => Some(job),
+            JobStatus::Running(_) => return Ok(None),
+            status => {
+                let is_stopped = matches!(status, JobStatus::Stopped);
+                if !pods_kept_nothing(handle, is_stopped).await? {
+                    return Ok(None);
+                }
+                None
+            }
+        };
+        Ok(Some(Self { job }))
+    }
+
+    /// Replaces it with `wanted`, which starts where `wanted` says, or empty.
+    pub async fn replace(
+        self,
+        cluster: &Cluster,
+        handle: ClusterHandle,
+        wanted: TargetRevision,
+        how: &ChangeOptions,
+    ) -> Result<Report> {
+        let ending = self.job.as_ref().map_or(Ending::Nothing, |job| Ending::Cancel {
+            job_id: job.jid.clone(),
+        });
+        let place = (cluster.namespace(), handle.next_generation());
+        let summary = format!("{} never came up and keeps no state, so it is replaced", handle.name);
+        let plan = Plan {
+            job: self.job,
+            summary: Some(summary),
+            ..Plan::of(Kind::Resume, ending, wanted.restore_from.clone(), &wanted, place)?
+        };
+        Box::pin(execute(cluster, handle, plan, wanted, how, "create")).await
+    }
+}
+
+/// The status of the job. A JobManager that has just been started gets the time until it answers.
+async fn job_status(handle: &mut ClusterHandle) -> Result<JobStatus> {
+    let begun = Instant::now();
+    let mut step = None;
+    loop {
+        let job_status = handle.job_status().await?;
+        let JobStatus::Unreachable(why) = &job_status else {
+            return Ok(job_status);
+        };
+        let pods = objects::masters(&handle.cluster, &handle.name).await?;
+        let runs = pods.iter().any(|pod| flink_pod::phase(pod) == Phase::Running);
+        if !runs || failures(handle) > 0 || begun.elapsed() > PATIENCE {
+            return Ok(job_status);
+        }
+        let text = format!("{}: waiting until its JobManager answers: {why}", handle.name);
+        step.get_or_insert_with(|| Step::new(&text));
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Whether the history allows it, of a cluster whose objects are of revision `live`: `create` made it, and no command has
+/// seen it run or taken a savepoint of it.
+pub fn may_be(history: &History, live: Option<u64>) -> bool {
+    let Some(revision) = live.and_then(|number| history.revision(number)) else {
+        return false;
+    };
+    let ran = revision
+        .outcome
+        .as_ref()
+        .is_some_and(|outcome| outcome.state == RevisionState::Running);
+    let is_earlier = |savepoint: &Savepoint| savepoint.revision.is_some_and(|number| number < revision.number);
+    revision.command == "create" && !ran && history.savepoints.iter().all(is_earlier)
+}
+
+/// Whether a job that Flink has keeps no state: not all of its tasks run, and none of its checkpoints was completed, now
+/// and when the age of Flink's statistics has passed.
+async fn has_no_state(handle: &ClusterHandle, job: &JobOverview) -> Result<bool> {
+    if job.is_healthy() || job.tasks.finished > 0 || failures(handle) > 0 {
+        return Ok(false);
+    }
+    tokio::time::sleep(REFRESH).await;
+    let pods = objects::masters(&handle.cluster, &handle.name).await?;
+    let restarted = |pod: &Pod| flink_pod::main_status(pod).is_some_and(|status| status.restart_count > 0);
+    if pods.len() != 1 || pods.iter().any(restarted) {
+        // An earlier JobManager may have kept a checkpoint.
+        return Ok(false);
+    }
+    let (jobs, checkpoints) = futures::join!(handle.flink.jobs(), handle.flink.checkpoints(&job.jid));
+    let (Reply::Answer(jobs), checkpoints) = (jobs?, checkpoints?) else {
+        return Ok(false);
+    };
+    let still = jobs.main_job().is_some_and(|now| {
+        now.jid == job.jid && !now.is_healthy() && !now.state.is_terminal() && now.tasks.finished == 0
+    });
+    let none = match checkpoints {
+        Reply::Answer(known) => known.counts.completed == 0 && known.latest.savepoint.is_none(),
+        // "Checkpointing has not been enabled": a job without checkpoints has none.
+        Reply::Refused(status, _) => status == StatusCode::NOT_FOUND,
+        Reply::Away => false,
+    };
+    Ok(still && none)
+}
+
+/// The number of JobManagers that failed, according to the Job.
+fn failures(handle: &ClusterHandle) -> u64 {
+    let job = handle.live.job.as_ref();
+    job.and_then(|job| job["status"]["failed"].as_u64()).unwrap_or_default()
+}
+
+/// Whether all Pods of JobManagers waited for a node or an image until now, or ended before any checkpoint. `is_stopped`:
+/// a JobManager that waits is known to be the first one.
+async fn pods_kept_nothing(handle: &ClusterHandle, is_stopped: bool) -> Result<bool> {
+    let pods = objects::masters(&handle.cluster, &handle.name).await?;
+    let failed = failures(handle);
+    let ended: Vec<&Pod> = pods.iter().filter(|pod| flink_pod::has_ended(pod)).collect();
+    let others_wait = pods.iter().all(|pod| flink_pod::has_ended(pod) || objects::waits(pod));
+    // A Pod that was deleted could have run.
+    let complete = u64::try_from(ended.len()).is_ok_and(|ended| ended >= failed);
+    if !others_wait || !complete || (ended.is_empty() && !is_stopped) {
+        return Ok(false);
+    }
+    for pod in ended {
+        if !ended_without_state(&handle.cluster, pod).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether the JobManager in a Pod ended before it completed a checkpoint.
+async fn ended_without_state(cluster: &Cluster, pod: &Pod) -> Result<bool> {
+    let (Some(status), Some(end)) = (flink_pod::main_status(pod), flink_pod::end(pod)) else {
+        return Ok(false);
+    };
+    if status.restart_count > 0 || flink_pod::phase(pod) != Phase::Failed {
+        return Ok(false);
+    }
+    // The runtime could not start the container at all. Source: the kubelet's and containerd's reasons.
+    let never_started = matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun"));
+    // A command that cannot be executed, or is not found. Source: POSIX, the exit status of a shell.
+    if never_started || matches!(end.exit_code, 126 | 127) {
+        return Ok(true);
+    }
+    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
+    let container = main_container::of_pod(pod).map_or("", |container| container.name.as_str());
+    let target = Target::object("get", PODS, cluster.namespace(), pod_name).subresource("log");
+    let query = format!("container={container}&limitBytes={LOG}");
+    match cluster.text(&target, &query).await {
+        Ok(log) => Ok(tells_no_checkpoint(&log)),
+        Err(error) if error.is_denied() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a JobManager's log is complete, and has no completed checkpoint or savepoint. Sources:
+/// `EnvironmentInformation.logEnvironmentInfo` and `CheckpointCoordinator`, both at INFO; Flink's `config.sh`; the
+/// launcher of the JVM.
+fn tells_no_checkpoint(log: &str) -> bool {
+    let has = |words: &str| log.contains(words);
+    let from_the_start = has("ClusterEntryPoint (Version: ") || has("ClusterEntrypoint (Version: ");
+    let before_flink = has("[ERROR] Could not get JVM parameters")
+        || has("Error: Could not create the Java Virtual Machine")
+        || has("Error: Could not find or load main class");
+    log.len() < LOG && (from_the_start || before_flink) && !has("Completed checkpoint ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BANNER: &str = "2026-01-01 INFO  org.apache.flink.runtime.entrypoint.ClusterEntrypoint [] -  Starting StandaloneApplicationClusterEntryPoint (Version: 2.3.0, Scala: 2.12, Rev:1, Date:2)\n";
+
+    #[test]
+    fn only_a_whole_log_without_a_checkpoint_is_evidence() {
+        let failed =
+            format!("{BANNER}org.apache.flink.util.FlinkException: Could not load the provided entrypoint class.");
+        assert!(tells_no_checkpoint(&failed));
+        assert!(tells_no_checkpoint(
+            "[ERROR] Could not get JVM parameters and dynamic configurations properly.\n"
+        ));
+        // The start was rotated away, or the level of the log hides it.
+        assert!(!tells_no_checkpoint("Could not load the provided entrypoint class."));
+        assert!(!tells_no_checkpoint(""));
+        let kept = format!("{BANNER}Completed checkpoint 1 for job 000000006e6b13320000000000000000 (12 bytes, …)");
+        assert!(!tells_no_checkpoint(&kept));
+        let long = format!("{BANNER}{}", "x".repeat(LOG));
+        assert!(!tells_no_checkpoint(&long));
+    }
+}

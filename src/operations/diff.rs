@@ -1,0 +1,135 @@
+//! Compares the objects of a cluster with what the API server would make of another version of them.
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::history::revision_spec;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects;
+use crate::model::adopt::without_start;
+use crate::model::config::Config;
+use crate::model::manifests::{self, Manifests, REVISION};
+use crate::model::names::ClusterName;
+use crate::model::secrets;
+use crate::model::server_fields::strip_server_fields;
+use crate::model::spec::Spec;
+use crate::model::template::Templates;
+use crate::operations::cluster_handle::ClusterHandle;
+
+/// The version to compare with the existing objects.
+pub struct ComparedVersion {
+    /// What flags say.
+    pub flags: Config,
+    /// The whole version, from a file.
+    pub file: Option<Config>,
+    /// The revision of the history; `None`, without a file too: the running one.
+    pub revision: Option<u64>,
+    /// The user's own templates.
+    pub own: Option<Templates>,
+}
+
+/// An object as it is, and as it would be.
+pub struct ComparedObject {
+    /// Its kind and name.
+    pub title: String,
+    /// The object; `None`: there is none.
+    pub before: Option<Value>,
+    /// The object as the API server would make it.
+    pub after: Value,
+}
+
+/// Compares the objects of the cluster `name` with those of another version.
+pub async fn compare_objects(
+    cluster: &Cluster,
+    name: &ClusterName,
+    wanted: ComparedVersion,
+) -> Result<Vec<ComparedObject>> {
+    let handle = ClusterHandle::read(cluster, name).await?;
+    let made = wanted.build(&handle)?;
+    let applied = objects::dry_run(cluster, &made, &handle.live).await?;
+    let live = [&handle.live.service, &handle.live.job, &handle.live.deployment];
+    let mut compared = Vec::new();
+    for (live, applied) in live.into_iter().zip(applied) {
+        let mut after = strip_server_fields(&applied.object);
+        let mut before = live.as_ref().map_or(Value::Null, strip_server_fields);
+        let kind = made
+            .in_order()
+            .into_iter()
+            .find(|object| object["kind"] == after["kind"]);
+        if let Some(object) = kind {
+            // The dry run used another name for the Job.
+            after["metadata"]["name"] = object["metadata"]["name"].clone();
+        }
+        for object in [&mut before, &mut after] {
+            without_number(object);
+            // Without a revision in the history it is not known what the next one starts from.
+            if object["kind"] == "Job" && handle.known_revision().is_none() {
+                without_start(object)?;
+            }
+        }
+        secrets::hide(&mut before, &mut after);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        compared.push(ComparedObject {
+            title: format!("{} {}", text(&after["kind"]), text(&after["metadata"]["name"])),
+            before: live.is_some().then_some(before),
+            after,
+        });
+    }
+    Ok(compared)
+}
+
+/// Removes the revision number, which every change increments.
+fn without_number(object: &mut Value) {
+    for place in ["/metadata", "/spec/template/metadata"] {
+        let Some(metadata) = object.pointer_mut(place).and_then(Value::as_object_mut) else {
+            continue;
+        };
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove(REVISION);
+            if annotations.is_empty() {
+                metadata.remove("annotations");
+            }
+        }
+    }
+}
+
+impl ComparedVersion {
+    fn build(self, handle: &ClusterHandle) -> Result<Manifests> {
+        let own = self.own;
+        let running = handle.live_revision();
+        let history = handle.store.history();
+        let (templates, base) = if let Some(number) = self.revision {
+            let revision = revision_spec::find(handle.store.readable()?, &handle.name, number)?;
+            (revision_spec::templates(revision)?.0, revision_spec::layer(revision)?)
+        } else if let Some(file) = self.file {
+            let templates = match own {
+                Some(own) => own,
+                None => handle.kept_templates()?.0,
+            };
+            (templates, file)
+        } else {
+            let (templates, layer, _) = handle.base(&self.flags, own)?;
+            (templates, layer)
+        };
+        // The start of the running job is no difference: a change resumes from its state.
+        let begun = running
+            .and_then(|number| history.revision(number))
+            .map(revision_spec::layer)
+            .transpose()?;
+        let rescaled = self.flags.parallelism.is_some() || self.flags.slots.is_some();
+        let layer = self.flags.merged_over(Config {
+            from_savepoint: begun
+                .as_ref()
+                .map_or(base.from_savepoint.clone(), |layer| layer.from_savepoint.clone()),
+            allow_non_restored_state: begun
+                .as_ref()
+                .map_or(base.allow_non_restored_state, |layer| layer.allow_non_restored_state),
+            task_managers: base.task_managers.filter(|_| !rescaled),
+            nonce: begun.as_ref().and_then(|layer| layer.nonce.clone()),
+            rpc_port: begun.as_ref().map_or(base.rpc_port, |layer| layer.rpc_port),
+            ..base
+        });
+        let number = running.unwrap_or(1);
+        manifests::build(&Spec::resolve(layer)?, &templates, handle.namespace(), number)
+    }
+}

@@ -1,0 +1,113 @@
+//! All checks of a namespace, and of a cluster.
+
+use super::image_lookup::of_image;
+use super::{Finding, unknown};
+use crate::error::{Error, Result};
+use crate::image::registry::RegistryOptions;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::kubernetes::objects::masters;
+use crate::model::diagnosis::Severity;
+use crate::model::flink::settings::{HighAvailability, Settings, leader_map};
+use crate::model::manifests::FLINK_VERSION;
+use crate::model::names::ClusterName;
+use crate::operations::preflight::{account, preflight, roles};
+
+/// Checks a namespace.
+pub async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
+    let preflight_answers = Box::pin(preflight(cluster)).await?;
+    let namespace = cluster.namespace();
+    let mut found = vec![super::version(&preflight_answers.version)];
+    if let Some(None) = preflight_answers.namespace {
+        let text = format!("namespace {namespace:?} does not exist");
+        found.push(
+            Finding::new(Severity::Critical, "namespace", text).mend(format!("kubectl create namespace {namespace}")),
+        );
+    }
+    found.extend(super::missing_rights(&preflight_answers.rights, namespace));
+    found.extend(
+        preflight_answers
+            .quotas
+            .map_or_else(|| vec![unknown("quota")], |items| super::quotas(&items)),
+    );
+    found.push(match &preflight_answers.namespace {
+        Some(Some(namespace)) => super::pod_security(namespace),
+        _ => unknown("pod security"),
+    });
+    found.extend(
+        preflight_answers
+            .namespace
+            .iter()
+            .flatten()
+            .filter_map(super::injection),
+    );
+    found.push(preflight_answers.services.map_or_else(
+        || unknown("node port"),
+        |(services, everywhere)| super::node_port(&services, everywhere),
+    ));
+    let now = clock::now();
+    found.extend(preflight_answers.inventory.map_or_else(
+        || vec![unknown("left over")],
+        |inventory| super::left_over(&inventory, now),
+    ));
+    found.extend(
+        preflight_answers
+            .histories
+            .map_or_else(|| vec![unknown("history")], |maps| super::histories(&maps)),
+    );
+    Ok(found)
+}
+
+/// Checks a namespace, and a cluster in it as far as that is possible.
+pub async fn check_both(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding>> {
+    let registry = RegistryOptions::default();
+    let (general, special) = futures::join!(check_namespace(cluster), check_cluster(cluster, name, &registry));
+    let mut found = general?;
+    found.extend(special.unwrap_or_default());
+    Ok(found)
+}
+
+/// Checks a cluster.
+pub async fn check_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryOptions) -> Result<Vec<Finding>> {
+    let (roles, pods) = futures::join!(roles(cluster, name), masters(cluster, name));
+    let (job, deployment) = roles?;
+    let noted = job
+        .as_ref()
+        .and_then(|job| job.metadata.annotations.as_ref()?.get(FLINK_VERSION).cloned());
+    let sidecars = match &pods {
+        Ok(pods) => super::sidecars(&serde_json::to_value(&job).unwrap_or_default(), pods),
+        Err(_) => vec![unknown("sidecars")],
+    };
+    let job = job.and_then(|job| job.spec).map(|spec| spec.template);
+    let deployment = deployment
+        .and_then(|deployment| deployment.spec)
+        .map(|spec| spec.template);
+    if job.is_none() && deployment.is_none() {
+        let text = format!(
+            "there is no cluster {:?} in namespace {:?}",
+            name.as_str(),
+            cluster.namespace()
+        );
+        return Err(Error::not_found(text).absent(name));
+    }
+    let mut found = super::images(job.as_ref(), deployment.as_ref());
+    found.extend(sidecars);
+    if let Some(template) = job.as_ref().or(deployment.as_ref()) {
+        found.extend(of_image(cluster, registry, template, noted.as_deref()).await);
+    }
+    for (role, template) in [("JobManager", &job), ("TaskManagers", &deployment)] {
+        found.extend(template.iter().flat_map(|template| super::state_paths(role, template)));
+    }
+    let Some(job) = job.filter(|job| Settings::of(job).high_availability() == Some(HighAvailability::Kubernetes))
+    else {
+        return Ok(found);
+    };
+    let id = Settings::of(&job).kubernetes_cluster_id().map(leader_map);
+    let user = job.spec.as_ref().and_then(|spec| spec.service_account_name.clone());
+    let user = user.unwrap_or_else(|| "default".to_owned());
+    found.push(super::high_availability(
+        &user,
+        &account(cluster, &user, id.as_deref()).await,
+    ));
+    Ok(found)
+}

@@ -1,0 +1,118 @@
+//! A cluster as a file: as a FlinkDeployment, or as its objects.
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::history::History;
+use crate::history::revision_spec;
+use crate::model::config::Config;
+use crate::model::export;
+use crate::model::flink_deployment;
+use crate::model::manifests;
+use crate::model::names::ClusterName;
+use crate::model::server_fields::strip_server_fields;
+use crate::model::spec::Spec;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::progress;
+
+/// A FlinkDeployment that starts from the last savepoint in the history.
+pub fn flink_deployment(handle: &ClusterHandle) -> Result<Value> {
+    let layer = from_last_savepoint(exported(handle)?, handle.store.history(), &handle.name);
+    let mut document = flink_deployment::write(&layer);
+    document["metadata"]["annotations"][flink_deployment::EXPORTED] = "true".into();
+    Ok(document)
+}
+
+/// Its objects, without what the server put into them; those of the last revision, if there are none.
+///
+/// # Errors
+/// Not found, when there is neither.
+pub fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
+    let live = &handle.live;
+    let mut objects: Vec<_> = [&live.service, &live.job, &live.deployment]
+        .into_iter()
+        .flatten()
+        .map(strip_server_fields)
+        .collect();
+    for metadata in objects
+        .iter_mut()
+        .filter_map(|object| object["metadata"].as_object_mut())
+    {
+        // Elsewhere this owner does not exist, and the garbage collector deletes an object whose owner is gone.
+        metadata.remove("ownerReferences");
+    }
+    if objects.is_empty() {
+        let history = handle.store.history();
+        let revision = history.revisions.last().ok_or_else(|| nothing(&handle.name))?;
+        let layer = from_last_savepoint(revision_spec::layer(revision)?, history, &handle.name);
+        let (templates, _) = revision_spec::templates(revision)?;
+        let spec = Spec::resolve(layer)?;
+        let made = manifests::build(&spec, &templates, handle.namespace(), history.next_revision())?;
+        objects = made.all().cloned().collect();
+    }
+    Ok(objects)
+}
+
+/// The whole spec of a cluster: of its revision, if that runs, otherwise of its objects. Reports settings that the spec
+/// cannot express.
+///
+/// # Errors
+/// Not found, when neither is complete.
+pub fn exported(handle: &ClusterHandle) -> Result<Config> {
+    let history = handle.store.history();
+    let name = &handle.name;
+    let live = &handle.live;
+    let running = handle.live_revision();
+    let revision = history.revisions.last();
+    let revision = revision.filter(|last| live.is_empty() || (running == Some(last.number)));
+    let mut layer = match revision {
+        // Templates in the history may contain anything, which the objects built from them show.
+        Some(revision) if revision.templates.is_none() || live.is_empty() => {
+            if revision.templates.is_some() {
+                progress::warn(&format!(
+                    "{name} was made with templates of its own, which are not part of this"
+                ));
+            }
+            revision_spec::layer(revision)?
+        }
+        _ => {
+            let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
+                return Err(nothing(name));
+            };
+            let found = export::of_live(name, service, job, deployment)?;
+            found
+                .remarks
+                .iter()
+                .for_each(|remark| progress::warn(&format!("{name}: {remark}")));
+            found.layer
+        }
+    };
+    // The operator requires it, and the image's tag often contains it.
+    layer.flink_version = Spec::resolve(layer.clone())?.flink_version;
+    // They belong to this revision only.
+    layer.nonce = None;
+    layer.rpc_port = None;
+    Ok(layer)
+}
+
+fn from_last_savepoint(layer: Config, history: &History, name: &ClusterName) -> Config {
+    let Some(last) = history.last_path() else {
+        if layer.from_savepoint.is_none() {
+            progress::note(&format!(
+                "{name} has no savepoint in its history, so what is printed begins empty; `kubectl flink savepoint {name}` takes one"
+            ));
+        }
+        return layer;
+    };
+    progress::note(&format!("what is printed begins from {last}"));
+    Config {
+        from_savepoint: Some(last.to_owned()),
+        ..layer
+    }
+}
+
+fn nothing(name: &ClusterName) -> Error {
+    Error::not_found(format!(
+        "of {name} there are not all of its Service, Job and Deployment, and no revision in its history"
+    ))
+}

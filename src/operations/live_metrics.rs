@@ -1,0 +1,71 @@
+//! Reads the live metrics of all clusters, or of one.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::flink::Flink;
+use crate::flink::live_jobs::snapshots;
+use crate::flink::metrics::Depth;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::tables::{ListSelection, list};
+use crate::model::flink::live::Snapshot;
+use crate::model::listing::{Inventory, Key};
+use crate::model::names::ClusterName;
+
+/// What was read.
+pub enum Look {
+    /// Clusters, and what their JobManagers answered.
+    All(Inventory, BTreeMap<Key, Snapshot>),
+    /// One cluster.
+    One(Key, Box<Snapshot>),
+}
+
+/// Reads the cluster `key`, or all of the namespace; `everywhere`: of all namespaces.
+pub async fn look(cluster: &Cluster, key: Option<&Key>, everywhere: bool) -> Result<Look> {
+    match key {
+        Some(key) => Box::pin(one(cluster, key)).await,
+        None => all(cluster, everywhere).await,
+    }
+}
+
+fn selection(namespace: Option<&str>, name: Option<&str>) -> ListSelection {
+    ListSelection {
+        namespace: namespace.map(ToOwned::to_owned),
+        selector: None,
+        names: name.map(ToOwned::to_owned).into_iter().collect(),
+        labels: false,
+    }
+}
+
+/// Reads all clusters of the namespace, or of all namespaces.
+async fn all(cluster: &Cluster, everywhere: bool) -> Result<Look> {
+    let wanted = selection((!everywhere).then(|| cluster.namespace()), None);
+    let (inventory, _) = list(cluster, &wanted).await?;
+    let snapshots = snapshots(cluster, &inventory).await;
+    Ok(Look::All(inventory, snapshots))
+}
+
+/// Reads a cluster with its vertices.
+async fn one(cluster: &Cluster, key: &Key) -> Result<Look> {
+    let cluster = &cluster.in_namespace(&key.namespace);
+    let name = &ClusterName::new(&key.name)?;
+    let wanted = selection(Some(&key.namespace), Some(&key.name));
+    let flink = Flink::new(cluster, name);
+    let snapshot = async {
+        let mut snapshot = Box::pin(flink.snapshot(Depth::All)).await;
+        flink.read_pending(&mut snapshot).await;
+        snapshot
+    };
+    let (found, snapshot) = futures::join!(list(cluster, &wanted), snapshot);
+    if found?.0.is_empty() {
+        let text = format!(
+            "there is no cluster {:?} in namespace {:?}",
+            name.as_str(),
+            cluster.namespace()
+        );
+        return Err(Error::not_found(text)
+            .absent(name)
+            .hint("`kubectl flink list -A` shows the clusters of all namespaces"));
+    }
+    Ok(Look::One(key.clone(), Box::new(snapshot)))
+}

@@ -1,0 +1,158 @@
+//! The problems of a cluster and its unfinished operation, for `status` and `why`: the operation comes first, and no hint
+//! beside it may harm it.
+
+use serde::Serialize;
+
+use crate::history::History;
+use crate::history::transaction::Journal;
+use crate::model::diagnosis::Cause;
+use crate::model::names::ClusterName;
+
+/// Commands that change nothing, of `kubectl` and of this plugin.
+const LOOKS: [&str; 21] = [
+    "auth",
+    "config",
+    "describe",
+    "diff",
+    "doctor",
+    "events",
+    "exceptions",
+    "explain",
+    "export",
+    "get",
+    "history",
+    "image",
+    "list",
+    "logs",
+    "options",
+    "status",
+    "top",
+    "ui",
+    "version",
+    "wait",
+    "why",
+];
+
+/// A problem: a [`Cause`] in structured output.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// ID of the cause, a row of docs/causes.md.
+    pub cause: &'static str,
+    /// `critical`, `warning` or `notice`.
+    pub severity: String,
+    /// One sentence.
+    pub message: String,
+    /// The evidence for it.
+    pub evidence: Vec<String>,
+    /// How to fix it.
+    pub hints: Vec<String>,
+}
+
+impl From<&Cause> for Problem {
+    fn from(cause: &Cause) -> Self {
+        Self {
+            cause: cause.kind.id(),
+            severity: cause.severity().to_string(),
+            message: cause.title.clone(),
+            evidence: cause.evidence.clone(),
+            hints: cause.hints.clone(),
+        }
+    }
+}
+
+/// An unfinished operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationPart {
+    /// The command.
+    pub command: String,
+    /// The user and process that run it, or ran it last.
+    pub by: Option<String>,
+    /// When it started.
+    pub started_at: String,
+    /// Its step, in a word.
+    pub step: &'static str,
+    /// Its state, in a sentence.
+    pub stand: String,
+    /// The revision that should run.
+    pub revision: Option<u64>,
+    /// The commands to run if it has no running process, one per line.
+    pub hints: Vec<String>,
+}
+
+impl OperationPart {
+    fn new(name: &ClusterName, journal: &Journal) -> Self {
+        Self {
+            command: journal.command.clone(),
+            by: journal.holder.as_ref().map(|holder| holder.who.clone()),
+            started_at: journal.started_at.clone(),
+            step: journal.step.as_str(),
+            stand: journal.status_text(),
+            revision: journal.new_revision,
+            hints: journal.next_steps(name),
+        }
+    }
+
+    /// The unfinished operation in a history.
+    #[must_use]
+    pub fn of(name: &ClusterName, history: &History) -> Option<Self> {
+        history.open_journal().map(|journal| Self::new(name, journal))
+    }
+}
+
+/// The problems of a cluster. During an operation their hints name only commands that look: any other one would be
+/// refused, or would take its objects away.
+#[must_use]
+pub fn problems(causes: &[Cause], history: &History) -> Vec<Problem> {
+    let is_open = history.open_journal().is_some();
+    let problem = |cause: &Cause| {
+        let mut problem = Problem::from(cause);
+        problem.hints.retain(|hint| !is_open || only_looks(hint));
+        problem
+    };
+    causes.iter().map(problem).collect()
+}
+
+/// Whether no command in a hint changes anything.
+fn only_looks(hint: &str) -> bool {
+    let mut words = hint
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+        .filter(|word| !word.is_empty())
+        .peekable();
+    while let Some(word) = words.next() {
+        if word != "kubectl" {
+            continue;
+        }
+        words.next_if_eq(&"flink");
+        if words.next().is_some_and(|verb| !LOOKS.contains(&verb)) {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_a_cluster_is_no_hint_during_an_operation() {
+        for looks in [
+            "the root exception is in the JobManager's log: kubectl flink logs",
+            "raise --slots, or lower --parallelism",
+            "the nodes are short of memory: kubectl get nodes shows which",
+            "`kubectl flink exceptions demo` shows the whole traces",
+        ] {
+            assert!(only_looks(looks), "{looks}");
+        }
+        for changes in [
+            "or take the rest of it away: kubectl flink delete",
+            "`kubectl flink resume demo` starts it",
+            "kubectl flink savepoint-resume creates it again; so does kubectl apply",
+            "kubectl flink logs shows it, `kubectl delete node` frees its Pods at once",
+        ] {
+            assert!(!only_looks(changes), "{changes}");
+        }
+    }
+}

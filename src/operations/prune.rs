@@ -1,0 +1,177 @@
+//! Finds clusters whose jobs have ended, and deletes what is left of them.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use crate::error::{Error, Kind, Result};
+use crate::history::lock;
+use crate::history::transaction::{Ending, Kind as Operation};
+use crate::history::unfinished::Operations;
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::kubernetes::tables::{self, ListSelection};
+use crate::model::age::age;
+use crate::model::job_end_time;
+use crate::model::listing::{JobState, Key, Parts, Status};
+use crate::model::names::ClusterName;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::lock as hold;
+use crate::operations::removal::Removal;
+use crate::operations::report::OperationResult;
+use crate::progress;
+
+/// A cluster that has ended.
+pub struct EndedCluster {
+    /// The Kubernetes cluster, in its namespace.
+    pub cluster: Cluster,
+    /// Its objects and its history.
+    pub handle: ClusterHandle,
+    removal: Removal,
+    ended_at: Option<Timestamp>,
+    failed: bool,
+}
+
+/// The clusters that have ended for long enough: one list, and a read of each that the list shows as ended. Unless this is a
+/// dry run, it closes the operations of interrupted commands that had deleted everything.
+pub async fn ended(
+    cluster: &Cluster,
+    wanted: &ListSelection,
+    older_than: Option<Duration>,
+    is_dry_run: bool,
+) -> Result<Vec<EndedCluster>> {
+    let mut operations = Operations::of(cluster, wanted);
+    let (inventory, _) = operations.beside(tables::list_with_ends(cluster, wanted)).await?;
+    if !is_dry_run && wanted.selector.is_none() {
+        let open = operations.late().await;
+        let deleted = open.iter().filter(|(key, _)| !inventory.contains_key(key));
+        let deletes = deleted.filter(|(_, operation)| operation.text.starts_with("delete "));
+        join_all(deletes.map(|(key, _)| close(cluster, key))).await;
+    }
+    let now = clock::now();
+    let over = inventory
+        .into_iter()
+        .filter(|(_, parts)| matches!(parts.status(now), Status::Finished | Status::Failed));
+    let reads = over.map(|(key, parts)| read(cluster, key, parts));
+    let found = join_all(reads).await.into_iter();
+    let found = found.collect::<Result<Vec<_>>>()?.into_iter().flatten();
+    Ok(found.filter(|one| is_due(one.ended_at, older_than, now)).collect())
+}
+
+/// Closes the operation of an interrupted `prune` or `delete` that had deleted everything: such a cluster only has a
+/// history. An error here does not affect the other clusters.
+async fn close(cluster: &Cluster, key: &Key) {
+    let Ok(name) = ClusterName::new(&key.name) else {
+        return;
+    };
+    let closing = async {
+        let mut handle = ClusterHandle::read(&cluster.in_namespace(&key.namespace), &name).await?;
+        handle.left_behind = lock::unattended(&mut handle.store, &name, false).await?;
+        if handle.removal().await?.is_empty() {
+            hold::forget(&mut handle, false).await?;
+            hold::close(&mut handle, None).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = closing.await {
+        tracing::debug!(%error, "an operation stays open");
+    }
+}
+
+async fn read(cluster: &Cluster, key: Key, parts: Parts) -> Result<Option<EndedCluster>> {
+    // A cluster made by hand may have a name that is invalid for our clusters.
+    let Ok(name) = ClusterName::new(&key.name) else {
+        return Ok(None);
+    };
+    let cluster = cluster.in_namespace(key.namespace);
+    look(&cluster, &name, parts).await
+}
+
+/// Reads a cluster. A cluster during a change has not ended, whatever its Job's state, and is reported.
+async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Option<EndedCluster>> {
+    let mut handle = ClusterHandle::read(cluster, name).await?;
+    let left = match lock::unattended(&mut handle.store, name, false).await {
+        Ok(left) => left,
+        Err(error) if error.kind == Kind::Conflict => {
+            progress::note(&format!("{}, so it stays", error.message));
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    if let Some(change) = left.as_ref().filter(|left| left.kind == Operation::Change) {
+        progress::note(&format!("{}, so it stays", lock::unfinished(name, change).message));
+        return Ok(None);
+    }
+    handle.left_behind = left;
+    let removal = handle.removal().await?;
+    let listed = parts.job.as_ref();
+    let job = handle.live.job.as_ref();
+    Ok(Some(EndedCluster {
+        ended_at: listed
+            .and_then(|job| job.ended_at)
+            .or_else(|| job.and_then(job_end_time::ended_at)),
+        failed: listed.is_some_and(|job| job.state == JobState::Failed),
+        cluster: cluster.clone(),
+        handle,
+        removal,
+    }))
+}
+
+fn is_due(ended_at: Option<Timestamp>, older_than: Option<Duration>, now: Timestamp) -> bool {
+    let least = older_than.map_or(SignedDuration::ZERO, |limit| {
+        SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX)
+    });
+    ended_at.is_some_and(|at| now.duration_since(at) >= least)
+}
+
+impl EndedCluster {
+    /// How it ended, and what is left of it.
+    #[must_use]
+    pub fn describe(&self, now: Timestamp) -> String {
+        let how = if self.failed { "failed" } else { "ended" };
+        let ago = self
+            .ended_at
+            .map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
+        let idle = self.handle.live.deployment.as_ref();
+        let idle = idle.map_or(0, |deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(1));
+        let task_managers = match idle {
+            0 => "no TaskManager is left".to_owned(),
+            1 => "1 TaskManager is idle".to_owned(),
+            many => format!("{many} TaskManagers are idle"),
+        };
+        format!(
+            "cluster {} of {} {how}{ago}, {task_managers}",
+            self.handle.name,
+            self.cluster.namespace()
+        )
+    }
+
+    /// Deletes it, if it is unchanged since it was shown, which acquiring its lock checks: it may have been resumed during
+    /// the prompt, or while others were deleted.
+    ///
+    /// # Errors
+    /// Conflict when another process works on the cluster, or has changed it; those of deleting.
+    pub async fn remove(self, limit: Option<Duration>, no_wait: bool) -> Result<OperationResult> {
+        let Self {
+            cluster,
+            mut handle,
+            removal,
+            ..
+        } = self;
+        let name = handle.name.clone();
+        let result = handle.result("pruned");
+        let step = progress::Step::new(&format!("{name}: deleting"));
+        // So that `delete` can also repeat it.
+        let heartbeat = hold::begin(&mut handle, "delete", Ending::Nothing).await?;
+        let removing = Box::pin(removal.carry_out_ended(&cluster, &name, limit, no_wait));
+        let removed = match heartbeat.beside(removing).await {
+            Ok(()) => hold::forget(&mut handle, false).await,
+            failed => failed,
+        };
+        hold::end(&mut handle, &removed).await;
+        removed?;
+        step.end();
+        Ok(result)
+    }
+}

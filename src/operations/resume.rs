@@ -1,0 +1,112 @@
+//! Starts a cluster again from its present or last state.
+
+use std::ops::ControlFlow;
+
+use crate::error::Result;
+use crate::history::transaction::{Ending, Kind};
+use crate::kubernetes::api::Cluster;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
+use crate::operations::lock;
+use crate::operations::report::Report;
+use crate::operations::resume_plan::{ResumeOptions, choose};
+use crate::operations::savepoint::progress::SavepointFormat;
+use crate::operations::savepoint::stops_job;
+use crate::operations::target_revision::StatedVersion;
+use crate::operations::upgrade::plan::Plan;
+use crate::operations::upgrade::{ChangeOptions, execute, take_over};
+
+/// What is resumed, and how.
+pub struct Resume<'a> {
+    /// The command's name in the history.
+    pub command: &'static str,
+    /// The version to resume with.
+    pub version: StatedVersion<'a>,
+    /// What becomes of the running job, and where the new one starts.
+    pub options: ResumeOptions<'a>,
+    /// Form of the savepoint that the running job writes.
+    pub savepoint_format: SavepointFormat,
+    /// Directory for it, if it is not the configured one.
+    pub savepoint_dir: Option<String>,
+    /// Whether the final watermark is emitted before it.
+    pub drain: bool,
+    /// How the change is carried out.
+    pub how: ChangeOptions,
+}
+
+/// Reads the cluster, and the status of its job. It breaks with the report of an unfinished resume of the same version,
+/// which is done then.
+///
+/// # Errors
+/// Not found; conflict with an unfinished operation of another kind.
+pub async fn open(cluster: &Cluster, wanted: &Resume<'_>) -> Result<ControlFlow<Report, (ClusterHandle, JobStatus)>> {
+    let mut handle = ClusterHandle::load(cluster, &wanted.version.name).await?;
+    handle.dry_run(wanted.how.dry_run);
+    lock::check(&mut handle).await?;
+    let mut handle = match Box::pin(unless_left_behind(cluster, handle, wanted)).await? {
+        ControlFlow::Continue(handle) => handle,
+        ControlFlow::Break(report) => return Ok(ControlFlow::Break(report)),
+    };
+    if !wanted.how.dry_run {
+        lock::repair_missing_objects(&mut handle, wanted.command).await?;
+    }
+    let job_status = handle.job_status().await?;
+    Ok(ControlFlow::Continue((handle, job_status)))
+}
+
+/// Continues an unfinished resume of the same version, and returns its report. Returns the cluster if there is none.
+async fn unless_left_behind(
+    cluster: &Cluster,
+    handle: ClusterHandle,
+    wanted: &Resume<'_>,
+) -> Result<ControlFlow<Report, ClusterHandle>> {
+    let Some(left) = handle.left_behind.clone().filter(|left| left.kind == Kind::Resume) else {
+        return Ok(ControlFlow::Continue(handle));
+    };
+    let target = wanted.version.over(&handle).await?;
+    if !wanted.options.continues(&left) || !take_over::is_same(&handle, &left, &target, wanted.command) {
+        return Ok(ControlFlow::Continue(handle));
+    }
+    let named = wanted.options.from_savepoint;
+    let resumed = take_over::take_over(cluster, handle, &left, &wanted.how, false, named);
+    Ok(ControlFlow::Break(Box::pin(resumed).await?))
+}
+
+/// Starts the cluster again.
+///
+/// # Errors
+/// Usage when the option is missing that says what becomes of the running job; those of the operation.
+pub async fn resume(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>) -> Result<Report> {
+    let cluster = &handle.cluster.clone();
+    let choice = match choose(wanted.options, &handle.name, &job_status, &handle) {
+        Err(error) if matches!(job_status, JobStatus::Unreachable(_)) => return Err(handle.or_changed(error).await),
+        choice => choice?,
+    };
+    if wanted.options.cancel && !wanted.how.dry_run && !matches!(job_status, JobStatus::Stopped) {
+        let since = choice.path.as_deref().unwrap_or_default();
+        (wanted.how.confirm)(&format!("give up what the job of {} did since {since}?", handle.name))?;
+    }
+    let target = wanted.version.over(&handle).await?;
+    let summary = choice.describe(&handle.name);
+    let (ending, job) = match job_status {
+        JobStatus::Running(job) if choice.cancel => (
+            Ending::Cancel {
+                job_id: job.jid.clone(),
+            },
+            Some(job),
+        ),
+        JobStatus::Running(job) => {
+            let directory = wanted.savepoint_dir.clone();
+            let ending = stops_job(&job.jid, wanted.savepoint_format, directory, wanted.drain);
+            (ending, Some(job))
+        }
+        JobStatus::Unreachable(_) | JobStatus::Stopped => (Ending::Nothing, None),
+    };
+    let place = (cluster.namespace(), handle.next_generation());
+    let plan = Plan {
+        job,
+        summary: Some(summary),
+        ..Plan::of(Kind::Resume, ending, choice.path, &target, place)?
+    };
+    Box::pin(execute(cluster, handle, plan, target, &wanted.how, wanted.command)).await
+}

@@ -1,0 +1,82 @@
+//! Takes a savepoint of a cluster whose job keeps running, for `savepoint`.
+
+use std::time::Duration;
+
+use super::progress::{SavepointFormat, WritingStep};
+use super::{add_size, open_of, take_or_join, trigger, written_within};
+use crate::error::{Kind, Result};
+use crate::flink::{SavepointRequest, Then};
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::report::OperationResult;
+use crate::progress::note;
+
+/// How a savepoint is taken.
+pub struct TakeOptions {
+    /// Its form.
+    pub format: SavepointFormat,
+    /// Directory for it, if it is not the configured one.
+    pub directory: Option<String>,
+    /// Whether to end as soon as Flink has accepted the request.
+    pub no_wait: bool,
+    /// The time limit; `None`: there is none.
+    pub limit: Option<Duration>,
+}
+
+/// A savepoint that was taken, or asked for.
+pub struct Taken {
+    /// What to print: it has the path, or the trigger ID.
+    pub result: OperationResult,
+    handle: ClusterHandle,
+}
+
+/// Takes a savepoint, or waits for one that an earlier command asked for.
+///
+/// # Errors
+/// Conflict when no job runs; timed out; job failed when Flink cannot write it.
+pub async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Result<Taken> {
+    let name = handle.name.clone();
+    handle.tell_operation();
+    let job = handle.job_for("savepoint").await.map_err(|error| match error.kind {
+        Kind::Conflict => error.hint(format!(
+            "`kubectl flink savepoint list {name}` shows those that there are"
+        )),
+        _ => error,
+    })?;
+    let origin = handle.origin("savepoint");
+    let mut result = OperationResult {
+        job_id: Some(job.jid.clone()),
+        ..handle.result("completed")
+    };
+    let ClusterHandle { flink, store, .. } = &mut handle;
+    let mut step = WritingStep::of(&name);
+    let report = |writing| step.update(writing);
+    let request = SavepointRequest::new(how.format.as_rest(), how.directory.clone(), Then::GoOn);
+    if how.no_wait {
+        let asked = match open_of(store, &job) {
+            Some(open) => open,
+            None => trigger(flink, store, &job, &request, &origin, report).await?.0,
+        };
+        drop(step);
+        note(&format!(
+            "{name}: Flink writes it; `kubectl flink savepoint {name}` waits for it"
+        ));
+        result.outcome = "requested";
+        result.trigger_id = Some(asked.trigger_id);
+        return Ok(Taken { result, handle });
+    }
+    let written = take_or_join(flink, store, &job, &request, &origin, report);
+    let path = written_within(how.limit, &name, written).await?;
+    step.done(&format!("{name}: savepoint {path}"));
+    result.savepoint = Some(path);
+    Ok(Taken { result, handle })
+}
+
+impl Taken {
+    /// Adds the size of a written savepoint to the history: Flink knows it later.
+    pub async fn add_size(&mut self) {
+        let ClusterHandle { flink, store, .. } = &mut self.handle;
+        if let Some(path) = &self.result.savepoint {
+            add_size(flink, store, path).await;
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Explains why a cluster does not run, or is unhealthy.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::kubernetes::api::Cluster;
+use crate::kubernetes::clock;
+use crate::model::age::age;
+use crate::model::diagnosis::{Grace, Verdict, is_wrong, problems, stage, unseen_job, verdict};
+use crate::model::manifests::revision_of;
+use crate::model::names::ClusterName;
+use crate::operations::observe::{Observation, with_log, without_job};
+use crate::operations::problem::{OperationPart, Problem, problems as shown};
+use crate::operations::status::time;
+use crate::operations::stop::STOPS;
+
+/// What is wrong with a cluster.
+pub struct Explanation {
+    /// The problems, most urgent first.
+    pub problems: Vec<Problem>,
+    /// Whether they are more than notices.
+    pub is_wrong: bool,
+    /// The operation under way.
+    pub operation: Option<OperationPart>,
+    /// A sentence about the cluster, if nothing is wrong.
+    pub healthy: String,
+}
+
+/// Explains what was seen.
+pub async fn explain(cluster: &Cluster, name: &ClusterName, survey: &Observation, now: Timestamp) -> Explanation {
+    let (problems, is_wrong) = causes(cluster, survey, now).await;
+    Explanation {
+        problems,
+        is_wrong,
+        operation: OperationPart::of(name, &survey.history),
+        healthy: healthy(survey, now),
+    }
+}
+
+/// What is wrong, most urgent first, and whether it is more than notices.
+async fn causes(cluster: &Cluster, survey: &Observation, now: Timestamp) -> (Vec<Problem>, bool) {
+    let mut found = problems(&survey.observed, &survey.snapshot, now);
+    if let Some(cause) = unseen_job(&survey.observed, now)
+        && let Some(cause) = without_job(cluster, cause).await
+    {
+        found.insert(0, cause);
+    }
+    // Only the first cause is worth reading a log.
+    if !found.is_empty() {
+        let first = with_log(cluster, found.remove(0)).await;
+        found.insert(0, first);
+        found.sort_by_key(|cause| cause.severity());
+    }
+    let mut problems = shown(&found, &survey.history);
+    // The hints of other commands name this command.
+    for hint in problems.iter_mut().flat_map(|problem| &mut problem.hints) {
+        *hint = hint.replace("kubectl flink why", "kubectl flink logs");
+    }
+    (problems, is_wrong(&found))
+}
+
+/// How a job ended successfully.
+fn ended(survey: &Observation) -> Option<String> {
+    let Verdict::Finished { .. } = verdict(&survey.observed, clock::now(), &Grace::default()) else {
+        return None;
+    };
+    let last = survey.history.last_savepoint();
+    let stopped = last.filter(|last| STOPS.contains(&last.reason.as_str()) && last.revision == revision(survey));
+    Some(match stopped.and_then(|last| last.path.as_deref()) {
+        // An operation that is under way decides itself what starts from it.
+        Some(path) if survey.history.open_journal().is_some() => format!("the job was stopped with savepoint {path}"),
+        Some(path) => format!("the job was stopped with savepoint {path}, and can be resumed from it"),
+        None => "the job has ended well".to_owned(),
+    })
+}
+
+fn revision(survey: &Observation) -> Option<u64> {
+    revision_of(&survey.observed.job.as_ref()?.metadata)
+}
+
+/// A sentence about a healthy cluster.
+fn healthy(survey: &Observation, now: Timestamp) -> String {
+    let Some(job) = &survey.snapshot.job else {
+        return ended(survey).unwrap_or_else(|| stage(&survey.observed).to_string());
+    };
+    let since = time(survey.snapshot.state_since)
+        .or_else(|| job.changed())
+        .map_or_else(String::new, |since| format!(" for {}", age(since, now)));
+    let checkpoint = survey
+        .snapshot
+        .checkpoints
+        .as_ref()
+        .and_then(|checkpoints| checkpoints.latest.completed.as_ref())
+        .and_then(|last| time(last.latest_ack_timestamp))
+        .map_or_else(String::new, |at| {
+            format!(", the last checkpoint was written {} ago", age(at, now))
+        });
+    format!(
+        "the job is {}{since}, {} of {} tasks run{checkpoint}",
+        job.state, job.tasks.running, job.tasks.total
+    )
+}

@@ -1,0 +1,108 @@
+//! Single keys from the terminal, for screens that are redrawn.
+
+use std::io::{IsTerminal, Read};
+
+use tokio::sync::mpsc;
+
+/// A key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A character.
+    Char(char),
+    /// Enter.
+    Enter,
+    /// Escape.
+    Escape,
+    /// Backspace.
+    Backspace,
+    /// The arrow up.
+    Up,
+    /// The arrow down.
+    Down,
+}
+
+/// Reads keys as they are pressed, without Enter and without an echo, until it is dropped. Ctrl-C stays an interruption.
+pub struct Keys {
+    #[cfg(unix)]
+    before: rustix::termios::Termios,
+    bytes: mpsc::UnboundedReceiver<u8>,
+}
+
+impl Keys {
+    /// The keys; `None`: stdin is no terminal.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn open() -> Option<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let stdin = std::io::stdin();
+        if !stdin.is_terminal() {
+            return None;
+        }
+        let before = tcgetattr(&stdin).ok()?;
+        let mut now = before.clone();
+        now.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        tcsetattr(&stdin, OptionalActions::Now, &now).ok()?;
+        Some(Self { before, bytes: bytes() })
+    }
+
+    /// Without a terminal of Unix there are none.
+    #[cfg(not(unix))]
+    #[must_use]
+    pub fn open() -> Option<Self> {
+        None
+    }
+
+    /// The next key.
+    pub async fn next(&mut self) -> Key {
+        loop {
+            let key = match self.byte().await {
+                b'\n' | b'\r' => Key::Enter,
+                0x7f | 0x08 => Key::Backspace,
+                0x1b => match self.bytes.try_recv() {
+                    Ok(b'[' | b'O') => match self.bytes.try_recv() {
+                        Ok(b'A') => Key::Up,
+                        Ok(b'B') => Key::Down,
+                        _ => continue,
+                    },
+                    _ => Key::Escape,
+                },
+                byte @ b' '..=b'~' => Key::Char(char::from(byte)),
+                _ => continue,
+            };
+            return key;
+        }
+    }
+
+    async fn byte(&mut self) -> u8 {
+        match self.bytes.recv().await {
+            Some(byte) => byte,
+            // The terminal is gone, and its hangup ends the program.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The bytes of stdin, read by a thread of their own: a read cannot be given up.
+fn bytes() -> mpsc::UnboundedReceiver<u8> {
+    let (send, receive) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok(count @ 1..) = std::io::stdin().lock().read(&mut buffer) {
+            // An escape sequence comes as a whole.
+            for byte in &buffer[..count] {
+                if send.send(*byte).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    receive
+}
+
+#[cfg(unix)]
+impl Drop for Keys {
+    fn drop(&mut self) {
+        // Nothing can be said of a terminal that is gone.
+        let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.before);
+    }
+}

@@ -1,0 +1,233 @@
+//! The lines of logs: with the Pod before them and colours, as they were written, or as JSON.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+use k8s_openapi::jiff::Timestamp;
+use regex::Regex;
+use serde::Serialize;
+
+use super::{Format, terminal};
+use crate::error::Result;
+use crate::kubernetes::logs::{ContainerLine, Origin};
+use crate::model::keyword::Keyword;
+
+/// Format of the lines.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Raw,
+    Json,
+}
+
+impl Keyword for LogFormat {
+    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Text, "text", "The Pod and the line, with colors on a terminal"),
+        (Self::Raw, "raw", "The lines as they were written"),
+        (
+            Self::Json,
+            "json",
+            "An object for each line: time, level, message, cluster, role, pod and container",
+        ),
+    ];
+}
+
+/// Which lines are shown, and how.
+#[derive(Clone, Copy)]
+pub struct LogStyle<'a> {
+    /// Their format.
+    pub format: LogFormat,
+    /// Only lines in which this is found.
+    pub grep: Option<&'a Regex>,
+    /// No lines in which this is found.
+    pub exclude: Option<&'a Regex>,
+    /// What to mark.
+    pub highlight: Option<&'a Regex>,
+    /// Whether the Pod is before each line.
+    pub prefix: bool,
+    /// Whether its time is before each line.
+    pub timestamps: bool,
+}
+
+/// Colours of Pods, in order. Red is reserved for errors.
+const COLOURS: [AnsiColor; 6] = [
+    AnsiColor::Cyan,
+    AnsiColor::Green,
+    AnsiColor::Magenta,
+    AnsiColor::Yellow,
+    AnsiColor::Blue,
+    AnsiColor::BrightCyan,
+];
+
+/// Formatted lines that are not written yet.
+pub struct LogLines<'a> {
+    style: LogStyle<'a>,
+    out: terminal::Bulk,
+    text: String,
+    /// The prefix of each container's lines.
+    prefixes: HashMap<usize, String>,
+}
+
+impl<'a> LogLines<'a> {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(style: LogStyle<'a>) -> Self {
+        Self {
+            style,
+            out: terminal::Bulk::new(),
+            text: String::new(),
+            prefixes: HashMap::new(),
+        }
+    }
+
+    /// Adds a line, if it is wanted.
+    pub fn add(&mut self, from: &ContainerLine<'_>) {
+        let text = terminal::cleaned(from.line.text);
+        let wanted = self.style;
+        if wanted.grep.is_some_and(|grep| !grep.is_match(&text))
+            || wanted.exclude.is_some_and(|exclude| exclude.is_match(&text))
+        {
+            return;
+        }
+        match wanted.format {
+            LogFormat::Text => {}
+            LogFormat::Raw => {
+                self.text.push_str(&text);
+                return self.text.push('\n');
+            }
+            LogFormat::Json => {
+                let line = Line {
+                    time: from.line.at,
+                    level: level(&text).map(|(word, _)| word),
+                    message: &text,
+                    origin: from.origin,
+                };
+                // A line has no part that JSON cannot hold.
+                self.text
+                    .push_str(&super::line(Format::Json, &line).unwrap_or_default());
+                return;
+            }
+        }
+        if wanted.prefix {
+            // Colours in the order of first lines.
+            let colour = COLOURS[self.prefixes.len() % COLOURS.len()].on_default();
+            let style = if self.out.is_coloured() { colour } else { Style::new() };
+            let prefix = self.prefixes.entry(from.source);
+            let prefix = prefix.or_insert_with(|| format!("{style}{}{style:#} ", terminal::clean(&from.origin.label)));
+            self.text.push_str(prefix);
+        }
+        if wanted.timestamps {
+            // A write to a String never fails.
+            let _ = write!(self.text, "{:.6} ", from.line.at);
+        }
+        if self.out.is_coloured() {
+            self.text.push_str(&coloured(&text, wanted.highlight));
+        } else {
+            self.text.push_str(&text);
+        }
+        self.text.push('\n');
+    }
+
+    /// Writes the lines.
+    pub fn write(&mut self) -> Result<()> {
+        self.out.write(&self.text)?;
+        self.text.clear();
+        Ok(())
+    }
+}
+
+/// A line in JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: Timestamp,
+    level: Option<&'a str>,
+    message: &'a str,
+    #[serde(flatten)]
+    origin: &'a Origin,
+}
+
+/// The level of a line and its place in it: the first words are the time, the level and the logger, in Flink's layout and in
+/// most others.
+fn level(text: &str) -> Option<(&str, usize)> {
+    let words = text.split(' ').scan(0, |at, word| {
+        let start = *at;
+        *at += word.len() + 1;
+        Some((word.trim_matches(['[', ']', ':']), start))
+    });
+    let known = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+    let mut first = words.filter(|(word, _)| !word.is_empty()).take(4);
+    first.find(|(word, _)| known.contains(word))
+}
+
+/// The line with a colour for its level, and marks where `highlight` finds something.
+fn coloured(text: &str, highlight: Option<&Regex>) -> String {
+    let level = level(text);
+    let style = match level.map(|(word, _)| word) {
+        Some("ERROR" | "FATAL") => AnsiColor::Red.on_default().bold(),
+        Some("WARN") => AnsiColor::Yellow.on_default(),
+        Some("DEBUG" | "TRACE") => Style::new().dimmed(),
+        _ => Style::new(),
+    };
+    let mark = Style::new().invert();
+    let mut out = String::new();
+    let mut last = 0;
+    // Of a warning only the level is coloured, of an error all: it is what is looked for.
+    let end = match level {
+        Some(("WARN", at)) => at + "WARN".len(),
+        _ => text.len(),
+    };
+    let part = |out: &mut String, from: usize, to: usize| {
+        let (head, tail) = (&text[from..to.min(end).max(from)], &text[to.min(end).max(from)..to]);
+        let _ = write!(out, "{style}{head}{style:#}{tail}");
+    };
+    for found in highlight.into_iter().flat_map(|highlight| highlight.find_iter(text)) {
+        part(&mut out, last, found.start());
+        let _ = write!(out, "{mark}{}{mark:#}", found.as_str());
+        last = found.end();
+    }
+    part(&mut out, last, text.len());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_found_where_they_stand() {
+        let flink = "2026-01-01 10:00:00,001 ERROR org.apache.flink.Job [] - it failed";
+        assert_eq!(level(flink).map(|(word, _)| word), Some("ERROR"));
+        assert_eq!(
+            level("2026-01-01T10:00:00Z [WARN] x").map(|(word, _)| word),
+            Some("WARN")
+        );
+        for line in [
+            "",
+            "at java.lang.Thread.run(Thread.java:840)",
+            "a b c d ERROR of another",
+        ] {
+            assert_eq!(level(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn colours_change_no_text() {
+        let highlight = Regex::new("fail[a-z]*|2026").unwrap();
+        for line in [
+            "2026-01-01 10:00:00,001 ERROR x [] - it failed",
+            "2026-01-01 10:00:00,001 WARN  x [] - it fails to fail",
+            "2026-01-01 10:00:00,001 INFO  x [] - fine",
+            "",
+        ] {
+            for highlight in [None, Some(&highlight)] {
+                let shown = coloured(line, highlight);
+                assert_eq!(anstream::adapter::strip_str(&shown).to_string(), line);
+                let marks = highlight.map_or(0, |highlight| highlight.find_iter(line).count());
+                assert_eq!(shown.matches("\u{1b}[7m").count(), marks, "{shown:?}");
+            }
+        }
+        assert!(coloured("10:00 ERROR x", None).contains("\u{1b}[31m"));
+    }
+}

@@ -1,0 +1,23 @@
+//! The rows of `config`.
+
+use crate::model::flink::effective_config::Setting;
+
+/// Maximum number of characters of a value that is cut: the JVM options alone have a thousand.
+const LONGEST: usize = 60;
+
+/// The row of a setting; `cut`: long values are cut.
+#[must_use]
+pub fn row(setting: &Setting, cut: bool) -> Vec<String> {
+    let text = |value: &Option<String>| {
+        let value = value.clone().unwrap_or_default();
+        match value.char_indices().nth(LONGEST) {
+            Some((at, _)) if cut => format!("{}…", &value[..at]),
+            _ => value,
+        }
+    };
+    vec![
+        setting.key.clone(),
+        text(&setting.job_manager),
+        text(&setting.task_manager),
+    ]
+}

@@ -1,0 +1,239 @@
+//! Tests of the status on a screen.
+
+use super::*;
+use crate::model::listing::{Metadata, Phase, Status};
+use crate::model::pod_state::PodState;
+use crate::operations::status::{ClusterPart, LastCheckpoint, OutcomePart, SavepointPart};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_767_261_600 + seconds).unwrap()
+}
+
+fn vertex(name: &str, busy: Option<f64>, rate: Option<f64>) -> VertexPart {
+    VertexPart {
+        id: "a".into(),
+        name: name.into(),
+        state: "RUNNING".into(),
+        parallelism: 2,
+        busy,
+        backpressured: busy.map(|busy| 1.0 - busy),
+        records_in_per_second: rate,
+        records_out_per_second: rate,
+        bytes_in_per_second: rate.map(|rate| rate * 21.0),
+        bytes_out_per_second: rate.map(|rate| rate * 25.0),
+    }
+}
+
+fn pod(name: &str, role: &'static str, state: &str, ready: bool) -> PodState {
+    PodState {
+        name: name.into(),
+        role,
+        revision: Some(3),
+        state: state.into(),
+        ready,
+        restarts: u32::from(role == "JobManager"),
+        created_at: Some(at(-7100)),
+    }
+}
+
+fn whole() -> ClusterStatus {
+    ClusterStatus {
+        api_version: crate::model::API_VERSION,
+        kind: "ClusterStatus",
+        metadata: Metadata {
+            name: "demo".into(),
+            namespace: "shop".into(),
+        },
+        status: Phase { phase: Status::Running },
+        namespace: "shop".into(),
+        name: "demo".into(),
+        observed_at: at(0),
+        cluster: ClusterPart {
+            phase: Status::Running,
+            revision: Some(3),
+            created_at: Some(at(-7200)),
+            image: Some("shop:2.3.0".into()),
+            flink_version: Some("2.3.0".into()),
+            parallelism: Some(2),
+            high_availability: None,
+            job_manager_restarts: 1,
+        },
+        job: Some(JobPart {
+            id: "7483b8988232262a58467c5f3ad800f0".into(),
+            name: "counting".into(),
+            state: "RUNNING".into(),
+            since: Some(at(-185)),
+            started_at: Some(at(-7000)),
+            restarts: Some(2),
+            tasks_running: 4,
+            tasks_total: 4,
+        }),
+        vertices: vec![
+            vertex("Source: numbers", Some(0.25), Some(1234.5)),
+            vertex(&"keys -> ".repeat(20), None, None),
+        ],
+        checkpoints: Some(CheckpointPart {
+            interval_millis: Some(5000),
+            completed: 16,
+            failed: 3,
+            in_progress: 1,
+            failed_in_a_row: 2,
+            last: Some(LastCheckpoint {
+                id: 16,
+                completed_at: Some(at(-12)),
+                size_bytes: Some(8117),
+                duration_millis: Some(639),
+                path: Some("file:/storage/checkpoints/chk-16".into()),
+            }),
+            last_failure: None,
+            recent_durations_millis: vec![100, 400, 639],
+            restored_from: Some("file:/storage/savepoints/savepoint-1".into()),
+        }),
+        task_managers: TaskManagerPart {
+            desired: 2,
+            ready: 2,
+            registered: Some(2),
+            slots_total: Some(2),
+            slots_free: Some(0),
+            memory: Some("1Gi".into()),
+        },
+        pods: vec![
+            pod("demo-master-x7k2p", "JobManager", "Running", true),
+            pod("demo-task-manager-6c8b-q2w4e", "TaskManager", "ImagePullBackOff", false),
+            pod("demo-task-manager-6c8b-z9y8x", "TaskManager", "Running", true),
+        ],
+        last_savepoint: Some(SavepointPart {
+            path: Some("file:/storage/savepoints/savepoint-1".into()),
+            requested_at: at(-7300).to_string(),
+            format: "CANONICAL".into(),
+            revision: Some(2),
+        }),
+        operation: None,
+        outcome: None,
+        problems: vec![Problem {
+            cause: "checkpoint-timeout",
+            severity: "warning".into(),
+            message: "2 checkpoints failed in a row: \u{1b}[31mexpired".into(),
+            evidence: vec!["the last one that was written is chk-16".into()],
+            hints: vec!["give checkpoints more time".into()],
+        }],
+        remarks: vec!["Events cannot be read: forbidden".into()],
+    }
+}
+
+/// Without the styles, which stdout takes away in a pipe.
+fn drawn(shown: &ClusterStatus, width: Option<usize>, bars: bool) -> String {
+    let text = status(shown, ScreenStyle { width, bars }, at(0));
+    anstream::adapter::strip_str(&text).to_string()
+}
+
+#[test]
+fn the_screen_in_a_pipe() {
+    insta::assert_snapshot!(drawn(&whole(), None, false));
+}
+
+#[test]
+fn the_screen_on_a_terminal() {
+    insta::assert_snapshot!(drawn(&whole(), Some(80), true));
+}
+
+/// As on the smallest terminal that is common.
+#[test]
+fn five_vertices_fit_on_a_terminal_of_80_columns_and_24_rows() {
+    let mut shown = whole();
+    shown.vertices = (0..5)
+        .map(|_| vertex(&"keys -> ".repeat(20), Some(0.4), Some(1e6)))
+        .collect();
+    shown.remarks.clear();
+    shown.problems.clear();
+    let text = drawn(&shown, Some(80), true);
+    assert!(text.lines().count() <= 23, "{text}");
+    let widest = text.lines().map(unicode_width::UnicodeWidthStr::width).max();
+    assert!(widest <= Some(80), "{text}");
+    assert!(text.contains("BACKPRESSURED") && text.contains("BUSY"), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+/// With long names of everything, and on a very small terminal.
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let mut shown = whole();
+    let long = "file:/storage/savepoints/of-the-team/".to_owned() + &"a".repeat(60);
+    shown.last_savepoint.as_mut().unwrap().path = Some(long.clone());
+    shown.checkpoints.as_mut().unwrap().last.as_mut().unwrap().path = Some(long);
+    shown.pods[1].name = "a-cluster-with-a-long-name-task-manager-6c8bd5f7b9-q2w4e".into();
+    shown.operation = Some(OperationPart {
+        command: "upgrade".into(),
+        by: Some("bob@a-machine-with-a-long-name".into()),
+        started_at: at(-96).to_string(),
+        step: "saved",
+        stand: "the job has ended".into(),
+        revision: Some(4),
+        hints: vec!["`kubectl flink upgrade demo --continue` continues it".into()],
+    });
+    for width in [120, 80, 50] {
+        let text = drawn(&shown, Some(width), true);
+        for line in text.lines() {
+            assert!(unicode_width::UnicodeWidthStr::width(line) <= width, "{width}: {line}");
+        }
+        // The parts in which Pods and paths differ are there, and commands can be copied.
+        assert!(text.contains("-q2w4e  ImagePullBackOff"), "{text}");
+        assert!(text.contains("aaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"), "{text}");
+        assert!(text.contains("`kubectl flink upgrade demo --continue`"), "{text}");
+    }
+    insta::assert_snapshot!(drawn(&shown, Some(50), true));
+}
+
+#[test]
+fn the_screen_without_flink() {
+    let mut shown = whole();
+    shown.job = None;
+    shown.vertices.clear();
+    shown.checkpoints = None;
+    shown.pods.clear();
+    shown.task_managers.registered = None;
+    shown.task_managers.slots_free = None;
+    shown.last_savepoint = None;
+    shown.problems.clear();
+    insta::assert_snapshot!(drawn(&shown, None, true));
+}
+
+#[test]
+fn an_operation_comes_first_and_a_cause_that_was_told_stays() {
+    let mut shown = whole();
+    shown.operation = Some(OperationPart {
+        command: "upgrade".into(),
+        by: Some("bob@home".into()),
+        started_at: at(-96).to_string(),
+        step: "saved",
+        stand: "the job has ended".into(),
+        revision: Some(4),
+        hints: vec!["`kubectl flink upgrade demo --continue` continues it".into()],
+    });
+    shown.problems.clear();
+    shown.outcome = Some(OutcomePart {
+        state: "failed",
+        at: at(-300).to_string(),
+        why: Some("the class is missing".into()),
+    });
+    let text = drawn(&shown, None, false);
+    let first: Vec<&str> = text.lines().take(2).collect();
+    assert_eq!(
+        first,
+        [
+            "Unfinished      upgrade to revision 4 by bob@home, 96s ago: the job has ended",
+            "if it is no longer running: `kubectl flink upgrade demo --continue` continues it"
+        ]
+    );
+    // Nothing is well while it is changed, and what runs by now did start.
+    assert!(
+        !text.contains("Nothing is wrong") && !text.contains("Did not start"),
+        "{text}"
+    );
+    shown.job = None;
+    let text = drawn(&shown, None, false);
+    assert!(
+        text.contains("\nDid not start   5m ago: the class is missing\n"),
+        "{text}"
+    );
+}

@@ -1,0 +1,62 @@
+//! The versions of this program, of Kubernetes, and of the Flink releases that it knows.
+
+use serde_json::{Value, json};
+
+use super::terminal;
+use crate::model::API_VERSION;
+use crate::model::flink::KNOWN_VERSIONS;
+
+/// The Flink releases that this program knows.
+#[must_use]
+pub fn known() -> Vec<String> {
+    KNOWN_VERSIONS.iter().map(ToString::to_string).collect()
+}
+
+/// The versions, as docs/output.md has them; `server` is the answer of the API server.
+#[must_use]
+pub fn tree(server: Option<&Value>) -> Value {
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "Version",
+        "client": {"version": env!("CARGO_PKG_VERSION"), "commit": commit(), "platform": platform()},
+        "server": server.map(|server| json!({"version": server["gitVersion"], "platform": server["platform"]})),
+        "flink": known(),
+    })
+}
+
+/// The versions of this program and of the server, a line each.
+#[must_use]
+pub fn text(server: Option<&Value>) -> String {
+    let commit = commit().map(|commit| format!(", commit {commit}")).unwrap_or_default();
+    let mut text = format!(
+        "Client: kubectl-flink {} ({}{commit})\n",
+        env!("CARGO_PKG_VERSION"),
+        platform()
+    );
+    if let Some(server) = server {
+        let version = server["gitVersion"].as_str().unwrap_or("unknown");
+        let platform = server["platform"].as_str().unwrap_or("unknown platform");
+        text.push_str(&terminal::clean(&format!(
+            "Server: Kubernetes {version} ({platform})\n"
+        )));
+    }
+    text
+}
+
+fn platform() -> String {
+    format!("{}/{}", std::env::consts::OS, architecture())
+}
+
+/// The commit of a release; development builds have none.
+const fn commit() -> Option<&'static str> {
+    option_env!("KUBECTL_FLINK_COMMIT")
+}
+
+/// The processor architecture, as Kubernetes and krew name it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
