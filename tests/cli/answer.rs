@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ pub struct Answer {
     /// One piece has its length told; several go out as chunks.
     body: Vec<Piece>,
     chunked: bool,
+    gate: Option<Gate>,
     delay: Duration,
     end: End,
 }
@@ -41,6 +43,23 @@ enum End {
     Held,
 }
 
+/// What answers wait for, such as a signal that the test sends: a machine under load may send it late.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Opens it for good.
+    pub fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let closed = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_timeout_while(closed, HOLD, |open| !*open).unwrap());
+    }
+}
+
 /// 200 with a JSON body.
 pub fn json(value: &Value) -> Answer {
     text(200, &value.to_string()).header("content-type", "application/json")
@@ -53,6 +72,7 @@ pub fn text(status: u16, body: &str) -> Answer {
         headers: Vec::new(),
         body: vec![Piece::Bytes(body.as_bytes().to_vec())],
         chunked: false,
+        gate: None,
         delay: Duration::ZERO,
         end: End::Proper,
     }
@@ -116,6 +136,12 @@ impl Answer {
         self
     }
 
+    /// Nothing is sent before the gate is open; the time of [`Answer::after`] begins then.
+    pub fn behind(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
+    }
+
     /// Nothing is sent before this time has passed.
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
@@ -146,6 +172,9 @@ impl Answer {
 
     /// False: the connection is of no more use.
     pub fn send(&self, stream: &mut TcpStream) -> io::Result<bool> {
+        if let Some(gate) = &self.gate {
+            gate.pass();
+        }
         std::thread::sleep(self.delay);
         if self.end == End::Nothing {
             return Ok(false);

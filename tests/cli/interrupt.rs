@@ -77,9 +77,11 @@ fn an_interruption_waits_for_a_path_that_is_on_its_way() {
         server
             .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
             .answer(text(202, "{}"));
-        server
-            .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
-            .answer(json(&completed()).after(Duration::from_secs(4)));
+        server.expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*"))).answer(
+            json(&completed())
+                .behind(&sandbox.signaled)
+                .after(Duration::from_secs(2)),
+        );
         // The size is nice to have.
         server
             .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))

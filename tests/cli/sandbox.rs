@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use assert_cmd::Command;
 use tempfile::TempDir;
 
+use crate::answer::Gate;
 use crate::server::Server;
 
 /// Longest run of the program. It is long because machines of continuous integration are slow at times.
@@ -22,6 +23,8 @@ pub struct Sandbox {
     home: TempDir,
     /// The API server that the kubeconfig's context `test` points to.
     pub server: Server,
+    /// Opens when [`Sandbox::run_and_signal`] has sent its signal.
+    pub signaled: Gate,
     variables: Vec<(String, String)>,
     stdin: String,
 }
@@ -63,6 +66,7 @@ impl Sandbox {
         Self {
             home: TempDir::new().unwrap(),
             server: Server::start(),
+            signaled: Gate::default(),
             variables: Vec::new(),
             stdin: String::new(),
         }
@@ -132,6 +136,7 @@ impl Sandbox {
             let _ = std::process::Command::new("kill")
                 .args([signal, &child.id().to_string()])
                 .status();
+            self.signaled.open();
         };
         self.run_until(command, arguments, text, send)
     }
