@@ -6,7 +6,7 @@ use crate::change::{completed, dry_runs, runs, statistics};
 use crate::demo::{FLINK, HISTORY, ID, JOB, SERVICE, latches, made, reads, revision};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, get, json, patch, post, put, status, text};
-use crate::transaction::entry;
+use crate::unfinished::entry;
 
 /// The history after another command has changed the cluster to revision 2, and is done.
 fn changed(history: &Value) -> Value {
@@ -198,7 +198,7 @@ fn a_savepoint_that_another_command_took_hinders_nothing() {
         .answer(json(&tree!({"jobs": []})));
     let outcome = sandbox.run(&["stop", "demo"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    let history = crate::transaction::body_of_last_put(&sandbox);
+    let history = crate::unfinished::body_of_last_put(&sandbox);
     assert_eq!(
         entry(&history, "savepoints").as_array().map(Vec::len),
         Some(2),

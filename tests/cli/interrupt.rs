@@ -10,7 +10,7 @@ use crate::change::{FLINK, HISTORY, ID, completed, made, reads, runs};
 use crate::demo::{latches, position, release, released};
 use crate::sandbox::Sandbox;
 use crate::server::{get, json, post, put, text};
-use crate::transaction::{body_of_last_put, entry};
+use crate::unfinished::{body_of_last_put, entry};
 
 #[test]
 fn an_interruption_says_what_goes_on_and_leaves_a_trace() {

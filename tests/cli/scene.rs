@@ -232,3 +232,36 @@ pub fn unscheduled(message: &str) -> Scene {
 pub fn millis_ago(seconds: i64) -> i64 {
     k8s_openapi::jiff::Timestamp::now().as_millisecond() - seconds * 1000
 }
+
+/// The state of a container that ended.
+pub fn terminated(code: i32, minutes: i64) -> Value {
+    json!({"terminated": {"exitCode": code, "reason": "Error", "finishedAt": minutes_ago(minutes)}})
+}
+
+/// The state of a container that runs.
+pub fn running(minutes: i64) -> Value {
+    json!({"running": {"startedAt": minutes_ago(minutes)}})
+}
+
+/// A JobManager that runs, and a TaskManager with this status.
+pub fn with_taskmanager(status: &Value) -> Scene {
+    let master = container("Running", &running(20), &json!({}), 0);
+    Scene {
+        pods: vec![
+            pod("demo-master-x7k2p", "master", &master),
+            pod("demo-task-manager-b", "task-manager", status),
+        ],
+        ..Scene::default()
+    }
+}
+
+/// The JobManager ended with `code`, and a container beside it runs on.
+pub fn kept(code: i32) -> Scene {
+    let state = json!({"terminated": {"exitCode": code, "finishedAt": minutes_ago(1)}});
+    let mut scene = jobmanager(&container("Running", &state, &json!({}), 0));
+    let spec = &mut scene.pods[0]["spec"];
+    spec["restartPolicy"] = json!("Never");
+    spec["containers"] =
+        json!([{"name": "flink-master", "image": "shop:2.3.0"}, {"name": "istio-proxy", "image": "istio"}]);
+    scene
+}

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::causes::kept;
 use crate::list::lists;
 use crate::objects::{deployment_row, job_row};
 use crate::sandbox::{Outcome, Sandbox};
+use crate::scene::kept;
 use crate::server::{get, json as answer};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";

@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, SERVICE, made, reads, release, released, releases};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, get, json, patch, post, put, status, text};
-use crate::transaction::{Left, body_of_last_put, comes_up, entry, left, replaces, running_job, takes_notes};
+use crate::unfinished::{Left, body_of_last_put, comes_up, entry, left, replaces, running_job, takes_notes};
 
 /// A change from the last checkpoint that was killed when it was about to cancel the job.
 fn canceled() -> Left {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use crate::commands::Given;
 use crate::fault::Plan;
+use crate::given::Given;
 use crate::run::program;
 use crate::server::Server;
 use crate::terminal::{self, Frame, SIZES, Session};

@@ -51,6 +51,7 @@ mod ends;
 mod fault;
 mod flink;
 mod gate;
+mod given;
 mod hostile;
 mod images;
 mod judge;
@@ -58,7 +59,7 @@ mod numbers;
 #[path = "../cli/pack.rs"]
 mod pack;
 mod pairs;
-#[path = "../cli/registry.rs"]
+#[path = "../cli/registry/mod.rs"]
 #[allow(dead_code)]
 mod registry;
 mod reply;
@@ -81,9 +82,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use commands::{COMMANDS, Command, GIVEN, Given, KEPT, LAST_CHECKPOINT, Requests, Then, polls};
+use commands::{COMMANDS, Command, Requests, Then, polls};
 use compare::{Depth, View, becomes, settled};
 use fault::{FAULTS, Fault};
+use given::{GIVEN, Given, KEPT, LAST_CHECKPOINT};
 use judge::{beside, deleted_only_what_was_shown, is_cut, is_repeated, keeps_savepoints, told};
 use run::{Run, run};
 use world::World;

@@ -7,10 +7,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::commands::{COMMANDS, CREATE, Given, Requests};
+use crate::commands::{COMMANDS, Requests};
 use crate::compare::{Depth, View, becomes, settled};
 use crate::fault::{Fault, Plan};
 use crate::gate::Gate;
+use crate::given::{CREATE, Given};
 use crate::run::{Run, run, with_plan};
 use crate::world::World;
 use crate::{Mode, Worlds, beside, keeps_savepoints, shown, side_by_side, told};

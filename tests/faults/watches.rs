@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::commands::Given;
 use crate::fault::Plan;
+use crate::given::Given;
 use crate::run::{Run, run, with_plan};
 use crate::world::World;
 use crate::{Mode, Worlds, shown, side_by_side};

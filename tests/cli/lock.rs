@@ -1,0 +1,128 @@
+//! Who may change a cluster while an operation on it is unfinished.
+
+use serde_json::{Value, json as tree};
+
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, JOBS, SERVICE};
+use crate::sandbox::Sandbox;
+use crate::server::{get, json, patch, post, put, text};
+use crate::unfinished::{left, running_job};
+
+#[test]
+fn what_is_not_over_stands_in_the_way_of_others() {
+    let commands: [&[&str]; 7] = [
+        &["upgrade", "demo", "-p", "4"],
+        &["restart", "demo"],
+        &["rollback", "demo"],
+        &["stop", "demo"],
+        &["suspend", "demo"],
+        &["savepoint-resume", "demo"],
+        &["cancel", "demo", "--yes"],
+    ];
+    for command in commands {
+        let sandbox = Sandbox::new();
+        left("replacing", &Value::Null).reads(&sandbox.server);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        for told in [
+            "upgrade to revision 2",
+            "the state is in s3://b/sp-1",
+            "upgrade demo --continue",
+            "upgrade demo --abort",
+        ] {
+            assert!(outcome.stderr.contains(told), "{told}: {outcome}");
+        }
+    }
+}
+
+#[test]
+fn commands_that_it_does_not_hinder_say_where_it_stands() {
+    let elsewhere = tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"});
+    for command in [&["savepoint", "list", "demo"][..], &["history", "demo"]] {
+        for holder in [&Value::Null, &elsewhere] {
+            let sandbox = Sandbox::new();
+            left("replacing", holder).reads(&sandbox.server);
+            let outcome = sandbox.run(command);
+            assert_eq!(outcome.code, Some(0), "{outcome}");
+            for told in [
+                "upgrade to revision 2",
+                "the state is in s3://b/sp-1",
+                "upgrade demo --continue",
+            ] {
+                assert!(outcome.stderr.contains(told), "{told}: {outcome}");
+            }
+        }
+    }
+}
+
+#[test]
+fn somebody_who_may_live_is_left_alone() {
+    let elsewhere = tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"});
+    for command in [
+        &["upgrade", "demo", "--continue"][..],
+        &["stop", "demo"],
+        &["delete", "demo", "--yes"],
+    ] {
+        let sandbox = Sandbox::new();
+        left("waiting", &elsewhere).reads(&sandbox.server);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(
+            outcome
+                .stderr
+                .contains("is being changed: upgrade to revision 2 by bob@other since 2026-01-01"),
+            "{outcome}"
+        );
+    }
+}
+
+#[test]
+fn a_heartbeat_that_goes_on_is_not_taken_over() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let left = left("waiting", &tree!({"who": "bob@other", "token": "t"}));
+    left.reads(server);
+    let mut later = left.history();
+    later["data"]["heartbeat"] = tree!("t-7");
+    server.expect(get(HISTORY)).answer(json(&later));
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--take-over"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("its heartbeat continues"), "{outcome}");
+}
+
+#[test]
+fn a_journal_of_a_newer_version_is_left_alone() {
+    let sandbox = Sandbox::new();
+    let mut left = left("waiting", &Value::Null);
+    left.journal["version"] = tree!(2);
+    left.reads(&sandbox.server);
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("its journal is of version 2"), "{outcome}");
+}
+
+#[test]
+fn a_begin_that_comes_second_is_told_who_was_first() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut left = left("stopping", &tree!({"who": "bob@other", "token": "t"}));
+    let theirs = left.history();
+    left.journal["step"] = tree!("done");
+    left.savepoints = tree!([]);
+    left.reads(server);
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&tree!({"jobs": [running_job()]})));
+    for path in [SERVICE, DEPLOYMENT] {
+        server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(json(&tree!({})));
+    }
+    server.expect(post(JOBS).query("dryRun", "All")).answer(text(201, "{}"));
+    server
+        .expect(put(HISTORY))
+        .answer(crate::server::status(409, "Conflict", "the object has been modified"));
+    server.expect(get(HISTORY)).answer(json(&theirs));
+    let outcome = sandbox.run(&["upgrade", "demo", "--image", "flink:2.3.2"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("by bob@other"), "{outcome}");
+}
