@@ -3,7 +3,7 @@
 use serde_json::{Value, json as tree};
 
 use crate::change::{completed, dry_runs, runs, statistics};
-use crate::demo::{FLINK, HISTORY, ID, JOB, SERVICE, latches, made, reads, revision};
+use crate::demo::{FLINK, HISTORY, ID, JOB, SERVICE, holds_result, made, reads, revision};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, get, json, patch, post, put, status, text};
 use crate::unfinished::entry;
@@ -31,9 +31,12 @@ fn conflict(server: &Server) {
 }
 
 /// It is refused, says who did what, and has changed nothing.
-fn is_refused(outcome: &Outcome, told: &[&str]) {
+fn is_refused(outcome: &Outcome, expected: &[&str]) {
     assert_eq!(outcome.code, Some(8), "{outcome}");
-    for words in told.iter().chain(&["so nothing was done", "hint: repeat the command"]) {
+    for words in expected
+        .iter()
+        .chain(&["so nothing was done", "hint: repeat the command"])
+    {
         assert!(outcome.stderr.contains(words), "{words}: {outcome}");
     }
     let changes = |request: &&String| {
@@ -90,7 +93,7 @@ fn a_job_that_is_another_one_is_left_alone() {
         &["savepoint-resume", "demo", "-p", "2", "--no-wait"],
     ];
     for command in commands {
-        for (now, told) in [
+        for (now, expected) in [
             (
                 json(&tree!({"metadata": {"uid": "u-2"}})),
                 "Job demo-master was replaced",
@@ -108,7 +111,7 @@ fn a_job_that_is_another_one_is_left_alone() {
             }
             server.expect(get(JOB)).answer(now);
             let outcome = sandbox.run(command);
-            is_refused(&outcome, &[told]);
+            is_refused(&outcome, &[expected]);
             let writes = |request: &String| request.starts_with("PUT");
             assert!(!outcome.requests.iter().any(writes), "{outcome}");
         }
@@ -155,7 +158,7 @@ fn of_two_creations_of_one_name_one_is_refused() {
 
 /// Heartbeats of others and savepoints of a job that stays are no change of what a plan is made from.
 #[test]
-fn a_savepoint_that_another_command_took_hinders_nothing() {
+fn a_savepoint_of_another_command_is_no_obstacle() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let made = made(1, &tree!([]));
@@ -174,7 +177,7 @@ fn a_savepoint_that_another_command_took_hinders_nothing() {
         .expect(put(HISTORY))
         .often()
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}})));
-    latches(server);
+    holds_result(server);
     server
         .expect(crate::demo::release())
         .often()
@@ -265,7 +268,7 @@ fn an_edit_that_is_not_used_is_kept_for_its_author_alone() {
 
 /// What can be read only once is left to the command that writes it down.
 #[test]
-fn a_dry_run_settles_nothing() {
+fn a_dry_run_reads_no_pending_savepoint() {
     let asked = tree!([{"triggerId": "1".repeat(32), "jobId": ID, "progress": "requested", "path": null, "format": "CANONICAL",
         "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"}]);
     let commands: [&[&str]; 3] = [

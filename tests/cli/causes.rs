@@ -23,13 +23,17 @@ fn scenes() -> Vec<(&'static str, Scene)> {
 fn every_cause_is_named_first() {
     for (want, scene) in scenes() {
         let outcome = scene.why();
-        let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
         let notice = ["starting", "terminating", "no-checkpoints"].contains(&want);
-        let first = if notice { &told["others"][0] } else { &told["cause"] };
+        let first = if notice {
+            &printed["others"][0]
+        } else {
+            &printed["cause"]
+        };
         assert_eq!(first["cause"], want, "{outcome}");
         let (code, healthy) = if notice { (0, true) } else { (6, false) };
         assert_eq!(
-            (outcome.code, told["healthy"].as_bool()),
+            (outcome.code, printed["healthy"].as_bool()),
             (Some(code), Some(healthy)),
             "{outcome}"
         );

@@ -1,4 +1,4 @@
-//! The causes that Flink's REST tells.
+//! The causes that Flink's REST reports.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn job(state: &str, tasks: &Value) -> Value {
         "last-modification": millis_ago(60), "tasks": tasks}]})
 }
 
-/// What Flink's REST tells of a job that runs, or tries to.
+/// What Flink's REST reports of a job that runs, or tries to.
 // One table, a row for each cause.
 #[allow(clippy::too_many_lines)]
 pub fn of_flink() -> Vec<(&'static str, Scene)> {
@@ -67,7 +67,7 @@ pub fn of_flink() -> Vec<(&'static str, Scene)> {
             "rpc-address",
             Scene {
                 job: address("demo-master"),
-                deployment: address("somebody-else"),
+                deployment: address("another-master"),
                 ..flink(&unregistered)
             },
         ),

@@ -1,8 +1,8 @@
-//! The causes that the log of a JobManager tells.
+//! The causes that are in the log of a JobManager.
 
 use crate::scene::{Scene, ended};
 
-/// What the log of a JobManager tells that has ended.
+/// What is in the log of a JobManager that has ended.
 // One table, a row for each cause.
 #[allow(clippy::too_many_lines)]
 pub fn of_logs() -> Vec<(&'static str, Scene)> {

@@ -1,4 +1,4 @@
-//! The causes that the objects of a cluster tell: Pods, the Job, the Deployment and Events.
+//! The causes that the objects of a cluster show: Pods, the Job, the Deployment and Events.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::scene::{
     Scene, container, jobmanager, kept, refused, running, terminated, unscheduled, waiting, with_taskmanager,
 };
 
-/// What the statuses of Pods and the Events of the Job tell.
+/// What the statuses of Pods and the Events of the Job show.
 pub fn of_pods() -> Vec<(&'static str, Scene)> {
     let oom = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": minutes_ago(1)}});
     let running = json!({"running": {"startedAt": minutes_ago(1)}});
@@ -78,7 +78,7 @@ fn warning(kind: &str, name: &str, reason: &str, message: &str) -> Value {
         "message": message, "type": "Warning", "firstTimestamp": minutes_ago(5), "lastTimestamp": minutes_ago(1)})
 }
 
-/// What only objects, Pods and Events tell.
+/// What only objects, Pods and Events show.
 // One table, a row for each cause.
 #[allow(clippy::too_many_lines)]
 pub fn of_objects() -> Vec<(&'static str, Scene)> {

@@ -206,7 +206,7 @@ fn keys_of_flink_and_of_the_configuration_file() {
 }
 
 #[test]
-fn nothing_and_not_a_word_where_something_is_wrong() {
+fn completion_prints_nothing_when_something_is_wrong() {
     let nothing = |sandbox: &Sandbox, words: &[&str]| {
         let outcome: Outcome = sandbox.run(&[&["__complete"], words].concat());
         assert_eq!(
@@ -243,9 +243,9 @@ fn nothing_and_not_a_word_where_something_is_wrong() {
     nothing(&away, &["status", ""]);
 }
 
-/// Longer than two seconds nobody waits.
+/// It waits at most two seconds.
 #[test]
-fn a_server_that_does_not_answer_holds_nobody_up() {
+fn completion_does_not_wait_for_a_server_that_does_not_answer() {
     let sandbox = Sandbox::new();
     let late = || json(&job_table(&[])).after(Duration::from_secs(20));
     for path in [

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, ID, JOB, PODS, latches, position, release, released, releases, revision};
+use crate::demo::{DEPLOYMENT, FLINK, ID, JOB, PODS, holds_result, position, release, released, releases, revision};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, delete, get, json, patch, text, watch};
 use crate::unfinished::{
@@ -10,7 +10,7 @@ use crate::unfinished::{
 };
 
 #[test]
-fn whoever_is_killed_at_any_step_is_gone_on_with() {
+fn an_upgrade_killed_at_any_step_can_be_continued() {
     for step in ["stopping", "saved", "replacing", "waiting"] {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;
@@ -26,8 +26,8 @@ fn whoever_is_killed_at_any_step_is_gone_on_with() {
             releases(server);
         }
         if step == "stopping" {
-            // It was asked for: its outcome is looked up, and nothing is asked again. A JobManager whose job has ended
-            // tells it once, and goes.
+            // It was requested: its result is read, and no request is repeated. A JobManager whose job has ended gives
+            // the result once, and ends.
             server
                 .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{}", "1".repeat(32))))
                 .answer(json(
@@ -62,7 +62,7 @@ fn whoever_is_killed_at_any_step_is_gone_on_with() {
 }
 
 #[test]
-fn whoever_is_killed_at_any_step_can_be_taken_back() {
+fn an_upgrade_killed_at_any_step_can_be_aborted() {
     for step in ["saved", "replacing", "waiting", "rolling-back"] {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;
@@ -73,8 +73,8 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
             _ => {}
         }
         replaces(server, 3);
-        // The old JobManager waits for the new version's TaskManagers, which may be too young to hear that they should end.
-        // One that nobody ends is left to its controller, which would make another one in its place.
+        // The old JobManager waits for the new version's TaskManagers, which may be too young to handle a signal. One that is
+        // not deleted yet is left to its controller, which would replace it.
         let young = |phase: &str, grace: Option<u32>| {
             tree!({"metadata": {"name": "demo-task-manager-x", "annotations": {"kubectl-flink/revision": "2"},
                 "deletionGracePeriodSeconds": grace}, "status": {"phase": phase}})
@@ -121,7 +121,7 @@ fn whoever_is_killed_at_any_step_can_be_taken_back() {
 }
 
 #[test]
-fn taskmanagers_that_kubernetes_makes_of_the_old_version_do_not_meet_the_new_jobmanager() {
+fn taskmanagers_of_the_old_version_end_before_the_new_jobmanager_starts() {
     // More replicas and another template in one change: the old ReplicaSet gets the number first.
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
@@ -165,7 +165,7 @@ fn taskmanagers_that_kubernetes_makes_of_the_old_version_do_not_meet_the_new_job
 }
 
 #[test]
-fn whoever_is_killed_on_the_way_back_goes_on_back_either_way() {
+fn a_rollback_that_was_killed_continues_with_either_flag() {
     for step in ["rolling-back", "returning"] {
         for flag in ["--continue", "--abort"] {
             let sandbox = Sandbox::new();
@@ -194,7 +194,7 @@ fn whoever_is_killed_on_the_way_back_goes_on_back_either_way() {
 }
 
 #[test]
-fn one_that_was_never_asked_for_is_given_up_without_a_trace() {
+fn an_upgrade_whose_stop_did_not_reach_flink_is_aborted_without_changes() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     left("stopping", &Value::Null).reads(server);
@@ -221,7 +221,7 @@ fn away(server: &Server, path: &str) {
 }
 
 #[test]
-fn a_flink_that_is_away_for_a_moment_is_waited_for() {
+fn a_flink_that_is_briefly_unreachable_is_waited_for() {
     let status = format!("jobs/{ID}/savepoints/{}", "1".repeat(32));
     let written = || json(&tree!({"status": {"id": "COMPLETED"}, "operation": {"location": SAVED}}));
     for way in ["--continue", "--abort"] {
@@ -254,7 +254,7 @@ fn a_flink_that_is_away_for_a_moment_is_waited_for() {
 }
 
 #[test]
-fn a_job_that_was_to_be_canceled_is_not_taken_for_ended_while_flink_is_away() {
+fn a_job_is_not_taken_for_canceled_while_flink_is_unreachable() {
     let by_checkpoint = || {
         let mut left = left("stopping", &Value::Null);
         left.journal["ending"] = tree!({"by": "checkpoint", "jobId": ID});
@@ -295,7 +295,7 @@ fn a_job_that_was_to_be_canceled_is_not_taken_for_ended_while_flink_is_away() {
     let overview = format!("{FLINK}/jobs/overview");
     // Waited for, and asked again.
     server.expect(get(&overview)).times(2).answer(jobs("RUNNING"));
-    latches(server);
+    holds_result(server);
     server
         .expect(patch(&format!("{FLINK}/jobs/{ID}")).query("mode", "cancel"))
         .answer(text(202, ""));
@@ -315,7 +315,7 @@ fn a_job_that_was_to_be_canceled_is_not_taken_for_ended_while_flink_is_away() {
 
 /// A resume has no way back: what is given up ends where it is, and its savepoint stays in the history.
 #[test]
-fn a_resume_that_is_given_up_ends() {
+fn an_aborted_resume_ends_without_a_rollback() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let mut left = left("replacing", &Value::Null);
@@ -340,7 +340,7 @@ fn a_resume_that_is_given_up_ends() {
 }
 
 #[test]
-fn the_limit_of_the_history_stays_and_what_is_needed_with_it() {
+fn continue_stores_the_history_limit_and_keeps_the_revision_in_use() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let left = left("waiting", &Value::Null);

@@ -16,7 +16,7 @@ pub fn created(object: &Value) -> Answer {
 /// Dry runs and the history side by side, then the name is taken in the history, then the objects side by side: nothing of
 /// another command of that name comes between.
 #[test]
-fn a_cluster_is_created_side_by_side_once_its_name_is_taken() {
+fn objects_are_created_in_parallel_once_the_name_is_reserved() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     for path in [SERVICE, JOB, DEPLOYMENT] {
@@ -60,7 +60,7 @@ fn a_cluster_is_created_side_by_side_once_its_name_is_taken() {
 }
 
 #[test]
-fn without_rights_on_config_maps_it_warns_once_and_works() {
+fn create_warns_once_without_rights_on_config_maps() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     for path in [SERVICE, JOB, DEPLOYMENT] {
@@ -112,9 +112,9 @@ fn an_existing_cluster_that_differs_is_shown_and_left_alone() {
     snapshot!(outcome);
 }
 
-/// Somebody deleted the Deployment by hand: the repetition creates it again, and says so.
+/// A user deleted the Deployment: the repeated command creates it again, and says so.
 #[test]
-fn what_is_missing_of_an_existing_cluster_is_made_anew() {
+fn missing_objects_of_an_existing_cluster_are_created_again() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let flags = ["create", "demo", "--image", "flink:2.3.0"];

@@ -139,7 +139,7 @@ fn a_missing_namespace() {
     snapshot!(refused(status(404, "NotFound", "namespaces \"default\" not found"), 1));
 }
 
-/// What is refused might be a change of an object of somebody else, so it is looked whether there is one.
+/// The refused request might be a change of a foreign object, so the command checks whether there is one.
 #[test]
 fn an_invalid_object() {
     let sandbox = Sandbox::new();

@@ -84,12 +84,12 @@ fn high_availability() {
 }
 
 #[test]
-fn the_seeds_node_port() {
+fn the_node_port_of_flinks_templates() {
     snapshot!(rendered(&["--node-port"]));
 }
 
 #[test]
-fn legacy_words_and_the_seeds_restart_policy() {
+fn legacy_words_and_the_restart_policy_of_flinks_templates() {
     snapshot!(rendered(&["--entrypoint", "legacy", "--restart", "on-failure"]));
 }
 
@@ -122,7 +122,7 @@ fn values_that_yaml_1_1_takes_for_others() {
 }
 
 #[test]
-fn the_seeds_variables_are_defaults() {
+fn the_variables_of_flinks_templates_are_defaults() {
     let sandbox = Sandbox::bare()
         .variable("FLINK_APPLICATION_NAME", "demo")
         .variable("FLINK_IMAGE_NAME", "flink:1.20.5")

@@ -165,7 +165,7 @@ fn a_key_that_does_not_exist() {
 }
 
 #[test]
-fn a_file_that_is_wrong_is_in_nobodys_way_who_does_not_need_it() {
+fn a_broken_file_affects_only_commands_that_need_it() {
     let sandbox = Sandbox::new();
     sandbox.file(FILE, "defaults: [\n");
     assert_eq!(sandbox.run(&["version", "--client"]).code, Some(0));

@@ -18,14 +18,14 @@ pub const ID: &str = "00000000000000000000000000000001";
 /// The job that is not there, whose savepoint keeps a JobManager up until the path of its last one is written down.
 const NO_JOB: &str = "ffffffffffffffffffffffffffffffff";
 
-/// A stop sets its latch.
-pub fn latches(server: &Server) {
+/// A stop keeps the JobManager until its result is read.
+pub fn holds_result(server: &Server) {
     server
         .expect(post(&format!("{FLINK}/jobs/{NO_JOB}/savepoints")))
         .answer(text(202, "{}"));
 }
 
-/// The latch is opened, when what was to be written down is.
+/// The JobManager is released once the path is in the history.
 pub fn releases(server: &Server) {
     server.expect(release()).answer(released());
 }

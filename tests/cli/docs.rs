@@ -141,10 +141,10 @@ fn what_needs_no_cluster_is_run() {
             .current_dir(sandbox.home())
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&run.stderr);
+        let stderr = String::from_utf8_lossy(&run.stderr);
         assert!(
-            run.status.success() && !told.contains("error:"),
-            "{document}:\n{script}\n{told}"
+            run.status.success() && !stderr.contains("error:"),
+            "{document}:\n{script}\n{stderr}"
         );
     }
     let kept = fs::read_to_string(sandbox.home().join(".config/kubectl-flink/config.yaml")).unwrap();

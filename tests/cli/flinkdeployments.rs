@@ -235,7 +235,7 @@ fn programs_in_python_and_sql() {
 }
 
 #[test]
-fn what_the_operator_does_around_a_job_is_left_out_and_told() {
+fn what_the_operator_does_around_a_job_is_left_out_and_reported() {
     let made = objects(
         "around",
         &[

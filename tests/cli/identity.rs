@@ -128,8 +128,8 @@ fn what_is_changed_is_what_was_read() {
             .answer(text(201, "{}"));
         let outcome = sandbox.run(&["savepoint-resume", "demo", "-p", "2"]);
         assert_eq!(outcome.code, Some(8), "{outcome}");
-        let told = "Service demo-master was deleted or replaced meanwhile";
-        assert!(outcome.stderr.contains(told), "{outcome}");
+        let expected = "Service demo-master was deleted or replaced meanwhile";
+        assert!(outcome.stderr.contains(expected), "{outcome}");
     }
 }
 
@@ -168,12 +168,12 @@ fn what_is_scaled_is_what_was_read() {
         };
         let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
         assert_eq!(outcome.code, Some(8), "{outcome}");
-        let told = format!("{left} was deleted or replaced meanwhile");
-        assert!(outcome.stderr.contains(&told), "{outcome}");
+        let expected = format!("{left} was deleted or replaced meanwhile");
+        assert!(outcome.stderr.contains(&expected), "{outcome}");
     }
 }
 
-/// A JobManager that lingers after its job is suspended, so that it is not started again: but not another one of its name.
+/// A JobManager that outlives its job is suspended, so that it is not started again: but not another one of its name.
 #[test]
 fn what_is_suspended_after_a_stop_is_what_was_read() {
     let sandbox = Sandbox::new();
@@ -223,8 +223,8 @@ fn a_service_that_only_has_the_name_is_not_deleted() {
     has_no_other_cluster(server);
     let outcome = sandbox.run(&["delete", "redis", "--yes"]);
     assert_eq!(outcome.code, Some(3), "{outcome}");
-    let told = "Service redis-master is not a Flink cluster's: it is managed by Helm (release cache)";
-    assert!(outcome.stderr.contains(told), "{outcome}");
+    let expected = "Service redis-master is not a Flink cluster's: it is managed by Helm (release cache)";
+    assert!(outcome.stderr.contains(expected), "{outcome}");
 }
 
 #[test]
@@ -242,12 +242,12 @@ fn a_service_that_only_has_the_name_stays_where_the_rest_is_deleted() {
     }
     let outcome = sandbox.run(&["delete", "demo", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    let told = "Service demo-master is not a Flink cluster's: its labels are app=demo; it stays";
-    assert!(outcome.stderr.contains(told), "{outcome}");
+    let expected = "Service demo-master is not a Flink cluster's: its labels are app=demo; it stays";
+    assert!(outcome.stderr.contains(expected), "{outcome}");
 }
 
 #[test]
-fn nothing_is_created_over_a_service_of_somebody_else() {
+fn create_does_not_overwrite_a_foreign_service() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     server

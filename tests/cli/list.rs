@@ -156,7 +156,7 @@ fn operations(path: &str) -> crate::server::Call {
 }
 
 #[test]
-fn operations_that_are_not_over_are_told_below_it() {
+fn unfinished_operations_are_printed_below_the_list() {
     let said = "upgrade to revision 2 by bob@home since 2026-01-01T00:00:00Z; revision 2 is made and comes up";
     let history = |name: &str| {
         json!({"metadata": {"name": format!("{name}-history"), "namespace": "default",
@@ -164,7 +164,7 @@ fn operations_that_are_not_over_are_told_below_it() {
     };
     let sandbox = Sandbox::new();
     two(&sandbox);
-    // That of a cluster which is not listed is not told.
+    // The operation of a cluster that is not listed is not printed.
     let list = json!({"metadata": {}, "items": [history("cart"), history("gone")]});
     let path = "/api/v1/namespaces/default/configmaps";
     sandbox.server.expect(operations(path)).answer(answer(&list));
@@ -174,12 +174,12 @@ fn operations_that_are_not_over_are_told_below_it() {
         "an operation on cart is unfinished: upgrade to revision 2 by bob@home, started ",
         " ago; revision 2 is made and comes up; `kubectl flink status cart` says how it continues\n",
     );
-    let told = outcome
+    let age = outcome
         .stderr
         .split_once(before)
-        .and_then(|(_, told)| told.strip_suffix(after));
+        .and_then(|(_, rest)| rest.strip_suffix(after));
     // An age as kubectl prints it.
-    assert!(told.is_some_and(|age| !age.contains(['T', ':', ' '])), "{outcome}");
+    assert!(age.is_some_and(|age| !age.contains(['T', ':', ' '])), "{outcome}");
     assert_eq!(outcome.stderr.matches("is unfinished").count(), 1, "{outcome}");
     assert_eq!(outcome.stdout.lines().count(), 3, "{outcome}");
 }
@@ -210,7 +210,7 @@ fn a_cluster_whose_job_is_being_stopped_is_shown_so() {
 }
 
 #[test]
-fn a_list_does_without_operations_that_it_may_not_see_or_that_come_too_late() {
+fn a_list_works_without_the_operations() {
     let refused = status(403, "Forbidden", "configmaps is forbidden");
     let late = answer(&json!({"items": []})).after(std::time::Duration::from_secs(20));
     for answer in [refused, late] {

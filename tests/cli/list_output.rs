@@ -138,12 +138,12 @@ fn a_format_that_does_not_exist() {
 }
 
 #[test]
-fn text_of_strangers_does_not_reach_the_terminal() {
+fn control_characters_do_not_reach_the_terminal() {
     let sandbox = Sandbox::new();
-    let told = json!({"annotations": {"kubectl-flink/flink-version": "\u{1b}]0;title\u{7}2.3\nroot\u{9b}31m"}});
+    let hostile = json!({"annotations": {"kubectl-flink/flink-version": "\u{1b}]0;title\u{7}2.3\nroot\u{9b}31m"}});
     lists(
         &sandbox,
-        &[with_metadata(job_row("default", "shop", "Running"), &told)],
+        &[with_metadata(job_row("default", "shop", "Running"), &hostile)],
         &[],
     );
     snapshot!(sandbox.run(&["list", "-o", "wide", "--live=false"]));

@@ -8,7 +8,7 @@ use crate::server::{get, json, patch, post, put, text};
 use crate::unfinished::{left, running_job};
 
 #[test]
-fn what_is_not_over_stands_in_the_way_of_others() {
+fn an_unfinished_upgrade_blocks_other_changes() {
     let commands: [&[&str]; 7] = [
         &["upgrade", "demo", "-p", "4"],
         &["restart", "demo"],
@@ -23,19 +23,19 @@ fn what_is_not_over_stands_in_the_way_of_others() {
         left("replacing", &Value::Null).reads(&sandbox.server);
         let outcome = sandbox.run(command);
         assert_eq!(outcome.code, Some(8), "{outcome}");
-        for told in [
+        for expected in [
             "upgrade to revision 2",
             "the state is in s3://b/sp-1",
             "upgrade demo --continue",
             "upgrade demo --abort",
         ] {
-            assert!(outcome.stderr.contains(told), "{told}: {outcome}");
+            assert!(outcome.stderr.contains(expected), "{expected}: {outcome}");
         }
     }
 }
 
 #[test]
-fn commands_that_it_does_not_hinder_say_where_it_stands() {
+fn commands_that_are_not_blocked_report_its_progress() {
     let elsewhere = tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"});
     for command in [&["savepoint", "list", "demo"][..], &["history", "demo"]] {
         for holder in [&Value::Null, &elsewhere] {
@@ -43,19 +43,19 @@ fn commands_that_it_does_not_hinder_say_where_it_stands() {
             left("replacing", holder).reads(&sandbox.server);
             let outcome = sandbox.run(command);
             assert_eq!(outcome.code, Some(0), "{outcome}");
-            for told in [
+            for expected in [
                 "upgrade to revision 2",
                 "the state is in s3://b/sp-1",
                 "upgrade demo --continue",
             ] {
-                assert!(outcome.stderr.contains(told), "{told}: {outcome}");
+                assert!(outcome.stderr.contains(expected), "{expected}: {outcome}");
             }
         }
     }
 }
 
 #[test]
-fn somebody_who_may_live_is_left_alone() {
+fn a_lock_whose_holder_may_be_alive_is_respected() {
     let elsewhere = tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"});
     for command in [
         &["upgrade", "demo", "--continue"][..],
@@ -76,7 +76,7 @@ fn somebody_who_may_live_is_left_alone() {
 }
 
 #[test]
-fn a_heartbeat_that_goes_on_is_not_taken_over() {
+fn a_lock_with_a_live_heartbeat_is_not_taken_over() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let left = left("waiting", &tree!({"who": "bob@other", "token": "t"}));
@@ -101,7 +101,7 @@ fn a_journal_of_a_newer_version_is_left_alone() {
 }
 
 #[test]
-fn a_begin_that_comes_second_is_told_who_was_first() {
+fn the_second_of_two_changes_is_refused_with_the_name_of_the_first() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let mut left = left("stopping", &tree!({"who": "bob@other", "token": "t"}));

@@ -51,7 +51,6 @@ mod kubeconfig;
 mod layout;
 #[path = "../lines/mod.rs"]
 mod lines;
-mod lingering;
 mod list;
 mod list_faults;
 mod list_output;
@@ -88,6 +87,7 @@ mod suggest;
 #[path = "../terminal/mod.rs"]
 #[allow(dead_code)]
 mod terminal;
+mod terminated_pods;
 mod unfinished;
 mod watching;
 mod whole;

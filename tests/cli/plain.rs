@@ -109,11 +109,14 @@ fn versions_and_what_does_not_fit() {
         lines[2].starts_with("Flink:  1.13, 1.14, ") && lines[2].ends_with(", 2.3"),
         "{outcome}"
     );
-    let told: Value = serde_json::from_str(&version(&sandbox, &new, &["-o", "json"]).stdout).unwrap();
-    assert_eq!(told["kind"], "Version");
-    assert_eq!(told["server"], tree!({"version": "v1.34.4", "platform": "linux/amd64"}));
-    assert_eq!(told["client"]["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(told["flink"].as_array().map(Vec::len), Some(12));
+    let printed: Value = serde_json::from_str(&version(&sandbox, &new, &["-o", "json"]).stdout).unwrap();
+    assert_eq!(printed["kind"], "Version");
+    assert_eq!(
+        printed["server"],
+        tree!({"version": "v1.34.4", "platform": "linux/amd64"})
+    );
+    assert_eq!(printed["client"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(printed["flink"].as_array().map(Vec::len), Some(12));
     let old = tree!({"major": "1", "minor": "29+", "gitVersion": "v1.29.1", "platform": "linux/arm64"});
     let outcome = version(&sandbox, &old, &[]);
     assert!(
@@ -130,7 +133,7 @@ fn the_version_of_the_client_needs_no_server() {
     let outcome = Sandbox::bare().run(&["version", "--client", "-o", "yaml"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stdout.contains("\nserver: null\n"), "{outcome}");
-    // Where the server cannot be asked, the rest is told all the same.
+    // Where the server cannot be asked, the rest is printed all the same.
     let outcome = Sandbox::bare().run(&["version"]);
     assert_eq!(outcome.code, Some(2), "{outcome}");
     assert!(outcome.stdout.starts_with("Client: "), "{outcome}");

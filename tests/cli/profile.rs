@@ -103,7 +103,7 @@ fn a_vertex_is_chosen_and_what_is_off_says_how_to_turn_it_on() {
 }
 
 #[test]
-fn a_process_is_profiled_and_a_failure_is_told_in_flinks_words() {
+fn a_process_is_profiled_and_a_failure_is_reported_in_flinks_words() {
     let profiler = format!("{FLINK}/jobmanager/profiler");
     let run = |status: &str| {
         json!({"status": status, "mode": "WALL", "triggerTime": 7, "duration": 1, "message": "no perf events",

@@ -10,7 +10,7 @@ pub const CORE: &str = "/api/v1/namespaces/default";
 pub const PODS: &str = "/api/v1/namespaces/default/pods";
 pub const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
 
-/// The job that Flink tells of.
+/// The job that Flink runs.
 pub const JOB: &str = "5da11d271bfd178c970e0bcb3c48d706";
 
 /// What there is of it.
@@ -168,7 +168,7 @@ pub fn pod(name: &str, component: &str, status: &Value) -> Value {
         "spec": {"nodeName": "node1", "containers": [{"name": "flink-master", "image": "shop:2.3.0"}]}, "status": status})
 }
 
-/// Status of a Pod whose container stands so.
+/// Status of a Pod whose container has this state.
 pub fn container(phase: &str, state: &Value, last: &Value, restarts: u32) -> Value {
     json!({"phase": phase, "conditions": [{"type": "PodScheduled", "status": "True"}],
         "containerStatuses": [{"name": "flink-master", "image": "x", "imageID": "", "ready": false,

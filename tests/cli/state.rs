@@ -42,12 +42,12 @@ fn a_checkpoint_that_is_not_known_is_asked_for_and_the_same_hint_is_not_given_tw
             "{outcome}"
         );
         let abort = if back { "--continue" } else { "--abort" };
-        for told in [
+        for expected in [
             "Flink does not say which checkpoint it kept",
             "the newest folder chk-N in s3://b/job that has a file _metadata",
             &format!("`kubectl flink upgrade demo {abort} --from-savepoint PATH` starts revision 1 again from it"),
         ] {
-            assert!(outcome.stderr.contains(told), "{told}: {outcome}");
+            assert!(outcome.stderr.contains(expected), "{expected}: {outcome}");
         }
         let forward = "`kubectl flink upgrade demo --continue --from-savepoint PATH` starts revision 2 from it";
         assert_eq!(outcome.stderr.contains(forward), !back, "{outcome}");
@@ -68,7 +68,7 @@ fn a_checkpoint_that_is_not_known_is_asked_for_and_the_same_hint_is_not_given_tw
 }
 
 #[test]
-fn a_change_goes_on_from_the_state_that_is_named() {
+fn a_change_continues_from_the_named_state() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let left = canceled();
@@ -161,16 +161,16 @@ fn looks_as(sandbox: &Sandbox, left: &Left, arguments: &[&str]) -> Outcome {
 
 /// What `create` said when its cluster did not come up is said as long as it does not.
 #[test]
-fn status_keeps_the_cause_that_create_told() {
+fn status_keeps_the_cause_that_create_reported() {
     let mut made = left("done", &Value::Null);
     made.savepoints = tree!([]);
     made.journal["step"] = tree!("done");
     let why = "cluster demo does not run: the class com.example.Absent is missing";
     made.revisions[0]["outcome"] = tree!({"state": "failed", "at": "2026-01-01T00:00:00Z", "why": why});
     let shown = |flag: &str| looks_as(&Sandbox::new(), &made, &["status", "demo", flag]);
-    let told: Value = serde_json::from_str(&shown("-ojson").stdout).unwrap();
-    assert_eq!(told["outcome"]["why"], why, "{told}");
-    assert_eq!(told["outcome"]["state"], "failed", "{told}");
+    let printed: Value = serde_json::from_str(&shown("-ojson").stdout).unwrap();
+    assert_eq!(printed["outcome"]["why"], why, "{printed}");
+    assert_eq!(printed["outcome"]["state"], "failed", "{printed}");
     assert_eq!(shown("-ojsonpath={.outcome.why}").stdout, why);
 }
 
@@ -244,8 +244,8 @@ fn status_collects_the_path_of_a_savepoint_that_waits_with_its_jobmanager() {
     let history = body_of_last_put(&sandbox);
     assert_eq!(entry(&history, "savepoints")[0]["path"], "s3://b/sp-1");
     assert_eq!(entry(&history, "journal")["step"], "saved");
-    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(told["lastSavepoint"]["path"], "s3://b/sp-1", "{outcome}");
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(printed["lastSavepoint"]["path"], "s3://b/sp-1", "{outcome}");
 }
 
 /// It is read, and the JobManager stays for who may write it down. Nothing is said of it: nothing was asked for.
@@ -259,14 +259,14 @@ fn a_path_that_may_not_be_written_down_stays_with_its_jobmanager() {
         .answer(status(403, "Forbidden", "configmaps is forbidden"));
     let outcome = looks(&sandbox, &stopping(&Value::Null));
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(told["cluster"]["phase"], "Stopping", "{outcome}");
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(printed["cluster"]["phase"], "Stopping", "{outcome}");
     assert!(outcome.stderr.is_empty(), "{outcome}");
 }
 
 /// The command may live on another machine, and reads the path itself.
 #[test]
-fn a_jobmanager_is_not_let_go_before_a_command_that_may_live() {
+fn a_jobmanager_is_not_released_while_a_command_may_be_alive() {
     let sandbox = Sandbox::new();
     written(&sandbox.server);
     takes_notes(&sandbox.server);
@@ -373,7 +373,7 @@ fn state_that_may_be_left_out_is_left_out_however_that_is_said() {
     }
 }
 
-/// The new version's JobManager ended with 0: somebody canceled its job, as only its log says.
+/// The new version's JobManager ended with 0: a user canceled its job, as only its log says.
 fn ends_canceled(server: &Server, left: &Left) {
     let pod = tree!({"metadata": {"name": "demo-master-x", "labels": {"app": "demo", "component": "master"},
             "ownerReferences": [{"kind": "Job", "name": "demo-master", "uid": left.job["metadata"]["uid"]}]},
@@ -394,7 +394,7 @@ fn ends_canceled(server: &Server, left: &Left) {
 }
 
 #[test]
-fn a_new_version_whose_job_is_canceled_has_not_come_up_and_a_fault_on_the_way_back_tells_nothing_of_the_old_one() {
+fn a_canceled_new_version_is_rolled_back_and_a_fault_then_says_nothing_of_the_old_one() {
     for rolls_back in [false, true] {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;

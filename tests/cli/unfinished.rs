@@ -20,7 +20,7 @@ pub struct Left {
     pub journal: Value,
 }
 
-/// Left at `step`, by nobody unless `holder` says whom.
+/// Left at `step`; `holder` has the lock, or it is null.
 pub fn left(step: &str, holder: &Value) -> Left {
     let saved = (step != "stopping").then_some(SAVED);
     let progress = if step == "stopping" { "requested" } else { "completed" };

@@ -18,7 +18,7 @@ fn pods(place: &Place) -> Vec<String> {
     uids
 }
 
-/// What Job and Deployment say. Their generations tell less: a Deployment's counts its annotations too.
+/// What Job and Deployment say. Their generations say less: a Deployment's counts its annotations too.
 fn specs(place: &Place) -> [Value; 2] {
     ["job/demo-master", "deployment/demo-task-manager"].map(|object| place.object(object)["spec"].clone())
 }
@@ -43,7 +43,7 @@ fn a_cluster_made_by_hand_is_adopted_as_it_runs() {
 
     let adopted = place.flink(&["adopt", "demo"]).ok();
     assert_eq!(adopted.stdout, "cluster/demo adopted\n");
-    adopted.tells(&["kubectl"]);
+    adopted.reports(&["kubectl"]);
     assert_eq!((pods(&place), specs(&place)), before, "something was restarted");
     let job = place.object("job/demo-master");
     assert_eq!(
@@ -77,7 +77,7 @@ fn a_cluster_made_by_hand_is_adopted_as_it_runs() {
     );
     let counted = place.count("demo");
     place.flink(&["set", "parallelism", "demo", "2"]).ok();
-    place.went_on("demo", counted);
+    place.continued("demo", counted);
     let args = &place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["args"];
     assert!(
         args.as_array().unwrap().contains(&json!("-Dparallelism.default=2")),
@@ -179,10 +179,10 @@ fn a_cluster_is_compared_exported_cloned_and_edited() {
     place
         .flink(&adopt)
         .exits(8)
-        .tells(&["orders is not stopped", "\"state\":\"suspended\""]);
+        .reports(&["orders is not stopped", "\"state\":\"suspended\""]);
     place.apply(&flink_deployment("orders", "suspended", &path).to_string());
-    place.flink(&adopt).ok().tells(&["spec.ingress: left out", &path]);
-    place.went_on("orders", counted);
+    place.flink(&adopt).ok().reports(&["spec.ingress: left out", &path]);
+    place.continued("orders", counted);
     place.flink(&["delete", "orders", "--yes", "--cancel", "--purge"]).ok();
 
     // Edited, the first resumes from its own state.
@@ -191,10 +191,10 @@ fn a_cluster_is_compared_exported_cloned_and_edited() {
         command.env("KUBE_EDITOR", script);
         place.note(process::run(&mut command, ""))
     };
-    editor("true").ok().tells(&["nothing was changed"]);
+    editor("true").ok().reports(&["nothing was changed"]);
     let counted = place.count("demo");
     editor("sed -i '/- .50.$/s/50/60/'").ok();
-    place.went_on("demo", counted);
+    place.continued("demo", counted);
     let args = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
     assert!(args.contains("\"--rate\",\"60\""), "{args}");
     let table = place.flink(&["history", "demo"]).ok().stdout;
@@ -206,5 +206,5 @@ fn a_cluster_is_compared_exported_cloned_and_edited() {
     place
         .flink(&["set", "args", "demo", "--", "--rate", "60"])
         .ok()
-        .tells(&["demo is up to date"]);
+        .reports(&["demo is up to date"]);
 }

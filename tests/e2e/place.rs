@@ -47,7 +47,7 @@ pub fn flink_home() -> PathBuf {
     found.unwrap_or_else(|| panic!("no {wanted}…/bin/flink in {}", cache.display()))
 }
 
-/// Flags of a cluster that starts fast on a small machine and tells its metrics soon.
+/// Flags of a cluster that starts fast on a small machine and reports its metrics soon.
 pub const SMALL: [&str; 8] = [
     "--jobmanager-memory=800m",
     "--taskmanager-memory=1g",
@@ -68,7 +68,7 @@ pub const STORAGE: [&str; 3] = [
 ];
 
 impl Place {
-    /// A namespace whose name tells the topic.
+    /// A namespace whose name has the topic.
     pub fn new(topic: &str) -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
@@ -291,14 +291,14 @@ impl Drop for Place {
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
         let seconds = self.begun.elapsed().as_secs();
         // Past the capture of the test's output: progress and faults are seen when they happen, not at the end.
-        let mut told = format!("{test} is done after {seconds} s\n");
+        let mut report = format!("{test} is done after {seconds} s\n");
         if std::thread::panicking() {
             let words = self.last_words();
-            told = format!(
+            report = format!(
                 "\n##### {test} failed after {seconds} s: what there was to see #####\n{words}\n##### end of {test} #####\n"
             );
         }
-        let _ = std::io::stderr().write_all(told.as_bytes());
+        let _ = std::io::stderr().write_all(report.as_bytes());
         let _ = process::run(
             Command::new("kubectl").args(["delete", "namespace", &self.namespace, "--wait=false"]),
             "",

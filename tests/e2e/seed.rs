@@ -129,7 +129,7 @@ fn a_cluster_made_by_hand_is_listed_resumed_and_deleted() {
     assert_eq!(row[..4], ["demo", "Running", "-", "1/1"], "{table}");
 
     place.flink(&["savepoint-resume", "demo"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_ne!(place.job_id("demo"), job);
     // It is the same cluster still: image, words, ports and volume.
     let master = place.object("job/demo-master");
@@ -143,7 +143,7 @@ fn a_cluster_made_by_hand_is_listed_resumed_and_deleted() {
     // And again, from what the first resume wrote down.
     let before = place.count("demo");
     place.flink(&["savepoint-resume", "demo", "-p", "2"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_eq!(place.object("deployment/demo-task-manager")["spec"]["replicas"], 2);
 
     place.flink(&["delete", "demo", "--yes"]).ok();
@@ -165,7 +165,7 @@ fn templates_of_that_time_work_as_they_are() {
     let before = place.counted("demo", 50);
     // No folder is named now: the history has the templates.
     place.flink(&["savepoint-resume", "demo"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let service = place.object("service/demo-master");
     assert_eq!(service["spec"]["ports"][2]["nodePort"], 30025);
     place.flink(&["delete", "demo", "--yes", "--purge"]).ok();

@@ -1,4 +1,4 @@
-//! The lines of a document, typed one after the other by somebody who has kubectl, the plugin from an archive, and nothing
+//! The lines of a document, typed one after the other by a user who has kubectl, the plugin from an archive, and nothing
 //! else.
 
 use std::collections::VecDeque;
@@ -79,7 +79,7 @@ impl<'a> Story<'a> {
         process::start(&mut script, "")
     }
 
-    /// What somebody does between the lines, and the document does not tell. It must succeed.
+    /// What a user does between the lines, and the document leaves out. It must succeed.
     #[track_caller]
     pub fn aside(&self, line: &str) -> Run {
         self.place.note(self.start(line).end()).ok()

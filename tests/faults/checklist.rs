@@ -48,7 +48,7 @@ const UPGRADE: Case = Case {
 
 const CASES: &[Case] = &[
     UPGRADE,
-    // The terminal is left as a program finds it: no line that nobody redraws.
+    // The terminal is left as a program finds it: no line that is not redrawn.
     Case {
         command: "stop demo",
         interrupt_at: Some("demo: the JobManager ends"),

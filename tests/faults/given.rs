@@ -1,6 +1,6 @@
 //! The worlds from which commands are tried, and the commands that make them.
 
-/// How the cluster `demo` stands before the command.
+/// The state of the cluster `demo` before the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Given {
     /// It was never there.
@@ -21,7 +21,7 @@ pub enum Given {
     Adaptive,
     /// It runs in reactive mode.
     Reactive,
-    /// A change of it was killed when the job was canceled: its JobManager waits for somebody to read where its state is.
+    /// A change of it was killed when the job was canceled: its JobManager waits until the path of its state is read.
     Canceled,
     /// The same, and the JobManager has ended.
     Lost,

@@ -186,7 +186,7 @@ fn notes_of_a_job_that_does_not_get_going() {
 }
 
 #[test]
-fn containers_that_admission_added_are_told_of_when_the_job_runs() {
+fn containers_that_admission_added_are_reported_when_the_job_runs() {
     let mut observed = cluster();
     let containers = json!([{"name": "jobmanager"}, {"name": "istio-proxy"}]);
     let status = json!({"name": "jobmanager", "image": "x", "imageID": "", "ready": true, "restartCount": 0, "state": running()});

@@ -100,7 +100,7 @@ fn a_new_job_forgets_what_flink_said_before() {
 }
 
 #[test]
-fn flink_has_the_first_word() {
+fn what_flink_says_comes_first() {
     let mut observed = cluster();
     pod_with(&mut observed, JM, "Running", running(), json!({}), 0);
     pod_with(&mut observed, TM, "Running", running(), terminated(137, "OOMKilled"), 1);

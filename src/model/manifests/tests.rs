@@ -48,7 +48,7 @@ fn expanded(text: &str) -> String {
 }
 
 #[test]
-fn objects_have_the_seeds_names_labels_and_selectors() {
+fn objects_have_the_names_labels_and_selectors_of_flinks_templates() {
     let made = made(layer());
     for (object, name, component) in [
         (&made.service, "demo-master", "master"),
@@ -300,7 +300,7 @@ fn restart_policies_are_the_jobs() {
 }
 
 #[test]
-fn the_oldest_form_of_the_seeds_templates_works_as_it_is() {
+fn the_oldest_form_of_flinks_templates_works_unchanged() {
     let templates = Templates::from_files([
         ("service", "kind: Service\napiVersion: v1\nmetadata: {name: flink-job-cluster}\nspec: {type: NodePort, ports: [{name: ui, port: 8081, nodePort: 30081}], selector: {app: flink, component: job-cluster}}"),
         ("job", "kind: Job\napiVersion: batch/v1\nmetadata: {name: flink-job-cluster}\nspec:\n  template:\n    metadata: {labels: {app: flink, component: job-cluster}}\n    spec:\n      restartPolicy: OnFailure\n      containers:\n      - name: flink-job-cluster\n        image: ${FLINK_IMAGE_NAME}\n        args: [\"job-cluster\", \"--job-id-seed\", \"${FLINK_APPLICATION_NAME}\", \"-Djobmanager.rpc.address=flink-job-cluster\", \"-Dparallelism.default=${FLINK_JOB_PARALLELISM}\", ${FLINK_JOB_ARGUMENTS}]"),
@@ -343,7 +343,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn whatever_is_given_is_refused_or_found_byte_for_byte(
+    fn every_value_is_refused_or_rendered_byte_for_byte(
         argument in any::<String>(),
         value in any::<String>(),
         env in any::<String>(),

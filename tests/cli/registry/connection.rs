@@ -6,24 +6,24 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use super::answers::{Asked, refused, told};
+use super::answers::{Request, refused, reply};
 use super::{Door, Fault, State, close};
 
-/// What became of a request at the hands of a [`Meddler`].
+/// What a [`Meddler`] does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code)]
 pub enum Met {
-    /// It goes its way.
+    /// It is handled as usual.
     Goes,
     /// It is answered.
     Answered,
-    /// Its connection is over.
+    /// Its connection is closed.
     Over,
-    /// So is the whole server.
+    /// So is the server.
     Gone,
 }
 
-/// Stands between a server and whoever asks it.
+/// Interferes between a server and its clients.
 pub trait Meddler: Send + Sync {
     /// Before the request of this number, counted from 1, is carried out.
     fn before(&self, number: usize, writer: &mut TcpStream) -> io::Result<Met>;
@@ -31,8 +31,8 @@ pub trait Meddler: Send + Sync {
     fn after(&self, number: usize, writer: &mut TcpStream, body: Option<&[u8]>) -> io::Result<Met>;
 }
 
-/// What is asked, without its body, and for what as it was said; `None`: nothing any more.
-fn read_head(reader: &mut impl BufRead) -> io::Result<Option<(Asked, String)>> {
+/// The next request without its body, and its target as it was sent; `None`: the connection is closed.
+fn read_head(reader: &mut impl BufRead) -> io::Result<Option<(Request, String)>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -41,7 +41,7 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<(Asked, String)>> {
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let mut asked = Asked {
+    let mut request = Request {
         method,
         path: path.to_owned(),
         query: pairs
@@ -54,34 +54,34 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<(Asked, String)>> {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         let Some((name, value)) = line.trim_end().split_once(':') else {
-            return Ok(Some((asked, target)));
+            return Ok(Some((request, target)));
         };
-        asked.headers.insert(name.to_lowercase(), value.trim().to_owned());
+        request.headers.insert(name.to_lowercase(), value.trim().to_owned());
     }
 }
 
 pub(super) fn serve(stream: TcpStream, state: &Mutex<State>, door: &Door, address: SocketAddr) -> io::Result<()> {
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
-    while let Some((mut asked, target)) = read_head(&mut reader)? {
-        let path = asked.path.clone();
+    while let Some((mut request, target)) = read_head(&mut reader)? {
+        let path = request.path.clone();
         let fault = {
             let mut state = state.lock().unwrap();
-            let range = asked
+            let range = request
                 .headers
                 .get("content-range")
                 .map_or(String::new(), |range| format!(" [{range}]"));
-            state.log.push(format!("{} {target}{range}", asked.method));
+            state.log.push(format!("{} {target}{range}", request.method));
             let open = state
                 .faults
                 .iter_mut()
-                .find(|(method, part, times, _)| *method == asked.method && path.contains(part) && *times > 0);
+                .find(|(method, part, times, _)| *method == request.method && path.contains(part) && *times > 0);
             open.map(|(_, _, times, fault)| {
                 *times -= 1;
                 fault.clone()
             })
         };
-        let length: usize = asked
+        let length: usize = request
             .headers
             .get("content-length")
             .and_then(|length| length.parse().ok())
@@ -94,8 +94,8 @@ pub(super) fn serve(stream: TcpStream, state: &Mutex<State>, door: &Door, addres
             }
             return writer.shutdown(Shutdown::Both);
         }
-        asked.body = vec![0; length];
-        reader.read_exact(&mut asked.body)?;
+        request.body = vec![0; length];
+        reader.read_exact(&mut request.body)?;
         if door.closed.load(Ordering::SeqCst) {
             return writer.shutdown(Shutdown::Both);
         }
@@ -114,26 +114,29 @@ pub(super) fn serve(stream: TcpStream, state: &Mutex<State>, door: &Door, addres
         let answer = match &fault {
             Some(Fault::Status(status, headers, message)) => {
                 let mut answer = refused(*status, message);
-                answer.headers = told(0, headers, b"").headers;
+                answer.headers = reply(0, headers, b"").headers;
                 answer
             }
-            _ => state.lock().unwrap().answer(&asked, &writer.local_addr()?.to_string()),
+            _ => state
+                .lock()
+                .unwrap()
+                .answer(&request, &writer.local_addr()?.to_string()),
         };
         let mut head = format!(
-            "HTTP/1.1 {} Told\r\ncontent-length: {}\r\n",
+            "HTTP/1.1 {} Status\r\ncontent-length: {}\r\n",
             answer.status,
             answer.body.len()
         );
         for (name, value) in &answer.headers {
             head = format!("{head}{name}: {value}\r\n");
         }
-        let body = if asked.method == "HEAD" {
+        let body = if request.method == "HEAD" {
             &[]
         } else {
             answer.body.as_slice()
         };
         if let Some(meddler) = &door.meddler {
-            match meddler.after(number, &mut writer, (asked.method != "HEAD").then_some(body))? {
+            match meddler.after(number, &mut writer, (request.method != "HEAD").then_some(body))? {
                 Met::Goes => {}
                 Met::Answered => continue,
                 Met::Over | Met::Gone => return writer.shutdown(Shutdown::Both),

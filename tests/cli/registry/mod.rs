@@ -31,7 +31,7 @@ pub enum Fault {
     CutAnswer(usize),
 }
 
-/// Whether a registry is at its end, what stands before it, and the requests it has had.
+/// Whether a registry is closed, what interferes with its requests, and their number.
 #[derive(Default)]
 struct Door {
     closed: AtomicBool,
@@ -82,7 +82,7 @@ impl Registry {
         )
     }
 
-    /// The same with all that is here, behind this meddler: on a free port, or on this one as soon as nobody else is.
+    /// The same registry behind this meddler: on a free port for 0, or on this one as soon as it is free.
     #[allow(dead_code)]
     pub fn behind(&self, meddler: Arc<dyn Meddler>, port: u16) -> Self {
         let door = Door {
@@ -136,7 +136,7 @@ impl Registry {
         self.state.lock().unwrap().faults.push((method, part, times, fault));
     }
 
-    /// Lets nobody in without a login of this kind.
+    /// Requires a login of this kind.
     pub fn ask_for(&self, kind: &'static str) {
         self.state.lock().unwrap().auth = Some(kind);
     }

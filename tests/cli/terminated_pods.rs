@@ -1,4 +1,4 @@
-//! `delete` where a Pod that has ended stays behind its deleted Job, since nobody takes it away.
+//! `delete` when a terminated Pod stays behind its deleted Job, because no controller deletes it.
 
 use serde_json::{Value, json as tree};
 
@@ -8,7 +8,7 @@ use crate::server::{Server, delete, get, json, patch, put, status, text, watch};
 
 const POD: &str = "/api/v1/namespaces/default/pods/demo-master-x";
 
-/// Pods of an earlier JobManager of the cluster, which stands at `phase`.
+/// Pods of an earlier JobManager of the cluster, in `phase`.
 fn left(phase: &str) -> Value {
     let owner =
         tree!({"apiVersion": "batch/v1", "kind": "Job", "name": "demo-master", "uid": "first", "controller": true});
@@ -52,7 +52,7 @@ fn waits(server: &Server) {
     server.expect(get(PODS).query("watch", "true")).answer(quiet);
 }
 
-/// The Pod is there when it is looked at again, after the patience with it.
+/// The Pod is still there when it is read again, after the time that it has to end.
 fn stays(server: &Server, phase: &str) {
     deletes(server);
     lists(server, &left(phase));
@@ -68,7 +68,7 @@ fn run(sandbox: &Sandbox) -> Outcome {
 }
 
 #[test]
-fn it_is_deleted_where_its_job_is_gone() {
+fn a_terminated_pod_is_deleted_when_its_job_is_gone() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     stays(server, "Succeeded");
@@ -83,7 +83,7 @@ fn it_is_deleted_where_its_job_is_gone() {
 }
 
 #[test]
-fn without_the_right_to_that_it_is_told_and_not_waited_for() {
+fn without_the_right_to_delete_it_the_pod_is_reported_and_not_waited_for() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     stays(server, "Failed");
@@ -91,12 +91,12 @@ fn without_the_right_to_that_it_is_told_and_not_waited_for() {
     let refused = status(403, "Forbidden", "pods \"demo-master-x\" is forbidden");
     server.expect(delete(POD)).answer(refused);
     let outcome = run(&sandbox);
-    let told = "`kubectl delete pod demo-master-x` takes it away";
-    assert!(outcome.stderr.contains(told), "{outcome}");
+    let expected = "`kubectl delete pod demo-master-x` takes it away";
+    assert!(outcome.stderr.contains(expected), "{outcome}");
 }
 
 #[test]
-fn one_that_goes_by_itself_is_left_to_that() {
+fn a_pod_that_ends_by_itself_is_not_deleted() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     deletes(server);
@@ -109,7 +109,7 @@ fn one_that_goes_by_itself_is_left_to_that() {
 }
 
 #[test]
-fn one_of_a_job_that_is_there_is_never_deleted() {
+fn a_pod_of_an_existing_job_is_never_deleted() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     stays(server, "Succeeded");
