@@ -85,7 +85,7 @@ fn what_another_command_has_changed_meanwhile_is_not_undone() {
 }
 
 #[test]
-fn a_job_that_is_another_one_is_left_alone() {
+fn a_replaced_job_is_left_alone() {
     let commands: [&[&str]; 4] = [
         &["upgrade", "demo", "--image", "flink:2.3.2"],
         &["stop", "demo"],
@@ -119,7 +119,7 @@ fn a_job_that_is_another_one_is_left_alone() {
 }
 
 #[test]
-fn of_two_creations_of_one_name_one_is_refused() {
+fn the_second_of_two_creates_with_one_name_is_refused() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let objects = [SERVICE, JOB, crate::demo::DEPLOYMENT];
@@ -222,7 +222,7 @@ fn written(outcome: &Outcome) -> std::path::PathBuf {
 /// An editor that gets a Ctrl-C, as all that are in the foreground do, and continues.
 #[cfg(unix)]
 #[test]
-fn an_interruption_in_the_editor_is_the_editors() {
+fn an_interruption_in_the_editor_is_handled_by_the_editor() {
     let sandbox = Sandbox::new();
     let editor = sandbox.file(
         "editor",
@@ -248,7 +248,7 @@ fn an_interruption_in_the_editor_is_the_editors() {
 /// It may have secrets in it, and an editor may have put a new file in the place of the old one.
 #[cfg(unix)]
 #[test]
-fn an_edit_that_is_not_used_is_kept_for_its_author_alone() {
+fn an_unused_edit_is_kept_for_its_author_alone() {
     use std::os::unix::fs::PermissionsExt;
     let fails = "e() { cp \"$1\" \"$1.new\"; echo '  more: 1' >> \"$1.new\"; chmod 644 \"$1.new\"; mv \"$1.new\" \"$1\"; exit 3; }; e";
     let nothing = "false";
@@ -291,7 +291,7 @@ fn a_dry_run_reads_no_pending_savepoint() {
 
 /// The Job is gone and comes back: another process upgrades the cluster.
 #[test]
-fn an_upgrade_by_another_process_is_no_end() {
+fn an_upgrade_by_another_process_does_not_end_a_wait() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let made = made(1, &tree!([]));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{JOB, Scene, container, millis_ago, pod, running, terminated, with_taskmanager};
 
-/// A job that runs, whose Flink says this over what is well.
+/// A job that runs, with these replies of Flink in place of those of a healthy job.
 fn flink(replies: &Value) -> Scene {
     Scene {
         flink: Some(replies.clone()),

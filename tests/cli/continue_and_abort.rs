@@ -73,8 +73,8 @@ fn an_upgrade_killed_at_any_step_can_be_aborted() {
             _ => {}
         }
         replaces(server, 3);
-        // The old JobManager waits for the new version's TaskManagers, which may be too young to handle a signal. One that is
-        // not deleted yet is left to its controller, which would replace it.
+        // The old JobManager waits for the new version's TaskManagers, which may be too young to handle a signal. One
+        // that is not deleted yet is left to its controller, which would replace it.
         let young = |phase: &str, grace: Option<u32>| {
             tree!({"metadata": {"name": "demo-task-manager-x", "annotations": {"kubectl-flink/revision": "2"},
                 "deletionGracePeriodSeconds": grace}, "status": {"phase": phase}})
@@ -313,7 +313,7 @@ fn a_job_is_not_taken_for_canceled_while_flink_is_unreachable() {
     assert_eq!(journal["start"], "s3://b/chk-2", "{journal}");
 }
 
-/// A resume has no way back: what is given up ends where it is, and its savepoint stays in the history.
+/// A resume has no rollback: an aborted one ends as it is, and its savepoint stays in the history.
 #[test]
 fn an_aborted_resume_ends_without_a_rollback() {
     let sandbox = Sandbox::new();

@@ -30,7 +30,7 @@ fn image_of(sandbox: &Sandbox, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_set_is_used_where_it_was_set_for() {
+fn defaults_apply_to_the_context_and_namespace_that_they_are_set_for() {
     let sandbox = Sandbox::new();
     sandbox.file("other", &sandbox.kubeconfig("other"));
     for arguments in [
@@ -90,7 +90,7 @@ fn a_variable_names_another_file() {
 }
 
 #[test]
-fn what_the_file_says_of_high_availability_can_be_left_out() {
+fn high_availability_of_the_file_can_be_turned_off() {
     let sandbox = Sandbox::new();
     sandbox.file(FILE, "defaults: {ha: 's3://bucket/ha'}\n");
     let words = |arguments: &[&str]| {

@@ -82,7 +82,7 @@ pub fn reads(server: &Server, made: &Made) {
     }
 }
 
-/// Where the request stands that begins so, and is no dry run.
+/// The position of the first request with this start that is no dry run.
 pub fn position(outcome: &Outcome, start: &str) -> usize {
     let real = |request: &String| request.starts_with(start) && !request.contains("dryRun");
     let found = outcome.requests.iter().position(real);

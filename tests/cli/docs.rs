@@ -43,11 +43,11 @@ fn own_commands(line: &str) -> Vec<String> {
         let inner = part[..at].ends_with('(');
         Some(if inner { typed.trim_end_matches(')') } else { typed }.to_owned())
     });
-    // An ellipsis stands for whatever a reader has.
+    // An ellipsis is the reader's own value.
     own.filter(|typed| !typed.contains('…')).collect()
 }
 
-/// What stands between backticks in a sentence, and is whole.
+/// The complete command lines between backticks in a sentence.
 fn inline(text: &str) -> Vec<String> {
     let sentences = text
         .lines()
@@ -108,7 +108,7 @@ fn every_command_line_in_the_documents_can_be_typed() {
     assert!(count >= 20, "only {count} command lines were found");
 }
 
-/// Documents whose lines need no cluster: what is run here. All others are run on the bed.
+/// Documents whose lines need no cluster: what is run here. All others are run on the test cluster.
 const WITHOUT_A_CLUSTER: [&str; 2] = ["docs/configuration.md", "docs/templates.md"];
 
 /// One after the other, by a user who has nothing yet. The lines of a document are one script: what it exports stays.

@@ -1,4 +1,4 @@
-//! A job whose Flink does not answer has not ended: its state is not given up without a word.
+//! A job whose Flink does not answer has not ended: its state is not given up without --cancel.
 
 use serde_json::{Value, json as tree};
 

@@ -181,7 +181,7 @@ fn pods_with_sidecars_volumes_and_places() {
 
 /// The image's entrypoint writes into the configuration folder, so that only the file is mounted.
 #[test]
-fn logging_of_ones_own() {
+fn a_logging_configuration_of_the_file_is_kept() {
     let made = objects("logging", &[]);
     for (index, container) in [(1, MASTER), (2, WORKER)] {
         let mount = at(&made, &format!("{container}/volumeMounts/0"));

@@ -1,5 +1,5 @@
-//! `create` of an image that is only named: what the registry knows of it is reported before anything is created, and without
-//! a delay.
+//! `create` of an image that is only named: what the registry knows of it is reported before anything is created, and
+//! without a delay.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -149,7 +149,7 @@ fn a_missing_plugin_is_reported_when_all_added_layers_are_known() {
 }
 
 #[test]
-fn an_index_is_for_many_nodes_and_the_selector_says_for_which() {
+fn an_index_has_an_image_for_each_platform_of_the_nodes() {
     let (sandbox, registry) = place(1);
     let sandbox = sandbox.variable(VARIABLE, "");
     let mut entry = registry.base("flink", "amd64", "amd64", &[]);

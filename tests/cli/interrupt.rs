@@ -61,7 +61,7 @@ fn an_interruption_reports_what_continues_and_keeps_the_trigger() {
     }
 }
 
-/// A JobManager whose job has ended is let go before the command ends: else it would fail five minutes later.
+/// A JobManager whose job has ended is released before the command ends: else it would fail five minutes later.
 #[test]
 fn an_interruption_waits_for_a_path_that_is_on_its_way() {
     for signal in ["-INT", "-TERM", "-HUP"] {

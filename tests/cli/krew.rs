@@ -222,7 +222,7 @@ fn install(folder: &TempDir) -> PathBuf {
     bin
 }
 
-/// Where a kubectl is: on the PATH, or in the test bed's cache.
+/// Where a kubectl is: on the PATH, or in the cache of the test cluster.
 fn kubectl() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let cache = std::env::var_os("XDG_CACHE_HOME")
@@ -335,7 +335,8 @@ fn workflows() -> Vec<(String, Value)> {
         .collect()
 }
 
-/// A tag can be moved to other code, a commit cannot; and what compiles the code of others must not be able to write a release.
+/// A tag can be moved to other code, a commit cannot; and what compiles the code of others must not be able to write a
+/// release.
 #[test]
 fn workflows_use_commits_and_the_least_rights() {
     let mut writes = Vec::new();

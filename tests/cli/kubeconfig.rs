@@ -35,7 +35,7 @@ fn the_kubeconfig_at_home() {
 }
 
 #[test]
-fn a_named_kubeconfig_stands_for_all_others() {
+fn a_named_kubeconfig_replaces_all_others() {
     let sandbox = Sandbox::bare();
     sandbox.file(".kube/config", "nonsense");
     sandbox.file("other", &sandbox.kubeconfig("other"));

@@ -1,4 +1,4 @@
-//! `list`: what it asks, and the state that it shows of each cluster.
+//! `list`: its requests, and the state that it shows of each cluster.
 
 use serde_json::{Value, json};
 
@@ -186,7 +186,7 @@ fn unfinished_operations_are_printed_below_the_list() {
 
 /// The path of its savepoint waits with its JobManager.
 #[test]
-fn a_cluster_whose_job_is_being_stopped_is_shown_so() {
+fn a_cluster_whose_job_is_being_stopped_is_shown_as_stopping() {
     let said = "stop by bob@home since 2026-01-01T00:00:00Z; the job is being stopped with savepoint trigger 1";
     let history = json!({"metadata": {"name": "cart-history", "namespace": "default", "labels": {"app": "cart"},
         "annotations": {"kubectl-flink/operation": said, "kubectl-flink/stopping": "1"}}});

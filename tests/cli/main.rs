@@ -1,4 +1,4 @@
-//! Tests of the command line: the real binary against a scripted API server. They need no bed and no network.
+//! Tests of the command line: the real binary against a scripted API server. They need no test cluster and no network.
 
 // The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
 #![allow(clippy::unwrap_used)]

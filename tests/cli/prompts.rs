@@ -110,7 +110,7 @@ fn adopt_takes_over_what_it_has_shown_and_nothing_else() {
 
 /// Where a command keeps something safe until its end, it cannot be interrupted before.
 #[test]
-fn what_has_to_be_waited_for_is_not_left() {
+fn commands_that_must_wait_refuse_wait_false() {
     for command in [
         &["stop", "demo"][..],
         &["suspend", "demo"],

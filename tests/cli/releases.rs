@@ -1,7 +1,7 @@
 //! What Flink's REST answers in each release that is spoken to, from 1.13 to 2.3: the same comes of all of them.
 //!
-//! `releases/*.json` are whole replies: those of 2.3 put together from what the bed gave, those of the others by what the
-//! releases are known to have more, less and otherwise.
+//! `releases/*.json` are whole replies: those of 2.3 put together from replies of the test cluster, those of the others
+//! by what the releases are known to have more, less and otherwise.
 
 use serde_json::{Value, json};
 

@@ -193,7 +193,7 @@ fn a_scale_in_progress_blocks_other_changes() {
 
 #[test]
 fn an_interrupted_scale_is_continued_or_makes_way() {
-    // The job came to its parallelism by itself: all that is left to do is to write down that it has.
+    // The job came to its parallelism by itself: all that is left is to record it.
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let mut left = left_behind(&Value::Null);

@@ -97,7 +97,7 @@ fn a_change_continues_from_the_named_state() {
 
 /// Both versions were made from a path at which there is nothing. The Job that is there is made once more.
 #[test]
-fn a_version_that_was_made_from_nowhere_is_made_once_more() {
+fn a_rollback_without_state_is_repeated_from_the_named_state() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let mut left = left("returning", &Value::Null);

@@ -194,7 +194,7 @@ fn a_value_behind_a_flag_with_an_optional_one_is_not_taken_as_a_name() {
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome}");
         assert!(outcome.stderr.contains(meant), "{outcome}");
     }
-    // A name stands before the flag, or is none of its values.
+    // A name is before the flag, or is none of its values.
     for arguments in [
         &["create", "demo", "--image", "flink", "--dry-run", "-o", "name"][..],
         &["create", "--dry-run", "demo", "--image", "flink", "-o", "name"],

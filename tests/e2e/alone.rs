@@ -1,5 +1,5 @@
 //! Parts of Kubernetes are stopped and killed under a cluster and under the commands that work on it. Nothing else runs on
-//! the bed at that time: only `tests/bed/test alone::` and `tests/long` run these, one by one.
+//! the test cluster at that time: only `tests/bed/test alone::` and `tests/long` run these, one by one.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::durable::{RECOVERS, now};
 use crate::place::{Place, STORAGE, bed, create_arguments, soon};
 use crate::process::{self, Run, Running, eventually};
 
-/// Stops a part of the bed for some seconds, and kills it then.
+/// Stops a part of the test cluster for some seconds, and kills it then.
 pub fn restart(component: &str, seconds: u32) -> Running {
     process::start(Command::new(bed("restart")).args([component, &seconds.to_string()]), "")
 }

@@ -100,7 +100,7 @@ fn connection_flags_mean_what_they_mean_for_kubectl() {
     } else {
         assert!(
             std::env::var("BED_CONTEXT").is_ok(),
-            "the bed's user has a client certificate"
+            "the user of the test cluster has a client certificate"
         );
         // Not captured: it must be seen that something was left out.
         let _ = writeln!(

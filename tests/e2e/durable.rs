@@ -94,7 +94,7 @@ fn high_availability_maps(place: &Place) -> Vec<Value> {
         .clone()
 }
 
-/// The Pod whose address stands in Flink's ConfigMap.
+/// The Pod whose address is in Flink's ConfigMap.
 fn leader(place: &Place) -> Option<String> {
     let maps = high_availability_maps(place)
         .iter()
@@ -107,7 +107,7 @@ fn leader(place: &Place) -> Option<String> {
 }
 
 #[test]
-fn a_jobmanager_that_stands_by_takes_over_under_the_same_job_id() {
+fn a_standby_jobmanager_takes_over_under_the_same_job_id() {
     let place = Place::with_storage("standby");
     let flags = ["--ha=file:///storage/ha", "--ha-create-rbac", "--jobmanager-replicas=2"];
     let program = ["--", "--rate", "50"];

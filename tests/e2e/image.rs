@@ -40,7 +40,8 @@ pub fn jars(place: &Place) -> [String; 2] {
     [first, second].map(|path| path.display().to_string())
 }
 
-/// Whether the registry of the test can be reached by the nodes: they share this machine's loopback in the bed only.
+/// Whether the registry of the test can be reached by the nodes: they share this machine's loopback in the test cluster
+/// only.
 fn nodes_are_here() -> bool {
     let here = std::env::var("BED_CONTEXT").is_err();
     if !here {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::flink_templates;
 use crate::place::{Place, STORAGE, counting_job};
 use crate::process;
-use crate::seed;
 
 /// UIDs of all Pods, which change when one is replaced.
 fn pods(place: &Place) -> Vec<String> {
@@ -25,11 +25,14 @@ fn specs(place: &Place) -> [Value; 2] {
 
 #[test]
 fn a_cluster_made_by_hand_is_adopted_as_it_runs() {
-    let _ports = seed::node_ports();
+    let _ports = flink_templates::node_ports();
     let place = Place::with_storage("adopt");
-    for object in seed::by_hand(&place, "1", seed::ARGUMENTS) {
+    for object in flink_templates::by_hand(&place, "1", flink_templates::ARGUMENTS) {
         place
-            .kubectl_with(&["create", "-f", "-"], &seed::with_volume(object).to_string())
+            .kubectl_with(
+                &["create", "-f", "-"],
+                &flink_templates::with_volume(object).to_string(),
+            )
             .ok();
     }
     place.counted("demo", 50);
@@ -93,7 +96,7 @@ fn a_cluster_made_by_hand_is_adopted_as_it_runs() {
 }
 
 /// The custom resource alone, without the operator, and with a status that can be written like everything else. It stays
-/// in the bed: other tests list all kinds of objects, and one that goes away meanwhile would fail them.
+/// in the test cluster: other tests list all kinds of objects, and one that goes away meanwhile would fail them.
 const CUSTOM_RESOURCE: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

@@ -250,7 +250,7 @@ fn the_clock_of_who_works_is_hours_off() {
         "the Debian package libfaketime is missing"
     );
     let place = Place::with_storage("clocks");
-    // Ahead only: the certificates of a young bed are not valid for who is behind.
+    // Ahead only: the certificates of a young test cluster are not valid for a clock that is behind.
     let skewed = |hours: &str, arguments: &[&str]| -> Running {
         let mut command = place.plugin(arguments);
         command.env("LD_PRELOAD", library).env("FAKETIME", hours);

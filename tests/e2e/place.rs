@@ -31,12 +31,12 @@ pub fn flink_version() -> String {
     std::env::var("FLINK_VERSION").unwrap_or_else(|_| "2.3.0".to_owned())
 }
 
-/// The distribution of the release that is tested: FLINK_HOME, or the bed's.
+/// The distribution of the release that is tested: FLINK_HOME, or that of the test cluster.
 pub fn flink_home() -> PathBuf {
     if let Ok(home) = std::env::var("FLINK_HOME") {
         return PathBuf::from(home);
     }
-    let state = std::env::var("BED_STATE").expect("FLINK_HOME names the distribution where there is no bed");
+    let state = std::env::var("BED_STATE").expect("FLINK_HOME names the distribution where there is no test cluster");
     let wanted = format!("flink-{}-", flink_version());
     let cache = PathBuf::from(state).parent().unwrap().to_owned();
     let found = std::fs::read_dir(&cache).unwrap().find_map(|entry| {
@@ -98,7 +98,7 @@ impl Place {
     /// The plugin, ready to run in the namespace.
     pub fn plugin(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
-        // The namespace stands first: after `--` it would be the program's.
+        // The namespace is first: after `--` it would be the program's.
         command.arg(format!("--namespace={}", self.namespace)).args(arguments);
         for variable in ["APPLICATION_NAME", "IMAGE_NAME", "JOB_PARALLELISM", "JOB_ARGUMENTS"] {
             command.env_remove(format!("FLINK_{variable}"));
@@ -330,7 +330,7 @@ pub fn create_arguments(name: &str, flags: &[&str]) -> Vec<String> {
     arguments
 }
 
-/// A script of the bed.
+/// A script of tests/bed.
 pub fn bed(script: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/bed").join(script)
 }

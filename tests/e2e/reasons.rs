@@ -286,7 +286,8 @@ fn what_flink_fails_by_is_named_first() {
     );
     check("slow", "checkpoint-timeout", &["Checkpoint expired before completing"]);
 
-    // Everything runs, and then the Service goes; without it no client finds the JobManager, and that is reported as well.
+    // Everything runs, and then the Service goes; without it no client finds the JobManager, and that is reported as
+    // well.
     place.kubectl(&["delete", "service/loop-master"]);
     check("loop", "no-service", &["savepoint-resume"]);
     eventually("the Pods are gone", SLOW, || {

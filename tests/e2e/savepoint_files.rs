@@ -22,7 +22,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The folder of the namespace's claim, on the node.
 fn storage(place: &Place) -> PathBuf {
-    let storage = std::env::var("BED_STORAGE").expect("the storage of the bed");
+    let storage = std::env::var("BED_STORAGE").expect("the storage of the test cluster");
     Path::new(&storage).join(&place.namespace)
 }
 

@@ -32,7 +32,7 @@ struct Injector(String);
 
 impl Injector {
     fn of(place: &Place) -> Self {
-        let address = std::env::var("BED_NODE_IP").expect("the bed's node has an address");
+        let address = std::env::var("BED_NODE_IP").expect("the node of the test cluster has an address");
         let (certificate, key) = (place.folder().join("hook.crt"), place.folder().join("hook.key"));
         process::run(
             Command::new("openssl")

@@ -17,7 +17,7 @@ fn script(more: &str) -> String {
 
 /// The rows in the sink's files, sorted.
 fn rows(place: &Place) -> Vec<u64> {
-    let storage = std::env::var("BED_STORAGE").expect("the rows are read on the bed");
+    let storage = std::env::var("BED_STORAGE").expect("the rows are read on the test cluster");
     let folder = std::path::Path::new(&storage).join(&place.namespace).join("out");
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
     let parts = files.filter(|file| file.file_name().to_string_lossy().starts_with("part-"));

@@ -171,7 +171,7 @@ fn a_version_whose_task_managers_do_not_come_up_leaves_the_job_untouched() {
         &["--env", "JAVA_TOOL_OPTIONS=-XX:+NoSuchOption"],
         &["TaskManager Pod", "ended with exit code 1"],
     );
-    // No room for both: with a word on it, as without.
+    // No room for both: the upgrade says so, and works without.
     place.quota("few", "pods=2");
     refused(
         &["--env", "NEW=1", "--surge=always"],

@@ -145,7 +145,7 @@ impl Scene {
         (run, count)
     }
 
-    /// Whether an image stands under the name that is pushed to; half of one is an error.
+    /// Whether there is an image under the name that is pushed to; half of one is an error.
     fn pushed(&self) -> Result<bool, String> {
         let Some(manifest) = self.behind.manifest("team/app", "1") else {
             return Ok(false);

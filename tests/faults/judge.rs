@@ -76,7 +76,7 @@ pub fn deleted_only_what_was_shown(world: &World, command: &Command) -> Result<(
                 .chain(&["/configmaps/demo-history"])
                 .any(|part| path.ends_with(part)),
             // A new Job takes the place of the old one, and Pods of a version that is given up are not waited for.
-            // A rehearsal is over.
+            // A rehearsal has ended.
             Then::Runs => {
                 ["/jobs/demo-master", "/jobs/demo-rehearsal"]
                     .iter()

@@ -14,7 +14,8 @@
 //!
 //! By default a part of the faults is tried at each request, another at each, so that every fault meets every command.
 //! Without a fault each command makes no more requests than it is known to make, and none that docs/rbac.yaml does not
-//! allow. No secret is ever printed, not even with `-vv`. Answers that are nested too deeply, that do not end, or whose texts would do something to a terminal, are faults too.
+//! allow. No secret is ever printed, not even with `-vv`. Answers that are nested too deeply, that do not end, or whose
+//! texts would do something to a terminal, are faults too.
 //!
 //! - Two commands run beside each other, each held at one of its requests ([`pairs`]).
 //! - A watch ends since the server has its version no more, and what was deleted is missing from the new list ([`watches`]).
@@ -322,7 +323,7 @@ fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: boo
     cases
 }
 
-/// A world in which `other` runs, and `demo` stands as `steps` leave it.
+/// A world in which `other` runs, and `demo` is as `steps` leave it.
 fn make(steps: &[&[&str]]) -> World {
     let world = Arc::new(Mutex::new(World::default()));
     let other = ["create", "other", "--image", "flink:2.3.0", "--no-wait"];

@@ -67,7 +67,7 @@ fn zookeeper_needs_nothing_of_kubernetes() {
 }
 
 #[test]
-fn jobmanagers_that_stand_by_end_with_the_leader() {
+fn standby_jobmanagers_end_with_the_leader() {
     let made = made(Config {
         ha: Some("s3://b/ha".into()),
         job_managers: Some(2),

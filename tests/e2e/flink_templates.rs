@@ -14,15 +14,15 @@ use crate::process;
 const TEMPLATES: [(&str, &str); 3] = [
     (
         "job-cluster-service.yaml.template",
-        include_str!("seed/job-cluster-service.yaml.template"),
+        include_str!("flink_templates/job-cluster-service.yaml.template"),
     ),
     (
         "job-cluster-job.yaml.template",
-        include_str!("seed/job-cluster-job.yaml.template"),
+        include_str!("flink_templates/job-cluster-job.yaml.template"),
     ),
     (
         "task-manager-deployment.yaml.template",
-        include_str!("seed/task-manager-deployment.yaml.template"),
+        include_str!("flink_templates/task-manager-deployment.yaml.template"),
     ),
 ];
 
