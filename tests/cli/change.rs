@@ -325,8 +325,8 @@ fn a_dry_run_deletes_nothing() {
     snapshot!(sandbox.run(&["delete", "demo", "--dry-run", "--purge"]));
 }
 
-/// The cluster is held while it is deleted.
-fn is_held(server: &Server) {
+/// The cluster is locked while it is deleted.
+fn is_locked(server: &Server) {
     server
         .expect(put(HISTORY))
         .times(2)
@@ -337,7 +337,7 @@ fn is_held(server: &Server) {
 fn deletes(server: &Server) {
     reads(server, &made(&tree!([])));
     runs(server);
-    is_held(server);
+    is_locked(server);
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server
             .expect(delete(path).body(tree!({"propagationPolicy": "Background"})))
@@ -394,7 +394,7 @@ fn delete_reports_a_missing_cluster_and_deletes_the_others() {
         let other = path.replace("/demo-", "/other-");
         server.expect(get(&other)).answer(status(404, "NotFound", "not found"));
     }
-    is_held(server);
+    is_locked(server);
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server.expect(delete(path)).answer(json(&tree!({})));
     }

@@ -6,7 +6,8 @@ use crate::demo::{DEPLOYMENT, FLINK, ID, JOB, PODS, holds_result, position, rele
 use crate::sandbox::Sandbox;
 use crate::server::{Server, delete, get, json, patch, text, watch};
 use crate::unfinished::{
-    SAVED, body_of_last_put, comes_up, entry, left, list, makes, replaces, running_job, takes_notes, task_managers,
+    SAVED, accepts_history, body_of_last_put, comes_up, entry, list, makes, replaces, running_job, task_managers,
+    unfinished,
 };
 
 #[test]
@@ -14,10 +15,10 @@ fn an_upgrade_killed_at_any_step_can_be_continued() {
     for step in ["stopping", "saved", "replacing", "waiting"] {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;
-        let mut left = left(step, &Value::Null);
+        let mut left = unfinished(step, &Value::Null);
         if step == "waiting" {
             left.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("2");
-            takes_notes(server);
+            accepts_history(server);
         } else {
             replaces(server, 2);
         }
@@ -66,7 +67,7 @@ fn an_upgrade_killed_at_any_step_can_be_aborted() {
     for step in ["saved", "replacing", "waiting", "rolling-back"] {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;
-        let mut left = left(step, &Value::Null);
+        let mut left = unfinished(step, &Value::Null);
         match step {
             "rolling-back" => left.journal["back"] = tree!(true),
             "saved" | "replacing" => releases(server),
@@ -125,7 +126,7 @@ fn taskmanagers_of_the_old_version_end_before_the_new_jobmanager_starts() {
     // More replicas and another template in one change: the old ReplicaSet gets the number first.
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let mut left = left("saved", &Value::Null);
+    let mut left = unfinished("saved", &Value::Null);
     left.revisions[1] = revision(2, "flink:2.3.1", 2);
     releases(server);
     replaces(server, 2);
@@ -170,11 +171,11 @@ fn a_rollback_that_was_killed_continues_with_either_flag() {
         for flag in ["--continue", "--abort"] {
             let sandbox = Sandbox::new();
             let server = &sandbox.server;
-            let mut left = left(step, &Value::Null);
+            let mut left = unfinished(step, &Value::Null);
             left.journal["back"] = tree!(true);
             // The old version is made again: it is found out, and not made twice.
             left.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("3");
-            takes_notes(server);
+            accepts_history(server);
             if step == "rolling-back" {
                 makes(server, 3);
                 server.expect(task_managers()).answer(json(&list(&tree!([]))));
@@ -197,8 +198,8 @@ fn a_rollback_that_was_killed_continues_with_either_flag() {
 fn an_upgrade_whose_stop_did_not_reach_flink_is_aborted_without_changes() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    left("stopping", &Value::Null).reads(server);
-    takes_notes(server);
+    unfinished("stopping", &Value::Null).reads(server);
+    accepts_history(server);
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(text(
@@ -227,7 +228,7 @@ fn a_flink_that_is_briefly_unreachable_is_waited_for() {
     for way in ["--continue", "--abort"] {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;
-        let left = left("stopping", &Value::Null);
+        let left = unfinished("stopping", &Value::Null);
         left.reads(server);
         away(server, &status);
         away(server, "jobs/overview");
@@ -256,7 +257,7 @@ fn a_flink_that_is_briefly_unreachable_is_waited_for() {
 #[test]
 fn a_job_is_not_taken_for_canceled_while_flink_is_unreachable() {
     let by_checkpoint = || {
-        let mut left = left("stopping", &Value::Null);
+        let mut left = unfinished("stopping", &Value::Null);
         left.journal["ending"] = tree!({"by": "checkpoint", "jobId": ID});
         left.journal["saved"] = tree!("s3://b/chk-1");
         left.savepoints = tree!([]);
@@ -266,7 +267,7 @@ fn a_job_is_not_taken_for_canceled_while_flink_is_unreachable() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     by_checkpoint().reads(server);
-    takes_notes(server);
+    accepts_history(server);
     away(server, "jobs/overview");
     server
         .expect(get(&format!("{FLINK}/jobs/overview")))
@@ -318,14 +319,14 @@ fn a_job_is_not_taken_for_canceled_while_flink_is_unreachable() {
 fn an_aborted_resume_ends_without_a_rollback() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let mut left = left("replacing", &Value::Null);
+    let mut left = unfinished("replacing", &Value::Null);
     left.journal["kind"] = tree!("resume");
     left.journal["command"] = tree!("savepoint-resume");
     left.journal["rollsBack"] = tree!(false);
     left.journal.as_object_mut().unwrap().remove("backRevision");
     left.reads(server);
     releases(server);
-    takes_notes(server);
+    accepts_history(server);
     let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
     assert_eq!(outcome.code, Some(6), "{outcome}");
     let history = body_of_last_put(&sandbox);
@@ -343,10 +344,10 @@ fn an_aborted_resume_ends_without_a_rollback() {
 fn continue_stores_the_history_limit_and_keeps_the_revision_in_use() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let left = left("waiting", &Value::Null);
+    let left = unfinished("waiting", &Value::Null);
     let mut live = left.history();
     live["metadata"]["resourceVersion"] = tree!("5");
-    takes_notes(server);
+    accepts_history(server);
     left.reads(server);
     comes_up(server, &left);
     let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--history-limit", "1"]);

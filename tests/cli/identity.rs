@@ -26,7 +26,7 @@ fn flink_is_away(server: &Server) {
     server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away);
 }
 
-fn is_held(server: &Server, writes: usize) {
+fn is_locked(server: &Server, writes: usize) {
     server
         .expect(put(HISTORY))
         .times(writes)
@@ -57,7 +57,7 @@ fn what_is_deleted_is_what_was_read() {
     let server = &sandbox.server;
     reads(server, &made(1, &tree!([])));
     flink_is_away(server);
-    is_held(server, 1);
+    is_locked(server, 1);
     pods(server, 3, &tree!([]));
     for (path, uid) in [
         (JOB, "uid-of-jobs-demo-master"),
@@ -77,7 +77,7 @@ fn a_job_that_was_replaced_meanwhile_stays_and_so_does_the_rest() {
     let server = &sandbox.server;
     reads(server, &made(1, &tree!([])));
     flink_is_away(server);
-    is_held(server, 2);
+    is_locked(server, 2);
     pods(server, 1, &tree!([]));
     let said = "Operation cannot be fulfilled on jobs.batch \"demo-master\": the UID in the precondition (a) does not \
                 match the UID in record (b). The object might have been deleted and then recreated";
@@ -148,7 +148,7 @@ fn what_is_scaled_is_what_was_read() {
         crate::scale::reads(server, crate::scale::ADAPTIVE);
         let deployment = "uid-of-deployments-demo-task-manager";
         let grow = patch(DEPLOYMENT).body(tree!({"metadata": {"uid": deployment}, "spec": {"replicas": 3}}));
-        is_held(server, if is_deployment { 2 } else { 3 });
+        is_locked(server, if is_deployment { 2 } else { 3 });
         let left = if is_deployment {
             server.expect(grow).answer(replaced("demo-task-manager"));
             "Deployment demo-task-manager"
@@ -235,7 +235,7 @@ fn a_service_that_only_has_the_name_stays_where_the_rest_is_deleted() {
     made.service["metadata"]["labels"] = tree!({"app": "demo"});
     reads(server, &made);
     flink_is_away(server);
-    is_held(server, 2);
+    is_locked(server, 2);
     pods(server, 3, &tree!([]));
     for path in [JOB, DEPLOYMENT] {
         server.expect(delete(path)).answer(json(&tree!({})));
@@ -277,7 +277,7 @@ fn a_pod_that_only_has_the_label_is_not_waited_for() {
     let server = &sandbox.server;
     reads(server, &made(1, &tree!([])));
     flink_is_away(server);
-    is_held(server, 2);
+    is_locked(server, 2);
     let pod = |owners: &Value| {
         tree!({"metadata": {"name": "web", "labels": {"app": "demo"}, "ownerReferences": owners},
             "status": {"phase": "Running"}})
@@ -325,7 +325,7 @@ fn a_repetition_takes_what_is_left_when_the_three_objects_are_gone() {
         server.expect(of_uid(path, uid)).answer(json(&tree!({})));
     }
     pods(server, 3, &tree!([]));
-    is_held(server, 2);
+    is_locked(server, 2);
     let outcome = sandbox.run(&["delete", "demo", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo deleted\n");
@@ -387,7 +387,7 @@ fn run_deletes_what_it_made_of_a_cluster_of_which_a_part_was_there() {
     // As it begins to create, and to delete, it looks whether there is a Job by now.
     missing(server, &[JOB, JOB, JOB]);
     server.expect(get(DEPLOYMENT)).answer(json(&found.deployment));
-    is_held(server, 4);
+    is_locked(server, 4);
     pods(server, 2, &tree!([]));
     server
         .expect(of_uid(DEPLOYMENT, "uid-of-deployments-demo-task-manager"))
@@ -424,7 +424,7 @@ fn delete_all_leaves_out_what_it_cannot_take_and_says_so() {
     server.expect(get(DEPLOYMENTS)).answer(json(&deployment_table(&rows)));
     reads(server, &made(1, &tree!([])));
     flink_is_away(server);
-    is_held(server, 2);
+    is_locked(server, 2);
     pods(server, 3, &tree!([]));
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server.expect(delete(path)).answer(json(&tree!({})));

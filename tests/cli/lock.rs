@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::demo::{DEPLOYMENT, FLINK, HISTORY, JOBS, SERVICE};
 use crate::sandbox::Sandbox;
 use crate::server::{get, json, patch, post, put, text};
-use crate::unfinished::{left, running_job};
+use crate::unfinished::{running_job, unfinished};
 
 #[test]
 fn an_unfinished_upgrade_blocks_other_changes() {
@@ -20,7 +20,7 @@ fn an_unfinished_upgrade_blocks_other_changes() {
     ];
     for command in commands {
         let sandbox = Sandbox::new();
-        left("replacing", &Value::Null).reads(&sandbox.server);
+        unfinished("replacing", &Value::Null).reads(&sandbox.server);
         let outcome = sandbox.run(command);
         assert_eq!(outcome.code, Some(8), "{outcome}");
         for expected in [
@@ -40,7 +40,7 @@ fn commands_that_are_not_blocked_report_its_progress() {
     for command in [&["savepoint", "list", "demo"][..], &["history", "demo"]] {
         for holder in [&Value::Null, &elsewhere] {
             let sandbox = Sandbox::new();
-            left("replacing", holder).reads(&sandbox.server);
+            unfinished("replacing", holder).reads(&sandbox.server);
             let outcome = sandbox.run(command);
             assert_eq!(outcome.code, Some(0), "{outcome}");
             for expected in [
@@ -63,7 +63,7 @@ fn a_lock_whose_holder_may_be_alive_is_respected() {
         &["delete", "demo", "--yes"],
     ] {
         let sandbox = Sandbox::new();
-        left("waiting", &elsewhere).reads(&sandbox.server);
+        unfinished("waiting", &elsewhere).reads(&sandbox.server);
         let outcome = sandbox.run(command);
         assert_eq!(outcome.code, Some(8), "{outcome}");
         assert!(
@@ -79,7 +79,7 @@ fn a_lock_whose_holder_may_be_alive_is_respected() {
 fn a_lock_with_a_live_heartbeat_is_not_taken_over() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let left = left("waiting", &tree!({"who": "bob@other", "token": "t"}));
+    let left = unfinished("waiting", &tree!({"who": "bob@other", "token": "t"}));
     left.reads(server);
     let mut later = left.history();
     later["data"]["heartbeat"] = tree!("t-7");
@@ -92,7 +92,7 @@ fn a_lock_with_a_live_heartbeat_is_not_taken_over() {
 #[test]
 fn a_journal_of_a_newer_version_is_left_alone() {
     let sandbox = Sandbox::new();
-    let mut left = left("waiting", &Value::Null);
+    let mut left = unfinished("waiting", &Value::Null);
     left.journal["version"] = tree!(2);
     left.reads(&sandbox.server);
     let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
@@ -104,7 +104,7 @@ fn a_journal_of_a_newer_version_is_left_alone() {
 fn the_second_of_two_changes_is_refused_with_the_name_of_the_first() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let mut left = left("stopping", &tree!({"who": "bob@other", "token": "t"}));
+    let mut left = unfinished("stopping", &tree!({"who": "bob@other", "token": "t"}));
     let theirs = left.history();
     left.journal["step"] = tree!("done");
     left.savepoints = tree!([]);

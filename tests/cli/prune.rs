@@ -40,8 +40,8 @@ fn one_ended_at(server: &Server, reads: usize, at: &str, date: Option<&str>) -> 
     made
 }
 
-/// The cluster is held while it is pruned.
-fn is_held(server: &Server) {
+/// The cluster is locked while it is pruned.
+fn is_locked(server: &Server) {
     server
         .expect(put(HISTORY))
         .times(2)
@@ -53,7 +53,7 @@ fn only_what_has_ended_is_pruned_and_its_history_stays() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     one_has_ended(server, 1);
-    is_held(server);
+    is_locked(server);
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server.expect(delete(path)).answer(json(&tree!({})));
     }

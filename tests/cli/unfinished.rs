@@ -11,7 +11,7 @@ const EVENTS: &str = "/api/v1/namespaces/default/events";
 pub const SAVED: &str = "s3://b/sp-1";
 
 /// A cluster of revision 1 that is being upgraded to revision 2, which has another image.
-pub struct Left {
+pub struct Unfinished {
     pub service: Value,
     pub job: Value,
     pub deployment: Value,
@@ -20,8 +20,8 @@ pub struct Left {
     pub journal: Value,
 }
 
-/// Left at `step`; `holder` has the lock, or it is null.
-pub fn left(step: &str, holder: &Value) -> Left {
+/// Unfinished at `step`; `holder` has the lock, or it is null.
+pub fn unfinished(step: &str, holder: &Value) -> Unfinished {
     let saved = (step != "stopping").then_some(SAVED);
     let progress = if step == "stopping" { "requested" } else { "completed" };
     let mut journal = tree!({
@@ -37,7 +37,7 @@ pub fn left(step: &str, holder: &Value) -> Left {
         journal["holder"] = holder.clone();
     }
     let made = made(1, &tree!([]));
-    Left {
+    Unfinished {
         service: made.service,
         job: made.job,
         deployment: made.deployment,
@@ -48,7 +48,7 @@ pub fn left(step: &str, holder: &Value) -> Left {
     }
 }
 
-impl Left {
+impl Unfinished {
     pub fn history(&self) -> Value {
         tree!({
             "metadata": {"name": "demo-history", "resourceVersion": "5"},
@@ -72,8 +72,8 @@ pub fn running_job() -> Value {
         "tasks": {"total": 1, "running": 1}})
 }
 
-/// The history is written, as often as it is.
-pub fn takes_notes(server: &Server) {
+/// Accepts all writes of the history.
+pub fn accepts_history(server: &Server) {
     server
         .expect(put(HISTORY))
         .often()
@@ -82,7 +82,7 @@ pub fn takes_notes(server: &Server) {
 
 /// The old JobManager goes, and the objects of revision `number` are made.
 pub fn replaces(server: &Server, number: u64) {
-    takes_notes(server);
+    accepts_history(server);
     server.expect(delete(JOB)).answer(json(&tree!({})));
     server
         .expect(
@@ -112,7 +112,7 @@ pub fn task_managers() -> Call {
 }
 
 /// The job comes up: all its tasks run, and it takes no checkpoints.
-pub fn comes_up(server: &Server, left: &Left) {
+pub fn comes_up(server: &Server, left: &Unfinished) {
     let pod = tree!({"metadata": {"name": "demo-master-x", "labels": {"app": "demo", "component": "master"}},
         "spec": {"containers": [{"name": "flink-master"}]},
         "status": {"phase": "Running", "containerStatuses": [{"name": "flink-master", "image": "flink:2.3.1",
