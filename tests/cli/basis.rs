@@ -47,7 +47,7 @@ fn is_refused(outcome: &Outcome, expected: &[&str]) {
 }
 
 #[test]
-fn what_another_command_has_changed_meanwhile_is_not_undone() {
+fn changes_of_another_command_are_not_undone() {
     let commands: [&[&str]; 7] = [
         &["edit", "demo"],
         &["upgrade", "demo", "--image", "flink:2.3.2"],

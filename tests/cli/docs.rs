@@ -114,7 +114,7 @@ const WITHOUT_A_CLUSTER: [&str; 2] = ["docs/configuration.md", "docs/templates.m
 /// One after the other, by a user who has nothing yet. The lines of a document are one script: what it exports stays.
 #[cfg(unix)]
 #[test]
-fn what_needs_no_cluster_is_run() {
+fn documents_that_need_no_cluster_are_run() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = crate::sandbox::Sandbox::new();
     let program = |name: &str, text: &str| {

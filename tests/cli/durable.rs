@@ -236,7 +236,7 @@ fn a_resume_takes_the_objects_from_the_old_job_before_it_is_deleted_and_gives_th
 }
 
 #[test]
-fn what_cannot_be_is_refused_and_nothing_is_sent() {
+fn impossible_flags_are_refused_before_any_request() {
     for (flags, expected) in [
         (&["--jobmanager-replicas", "2"][..], "--ha STORAGE_DIR turns it on"),
         (&["--jobmanager-replicas", "0"], "0 is not in 1..=16"),

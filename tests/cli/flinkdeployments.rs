@@ -266,7 +266,7 @@ fn a_suspended_one_has_no_pods_yet() {
 }
 
 #[test]
-fn what_kubectl_get_gives_is_a_file_too() {
+fn output_of_kubectl_get_is_accepted_as_a_file() {
     let made = objects("fromcluster", &[]);
     assert_eq!(at(&made, "/1/metadata/name"), "taken-master");
     assert_eq!(at(&made, "/1/metadata/namespace"), "jobs");

@@ -52,7 +52,7 @@ fn redis_path(path: &str) -> String {
 }
 
 #[test]
-fn what_is_deleted_is_what_was_read() {
+fn only_objects_that_were_read_are_deleted() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     reads(server, &made(1, &tree!([])));
@@ -95,7 +95,7 @@ fn a_job_that_was_replaced_meanwhile_stays_and_so_does_the_rest() {
 }
 
 #[test]
-fn what_is_changed_is_what_was_read() {
+fn only_objects_that_were_read_are_changed() {
     for (code, reason, said) in [
         (
             422,
@@ -140,7 +140,7 @@ fn replaced(name: &str) -> Answer {
 }
 
 #[test]
-fn what_is_scaled_is_what_was_read() {
+fn only_objects_that_were_read_are_scaled() {
     let note = |uid: &str| tree!({"metadata": {"uid": uid, "annotations": {"kubectl-flink/parallelism": "3"}}});
     for is_deployment in [true, false] {
         let sandbox = Sandbox::new();
@@ -175,7 +175,7 @@ fn what_is_scaled_is_what_was_read() {
 
 /// A JobManager that outlives its job is suspended, so that it is not started again: but not another one of its name.
 #[test]
-fn what_is_suspended_after_a_stop_is_what_was_read() {
+fn only_the_job_that_was_read_is_suspended_after_a_stop() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let saved = tree!([{"triggerId": "0123456789abcdef0123456789abcdef", "jobId": crate::demo::ID, "reason": "stop",
@@ -412,7 +412,7 @@ fn an_empty_selector_is_refused_before_anything_is_asked() {
 }
 
 #[test]
-fn delete_all_leaves_out_what_it_cannot_take_and_says_so() {
+fn delete_all_skips_and_reports_what_it_cannot_delete() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let rows = [
@@ -436,7 +436,7 @@ fn delete_all_leaves_out_what_it_cannot_take_and_says_so() {
 }
 
 #[test]
-fn what_is_being_changed_is_not_pruned() {
+fn a_cluster_that_is_being_changed_is_not_pruned() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let rows = [job_row("default", "demo", "Complete")];

@@ -409,7 +409,7 @@ fn the_model_is_pure() {
 }
 
 #[test]
-fn what_is_read_of_a_source() {
+fn imports_are_read_from_a_source() {
     let file = File {
         lines: 0,
         module: "a::b".to_owned(),

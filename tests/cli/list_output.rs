@@ -61,7 +61,7 @@ fn json_and_yaml_are_the_same_tree() {
 }
 
 #[test]
-fn nothing() {
+fn an_empty_list_prints_a_note() {
     for (format, stdout) in [
         (
             "json",

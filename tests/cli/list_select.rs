@@ -23,7 +23,7 @@ fn all_namespaces() {
 }
 
 #[test]
-fn nothing_in_all_namespaces() {
+fn an_empty_list_of_all_namespaces_prints_a_note() {
     let sandbox = Sandbox::new();
     sandbox
         .server

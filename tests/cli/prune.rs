@@ -154,7 +154,7 @@ fn the_operation_of_an_interrupted_prune_is_ended_by_the_next_one() {
 }
 
 #[test]
-fn what_was_resumed_meanwhile_is_not_pruned() {
+fn a_cluster_that_was_resumed_meanwhile_is_not_pruned() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let mut made = one_has_ended(server, 1);

@@ -275,7 +275,7 @@ fn no_secret_is_in_a_report_and_all_else_is() {
 }
 
 #[test]
-fn what_cannot_be_read_is_in_the_index_and_no_failure() {
+fn parts_that_cannot_be_read_are_listed_in_the_index() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     version(server);

@@ -416,7 +416,7 @@ fn set_parallelism_scales_in_place_where_scale_would() {
 }
 
 #[test]
-fn what_needs_no_change_or_cannot_be_changes_nothing() {
+fn a_scale_that_is_needless_or_impossible_changes_nothing() {
     for (flags, settings, code, expected) in [
         (&["-p", "129"][..], ADAPTIVE, 2, "among 128 tasks at most"),
         (&["-p", "129"], &[], 2, "among 128 tasks at most"),

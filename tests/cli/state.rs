@@ -178,7 +178,7 @@ fn status_keeps_the_cause_that_create_reported() {
 
 /// Which, since when, at which step, and what to do: before all else, and in every form.
 #[test]
-fn an_operation_under_way_is_what_status_and_why_begin_with() {
+fn status_and_why_begin_with_the_operation_in_progress() {
     let shown = |arguments: &[&str]| {
         let sandbox = Sandbox::new();
         written(&sandbox.server);

@@ -84,7 +84,7 @@ fn with_a_gap(sandbox: &Sandbox, lost: &Answer, after: &[(&str, Value)]) {
 }
 
 #[test]
-fn what_a_list_after_a_gap_does_not_show_is_gone() {
+fn an_object_missing_from_the_list_after_a_gap_is_deleted() {
     for lost in [gone(), status(410, "Expired", "too old resource version")] {
         for (goal, code, expected) in [
             ("deleted", 0, "cluster/demo deleted\n"),
@@ -109,7 +109,7 @@ fn what_a_list_after_a_gap_does_not_show_is_gone() {
 
 /// A cluster of the same name that was made in the gap is another one.
 #[test]
-fn what_has_another_uid_after_a_gap_is_another_object() {
+fn an_object_with_another_uid_after_a_gap_is_a_new_one() {
     let sandbox = Sandbox::new();
     let others = objects().map(|(path, mut object)| {
         object["metadata"]["uid"] = tree!("another");

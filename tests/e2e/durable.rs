@@ -239,7 +239,7 @@ fn owner(place: &Place, object: &str) -> Value {
 }
 
 #[test]
-fn what_has_ended_is_cleared_away_by_kubernetes_or_by_prune_and_comes_back() {
+fn ended_clusters_are_deleted_by_kubernetes_or_prune_and_can_be_resumed() {
     let place = Place::with_storage("ended");
     let ends = [
         &STORAGE[..],

@@ -243,7 +243,7 @@ fn the_folder_of_the_savepoints_is_full() {
 }
 
 #[test]
-fn the_clock_of_who_works_is_hours_off() {
+fn the_clock_of_the_client_is_hours_off() {
     let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
     assert!(
         std::path::Path::new(library).exists(),

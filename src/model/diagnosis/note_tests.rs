@@ -12,7 +12,7 @@ use super::fixtures::*;
 use super::*;
 
 #[test]
-fn what_may_pass_is_only_a_note() {
+fn transient_problems_are_only_a_note() {
     type Passing = (&'static str, fn(&mut Observed), &'static str);
     let rows: &[Passing] = &[
         (

@@ -12,7 +12,7 @@ use crate::model::flink::overview::FlinkView;
 use crate::model::listing::JobState;
 
 #[test]
-fn what_is_not_of_this_generation_is_ignored() {
+fn objects_of_other_generations_are_ignored() {
     let mut observed = cluster();
     ended(&mut observed, JM, 1, "Error");
     ended(&mut observed, "demo-master-zzzzz", 1, "Error");
