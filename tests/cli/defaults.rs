@@ -1,4 +1,4 @@
-//! The configuration file, and what comes of its defaults.
+//! The configuration file, and the effect of its defaults.
 
 use std::fs;
 

@@ -151,7 +151,7 @@ fn documents_that_need_no_cluster_are_run() {
     assert!(kept.contains("service-account: flink"), "{kept}");
 }
 
-/// No line is run nowhere without a word about it.
+/// Each document is run, or is listed with the reason why not.
 #[test]
 fn every_document_is_run_or_says_why_not() {
     let bed = include_str!("../e2e/long/documents.rs").to_owned() + include_str!("../e2e/shipped.rs");

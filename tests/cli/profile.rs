@@ -76,7 +76,7 @@ fn the_busiest_vertex_is_sampled_until_there_are_samples() {
         picture.starts_with("<svg ") && picture.contains("my.Job.work:7: 3 of 4, 75.0%"),
         "{picture}"
     );
-    // It is there now, and nothing is asked for.
+    // The file exists now, and no profile is requested.
     let outcome = sandbox.run(&["profile", "demo", "-o", "sink.svg"]);
     assert_eq!((outcome.code, outcome.requests.len()), (Some(2), 0), "{outcome}");
 }

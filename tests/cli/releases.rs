@@ -1,4 +1,4 @@
-//! What Flink's REST answers in each release that is spoken to, from 1.13 to 2.3: the same comes of all of them.
+//! What Flink's REST answers in each supported release, from 1.13 to 2.3: the output is the same for all.
 //!
 //! `releases/*.json` are whole replies: those of 2.3 put together from replies of the test cluster, those of the others
 //! by what the releases are known to have more, less and otherwise.

@@ -309,7 +309,7 @@ fn parts_that_cannot_be_read_are_listed_in_the_index() {
     ] {
         assert!(index.contains(words), "{words}: {index}");
     }
-    // It is there now, and stays as it is.
+    // The file exists now, and is not overwritten.
     let before = std::fs::read(sandbox.home().join("x.tar.gz")).unwrap();
     let outcome = sandbox.run(&["report", "demo", "-o", "x.tar.gz"]);
     assert_eq!(outcome.code, Some(2), "{outcome}");

@@ -87,7 +87,7 @@ fn recorded(server: &Server, parallelism: &str) {
     for path in [JOB, DEPLOYMENT] {
         server.expect(patch(path).body(note.clone())).answer(json(&tree!({})));
     }
-    // The operation, what came of it, and its end.
+    // The operation, its result, and its end.
     server
         .expect(put(HISTORY))
         .times(3)

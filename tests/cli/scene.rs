@@ -13,7 +13,7 @@ pub const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/pr
 /// The job that Flink runs.
 pub const JOB: &str = "5da11d271bfd178c970e0bcb3c48d706";
 
-/// What there is of it.
+/// The objects, log and replies of it.
 #[derive(Default)]
 pub struct Scene {
     pub conditions: Vec<Value>,

@@ -19,7 +19,7 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The lines of a session. On a terminal, progress is a block that is drawn again: what stays is what came of it.
+/// The lines of a session. On a terminal, progress is a block that is drawn again: its result stays.
 fn of_session(transcript: &str) -> String {
     let progress =
         |line: &&str| line.starts_with("demo: ") && !line.contains("stopped with") || *line == "writing a savepoint";

@@ -97,7 +97,7 @@ fn a_change_continues_from_the_named_state() {
     );
 }
 
-/// Both versions were made from a path at which there is nothing. The Job that is there is made once more.
+/// Both versions started from a path without a savepoint. The Job of the old one is created again.
 #[test]
 fn a_rollback_without_state_is_repeated_from_the_named_state() {
     let sandbox = Sandbox::new();
@@ -250,7 +250,7 @@ fn status_collects_the_path_of_a_savepoint_that_waits_with_its_jobmanager() {
     assert_eq!(printed["lastSavepoint"]["path"], "s3://b/sp-1", "{outcome}");
 }
 
-/// It is read, and the JobManager stays for who may write it down. Nothing is said of it: nothing was asked for.
+/// The path is read, and the JobManager stays for a client that may write the history. No warning: none was requested.
 #[test]
 fn a_path_that_may_not_be_written_down_stays_with_its_jobmanager() {
     let sandbox = Sandbox::new();

@@ -42,7 +42,7 @@ fn shows(place: &Place, port: &str, job: &str) {
     }
 }
 
-/// Serves a page of another origin that reads and drives Flink, as far as it can, and writes what came of it into itself.
+/// Serves a page of another origin that reads and drives Flink, as far as it can, and writes the results into itself.
 fn foreign(port: &str, job: &str) -> String {
     let page = format!(
         r#"<body><img src="http://127.0.0.1:{port}/jobs/{job}/yarn-cancel"><pre id="shown"></pre><script>

@@ -95,7 +95,7 @@ fn the_api_server_and_etcd_die_under_every_kind_of_command() {
         place.is_whole(before);
     }
 
-    // A savepoint is looked up, and not taken twice; who waits for one hears of it.
+    // A savepoint is looked up, and not taken twice; a client that waits for one gets its result.
     let known = place.savepoints("demo").len();
     let waits = place.start(&["wait", "demo", "--for=checkpoint"]);
     let running = place.start(&["savepoint", "demo"]);
@@ -325,7 +325,7 @@ fn two_and_eight_change_a_cluster_at_once() {
         place.is_whole(before);
     }
 
-    // One upgrades while others end the job: who comes first is left alone by the others.
+    // One upgrades while others end the job: the first is left alone by the others.
     let before = place.count("demo");
     let first = place.start(&["upgrade", "demo", "--env", "LAST=1"]);
     soon("the upgrade is stopping", || {

@@ -410,7 +410,7 @@ fn a_job_is_run_to_its_end_and_nothing_is_left() {
     ]);
 }
 
-/// Interrupted in the middle of a savepoint: Flink writes it all the same, and the repetition gives that very one.
+/// Interrupted in the middle of a savepoint: Flink completes it, and the repeated command prints that one.
 #[test]
 fn an_interrupted_savepoint_is_found_by_its_repetition() {
     let place = Place::with_storage("interrupted");

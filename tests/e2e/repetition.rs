@@ -110,7 +110,7 @@ fn a_create_that_failed_is_mended_by_another_one_and_one_that_ran_is_not() {
     let outcomes: Value = serde_json::from_str(&outcomes.stdout).unwrap();
     assert_eq!(outcomes["items"][0]["outcome"], "running", "{outcomes}");
 
-    // It has run: its state is not given up, whatever becomes of it.
+    // It has run: its state is not given up, even if it fails.
     let job = place.job_id("demo");
     let flags = [&STORAGE[..], &["--env", "NEW=1", "--", "--rate", "50"]].concat();
     place.create("demo", &flags).exits(8).reports(&["upgrade demo"]);

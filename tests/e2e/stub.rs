@@ -169,7 +169,7 @@ fn a_flink_that_is_slow_broken_huge_or_hostile_does_no_harm() {
     };
     assert_eq!(status(&place)["job"]["name"], "stub");
 
-    // Slow: what comes late is left out, and what Kubernetes knows is printed all the same.
+    // Slow: what comes late is left out, and what Kubernetes knows is printed.
     well(&stub, |path| {
         let mut answer = ok(&jobs("late"));
         answer.delay = Duration::from_secs(25);

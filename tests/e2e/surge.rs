@@ -124,7 +124,7 @@ fn task_managers_start_before_the_job_is_stopped_and_never_meet_the_other_jobman
     place.changes_warm(&["restart", "demo"]);
     assert_eq!(place.rpc_port(), None);
     place.changes_warm(&["savepoint-resume", "demo", "--env", "NEW=2"]);
-    // Nothing differs for who upgrades to the same.
+    // An upgrade to the same spec changes nothing.
     let unchanged = place.flink(&["upgrade", "demo"]).ok();
     assert_eq!(unchanged.stdout, "cluster/demo unchanged\n");
 

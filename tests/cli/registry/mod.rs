@@ -67,7 +67,7 @@ impl Drop for Registry {
 
 fn close(door: &Door, address: SocketAddr) {
     if !door.closed.swap(true, Ordering::SeqCst) {
-        // The listener ends when it hears this.
+        // The listener ends at this connection.
         drop(TcpStream::connect(address));
     }
 }
