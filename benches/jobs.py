@@ -172,8 +172,8 @@ def native_change(place):
     job = json.loads(native_rest(place, "jobs/overview"))["jobs"][0]["jid"]
     begun = time.monotonic()
     stop = flink("stop", *NATIVE, f"-Dkubernetes.namespace={place}", "--savepointPath", "file:///storage/savepoints", job)
-    told = subprocess.run(stop, shell=True, capture_output=True, text=True, check=True).stdout
-    path = re.search(r"Path: (\S+)", told).group(1)
+    printed = subprocess.run(stop, shell=True, capture_output=True, text=True, check=True).stdout
+    path = re.search(r"Path: (\S+)", printed).group(1)
     stopped = time.monotonic() - begun
     # The JobManager deletes its Deployment when its job has ended; its name is taken until then.
     while subprocess.run(["kubectl", "get", "deploy", "native", "-n", place], capture_output=True).returncode == 0:
@@ -211,10 +211,10 @@ def change(args):
         phases = []
         for number in range(args.rounds):
             for name, way in ways.items():
-                stopped, whole, *told = way(number)
+                stopped, whole, *texts = way(number)
                 print(f"round {number + 1}, {name}: {whole:.1f} s", file=sys.stderr, flush=True)
                 rows[name].append((stopped, whole))
-                phases += [f"{name}: {text}" for text in told]
+                phases += [f"{name}: {text}" for text in texts]
         print("\n### From the stop request to all tasks running\n")
         print("| how | savepoint written | all tasks run |")
         print("|---|---|---|")

@@ -23,12 +23,12 @@ SMALL = [
 def peak(command):
     """Peak of a command's memory in KiB. It must succeed.
 
-    Linux counts what a process was before it became the command, which here is this one: so somebody small starts it.
+    Linux counts what a process was before it became the command, which here is this one: so a small program starts it.
     """
-    with tempfile.NamedTemporaryFile("r") as told:
+    with tempfile.NamedTemporaryFile("r") as report:
         words = ["bash", "-c", command] if isinstance(command, str) else command
-        run(["/usr/bin/time", "--format=%M", f"--output={told.name}", *words])
-        return int(told.read().split()[-1])
+        run(["/usr/bin/time", "--format=%M", f"--output={report.name}", *words])
+        return int(report.read().split()[-1])
 
 
 def run(command, stdin=None):

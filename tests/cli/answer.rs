@@ -18,7 +18,7 @@ const HOLD: Duration = Duration::from_secs(60);
 pub struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
-    /// One piece has its length told; several go out as chunks.
+    /// One piece is sent with its length; several are sent as chunks.
     body: Vec<Piece>,
     chunked: bool,
     gate: Option<Gate>,

@@ -3,10 +3,10 @@
 use serde_json::{Value, json as tree};
 
 use crate::change::{completed, dry_runs, runs, statistics};
-use crate::demo::{FLINK, HISTORY, ID, JOB, SERVICE, latches, made, reads, revision};
+use crate::demo::{FLINK, HISTORY, ID, JOB, SERVICE, holds_result, made, reads, revision};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, get, json, patch, post, put, status, text};
-use crate::transaction::entry;
+use crate::unfinished::entry;
 
 /// The history after another command has changed the cluster to revision 2, and is done.
 fn changed(history: &Value) -> Value {
@@ -31,9 +31,12 @@ fn conflict(server: &Server) {
 }
 
 /// It is refused, says who did what, and has changed nothing.
-fn is_refused(outcome: &Outcome, told: &[&str]) {
+fn is_refused(outcome: &Outcome, expected: &[&str]) {
     assert_eq!(outcome.code, Some(8), "{outcome}");
-    for words in told.iter().chain(&["so nothing was done", "hint: repeat the command"]) {
+    for words in expected
+        .iter()
+        .chain(&["so nothing was done", "hint: repeat the command"])
+    {
         assert!(outcome.stderr.contains(words), "{words}: {outcome}");
     }
     let changes = |request: &&String| {
@@ -44,7 +47,7 @@ fn is_refused(outcome: &Outcome, told: &[&str]) {
 }
 
 #[test]
-fn what_another_command_has_changed_meanwhile_is_not_undone() {
+fn changes_of_another_command_are_not_undone() {
     let commands: [&[&str]; 7] = [
         &["edit", "demo"],
         &["upgrade", "demo", "--image", "flink:2.3.2"],
@@ -82,7 +85,7 @@ fn what_another_command_has_changed_meanwhile_is_not_undone() {
 }
 
 #[test]
-fn a_job_that_is_another_one_is_left_alone() {
+fn a_replaced_job_is_left_alone() {
     let commands: [&[&str]; 4] = [
         &["upgrade", "demo", "--image", "flink:2.3.2"],
         &["stop", "demo"],
@@ -90,7 +93,7 @@ fn a_job_that_is_another_one_is_left_alone() {
         &["savepoint-resume", "demo", "-p", "2", "--no-wait"],
     ];
     for command in commands {
-        for (now, told) in [
+        for (now, expected) in [
             (
                 json(&tree!({"metadata": {"uid": "u-2"}})),
                 "Job demo-master was replaced",
@@ -108,7 +111,7 @@ fn a_job_that_is_another_one_is_left_alone() {
             }
             server.expect(get(JOB)).answer(now);
             let outcome = sandbox.run(command);
-            is_refused(&outcome, &[told]);
+            is_refused(&outcome, &[expected]);
             let writes = |request: &String| request.starts_with("PUT");
             assert!(!outcome.requests.iter().any(writes), "{outcome}");
         }
@@ -116,7 +119,7 @@ fn a_job_that_is_another_one_is_left_alone() {
 }
 
 #[test]
-fn of_two_creations_of_one_name_one_is_refused() {
+fn the_second_of_two_creates_with_one_name_is_refused() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let objects = [SERVICE, JOB, crate::demo::DEPLOYMENT];
@@ -155,7 +158,7 @@ fn of_two_creations_of_one_name_one_is_refused() {
 
 /// Heartbeats of others and savepoints of a job that stays are no change of what a plan is made from.
 #[test]
-fn a_savepoint_that_another_command_took_hinders_nothing() {
+fn a_savepoint_of_another_command_is_no_obstacle() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let made = made(1, &tree!([]));
@@ -174,7 +177,7 @@ fn a_savepoint_that_another_command_took_hinders_nothing() {
         .expect(put(HISTORY))
         .often()
         .answer(json(&tree!({"metadata": {"resourceVersion": "9"}})));
-    latches(server);
+    holds_result(server);
     server
         .expect(crate::demo::release())
         .often()
@@ -198,7 +201,7 @@ fn a_savepoint_that_another_command_took_hinders_nothing() {
         .answer(json(&tree!({"jobs": []})));
     let outcome = sandbox.run(&["stop", "demo"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    let history = crate::transaction::body_of_last_put(&sandbox);
+    let history = crate::unfinished::body_of_last_put(&sandbox);
     assert_eq!(
         entry(&history, "savepoints").as_array().map(Vec::len),
         Some(2),
@@ -219,7 +222,7 @@ fn written(outcome: &Outcome) -> std::path::PathBuf {
 /// An editor that gets a Ctrl-C, as all that are in the foreground do, and continues.
 #[cfg(unix)]
 #[test]
-fn an_interruption_in_the_editor_is_the_editors() {
+fn an_interruption_in_the_editor_is_handled_by_the_editor() {
     let sandbox = Sandbox::new();
     let editor = sandbox.file(
         "editor",
@@ -245,7 +248,7 @@ fn an_interruption_in_the_editor_is_the_editors() {
 /// It may have secrets in it, and an editor may have put a new file in the place of the old one.
 #[cfg(unix)]
 #[test]
-fn an_edit_that_is_not_used_is_kept_for_its_author_alone() {
+fn an_unused_edit_is_kept_for_its_author_alone() {
     use std::os::unix::fs::PermissionsExt;
     let fails = "e() { cp \"$1\" \"$1.new\"; echo '  more: 1' >> \"$1.new\"; chmod 644 \"$1.new\"; mv \"$1.new\" \"$1\"; exit 3; }; e";
     let nothing = "false";
@@ -265,7 +268,7 @@ fn an_edit_that_is_not_used_is_kept_for_its_author_alone() {
 
 /// What can be read only once is left to the command that writes it down.
 #[test]
-fn a_dry_run_settles_nothing() {
+fn a_dry_run_reads_no_pending_savepoint() {
     let asked = tree!([{"triggerId": "1".repeat(32), "jobId": ID, "progress": "requested", "path": null, "format": "CANONICAL",
         "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"}]);
     let commands: [&[&str]; 3] = [
@@ -288,7 +291,7 @@ fn a_dry_run_settles_nothing() {
 
 /// The Job is gone and comes back: another process upgrades the cluster.
 #[test]
-fn an_upgrade_by_another_process_is_no_end() {
+fn an_upgrade_by_another_process_does_not_end_a_wait() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let made = made(1, &tree!([]));

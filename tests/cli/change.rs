@@ -3,7 +3,7 @@
 use serde_json::{Value, json as tree};
 
 pub use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, Made, PODS, SERVICE, reads};
-use crate::demo::{latches, releases};
+use crate::demo::{holds_result, releases};
 use crate::objects::{has_no_other_cluster, has_nothing_left};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, cut, delete, get, json, patch, post, put, status, text};
@@ -43,7 +43,7 @@ pub fn dry_runs(server: &Server) {
 }
 
 /// What comes after the savepoint: the path is written down, the Job goes, and everything is created again.
-pub fn comes_anew(server: &Server, writes: usize) {
+pub fn starts_again(server: &Server, writes: usize) {
     server
         .expect(put(HISTORY))
         .times(writes)
@@ -86,13 +86,13 @@ fn position(outcome: &Outcome, start: &str) -> usize {
 }
 
 #[test]
-fn the_trigger_is_written_down_before_flink_hears_of_it_and_the_path_before_anything_is_deleted() {
+fn the_history_has_the_trigger_before_the_stop_and_the_path_before_the_deletion() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     reads(server, &made(&tree!([])));
     runs(server);
     dry_runs(server);
-    latches(server);
+    holds_result(server);
     releases(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")).body(tree!({"drain": false, "formatType": "CANONICAL"})))
@@ -104,7 +104,7 @@ fn the_trigger_is_written_down_before_flink_hears_of_it_and_the_path_before_anyt
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(json(&completed()));
     statistics(server);
-    comes_anew(server, 3);
+    starts_again(server, 3);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let writes: Vec<_> = outcome
@@ -139,15 +139,15 @@ fn a_lost_answer_to_the_stop_is_looked_up_not_repeated() {
     reads(server, &made(&tree!([])));
     runs(server);
     dry_runs(server);
-    latches(server);
+    holds_result(server);
     releases(server);
     server.expect(post(&format!("{FLINK}/jobs/{ID}/stop"))).answer(cut());
-    // That Flink knows the trigger may be told with the result, and the result but once.
+    // The answer that Flink knows the trigger may have the result already, which Flink gives only once.
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
         .answer(json(&completed()));
     statistics(server);
-    comes_anew(server, 3);
+    starts_again(server, 3);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
 }
@@ -171,12 +171,12 @@ fn a_refused_dry_run_leaves_the_job_running() {
     ));
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
-    let told = "a Job was refused: jobs.batch \"demo-master\" is forbidden: exceeded quota: small";
-    assert!(outcome.stderr.contains(told), "{outcome}");
+    let expected = "a Job was refused: jobs.batch \"demo-master\" is forbidden: exceeded quota: small";
+    assert!(outcome.stderr.contains(expected), "{outcome}");
 }
 
 #[test]
-fn a_path_for_a_running_job_needs_a_word_on_its_state() {
+fn from_savepoint_of_a_running_job_needs_stop_or_cancel() {
     let sandbox = Sandbox::new();
     reads(&sandbox.server, &made(&tree!([])));
     runs(&sandbox.server);
@@ -184,12 +184,12 @@ fn a_path_for_a_running_job_needs_a_word_on_its_state() {
 }
 
 #[test]
-fn a_jobmanager_that_does_not_answer_is_not_given_up_without_a_word() {
+fn a_jobmanager_that_does_not_answer_is_not_replaced() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let made = made(&tree!([savepoint("completed", Some("s3://b/sp-1"))]));
     reads(server, &made);
-    // No other command is at it.
+    // No other command is changing it.
     server.expect(get(HISTORY)).answer(json(&made.history));
     server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(status(
         503,
@@ -204,7 +204,7 @@ fn a_jobmanager_that_does_not_answer_is_not_given_up_without_a_word() {
 }
 
 #[test]
-fn an_interrupted_resume_is_settled_by_the_next_one() {
+fn the_next_resume_finishes_an_interrupted_one() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let mut made = made(&tree!([savepoint("requested", None)]));
@@ -219,14 +219,14 @@ fn an_interrupted_resume_is_settled_by_the_next_one() {
     releases(server);
     statistics(server);
     dry_runs(server);
-    comes_anew(server, 3);
+    starts_again(server, 3);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stderr.contains("resumes from s3://b/sp-2"), "{outcome}");
 }
 
 #[test]
-fn a_savepoint_whose_path_nobody_read_is_not_passed_over() {
+fn a_savepoint_whose_path_was_not_read_is_not_skipped() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let mut lost = savepoint("requested", None);
@@ -276,7 +276,7 @@ fn a_deleted_cluster_comes_back_from_its_history() {
 }
 
 #[test]
-fn a_cluster_that_never_was() {
+fn an_unknown_cluster_is_reported_as_not_found() {
     for command in [&["savepoint-resume", "demo"][..], &["delete", "demo", "--yes"]] {
         let sandbox = Sandbox::new();
         for path in [SERVICE, JOB, DEPLOYMENT, HISTORY] {
@@ -325,8 +325,8 @@ fn a_dry_run_deletes_nothing() {
     snapshot!(sandbox.run(&["delete", "demo", "--dry-run", "--purge"]));
 }
 
-/// The cluster is held while it is deleted.
-fn is_held(server: &Server) {
+/// The cluster is locked while it is deleted.
+fn is_locked(server: &Server) {
     server
         .expect(put(HISTORY))
         .times(2)
@@ -337,7 +337,7 @@ fn is_held(server: &Server) {
 fn deletes(server: &Server) {
     reads(server, &made(&tree!([])));
     runs(server);
-    is_held(server);
+    is_locked(server);
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server
             .expect(delete(path).body(tree!({"propagationPolicy": "Background"})))
@@ -351,7 +351,7 @@ fn deletes(server: &Server) {
 
 /// `defaults set prompts false` stands for --yes.
 #[test]
-fn who_turned_prompts_off_is_not_asked() {
+fn delete_does_not_ask_when_prompts_are_off() {
     let sandbox = Sandbox::new();
     sandbox.file(".config/kubectl-flink/config.yaml", "defaults: {prompts: false}\n");
     deletes(&sandbox.server);
@@ -360,7 +360,7 @@ fn who_turned_prompts_off_is_not_asked() {
 }
 
 #[test]
-fn the_jobmanager_is_gone_before_the_rest_goes() {
+fn the_jobmanager_is_deleted_before_the_rest() {
     let sandbox = Sandbox::new();
     deletes(&sandbox.server);
     let outcome = sandbox.run(&["delete", "demo", "--yes"]);
@@ -376,7 +376,7 @@ fn the_jobmanager_is_gone_before_the_rest_goes() {
 }
 
 #[test]
-fn of_several_the_missing_one_is_told_and_the_others_are_deleted() {
+fn delete_reports_a_missing_cluster_and_deletes_the_others() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     reads(server, &made(&tree!([])));
@@ -394,7 +394,7 @@ fn of_several_the_missing_one_is_told_and_the_others_are_deleted() {
         let other = path.replace("/demo-", "/other-");
         server.expect(get(&other)).answer(status(404, "NotFound", "not found"));
     }
-    is_held(server);
+    is_locked(server);
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server.expect(delete(path)).answer(json(&tree!({})));
     }

@@ -9,7 +9,7 @@ use crate::server::{get, json, text};
 const DATE: &str = "Thu, 01 Jan 2026 03:00:00 GMT";
 
 #[test]
-fn ages_of_what_the_history_knows() {
+fn ages_in_the_history_use_the_clock_of_the_server() {
     let savepoint = tree!({"triggerId": "1".repeat(32), "jobId": "2".repeat(32), "progress": "completed",
         "path": "s3://b/sp-1", "format": "CANONICAL", "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z",
         "completedAt": "2026-01-01T00:00:00Z"});
@@ -31,7 +31,7 @@ fn ages_of_what_the_history_knows() {
 }
 
 #[test]
-fn the_beginning_of_a_log() {
+fn logs_since_a_time_use_the_clock_of_the_server() {
     let sandbox = Sandbox::new();
     let pod = tree!({"metadata": {"name": "demo-master-x", "labels": {"app": "demo", "component": "master"}},
         "spec": {"containers": [{"name": "flink-master"}]},

@@ -32,7 +32,7 @@ fn clusters(sandbox: &Sandbox, namespace: &str) {
 }
 
 #[test]
-fn commands_with_what_they_do() {
+fn commands_are_completed_with_descriptions() {
     let sandbox = Sandbox::bare();
     let outcome = sandbox.run(&["__complete", "del"]);
     assert_eq!(outcome.stdout, "delete\tDelete clusters\n:4\n", "{outcome}");
@@ -43,7 +43,7 @@ fn commands_with_what_they_do() {
 }
 
 #[test]
-fn flags_for_who_begins_one() {
+fn flags_and_their_values_are_completed() {
     let sandbox = Sandbox::bare();
     assert_eq!(
         names(&sandbox, &["create", "demo", "--savepoint-d"]),
@@ -53,13 +53,13 @@ fn flags_for_who_begins_one() {
         names(&sandbox, &["create", "demo", "--image-pull-policy", "A"]),
         ["Always"]
     );
-    // Shells complete what stands after the equals sign.
+    // Shells complete what follows the equals sign.
     assert_eq!(names(&sandbox, &["list", "--output=w"]), ["wide"]);
     assert!(names(&sandbox, &["list", "--conte"]).contains(&"--context".to_owned()));
 }
 
 #[test]
-fn classes_of_the_jar_that_was_typed_and_files() {
+fn files_and_classes_of_the_typed_jar_are_completed() {
     let sandbox = Sandbox::bare();
     jar(&sandbox, "jars/app.jar", b"x");
     sandbox.file("jars/other.yaml", "");
@@ -96,7 +96,7 @@ fn classes_of_the_jar_that_was_typed_and_files() {
 }
 
 #[test]
-fn live_clusters_of_the_namespace_that_was_typed() {
+fn live_clusters_of_the_typed_namespace_are_completed() {
     let sandbox = Sandbox::new();
     for words in [
         &["status", "-n", "billing", ""][..],
@@ -114,7 +114,7 @@ fn live_clusters_of_the_namespace_that_was_typed() {
 }
 
 #[test]
-fn deleted_clusters_where_they_can_be_resumed_and_none_twice() {
+fn deleted_clusters_are_completed_once_where_they_can_be_resumed() {
     let sandbox = Sandbox::new();
     for words in [&["savepoint-resume", ""][..], &["delete", "orders", ""]] {
         clusters(&sandbox, "default");
@@ -134,7 +134,7 @@ fn deleted_clusters_where_they_can_be_resumed_and_none_twice() {
 }
 
 #[test]
-fn namespaces_and_contexts() {
+fn namespaces_and_contexts_are_completed() {
     let sandbox = Sandbox::new();
     let item = |name: &str| tree!({"metadata": {"name": name}});
     sandbox
@@ -147,7 +147,7 @@ fn namespaces_and_contexts() {
 }
 
 #[test]
-fn revisions_of_the_cluster_that_was_typed() {
+fn revisions_of_the_typed_cluster_are_completed() {
     let sandbox = Sandbox::new();
     let revision =
         |number: u32| tree!({"number": number, "createdAt": "2026-01-01T00:00:00Z", "command": "upgrade", "spec": {}});
@@ -168,7 +168,7 @@ fn revisions_of_the_cluster_that_was_typed() {
 }
 
 #[test]
-fn savepoints_of_the_cluster_that_was_typed() {
+fn savepoints_of_the_typed_cluster_are_completed() {
     let sandbox = Sandbox::new();
     let savepoint = |number: u32, disposed: bool| {
         tree!({"triggerId": number.to_string().repeat(32), "jobId": "1".repeat(32), "progress": "completed",
@@ -193,7 +193,7 @@ fn savepoints_of_the_cluster_that_was_typed() {
 }
 
 #[test]
-fn keys_of_flink_and_of_the_configuration_file() {
+fn keys_of_flink_and_of_the_configuration_file_are_completed() {
     let sandbox = Sandbox::bare();
     let (found, directive) = complete(&sandbox, &["create", "demo", "-D", "execution.checkpointing.inte"]);
     assert!(
@@ -206,7 +206,7 @@ fn keys_of_flink_and_of_the_configuration_file() {
 }
 
 #[test]
-fn nothing_and_not_a_word_where_something_is_wrong() {
+fn completion_prints_nothing_when_something_is_wrong() {
     let nothing = |sandbox: &Sandbox, words: &[&str]| {
         let outcome: Outcome = sandbox.run(&[&["__complete"], words].concat());
         assert_eq!(
@@ -243,9 +243,9 @@ fn nothing_and_not_a_word_where_something_is_wrong() {
     nothing(&away, &["status", ""]);
 }
 
-/// Longer than two seconds nobody waits.
+/// It waits at most two seconds.
 #[test]
-fn a_server_that_does_not_answer_holds_nobody_up() {
+fn completion_does_not_wait_for_a_server_that_does_not_answer() {
     let sandbox = Sandbox::new();
     let late = || json(&job_table(&[])).after(Duration::from_secs(20));
     for path in [

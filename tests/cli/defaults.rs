@@ -1,4 +1,4 @@
-//! The configuration file, and what comes of its defaults.
+//! The configuration file, and the effect of its defaults.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn image_of(sandbox: &Sandbox, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_set_is_used_where_it_was_set_for() {
+fn defaults_apply_to_the_context_and_namespace_that_they_are_set_for() {
     let sandbox = Sandbox::new();
     sandbox.file("other", &sandbox.kubeconfig("other"));
     for arguments in [
@@ -90,7 +90,7 @@ fn a_variable_names_another_file() {
 }
 
 #[test]
-fn what_the_file_says_of_high_availability_can_be_left_out() {
+fn high_availability_of_the_file_can_be_turned_off() {
     let sandbox = Sandbox::new();
     sandbox.file(FILE, "defaults: {ha: 's3://bucket/ha'}\n");
     let words = |arguments: &[&str]| {
@@ -165,7 +165,7 @@ fn a_key_that_does_not_exist() {
 }
 
 #[test]
-fn a_file_that_is_wrong_is_in_nobodys_way_who_does_not_need_it() {
+fn a_broken_file_affects_only_commands_that_need_it() {
     let sandbox = Sandbox::new();
     sandbox.file(FILE, "defaults: [\n");
     assert_eq!(sandbox.run(&["version", "--client"]).code, Some(0));

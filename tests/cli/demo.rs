@@ -18,14 +18,14 @@ pub const ID: &str = "00000000000000000000000000000001";
 /// The job that is not there, whose savepoint keeps a JobManager up until the path of its last one is written down.
 const NO_JOB: &str = "ffffffffffffffffffffffffffffffff";
 
-/// A stop sets its latch.
-pub fn latches(server: &Server) {
+/// A stop keeps the JobManager until its result is read.
+pub fn holds_result(server: &Server) {
     server
         .expect(post(&format!("{FLINK}/jobs/{NO_JOB}/savepoints")))
         .answer(text(202, "{}"));
 }
 
-/// The latch is opened, when what was to be written down is.
+/// The JobManager is released once the path is in the history.
 pub fn releases(server: &Server) {
     server.expect(release()).answer(released());
 }
@@ -82,7 +82,7 @@ pub fn reads(server: &Server, made: &Made) {
     }
 }
 
-/// Where the request stands that begins so, and is no dry run.
+/// The position of the first request with this start that is no dry run.
 pub fn position(outcome: &Outcome, start: &str) -> usize {
     let real = |request: &String| request.starts_with(start) && !request.contains("dryRun");
     let found = outcome.requests.iter().position(real);

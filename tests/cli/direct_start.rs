@@ -38,14 +38,17 @@ fn the_command_line_is_that_of_the_scripts_of_each_release() {
             let image = format!("--image=flink:{release}");
             let flags = [&[image.as_str()][..], &words(&record["flags"])].concat();
             for (container, role) in containers(&flags).iter().zip(["JM", "TM"]) {
-                let told = &record[role];
+                let recorded_role = &record[role];
                 let command = words(&container["command"]);
                 let memory: Vec<&str> = command[4].split(' ').collect();
-                assert!(words(&told["memory"]).ends_with(&memory), "{release} {role} {flags:?}");
+                assert!(
+                    words(&recorded_role["memory"]).ends_with(&memory),
+                    "{release} {role} {flags:?}"
+                );
                 let own = words(&container["args"]);
                 let dynamic: Vec<&str> = command[5].split(' ').collect();
                 let all = [&["--configDir", "/opt/flink/conf"], &dynamic[..], &own[1..]].concat();
-                assert_eq!(all, words(&told["arguments"]), "{release} {role} {flags:?}");
+                assert_eq!(all, words(&recorded_role["arguments"]), "{release} {role} {flags:?}");
             }
         }
     }

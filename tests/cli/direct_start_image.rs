@@ -88,8 +88,8 @@ fn flink_itself_is_run_by_the_images_java_in_the_images_environment() {
     let [master, _] = containers(&["--image=flink:2.3.0"]);
     let image = Image::new(&master);
     let run = image.run(&["-Xmx1g", "a.Main", "a b", "$HOME"], &[]);
-    let told = "JVM: HOME/java/bin/java -Xmx1g a.Main a b $HOME JAVA_HOME=HOME/java JAVA_RUN=HOME/java/bin/java\n";
-    assert_eq!(run, (told.to_owned(), Some(0)));
+    let expected = "JVM: HOME/java/bin/java -Xmx1g a.Main a b $HOME JAVA_HOME=HOME/java JAVA_RUN=HOME/java/bin/java\n";
+    assert_eq!(run, (expected.to_owned(), Some(0)));
     let version = image.run(&["-XshowSettings:properties"], &[]);
     assert_eq!(version, ("    java.specification.version = 17\n".to_owned(), Some(0)));
 

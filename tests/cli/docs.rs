@@ -43,11 +43,11 @@ fn own_commands(line: &str) -> Vec<String> {
         let inner = part[..at].ends_with('(');
         Some(if inner { typed.trim_end_matches(')') } else { typed }.to_owned())
     });
-    // An ellipsis stands for whatever a reader has.
+    // An ellipsis is the reader's own value.
     own.filter(|typed| !typed.contains('…')).collect()
 }
 
-/// What stands between backticks in a sentence, and is whole.
+/// The complete command lines between backticks in a sentence.
 fn inline(text: &str) -> Vec<String> {
     let sentences = text
         .lines()
@@ -108,13 +108,13 @@ fn every_command_line_in_the_documents_can_be_typed() {
     assert!(count >= 20, "only {count} command lines were found");
 }
 
-/// Documents whose lines need no cluster: what is run here. All others are run on the bed.
+/// Documents whose lines need no cluster: what is run here. All others are run on the test cluster.
 const WITHOUT_A_CLUSTER: [&str; 2] = ["docs/configuration.md", "docs/templates.md"];
 
 /// One after the other, by a user who has nothing yet. The lines of a document are one script: what it exports stays.
 #[cfg(unix)]
 #[test]
-fn what_needs_no_cluster_is_run() {
+fn documents_that_need_no_cluster_are_run() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = crate::sandbox::Sandbox::new();
     let program = |name: &str, text: &str| {
@@ -141,17 +141,17 @@ fn what_needs_no_cluster_is_run() {
             .current_dir(sandbox.home())
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&run.stderr);
+        let stderr = String::from_utf8_lossy(&run.stderr);
         assert!(
-            run.status.success() && !told.contains("error:"),
-            "{document}:\n{script}\n{told}"
+            run.status.success() && !stderr.contains("error:"),
+            "{document}:\n{script}\n{stderr}"
         );
     }
     let kept = fs::read_to_string(sandbox.home().join(".config/kubectl-flink/config.yaml")).unwrap();
     assert!(kept.contains("service-account: flink"), "{kept}");
 }
 
-/// No line is run nowhere without a word about it.
+/// Each document is run, or is listed with the reason why not.
 #[test]
 fn every_document_is_run_or_says_why_not() {
     let bed = include_str!("../e2e/long/documents.rs").to_owned() + include_str!("../e2e/shipped.rs");

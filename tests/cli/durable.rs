@@ -37,7 +37,7 @@ fn recorded(server: &Server) {
 }
 
 #[test]
-fn an_account_that_lacks_a_right_is_told_before_anything_exists() {
+fn a_missing_right_of_the_account_is_reported_before_anything_exists() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     dry_runs(server);
@@ -54,7 +54,7 @@ fn an_account_that_lacks_a_right_is_told_before_anything_exists() {
 }
 
 #[test]
-fn who_may_not_ask_for_the_rights_of_an_account_is_not_held_up() {
+fn create_works_without_the_right_to_review_the_account() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     dry_runs(server);
@@ -236,8 +236,8 @@ fn a_resume_takes_the_objects_from_the_old_job_before_it_is_deleted_and_gives_th
 }
 
 #[test]
-fn what_cannot_be_is_refused_and_nothing_is_sent() {
-    for (flags, told) in [
+fn impossible_flags_are_refused_before_any_request() {
+    for (flags, expected) in [
         (&["--jobmanager-replicas", "2"][..], "--ha STORAGE_DIR turns it on"),
         (&["--jobmanager-replicas", "0"], "0 is not in 1..=16"),
         (&["--ha-zookeeper", "zk:2181"], "--ha STORAGE_DIR turns it on"),
@@ -261,7 +261,7 @@ fn what_cannot_be_is_refused_and_nothing_is_sent() {
     ] {
         let outcome = create(&Sandbox::new(), flags);
         assert_eq!(outcome.code, Some(2), "{outcome}");
-        assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+        assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
     }
 }
 

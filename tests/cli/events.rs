@@ -57,8 +57,8 @@ fn events_of_the_cluster_from_all_pages() {
         "",
     ));
     let outcome = sandbox.run(&["events", "demo", "-ojson"]);
-    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    let messages: Vec<&str> = told["items"]
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let messages: Vec<&str> = printed["items"]
         .as_array()
         .unwrap()
         .iter()
@@ -66,10 +66,10 @@ fn events_of_the_cluster_from_all_pages() {
         .collect();
     assert_eq!(messages, ["first", "second \u{1b}[31m"], "{outcome}");
     assert_eq!(
-        told["items"][0]["object"],
+        printed["items"][0]["object"],
         json!({"kind": "Pod", "name": "demo-task-manager-5d8f9c7b6-abcde"})
     );
-    assert_eq!(told["items"][1]["count"], 12, "{outcome}");
+    assert_eq!(printed["items"][1]["count"], 12, "{outcome}");
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn a_cluster_that_never_was_has_no_events() {
     );
 }
 
-/// The list is read again where the watch lost its place; nothing is told twice, and nothing is left out.
+/// The list is read again when the version of the watch has expired; nothing is printed twice or left out.
 #[test]
-fn a_watch_that_lost_its_place_goes_on() {
+fn a_watch_with_an_expired_version_continues() {
     let sandbox = Sandbox::new();
     cluster(&sandbox, true);
     let server = &sandbox.server;
@@ -103,14 +103,14 @@ fn a_watch_that_lost_its_place_goes_on() {
             ("ADDED", event("x", "other", 3, "of another")),
             ("ERROR", status_object(410, "Expired", "too old resource version")),
         ]));
-    let anew = [
+    let list = [
         event("a", pod, 1, "one"),
         event("b", pod, 5, "two again"),
         event("c", pod, 4, "three"),
     ];
     server
         .expect(get(EVENTS).no_query("watch"))
-        .answer(page(&anew, "6", ""));
+        .answer(page(&list, "6", ""));
     server
         .expect(get(EVENTS).query("watch", "true").query("resourceVersion", "6"))
         .answer(watch([("MODIFIED", event("c", pod, 7, "three again"))]));
@@ -118,13 +118,13 @@ fn a_watch_that_lost_its_place_goes_on() {
         .expect(get(EVENTS).query("watch", "true").query("resourceVersion", "7"))
         .answer(status(403, "Forbidden", r#"events is forbidden: User "tester" cannot watch resource "events" in API group "" in the namespace "default""#));
     let outcome = sandbox.run(&["events", "demo", "--watch", "--no-headers"]);
-    let told: Vec<&str> = outcome
+    let printed: Vec<&str> = outcome
         .stdout
         .lines()
         .map(|line| line.split(pod).nth(1).unwrap().trim())
         .collect();
     assert_eq!(
-        told,
+        printed,
         ["one", "two\u{fffd}[2J", "three", "two again", "three again"],
         "{outcome}"
     );

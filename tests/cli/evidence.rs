@@ -1,4 +1,4 @@
-//! A job whose Flink does not answer has not ended: its state is not given up without a word.
+//! A job whose Flink does not answer has not ended: its state is not given up without --cancel.
 
 use serde_json::{Value, json as tree};
 
@@ -142,7 +142,7 @@ fn a_job_that_is_gone_was_not_given_up_while_its_data_is_there() {
 }
 
 #[test]
-fn a_job_or_trigger_id_of_a_history_is_no_way_into_another_path() {
+fn ids_of_a_history_cannot_change_the_path_of_a_request() {
     let mut made = made();
     let savepoints = tree!([{"triggerId": "../../../../default/secrets/x", "jobId": "2".repeat(32), "progress": "requested",
         "format": "CANONICAL", "reason": "savepoint", "requestedAt": "2026-01-01T00:00:00Z"}]);

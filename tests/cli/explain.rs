@@ -25,8 +25,8 @@ fn what_ended_well_is_healthy_once_nothing_waits_for_it() {
         ..scene
     };
     let outcome = silent.why();
-    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(told["cause"]["cause"], "nothing-ran", "{outcome}");
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(printed["cause"]["cause"], "nothing-ran", "{outcome}");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_status_without_flink_has_what_kubernetes_knows() {
 }
 
 #[test]
-fn a_log_that_breaks_off_is_gone_on_with() {
+fn a_log_that_breaks_off_is_continued() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let scene = jobmanager(&container(
@@ -161,7 +161,7 @@ fn logs_are_in_the_order_of_time_and_searched() {
     );
 }
 
-/// CPU and memory of clusters and Pods, as metrics.k8s.io tells them.
+/// CPU and memory of clusters and Pods, as metrics.k8s.io reports them.
 #[test]
 fn top_has_cpu_and_memory_where_there_are_metrics() {
     let usage = |pod: &str, cpu: &str, memory: &str| {
@@ -217,7 +217,7 @@ fn top_has_cpu_and_memory_where_there_are_metrics() {
 }
 
 #[test]
-fn a_doctor_for_who_may_do_nothing() {
+fn doctor_works_without_any_right() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let forbidden = || status(403, "Forbidden", "it is forbidden");

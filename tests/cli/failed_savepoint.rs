@@ -1,9 +1,9 @@
-//! Savepoints that Flink does not write: what is told of the job, and what is asked once more.
+//! Savepoints that Flink does not write: what is reported of the job, and what is requested once more.
 
 use serde_json::{Value, json as tree};
 
-use crate::change::{FLINK, HISTORY, ID, comes_anew, completed, dry_runs, made, reads, resume, runs, statistics};
-use crate::demo::{latches, releases};
+use crate::change::{FLINK, HISTORY, ID, completed, dry_runs, made, reads, resume, runs, starts_again, statistics};
+use crate::demo::{holds_result, releases};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, get, json, patch, post, put, text};
 use crate::snapshot;
@@ -11,8 +11,8 @@ use crate::snapshot;
 /// Milliseconds since 1970 by the clock of a JobManager that is decades behind.
 const JOBMANAGER_NOW: i64 = 1_000_000;
 
-/// How a job stands, in Flink's overview; its tasks changed before or after anything was asked.
-fn stands(server: &Server, state: &str, changed: bool) {
+/// The state of a job in Flink's overview; its tasks changed before or after anything was asked.
+fn has_state(server: &Server, state: &str, changed: bool) {
     let last = if changed { JOBMANAGER_NOW } else { 10 };
     let running = u8::from(state == "RUNNING");
     let jobs = tree!({"jobs": [{"jid": ID, "name": "j", "state": state, "start-time": 1, "end-time": -1,
@@ -24,7 +24,7 @@ fn stands(server: &Server, state: &str, changed: bool) {
 
 /// A stop whose savepoint fails with `trace`.
 fn savepoint_fails(server: &Server, trace: &str) {
-    latches(server);
+    holds_result(server);
     releases(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
@@ -36,8 +36,8 @@ fn savepoint_fails(server: &Server, trace: &str) {
         .answer(json(&failed));
 }
 
-/// What Flink tells of the job after a failed savepoint; the exception is new, or older than the savepoint.
-fn tells(server: &Server, completed: u8, root: &str, new: bool) {
+/// What Flink says of the job after a failed savepoint; the exception is new, or older than the savepoint.
+fn reports(server: &Server, completed: u8, root: &str, new: bool) {
     let timestamp = if new { JOBMANAGER_NOW } else { 10 };
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
@@ -67,8 +67,8 @@ fn a_savepoint_that_fails_leaves_the_job_running() {
         "java.util.concurrent.CompletionException: x\nCaused by: java.io.IOException: No space left on device\n";
     stop_begins(server, 3);
     savepoint_fails(server, trace);
-    stands(server, "RUNNING", false);
-    tells(server, 0, "a.Old: x", false);
+    has_state(server, "RUNNING", false);
+    reports(server, 0, "a.Old: x", false);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(6), "{outcome}");
     snapshot!(outcome);
@@ -78,8 +78,8 @@ const NOT_SUPPORTED: &str =
     "java.io.IOException: x\n\tat a.B\nCaused by: java.lang.UnsupportedOperationException: Not supported yet.\n";
 
 #[test]
-fn a_savepoint_that_breaks_its_task_is_told_with_what_became_of_the_job() {
-    for (completed, state, reason, told) in [
+fn a_savepoint_that_breaks_its_task_is_reported_with_the_state_of_the_job() {
+    for (completed, state, reason, expected) in [
         (
             3,
             "RUNNING",
@@ -101,11 +101,11 @@ fn a_savepoint_that_breaks_its_task_is_told_with_what_became_of_the_job() {
             server,
             &format!("java.util.concurrent.CompletionException: x\nCaused by: a.CheckpointException: {reason}\n"),
         );
-        stands(server, state, true);
-        tells(server, completed, NOT_SUPPORTED, true);
+        has_state(server, state, true);
+        reports(server, completed, NOT_SUPPORTED, true);
         let outcome = resume(&sandbox, &[]);
         assert_eq!(outcome.code, Some(6), "{outcome}");
-        for text in [told, "Not supported yet", "--savepoint-format native"] {
+        for text in [expected, "Not supported yet", "--savepoint-format native"] {
             assert!(outcome.stderr.contains(text), "{outcome}");
         }
     }
@@ -113,14 +113,14 @@ fn a_savepoint_that_breaks_its_task_is_told_with_what_became_of_the_job() {
 
 /// Flink's exceptions are seconds old, and hold those of the failure before.
 #[test]
-fn an_older_failure_is_not_taken_for_that_of_the_savepoint() {
+fn an_older_failure_is_not_blamed_on_the_savepoint() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     stop_begins(server, 3);
     savepoint_fails(server, "a.CheckpointException: FailoverRegion is restarting.\n");
     for new in [false, false, true] {
-        stands(server, "RUNNING", true);
-        tells(server, 3, if new { NOT_SUPPORTED } else { "a.Old: x" }, new);
+        has_state(server, "RUNNING", true);
+        reports(server, 3, if new { NOT_SUPPORTED } else { "a.Old: x" }, new);
     }
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(6), "{outcome}");
@@ -128,18 +128,18 @@ fn an_older_failure_is_not_taken_for_that_of_the_savepoint() {
 }
 
 #[test]
-fn a_savepoint_is_asked_for_when_all_tasks_run_and_once_more_where_they_were_restarted_just_then() {
+fn a_savepoint_waits_for_all_tasks_and_is_repeated_if_they_just_restarted() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     reads(server, &made(&tree!([])));
     for state in ["RESTARTING", "RESTARTING", "RUNNING"] {
-        stands(server, state, true);
+        has_state(server, state, true);
     }
     dry_runs(server);
     let missing = "Checkpoint triggering task t (1/1) is not being executed at the moment. Aborting checkpoint. Failure reason: Not all required tasks are currently running.";
     savepoint_fails(server, &format!("a.CheckpointException: {missing}\n"));
-    stands(server, "RUNNING", false);
-    latches(server);
+    has_state(server, "RUNNING", false);
+    holds_result(server);
     releases(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
@@ -153,7 +153,7 @@ fn a_savepoint_is_asked_for_when_all_tasks_run_and_once_more_where_they_were_res
         .expect(patch(HISTORY))
         .often()
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-    comes_anew(server, 6);
+    starts_again(server, 6);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     // Each request has a trigger ID of its own, and both are in the history.
@@ -167,14 +167,14 @@ fn a_savepoint_is_asked_for_when_all_tasks_run_and_once_more_where_they_were_res
     let written = requests.iter().rfind(|request| request.path == HISTORY).unwrap();
     let history: Value = serde_json::from_slice(&written.body).unwrap();
     let savepoints: Value = serde_json::from_str(history["data"]["savepoints"].as_str().unwrap()).unwrap();
-    let told: Vec<_> = savepoints
+    let recorded: Vec<_> = savepoints
         .as_array()
         .unwrap()
         .iter()
         .map(|savepoint| (savepoint["triggerId"].clone(), savepoint["progress"].clone()))
         .collect();
     assert_eq!(
-        told,
+        recorded,
         [
             (triggers[0].clone(), Value::from("failed")),
             (triggers[1].clone(), Value::from("completed"))

@@ -181,7 +181,7 @@ fn pods_with_sidecars_volumes_and_places() {
 
 /// The image's entrypoint writes into the configuration folder, so that only the file is mounted.
 #[test]
-fn logging_of_ones_own() {
+fn a_logging_configuration_of_the_file_is_kept() {
     let made = objects("logging", &[]);
     for (index, container) in [(1, MASTER), (2, WORKER)] {
         let mount = at(&made, &format!("{container}/volumeMounts/0"));
@@ -235,7 +235,7 @@ fn programs_in_python_and_sql() {
 }
 
 #[test]
-fn what_the_operator_does_around_a_job_is_left_out_and_told() {
+fn what_the_operator_does_around_a_job_is_left_out_and_reported() {
     let made = objects(
         "around",
         &[
@@ -266,7 +266,7 @@ fn a_suspended_one_has_no_pods_yet() {
 }
 
 #[test]
-fn what_kubectl_get_gives_is_a_file_too() {
+fn output_of_kubectl_get_is_accepted_as_a_file() {
     let made = objects("fromcluster", &[]);
     assert_eq!(at(&made, "/1/metadata/name"), "taken-master");
     assert_eq!(at(&made, "/1/metadata/namespace"), "jobs");

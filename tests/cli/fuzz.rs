@@ -68,7 +68,7 @@ fn apply(data: &mut Vec<u8>, change: &Change) {
 }
 
 #[test]
-fn whatever_is_read_ends_with_a_value_or_an_error() {
+fn every_input_ends_with_a_value_or_an_error() {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     for (name, target) in targets::TARGETS {
         let seeds: Vec<Vec<u8>> = std::fs::read_dir(corpus.join(name))

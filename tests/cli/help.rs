@@ -7,17 +7,17 @@ use crate::sandbox::Sandbox;
 use crate::snapshot;
 
 #[test]
-fn the_whole() {
+fn help_lists_the_commands() {
     snapshot!(Sandbox::bare().run(&["--help"]));
 }
 
 #[test]
-fn the_whole_in_short() {
+fn short_help_lists_the_commands() {
     snapshot!(Sandbox::bare().run(&["-h"]));
 }
 
 #[test]
-fn without_arguments() {
+fn help_is_printed_without_arguments() {
     snapshot!(Sandbox::bare().run(&[]));
 }
 
@@ -63,7 +63,7 @@ fn help_of_a_command_begins_with_examples_and_leaves_the_flags_of_all_commands_o
 }
 
 #[test]
-fn a_command_that_does_not_exist() {
+fn an_unknown_command_is_refused_with_a_suggestion() {
     snapshot!(Sandbox::bare().run(&["lsit"]));
 }
 

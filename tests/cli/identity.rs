@@ -26,7 +26,7 @@ fn flink_is_away(server: &Server) {
     server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away);
 }
 
-fn is_held(server: &Server, writes: usize) {
+fn is_locked(server: &Server, writes: usize) {
     server
         .expect(put(HISTORY))
         .times(writes)
@@ -52,12 +52,12 @@ fn redis_path(path: &str) -> String {
 }
 
 #[test]
-fn what_is_deleted_is_what_was_read() {
+fn only_objects_that_were_read_are_deleted() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     reads(server, &made(1, &tree!([])));
     flink_is_away(server);
-    is_held(server, 1);
+    is_locked(server, 1);
     pods(server, 3, &tree!([]));
     for (path, uid) in [
         (JOB, "uid-of-jobs-demo-master"),
@@ -77,7 +77,7 @@ fn a_job_that_was_replaced_meanwhile_stays_and_so_does_the_rest() {
     let server = &sandbox.server;
     reads(server, &made(1, &tree!([])));
     flink_is_away(server);
-    is_held(server, 2);
+    is_locked(server, 2);
     pods(server, 1, &tree!([]));
     let said = "Operation cannot be fulfilled on jobs.batch \"demo-master\": the UID in the precondition (a) does not \
                 match the UID in record (b). The object might have been deleted and then recreated";
@@ -95,7 +95,7 @@ fn a_job_that_was_replaced_meanwhile_stays_and_so_does_the_rest() {
 }
 
 #[test]
-fn what_is_changed_is_what_was_read() {
+fn only_objects_that_were_read_are_changed() {
     for (code, reason, said) in [
         (
             422,
@@ -128,8 +128,8 @@ fn what_is_changed_is_what_was_read() {
             .answer(text(201, "{}"));
         let outcome = sandbox.run(&["savepoint-resume", "demo", "-p", "2"]);
         assert_eq!(outcome.code, Some(8), "{outcome}");
-        let told = "Service demo-master was deleted or replaced meanwhile";
-        assert!(outcome.stderr.contains(told), "{outcome}");
+        let expected = "Service demo-master was deleted or replaced meanwhile";
+        assert!(outcome.stderr.contains(expected), "{outcome}");
     }
 }
 
@@ -140,7 +140,7 @@ fn replaced(name: &str) -> Answer {
 }
 
 #[test]
-fn what_is_scaled_is_what_was_read() {
+fn only_objects_that_were_read_are_scaled() {
     let note = |uid: &str| tree!({"metadata": {"uid": uid, "annotations": {"kubectl-flink/parallelism": "3"}}});
     for is_deployment in [true, false] {
         let sandbox = Sandbox::new();
@@ -148,7 +148,7 @@ fn what_is_scaled_is_what_was_read() {
         crate::scale::reads(server, crate::scale::ADAPTIVE);
         let deployment = "uid-of-deployments-demo-task-manager";
         let grow = patch(DEPLOYMENT).body(tree!({"metadata": {"uid": deployment}, "spec": {"replicas": 3}}));
-        is_held(server, if is_deployment { 2 } else { 3 });
+        is_locked(server, if is_deployment { 2 } else { 3 });
         let left = if is_deployment {
             server.expect(grow).answer(replaced("demo-task-manager"));
             "Deployment demo-task-manager"
@@ -168,14 +168,14 @@ fn what_is_scaled_is_what_was_read() {
         };
         let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
         assert_eq!(outcome.code, Some(8), "{outcome}");
-        let told = format!("{left} was deleted or replaced meanwhile");
-        assert!(outcome.stderr.contains(&told), "{outcome}");
+        let expected = format!("{left} was deleted or replaced meanwhile");
+        assert!(outcome.stderr.contains(&expected), "{outcome}");
     }
 }
 
-/// A JobManager that lingers after its job is suspended, so that it is not started again: but not another one of its name.
+/// A JobManager that outlives its job is suspended, so that it is not started again: but not another one of its name.
 #[test]
-fn what_is_suspended_after_a_stop_is_what_was_read() {
+fn only_the_job_that_was_read_is_suspended_after_a_stop() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let saved = tree!([{"triggerId": "0123456789abcdef0123456789abcdef", "jobId": crate::demo::ID, "reason": "stop",
@@ -223,8 +223,8 @@ fn a_service_that_only_has_the_name_is_not_deleted() {
     has_no_other_cluster(server);
     let outcome = sandbox.run(&["delete", "redis", "--yes"]);
     assert_eq!(outcome.code, Some(3), "{outcome}");
-    let told = "Service redis-master is not a Flink cluster's: it is managed by Helm (release cache)";
-    assert!(outcome.stderr.contains(told), "{outcome}");
+    let expected = "Service redis-master is not a Flink cluster's: it is managed by Helm (release cache)";
+    assert!(outcome.stderr.contains(expected), "{outcome}");
 }
 
 #[test]
@@ -235,19 +235,19 @@ fn a_service_that_only_has_the_name_stays_where_the_rest_is_deleted() {
     made.service["metadata"]["labels"] = tree!({"app": "demo"});
     reads(server, &made);
     flink_is_away(server);
-    is_held(server, 2);
+    is_locked(server, 2);
     pods(server, 3, &tree!([]));
     for path in [JOB, DEPLOYMENT] {
         server.expect(delete(path)).answer(json(&tree!({})));
     }
     let outcome = sandbox.run(&["delete", "demo", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    let told = "Service demo-master is not a Flink cluster's: its labels are app=demo; it stays";
-    assert!(outcome.stderr.contains(told), "{outcome}");
+    let expected = "Service demo-master is not a Flink cluster's: its labels are app=demo; it stays";
+    assert!(outcome.stderr.contains(expected), "{outcome}");
 }
 
 #[test]
-fn nothing_is_created_over_a_service_of_somebody_else() {
+fn create_does_not_overwrite_a_foreign_service() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     server
@@ -277,7 +277,7 @@ fn a_pod_that_only_has_the_label_is_not_waited_for() {
     let server = &sandbox.server;
     reads(server, &made(1, &tree!([])));
     flink_is_away(server);
-    is_held(server, 2);
+    is_locked(server, 2);
     let pod = |owners: &Value| {
         tree!({"metadata": {"name": "web", "labels": {"app": "demo"}, "ownerReferences": owners},
             "status": {"phase": "Running"}})
@@ -325,7 +325,7 @@ fn a_repetition_takes_what_is_left_when_the_three_objects_are_gone() {
         server.expect(of_uid(path, uid)).answer(json(&tree!({})));
     }
     pods(server, 3, &tree!([]));
-    is_held(server, 2);
+    is_locked(server, 2);
     let outcome = sandbox.run(&["delete", "demo", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo deleted\n");
@@ -387,7 +387,7 @@ fn run_deletes_what_it_made_of_a_cluster_of_which_a_part_was_there() {
     // As it begins to create, and to delete, it looks whether there is a Job by now.
     missing(server, &[JOB, JOB, JOB]);
     server.expect(get(DEPLOYMENT)).answer(json(&found.deployment));
-    is_held(server, 4);
+    is_locked(server, 4);
     pods(server, 2, &tree!([]));
     server
         .expect(of_uid(DEPLOYMENT, "uid-of-deployments-demo-task-manager"))
@@ -412,7 +412,7 @@ fn an_empty_selector_is_refused_before_anything_is_asked() {
 }
 
 #[test]
-fn delete_all_leaves_out_what_it_cannot_take_and_says_so() {
+fn delete_all_skips_and_reports_what_it_cannot_delete() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let rows = [
@@ -424,7 +424,7 @@ fn delete_all_leaves_out_what_it_cannot_take_and_says_so() {
     server.expect(get(DEPLOYMENTS)).answer(json(&deployment_table(&rows)));
     reads(server, &made(1, &tree!([])));
     flink_is_away(server);
-    is_held(server, 2);
+    is_locked(server, 2);
     pods(server, 3, &tree!([]));
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server.expect(delete(path)).answer(json(&tree!({})));
@@ -436,7 +436,7 @@ fn delete_all_leaves_out_what_it_cannot_take_and_says_so() {
 }
 
 #[test]
-fn what_is_being_changed_is_not_pruned() {
+fn a_cluster_that_is_being_changed_is_not_pruned() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let rows = [job_row("default", "demo", "Complete")];

@@ -9,7 +9,7 @@ use crate::image_place::{build, fails, jar, place, whole, works};
 use crate::registry::{Fault, OCI_CONFIG, OCI_MANIFEST, Registry};
 
 #[test]
-fn what_a_registry_refuses_is_told_in_its_words() {
+fn a_refusal_is_reported_in_the_words_of_the_registry() {
     let (sandbox, registry) = place(1);
     registry.fault(
         "POST",
@@ -74,7 +74,7 @@ fn a_registry_that_stays_broken_is_given_up_without_half_an_image() {
 }
 
 #[test]
-fn an_upload_that_is_cut_goes_on_where_it_was() {
+fn an_upload_that_is_cut_continues_where_it_was() {
     let (sandbox, registry) = place(1);
     registry.fault("PATCH", "/blobs/uploads/", 3, Fault::CutRequest(50_000));
     works(&build(&sandbox, &registry, &[]));
@@ -121,12 +121,12 @@ fn two_pushers_do_no_harm_to_each_other() {
 fn a_registry_that_is_not_there_is_said_to_be_unreachable() {
     let (sandbox, _) = place(1);
     // No port that was free a moment ago: another test may listen there by now.
-    let nobody = "127.0.0.1:1";
-    let image = format!("{nobody}/app:1");
+    let closed = "127.0.0.1:1";
+    let image = format!("{closed}/app:1");
     fails(
         &sandbox.run(&["image", "inspect", &image]),
         7,
-        &[nobody, "cannot be reached"],
+        &[closed, "cannot be reached"],
     );
 }
 

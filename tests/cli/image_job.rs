@@ -152,7 +152,7 @@ fn a_jar_on_this_machine_needs_a_repository_and_the_class_must_be_in_it() {
     assert_eq!(registry.log(), Vec::<String>::new(), "no registry is asked");
 }
 
-/// What a server tells of nodes of one kind of processor.
+/// The answer for nodes of one kind of processor.
 pub fn nodes(architecture: &str) -> Answer {
     let labels = json!({ "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture });
     let list =
@@ -200,7 +200,7 @@ fn a_doctor_looks_into_the_image() {
         {"metadata": {"name": "demo-master-a", "ownerReferences": owner}, "spec": {"containers": mesh}}]})));
     let outcome = sandbox.run(&["doctor", "demo"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
-    for told in [
+    for expected in [
         "the image is for linux/amd64, and all nodes are linux/arm64",
         "the image has Flink 2.3.0, and the cluster is made for Flink 1.20",
         "the image has the official entrypoint, and the cluster speaks to the legacy one",
@@ -208,6 +208,6 @@ fn a_doctor_looks_into_the_image() {
         "container istio-proxy, added by admission, keeps the JobManager's Pod",
         "--annotation sidecar.istio.io/nativeSidecar=true",
     ] {
-        assert!(outcome.stdout.contains(told), "{told:?} in {outcome}");
+        assert!(outcome.stdout.contains(expected), "{expected:?} in {outcome}");
     }
 }

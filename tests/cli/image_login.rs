@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::image_place::{build, fails, place, whole, works};
 
 #[test]
-fn whoever_is_not_let_in_is_told_how_to_be() {
+fn a_missing_login_is_reported_with_the_way_to_log_in() {
     for kind in ["Basic", "Bearer"] {
         let (sandbox, registry) = place(1);
         registry.ask_for(kind);

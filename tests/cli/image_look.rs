@@ -1,4 +1,5 @@
-//! `create` of an image that is only named: what its registry tells is told before anything is made, and nobody waits.
+//! `create` of an image that is only named: what the registry knows of it is reported before anything is created, and
+//! without a delay.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use crate::server::{patch, post, put, status, text};
 
 const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
 
-/// An image as one is built on the official ones: its history tells which layer is Flink, and what is above it.
+/// An image as one is built on the official ones: its history says which layer is Flink, and what is above it.
 pub fn job_image(registry: &Registry, name: &str, tag: &str, layers: &[(&str, &[u8])]) {
     let descriptors: Vec<Value> = layers
         .iter()
@@ -74,13 +75,13 @@ fn create(sandbox: &Sandbox, image: &str, more: &[&str]) -> Outcome {
 }
 
 #[test]
-fn what_does_not_fit_is_told_before_anything_is_made() {
+fn mismatches_are_reported_before_anything_is_created() {
     let (sandbox, registry) = place(0);
     let sandbox = sandbox.variable(VARIABLE, "");
     let job = std::fs::read(jar(&sandbox, "job.jar", &vec![1; 3 << 20])).unwrap();
-    // The jar's beginning tells enough, and a glance does not take in all of it.
+    // The beginning of the jar says enough; not all of it is read.
     let layer = archive("opt/flink/usrlib/job.jar", &job);
-    let flink = gzip(b"nobody looks into this");
+    let flink = gzip(b"this is never read");
     let layers = [
         (OCI_LAYER, flink.as_slice()),
         ("application/vnd.oci.image.layer.v1.tar", &layer),
@@ -94,12 +95,12 @@ fn what_does_not_fit_is_told_before_anything_is_made() {
     let image = registry.image("team/app:1.20");
     let outcome = create(&sandbox, &image, &["--savepoint-dir", "s3://bucket/x"]);
     works(&outcome);
-    for told in [
+    for expected in [
         "the image has Flink 2.3.0, and the cluster is made for Flink 1.20",
         "job.jar is built for Java 17, and the image has Java 11",
         "the image is for linux/amd64, and all nodes are linux/arm64",
     ] {
-        assert!(outcome.stderr.contains(told), "{told:?} in {outcome}");
+        assert!(outcome.stderr.contains(expected), "{expected:?} in {outcome}");
     }
     assert!(
         !outcome.stderr.contains("S3"),
@@ -116,8 +117,8 @@ fn what_does_not_fit_is_told_before_anything_is_made() {
 }
 
 #[test]
-fn a_plugin_that_is_missing_is_told_where_all_that_was_added_is_known() {
-    for (file, told) in [
+fn a_missing_plugin_is_reported_when_all_added_layers_are_known() {
+    for (file, warned) in [
         ("opt/flink/lib/a.jar", true),
         ("opt/flink/plugins/s3-fs-presto/a.jar", false),
     ] {
@@ -140,15 +141,15 @@ fn a_plugin_that_is_missing_is_told_where_all_that_was_added_is_known() {
         works(&outcome);
         assert_eq!(
             outcome.stderr.contains("needs a plugin for S3"),
-            told,
+            warned,
             "{file}: {outcome}"
         );
-        assert_eq!(outcome.stderr.contains("warning:"), told, "{file}: {outcome}");
+        assert_eq!(outcome.stderr.contains("warning:"), warned, "{file}: {outcome}");
     }
 }
 
 #[test]
-fn an_index_is_for_many_nodes_and_the_selector_says_for_which() {
+fn an_index_has_an_image_for_each_platform_of_the_nodes() {
     let (sandbox, registry) = place(1);
     let sandbox = sandbox.variable(VARIABLE, "");
     let mut entry = registry.base("flink", "amd64", "amd64", &[]);
@@ -159,7 +160,7 @@ fn an_index_is_for_many_nodes_and_the_selector_says_for_which() {
     let index = json!({ "schemaVersion": 2, "mediaType": crate::registry::OCI_INDEX, "manifests": [entry, other] });
     registry.put("flink", "2.3.0", crate::registry::OCI_INDEX, &index);
     expect_create(&sandbox);
-    // Nobody asks for nodes: there is an image for each.
+    // No request for the nodes: there is an image for each.
     let outcome = create(&sandbox, &registry.image("flink:2.3.0"), &[]);
     works(&outcome);
     assert!(!outcome.stderr.contains("warning:"), "{outcome}");
@@ -167,7 +168,7 @@ fn an_index_is_for_many_nodes_and_the_selector_says_for_which() {
 }
 
 #[test]
-fn a_registry_that_tells_nothing_is_in_nobodys_way() {
+fn a_registry_that_answers_nothing_does_not_delay_create() {
     let quiet = |sandbox: &Sandbox, image: &str, how: &str| {
         expect_create(sandbox);
         let begun = Instant::now();
@@ -203,12 +204,12 @@ fn a_registry_that_tells_nothing_is_in_nobodys_way() {
         &registry.image("flink:1.20"),
         "credentials that cannot be read",
     );
-    // Nobody is there, and somebody who says nothing.
+    // A server that never answers, and no server at all.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("{}/flink:1.20", listener.local_addr().unwrap());
     quiet(&sandbox, &silent, "silence");
     drop(listener);
-    quiet(&sandbox, &silent, "nobody");
+    quiet(&sandbox, &silent, "no server");
     // The layers break off.
     let (sandbox, registry) = place();
     registry.fault("GET", "/blobs/", usize::MAX, Fault::CutAnswer(5));
@@ -216,7 +217,7 @@ fn a_registry_that_tells_nothing_is_in_nobodys_way() {
 }
 
 #[test]
-fn nobody_looks_who_shall_not() {
+fn the_image_check_can_be_turned_off() {
     let (sandbox, registry) = place(1);
     let looking = Sandbox::new().variable(VARIABLE, "");
     let image = registry.image("flink:1.20");

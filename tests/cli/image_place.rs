@@ -1,4 +1,4 @@
-//! What tests of images have in common: a registry with a base, a jar, and what is asserted of what comes of them.
+//! What tests of images have in common: a registry with a base, a jar, and the assertions on the results.
 
 use std::path::PathBuf;
 

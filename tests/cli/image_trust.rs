@@ -205,7 +205,7 @@ fn serve(
     reader.read_exact(&mut body)?;
     log.lock().unwrap().push(format!("{scheme} {method} {path} {login}"));
     let answer = answer(method, path, &login, &body, own);
-    let mut head = format!("HTTP/1.1 {} Told\r\nconnection: close\r\n", answer.status);
+    let mut head = format!("HTTP/1.1 {} Status\r\nconnection: close\r\n", answer.status);
     if method != "HEAD" {
         head = format!("{head}content-length: {}\r\n", answer.body.len());
     }
@@ -334,7 +334,7 @@ fn a_registry_behind_a_proxy_that_ends_tls_is_spoken_to_with_tls_all_the_same() 
 }
 
 #[test]
-fn an_upload_does_not_go_on_without_tls_and_takes_no_token_to_another_host() {
+fn an_upload_does_not_continue_without_tls_and_sends_no_token_to_another_host() {
     let (sandbox, registry) = trusted();
     let other = Front::greedy();
     let front = Front::of(&registry, &format!("http://{}", other.address), None, REALM);

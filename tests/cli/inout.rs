@@ -216,7 +216,7 @@ fn an_editor_that_saves_nonsense_gets_it_back_with_the_reason() {
     assert_eq!(failed.code, Some(1), "{failed}");
 }
 
-/// What an interrupted change left behind is neither of both versions: nobody writes into an editor what is refused then.
+/// After an interrupted change the cluster is neither of both versions: an edit is refused before the editor opens.
 #[cfg(unix)]
 #[test]
 fn nothing_is_edited_in_the_midst_of_a_change() {

@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::{Value, json as tree};
 
 use crate::change::{FLINK, HISTORY, ID, completed, made, reads, runs};
-use crate::demo::{latches, position, release, released};
+use crate::demo::{holds_result, position, release, released};
 use crate::sandbox::Sandbox;
 use crate::server::{get, json, post, put, text};
-use crate::transaction::{body_of_last_put, entry};
+use crate::unfinished::{body_of_last_put, entry};
 
 #[test]
-fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
+fn an_interruption_reports_what_continues_and_keeps_the_trigger() {
     for (command, path) in [("savepoint", "savepoints"), ("stop", "stop"), ("suspend", "stop")] {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;
@@ -23,7 +23,7 @@ fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
         server.expect(put(HISTORY)).answer(written.clone());
         server.expect(put(HISTORY)).often().answer(written);
         if path == "stop" {
-            latches(server);
+            holds_result(server);
         }
         server
             .expect(post(&format!("{FLINK}/jobs/{ID}/{path}")))
@@ -61,7 +61,7 @@ fn an_interruption_says_what_goes_on_and_leaves_a_trace() {
     }
 }
 
-/// A JobManager whose job has ended is let go before the command ends: else it would fail five minutes later.
+/// A JobManager whose job has ended is released before the command ends: else it would fail five minutes later.
 #[test]
 fn an_interruption_waits_for_a_path_that_is_on_its_way() {
     for signal in ["-INT", "-TERM", "-HUP"] {
@@ -71,7 +71,7 @@ fn an_interruption_waits_for_a_path_that_is_on_its_way() {
         runs(server);
         let written = json(&tree!({"metadata": {"resourceVersion": "6"}}));
         server.expect(put(HISTORY)).often().answer(written);
-        latches(server);
+        holds_result(server);
         // Not one that must have come before the signal is sent.
         server.expect(release()).often().answer(released());
         server

@@ -222,7 +222,7 @@ fn install(folder: &TempDir) -> PathBuf {
     bin
 }
 
-/// Where a kubectl is: on the PATH, or in the test bed's cache.
+/// Where a kubectl is: on the PATH, or in the cache of the test cluster.
 fn kubectl() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let cache = std::env::var_os("XDG_CACHE_HOME")
@@ -254,29 +254,29 @@ fn it_runs_as_krew_installs_it() {
             .env("PATH", path);
         command.output().unwrap()
     };
-    let told = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let stdout = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
     let version = run(&bin.join("kubectl-flink"), &["version", "--client"]);
-    assert!(told(&version).starts_with("Client: kubectl-flink "), "{version:?}");
+    assert!(stdout(&version).starts_with("Client: kubectl-flink "), "{version:?}");
     // Usage shows what people type, whatever the file is called.
     let help = run(&bin.join("kubectl-flink"), &["list", "-h"]);
-    assert!(told(&help).contains("Usage: kubectl flink list"), "{help:?}");
+    assert!(stdout(&help).contains("Usage: kubectl flink list"), "{help:?}");
     for flag in ["-h, --help", "-A, --all-namespaces"] {
-        assert!(told(&help).contains(flag), "{flag}: {help:?}");
+        assert!(stdout(&help).contains(flag), "{flag}: {help:?}");
     }
     let options = run(&bin.join("kubectl-flink"), &["options"]);
     for flag in ["-n, --namespace", "--context", "--kubeconfig"] {
-        assert!(told(&options).contains(flag), "{flag}: {options:?}");
+        assert!(stdout(&options).contains(flag), "{flag}: {options:?}");
     }
     let Some(kubectl) = kubectl() else { return };
     let version = run(&kubectl, &["flink", "version", "--client"]);
     assert!(
-        version.status.success() && told(&version).starts_with("Client: kubectl-flink "),
+        version.status.success() && stdout(&version).starts_with("Client: kubectl-flink "),
         "{version:?}"
     );
     let list = run(&kubectl, &["plugin", "list"]);
     assert!(list.status.success(), "{list:?}");
     assert!(
-        told(&list).contains(&bin.join("kubectl-flink").display().to_string()),
+        stdout(&list).contains(&bin.join("kubectl-flink").display().to_string()),
         "{list:?}"
     );
     assert_eq!(String::from_utf8_lossy(&list.stderr), "", "a warning");
@@ -335,7 +335,8 @@ fn workflows() -> Vec<(String, Value)> {
         .collect()
 }
 
-/// A tag can be moved to other code, a commit cannot; and what compiles strangers' code must not be able to write a release.
+/// A tag can be moved to other code, a commit cannot; and what compiles the code of others must not be able to write a
+/// release.
 #[test]
 fn workflows_use_commits_and_the_least_rights() {
     let mut writes = Vec::new();

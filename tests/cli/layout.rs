@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The rooms from the top to the bottom. A file may import from its own room and from those further down; rooms of one line do not know each
-/// other. A room with `::` is a part of another one that lies lower than the rest of it.
-const ROOMS: &[&[&str]] = &[
+/// The modules from the top to the bottom. A file may import from its own module and from those below; modules of one
+/// line do not import each other. A module with `::` is a part of another one that is lower than the rest of it.
+const MODULES: &[&[&str]] = &[
     &["cli"],
     &["commands"],
     &["cli::description"],
@@ -21,7 +21,7 @@ const ROOMS: &[&[&str]] = &[
     &["error"],
 ];
 
-/// Imports that go up: the file, the module that it imports, and why that is not mended yet.
+/// Imports that go up: the file, the module that it imports, and why that is not fixed yet.
 const UPWARDS: &[(&str, &str, &str)] = &[];
 
 /// Circles of files, each as a line of their names, and why. A folder counts as one
@@ -83,25 +83,25 @@ struct File {
 }
 
 impl File {
-    /// The room that it is in.
-    fn room(&self) -> usize {
-        room(&self.module).unwrap_or_else(|| panic!("{} is in no room of ROOMS", self.module))
+    /// Its line in [`MODULES`].
+    fn level(&self) -> usize {
+        level(&self.module).unwrap_or_else(|| panic!("{} is in no module of MODULES", self.module))
     }
 }
 
-/// The line of [`ROOMS`] that a module belongs to: the most specific one.
-fn room(module: &str) -> Option<usize> {
+/// The line of [`MODULES`] that a module belongs to: the most specific one.
+fn level(module: &str) -> Option<usize> {
     let belongs = |name: &str| module == name || module.starts_with(&format!("{name}::"));
-    let all = ROOMS
+    let all = MODULES
         .iter()
         .enumerate()
         .flat_map(|(at, names)| names.iter().map(move |name| (name.len(), at, *name)));
     all.filter(|(_, _, name)| belongs(name)).max().map(|(_, at, _)| at)
 }
 
-/// The name by which a room is its own: two rooms of one line are different.
-fn room_name(module: &str) -> &'static str {
-    let all = ROOMS.iter().flat_map(|names| names.iter());
+/// The entry of [`MODULES`] that a module belongs to: those of one line are different.
+fn top_module(module: &str) -> &'static str {
+    let all = MODULES.iter().flat_map(|names| names.iter());
     all.filter(|name| module == **name || module.starts_with(&format!("{name}::")))
         .max_by_key(|name| name.len())
         .copied()
@@ -145,7 +145,7 @@ fn files() -> Vec<File> {
     found
 }
 
-/// A source without its tests (which stand at its end), its comments and its texts.
+/// A source without its tests (which are at its end), its comments and its texts.
 fn code_of(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
     let mut code = String::new();
@@ -286,9 +286,9 @@ fn imports_go_down() {
     let mut found = BTreeSet::new();
     for file in &files {
         for target in &imports[file.module.as_str()] {
-            let to = room(target).unwrap_or_else(|| panic!("{target} is in no room of ROOMS"));
-            let same = room_name(&file.module) == room_name(target);
-            if !same && to <= file.room() {
+            let to = level(target).unwrap_or_else(|| panic!("{target} is in no module of MODULES"));
+            let same = top_module(&file.module) == top_module(target);
+            if !same && to <= file.level() {
                 found.insert(format!("{} imports {target}", file.module));
             }
         }
@@ -311,7 +311,7 @@ fn no_circles_of_files() {
         let from = unit(file);
         for target in targets {
             let to = unit(target);
-            // A room's mod.rs hands on what its files have.
+            // The mod.rs of a module re-exports what its files have.
             if to != from && !to.starts_with(&format!("{from}::")) {
                 graph.entry(from.clone()).or_default().insert(to);
             }
@@ -350,7 +350,7 @@ fn no_circles_of_files() {
 
 #[test]
 fn only_the_command_line_knows_clap() {
-    let top = |module: &str| matches!(room_name(module), "cli" | "commands") || module.starts_with("cli::");
+    let top = |module: &str| matches!(top_module(module), "cli" | "commands") || module.starts_with("cli::");
     let found = files()
         .iter()
         .filter(|file| !top(&file.module) && file.code.contains("clap::"))
@@ -366,8 +366,8 @@ fn only_the_command_line_knows_clap() {
 #[test]
 fn only_the_top_prints() {
     let top = |module: &str| {
-        let room = room_name(module);
-        room == "commands" || room == "output" || room.starts_with("cli")
+        let top = top_module(module);
+        top == "commands" || top == "output" || top.starts_with("cli")
     };
     let prints = |file: &&File| PRINTING.iter().any(|word| file.code.contains(word));
     let files = files();
@@ -383,7 +383,7 @@ fn only_the_top_prints() {
 #[test]
 fn commands_are_short() {
     let files = files();
-    let commands = files.iter().filter(|file| room_name(&file.module) == "commands");
+    let commands = files.iter().filter(|file| top_module(&file.module) == "commands");
     let long: Vec<String> = commands
         .filter(|file| file.lines > COMMAND_LINES)
         .map(|file| format!("{} has {} lines", file.module, file.lines))
@@ -394,7 +394,7 @@ fn commands_are_short() {
 #[test]
 fn the_model_is_pure() {
     let mut found = BTreeSet::new();
-    for file in files().iter().filter(|file| room_name(&file.module) == "model") {
+    for file in files().iter().filter(|file| top_module(&file.module) == "model") {
         for word in OUTER_WORLD {
             if file.code.contains(word) {
                 found.insert(format!("{} has {word}", file.module));
@@ -409,7 +409,7 @@ fn the_model_is_pure() {
 }
 
 #[test]
-fn what_is_read_of_a_source() {
+fn imports_are_read_from_a_source() {
     let file = File {
         lines: 0,
         module: "a::b".to_owned(),

@@ -1,10 +1,8 @@
-//! `list`.
+//! `list`: its requests, and the state that it shows of each cluster.
 
 use serde_json::{Value, json};
 
-use crate::objects::{
-    deployment_row, deployment_table, has_no_other_cluster, in_2020, job_row, job_table, minutes_ago, with_metadata,
-};
+use crate::objects::{deployment_row, deployment_table, in_2020, job_row, job_table, minutes_ago, with_metadata};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Answer, Call, get, json as answer, status};
 use crate::snapshot;
@@ -93,7 +91,7 @@ pub fn two(sandbox: &Sandbox) {
     );
 }
 
-fn list_zoo(arguments: &[&str]) -> Outcome {
+pub fn list_zoo(arguments: &[&str]) -> Outcome {
     let sandbox = Sandbox::new();
     let (jobs, deployments) = zoo();
     lists(&sandbox, &jobs, &deployments);
@@ -119,21 +117,6 @@ fn a_young_cluster_starts() {
         outcome.stdout.starts_with("shop   Starting   2   1/2   9m"),
         "{outcome}"
     );
-}
-
-#[test]
-fn wide() {
-    snapshot!(list_zoo(&["-o", "wide", "--live=false"]));
-}
-
-#[test]
-fn names() {
-    snapshot!(list_zoo(&["-oname"]));
-}
-
-#[test]
-fn without_headers() {
-    snapshot!(list_zoo(&["--no-headers"]));
 }
 
 #[test]
@@ -173,7 +156,7 @@ fn operations(path: &str) -> crate::server::Call {
 }
 
 #[test]
-fn operations_that_are_not_over_are_told_below_it() {
+fn unfinished_operations_are_printed_below_the_list() {
     let said = "upgrade to revision 2 by bob@home since 2026-01-01T00:00:00Z; revision 2 is made and comes up";
     let history = |name: &str| {
         json!({"metadata": {"name": format!("{name}-history"), "namespace": "default",
@@ -181,7 +164,7 @@ fn operations_that_are_not_over_are_told_below_it() {
     };
     let sandbox = Sandbox::new();
     two(&sandbox);
-    // That of a cluster which is not listed is not told.
+    // The operation of a cluster that is not listed is not printed.
     let list = json!({"metadata": {}, "items": [history("cart"), history("gone")]});
     let path = "/api/v1/namespaces/default/configmaps";
     sandbox.server.expect(operations(path)).answer(answer(&list));
@@ -191,19 +174,19 @@ fn operations_that_are_not_over_are_told_below_it() {
         "an operation on cart is unfinished: upgrade to revision 2 by bob@home, started ",
         " ago; revision 2 is made and comes up; `kubectl flink status cart` says how it continues\n",
     );
-    let told = outcome
+    let age = outcome
         .stderr
         .split_once(before)
-        .and_then(|(_, told)| told.strip_suffix(after));
+        .and_then(|(_, rest)| rest.strip_suffix(after));
     // An age as kubectl prints it.
-    assert!(told.is_some_and(|age| !age.contains(['T', ':', ' '])), "{outcome}");
+    assert!(age.is_some_and(|age| !age.contains(['T', ':', ' '])), "{outcome}");
     assert_eq!(outcome.stderr.matches("is unfinished").count(), 1, "{outcome}");
     assert_eq!(outcome.stdout.lines().count(), 3, "{outcome}");
 }
 
 /// The path of its savepoint waits with its JobManager.
 #[test]
-fn a_cluster_whose_job_is_being_stopped_is_shown_so() {
+fn a_cluster_whose_job_is_being_stopped_is_shown_as_stopping() {
     let said = "stop by bob@home since 2026-01-01T00:00:00Z; the job is being stopped with savepoint trigger 1";
     let history = json!({"metadata": {"name": "cart-history", "namespace": "default", "labels": {"app": "cart"},
         "annotations": {"kubectl-flink/operation": said, "kubectl-flink/stopping": "1"}}});
@@ -227,7 +210,7 @@ fn a_cluster_whose_job_is_being_stopped_is_shown_so() {
 }
 
 #[test]
-fn a_list_does_without_operations_that_it_may_not_see_or_that_come_too_late() {
+fn a_list_works_without_the_operations() {
     let refused = status(403, "Forbidden", "configmaps is forbidden");
     let late = answer(&json!({"items": []})).after(std::time::Duration::from_secs(20));
     for answer in [refused, late] {
@@ -252,262 +235,6 @@ fn aliases() {
         two(&sandbox);
         assert_eq!(sandbox.run(&[alias, "-o", "name"]).stdout, "cart\nshop\n");
     }
-}
-
-#[test]
-fn json() {
-    let sandbox = Sandbox::new();
-    two(&sandbox);
-    snapshot!(sandbox.run(&["list", "-o", "json"]));
-}
-
-#[test]
-fn yaml() {
-    let sandbox = Sandbox::new();
-    lists(
-        &sandbox,
-        &[in_2020(with_metadata(
-            job_row("default", "y", "Running"),
-            &json!({"labels": {"zone": "1_000", "no": "on"}}),
-        ))],
-        &[
-            deployment_row("default", "y", "1/2"),
-            in_2020(deployment_row("default", "left-over", "2/2")),
-        ],
-    );
-    snapshot!(sandbox.run(&["list", "-o", "yaml"]));
-}
-
-#[test]
-fn json_and_yaml_are_the_same_tree() {
-    let tree = |format: &str| -> Value { serde_yaml::from_str(&list_zoo(&["-o", format]).stdout).unwrap() };
-    let mut trees = [tree("json"), tree("yaml")];
-    // The two were made by two runs, at two times.
-    for tree in &mut trees {
-        for item in tree["items"].as_array_mut().unwrap() {
-            item["createdAt"].take();
-        }
-    }
-    assert_eq!(trees[0], trees[1]);
-    assert_eq!(trees[0]["items"].as_array().unwrap().len(), 10);
-}
-
-#[test]
-fn nothing() {
-    for (format, stdout) in [
-        (
-            "json",
-            "{\n    \"apiVersion\": \"kubectl-flink/v2\",\n    \"kind\": \"ClusterList\",\n    \"items\": []\n}\n",
-        ),
-        ("yaml", "apiVersion: kubectl-flink/v2\nkind: ClusterList\nitems: []\n"),
-        ("name", ""),
-        ("table", ""),
-    ] {
-        let sandbox = Sandbox::new();
-        lists(&sandbox, &[], &[]);
-        let outcome = sandbox.run(&["list", "-o", format]);
-        assert_eq!((outcome.stdout.as_str(), outcome.code), (stdout, Some(0)));
-        let note = if format == "table" {
-            "No resources found in default namespace.\n"
-        } else {
-            ""
-        };
-        assert_eq!(outcome.stderr, note, "{format}");
-    }
-}
-
-#[test]
-fn all_namespaces() {
-    let sandbox = Sandbox::new();
-    let jobs = [job_row("b", "shop", "Running"), job_row("a", "shop", "Failed")];
-    sandbox
-        .server
-        .expect(get("/apis/batch/v1/jobs"))
-        .answer(answer(&job_table(&jobs)));
-    let deployments = [deployment_row("b", "shop", "2/2"), deployment_row("a", "cart", "2/2")];
-    sandbox
-        .server
-        .expect(get("/apis/apps/v1/deployments"))
-        .answer(answer(&deployment_table(&deployments)));
-    snapshot!(sandbox.run(&["list", "-A", "-o", "wide", "--live=false"]));
-}
-
-#[test]
-fn nothing_in_all_namespaces() {
-    let sandbox = Sandbox::new();
-    sandbox
-        .server
-        .expect(get("/apis/batch/v1/jobs"))
-        .answer(answer(&job_table(&[])));
-    sandbox
-        .server
-        .expect(get("/apis/apps/v1/deployments"))
-        .answer(answer(&deployment_table(&[])));
-    assert_eq!(sandbox.run(&["list", "-A"]).stderr, "No resources found\n");
-}
-
-#[test]
-fn named_clusters_in_their_order_and_those_that_are_missing() {
-    let sandbox = Sandbox::new();
-    let names = |call: Call, component: &str| {
-        call.query(
-            "labelSelector",
-            &format!("component={component},app in (shop,gone,cart,lost)"),
-        )
-    };
-    let rows = [
-        job_row("default", "cart", "Running"),
-        job_row("default", "shop", "Failed"),
-    ];
-    sandbox
-        .server
-        .expect(names(jobs(), "master"))
-        .answer(answer(&job_table(&rows)));
-    let rows = [
-        deployment_row("default", "cart", "2/2"),
-        deployment_row("default", "shop", "2/2"),
-    ];
-    sandbox
-        .server
-        .expect(names(deployments(), "task-manager"))
-        .answer(answer(&deployment_table(&rows)));
-    has_no_other_cluster(&sandbox.server);
-    snapshot!(sandbox.run(&["list", "shop", "gone", "cart", "lost"]));
-}
-
-#[test]
-fn a_named_cluster_that_is_missing() {
-    let sandbox = Sandbox::new();
-    lists(&sandbox, &[], &[]);
-    has_no_other_cluster(&sandbox.server);
-    snapshot!(sandbox.run(&["list", "gone"]));
-}
-
-#[test]
-fn a_name_that_cannot_be() {
-    snapshot!(Sandbox::new().run(&["list", "a),x in (b"]));
-}
-
-#[test]
-fn names_and_all_namespaces() {
-    snapshot!(Sandbox::new().run(&["list", "shop", "-A"]));
-}
-
-#[test]
-fn names_and_a_selector() {
-    snapshot!(Sandbox::new().run(&["list", "shop", "-l", "team=a"]));
-}
-
-#[test]
-fn a_selector_finds_the_other_parts_too() {
-    let sandbox = Sandbox::new();
-    let labels = |component: &str| format!("component={component},app,team in (a, b)");
-    let rows = [
-        job_row("default", "cart", "Running"),
-        job_row("default", "shop", "Running"),
-    ];
-    sandbox
-        .server
-        .expect(jobs().query("labelSelector", &labels("master")))
-        .answer(answer(&job_table(&rows)));
-    let rows = [
-        deployment_row("default", "cart", "2/2"),
-        deployment_row("default", "left-over", "2/2"),
-    ];
-    sandbox
-        .server
-        .expect(deployments().query("labelSelector", &labels("task-manager")))
-        .answer(answer(&deployment_table(&rows)));
-    let rest = "component=master,app in (left-over)";
-    sandbox
-        .server
-        .expect(jobs().query("labelSelector", rest))
-        .answer(answer(&job_table(&[])));
-    let rest = "component=task-manager,app in (shop)";
-    let rows = [deployment_row("default", "shop", "2/2")];
-    sandbox
-        .server
-        .expect(deployments().query("labelSelector", rest))
-        .answer(answer(&deployment_table(&rows)));
-    snapshot!(sandbox.run(&["list", "-l", "team in (a, b)"]));
-}
-
-#[test]
-fn a_selector_that_the_server_refuses() {
-    let refused = status(
-        400,
-        "BadRequest",
-        "unable to parse requirement: found '=', expected: identifier",
-    );
-    let sandbox = Sandbox::new();
-    sandbox.server.expect(jobs()).answer(refused.clone());
-    sandbox.server.expect(deployments()).answer(refused);
-    snapshot!(sandbox.run(&["list", "-l", "=a"]));
-}
-
-#[test]
-fn sorted() {
-    let rows = |key: &str| -> Vec<String> {
-        let sandbox = Sandbox::new();
-        let age = |minutes| json!({"creationTimestamp": minutes_ago(minutes)});
-        let mut image = job_row("default", "c", "Running");
-        image["cells"][6] = json!("registry:5000/shop:1.9.0");
-        lists(
-            &sandbox,
-            &[
-                with_metadata(
-                    job_row("default", "a", "Running"),
-                    &json!({"annotations": {"kubectl-flink/parallelism": "10"}}),
-                ),
-                with_metadata(job_row("default", "b", "Failed"), &age(60)),
-                with_metadata(image, &age(30)),
-            ],
-            &[
-                deployment_row("default", "a", "2/2"),
-                deployment_row("default", "b", "9/10"),
-                deployment_row("default", "c", "3/3"),
-            ],
-        );
-        let outcome = sandbox.run(&["list", "-oname", "--sort-by", key]);
-        outcome.stdout.lines().map(ToOwned::to_owned).collect()
-    };
-    for (key, order) in [
-        ("name", "a b c"),
-        ("namespace", "a b c"),
-        ("{.metadata.name}", "a b c"),
-        ("status", "b a c"),
-        ("age", "a b c"),
-        (".metadata.creationTimestamp", "a b c"),
-        ("parallelism", "b c a"),
-        ("taskmanagers", "a c b"),
-        ("image", "c a b"),
-        ("flink", "c a b"),
-        ("revision", "a b c"),
-    ] {
-        assert_eq!(rows(key).join(" "), order, "{key}");
-    }
-}
-
-#[test]
-fn sorted_by_what_is_no_column() {
-    snapshot!(Sandbox::new().run(&["list", "--sort-by", ".spec.replicas"]));
-}
-
-#[test]
-fn a_format_that_does_not_exist() {
-    snapshot!(Sandbox::new().run(&["list", "-o", "custom-columns=NAME"]));
-}
-
-#[test]
-fn text_of_strangers_does_not_reach_the_terminal() {
-    let sandbox = Sandbox::new();
-    let told = json!({"annotations": {"kubectl-flink/flink-version": "\u{1b}]0;title\u{7}2.3\nroot\u{9b}31m"}});
-    lists(
-        &sandbox,
-        &[with_metadata(job_row("default", "shop", "Running"), &told)],
-        &[],
-    );
-    snapshot!(sandbox.run(&["list", "-o", "wide", "--live=false"]));
 }
 
 /// Two clusters whose TaskManagers are ready, with these Pods of JobManagers.
@@ -550,78 +277,4 @@ fn a_cluster_whose_jobmanager_does_not_answer_does_not_run() {
     assert_eq!(status(&[("cart", "1/1")]), "cart: Running");
     // One of several is enough.
     assert_eq!(status(&[("cart", "0/1"), ("cart", "1/1")]), "cart: Running");
-}
-
-#[test]
-fn labels_are_shown_where_they_are_asked_for() {
-    let (sandbox, labels) = (
-        Sandbox::new(),
-        json!({"app": "shop", "component": "master", "example.com/team": "a"}),
-    );
-    let shop = with_metadata(job_row("default", "shop", "Running"), &json!({"labels": labels}));
-    lists(&sandbox, &[shop], &[deployment_row("default", "shop", "1/1")]);
-    let outcome = sandbox.run(&["list", "-L", "example.com/team,absent", "--show-labels"]);
-    let lines: Vec<Vec<&str>> = outcome
-        .stdout
-        .lines()
-        .map(|line| line.split_whitespace().collect())
-        .collect();
-    assert_eq!(lines[0][5..], ["TEAM", "ABSENT", "LABELS"], "{outcome}");
-    assert_eq!(
-        lines[1][5..],
-        ["a", "-", "app=shop,component=master,example.com/team=a"],
-        "{outcome}"
-    );
-}
-
-#[test]
-fn a_cluster_that_is_named_is_one_object() {
-    let list = |arguments: &[&str]| {
-        let sandbox = Sandbox::new();
-        lists(
-            &sandbox,
-            &[in_2020(job_row("default", "shop", "Running"))],
-            &[in_2020(deployment_row("default", "shop", "2/2"))],
-        );
-        sandbox.run(&[&["list", "shop"], arguments].concat())
-    };
-    let object: Value = serde_json::from_str(&list(&["-ojson"]).stdout).unwrap();
-    assert_eq!(object["kind"], "Cluster", "{object}");
-    assert_eq!(
-        object["metadata"],
-        json!({"name": "shop", "namespace": "default"}),
-        "{object}"
-    );
-    assert_eq!(object["status"], json!({"phase": "Running"}), "{object}");
-    let yaml: Value = serde_yaml::from_str(&list(&["-oyaml"]).stdout).unwrap();
-    assert_eq!(yaml, object);
-    assert_eq!(list(&["-ojsonpath={.status.phase}"]).stdout, "Running");
-    assert_eq!(
-        list(&["-ocustom-columns=N:.metadata.name,S:.status.phase"]).stdout,
-        "N      S\nshop   Running\n"
-    );
-}
-
-#[test]
-fn columns_and_templates_are_those_of_kubectl() {
-    let list = |arguments: &[&str]| {
-        let sandbox = Sandbox::new();
-        two(&sandbox);
-        sandbox.run(&[&["list"], arguments].concat())
-    };
-    let outcome = list(&[
-        "-o",
-        "custom-columns=N:.metadata.name,READY:.taskManagers.ready,NONE:.absent",
-    ]);
-    assert_eq!(
-        outcome.stdout, "N      READY   NONE\ncart   2       <none>\nshop   2       <none>\n",
-        "{outcome}"
-    );
-    let outcome = list(&["-ojsonpath={range .items[*]}{.metadata.name}={.status.phase}{\"\\n\"}{end}"]);
-    assert_eq!(outcome.stdout, "cart=Running\nshop=Finished\n", "{outcome}");
-    for wrong in ["-o=jsonpath={.items", "-o=custom-columns=NAME", "-o=xml"] {
-        let outcome = Sandbox::bare().run(&["list", wrong]);
-        assert_eq!(outcome.code, Some(2), "{outcome}");
-        assert!(outcome.stderr.contains("invalid value"), "{outcome}");
-    }
 }

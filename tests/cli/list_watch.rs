@@ -24,7 +24,7 @@ fn watch_deployments(version: &str) -> Call {
         .query("resourceVersion", version)
 }
 
-/// A Table with one row, as an event has it: the columns are told only once in a watch.
+/// A Table with one row, as an event has it: a watch has the columns only once.
 fn event(row: impl Into<Value>, version: &str) -> Value {
     let row: Value = row.into();
     json!({
@@ -67,7 +67,7 @@ fn changes() -> Answer {
     );
     watch([
         ("ADDED", event(changed("a-new-one", "Running"), "1001")),
-        // The same again: nothing to tell.
+        // The same again: nothing to print.
         ("MODIFIED", event(changed("shop", "Complete"), "1002")),
         ("MODIFIED", event(changed("shop", "Failed"), "1003")),
         ("MODIFIED", event(gone.clone(), "1004")),
@@ -129,14 +129,14 @@ fn watched_and_sorted() {
 }
 
 #[test]
-fn a_watch_goes_on_where_it_broke() {
+fn a_watch_continues_where_it_broke() {
     let broken = watch([("MODIFIED", event(job_row("default", "shop", "Failed"), "1500"))]).cut_at(100_000);
     let outcome = watched(broken, "1500", &["-oname"]);
     assert_eq!(outcome.stdout, "cart\nshop\nshop\n");
 }
 
 #[test]
-fn a_watch_goes_on_where_an_event_broke() {
+fn a_watch_continues_where_an_event_broke() {
     let broken = watch([("MODIFIED", event(job_row("default", "shop", "Failed"), "1500"))]).cut_at(200);
     let outcome = watched(broken, "1000", &["-oname"]);
     assert_eq!(outcome.stdout, "cart\nshop\n");
@@ -160,7 +160,7 @@ fn a_watch_of_nothing_prints_headers_with_its_first_line() {
 }
 
 #[test]
-fn a_watch_that_lost_its_place_reads_the_list_anew() {
+fn a_watch_with_an_expired_version_reads_the_list_again() {
     for gone in [
         status(410, "Expired", "too old resource version"),
         watch([("ERROR", status_object(410, "Expired", "too old resource version"))]),
@@ -242,7 +242,7 @@ fn a_watch_without_tables() {
 
 #[cfg(unix)]
 #[test]
-fn a_watch_ends_at_ctrl_c_without_a_word() {
+fn a_watch_ends_silently_at_ctrl_c() {
     let sandbox = with_silent_deployments();
     let event = event(job_row("default", "new", "Running"), "1001");
     sandbox

@@ -1,4 +1,4 @@
-//! Tests of the command line: the real binary against a scripted API server. They need no bed and no network.
+//! Tests of the command line: the real binary against a scripted API server. They need no test cluster and no network.
 
 // The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
 #![allow(clippy::unwrap_used)]
@@ -7,11 +7,18 @@ mod answer;
 mod basis;
 mod call;
 mod causes;
+mod causes_flink;
+mod causes_logs;
+mod causes_objects;
 mod change;
 mod clock;
 mod complete;
 mod connect;
+mod continue_and_abort;
 mod create;
+mod create_refused;
+mod create_render;
+mod credentials;
 mod defaults;
 mod demo;
 mod dependencies;
@@ -40,14 +47,17 @@ mod image_trust;
 mod inout;
 mod interrupt;
 mod krew;
+mod kubeconfig;
 mod layout;
 #[path = "../lines/mod.rs"]
 mod lines;
-mod lingering;
 mod list;
 mod list_faults;
+mod list_output;
+mod list_select;
 mod list_watch;
 mod live;
+mod lock;
 mod objects;
 mod pack;
 mod plain;
@@ -77,7 +87,8 @@ mod suggest;
 #[path = "../terminal/mod.rs"]
 #[allow(dead_code)]
 mod terminal;
-mod transaction;
+mod terminated_pods;
+mod unfinished;
 mod watching;
 mod whole;
 mod wild_files;

@@ -99,12 +99,12 @@ fn merge(whole: &mut Value, part: &Value) {
     }
 }
 
-/// For output that tells the time itself.
+/// For output that has the time itself.
 pub fn in_2020(row: Value) -> Value {
     with_metadata(row, &json!({"creationTimestamp": "2020-01-02T03:04:05Z"}))
 }
 
-/// The time so many minutes ago, as an object tells it.
+/// The time so many minutes ago, as objects have it.
 pub fn minutes_ago(minutes: i64) -> String {
     let now = k8s_openapi::jiff::Timestamp::now().as_second();
     k8s_openapi::jiff::Timestamp::from_second(now - minutes * 60)

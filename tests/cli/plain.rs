@@ -15,7 +15,7 @@ fn error(sandbox: &Sandbox, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn colours_are_for_terminals_and_who_asks_for_them() {
+fn colors_are_printed_on_terminals_and_on_request() {
     let forced = || Sandbox::new().variable("CLICOLOR_FORCE", "1");
     assert!(!error(&Sandbox::new(), &[]).contains(ESCAPE));
     assert!(error(&forced(), &[]).contains(ESCAPE));
@@ -29,10 +29,10 @@ fn colours_are_for_terminals_and_who_asks_for_them() {
     assert!(!error(&file, &[]).contains(ESCAPE));
 }
 
-/// In a real terminal: colours and a spinner, and with --plain words alone.
+/// In a real terminal: colors and a spinner, and with --plain only text.
 #[cfg(target_os = "linux")]
 #[test]
-fn in_a_terminal_plain_is_words_alone() {
+fn plain_prints_only_text_in_a_terminal() {
     let sandbox = Sandbox::new();
     let run = |flags: &str, variable: (&str, &str)| {
         let line = format!("{} {flags} list --context gone", env!("CARGO_BIN_EXE_kubectl-flink"));
@@ -55,7 +55,7 @@ fn in_a_terminal_plain_is_words_alone() {
     assert!(!run("", ("CLICOLOR", "0")).contains(ESCAPE));
 }
 
-/// A character of Chinese or an emoji takes two columns; what follows stands where the header says.
+/// A character of Chinese or an emoji takes two columns; what follows is below its header.
 #[test]
 fn wide_characters_keep_the_columns() {
     let sandbox = Sandbox::new();
@@ -94,7 +94,7 @@ fn version(sandbox: &Sandbox, answer: &Value, arguments: &[&str]) -> crate::sand
 }
 
 #[test]
-fn versions_and_what_does_not_fit() {
+fn version_reports_versions_and_mismatches() {
     let sandbox = Sandbox::new();
     let new = tree!({"major": "1", "minor": "34", "gitVersion": "v1.34.4", "platform": "linux/amd64"});
     let outcome = version(&sandbox, &new, &[]);
@@ -109,11 +109,14 @@ fn versions_and_what_does_not_fit() {
         lines[2].starts_with("Flink:  1.13, 1.14, ") && lines[2].ends_with(", 2.3"),
         "{outcome}"
     );
-    let told: Value = serde_json::from_str(&version(&sandbox, &new, &["-o", "json"]).stdout).unwrap();
-    assert_eq!(told["kind"], "Version");
-    assert_eq!(told["server"], tree!({"version": "v1.34.4", "platform": "linux/amd64"}));
-    assert_eq!(told["client"]["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(told["flink"].as_array().map(Vec::len), Some(12));
+    let printed: Value = serde_json::from_str(&version(&sandbox, &new, &["-o", "json"]).stdout).unwrap();
+    assert_eq!(printed["kind"], "Version");
+    assert_eq!(
+        printed["server"],
+        tree!({"version": "v1.34.4", "platform": "linux/amd64"})
+    );
+    assert_eq!(printed["client"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(printed["flink"].as_array().map(Vec::len), Some(12));
     let old = tree!({"major": "1", "minor": "29+", "gitVersion": "v1.29.1", "platform": "linux/arm64"});
     let outcome = version(&sandbox, &old, &[]);
     assert!(
@@ -130,7 +133,7 @@ fn the_version_of_the_client_needs_no_server() {
     let outcome = Sandbox::bare().run(&["version", "--client", "-o", "yaml"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stdout.contains("\nserver: null\n"), "{outcome}");
-    // Where the server cannot be asked, the rest is told all the same.
+    // Where the server cannot be asked, the rest is printed all the same.
     let outcome = Sandbox::bare().run(&["version"]);
     assert_eq!(outcome.code, Some(2), "{outcome}");
     assert!(outcome.stdout.starts_with("Client: "), "{outcome}");

@@ -76,7 +76,7 @@ fn the_busiest_vertex_is_sampled_until_there_are_samples() {
         picture.starts_with("<svg ") && picture.contains("my.Job.work:7: 3 of 4, 75.0%"),
         "{picture}"
     );
-    // It is there now, and nothing is asked for.
+    // The file exists now, and no profile is requested.
     let outcome = sandbox.run(&["profile", "demo", "-o", "sink.svg"]);
     assert_eq!((outcome.code, outcome.requests.len()), (Some(2), 0), "{outcome}");
 }
@@ -103,7 +103,7 @@ fn a_vertex_is_chosen_and_what_is_off_says_how_to_turn_it_on() {
 }
 
 #[test]
-fn a_process_is_profiled_and_a_failure_is_told_in_flinks_words() {
+fn a_process_is_profiled_and_a_failure_is_reported_in_flinks_words() {
     let profiler = format!("{FLINK}/jobmanager/profiler");
     let run = |status: &str| {
         json!({"status": status, "mode": "WALL", "triggerTime": 7, "duration": 1, "message": "no perf events",

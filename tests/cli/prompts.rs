@@ -99,18 +99,18 @@ fn adopt_takes_over_what_it_has_shown_and_nothing_else() {
         };
         let outcome = sandbox.run_in_terminal(&["adopt", "demo"], "as cluster demo?", meanwhile, "y");
         assert_eq!(outcome.code, Some(code), "{outcome}");
-        let told = if code == 0 {
+        let expected = if code == 0 {
             "cluster/demo adopted"
         } else {
             "are not what was shown any more"
         };
-        assert!(outcome.stdout.contains(told), "{outcome}");
+        assert!(outcome.stdout.contains(expected), "{outcome}");
     }
 }
 
-/// Where a command keeps something safe until its end, it cannot be told to leave before.
+/// Where a command keeps something safe until its end, it cannot be interrupted before.
 #[test]
-fn what_has_to_be_waited_for_is_not_left() {
+fn commands_that_must_wait_refuse_wait_false() {
     for command in [
         &["stop", "demo"][..],
         &["suspend", "demo"],

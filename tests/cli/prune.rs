@@ -40,8 +40,8 @@ fn one_ended_at(server: &Server, reads: usize, at: &str, date: Option<&str>) -> 
     made
 }
 
-/// The cluster is held while it is pruned.
-fn is_held(server: &Server) {
+/// The cluster is locked while it is pruned.
+fn is_locked(server: &Server) {
     server
         .expect(put(HISTORY))
         .times(2)
@@ -53,7 +53,7 @@ fn only_what_has_ended_is_pruned_and_its_history_stays() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     one_has_ended(server, 1);
-    is_held(server);
+    is_locked(server);
     for path in [JOB, DEPLOYMENT, SERVICE] {
         server.expect(delete(path)).answer(json(&tree!({})));
     }
@@ -74,7 +74,7 @@ fn only_what_has_ended_is_pruned_and_its_history_stays() {
 
 #[test]
 fn nothing_is_pruned_in_a_dry_run_or_before_its_time_or_without_an_answer() {
-    for (flags, code, told) in [
+    for (flags, code, expected) in [
         (&["--dry-run"][..], 0, "2 TaskManagers are idle"),
         (
             &["--older-than", "2h"],
@@ -87,12 +87,12 @@ fn nothing_is_pruned_in_a_dry_run_or_before_its_time_or_without_an_answer() {
         one_has_ended(&sandbox.server, 1);
         let outcome = sandbox.run(&[&["prune"][..], flags].concat());
         assert_eq!(outcome.code, Some(code), "{outcome}");
-        assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+        assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
     }
 }
 
 #[test]
-fn how_long_ago_is_told_by_the_clock_of_the_server() {
+fn ages_are_measured_by_the_clock_of_the_server() {
     for (date, pruned) in [
         ("Thu, 01 Jan 2026 00:30:00 GMT", false),
         ("Thu, 01 Jan 2026 02:00:00 GMT", true),
@@ -154,7 +154,7 @@ fn the_operation_of_an_interrupted_prune_is_ended_by_the_next_one() {
 }
 
 #[test]
-fn what_was_resumed_meanwhile_is_not_pruned() {
+fn a_cluster_that_was_resumed_meanwhile_is_not_pruned() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let mut made = one_has_ended(server, 1);

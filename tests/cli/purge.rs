@@ -1,4 +1,4 @@
-//! `delete --purge` without a real cluster: of a history alone, and of one that nobody can read.
+//! `delete --purge` without a real cluster: of a history alone, and of one that cannot be read.
 
 use serde_json::{Value, json as tree};
 
@@ -12,7 +12,7 @@ fn purge(sandbox: &Sandbox) -> Outcome {
 }
 
 #[test]
-fn of_a_history_alone_no_job_is_asked_for_or_told() {
+fn purging_a_history_alone_mentions_no_job() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     for path in [SERVICE, JOB, DEPLOYMENT] {
@@ -38,7 +38,7 @@ fn ended(history: &Value) -> Made {
 }
 
 #[test]
-fn one_that_cannot_be_read_is_no_obstacle_and_never_written() {
+fn a_history_that_cannot_be_read_is_no_obstacle_and_never_written() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     reads(server, &ended(&tree!({"format": "1", "savepoints": "mended by hand"})));
@@ -60,7 +60,7 @@ fn one_that_cannot_be_read_is_no_obstacle_and_never_written() {
 }
 
 #[test]
-fn that_of_a_newer_version_stays_and_so_does_the_cluster() {
+fn a_history_of_a_newer_version_stays_and_so_does_the_cluster() {
     let newer = tree!({"version": 2, "step": "stopping"}).to_string();
     for history in [
         tree!({"format": "2"}),

@@ -65,7 +65,7 @@ fn begins(sandbox: &Sandbox) {
 }
 
 #[test]
-fn a_name_that_is_taken_is_told_before_a_savepoint_is_taken() {
+fn a_name_in_use_is_refused_before_a_savepoint_is_taken() {
     let foreign = tree!({"metadata": {"name": "demo-rehearsal", "uid": "u", "labels": {"app": "backup"}}});
     for (job, texts) in [
         (
@@ -94,7 +94,7 @@ fn a_name_that_is_taken_is_told_before_a_savepoint_is_taken() {
 }
 
 #[test]
-fn a_right_that_is_missing_is_told_before_a_savepoint_is_taken() {
+fn a_missing_right_is_reported_before_a_savepoint_is_taken() {
     let sandbox = Sandbox::new();
     begins(&sandbox);
     checks(&sandbox.server, fine(), false);

@@ -1,7 +1,7 @@
-//! What Flink's REST answers in each release that is spoken to, from 1.13 to 2.3: the same comes of all of them.
+//! What Flink's REST answers in each supported release, from 1.13 to 2.3: the output is the same for all.
 //!
-//! `releases/*.json` are whole replies: those of 2.3 put together from what the bed gave, those of the others by what the
-//! releases are known to have more, less and otherwise.
+//! `releases/*.json` are whole replies: those of 2.3 put together from replies of the test cluster, those of the others
+//! by what the releases are known to have more, less and otherwise.
 
 use serde_json::{Value, json};
 
@@ -95,33 +95,36 @@ fn a_status_is_the_same_of_all_releases() {
     let mut first: Option<Value> = None;
     for (release, outcome) in outcomes {
         assert_eq!(outcome.code, Some(0), "{release}: {outcome}");
-        let mut told: Value = serde_json::from_str(&outcome.stdout).unwrap();
-        let version = told["cluster"]["flinkVersion"].take();
+        let mut printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let version = printed["cluster"]["flinkVersion"].take();
         assert!(
             version.as_str().is_some_and(|version| version.starts_with(release)),
             "{release}: {version}"
         );
-        told["observedAt"].take();
+        printed["observedAt"].take();
         // Up to 1.16 this metric is a number from the beginning.
-        for vertex in told["vertices"].as_array_mut().unwrap() {
+        for vertex in printed["vertices"].as_array_mut().unwrap() {
             let share = vertex["backpressured"].take();
             assert_eq!(share.is_null(), release != "1.13", "{release}");
         }
-        assert_eq!(told["job"]["restarts"], 3, "{release}: {outcome}");
-        assert_eq!(told["job"]["since"], "2025-11-19T00:33:53Z", "{release}: {outcome}");
-        assert_eq!(told["vertices"][1]["recordsInPerSecond"], 50.0, "{release}: {outcome}");
+        assert_eq!(printed["job"]["restarts"], 3, "{release}: {outcome}");
+        assert_eq!(printed["job"]["since"], "2025-11-19T00:33:53Z", "{release}: {outcome}");
         assert_eq!(
-            told["checkpoints"]["last"]["path"], "file:/storage/checkpoints/chk-6",
+            printed["vertices"][1]["recordsInPerSecond"], 50.0,
             "{release}: {outcome}"
         );
         assert_eq!(
-            told["checkpoints"]["lastFailure"], "Checkpoint expired before completing.",
+            printed["checkpoints"]["last"]["path"], "file:/storage/checkpoints/chk-6",
+            "{release}: {outcome}"
+        );
+        assert_eq!(
+            printed["checkpoints"]["lastFailure"], "Checkpoint expired before completing.",
             "{release}"
         );
-        assert_eq!(told["taskManagers"]["slotsFree"], 1, "{release}: {outcome}");
+        assert_eq!(printed["taskManagers"]["slotsFree"], 1, "{release}: {outcome}");
         match &first {
-            None => first = Some(told),
-            Some(first) => assert_eq!(first, &told, "{release}"),
+            None => first = Some(printed),
+            Some(first) => assert_eq!(first, &printed, "{release}"),
         }
     }
 }
@@ -133,8 +136,8 @@ fn exceptions_are_the_same_of_all_releases() {
         sandbox.run(&["exceptions", "demo", "-ojson"])
     });
     for (release, outcome) in outcomes {
-        let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
-        let item = &told["items"][0];
+        let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let item = &printed["items"][0];
         assert_eq!(
             item["cause"], "IllegalStateException: failed on purpose at record 600",
             "{release}: {outcome}"
@@ -162,8 +165,8 @@ fn a_list_of_live_jobs_is_the_same_of_all_releases() {
         sandbox.run(&["list", "--live", "-ojson"])
     });
     for (release, outcome) in outcomes {
-        let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
-        let live = &told["items"][0]["live"];
+        let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let live = &printed["items"][0]["live"];
         assert_eq!(
             (&live["state"], &live["restarts"]),
             (&json!("RUNNING"), &json!(3)),

@@ -275,7 +275,7 @@ fn no_secret_is_in_a_report_and_all_else_is() {
 }
 
 #[test]
-fn what_cannot_be_read_is_in_the_index_and_no_failure() {
+fn parts_that_cannot_be_read_are_listed_in_the_index() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     version(server);
@@ -309,7 +309,7 @@ fn what_cannot_be_read_is_in_the_index_and_no_failure() {
     ] {
         assert!(index.contains(words), "{words}: {index}");
     }
-    // It is there now, and stays as it is.
+    // The file exists now, and is not overwritten.
     let before = std::fs::read(sandbox.home().join("x.tar.gz")).unwrap();
     let outcome = sandbox.run(&["report", "demo", "-o", "x.tar.gz"]);
     assert_eq!(outcome.code, Some(2), "{outcome}");

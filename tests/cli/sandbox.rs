@@ -132,7 +132,7 @@ impl Sandbox {
         command.stdin(Stdio::null());
         let send = |child: &mut Child, in_time: bool| {
             let signal = if in_time { signal } else { "-KILL" };
-            // It may have ended by itself, which the outcome tells.
+            // It may have ended by itself, as the outcome shows.
             let _ = std::process::Command::new("kill")
                 .args([signal, &child.id().to_string()])
                 .status();
@@ -233,7 +233,7 @@ impl Sandbox {
             .env("COLUMNS", "100")
             .env("LANG", "C.UTF-8")
             .env("TZ", "UTC")
-            // Images of tests are nobody's, and no registry of this world is asked for them.
+            // The images of tests do not exist, so no registry is asked for them.
             .env("KUBECTL_FLINK_NO_IMAGE_CHECK", "1")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.home());

@@ -75,7 +75,7 @@ fn files_of_several_releases_are_read_as_flink_reads_them() {
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_with_a_way_on() {
+fn unreadable_savepoints_are_refused_with_a_hint() {
     refused(&["inspect", "/no/such/savepoint"], &["cannot read /no/such/savepoint"]);
     refused(
         &["inspect", "s3a://bucket/savepoint-1"],

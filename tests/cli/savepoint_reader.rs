@@ -166,7 +166,7 @@ fn a_savepoint_that_is_not_there_is_an_error_and_the_job_is_deleted() {
 }
 
 #[test]
-fn an_image_that_cannot_be_pulled_is_told_and_the_job_is_deleted() {
+fn an_image_that_cannot_be_pulled_is_reported_and_the_job_is_deleted() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     exists(server, &tree!([]));
@@ -179,7 +179,7 @@ fn an_image_that_cannot_be_pulled_is_told_and_the_job_is_deleted() {
 }
 
 #[test]
-fn what_stands_in_the_way_is_told_before_anything_runs() {
+fn obstacles_are_reported_before_anything_runs() {
     let forbidden = "jobs.batch is forbidden: User \"u\" cannot create resource \"jobs\" in API group \"batch\"";
     let refusals: [(Answer, i32, &[&str]); 2] = [
         (
@@ -232,7 +232,7 @@ fn a_dry_run_compares_the_states_that_are_on_this_machine() {
         std::fs::write(folder.path().join(name).join("_metadata"), file(name)).unwrap();
     }
     let elsewhere = "file:///storage/sp-1".to_owned();
-    for (newest, start, told) in [
+    for (newest, start, expected) in [
         (
             place("counting"),
             place("with-extra"),
@@ -264,7 +264,7 @@ fn a_dry_run_compares_the_states_that_are_on_this_machine() {
         ];
         let outcome = sandbox.run(&upgrade);
         assert_eq!(outcome.code, Some(0), "{outcome}");
-        for text in told {
+        for text in expected {
             assert!(outcome.stdout.contains(text), "{text}: {outcome}");
         }
         assert_eq!(outcome.stdout.contains("the state: "), newest != start, "{outcome}");

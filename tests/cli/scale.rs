@@ -3,7 +3,7 @@
 use serde_json::{Value, json as tree};
 
 use crate::demo::{
-    DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, Made, PODS, SERVICE, latches, made, position, releases, revision,
+    DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, Made, PODS, SERVICE, holds_result, made, position, releases, revision,
 };
 use crate::sandbox::Sandbox;
 use crate::server::{Server, get, json, patch, post, put, status, text};
@@ -87,7 +87,7 @@ fn recorded(server: &Server, parallelism: &str) {
     for path in [JOB, DEPLOYMENT] {
         server.expect(patch(path).body(note.clone())).answer(json(&tree!({})));
     }
-    // The operation, what came of it, and its end.
+    // The operation, its result, and its end.
     server
         .expect(put(HISTORY))
         .times(3)
@@ -120,7 +120,7 @@ fn left_behind(holder: &Value) -> Made {
 pub const ADAPTIVE: &[(&str, &str)] = &[("jobmanager.scheduler", "Adaptive")];
 
 #[test]
-fn taskmanagers_come_before_the_job_is_told_of_them() {
+fn taskmanagers_start_before_the_job_gets_its_parallelism() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     reads(server, ADAPTIVE);
@@ -140,12 +140,12 @@ fn taskmanagers_come_before_the_job_is_told_of_them() {
     let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo scaled\n");
-    for told in [
+    for expected in [
         "from parallelism 2 to 3 in place, from its last checkpoint, with 3 TaskManagers instead of 2: its scheduler is the adaptive one",
         "runs with parallelism 3",
         "begins with parallelism 2 again",
     ] {
-        assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+        assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
     }
     assert!(
         position(&outcome, &format!("PATCH {DEPLOYMENT}")) < position(&outcome, &format!("PUT {path}")),
@@ -171,7 +171,7 @@ fn taskmanagers_come_before_the_job_is_told_of_them() {
 }
 
 #[test]
-fn whoever_is_at_it_is_told_to_all_that_would_change_the_cluster() {
+fn a_scale_in_progress_blocks_other_changes() {
     let holder = tree!({"who": "bob@other", "token": "t", "process": "elsewhere/1/1"});
     for command in [
         &["scale", "demo", "-p", "4"][..],
@@ -182,18 +182,18 @@ fn whoever_is_at_it_is_told_to_all_that_would_change_the_cluster() {
         crate::demo::reads(&sandbox.server, &left_behind(&holder));
         let outcome = sandbox.run(command);
         assert_eq!(outcome.code, Some(8), "{outcome}");
-        for told in [
+        for expected in [
             "scale by bob@other since 2026-01-01T00:00:00Z",
             "brought to parallelism 3",
         ] {
-            assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+            assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
         }
     }
 }
 
 #[test]
-fn what_was_left_behind_of_it_is_gone_on_with_or_gives_way() {
-    // The job came to its parallelism by itself: all that is left to do is to write down that it has.
+fn an_interrupted_scale_is_continued_or_makes_way() {
+    // The job came to its parallelism by itself: all that is left is to record it.
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let mut left = left_behind(&Value::Null);
@@ -210,7 +210,7 @@ fn what_was_left_behind_of_it_is_gone_on_with_or_gives_way() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(written(server, "journal")[2]["step"], "done");
 
-    // What else would change the cluster is told of it, and begins.
+    // Another change reports it, and starts.
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     reads_at(server, &left_behind(&Value::Null), ADAPTIVE, 3);
@@ -272,8 +272,11 @@ fn taskmanagers_go_after_the_job_has_left_them_and_free_ones_first() {
         .answer(json(&tree!({})));
     let outcome = sandbox.run(&["scale", "demo", "-p", "1"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    let told = position(&outcome, &format!("PUT {path}"));
-    assert!(told < position(&outcome, &format!("PATCH {PODS}/free")), "{outcome}");
+    let required = position(&outcome, &format!("PUT {path}"));
+    assert!(
+        required < position(&outcome, &format!("PATCH {PODS}/free")),
+        "{outcome}"
+    );
     let last = outcome
         .requests
         .iter()
@@ -339,8 +342,8 @@ fn through_a_savepoint_it_is_a_transaction_as_any_other() {
         .expect(put(HISTORY))
         .often()
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-    // Flink says no: nothing was changed, and that is told.
-    latches(server);
+    // Flink refuses: nothing was changed, and the command says so.
+    holds_result(server);
     releases(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
@@ -375,7 +378,7 @@ fn through_a_savepoint_it_is_a_transaction_as_any_other() {
 }
 
 #[test]
-fn what_another_command_left_behind_stands_in_its_way_and_its_own_is_gone_on_with() {
+fn scale_continues_its_own_unfinished_change_and_refuses_others() {
     for (arguments, command, parallelism, code) in [
         (&["scale", "demo", "-p", "5"][..], "scale", 5, 0),
         (&["set", "parallelism", "demo", "5"], "set", 5, 0),
@@ -395,8 +398,8 @@ fn what_another_command_left_behind_stands_in_its_way_and_its_own_is_gone_on_wit
         crate::demo::reads(&sandbox.server, &left);
         let dry = sandbox.run(&[arguments, &["--dry-run"]].concat());
         assert_eq!(dry.code, Some(code), "{dry}");
-        let told = if code == 0 { "would continue" } else { "--continue" };
-        assert!(dry.to_string().contains(told), "{dry}");
+        let expected = if code == 0 { "would continue" } else { "--continue" };
+        assert!(dry.to_string().contains(expected), "{dry}");
     }
 }
 
@@ -413,8 +416,8 @@ fn set_parallelism_scales_in_place_where_scale_would() {
 }
 
 #[test]
-fn what_needs_no_change_or_cannot_be_changes_nothing() {
-    for (flags, settings, code, told) in [
+fn a_scale_that_is_needless_or_impossible_changes_nothing() {
+    for (flags, settings, code, expected) in [
         (&["-p", "129"][..], ADAPTIVE, 2, "among 128 tasks at most"),
         (&["-p", "129"], &[], 2, "among 128 tasks at most"),
         (&["-p", "2"], ADAPTIVE, 0, "has parallelism 2 already"),
@@ -429,7 +432,7 @@ fn what_needs_no_change_or_cannot_be_changes_nothing() {
         reads(&sandbox.server, settings);
         let outcome = sandbox.run(&[&["scale", "demo"][..], flags].concat());
         assert_eq!(outcome.code, Some(code), "{outcome}");
-        assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+        assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
     }
 }
 

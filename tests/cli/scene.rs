@@ -10,10 +10,10 @@ pub const CORE: &str = "/api/v1/namespaces/default";
 pub const PODS: &str = "/api/v1/namespaces/default/pods";
 pub const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
 
-/// The job that Flink tells of.
+/// The job that Flink runs.
 pub const JOB: &str = "5da11d271bfd178c970e0bcb3c48d706";
 
-/// What there is of it.
+/// The objects, log and replies of it.
 #[derive(Default)]
 pub struct Scene {
     pub conditions: Vec<Value>,
@@ -168,7 +168,7 @@ pub fn pod(name: &str, component: &str, status: &Value) -> Value {
         "spec": {"nodeName": "node1", "containers": [{"name": "flink-master", "image": "shop:2.3.0"}]}, "status": status})
 }
 
-/// Status of a Pod whose container stands so.
+/// Status of a Pod whose container has this state.
 pub fn container(phase: &str, state: &Value, last: &Value, restarts: u32) -> Value {
     json!({"phase": phase, "conditions": [{"type": "PodScheduled", "status": "True"}],
         "containerStatuses": [{"name": "flink-master", "image": "x", "imageID": "", "ready": false,
@@ -231,4 +231,37 @@ pub fn unscheduled(message: &str) -> Scene {
 /// A time of Flink's.
 pub fn millis_ago(seconds: i64) -> i64 {
     k8s_openapi::jiff::Timestamp::now().as_millisecond() - seconds * 1000
+}
+
+/// The state of a container that ended.
+pub fn terminated(code: i32, minutes: i64) -> Value {
+    json!({"terminated": {"exitCode": code, "reason": "Error", "finishedAt": minutes_ago(minutes)}})
+}
+
+/// The state of a container that runs.
+pub fn running(minutes: i64) -> Value {
+    json!({"running": {"startedAt": minutes_ago(minutes)}})
+}
+
+/// A JobManager that runs, and a TaskManager with this status.
+pub fn with_taskmanager(status: &Value) -> Scene {
+    let master = container("Running", &running(20), &json!({}), 0);
+    Scene {
+        pods: vec![
+            pod("demo-master-x7k2p", "master", &master),
+            pod("demo-task-manager-b", "task-manager", status),
+        ],
+        ..Scene::default()
+    }
+}
+
+/// The JobManager ended with `code`, and a container beside it runs on.
+pub fn kept(code: i32) -> Scene {
+    let state = json!({"terminated": {"exitCode": code, "finishedAt": minutes_ago(1)}});
+    let mut scene = jobmanager(&container("Running", &state, &json!({}), 0));
+    let spec = &mut scene.pods[0]["spec"];
+    spec["restartPolicy"] = json!("Never");
+    spec["containers"] =
+        json!([{"name": "flink-master", "image": "shop:2.3.0"}, {"name": "istio-proxy", "image": "istio"}]);
+    scene
 }

@@ -22,7 +22,7 @@ fn every_kind_is_described_in_words_as_well() {
 }
 
 #[test]
-fn what_does_not_fit_is_seen() {
+fn a_document_that_does_not_fit_is_rejected() {
     let outcome = Sandbox::bare().run(&["version", "--client", "-o", "json"]);
     let good: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(fits("Version", &good), Ok(()));

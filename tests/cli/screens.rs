@@ -330,7 +330,7 @@ fn top_obeys_its_keys() {
 
 /// Lines of JSON and of logs are for other programs, and are never cut.
 #[test]
-fn what_is_for_programs_is_whole_on_a_terminal_too() {
+fn output_for_programs_is_not_cut_on_a_terminal() {
     let sandbox = Sandbox::new();
     five_vertices().script(&sandbox);
     let session = sandbox.run_on_screen(&["status", "demo", "-o", "json"], (50, 20), |_| None);

@@ -1,6 +1,6 @@
 //! A scripted API server for tests of the real binary.
 //!
-//! A test says which requests it expects, and how each is answered. A request that nobody expects fails the test, and
+//! A test says which requests it expects, and how each is answered. An unexpected request fails the test, and
 //! so does an expected one that does not come; both are checked when the program has ended, in [`Sandbox::run`].
 //!
 //! ```ignore
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "came unexpected: GET /apis/batch/v1/namespaces/default/jobs")]
-    fn a_request_that_nobody_expects_fails_the_test() {
+    fn an_unexpected_request_fails_the_test() {
         Sandbox::new().run(&["list"]);
     }
 

@@ -19,7 +19,7 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The lines of a session. On a terminal, progress is a block that is drawn again: what stays is what came of it.
+/// The lines of a session. On a terminal, progress is a block that is drawn again: its result stays.
 fn of_session(transcript: &str) -> String {
     let progress =
         |line: &&str| line.starts_with("demo: ") && !line.contains("stopped with") || *line == "writing a savepoint";
@@ -64,7 +64,7 @@ fn cut(text: &str, left: &mut usize) -> String {
     shown
 }
 
-/// A terminal as SVG: text that can be read aloud and searched, in the fonts of whoever looks at it.
+/// A terminal as SVG: text that can be read aloud and searched, in the fonts of the reader.
 fn draw(transcript: &str, label: &str) -> String {
     let lines: Vec<&str> = transcript.trim_end().lines().collect();
     let (width, height) = (COLUMNS * 8 + 32, lines.len() * 19 + 56);
@@ -129,7 +129,7 @@ fn pictures_are_drawn_from_transcripts() {
     }
 }
 
-/// What the script runs on the bed is what the README tells to type, and what the transcript shows.
+/// The script on the test cluster runs what the README says to type, and the transcript shows.
 #[test]
 fn the_commands_are_those_of_the_readme() {
     let plain = |text: &str| {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::causes::kept;
 use crate::list::lists;
 use crate::objects::{deployment_row, job_row};
 use crate::sandbox::{Outcome, Sandbox};
+use crate::scene::kept;
 use crate::server::{get, json as answer};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -104,7 +104,7 @@ fn tried(template: &Value, more: &str) -> Outcome {
 #[test]
 fn what_the_kubelet_would_refuse_is_refused_before_anything_is_sent() {
     let init = json!([{"name": "fix-permissions", "image": "busybox", "securityContext": {"runAsUser": 0}}]);
-    for (spec, told) in [
+    for (spec, expected) in [
         (
             json!({"initContainers": init}),
             "spec.initContainers[fix-permissions].securityContext.runAsUser",
@@ -124,7 +124,7 @@ fn what_the_kubelet_would_refuse_is_refused_before_anything_is_sent() {
     ] {
         let outcome = tried(&json!({ "spec": spec }), "");
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome}");
-        assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+        assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
     }
     let own = json!([{"name": "fix-permissions", "image": "busybox", "securityContext": {"runAsUser": 0, "runAsNonRoot": false}}]);
     let outcome = tried(&json!({"spec": {"initContainers": own}}), "");
@@ -139,11 +139,11 @@ fn selectors_that_match_no_pod_here_are_warned_of() {
                   selector: {matchLabels: {app.kubernetes.io/component: jobmanager}}\n";
     let outcome = tried(&json!({"spec": {"topologySpreadConstraints": spread}}), budget);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    for told in [
+    for expected in [
         "spec.topologySpreadConstraints[0]: no Pod here has the label component: taskmanager",
         "those here have app: NAME and component: task-manager",
         "PodDisruptionBudget: spec.selector: no Pod here has the label app.kubernetes.io/component: jobmanager",
     ] {
-        assert!(outcome.stderr.contains(told), "{told:?} is not in {outcome}");
+        assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
     }
 }

@@ -5,11 +5,13 @@ use serde_json::{Value, json as tree};
 use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, SERVICE, made, reads, release, released, releases};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, get, json, patch, post, put, status, text};
-use crate::transaction::{Left, body_of_last_put, comes_up, entry, left, replaces, running_job, takes_notes};
+use crate::unfinished::{
+    Unfinished, accepts_history, body_of_last_put, comes_up, entry, replaces, running_job, unfinished,
+};
 
 /// A change from the last checkpoint that was killed when it was about to cancel the job.
-fn canceled() -> Left {
-    let mut left = left("stopping", &Value::Null);
+fn canceled() -> Unfinished {
+    let mut left = unfinished("stopping", &Value::Null);
     left.journal["ending"] = tree!({"by": "checkpoint", "jobId": ID});
     left.journal["saved"] = tree!("s3://b/job/chk-15");
     left.savepoints = tree!([]);
@@ -33,7 +35,7 @@ fn a_checkpoint_that_is_not_known_is_asked_for_and_the_same_hint_is_not_given_tw
         let server = &sandbox.server;
         let mut left = canceled();
         left.reads(server);
-        takes_notes(server);
+        accepts_history(server);
         runs_another(server);
         let outcome = sandbox.run(&["upgrade", "demo", flag]);
         assert_eq!(outcome.code, Some(8), "{outcome}");
@@ -42,12 +44,12 @@ fn a_checkpoint_that_is_not_known_is_asked_for_and_the_same_hint_is_not_given_tw
             "{outcome}"
         );
         let abort = if back { "--continue" } else { "--abort" };
-        for told in [
+        for expected in [
             "Flink does not say which checkpoint it kept",
             "the newest folder chk-N in s3://b/job that has a file _metadata",
             &format!("`kubectl flink upgrade demo {abort} --from-savepoint PATH` starts revision 1 again from it"),
         ] {
-            assert!(outcome.stderr.contains(told), "{told}: {outcome}");
+            assert!(outcome.stderr.contains(expected), "{expected}: {outcome}");
         }
         let forward = "`kubectl flink upgrade demo --continue --from-savepoint PATH` starts revision 2 from it";
         assert_eq!(outcome.stderr.contains(forward), !back, "{outcome}");
@@ -68,7 +70,7 @@ fn a_checkpoint_that_is_not_known_is_asked_for_and_the_same_hint_is_not_given_tw
 }
 
 #[test]
-fn a_change_goes_on_from_the_state_that_is_named() {
+fn a_change_continues_from_the_named_state() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     let left = canceled();
@@ -95,12 +97,12 @@ fn a_change_goes_on_from_the_state_that_is_named() {
     );
 }
 
-/// Both versions were made from a path at which there is nothing. The Job that is there is made once more.
+/// Both versions started from a path without a savepoint. The Job of the old one is created again.
 #[test]
-fn a_version_that_was_made_from_nowhere_is_made_once_more() {
+fn a_rollback_without_state_is_repeated_from_the_named_state() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let mut left = left("returning", &Value::Null);
+    let mut left = unfinished("returning", &Value::Null);
     left.journal["back"] = tree!(true);
     left.journal["lost"] = tree!("the newest folder chk-N in s3://b/job");
     left.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("3");
@@ -123,20 +125,20 @@ fn a_version_that_was_made_from_nowhere_is_made_once_more() {
 }
 
 /// A `stop` that was killed after its request.
-fn stopping(holder: &Value) -> Left {
-    let mut left = left("stopping", holder);
+fn stopping(holder: &Value) -> Unfinished {
+    let mut left = unfinished("stopping", holder);
     left.journal["kind"] = tree!("halt");
     left.journal["command"] = tree!("stop");
     left.savepoints[0]["reason"] = tree!("stop");
     left
 }
 
-/// One look of `status` at it; its job has ended, and its JobManager is held.
-fn looks(sandbox: &Sandbox, left: &Left) -> Outcome {
+/// One look of `status` at it; its job has ended, and its JobManager is kept for the result.
+fn looks(sandbox: &Sandbox, left: &Unfinished) -> Outcome {
     looks_as(sandbox, left, &["status", "demo", "-ojson"])
 }
 
-fn looks_as(sandbox: &Sandbox, left: &Left, arguments: &[&str]) -> Outcome {
+fn looks_as(sandbox: &Sandbox, left: &Unfinished, arguments: &[&str]) -> Outcome {
     let server = &sandbox.server;
     left.reads(server);
     let list = tree!({"metadata": {}, "items": []});
@@ -161,22 +163,22 @@ fn looks_as(sandbox: &Sandbox, left: &Left, arguments: &[&str]) -> Outcome {
 
 /// What `create` said when its cluster did not come up is said as long as it does not.
 #[test]
-fn status_keeps_the_cause_that_create_told() {
-    let mut made = left("done", &Value::Null);
+fn status_keeps_the_cause_that_create_reported() {
+    let mut made = unfinished("done", &Value::Null);
     made.savepoints = tree!([]);
     made.journal["step"] = tree!("done");
     let why = "cluster demo does not run: the class com.example.Absent is missing";
     made.revisions[0]["outcome"] = tree!({"state": "failed", "at": "2026-01-01T00:00:00Z", "why": why});
     let shown = |flag: &str| looks_as(&Sandbox::new(), &made, &["status", "demo", flag]);
-    let told: Value = serde_json::from_str(&shown("-ojson").stdout).unwrap();
-    assert_eq!(told["outcome"]["why"], why, "{told}");
-    assert_eq!(told["outcome"]["state"], "failed", "{told}");
+    let printed: Value = serde_json::from_str(&shown("-ojson").stdout).unwrap();
+    assert_eq!(printed["outcome"]["why"], why, "{printed}");
+    assert_eq!(printed["outcome"]["state"], "failed", "{printed}");
     assert_eq!(shown("-ojsonpath={.outcome.why}").stdout, why);
 }
 
 /// Which, since when, at which step, and what to do: before all else, and in every form.
 #[test]
-fn an_operation_under_way_is_what_status_and_why_begin_with() {
+fn status_and_why_begin_with_the_operation_in_progress() {
     let shown = |arguments: &[&str]| {
         let sandbox = Sandbox::new();
         written(&sandbox.server);
@@ -237,18 +239,18 @@ fn status_collects_the_path_of_a_savepoint_that_waits_with_its_jobmanager() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     written(server);
-    takes_notes(server);
+    accepts_history(server);
     releases(server);
     let outcome = looks(&sandbox, &stopping(&Value::Null));
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let history = body_of_last_put(&sandbox);
     assert_eq!(entry(&history, "savepoints")[0]["path"], "s3://b/sp-1");
     assert_eq!(entry(&history, "journal")["step"], "saved");
-    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(told["lastSavepoint"]["path"], "s3://b/sp-1", "{outcome}");
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(printed["lastSavepoint"]["path"], "s3://b/sp-1", "{outcome}");
 }
 
-/// It is read, and the JobManager stays for who may write it down. Nothing is said of it: nothing was asked for.
+/// The path is read, and the JobManager stays for a client that may write the history. No warning: none was requested.
 #[test]
 fn a_path_that_may_not_be_written_down_stays_with_its_jobmanager() {
     let sandbox = Sandbox::new();
@@ -259,17 +261,17 @@ fn a_path_that_may_not_be_written_down_stays_with_its_jobmanager() {
         .answer(status(403, "Forbidden", "configmaps is forbidden"));
     let outcome = looks(&sandbox, &stopping(&Value::Null));
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(told["cluster"]["phase"], "Stopping", "{outcome}");
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(printed["cluster"]["phase"], "Stopping", "{outcome}");
     assert!(outcome.stderr.is_empty(), "{outcome}");
 }
 
 /// The command may live on another machine, and reads the path itself.
 #[test]
-fn a_jobmanager_is_not_let_go_before_a_command_that_may_live() {
+fn a_jobmanager_is_not_released_while_a_command_may_be_alive() {
     let sandbox = Sandbox::new();
     written(&sandbox.server);
-    takes_notes(&sandbox.server);
+    accepts_history(&sandbox.server);
     let elsewhere = tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"});
     let outcome = looks(&sandbox, &stopping(&elsewhere));
     assert_eq!(outcome.code, Some(0), "{outcome}");
@@ -373,8 +375,8 @@ fn state_that_may_be_left_out_is_left_out_however_that_is_said() {
     }
 }
 
-/// The new version's JobManager ended with 0: somebody canceled its job, as only its log says.
-fn ends_canceled(server: &Server, left: &Left) {
+/// The new version's JobManager ended with 0: a user canceled its job, as only its log says.
+fn ends_canceled(server: &Server, left: &Unfinished) {
     let pod = tree!({"metadata": {"name": "demo-master-x", "labels": {"app": "demo", "component": "master"},
             "ownerReferences": [{"kind": "Job", "name": "demo-master", "uid": left.job["metadata"]["uid"]}]},
         "spec": {"containers": [{"name": "flink-master"}]},
@@ -394,11 +396,11 @@ fn ends_canceled(server: &Server, left: &Left) {
 }
 
 #[test]
-fn a_new_version_whose_job_is_canceled_has_not_come_up_and_a_fault_on_the_way_back_tells_nothing_of_the_old_one() {
+fn a_canceled_new_version_is_rolled_back_and_a_fault_then_says_nothing_of_the_old_one() {
     for rolls_back in [false, true] {
         let sandbox = Sandbox::new();
         let server = &sandbox.server;
-        let mut left = left("waiting", &Value::Null);
+        let mut left = unfinished("waiting", &Value::Null);
         left.journal["rollsBack"] = tree!(rolls_back);
         left.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("2");
         left.job["metadata"]["uid"] = tree!("u");
@@ -415,7 +417,7 @@ fn a_new_version_whose_job_is_canceled_has_not_come_up_and_a_fault_on_the_way_ba
                 .often()
                 .answer(status(401, "Unauthorized", "Unauthorized"));
         } else {
-            takes_notes(server);
+            accepts_history(server);
         }
         comes_up(server, &left);
         let outcome = sandbox.run(&["upgrade", "demo", "--continue"]);

@@ -14,7 +14,7 @@ fn warnings(flags: &[&str]) -> String {
 
 #[test]
 fn slips_and_removed_keys_of_flink_are_warned_of_and_nothing_else() {
-    let told = warnings(&[
+    let printed = warnings(&[
         "--image=flink:2.3.0",
         "-Dexecution.checkpointing.intervall=10s",
         "-Dtaskmanager.heap.size=1g",
@@ -22,7 +22,7 @@ fn slips_and_removed_keys_of_flink_are_warned_of_and_nothing_else() {
         "-Dexecution.checkpointing.interval=10s",
     ]);
     assert_eq!(
-        told,
+        printed,
         "warning: Flink has no key execution.checkpointing.intervall; did you mean execution.checkpointing.interval?\n\
          warning: Flink 2.3 does not read taskmanager.heap.size, 1.20 was the last that did\n"
     );

@@ -84,9 +84,9 @@ fn with_a_gap(sandbox: &Sandbox, lost: &Answer, after: &[(&str, Value)]) {
 }
 
 #[test]
-fn what_a_list_after_a_gap_does_not_show_is_gone() {
+fn an_object_missing_from_the_list_after_a_gap_is_deleted() {
     for lost in [gone(), status(410, "Expired", "too old resource version")] {
-        for (goal, code, told) in [
+        for (goal, code, expected) in [
             ("deleted", 0, "cluster/demo deleted\n"),
             ("stopped", 0, "cluster/demo stopped\n"),
             ("finished", 6, ""),
@@ -98,7 +98,7 @@ fn what_a_list_after_a_gap_does_not_show_is_gone() {
             let outcome = wait(&sandbox, goal, "20s");
             assert_eq!(
                 (outcome.code, outcome.stdout.as_str()),
-                (Some(code), told),
+                (Some(code), expected),
                 "{goal}: {outcome}"
             );
             assert!(code == 0 || outcome.stderr.contains("it was deleted"), "{outcome}");
@@ -109,7 +109,7 @@ fn what_a_list_after_a_gap_does_not_show_is_gone() {
 
 /// A cluster of the same name that was made in the gap is another one.
 #[test]
-fn what_has_another_uid_after_a_gap_is_another_object() {
+fn an_object_with_another_uid_after_a_gap_is_a_new_one() {
     let sandbox = Sandbox::new();
     let others = objects().map(|(path, mut object)| {
         object["metadata"]["uid"] = tree!("another");
@@ -212,7 +212,7 @@ fn not_found_is_what_the_api_server_says_of_an_object() {
 
 /// What the server is too far away for at one moment it is asked for again.
 #[test]
-fn a_wait_goes_on_after_a_cut() {
+fn a_wait_continues_after_a_cut_connection() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     for (path, object) in objects() {

@@ -1,6 +1,6 @@
 //! What each object of a real API server has, put into the answers of a script where it says nothing of it: name,
-//! namespace and uid, the labels of a cluster's parts, the owners of its Pods. A test that means an object of somebody
-//! else says so, by `labels` or `ownerReferences` of its own.
+//! namespace and uid, the labels of a cluster's parts, the owners of its Pods. A test that means a foreign object
+//! says so, by `labels` or `ownerReferences` of its own.
 
 use serde_json::{Value, json};
 

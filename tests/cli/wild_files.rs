@@ -71,7 +71,7 @@ fn json_one_after_the_other_is_read() {
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_told_without_the_librarys_options() {
+fn a_duplicate_key_is_reported_without_the_options_of_the_library() {
     let said = refused(&deployment("x", "    parallelism: 2\n    parallelism: 4\n"));
     assert!(
         said.contains("a.yaml:11:") && said.contains("the key parallelism is there twice"),
@@ -97,7 +97,7 @@ fn an_address_is_refused_with_the_command_that_reads_it() {
 }
 
 #[test]
-fn a_template_that_is_not_filled_in_is_told_as_one() {
+fn a_template_that_is_not_filled_in_is_reported_as_one() {
     let text = deployment("x", "").replace("image: flink:1.20", "image: {{ .Values.image }}");
     let said = refused(&text);
     assert!(
@@ -194,7 +194,7 @@ fn a_value_behind_a_flag_with_an_optional_one_is_not_taken_as_a_name() {
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome}");
         assert!(outcome.stderr.contains(meant), "{outcome}");
     }
-    // A name stands before the flag, or is none of its values.
+    // A name is before the flag, or is none of its values.
     for arguments in [
         &["create", "demo", "--image", "flink", "--dry-run", "-o", "name"][..],
         &["create", "--dry-run", "demo", "--image", "flink", "-o", "name"],

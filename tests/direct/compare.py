@@ -295,7 +295,7 @@ class Root:
         shutil.copy(entrypoint, f"{self.path}/docker-entrypoint.sh")
         shutil.copy(f"{JAVA_HOME}/release", f"{self.path}/java/release")
         with open(f"{self.path}/java/bin/java", "w") as java:
-            # Helpers run, and are counted; Flink itself is only told.
+            # Helpers run, and are counted; Flink itself is only printed.
             java.write(
                 '#!/bin/bash\nfor one in "$@"; do case $one in *.BashJavaUtils | -XshowSettings:properties) echo "$*" >> /tmp/helpers\n'
                 f'exec env JAVA_HOME={JAVA_HOME} {JAVA_HOME}/bin/java "$@" ;; esac; done\n'
@@ -380,12 +380,12 @@ def scripts(plugin, flink, version, cases):
             scripts_run = root.run(container, False)
             before = root.settings(helper)
             direct = root.run(container, True)
-            told = f"{version} {role} {flags}\n"
+            case = f"{version} {role} {flags}\n"
             for part in ("line", "env"):
                 if scripts_run[part] != direct[part]:
-                    sys.exit(f"{told}{part} of the scripts:\n{scripts_run[part]}\nof the direct start:\n{direct[part]}\n{direct['output']}")
+                    sys.exit(f"{case}{part} of the scripts:\n{scripts_run[part]}\nof the direct start:\n{direct[part]}\n{direct['output']}")
             if root.settings(helper) != before:
-                sys.exit(f"{told}configuration of the scripts:\n{before}\nof the direct start:\n{root.settings(helper)}")
+                sys.exit(f"{case}configuration of the scripts:\n{before}\nof the direct start:\n{root.settings(helper)}")
             if not scripts_run["line"]:
                 counts["equal, and no start"] += 1
             elif direct["helpers"]:
@@ -394,7 +394,7 @@ def scripts(plugin, flink, version, cases):
                 counts["equal without a helper"] += 1
                 record[role] = recorded(scripts_run["line"])
             if number <= 2 and (direct["helpers"] or not scripts_run["helpers"]):
-                sys.exit(f"{told}helpers of the scripts: {scripts_run['helpers']}\nof the direct start: {direct['helpers']}\n{direct['output']}")
+                sys.exit(f"{case}helpers of the scripts: {scripts_run['helpers']}\nof the direct start: {direct['helpers']}\n{direct['output']}")
         if plain and len(record) == 2:
             records.append({"flags": flags, **record})
     root.close()

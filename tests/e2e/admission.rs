@@ -11,7 +11,7 @@ fn a_cluster_runs_under_pod_security_restricted() {
     let mut label = vec!["label", "namespace", &place.namespace];
     label.extend(labels.iter().map(String::as_str));
     place.kubectl(&label);
-    place.create("demo", &[]).ok().tells_nothing_of("restricted");
+    place.create("demo", &[]).ok().does_not_report("restricted");
     place.runs("demo");
     let pods = place.object("pods");
     for pod in pods["items"].as_array().unwrap() {
@@ -23,14 +23,14 @@ fn a_cluster_runs_under_pod_security_restricted() {
 }
 
 #[test]
-fn pods_that_a_quota_forbids_are_told_at_once() {
+fn a_quota_that_forbids_pods_is_reported_at_once() {
     let place = Place::new("quota");
     place.quota("small", "pods=0");
     place
         .create("demo", &[])
         .exits(6)
         .within(Duration::from_secs(60))
-        .tells(&["exceeded quota: small", "pods=0"]);
+        .reports(&["exceeded quota: small", "pods=0"]);
     place.flink(&["delete", "demo", "--yes"]).ok();
     place.left_with(&["configmap/demo-history", "resourcequota/small"]);
 }
@@ -43,6 +43,6 @@ fn an_object_that_a_quota_forbids_stops_the_create_before_the_first_object() {
         .create("demo", &[])
         .exits(1)
         .within(Duration::from_secs(30))
-        .tells(&["exceeded quota: none", "count/jobs.batch"]);
+        .reports(&["exceeded quota: none", "count/jobs.batch"]);
     assert_eq!(place.objects(), ["resourcequota/none"]);
 }

@@ -1,5 +1,5 @@
 //! Parts of Kubernetes are stopped and killed under a cluster and under the commands that work on it. Nothing else runs on
-//! the bed at that time: only `tests/bed/test alone::` and `tests/long` run these, one by one.
+//! the test cluster at that time: only `tests/bed/test alone::` and `tests/long` run these, one by one.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::durable::{RECOVERS, now};
 use crate::place::{Place, STORAGE, bed, create_arguments, soon};
 use crate::process::{self, Run, Running, eventually};
 
-/// Stops a part of the bed for some seconds, and kills it then.
+/// Stops a part of the test cluster for some seconds, and kills it then.
 pub fn restart(component: &str, seconds: u32) -> Running {
     process::start(Command::new(bed("restart")).args([component, &seconds.to_string()]), "")
 }
@@ -26,7 +26,7 @@ pub fn api_server_is_back() {
 }
 
 impl Place {
-    /// Asserts that a command which a fault met has succeeded, or told of it in one error, and then does its work when it
+    /// Asserts that a command which a fault met has succeeded, or reported one error, and then does its work when it
     /// is repeated.
     #[track_caller]
     pub fn converges(&self, run: Run, repeated: &[&str]) {
@@ -82,7 +82,7 @@ fn a_cluster_and_what_works_on_it_outlive_the_api_server_the_kubelet_and_the_nod
     restart("apiserver", 2).end().ok();
     place.converges(running.end(), &["upgrade", "demo", "--continue"]);
     api_server_is_back();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_eq!(place.journal()["step"], "done");
     assert_eq!(
         place.savepoints("demo").len(),
@@ -93,7 +93,7 @@ fn a_cluster_and_what_works_on_it_outlive_the_api_server_the_kubelet_and_the_nod
     let second = place.job_id("demo");
     assert_ne!(second, job);
 
-    // While the kubelet is stopped nobody starts anything, and nothing need be started.
+    // While the kubelet is stopped nothing is started, and nothing need be.
     let before = place.checkpointed("demo");
     restart("kubelet", 5).end().ok();
     place.still_counts(&second, before);

@@ -136,7 +136,7 @@ fn arguments_and_settings_arrive_byte_for_byte() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The command line of Flink's JVM, up to its main class: what stands behind that is Flink's, and not the JVM's.
+/// The command line of Flink's JVM, up to its main class: what follows is Flink's, and not the JVM's.
 fn jvm_options(place: &Place, owner: &str) -> Vec<String> {
     let mut options = process_arguments(place, owner);
     let main = options.iter().position(|one| one.starts_with("org.apache.flink."));

@@ -42,15 +42,15 @@ fn shows(place: &Place, port: &str, job: &str) {
     }
 }
 
-/// Serves a page of another origin that reads and drives Flink, as far as it can, and writes what came of it into itself.
+/// Serves a page of another origin that reads and drives Flink, as far as it can, and writes the results into itself.
 fn foreign(port: &str, job: &str) -> String {
     let page = format!(
-        r#"<body><img src="http://127.0.0.1:{port}/jobs/{job}/yarn-cancel"><pre id="told"></pre><script>
+        r#"<body><img src="http://127.0.0.1:{port}/jobs/{job}/yarn-cancel"><pre id="shown"></pre><script>
         const tries = [["get", "jobs/overview", {{}}], ["blind", "jobs/{job}/yarn-cancel", {{mode: "no-cors"}}],
             ["post", "jobs/{job}/savepoints", {{method: "POST", headers: {{"Content-Type": "text/plain"}}, body: "{{}}"}}]];
         Promise.all(tries.map(([name, path, how]) => fetch("http://127.0.0.1:{port}/" + path, how)
             .then(answer => name + ":" + answer.type + answer.status, () => name + ":failed")))
-            .then(all => document.getElementById("told").textContent = all.join(" ") + " done");
+            .then(all => document.getElementById("shown").textContent = all.join(" ") + " done");
         </script></body>"#
     );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -83,8 +83,8 @@ fn flinks_own_page_shows_the_job_also_after_the_jobmanager_was_replaced() {
     shows(&place, &free, &first);
 
     // A page from elsewhere in the same browser gets nothing and does nothing.
-    let told = page(&place, &foreign(&free, &first));
-    assert!(told.contains("get:failed blind:opaque0 post:failed done"), "{told}");
+    let shown = page(&place, &foreign(&free, &first));
+    assert!(shown.contains("get:failed blind:opaque0 post:failed done"), "{shown}");
     std::thread::sleep(Duration::from_secs(5));
     let jobs = place.rest("demo", "jobs/overview").unwrap();
     let job = &jobs["jobs"][0];
@@ -108,7 +108,7 @@ fn flinks_own_page_shows_the_job_also_after_the_jobmanager_was_replaced() {
     ui.signal("INT");
     let ended = place.note(ui.end()).exits(130);
     assert_eq!(ended.stdout, format!("http://127.0.0.1:{free}/\n"));
-    ended.tells(&["forwarding to Pod demo-master-"]);
+    ended.reports(&["forwarding to Pod demo-master-"]);
     let begun = std::time::Instant::now();
     while std::net::TcpStream::connect(format!("127.0.0.1:{free}")).is_ok() {
         assert!(begun.elapsed() < Duration::from_secs(5), "the port is still open");

@@ -23,7 +23,7 @@ fn a_resume_changes_parallelism_image_slots_and_arguments() {
     let before = place.counted("demo", 100);
     place.flink(&["savepoint-resume", "demo", "-p", "2"]).ok();
     assert_eq!(place.runs("demo"), 4);
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_eq!(place.object("deployment/demo-task-manager")["spec"]["replicas"], 2);
 
     // Another image, one TaskManager for both slots, other arguments.
@@ -43,7 +43,7 @@ fn a_resume_changes_parallelism_image_slots_and_arguments() {
     command.extend(&flags[1..]);
     place.flink(&command).ok();
     assert_eq!(place.runs("demo"), 4);
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_eq!(first_argument("job/demo-master"), "standalone-job");
     assert_eq!(first_argument("deployment/demo-task-manager"), "taskmanager");
     assert_eq!(place.object("deployment/demo-task-manager")["spec"]["replicas"], 1);

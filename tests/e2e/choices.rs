@@ -17,7 +17,7 @@ fn a_running_job_is_given_up_for_another_savepoint_only_when_that_is_said() {
     place
         .flink(&["savepoint-resume", "demo", "--from-savepoint", &early])
         .exits(2)
-        .tells(&["--stop", "--cancel"]);
+        .reports(&["--stop", "--cancel"]);
     assert_eq!(place.job_id("demo"), job);
     assert_eq!(place.savepoints("demo").len(), 0);
 
@@ -37,7 +37,7 @@ fn a_running_job_is_given_up_for_another_savepoint_only_when_that_is_said() {
     place
         .flink(&["savepoint-resume", "demo", "--from-savepoint", &late, "--cancel"])
         .exits(2)
-        .tells(&["give up what the job of demo did", "--yes"]);
+        .reports(&["give up what the job of demo did", "--yes"]);
     place
         .flink(&[
             "savepoint-resume",
@@ -52,7 +52,7 @@ fn a_running_job_is_given_up_for_another_savepoint_only_when_that_is_said() {
     let restored = place.restored("demo");
     assert!(
         restored > at_most,
-        "it went on from {restored}, not from after {at_most}"
+        "it continued from {restored}, not from after {at_most}"
     );
-    place.went_on("demo", at_most);
+    place.continued("demo", at_most);
 }

@@ -72,12 +72,12 @@ fn connection_flags_mean_what_they_mean_for_kubectl() {
     // Tokens.
     let with_token = |token: &str| list(&place, &[&address[..], &["--token", token]].concat());
     assert_eq!(with_token(&reader).ok().stdout, "demo\n");
-    with_token(&powerless).exits(4).tells(&[
+    with_token(&powerless).exits(4).reports(&[
         "may not list jobs in namespace",
         &place.namespace,
         "system:serviceaccount:",
     ]);
-    with_token("no-token").exits(4).tells(&["Unauthorized"]);
+    with_token("no-token").exits(4).reports(&["Unauthorized"]);
     // Of an account that is gone: as good as expired.
     place.kubectl(&["delete", "serviceaccount", "reader"]);
     process::eventually("the token of a deleted account ends", process::LIMIT, || {
@@ -95,12 +95,12 @@ fn connection_flags_mean_what_they_mean_for_kubectl() {
         let with = |more: &[&str]| list(&place, &[&address[..], &flags, more].concat());
         assert_eq!(with(&[]).ok().stdout, "demo\n");
         let account = format!("--as=system:serviceaccount:{}:powerless", place.namespace);
-        with(&[&account]).exits(4).tells(&["may not list jobs in namespace"]);
+        with(&[&account]).exits(4).reports(&["may not list jobs in namespace"]);
         assert_eq!(with(&[&account, "--as-group=system:masters"]).ok().stdout, "demo\n");
     } else {
         assert!(
             std::env::var("BED_CONTEXT").is_ok(),
-            "the bed's user has a client certificate"
+            "the user of the test cluster has a client certificate"
         );
         // Not captured: it must be seen that something was left out.
         let _ = writeln!(
@@ -110,18 +110,18 @@ fn connection_flags_mean_what_they_mean_for_kubectl() {
     }
 
     // Servers.
-    let nobody = [
+    let untrusted = [
         "--server",
         "https://127.0.0.1:1",
         "--certificate-authority",
         &server.authority,
     ];
-    list(&place, &[&nobody[..], &["--token", &powerless]].concat())
+    list(&place, &[&untrusted[..], &["--token", &powerless]].concat())
         .exits(7)
-        .tells(&["https://127.0.0.1:1"]);
+        .reports(&["https://127.0.0.1:1"]);
     list(&place, &["--server", &server.address, "--token", &powerless])
         .exits(7)
-        .tells(&["certificate"]);
+        .reports(&["certificate"]);
     list(
         &place,
         &[
@@ -136,5 +136,5 @@ fn connection_flags_mean_what_they_mean_for_kubectl() {
     place
         .flink(&["--context", "absent", "list"])
         .exits(3)
-        .tells(&["absent"]);
+        .reports(&["absent"]);
 }

@@ -28,13 +28,13 @@ fn several_clusters_are_deleted_by_name_by_label_and_all() {
     assert_eq!(clusters(&place), ["a", "b", "c", "d", "e"]);
 
     // Nothing is deleted unasked, and there is no terminal to ask on.
-    place.flink(&["delete", "a"]).exits(2).tells(&["--yes"]);
+    place.flink(&["delete", "a"]).exits(2).reports(&["--yes"]);
     place.flink(&["delete", "a", "--dry-run"]).ok();
     assert_eq!(clusters(&place), ["a", "b", "c", "d", "e"]);
 
     let run = place.flink(&["delete", "a", "absent", "c", "--yes"]).exits(3);
     assert_eq!(run.stdout, "cluster/a deleted\ncluster/c deleted\n");
-    run.tells(&["no cluster absent"]);
+    run.reports(&["no cluster absent"]);
     assert_eq!(clusters(&place), ["b", "d", "e"]);
 
     place.flink(&["delete", "-l", "team=red", "--yes"]).ok();

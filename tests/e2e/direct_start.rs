@@ -33,15 +33,15 @@ impl Place {
         // are the processor time of its children that ended, in hundredths too: the JVM takes the place of the shell that
         // waited for them.
         let script = "sed 's/.*) //' /proc/1/stat | cut -d' ' -f14,15,20 | tr ' ' '\\n'; cut -d' ' -f1 /proc/uptime; date +%s.%N; tr '\\0' '\\n' < /proc/1/cmdline";
-        let told = self.kubectl(&["exec", &pod, "--", "bash", "-c", script]);
-        let mut told = told.lines();
-        let mut number = || told.next().unwrap().parse::<f64>().unwrap();
+        let printed = self.kubectl(&["exec", &pod, "--", "bash", "-c", script]);
+        let mut lines = printed.lines();
+        let mut number = || lines.next().unwrap().parse::<f64>().unwrap();
         let (user, system, ticks, uptime, now) = (number(), number(), number(), number(), number());
         let stamp = ready.split(' ').next().unwrap();
         let stamp: k8s_openapi::jiff::Timestamp = stamp.parse().unwrap();
         #[allow(clippy::cast_precision_loss)]
         let took = stamp.as_millisecond() as f64 / 1000.0 - (now - uptime + ticks / 100.0);
-        let mut line: Vec<String> = told.map(|word| word.replace(&pod, "POD")).collect();
+        let mut line: Vec<String> = lines.map(|word| word.replace(&pod, "POD")).collect();
         if let Some(at) = line.iter().position(|word| word == "--fromSavepoint") {
             line.drain(at..at + 2);
         }
@@ -84,7 +84,7 @@ fn a_direct_start_runs_the_same_command_line_and_is_faster() {
     place
         .flink(&["upgrade", "demo", "--direct-start", "--surge=never"])
         .ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let direct = place.both_started();
     for ((role, scripts), direct) in ["JobManager", "TaskManager"].into_iter().zip(&scripts).zip(&direct) {
         assert_eq!(direct.line, scripts.line, "{role}");
@@ -103,8 +103,11 @@ fn a_direct_start_runs_the_same_command_line_and_is_faster() {
             "{role}: helper processes took {less:?}, and {more:?} by the scripts"
         );
     }
-    let told = place.rest("demo", "jobmanager/config").unwrap().to_string();
-    assert!(told.contains("web.refresh-interval") && told.contains("3000"), "{told}");
+    let configuration = place.rest("demo", "jobmanager/config").unwrap().to_string();
+    assert!(
+        configuration.contains("web.refresh-interval") && configuration.contains("3000"),
+        "{configuration}"
+    );
 
     // It stays with the cluster, and state moves as always.
     place.flink(&["savepoint", "demo"]).ok();
@@ -112,7 +115,7 @@ fn a_direct_start_runs_the_same_command_line_and_is_faster() {
     place
         .flink(&["upgrade", "demo", "--env", "NEW=1", "--taskmanager-memory=1100m"])
         .ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let own = [
         "get",
         "job,deploy",
@@ -129,7 +132,7 @@ fn a_direct_start_runs_the_same_command_line_and_is_faster() {
 }
 
 #[test]
-fn an_image_that_is_not_like_flinks_says_so_and_the_upgrade_comes_back() {
+fn an_image_that_is_not_like_flinks_is_reported_and_the_upgrade_rolls_back() {
     let place = Place::with_storage("direct-foreign");
     place
         .create("demo", &[&STORAGE[..], &["--", "--rate", "50"]].concat())
@@ -145,7 +148,7 @@ fn an_image_that_is_not_like_flinks_says_so_and_the_upgrade_comes_back() {
             "FLINK_HOME=/opt/elsewhere",
         ])
         .exits(6)
-        .tells(&["this image cannot be started directly", "--direct-start=false"]);
-    place.went_on("demo", before);
+        .reports(&["this image cannot be started directly", "--direct-start=false"]);
+    place.continued("demo", before);
     place.flink(&["delete", "demo", "--yes"]).ok();
 }

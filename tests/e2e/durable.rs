@@ -27,7 +27,7 @@ impl Place {
         before
     }
 
-    /// Kills the processes of a Pod, or of all of them, without a word to anybody.
+    /// Kills the processes of a Pod, or of all of them, without a signal before.
     #[track_caller]
     pub fn kill(&self, pod: Option<&str>) {
         if std::env::var("BED_CONTEXT").is_ok() {
@@ -61,7 +61,7 @@ impl Place {
             "it counted to {before}, and came back at {restored}"
         );
         let count = self.counted(name, restored);
-        let keyed = self.metric(name, "keyed").expect("the job tells the sum of its keys");
+        let keyed = self.metric(name, "keyed").expect("the job reports the sum of its keys");
         assert!(
             keyed >= restored,
             "it came back at {restored}, says {count}, but its keys {keyed}"
@@ -94,7 +94,7 @@ fn high_availability_maps(place: &Place) -> Vec<Value> {
         .clone()
 }
 
-/// The Pod whose address stands in Flink's ConfigMap.
+/// The Pod whose address is in Flink's ConfigMap.
 fn leader(place: &Place) -> Option<String> {
     let maps = high_availability_maps(place)
         .iter()
@@ -107,7 +107,7 @@ fn leader(place: &Place) -> Option<String> {
 }
 
 #[test]
-fn a_jobmanager_that_stands_by_takes_over_under_the_same_job_id() {
+fn a_standby_jobmanager_takes_over_under_the_same_job_id() {
     let place = Place::with_storage("standby");
     let flags = ["--ha=file:///storage/ha", "--ha-create-rbac", "--jobmanager-replicas=2"];
     let program = ["--", "--rate", "50"];
@@ -132,15 +132,15 @@ fn a_jobmanager_that_stands_by_takes_over_under_the_same_job_id() {
     let since = now();
     place.kill(Some(&first));
     place.came_back("demo", &job, before, &since);
-    assert_ne!(leader(&place).expect("somebody leads"), first);
+    assert_ne!(leader(&place).expect("a leader"), first);
 
     // A new generation has a new ID, with both JobManagers of it.
     let before = place.count("demo");
     place
         .flink(&["upgrade", "demo", "--env", "NEW=1"])
         .ok()
-        .tells(&["without processing for"]);
-    place.went_on("demo", before);
+        .reports(&["without processing for"]);
+    place.continued("demo", before);
     let second = place.job_id("demo");
     assert_ne!(second, job);
     assert!(!high_availability_maps(&place).is_empty());
@@ -152,7 +152,7 @@ fn a_jobmanager_that_stands_by_takes_over_under_the_same_job_id() {
     place.flink(&["savepoint", "dispose", "demo", &old, "--yes"]).ok();
 
     let plan = place.flink(&["delete", "demo", "--dry-run"]).ok();
-    plan.tells(&[
+    plan.reports(&[
         "the ConfigMaps of its high availability",
         "the service account and rights demo-high-availability",
         "files of its high availability in file:///storage/ha stay",
@@ -166,7 +166,7 @@ fn an_account_without_rights_is_refused_before_anything_is_there() {
     let place = Place::new("ha-rights");
     place.kubectl(&["create", "serviceaccount", "powerless"]);
     let flags = ["--ha=file:///storage/ha", "--service-account=powerless"];
-    place.create("demo", &flags).exits(4).tells(&[
+    place.create("demo", &flags).exits(4).reports(&[
         "service account powerless",
         "get, list, watch, create, update, patch, delete",
         "--ha-create-rbac",
@@ -222,9 +222,9 @@ fn by_zookeeper_a_killed_jobmanager_comes_back_under_the_same_job_id() {
 
     let before = place.count("demo");
     place.flink(&["savepoint-resume", "demo"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_ne!(place.job_id("demo"), job);
-    place.flink(&["delete", "demo", "--yes"]).ok().tells(&[
+    place.flink(&["delete", "demo", "--yes"]).ok().reports(&[
         &format!("/clusters/{}/demo/2-", place.namespace),
         " in ZooKeeper and files in file:///storage/ha, of its high availability, stay",
     ]);
@@ -239,7 +239,7 @@ fn owner(place: &Place, object: &str) -> Value {
 }
 
 #[test]
-fn what_has_ended_is_cleared_away_by_kubernetes_or_by_prune_and_comes_back() {
+fn ended_clusters_are_deleted_by_kubernetes_or_prune_and_can_be_resumed() {
     let place = Place::with_storage("ended");
     let ends = [
         &STORAGE[..],
@@ -264,20 +264,20 @@ fn what_has_ended_is_cleared_away_by_kubernetes_or_by_prune_and_comes_back() {
     place
         .flink(&["savepoint-resume", "demo", "--", "--rate", "50", "--finish-after", &end])
         .ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let second = place.object("job/demo-master")["metadata"]["uid"].clone();
     assert_ne!(first, second);
     for object in ["service/demo-master", "deployment/demo-task-manager"] {
         assert_eq!(owner(&place, object), second, "{object}");
     }
 
-    // Meanwhile the other one has ended, and is told of.
+    // Meanwhile the other one has ended, and is reported.
     place.note(idle.end()).ok();
     place.kubectl(&["wait", "job/idle-master", "--for=condition=Complete", "--timeout=300s"]);
     place
         .flink(&["list"])
         .ok()
-        .tells(&["idle TaskManagers of idle", "kubectl flink prune"]);
+        .reports(&["idle TaskManagers of idle", "kubectl flink prune"]);
     let status = place.flink(&["status", "idle"]);
     assert!((status.stdout.clone() + &status.stderr).contains("prune"), "{status}");
     let doctor = place.flink(&["doctor"]);
@@ -289,7 +289,7 @@ fn what_has_ended_is_cleared_away_by_kubernetes_or_by_prune_and_comes_back() {
         place
             .flink(&[&["prune", "--yes"], flags].concat())
             .ok()
-            .tells(&["no cluster in namespace"]);
+            .reports(&["no cluster in namespace"]);
     }
     let plan = place.flink(&["prune", "--dry-run", "-l", "team=a"]).ok();
     assert_eq!(plan.stdout, "cluster/idle pruned (dry run)\n");
@@ -307,7 +307,7 @@ fn what_has_ended_is_cleared_away_by_kubernetes_or_by_prune_and_comes_back() {
         "{deleted}"
     );
     place.flink(&["upgrade", "demo", "--", "--rate", "50"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let third = place.object("job/demo-master");
     assert_eq!(owner(&place, "deployment/demo-task-manager"), third["metadata"]["uid"]);
     assert_eq!(third["spec"]["ttlSecondsAfterFinished"], 10);
@@ -317,6 +317,6 @@ fn what_has_ended_is_cleared_away_by_kubernetes_or_by_prune_and_comes_back() {
     place.flink(&["stop", "demo"]).ok();
     place.left_with(&["configmap/demo-history", "configmap/idle-history"]);
     place.flink(&["savepoint-resume", "demo"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     place.flink(&["delete", "demo", "--yes"]).ok();
 }

@@ -58,7 +58,7 @@ impl Place {
     /// What the counting job has counted.
     #[track_caller]
     pub fn count(&self, name: &str) -> u64 {
-        soon("the job tells its count", || self.metric(name, "count"))
+        soon("the job reports its count", || self.metric(name, "count"))
     }
 
     /// Waits until the job has counted up to `least`.
@@ -92,20 +92,20 @@ impl Place {
         })
     }
 
-    /// Asserts that the job went on at or after `before`, with all of its state.
+    /// Asserts that the job continued at or after `before`, with all of its state.
     #[track_caller]
-    pub fn went_on(&self, name: &str, before: u64) -> u64 {
+    pub fn continued(&self, name: &str, before: u64) -> u64 {
         let restored = self.restored(name);
         assert!(
             restored >= before,
-            "it counted to {before}, and went on from {restored}"
+            "it counted to {before}, and continued from {restored}"
         );
         let count = self.count(name);
-        assert!(count >= restored, "it went on from {restored}, and says {count}");
-        let keyed = self.metric(name, "keyed").expect("the job tells the sum of its keys");
+        assert!(count >= restored, "it continued from {restored}, and reports {count}");
+        let keyed = self.metric(name, "keyed").expect("the job reports the sum of its keys");
         assert!(
             keyed >= restored,
-            "it went on from {restored}, but its keys have counted {keyed}"
+            "it continued from {restored}, but its keys have counted {keyed}"
         );
         restored
     }

@@ -28,7 +28,7 @@ fn files_for_the_operator_are_what_the_api_server_takes() {
         let mut plugin = place.plugin(&command);
         let run = place.note(crate::process::run(&mut plugin, &text));
         if path.ends_with("session.yaml") {
-            run.exits(2).tells(&["session cluster"]);
+            run.exits(2).reports(&["session cluster"]);
         } else {
             let run = run.ok();
             assert!(run.stdout.contains("job.batch/"), "{}: {run}", path.display());
@@ -148,12 +148,12 @@ mod long {
         let file = place.folder().join("next.yaml").display().to_string();
         fs::write(&file, next.to_string()).unwrap();
         place.flink(&["upgrade", "pods", "-f", &file]).ok();
-        place.went_on("pods", counted);
+        place.continued("pods", counted);
         let env = &place.object("job/pods-master")["spec"]["template"]["spec"]["containers"][0]["env"];
         assert!(env.to_string().contains("\"us\""), "{env}");
         place
             .flink(&["upgrade", "pods", "-f", &file])
             .ok()
-            .tells(&["pods is up to date"]);
+            .reports(&["pods is up to date"]);
     }
 }

@@ -51,7 +51,7 @@ fn a_killed_jobmanager_comes_back_from_its_checkpoint() {
     place
         .create("demo", &[&STORAGE[..], &flags].concat())
         .ok()
-        .tells_nothing_of("without high availability");
+        .does_not_report("without high availability");
     let job = place.job_id("demo");
     assert!(!leader_maps(&place).is_empty());
 
@@ -81,7 +81,7 @@ fn a_killed_jobmanager_comes_back_from_its_checkpoint() {
     // Under high availability a job ID that ended is never run again.
     let before = place.count("demo");
     place.flink(&["savepoint-resume", "demo"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_ne!(place.job_id("demo"), job);
     let history: Value = place.object("configmap/demo-history");
     assert!(history["data"].get("revision.2").is_some(), "{history}");
@@ -143,7 +143,7 @@ fn each_revision_has_ids_and_rights_of_its_own_and_nothing_is_left_of_them() {
 
     let before = place.count("demo");
     place.flink(&["upgrade", "demo", "--env", "A=1", "--yes"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let second = place.job_id("demo");
     assert_ne!(second, first);
     let of_second = leader_maps(&place);
@@ -160,7 +160,7 @@ fn each_revision_has_ids_and_rights_of_its_own_and_nothing_is_left_of_them() {
     place
         .flink(&["savepoint-resume", "demo"])
         .exits(1)
-        .tells(&["kubectl flink restart demo --recover"]);
+        .reports(&["kubectl flink restart demo --recover"]);
     place.flink(&["restart", "demo", "--recover"]).ok();
     place.came_back("demo", &second, before, &since);
 

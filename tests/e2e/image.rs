@@ -40,7 +40,8 @@ pub fn jars(place: &Place) -> [String; 2] {
     [first, second].map(|path| path.display().to_string())
 }
 
-/// Whether the registry of the test can be reached by the nodes: they share this machine's loopback in the bed only.
+/// Whether the registry of the test can be reached by the nodes: they share this machine's loopback in the test cluster
+/// only.
 fn nodes_are_here() -> bool {
     let here = std::env::var("BED_CONTEXT").is_err();
     if !here {
@@ -58,7 +59,7 @@ fn image_of(place: &Place, object: &str) -> String {
 }
 
 #[test]
-fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_goes_on_from_its_state() {
+fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_continues_from_its_state() {
     if !nodes_are_here() {
         return;
     }
@@ -69,7 +70,7 @@ fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_goes_on_from_its_state()
     let base = registry.image(&format!("flink:{}", flink_version()));
     let file = base_in_a_file(&place);
     let arguments = ["image", "build", "--base", &file, "--label", "a=b", "--push", &base];
-    place.flink(&arguments).exits(4).tells(&["docker login"]);
+    place.flink(&arguments).exits(4).reports(&["docker login"]);
     place.flink(&[&arguments[..], &[&login]].concat()).ok();
     fs::remove_file(file).unwrap();
 
@@ -109,7 +110,7 @@ fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_goes_on_from_its_state()
     ];
     let arguments = create_arguments("demo", &[&STORAGE[..], &flags, &["--", "--rate", "50"]].concat());
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    place.flink(&arguments).ok().tells(&["all 3 tasks", "team/demo"]);
+    place.flink(&arguments).ok().reports(&["all 3 tasks", "team/demo"]);
     assert_eq!(place.runs("demo"), 3);
     let before = image_of(&place, "job/demo-master");
     assert!(before.starts_with(&format!("{push_to}@sha256:")), "{before}");
@@ -144,10 +145,10 @@ fn a_jar_on_disk_becomes_a_running_job_and_the_next_jar_goes_on_from_its_state()
     place
         .flink(&wrong)
         .exits(2)
-        .tells(&["org.kubectlflink.jobs.CountingJob"]);
+        .reports(&["org.kubectlflink.jobs.CountingJob"]);
     assert_eq!(place.runs("demo"), 3, "nothing was done to it");
     place.flink(&wrong[..7]).ok();
-    place.went_on("demo", count);
+    place.continued("demo", count);
     let after = image_of(&place, "job/demo-master");
     assert_ne!(before, after);
     let inspected = place.flink(&["image", "inspect", &after, &login, "-o", "json"]).ok();
@@ -191,8 +192,8 @@ fn resumed(place: &Place, jar: &[&str], image: &str) {
     place
         .flink(&[&["savepoint-resume", "demo"], jar].concat())
         .ok()
-        .tells(&["is there already"]);
-    place.went_on("demo", count);
+        .reports(&["is there already"]);
+    place.continued("demo", count);
     let now = image_of(place, "job/demo-master");
     assert_eq!(now, image, "the same jar on the same base");
 }
@@ -205,27 +206,27 @@ fn runs_to_its_end(place: &Place, jar: &[&str]) {
     place
         .flink(&arguments)
         .ok()
-        .tells(&["is there already", "batch: finished"]);
+        .reports(&["is there already", "batch: finished"]);
     assert_ne!(place.try_kubectl(&["get", "job/batch-master"]).code, Some(0));
 }
 
-/// An image that is only named is looked at in its registry: its tag lies, and nobody has to wait for a Pod to see it.
+/// An image that is only named is looked at in its registry: its tag lies, and that is seen without waiting for a Pod.
 fn looked_at(place: &Place) {
-    // Without passwords, which take this registry longer to check than anybody waits.
+    // Without passwords, which take this registry longer to check than the command waits.
     let registry = Registry::start(place, &place.folder().join("open"), false, None);
     let (base, lying) = (small_base(place, "amd64"), registry.image("team/app:1.20"));
     let version = format!("FLINK_VERSION={}", flink_version());
     place
         .flink(&["image", "build", "--base", &base, "--env", &version, "--push", &lying])
         .ok();
-    let told = format!(
+    let warning = format!(
         "the image has Flink {}, and the cluster is made for Flink 1.20",
         flink_version()
     );
     let create = ["create", "other", "--image", &lying, "--dry-run=server"];
-    place.flink(&create).ok().tells(&[&told]);
+    place.flink(&create).ok().reports(&[&warning]);
     let run = place.flink(&[&create[..], &["--no-image-check"]].concat()).ok();
-    assert!(!run.stderr.contains(&told), "{run}");
+    assert!(!run.stderr.contains(&warning), "{run}");
     place
         .flink(&[
             "upgrade",
@@ -236,7 +237,7 @@ fn looked_at(place: &Place) {
             "--dry-run",
         ])
         .ok()
-        .tells(&[&told]);
+        .reports(&[&warning]);
 }
 
 #[test]
@@ -258,7 +259,7 @@ fn registries_with_tls_and_full_ones_and_large_jars() {
     place
         .flink(&[&arguments[..], &[&authority]].concat())
         .exits(4)
-        .tells(&["docker login"]);
+        .reports(&["docker login"]);
     place.flink(&[&arguments[..], &[&authority, &login]].concat()).ok();
     place.flink(&["image", "inspect", &push, &authority, &login]).ok();
     // Over the wire as it is at the same storage: what was pushed is an image for others, too.
@@ -274,14 +275,14 @@ fn registries_with_tls_and_full_ones_and_large_jars() {
     place
         .flink(&create)
         .ok()
-        .tells(&["the image is for linux/s390x, and all nodes are linux/"]);
+        .reports(&["the image is for linux/s390x, and all nodes are linux/"]);
     // An authority that did not sign it: nothing is sent.
-    let (other, _) = certificate(&place, "stranger");
-    let stranger = format!("--registry-ca={}", other.display());
+    let (other, _) = certificate(&place, "other");
+    let other_ca = format!("--registry-ca={}", other.display());
     place
-        .flink(&[&arguments[..], &[&stranger, &login]].concat())
+        .flink(&[&arguments[..], &[&other_ca, &login]].concat())
         .exits(7)
-        .tells(&["cannot be reached"]);
+        .reports(&["cannot be reached"]);
 
     // 500 MB in less than 64 MiB.
     let large = place.folder().join("large.jar");

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::flink_templates;
 use crate::place::{Place, STORAGE, counting_job};
 use crate::process;
-use crate::seed;
 
 /// UIDs of all Pods, which change when one is replaced.
 fn pods(place: &Place) -> Vec<String> {
@@ -18,18 +18,21 @@ fn pods(place: &Place) -> Vec<String> {
     uids
 }
 
-/// What Job and Deployment say. Their generations tell less: a Deployment's counts its annotations too.
+/// What Job and Deployment say. Their generations say less: a Deployment's counts its annotations too.
 fn specs(place: &Place) -> [Value; 2] {
     ["job/demo-master", "deployment/demo-task-manager"].map(|object| place.object(object)["spec"].clone())
 }
 
 #[test]
 fn a_cluster_made_by_hand_is_adopted_as_it_runs() {
-    let _ports = seed::node_ports();
+    let _ports = flink_templates::node_ports();
     let place = Place::with_storage("adopt");
-    for object in seed::by_hand(&place, "1", seed::ARGUMENTS) {
+    for object in flink_templates::by_hand(&place, "1", flink_templates::ARGUMENTS) {
         place
-            .kubectl_with(&["create", "-f", "-"], &seed::with_volume(object).to_string())
+            .kubectl_with(
+                &["create", "-f", "-"],
+                &flink_templates::with_volume(object).to_string(),
+            )
             .ok();
     }
     place.counted("demo", 50);
@@ -43,7 +46,7 @@ fn a_cluster_made_by_hand_is_adopted_as_it_runs() {
 
     let adopted = place.flink(&["adopt", "demo"]).ok();
     assert_eq!(adopted.stdout, "cluster/demo adopted\n");
-    adopted.tells(&["kubectl"]);
+    adopted.reports(&["kubectl"]);
     assert_eq!((pods(&place), specs(&place)), before, "something was restarted");
     let job = place.object("job/demo-master");
     assert_eq!(
@@ -77,7 +80,7 @@ fn a_cluster_made_by_hand_is_adopted_as_it_runs() {
     );
     let counted = place.count("demo");
     place.flink(&["set", "parallelism", "demo", "2"]).ok();
-    place.went_on("demo", counted);
+    place.continued("demo", counted);
     let args = &place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["args"];
     assert!(
         args.as_array().unwrap().contains(&json!("-Dparallelism.default=2")),
@@ -93,7 +96,7 @@ fn a_cluster_made_by_hand_is_adopted_as_it_runs() {
 }
 
 /// The custom resource alone, without the operator, and with a status that can be written like everything else. It stays
-/// in the bed: other tests list all kinds of objects, and one that goes away meanwhile would fail them.
+/// in the test cluster: other tests list all kinds of objects, and one that goes away meanwhile would fail them.
 const CUSTOM_RESOURCE: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -179,10 +182,10 @@ fn a_cluster_is_compared_exported_cloned_and_edited() {
     place
         .flink(&adopt)
         .exits(8)
-        .tells(&["orders is not stopped", "\"state\":\"suspended\""]);
+        .reports(&["orders is not stopped", "\"state\":\"suspended\""]);
     place.apply(&flink_deployment("orders", "suspended", &path).to_string());
-    place.flink(&adopt).ok().tells(&["spec.ingress: left out", &path]);
-    place.went_on("orders", counted);
+    place.flink(&adopt).ok().reports(&["spec.ingress: left out", &path]);
+    place.continued("orders", counted);
     place.flink(&["delete", "orders", "--yes", "--cancel", "--purge"]).ok();
 
     // Edited, the first resumes from its own state.
@@ -191,10 +194,10 @@ fn a_cluster_is_compared_exported_cloned_and_edited() {
         command.env("KUBE_EDITOR", script);
         place.note(process::run(&mut command, ""))
     };
-    editor("true").ok().tells(&["nothing was changed"]);
+    editor("true").ok().reports(&["nothing was changed"]);
     let counted = place.count("demo");
     editor("sed -i '/- .50.$/s/50/60/'").ok();
-    place.went_on("demo", counted);
+    place.continued("demo", counted);
     let args = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
     assert!(args.contains("\"--rate\",\"60\""), "{args}");
     let table = place.flink(&["history", "demo"]).ok().stdout;
@@ -206,5 +209,5 @@ fn a_cluster_is_compared_exported_cloned_and_edited() {
     place
         .flink(&["set", "args", "demo", "--", "--rate", "60"])
         .ok()
-        .tells(&["demo is up to date"]);
+        .reports(&["demo is up to date"]);
 }

@@ -12,7 +12,7 @@ fn a_cluster_is_created_resumed_deleted_and_brought_back() {
         .create("demo", &[&STORAGE[..], &["--", "--rate", "50"]].concat())
         .ok();
     assert_eq!(created.stdout, "cluster/demo created\n");
-    created.tells(&["all 3 tasks"]);
+    created.reports(&["all 3 tasks"]);
     assert_eq!(place.runs("demo"), 3);
     let first_job = place.job_id("demo");
 
@@ -32,7 +32,7 @@ fn a_cluster_is_created_resumed_deleted_and_brought_back() {
     let resumed = place.flink(&["savepoint-resume", "demo"]).ok();
     assert_eq!(resumed.stdout, "cluster/demo resumed\n");
     assert_eq!(place.runs("demo"), 3);
-    let restored = place.went_on("demo", before);
+    let restored = place.continued("demo", before);
     let second_job = place.job_id("demo");
     assert_ne!(first_job, second_job);
     let savepoints = place.savepoints("demo");
@@ -45,8 +45,8 @@ fn a_cluster_is_created_resumed_deleted_and_brought_back() {
     let deleted = place.flink(&["delete", "demo", "--yes"]).ok();
     assert_eq!(deleted.stdout, "cluster/demo deleted\n");
     place.left_with(&["configmap/demo-history"]);
-    place.flink(&["list"]).ok().tells(&["No resources found"]);
-    place.flink(&["savepoint-resume", "demo"]).ok().tells(&[&path]);
+    place.flink(&["list"]).ok().reports(&["No resources found"]);
+    place.flink(&["savepoint-resume", "demo"]).ok().reports(&[&path]);
     assert_eq!(place.restored("demo"), restored);
     assert!(place.count("demo") >= restored);
     assert_ne!(place.job_id("demo"), second_job);
@@ -56,5 +56,5 @@ fn a_cluster_is_created_resumed_deleted_and_brought_back() {
     place
         .flink(&["savepoint-resume", "demo"])
         .exits(3)
-        .tells(&["no cluster demo", "no history"]);
+        .reports(&["no cluster demo", "no history"]);
 }

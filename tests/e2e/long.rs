@@ -90,12 +90,12 @@ fn the_api_server_and_etcd_die_under_every_kind_of_command() {
         restart(component, 3).end().ok();
         place.converges(running.end(), &["upgrade", "demo", "--continue"]);
         api_server_is_back();
-        place.went_on("demo", before);
+        place.continued("demo", before);
         assert_eq!(place.journal()["step"], "done");
         place.is_whole(before);
     }
 
-    // A savepoint is looked up, and not taken twice; who waits for one hears of it.
+    // A savepoint is looked up, and not taken twice; a client that waits for one gets its result.
     let known = place.savepoints("demo").len();
     let waits = place.start(&["wait", "demo", "--for=checkpoint"]);
     let running = place.start(&["savepoint", "demo"]);
@@ -127,7 +127,7 @@ fn the_api_server_and_etcd_die_under_every_kind_of_command() {
     place.last_savepoint("demo");
     place.savepoints_are_there();
     place.flink(&["savepoint-resume", "demo"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     place.flink(&["delete", "demo", "--yes"]).ok();
 }
 
@@ -172,7 +172,7 @@ fn a_jobmanager_a_taskmanager_and_the_node_die_under_a_savepoint() {
         if command[0] == "savepoint" {
             place.came_back("demo", &job, before, &since);
         } else {
-            place.went_on("demo", before);
+            place.continued("demo", before);
             assert_ne!(place.job_id("demo"), job);
         }
         place.is_whole(before);
@@ -198,7 +198,7 @@ fn names_do_not_resolve_for_a_while() {
     names.end().ok();
     place.note(created.end()).ok();
     place.counted("late", 1);
-    place.went_on("demo", before);
+    place.continued("demo", before);
     place.is_whole(before);
     place.flink(&["delete", "demo", "late", "--yes"]).ok();
 }
@@ -225,7 +225,7 @@ fn the_folder_of_the_savepoints_is_full() {
             &["delete", "demo", "--yes", "--savepoint"],
         ] {
             let before = place.count("demo");
-            place.flink(command).exits(6).tells(&["No space left on device"]);
+            place.flink(command).exits(6).reports(&["No space left on device"]);
             // Nothing was ended for a savepoint that was not written.
             place.counted("demo", before + 50);
             assert_eq!(place.job_id("demo"), job, "after {command:?}");
@@ -234,7 +234,7 @@ fn the_folder_of_the_savepoints_is_full() {
         let before = place.count("demo");
         mount(&["-o", "remount,size=64m"]);
         place.flink(&["upgrade", "demo", "--env", "A=1"]).ok();
-        place.went_on("demo", before);
+        place.continued("demo", before);
         place.is_whole(before);
         place.flink(&["delete", "demo", "--yes"]).ok();
     }));
@@ -243,18 +243,18 @@ fn the_folder_of_the_savepoints_is_full() {
 }
 
 #[test]
-fn the_clock_of_who_works_is_hours_off() {
+fn the_clock_of_the_client_is_hours_off() {
     let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
     assert!(
         std::path::Path::new(library).exists(),
         "the Debian package libfaketime is missing"
     );
     let place = Place::with_storage("clocks");
-    // Ahead only: the certificates of a young bed are not valid for who is behind.
+    // Ahead only: the certificates of a young test cluster are not valid for a clock that is behind.
     let skewed = |hours: &str, arguments: &[&str]| -> Running {
         let mut command = place.plugin(arguments);
         command.env("LD_PRELOAD", library).env("FAKETIME", hours);
-        // Waiting is by the other clock, which is nobody's to set.
+        // Waiting is by the other clock, which cannot be set.
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         process::start(&mut command, "")
     };
@@ -264,7 +264,7 @@ fn the_clock_of_who_works_is_hours_off() {
     run("+5h", &create).ok();
     place.counted("demo", 100);
 
-    // Who is at it is told by its heartbeat, whatever the clocks say.
+    // The heartbeat says which command is running, whatever the clocks say.
     let before = place.count("demo");
     let behind = skewed("+0h", &["upgrade", "demo", "--env", "A=1"]);
     soon("the upgrade is stopping", || {
@@ -272,20 +272,20 @@ fn the_clock_of_who_works_is_hours_off() {
     });
     run("+10h", &["upgrade", "demo", "--env", "A=2"])
         .exits(8)
-        .tells(&["is being changed"]);
+        .reports(&["is being changed"]);
     run("+10h", &["upgrade", "demo", "--continue", "--take-over"]).exits(8);
     place.note(behind.end()).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
 
     // What has ended just now did not end hours ago.
     place.flink(&["stop", "demo"]).ok();
     place.kubectl(&["wait", "job/demo-master", "--for=condition=Complete", "--timeout=120s"]);
     run("+5h", &["prune", "--older-than=1h", "--yes"])
         .ok()
-        .tells(&["no cluster in namespace"]);
+        .reports(&["no cluster in namespace"]);
     assert!(place.exists("job/demo-master"));
     run("+10h", &["savepoint-resume", "demo"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     run("+10h", &["why", "demo"]).ok();
     run("+5h", &["delete", "demo", "--yes"]).ok();
 }
@@ -316,15 +316,16 @@ fn two_and_eight_change_a_cluster_at_once() {
         let (won, refused): (Vec<Run>, Vec<Run>) = ended.into_iter().partition(|run| run.code == Some(0));
         assert_eq!(won.len(), 1, "{won:?}");
         for run in refused {
-            run.exits(8).tells(&["is being changed: upgrade to revision", "since"]);
+            run.exits(8)
+                .reports(&["is being changed: upgrade to revision", "since"]);
         }
         assert_eq!(place.savepoints("demo").len(), known + 1);
         assert_ne!(place.job_id("demo"), job);
-        place.went_on("demo", before);
+        place.continued("demo", before);
         place.is_whole(before);
     }
 
-    // One upgrades while others end the job: who comes first is left alone by the others.
+    // One upgrades while others end the job: the first is left alone by the others.
     let before = place.count("demo");
     let first = place.start(&["upgrade", "demo", "--env", "LAST=1"]);
     soon("the upgrade is stopping", || {
@@ -338,10 +339,10 @@ fn two_and_eight_change_a_cluster_at_once() {
         &["scale", "demo", "--parallelism=2"],
         &["rollback", "demo"],
     ] {
-        place.flink(command).exits(8).tells(&["is being changed"]);
+        place.flink(command).exits(8).reports(&["is being changed"]);
     }
     place.note(first.end()).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     place.is_whole(before);
     place.flink(&["delete", "demo", "--yes"]).ok();
 }

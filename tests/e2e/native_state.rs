@@ -25,11 +25,11 @@ fn a_savepoint_that_fails_leaves_the_job_running_and_a_native_one_works() {
             .flink(command)
             .exits(6)
             // The fault ends a task, and Flink brings it back by itself.
-            .tells(&[
+            .reports(&[
                 "could not write the savepoint",
                 "restarted the job from its last checkpoint",
             ])
-            .tells(&["Not supported yet", "--savepoint-format native"]);
+            .reports(&["Not supported yet", "--savepoint-format native"]);
     }
     soon("the job continues", || {
         let job = place.rest("demo", "jobs/overview")?["jobs"][0].clone();

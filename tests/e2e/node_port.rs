@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
+use crate::flink_templates::node_ports;
 use crate::place::{Place, flink_home};
 use crate::process;
-use crate::seed::node_ports;
 
 #[test]
 fn the_flink_client_lists_the_job_on_the_port_of_a_node() {

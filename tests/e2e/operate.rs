@@ -50,9 +50,9 @@ fn a_running_cluster_is_looked_at_suspended_resumed_and_stopped() {
 
     // By the other way to Flink, which needs no proxy.
     for way in ["port-forward", "proxy"] {
-        let told = parsed(&place.flink(&["status", "demo", "-o", "json", "--access", way]).ok());
-        assert_eq!(told["job"]["state"], "RUNNING", "{way}: {told}");
-        assert_eq!(told["vertices"].as_array().map(Vec::len), Some(3), "{way}: {told}");
+        let status = parsed(&place.flink(&["status", "demo", "-o", "json", "--access", way]).ok());
+        assert_eq!(status["job"]["state"], "RUNNING", "{way}: {status}");
+        assert_eq!(status["vertices"].as_array().map(Vec::len), Some(3), "{way}: {status}");
     }
 
     // Suspended: everything is kept but the Pods.
@@ -71,15 +71,15 @@ fn a_running_cluster_is_looked_at_suspended_resumed_and_stopped() {
     assert_eq!(tree(&place, &["list", "demo"])["status"]["phase"], "Suspended");
     let why = place.flink(&["why", "demo"]).ok();
     assert!(why.stdout.contains(&format!("stopped with savepoint {path}")), "{why}");
-    place.flink(&["exceptions", "demo"]).exits(8).tells(&["has ended"]);
-    place.flink(&["savepoint", "demo"]).exits(8).tells(&["does not run"]);
+    place.flink(&["exceptions", "demo"]).exits(8).reports(&["has ended"]);
+    place.flink(&["savepoint", "demo"]).exits(8).reports(&["does not run"]);
     // Repeated, it is as good as the first time.
     assert_eq!(place.flink(&["suspend", "demo"]).ok().stdout.trim(), path);
 
     place.flink(&["resume", "demo"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let before = place.count("demo");
-    // Somebody asks for a savepoint and never reads what came of it: that must not hold the end up for five minutes.
+    // A client requests a savepoint and never reads the result: that must not delay the end by five minutes.
     let job = place.job_id("demo");
     let body = json!({"target-directory": "file:///storage/unread", "cancel-job": false});
     place.post("demo", &format!("jobs/{job}/savepoints"), &body);
@@ -95,13 +95,13 @@ fn a_running_cluster_is_looked_at_suspended_resumed_and_stopped() {
     let ended = place.object("job/demo-master");
     let complete = ended["status"]["conditions"].to_string().contains("Complete");
     assert!(complete || ended["spec"]["suspend"] == true, "{ended}");
-    // The TaskManagers are left behind, and that is told.
+    // The TaskManagers are left behind, and that is reported.
     let why = place.flink(&["why", "demo", "-o", "json"]).exits(6);
     assert_eq!(parsed(&why)["cause"]["cause"], "idle-taskmanagers", "{why}");
 
     // A savepoint's files go by Flink, so a job must run; it resumes from the newest one.
     place.flink(&["resume", "demo"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     place.flink(&["savepoint", "dispose", "demo", &path, "--yes"]).exits(8);
     place.flink(&["savepoint", "dispose", "demo", &savepoint, "--yes"]).ok();
     assert!(!is_written(&place, &savepoint), "{savepoint} is still there");
@@ -121,7 +121,7 @@ fn a_running_cluster_is_looked_at_suspended_resumed_and_stopped() {
     let after = place
         .flink(&["wait", "demo", "--for", "finished", "--timeout", "60s"])
         .exits(6);
-    after.tells(&["canceled"]);
+    after.reports(&["canceled"]);
     place.flink(&["delete", "demo", "--yes", "--purge"]).ok();
     place
         .flink(&["wait", "demo", "--for", "deleted", "--timeout", "60s"])
@@ -196,9 +196,9 @@ fn savepoints_and_checkpoints(place: &Place, job: &str) -> String {
 /// All commands that only look.
 fn looks(place: &Place, job: &str) {
     let status = soon("all rates are known", || {
-        let told = tree(place, &["status", "demo"]);
+        let status = tree(place, &["status", "demo"]);
         let known = |vertex: &Value| vertex["busy"].is_number() && vertex["recordsOutPerSecond"].as_f64() > Some(0.0);
-        known(&told["vertices"][0]).then_some(told)
+        known(&status["vertices"][0]).then_some(status)
     });
     assert_eq!(status["cluster"]["phase"], "Running", "{status}");
     assert_eq!(status["cluster"]["highAvailability"], Value::Null, "{status}");
@@ -293,7 +293,7 @@ fn parts(place: &Place) {
         (&json!("1s"), &json!("1s")),
         "{interval}"
     );
-    place.flink(&["exceptions", "demo"]).ok().tells(&["no exceptions"]);
+    place.flink(&["exceptions", "demo"]).ok().reports(&["no exceptions"]);
 
     let events = tree(place, &["events", "demo"]);
     let reasons: Vec<(&str, &str)> = events["items"]
@@ -374,15 +374,15 @@ fn with_the_printed_role(place: &Place) {
     place.apply(&role.to_string());
     // The API server learns of it a moment later.
     soon("the proxy is forbidden", || {
-        let told = parsed(&run(&["status", "demo", "-ojson"], "--access=proxy").ok());
-        told["job"].is_null().then_some(())
+        let status = parsed(&run(&["status", "demo", "-ojson"], "--access=proxy").ok());
+        status["job"].is_null().then_some(())
     });
     run(&["checkpoint", "demo"], "--access=proxy")
         .exits(4)
-        .tells(&["services/proxy", "--access port-forward"]);
+        .reports(&["services/proxy", "--access port-forward"]);
     for access in ["--access=auto", "--access=port-forward"] {
-        let told = parsed(&run(&["status", "demo", "-ojson"], access).ok());
-        assert_eq!(told["job"]["state"], "RUNNING", "{access}: {told}");
+        let status = parsed(&run(&["status", "demo", "-ojson"], access).ok());
+        assert_eq!(status["job"]["state"], "RUNNING", "{access}: {status}");
     }
     let list = parsed(&run(&["list", "--live", "-ojson"], "--access=auto").ok());
     assert_eq!(list["items"][0]["live"]["state"], "RUNNING", "{list}");
@@ -401,7 +401,7 @@ fn a_job_is_run_to_its_end_and_nothing_is_left() {
     assert!(finished.stdout.ends_with("cluster/good finished\n"), "{finished}");
     run("bad", &["--", "--rate", "200", "--fail-after", "400"])
         .exits(6)
-        .tells(&["IllegalStateException: failed on purpose at record 400"]);
+        .reports(&["IllegalStateException: failed on purpose at record 400"]);
     run("late", &["--limit", "20s", "--", "--rate", "10"]).exits(5);
     place.left_with(&[
         "configmap/bad-history",
@@ -410,7 +410,7 @@ fn a_job_is_run_to_its_end_and_nothing_is_left() {
     ]);
 }
 
-/// Interrupted in the middle of a savepoint: Flink writes it all the same, and the repetition gives that very one.
+/// Interrupted in the middle of a savepoint: Flink completes it, and the repeated command prints that one.
 #[test]
 fn an_interrupted_savepoint_is_found_by_its_repetition() {
     let place = Place::with_storage("interrupted");
@@ -429,14 +429,14 @@ fn an_interrupted_savepoint_is_found_by_its_repetition() {
     });
     first.signal("INT");
     let interrupted = place.note(first.end()).exits(130);
-    interrupted.tells(&[
+    interrupted.reports(&[
         "what was started continues in the cluster",
         "the same command continues",
     ]);
     let again = place
         .flink(&["savepoint", "demo"])
         .ok()
-        .tells(&["is being written already"]);
+        .reports(&["is being written already"]);
     let saved = place.savepoints("demo");
     assert_eq!(saved.len(), 1, "{saved:?}");
     assert_eq!(
@@ -472,9 +472,9 @@ fn an_interrupted_savepoint_is_found_by_its_repetition() {
     std::thread::sleep(Duration::from_secs(5));
     assert!(follow.runs());
     follow.signal("INT");
-    let told = place.note(follow.end()).exits(130);
+    let ended = place.note(follow.end()).exits(130);
     let prefix = format!("taskmanager/{} ", next.rsplit('-').next().unwrap());
-    let followed: Vec<&str> = told
+    let followed: Vec<&str> = ended
         .stdout
         .lines()
         .filter_map(|line| Some(line.strip_prefix(&prefix)?.split_once(' ')?.1))
@@ -488,7 +488,7 @@ fn an_interrupted_savepoint_is_found_by_its_repetition() {
             "{line:?} is {got} times in what was followed, and {want} times in the log"
         );
     }
-    let stamped: Vec<&str> = told.stdout.lines().filter(|line| line.starts_with(&prefix)).collect();
+    let stamped: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with(&prefix)).collect();
     let different: std::collections::BTreeSet<&&str> = stamped.iter().collect();
     // The runtime gives each line a time of its own.
     let doubled = stamped.len() - different.len();

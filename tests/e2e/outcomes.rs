@@ -1,4 +1,4 @@
-//! Jobs that do not keep running: each is told by its exit code and its cause as soon as it is known.
+//! Jobs that do not keep running: each is reported by its exit code and its cause as soon as it is known.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::process::Run;
 /// Far below the time limit of the command, which is ten minutes: room for a slow machine.
 const QUICKLY: Duration = Duration::from_secs(420);
 
-/// Creates a cluster that must fail, and checks that the cause is told.
+/// Creates a cluster that must fail, and checks that the cause is reported.
 #[track_caller]
 fn fails(topic: &str, flags: &[&str], cause: &[&str]) -> Run {
     let place = Place::with_storage(topic);
@@ -18,8 +18,8 @@ fn fails(topic: &str, flags: &[&str], cause: &[&str]) -> Run {
         .create("demo", &[&STORAGE[..], flags].concat())
         .exits(6)
         .within(QUICKLY)
-        .tells(&["cluster demo does not run"])
-        .tells(cause);
+        .reports(&["cluster demo does not run"])
+        .reports(cause);
     // How it is mended is said once.
     let ways = ["with other flags replaces it", "`kubectl flink delete demo` removes it"];
     assert!(ways.iter().all(|way| run.stderr.matches(way).count() == 1), "{run}");
@@ -50,12 +50,12 @@ fn a_job_that_finishes_is_a_success() {
         .create("demo", &flags)
         .ok()
         .within(QUICKLY)
-        .tells(&["the job has finished"]);
+        .reports(&["the job has finished"]);
     place.kubectl(&["wait", "job/demo-master", "--for=condition=Complete", "--timeout=120s"]);
 }
 
 #[test]
-fn a_job_that_fails_is_told_with_its_root_exception() {
+fn a_job_that_fails_is_reported_with_its_root_exception() {
     // Records flow at once, so that the first one fails before the job counts as running.
     let flags = ["-D", "execution.buffer-timeout.interval=0", "--", "--fail-after", "1"];
     fails(
@@ -66,7 +66,7 @@ fn a_job_that_fails_is_told_with_its_root_exception() {
 }
 
 #[test]
-fn a_main_that_throws_is_told_with_what_it_threw() {
+fn a_main_that_throws_is_reported_with_its_exception() {
     fails(
         "throws",
         &["--", "--throw-in-main"],
@@ -80,8 +80,8 @@ fn a_class_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_main_without_a_job_is_told() {
-    fails("nojob", &["--", "--no-execute"], &["no job was seen running"]).tells(&["execute()"]);
+fn a_main_without_a_job_is_reported() {
+    fails("nojob", &["--", "--no-execute"], &["no job was seen running"]).reports(&["execute()"]);
 }
 
 #[test]

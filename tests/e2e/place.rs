@@ -31,12 +31,12 @@ pub fn flink_version() -> String {
     std::env::var("FLINK_VERSION").unwrap_or_else(|_| "2.3.0".to_owned())
 }
 
-/// The distribution of the release that is tested: FLINK_HOME, or the bed's.
+/// The distribution of the release that is tested: FLINK_HOME, or that of the test cluster.
 pub fn flink_home() -> PathBuf {
     if let Ok(home) = std::env::var("FLINK_HOME") {
         return PathBuf::from(home);
     }
-    let state = std::env::var("BED_STATE").expect("FLINK_HOME names the distribution where there is no bed");
+    let state = std::env::var("BED_STATE").expect("FLINK_HOME names the distribution where there is no test cluster");
     let wanted = format!("flink-{}-", flink_version());
     let cache = PathBuf::from(state).parent().unwrap().to_owned();
     let found = std::fs::read_dir(&cache).unwrap().find_map(|entry| {
@@ -47,7 +47,7 @@ pub fn flink_home() -> PathBuf {
     found.unwrap_or_else(|| panic!("no {wanted}…/bin/flink in {}", cache.display()))
 }
 
-/// Flags of a cluster that starts fast on a small machine and tells its metrics soon.
+/// Flags of a cluster that starts fast on a small machine and reports its metrics soon.
 pub const SMALL: [&str; 8] = [
     "--jobmanager-memory=800m",
     "--taskmanager-memory=1g",
@@ -68,7 +68,7 @@ pub const STORAGE: [&str; 3] = [
 ];
 
 impl Place {
-    /// A namespace whose name tells the topic.
+    /// A namespace whose name has the topic.
     pub fn new(topic: &str) -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
@@ -98,7 +98,7 @@ impl Place {
     /// The plugin, ready to run in the namespace.
     pub fn plugin(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
-        // The namespace stands first: after `--` it would be the program's.
+        // The namespace is first: after `--` it would be the program's.
         command.arg(format!("--namespace={}", self.namespace)).args(arguments);
         for variable in ["APPLICATION_NAME", "IMAGE_NAME", "JOB_PARALLELISM", "JOB_ARGUMENTS"] {
             command.env_remove(format!("FLINK_{variable}"));
@@ -291,14 +291,14 @@ impl Drop for Place {
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
         let seconds = self.begun.elapsed().as_secs();
         // Past the capture of the test's output: progress and faults are seen when they happen, not at the end.
-        let mut told = format!("{test} is done after {seconds} s\n");
+        let mut report = format!("{test} is done after {seconds} s\n");
         if std::thread::panicking() {
             let words = self.last_words();
-            told = format!(
+            report = format!(
                 "\n##### {test} failed after {seconds} s: what there was to see #####\n{words}\n##### end of {test} #####\n"
             );
         }
-        let _ = std::io::stderr().write_all(told.as_bytes());
+        let _ = std::io::stderr().write_all(report.as_bytes());
         let _ = process::run(
             Command::new("kubectl").args(["delete", "namespace", &self.namespace, "--wait=false"]),
             "",
@@ -330,7 +330,7 @@ pub fn create_arguments(name: &str, flags: &[&str]) -> Vec<String> {
     arguments
 }
 
-/// A script of the bed.
+/// A script of tests/bed.
 pub fn bed(script: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/bed").join(script)
 }

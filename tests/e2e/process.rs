@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Longest run of any program. JVMs on a loaded machine take minutes to start.
 pub const LIMIT: Duration = Duration::from_secs(700);
-/// Time between two looks at something that tells nobody when it changes.
+/// Time between two looks at something that sends no notice of its changes.
 const POLL: Duration = Duration::from_millis(200);
 
 /// A program that ended.
@@ -36,18 +36,18 @@ impl Run {
         self
     }
 
-    /// Asserts what stderr tells: all of these texts.
+    /// Asserts that stderr has all of these texts.
     #[track_caller]
-    pub fn tells(self, texts: &[&str]) -> Self {
+    pub fn reports(self, texts: &[&str]) -> Self {
         for text in texts {
             assert!(self.stderr.contains(text), "{text:?} is not on stderr of\n{self}");
         }
         self
     }
 
-    /// Asserts what stderr does not tell.
+    /// Asserts that stderr does not have this text.
     #[track_caller]
-    pub fn tells_nothing_of(self, text: &str) -> Self {
+    pub fn does_not_report(self, text: &str) -> Self {
         assert!(!self.stderr.contains(text), "{text:?} is on stderr of\n{self}");
         self
     }
@@ -137,8 +137,8 @@ impl Running {
             }
             if self.begun.elapsed() > LIMIT {
                 let _ = self.child.kill();
-                let told = self.err.take().unwrap().join().unwrap();
-                panic!("{} has not ended after {LIMIT:?}\n{told}", self.line);
+                let stderr = self.err.take().unwrap().join().unwrap();
+                panic!("{} has not ended after {LIMIT:?}\n{stderr}", self.line);
             }
             std::thread::sleep(Duration::from_millis(20));
         };

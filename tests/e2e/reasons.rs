@@ -33,33 +33,33 @@ fn container(object: &mut Value) -> &mut Value {
 }
 
 /// Waits until `cause` is the first one and has all `words`, and gives the whole answer. Words may come after the cause:
-/// what Flink tells of exceptions is up to three seconds old.
+/// what Flink says of exceptions is up to three seconds old.
 #[track_caller]
 fn first(place: &Place, name: &str, cause: &str, words: &[&str]) -> Value {
     let mut last = String::new();
     let begun = std::time::Instant::now();
     loop {
         let run = place.flink(&["why", name, "-o", "json"]);
-        let told: Value = serde_json::from_str(&run.stdout).unwrap_or(Value::Null);
-        let text = told["cause"].to_string();
-        if told["cause"]["cause"] == cause && words.iter().all(|word| text.contains(word)) {
+        let printed: Value = serde_json::from_str(&run.stdout).unwrap_or(Value::Null);
+        let text = printed["cause"].to_string();
+        if printed["cause"]["cause"] == cause && words.iter().all(|word| text.contains(word)) {
             assert_eq!(run.code, Some(6), "{run}");
-            return told;
+            return printed;
         }
         if run.stdout != last {
             last.clone_from(&run.stdout);
         }
         assert!(
             begun.elapsed() < SLOW,
-            "{name} is not told to have {cause} with {words:?}: {run}"
+            "{name} is not reported to have {cause} with {words:?}: {run}"
         );
         std::thread::sleep(Duration::from_millis(500));
     }
 }
 
 #[track_caller]
-fn has_hints(told: &Value) {
-    let cause = &told["cause"];
+fn has_hints(printed: &Value) {
+    let cause = &printed["cause"];
     let hints = cause["hints"].as_array().unwrap();
     assert!(!hints.is_empty(), "{cause:#}");
 }
@@ -217,14 +217,14 @@ fn what_flink_fails_by_is_named_first() {
             .iter_mut()
             .find(|item| item.as_str().unwrap().contains("rpc.address"))
             .unwrap();
-        *own = json!("-Djobmanager.rpc.address=somebody-else");
+        *own = json!("-Djobmanager.rpc.address=another-master");
     });
     check(
         "image",
         "class-missing-on-taskmanagers",
         &["/opt/flink/usrlib", &format!("flink:{}", flink_version())],
     );
-    check("address", "rpc-address", &["address-master", "somebody-else"]);
+    check("address", "rpc-address", &["address-master", "another-master"]);
 
     broken(&place, "slots", &["-p", "2"], |items| {
         items[2]["spec"]["replicas"] = json!(1);
@@ -286,7 +286,8 @@ fn what_flink_fails_by_is_named_first() {
     );
     check("slow", "checkpoint-timeout", &["Checkpoint expired before completing"]);
 
-    // Everything runs, and then the Service goes; without it nobody finds the JobManager, and that is told as well.
+    // Everything runs, and then the Service goes; without it no client finds the JobManager, and that is reported as
+    // well.
     place.kubectl(&["delete", "service/loop-master"]);
     check("loop", "no-service", &["savepoint-resume"]);
     eventually("the Pods are gone", SLOW, || {

@@ -81,7 +81,7 @@ impl Drop for Registry {
     }
 }
 
-/// A certificate for 127.0.0.1 that nobody but its owner knows.
+/// A certificate for 127.0.0.1 that only its owner knows.
 pub fn certificate(place: &Place, name: &str) -> (PathBuf, PathBuf) {
     let [certificate, key] = ["pem", "key"].map(|kind| place.folder().join(format!("{name}.{kind}")));
     let mut command = Command::new("openssl");

@@ -30,7 +30,7 @@ fn a_version_that_cannot_work_is_refused_while_the_job_runs() {
         (!text.is_empty()).then_some(text)
     });
     let run = place.note(rehearsal.end()).ok();
-    run.tells(&[
+    run.reports(&[
         "demo: savepoint file:/storage/savepoints/",
         "the new version finds its state in file:/storage/",
     ]);
@@ -70,8 +70,8 @@ fn a_version_that_cannot_work_is_refused_while_the_job_runs() {
     for (flags, program, cause) in broken {
         rehearse(flags, program)
             .exits(6)
-            .tells(&["the new version failed its rehearsal, and demo was not changed"])
-            .tells(cause);
+            .reports(&["the new version failed its rehearsal, and demo was not changed"])
+            .reports(cause);
         untouched.holds();
         assert!(!place.exists("job/demo-rehearsal"), "its Job is left");
     }
@@ -83,7 +83,7 @@ fn a_version_that_cannot_work_is_refused_while_the_job_runs() {
 
 /// The program of the others sets a max parallelism of its own.
 #[test]
-fn a_rehearsed_upgrade_ends_before_the_job_is_stopped_or_goes_on() {
+fn a_rehearsed_upgrade_fails_before_the_job_is_stopped_or_completes() {
     let place = Place::with_storage("rehearse-max");
     let image = format!("--image=state-machine:{}", flink_version());
     let class = "--job-class=org.apache.flink.streaming.examples.statemachine.StateMachineExample";
@@ -101,7 +101,7 @@ fn a_rehearsed_upgrade_ends_before_the_job_is_stopped_or_goes_on() {
             "pipeline.max-parallelism=64",
         ])
         .exits(6)
-        .tells(&["Max parallelism mismatch", "demo was not changed"]);
+        .reports(&["Max parallelism mismatch", "demo was not changed"]);
     place.runs("demo");
     assert_eq!(place.job_id("demo"), job_id);
     assert_eq!(place.savepoints("demo").len(), 1);
@@ -118,7 +118,7 @@ fn a_rehearsed_upgrade_ends_before_the_job_is_stopped_or_goes_on() {
     place
         .flink(&["upgrade", "demo", "--rehearse", native, "--env", "NEW=1"])
         .ok()
-        .tells(&["demo: rehearsed: ", "without processing for"]);
+        .reports(&["demo: rehearsed: ", "without processing for"]);
     assert_eq!(place.savepoints("demo").len(), 3);
     place.runs("demo");
     place.flink(&["delete", "demo", "--yes"]).ok();

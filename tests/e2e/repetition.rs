@@ -29,7 +29,7 @@ fn a_create_can_be_killed_interrupted_and_repeated() {
     assert!(running.runs(), "it ended before it could be interrupted");
     running.signal("INT");
     let interrupted = place.note(running.end());
-    interrupted.exits(130).tells(&["interrupted"]);
+    interrupted.exits(130).reports(&["interrupted"]);
 
     // Repeated it ends well, on the same Job.
     place.flink(&arguments).ok();
@@ -47,8 +47,8 @@ fn a_create_can_be_killed_interrupted_and_repeated() {
     place
         .create("demo", &flags)
         .exits(8)
-        .tells(&["parallelism.default=1", "parallelism.default=2", "replicas", "NEW"])
-        .tells(&["upgrade demo"]);
+        .reports(&["parallelism.default=1", "parallelism.default=2", "replicas", "NEW"])
+        .reports(&["upgrade demo"]);
     let after = place.object("deployment/demo-task-manager");
     assert_eq!(after["metadata"]["generation"], generation);
     assert_eq!(uid(&place.object("job/demo-master")), uid(&job));
@@ -78,7 +78,7 @@ fn a_resume_that_is_killed_after_its_stop_request_is_taken_up() {
     assert_eq!(savepoints.len(), 1, "a second savepoint was taken: {savepoints:?}");
     assert_eq!(savepoints[0]["triggerId"], known[0]["triggerId"]);
     assert_eq!(savepoints[0]["progress"], "completed");
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_ne!(place.job_id("demo"), job);
 }
 
@@ -92,27 +92,27 @@ fn a_create_that_failed_is_mended_by_another_one_and_one_that_ran_is_not() {
         &["--image=counting-job:none", "--no-image-check", "--timeout=20s"],
     ]
     .concat();
-    let failed = place.create("demo", &flags).tells(&[hint]);
+    let failed = place.create("demo", &flags).reports(&[hint]);
     assert!(matches!(failed.code, Some(5 | 6)), "{failed}");
     // No such class: the JobManager ends, and its job has never begun.
     let flags = [&STORAGE[..], &["--job-class", "com.example.None"]].concat();
-    place.create("demo", &flags).exits(6).tells(&[hint, "keeps no state"]);
+    place.create("demo", &flags).exits(6).reports(&[hint, "keeps no state"]);
     // Its tasks never get a TaskManager.
     let flags = [&STORAGE[..], &["--timeout=40s", "--taskmanager-cpu=900"]].concat();
-    let failed = place.create("demo", &flags).tells(&[hint, "keeps no state"]);
+    let failed = place.create("demo", &flags).reports(&[hint, "keeps no state"]);
     assert!(matches!(failed.code, Some(5 | 6)), "{failed}");
 
     let flags = [&STORAGE[..], &["--", "--rate", "50"]].concat();
-    place.create("demo", &flags).ok().tells(&["keeps no state"]);
+    place.create("demo", &flags).ok().reports(&["keeps no state"]);
     place.runs("demo");
     place.counted("demo", 50);
     let outcomes = place.flink(&["history", "demo", "-o", "json"]).ok();
     let outcomes: Value = serde_json::from_str(&outcomes.stdout).unwrap();
     assert_eq!(outcomes["items"][0]["outcome"], "running", "{outcomes}");
 
-    // It has run: its state is not given up, whatever becomes of it.
+    // It has run: its state is not given up, even if it fails.
     let job = place.job_id("demo");
     let flags = [&STORAGE[..], &["--env", "NEW=1", "--", "--rate", "50"]].concat();
-    place.create("demo", &flags).exits(8).tells(&["upgrade demo"]);
+    place.create("demo", &flags).exits(8).reports(&["upgrade demo"]);
     assert_eq!(place.job_id("demo"), job);
 }

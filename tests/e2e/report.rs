@@ -101,7 +101,7 @@ fn a_report_has_everything_but_secrets_and_a_profile_the_frames_of_the_job() {
     place
         .flink(&["report", "demo", "-o", path])
         .exits(2)
-        .tells(&["exists already"]);
+        .reports(&["exists already"]);
 
     flame_graphs(&place);
     profiler(&place);
@@ -147,7 +147,7 @@ fn flame_graphs(place: &Place) {
     place
         .flink(&["profile", "demo", "nothing"])
         .exits(3)
-        .tells(&["the vertices are", "numbers"]);
+        .reports(&["the vertices are", "numbers"]);
 }
 
 fn profiler(place: &Place) {

@@ -3,7 +3,7 @@
 use crate::place::{Place, STORAGE, create_arguments};
 use crate::process::{self, Run};
 
-/// The least Role, as users are told to make it.
+/// The least Role, as the documentation says to make it.
 const ROLE: &str = include_str!("../../docs/rbac.yaml");
 
 /// Makes an account, which may do what `role` says, and gives a token of it.
@@ -75,9 +75,9 @@ fn the_documented_role_is_enough_for_every_command() {
         assert!(!run.stderr.contains("may not"), "{run}");
     }
     flink_as(&place, &token, &["savepoint-resume", "demo"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     flink_as(&place, &token, &["upgrade", "demo", "--env", "NEW=1"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     flink_as(&place, &token, &["suspend", "demo"]).ok();
     flink_as(&place, &token, &["resume", "demo", "--no-wait"]).ok();
     flink_as(&place, &token, &["delete", "demo", "--savepoint", "--yes", "--purge"]).ok();
@@ -99,7 +99,7 @@ fn without_rights_on_configmaps_there_is_a_warning_and_no_history() {
     let before = place.counted("demo", 50);
     let run = flink_as(&place, &token, &["savepoint-resume", "demo"]).ok();
     assert_eq!(warnings(&run), 1, "{run}");
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let run = flink_as(&place, &token, &["delete", "demo", "--yes"]).ok();
     assert_eq!(warnings(&run), 1, "{run}");
     place.left_with(&[
@@ -126,26 +126,26 @@ fn without_rule(role: &str, resource: &str) -> String {
 }
 
 #[test]
-fn without_any_right_it_is_told_which_is_missing() {
+fn the_missing_right_is_reported() {
     let place = Place::new("no-rights");
     let token = user(&place, "");
     let namespace = format!("in namespace {}", place.namespace);
     create_as(&place, &token, &[])
         .exits(4)
-        .tells(&["patch services", &namespace, "resources: [\"services\"]"]);
+        .reports(&["patch services", &namespace, "resources: [\"services\"]"]);
     for (command, right) in [
         (&["list"][..], "list jobs"),
         (&["savepoint-resume", "demo"], "get services"),
         (&["delete", "demo", "--yes"], "get services"),
     ] {
-        flink_as(&place, &token, command).exits(4).tells(&[right, &namespace]);
+        flink_as(&place, &token, command).exits(4).reports(&[right, &namespace]);
     }
     place.left_with(&["serviceaccount/operator"]);
 }
 
 /// kubectl's flags of impersonation are the API server's to allow: it must see them with every request.
 #[test]
-fn who_is_impersonated_has_that_ones_rights_and_no_others() {
+fn an_impersonated_user_has_its_own_rights_and_no_others() {
     let place = Place::new("impersonated");
     user(&place, ROLE);
     let operator = format!("--as=system:serviceaccount:{}:operator", place.namespace);
@@ -155,9 +155,12 @@ fn who_is_impersonated_has_that_ones_rights_and_no_others() {
     place.flink(&["list", &operator]).ok();
     place.flink(&["savepoint-resume", "demo", &operator]).exits(3);
     place.flink(&["delete", "demo", "--yes", &operator]).exits(3);
-    let nobody = format!("--as=system:serviceaccount:{}:nobody", place.namespace);
+    let other = format!("--as=system:serviceaccount:{}:other", place.namespace);
     for command in [&["list"][..], &["delete", "demo", "--yes"], &["savepoint", "demo"]] {
-        place.flink(&[command, &[&nobody]].concat()).exits(4).tells(&["nobody"]);
+        place
+            .flink(&[command, &[&other]].concat())
+            .exits(4)
+            .reports(&[":other"]);
     }
-    place.flink(&["list", &nobody, "--as-group=system:masters"]).ok();
+    place.flink(&["list", &other, "--as-group=system:masters"]).ok();
 }

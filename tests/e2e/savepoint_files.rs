@@ -22,7 +22,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The folder of the namespace's claim, on the node.
 fn storage(place: &Place) -> PathBuf {
-    let storage = std::env::var("BED_STORAGE").expect("the storage of the bed");
+    let storage = std::env::var("BED_STORAGE").expect("the storage of the test cluster");
     Path::new(&storage).join(&place.namespace)
 }
 
@@ -126,10 +126,10 @@ fn a_savepoint_in_a_claim_is_read_by_a_job_without_flink() {
     let left = || place.exists("job/demo-savepoint-reader");
     inspect(&["/storage/none", "--of", "demo"])
         .exits(3)
-        .tells(&["there is no savepoint at /storage/none"]);
+        .reports(&["there is no savepoint at /storage/none"]);
     inspect(&["/data/none", "--of", "demo"])
         .exits(3)
-        .tells(&["/data/none is in no volume"]);
+        .reports(&["/data/none is in no volume"]);
     assert!(!left(), "its Job is left");
     // What a killed command left is no obstacle.
     let killed = place.start(&["savepoint", "inspect", counting, "--of", "demo"]);
@@ -139,13 +139,13 @@ fn a_savepoint_in_a_claim_is_read_by_a_job_without_flink() {
     assert_eq!(inspect(&[counting, "--of", "demo"]).ok().stdout, local("counting"));
     assert!(!left(), "its Job is left");
 
-    // Of a cluster that was deleted the history is enough; an image that cannot be pulled is told.
+    // Of a cluster that was deleted the history is enough; an image that cannot be pulled is reported.
     place.flink(&["delete", "demo", "--cancel", "--yes"]).ok();
     assert_eq!(inspect(&[counting, "--of", "demo"]).ok().stdout, local("counting"));
     let absent = ["--image=absent-job:2.3.0", "--no-image-check", "--no-wait"];
     place.create("absent", &[&STORAGE[..], &absent].concat()).ok();
     inspect(&[counting, "--of", "absent"])
         .exits(6)
-        .tells(&["cannot be read: image absent-job:2.3.0 of Pod absent-savepoint-reader-"]);
+        .reports(&["cannot be read: image absent-job:2.3.0 of Pod absent-savepoint-reader-"]);
     assert!(!place.exists("job/absent-savepoint-reader"), "its Job is left");
 }

@@ -38,15 +38,15 @@ fn a_job_is_scaled_by_its_taskmanagers_in_place_and_through_a_savepoint() {
     place
         .flink(&["scale", "demo", "-p", "2"])
         .ok()
-        .tells(&["by its TaskManagers alone, with 2 TaskManagers instead of 1"]);
+        .reports(&["by its TaskManagers alone, with 2 TaskManagers instead of 1"]);
     assert_eq!((place.tasks("keys"), place.job_id("demo")), (Some(2), job));
     place
         .flink(&["scale", "demo", "-p", "129"])
         .exits(2)
-        .tells(&["among 128 tasks at most"]);
+        .reports(&["among 128 tasks at most"]);
     let before = place.counted("demo", before + 50);
 
-    // In place: the job is told, and only what follows its parallelism has other tasks.
+    // In place: the job gets its parallelism, and only what follows its parallelism has other tasks.
     place
         .flink(&[
             "set",
@@ -57,11 +57,11 @@ fn a_job_is_scaled_by_its_taskmanagers_in_place_and_through_a_savepoint() {
         ])
         .ok();
     let job = place.job_id("demo");
-    let before = place.went_on("demo", before);
+    let before = place.continued("demo", before);
     place
         .flink(&["scale", "demo", "-p", "1"])
         .ok()
-        .tells(&["in place, from its last checkpoint, with 1 TaskManagers instead of 2"]);
+        .reports(&["in place, from its last checkpoint, with 1 TaskManagers instead of 2"]);
     assert_eq!((place.tasks("keys"), place.task_managers()), (Some(1), 1));
     assert_eq!(place.job_id("demo"), job);
     let unchanged = place.flink(&["scale", "demo", "-p", "1"]).ok().stdout;
@@ -72,11 +72,11 @@ fn a_job_is_scaled_by_its_taskmanagers_in_place_and_through_a_savepoint() {
     let made = place
         .flink(&["scale", "demo", "-p", "2", "--slots", "2", "-o", "name"])
         .ok()
-        .tells(&["through a savepoint", "without processing for"])
+        .reports(&["through a savepoint", "without processing for"])
         .stdout;
     assert_eq!(made, "cluster/demo\n");
     assert_eq!((place.tasks("keys"), place.task_managers()), (Some(2), 1));
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let journal = place.object("configmap/demo-history")["data"]["journal"].to_string();
     assert!(journal.contains("scale") && journal.contains("done"), "{journal}");
     place.flink(&["delete", "demo", "--yes"]).ok();

@@ -75,7 +75,7 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
         list.stdout.contains(&bin.join("kubectl-flink").display().to_string()),
         "{list}"
     );
-    // A folder of the PATH that does not exist is told too, and is not ours.
+    // A folder of the PATH that does not exist is reported too, and is not ours.
     assert!(
         !list.stderr.contains("warning") && !list.stderr.contains("kubectl-flink"),
         "{list}"
@@ -117,9 +117,9 @@ fn kubectl_finds_and_completes_what_was_unpacked() {
     let silent = format!("--server=https://{}", silent.local_addr().unwrap());
     for server in ["--server=https://127.0.0.1:1", "--server=https://10.255.255.1", &silent] {
         let away = run(&["__complete", "flink", server, "status", ""]).ok();
-        let mut told = away.stderr.lines();
+        let mut lines = away.stderr.lines();
         let kubectls = |line: &str| line.starts_with("[Debug]") || line.starts_with("Completion ended");
-        assert!(away.stdout.trim() == ":4" && told.all(kubectls), "{away}");
+        assert!(away.stdout.trim() == ":4" && lines.all(kubectls), "{away}");
         assert!(away.took < Duration::from_secs(4), "{away}");
     }
 

@@ -32,7 +32,7 @@ struct Injector(String);
 
 impl Injector {
     fn of(place: &Place) -> Self {
-        let address = std::env::var("BED_NODE_IP").expect("the bed's node has an address");
+        let address = std::env::var("BED_NODE_IP").expect("the node of the test cluster has an address");
         let (certificate, key) = (place.folder().join("hook.crt"), place.folder().join("hook.key"));
         process::run(
             Command::new("openssl")
@@ -165,7 +165,7 @@ fn sidecars_of_a_file_are_made_native_and_end_with_flink() {
     place
         .create("demo", &["-f", &file])
         .ok()
-        .tells(&["shipper would keep the JobManager's Pod", "--keep-sidecars"]);
+        .reports(&["shipper would keep the JobManager's Pod", "--keep-sidecars"]);
     // One that is killed comes back by itself, since its Pod ends.
     let first = kill_flink(&place);
     soon("another JobManager runs", || {
@@ -189,7 +189,7 @@ fn sidecars_of_a_file_are_made_native_and_end_with_flink() {
         "--finish-after",
         "10",
     ];
-    place.create("demo", &finite).ok().tells(&["the job has finished"]);
+    place.create("demo", &finite).ok().reports(&["the job has finished"]);
     place.kubectl(&["wait", "job/demo-master", "--for=condition=Complete", "--timeout=90s"]);
     assert_eq!(status_of(&place), "Finished");
     place.flink(&["delete", "demo", "--yes"]).ok().within(SOON);
@@ -201,7 +201,7 @@ fn a_job_beside_a_sidecar_that_was_injected_ends_as_flink_does() {
     let _injector = Injector::of(&place);
     let finite = ["--no-wait", "--", "--rate", "1000", "--finish-after", "10"];
     place.create("demo", &finite).ok();
-    // It has ended before anybody waits for it.
+    // It has ended before a command waits for it.
     soon("Flink has ended", || {
         (masters(&place).first()?.1 == 1 && status_of(&place) == "Finished").then_some(())
     });
@@ -210,7 +210,7 @@ fn a_job_beside_a_sidecar_that_was_injected_ends_as_flink_does() {
         why.contains("is kept by mesh-proxy") && why.contains("exit code 0"),
         "{why}"
     );
-    place.flink(&["prune", "--dry-run"]).ok().tells(&["cluster demo"]);
+    place.flink(&["prune", "--dry-run"]).ok().reports(&["cluster demo"]);
     let wait = place
         .flink(&["wait", "demo", "--for", "finished", "--timeout", "60s"])
         .ok();
@@ -228,8 +228,8 @@ fn a_job_beside_a_sidecar_that_was_injected_ends_as_flink_does() {
     place
         .create("demo", &failing)
         .exits(6)
-        .tells(&["failed on purpose at record 1"]);
-    // Flink told of the failure before its process ended: the next command that waits ends the Pod.
+        .reports(&["failed on purpose at record 1"]);
+    // Flink reported the failure before its process ended: the next command that waits ends the Pod.
     place
         .flink(&["wait", "demo", "--for", "failed", "--timeout", "60s"])
         .ok();
@@ -239,20 +239,20 @@ fn a_job_beside_a_sidecar_that_was_injected_ends_as_flink_does() {
 }
 
 #[test]
-fn a_cluster_beside_a_sidecar_that_was_injected_comes_back_and_is_upgraded_and_stopped() {
+fn a_cluster_beside_an_injected_sidecar_restarts_and_is_upgraded_and_stopped() {
     let place = Place::with_storage("sidecar-runs");
     let _injector = Injector::of(&place);
     place
         .create("demo", &STORAGE)
         .ok()
-        .tells(&["mesh-proxy beside Flink, added by admission"]);
+        .reports(&["mesh-proxy beside Flink, added by admission"]);
     let doctor = place.flink(&["doctor", "demo"]).stdout;
     assert!(doctor.contains("container mesh-proxy, added by admission"), "{doctor}");
     let first = kill_flink(&place);
     soon("that is seen", || (status_of(&place) == "Degraded").then_some(()));
     let why = place.flink(&["why", "demo"]).exits(6).stdout;
-    for told in ["is kept by mesh-proxy", "exit code 143", "--for running"] {
-        assert!(why.contains(told), "{told:?} is not in {why}");
+    for expected in ["is kept by mesh-proxy", "exit code 143", "--for running"] {
+        assert!(why.contains(expected), "{expected:?} is not in {why}");
     }
     place
         .flink(&["wait", "demo", "--for", "running", "--timeout", "120s"])

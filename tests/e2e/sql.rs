@@ -17,7 +17,7 @@ fn script(more: &str) -> String {
 
 /// The rows in the sink's files, sorted.
 fn rows(place: &Place) -> Vec<u64> {
-    let storage = std::env::var("BED_STORAGE").expect("the rows are read on the bed");
+    let storage = std::env::var("BED_STORAGE").expect("the rows are read on the test cluster");
     let folder = std::path::Path::new(&storage).join(&place.namespace).join("out");
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
     let parts = files.filter(|file| file.file_name().to_string_lossy().starts_with("part-"));
@@ -52,7 +52,7 @@ fn a_script_runs_as_an_application_and_resumes_from_its_state() {
         Some(rows(&place)).filter(|rows| rows.len() > 100)
     });
 
-    // Another script, with the state of the first: the source goes on where it was.
+    // Another script, with the state of the first: the source continues where it was.
     fs::write(&file, script(" WHERE n > 0")).unwrap();
     let differs = place.flink(&["diff", "demo", "--sql", &path]).exits(1);
     assert!(differs.stdout.contains("WHERE n > 0"), "{differs}");
@@ -83,5 +83,5 @@ fn releases_before_2_0_are_refused() {
     place
         .flink(&sql)
         .exits(2)
-        .tells(&["Flink 1.20 cannot run a SQL script", "came with 2.0"]);
+        .reports(&["Flink 1.20 cannot run a SQL script", "came with 2.0"]);
 }

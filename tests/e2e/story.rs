@@ -1,5 +1,5 @@
-//! The lines of a document, typed one after the other by somebody who has kubectl, the plugin from an archive, and nothing
-//! else.
+//! The lines of a document, typed one after the other by a user who has kubectl, the plugin from an archive, and
+//! nothing else.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ impl<'a> Story<'a> {
         story
     }
 
-    /// What the reader has in the place of what stands in the document: names of registries, images and folders.
+    /// What the reader has in the place of what is in the document: names of registries, images and folders.
     pub fn swap(&mut self, text: &str, by: &str) {
         self.swaps.push((text.to_owned(), by.to_owned()));
     }
@@ -79,7 +79,7 @@ impl<'a> Story<'a> {
         process::start(&mut script, "")
     }
 
-    /// What somebody does between the lines, and the document does not tell. It must succeed.
+    /// What a user does between the lines, and the document leaves out. It must succeed.
     #[track_caller]
     pub fn aside(&self, line: &str) -> Run {
         self.place.note(self.start(line).end()).ok()
@@ -157,7 +157,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// A file of the bed's, by the script that prints its path.
+/// A file of the test cluster, by the script that prints its path.
 pub fn jar() -> String {
     let jar = process::run(&mut Command::new(crate::place::bed("jar")), "").ok();
     jar.stdout.trim().to_owned()

@@ -169,23 +169,26 @@ fn a_flink_that_is_slow_broken_huge_or_hostile_does_no_harm() {
     };
     assert_eq!(status(&place)["job"]["name"], "stub");
 
-    // Slow: what comes late is left out, and what Kubernetes knows is told all the same.
+    // Slow: what comes late is left out, and what Kubernetes knows is printed.
     well(&stub, |path| {
         let mut answer = ok(&jobs("late"));
         answer.delay = Duration::from_secs(25);
         (path == "jobs/overview").then_some(answer)
     });
-    let told = status(&place);
-    assert_eq!(told["job"], Value::Null, "{told}");
-    assert!(told["remarks"].to_string().contains("no answer within 10 s"), "{told}");
+    let printed = status(&place);
+    assert_eq!(printed["job"], Value::Null, "{printed}");
+    assert!(
+        printed["remarks"].to_string().contains("no answer within 10 s"),
+        "{printed}"
+    );
     let list = place.flink(&["list", "--live"]).ok().within(Duration::from_secs(20));
     assert!(list.stdout.contains("no answer"), "{list}");
 
     // Broken: not JSON, cut in the middle, an error of its own.
     for broken in ["<html>Bad Gateway</html>", "{\"jobs\": [", "[]", "null"] {
         well(&stub, move |path| (path == "jobs/overview").then(|| text(200, broken)));
-        let told = status(&place);
-        assert_eq!(told["job"], Value::Null, "{broken}: {told}");
+        let printed = status(&place);
+        assert_eq!(printed["job"], Value::Null, "{broken}: {printed}");
     }
     well(&stub, |path| {
         let mut answer = ok(&jobs("cut"));
@@ -204,8 +207,8 @@ fn a_flink_that_is_slow_broken_huge_or_hostile_does_no_harm() {
     place
         .flink(&["savepoint", "demo"])
         .exits(1)
-        .tells(&["java.lang.X: why"])
-        .tells_nothing_of("at a.B");
+        .reports(&["java.lang.X: why"])
+        .does_not_report("at a.B");
 
     // Huge: megabytes are read, and what does not end is not.
     well(&stub, |path| {
@@ -259,8 +262,8 @@ fn a_flink_that_is_slow_broken_huge_or_hostile_does_no_harm() {
     place
         .flink(&["savepoint", "demo"])
         .exits(6)
-        .tells(&["disk full"])
-        .tells_nothing_of("at a.B");
+        .reports(&["disk full"])
+        .does_not_report("at a.B");
     let saved = place.savepoints("demo");
     assert_eq!(saved[0]["progress"], "failed", "{saved:?}");
 
@@ -273,5 +276,5 @@ fn a_flink_that_is_slow_broken_huge_or_hostile_does_no_harm() {
     place
         .flink(&["checkpoint", "demo"])
         .exits(1)
-        .tells(&["Flink 1.16.3 of cluster demo cannot take checkpoints on demand: that came with 1.17"]);
+        .reports(&["Flink 1.16.3 of cluster demo cannot take checkpoints on demand: that came with 1.17"]);
 }

@@ -51,7 +51,7 @@ impl Place {
             .collect()
     }
 
-    /// The port of the JobManager's RPC that both roles are told; `None`: the default.
+    /// The port of the JobManager's RPC that both roles get; `None`: the default.
     #[track_caller]
     fn rpc_port(&self) -> Option<String> {
         let [job, deployment] = ["job/demo-master", "deployment/demo-task-manager"].map(|object| {
@@ -88,11 +88,11 @@ impl Place {
     fn changes_warm(&self, arguments: &[&str]) -> f64 {
         let (old, log) = (self.addresses(), Log::of(self));
         let before = self.count("demo");
-        let run = self.flink(arguments).ok().tells(&[
+        let run = self.flink(arguments).ok().reports(&[
             "1 new TaskManager is up beside the running one",
             "without processing for",
         ]);
-        self.went_on("demo", before);
+        self.continued("demo", before);
         let new = self.addresses();
         assert!(!self.surges() && new.is_disjoint(&old), "{new:?} {old:?}");
         // The Pods that started before are those that run now.
@@ -106,8 +106,8 @@ impl Place {
             old,
             "TaskManagers that registered with the old JobManager"
         );
-        let told = run.stderr.split_once("without processing for ").unwrap().1;
-        told.split_once(" s").unwrap().0.parse().unwrap()
+        let rest = run.stderr.split_once("without processing for ").unwrap().1;
+        rest.split_once(" s").unwrap().0.parse().unwrap()
     }
 }
 
@@ -124,7 +124,7 @@ fn task_managers_start_before_the_job_is_stopped_and_never_meet_the_other_jobman
     place.changes_warm(&["restart", "demo"]);
     assert_eq!(place.rpc_port(), None);
     place.changes_warm(&["savepoint-resume", "demo", "--env", "NEW=2"]);
-    // Nothing differs for who upgrades to the same.
+    // An upgrade to the same spec changes nothing.
     let unchanged = place.flink(&["upgrade", "demo"]).ok();
     assert_eq!(unchanged.stdout, "cluster/demo unchanged\n");
 
@@ -134,9 +134,9 @@ fn task_managers_start_before_the_job_is_stopped_and_never_meet_the_other_jobman
     place
         .flink(&["upgrade", "demo", "--", "--throw-in-main"])
         .exits(6)
-        .tells(&["thrown in main on purpose", "again, from file:/storage/savepoints/"]);
+        .reports(&["thrown in main on purpose", "again, from file:/storage/savepoints/"]);
     place.runs("demo");
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_eq!(place.rpc_port().as_deref(), Some("6125"));
     assert_eq!(log.registered(), old);
     let log = Log::of(&place);
@@ -160,8 +160,8 @@ fn a_version_whose_task_managers_do_not_come_up_leaves_the_job_untouched() {
         place
             .flink(&[&["upgrade", "demo"], flags].concat())
             .exits(6)
-            .tells(&["the upgrade of demo changed nothing"])
-            .tells(cause);
+            .reports(&["the upgrade of demo changed nothing"])
+            .reports(cause);
         untouched.holds();
         place.without_surge(&pods);
         assert_eq!(place.savepoints("demo").len(), 0, "a savepoint was taken");
@@ -171,18 +171,18 @@ fn a_version_whose_task_managers_do_not_come_up_leaves_the_job_untouched() {
         &["--env", "JAVA_TOOL_OPTIONS=-XX:+NoSuchOption"],
         &["TaskManager Pod", "ended with exit code 1"],
     );
-    // No room for both: with a word on it, as without.
+    // No room for both: the upgrade says so, and works without.
     place.quota("few", "pods=2");
     refused(
         &["--env", "NEW=1", "--surge=always"],
         &["there is no room", "exceeded quota"],
     );
     let before = place.count("demo");
-    place.flink(&["upgrade", "demo", "--env", "NEW=1"]).ok().tells(&[
+    place.flink(&["upgrade", "demo", "--env", "NEW=1"]).ok().reports(&[
         "no room for new TaskManagers beside the running ones",
         "without processing for",
     ]);
-    place.went_on("demo", before);
+    place.continued("demo", before);
     place.flink(&["delete", "demo", "--yes"]).ok();
 }
 
@@ -213,7 +213,7 @@ fn a_change_that_is_killed_before_the_job_is_stopped_continues_or_is_given_up() 
     place
         .flink(&["upgrade", "demo", "--abort"])
         .exits(6)
-        .tells(&["changed nothing"]);
+        .reports(&["changed nothing"]);
     untouched.holds();
     place.without_surge(&pods);
     assert_eq!(place.savepoints("demo").len(), 0, "a savepoint was taken");
@@ -223,8 +223,8 @@ fn a_change_that_is_killed_before_the_job_is_stopped_continues_or_is_given_up() 
     place
         .flink(&["upgrade", "demo", "--continue"])
         .ok()
-        .tells(&["without processing for"]);
-    place.went_on("demo", before);
+        .reports(&["without processing for"]);
+    place.continued("demo", before);
     assert!(!place.surges());
     place.flink(&["delete", "demo", "--yes"]).ok();
 }

@@ -27,8 +27,8 @@ impl<'a> Untouched<'a> {
 
     fn restarts(&self) -> u64 {
         let path = format!("jobs/{}/metrics?get=numRestarts", self.job_id);
-        let told = self.place.rest("demo", &path).expect("Flink answers");
-        told[0]["value"].as_str().unwrap().parse().unwrap()
+        let metrics = self.place.rest("demo", &path).expect("Flink answers");
+        metrics[0]["value"].as_str().unwrap().parse().unwrap()
     }
 
     /// The job has counted on all the time.

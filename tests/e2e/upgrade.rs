@@ -28,7 +28,7 @@ impl Place {
         serde_json::from_str(text.unwrap_or_else(|| panic!("no revision {number} in {history}"))).unwrap()
     }
 
-    /// The revision that the Job tells.
+    /// The revision of the Job.
     #[track_caller]
     pub fn running_revision(&self) -> String {
         self.object("job/demo-master")["metadata"]["annotations"]["kubectl-flink/revision"]
@@ -53,11 +53,11 @@ impl Place {
         let run = self
             .flink(&[&["upgrade", "demo"], flags].concat())
             .exits(6)
-            .tells(&["did not come up", "again, from file:/storage/savepoints/"])
-            .tells(cause);
+            .reports(&["did not come up", "again, from file:/storage/savepoints/"])
+            .reports(cause);
         assert_eq!(self.runs("demo"), 3);
         assert_eq!(self.jobmanagers(), 1);
-        self.went_on("demo", before);
+        self.continued("demo", before);
         assert_eq!(self.savepoints("demo").len(), known + 1, "one savepoint for both");
         let journal = self.journal();
         assert_eq!(journal["step"], "rolled-back", "{journal}");
@@ -71,7 +71,7 @@ impl Place {
 }
 
 #[test]
-fn an_upgrade_goes_on_from_its_savepoint_and_one_that_fails_comes_back() {
+fn an_upgrade_resumes_from_its_savepoint_and_a_failed_one_rolls_back() {
     let place = Place::with_storage("upgrade");
     place.create("demo", &[&STORAGE[..], &FLAGS].concat()).ok();
     let before = place.counted("demo", 100);
@@ -92,9 +92,9 @@ fn an_upgrade_goes_on_from_its_savepoint_and_one_that_fails_comes_back() {
     let run = place
         .flink(&["upgrade", "demo", "--env", "NEW=1"])
         .ok()
-        .tells(&["without processing for", "first checkpoint completed"]);
+        .reports(&["without processing for", "first checkpoint completed"]);
     assert_eq!(run.stdout, "cluster/demo upgraded\n");
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let follows = follows.still_runs();
     follows.signal("INT");
     let log = follows.end().stdout;
@@ -117,12 +117,12 @@ fn an_upgrade_goes_on_from_its_savepoint_and_one_that_fails_comes_back() {
     ];
     place
         .comes_back(&["--job-class=org.kubectlflink.jobs.IncompatibleJob"], &incompatible)
-        .tells_nothing_of("completes no checkpoint");
+        .does_not_report("completes no checkpoint");
     place.flink(&["delete", "demo", "--yes"]).ok();
 }
 
 #[test]
-fn an_upgrade_that_runs_but_does_not_work_comes_back() {
+fn an_upgrade_that_runs_but_does_not_work_rolls_back() {
     let place = Place::with_storage("upgrade-late");
     place.create("demo", &[&STORAGE[..], &FLAGS].concat()).ok();
     place.counted("demo", 100);
@@ -149,8 +149,8 @@ fn an_upgrade_that_runs_but_does_not_work_comes_back() {
     place
         .flink(&["rollback", "demo"])
         .ok()
-        .tells(&["without processing for"]);
-    place.went_on("demo", before);
+        .reports(&["without processing for"]);
+    place.continued("demo", before);
     let args = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
     assert!(args.contains("\"50\"") && !args.contains("\"70\""), "{args}");
 
@@ -158,16 +158,16 @@ fn an_upgrade_that_runs_but_does_not_work_comes_back() {
     let saved = place.last_savepoint("demo");
     let before = place.restored("demo");
     let lossy = ["upgrade", "demo", "--strategy=stateless", "--env", "NEW=1"];
-    place.flink(&lossy).exits(2).tells(&["is lost", "--yes"]);
+    place.flink(&lossy).exits(2).reports(&["is lost", "--yes"]);
     let made = place.flink(&[&lossy[..], &["--yes", "-o", "name"]].concat()).ok();
-    made.tells(&["is lost", "cancel "]);
+    made.reports(&["is lost", "cancel "]);
     assert_eq!(place.restored("demo"), 0);
     place.flink(&["rollback", "demo", "--from-savepoint", &saved]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
 
-    // A last checkpoint is kept only where the job is told to.
+    // A last checkpoint is kept only where the configuration says so.
     let refused = place.flink(&["restart", "demo", "--strategy=last-checkpoint"]);
-    refused.exits(8).tells(&["RETAIN_ON_CANCELLATION"]);
+    refused.exits(8).reports(&["RETAIN_ON_CANCELLATION"]);
     let retention = "execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION";
     place.flink(&["upgrade", "demo", "-D", retention]).ok();
     let before = place.count("demo");
@@ -179,12 +179,12 @@ fn an_upgrade_that_runs_but_does_not_work_comes_back() {
     assert_eq!(place.savepoints("demo").len(), known);
     let saved = place.journal()["saved"].as_str().unwrap().to_owned();
     assert!(saved.starts_with("file:/storage/checkpoints/"), "{saved}");
-    place.went_on("demo", before);
+    place.continued("demo", before);
     place.flink(&["delete", "demo", "--yes"]).ok();
 }
 
 #[test]
-fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
+fn a_killed_upgrade_continues_or_rolls_back_and_blocks_other_changes() {
     let place = Place::with_storage("upgrade-killed");
     // Slow enough to be met while it stops.
     let flags = [
@@ -206,10 +206,10 @@ fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
         (running, place.journal())
     };
 
-    // While it stops: a second one is refused, and told who is at it. Then on.
+    // While it stops: a second one is refused, and names the first. Then it continues.
     let before = place.counted("demo", 100);
     let (running, journal) = kill_at(&["stopping"], "A=1");
-    place.flink(&["upgrade", "demo", "--env", "B=1"]).exits(8).tells(&[
+    place.flink(&["upgrade", "demo", "--env", "B=1"]).exits(8).reports(&[
         "is being changed",
         "upgrade to revision 2",
         journal["holder"]["who"].as_str().unwrap(),
@@ -219,11 +219,11 @@ fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
     place
         .flink(&["upgrade", "demo", "--env", "B=1"])
         .exits(8)
-        .tells(&["is unfinished", "--continue", "--abort"]);
-    place.flink(&["suspend", "demo"]).exits(8).tells(&["--continue"]);
+        .reports(&["is unfinished", "--continue", "--abort"]);
+    place.flink(&["suspend", "demo"]).exits(8).reports(&["--continue"]);
     place.flink(&["status", "demo"]);
     place.flink(&["upgrade", "demo", "--continue"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_eq!(place.running_revision(), "2");
     assert_eq!(
         place.savepoints("demo").len(),
@@ -239,13 +239,13 @@ fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
     place
         .flink(&["upgrade", "demo", "--abort"])
         .exits(6)
-        .tells(&["runs revision 2 again"]);
-    place.went_on("demo", before);
+        .reports(&["runs revision 2 again"]);
+    place.continued("demo", before);
     assert_eq!(place.running_revision(), "4");
     assert_eq!(place.jobmanagers(), 1);
 
-    // While it stops: back. Nobody came for a while after the job's end, and somebody has read the savepoint's path and
-    // died: the JobManager still tells it.
+    // While it stops: back. No request came for a while after the job's end, and a client has read the savepoint's path
+    // and died: the JobManager still gives it.
     let before = place.count("demo");
     let (running, journal) = kill_at(&["stopping"], "A=3");
     running.signal("KILL");
@@ -262,7 +262,7 @@ fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
         std::thread::sleep(Duration::from_secs(3));
     }
     place.flink(&["upgrade", "demo", "--abort"]).exits(6);
-    place.went_on("demo", before);
+    place.continued("demo", before);
     let env = place.object("job/demo-master")["spec"]["template"]["spec"]["containers"][0]["env"].to_string();
     assert!(env.contains(r#""name":"A","value":"1""#), "{env}");
 
@@ -272,7 +272,7 @@ fn an_upgrade_that_is_killed_goes_on_or_back_and_nobody_else_comes_between() {
     running.signal("KILL");
     running.end();
     place.flink(&["upgrade", "demo", "--env", "A=4"]).ok();
-    place.went_on("demo", before);
+    place.continued("demo", before);
     assert_eq!(place.journal()["step"], "done");
     place.flink(&["delete", "demo", "--yes"]).ok();
 }

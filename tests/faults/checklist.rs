@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use crate::commands::Given;
 use crate::fault::Plan;
+use crate::given::Given;
 use crate::run::program;
 use crate::server::Server;
 use crate::terminal::{self, Frame, SIZES, Session};
@@ -48,7 +48,7 @@ const UPGRADE: Case = Case {
 
 const CASES: &[Case] = &[
     UPGRADE,
-    // The terminal is left as a program finds it: no line that nobody redraws.
+    // The terminal is left as a program finds it: no line that is not redrawn.
     Case {
         command: "stop demo",
         interrupt_at: Some("demo: the JobManager ends"),

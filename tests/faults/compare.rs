@@ -23,7 +23,7 @@ pub enum Depth {
     /// Every revision and savepoint, with its number.
     All,
     /// What a resume finds: the last revision, whether there is a savepoint, and whether an operation is open. A command
-    /// that was repeated may have used up a number, and written a savepoint that nobody needs.
+    /// that was repeated may have used up a number, and written a savepoint that is not needed.
     Outcome,
 }
 
@@ -65,15 +65,15 @@ impl World {
     }
 
     /// Whether nothing more happens without a command.
-    fn is_settled(&self) -> bool {
+    fn is_at_rest(&self) -> bool {
         let terminates = |object: &Value| object["metadata"]["deletionTimestamp"].is_string();
         !self.objects.values().any(terminates) && self.flinks.values().all(|flink| flink.stays())
     }
 }
 
 /// The view of a world in which nothing more happens.
-pub fn settled(world: &Mutex<World>, depth: Depth) -> View {
-    until(world, |world| world.is_settled().then_some(()).ok_or(())).ok();
+pub fn at_rest(world: &Mutex<World>, depth: Depth) -> View {
+    until(world, |world| world.is_at_rest().then_some(()).ok_or(())).ok();
     world.lock().unwrap().view(depth)
 }
 

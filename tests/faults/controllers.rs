@@ -30,7 +30,7 @@ impl World {
         self.end_jobmanagers();
         self.end_pods();
         // Nothing follows from what has not changed, and many worlds share a small machine.
-        if !self.unsettled() {
+        if !self.take_changed() {
             return;
         }
         let kinds = ["Job", "Deployment", "Pod"];
@@ -187,14 +187,14 @@ impl World {
         }
         let tasks = job["metadata"]["annotations"]["kubectl-flink/parallelism"].as_str();
         let batch = image_of(job).starts_with("batch:");
-        let told = |text: &str| {
+        let has = |text: &str| {
             arguments
                 .iter()
                 .any(|argument| argument.as_str().is_some_and(|said| said.ends_with(text)))
         };
         let scheduler = match () {
-            () if told("jobmanager.scheduler=adaptive") => Scheduler::Adaptive,
-            () if told("scheduler-mode=reactive") => Scheduler::Reactive,
+            () if has("jobmanager.scheduler=adaptive") => Scheduler::Adaptive,
+            () if has("scheduler-mode=reactive") => Scheduler::Reactive,
             () => Scheduler::Default,
         };
         Flink::new(

@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::rights::right;
 use crate::run::{Run, run};
 use crate::world::World;
-use crate::{Mode, beside, failed, keeps_savepoints, told};
+use crate::{Mode, beside, ends_as_documented, failed, keeps_savepoints};
 
 /// A command and the right that it lacks, such as `delete jobs`.
 pub struct Case {
@@ -73,10 +73,10 @@ pub fn try_case(case: &Case, given: &World) -> Result<(), String> {
         // What a doctor says of a right that is missing is its answer, and no error.
         let found = command.arguments[0] == "doctor" && first.code == Some(1) && first.stdout.contains("critical");
         if !found {
-            told(command.arguments[0], &first, Fault::Status(403))?;
+            ends_as_documented(command.arguments[0], &first, Fault::Status(403))?;
         }
         // Nor is there an operation to continue with.
-        let unknown = command.goes_on() && !has_history && first.code == Some(3);
+        let unknown = command.continues() && !has_history && first.code == Some(3);
         if !matches!(first.code, Some(0 | 4)) && first.code != Some(command.success()) && !unknown && !found {
             return Err(format!("exit code {:?} without the right", first.code));
         }

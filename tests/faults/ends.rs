@@ -69,8 +69,8 @@ impl Command {
         if self.arguments.contains(&"--abort") { 6 } else { 0 }
     }
 
-    /// Whether it takes up an operation that was left behind, which it can do once.
-    pub fn goes_on(&self) -> bool {
+    /// Whether it finishes an unfinished operation, which it can do once.
+    pub fn continues(&self) -> bool {
         self.arguments
             .iter()
             .any(|said| ["--continue", "--abort"].contains(said))
@@ -83,8 +83,8 @@ impl Command {
         let cloned = self.then == Then::Cloned
             && again.stderr.contains("there is a cluster copy")
             && !world.pods("copy", "master").is_empty();
-        // What was gone on with is over.
-        let over = self.goes_on() && again.code == Some(3) && again.stderr.contains("no operation on demo is open");
+        // The operation has ended.
+        let over = self.continues() && again.code == Some(3) && again.stderr.contains("no operation on demo is open");
         again.code == Some(self.success()) || gone || cloned || over
     }
 }

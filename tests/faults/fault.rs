@@ -15,7 +15,7 @@ use crate::server::send;
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// From this request on nobody listens any more.
+    /// From this request on the server is gone.
     Gone,
     /// The connection is closed before the request is carried out.
     CutBefore,

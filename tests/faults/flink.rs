@@ -28,8 +28,8 @@ pub struct Flink {
     /// Below the ID of their job and their own.
     triggers: BTreeMap<(String, String), Trigger>,
     last: Instant,
-    /// Whether its job has ended long ago: it tells what nobody has read, and goes at once.
-    lingers: bool,
+    /// Whether its job ended long ago: it gives the results that were not read, and ends at once.
+    ends_at_once: bool,
     /// When the job finishes by itself.
     end: Option<Instant>,
     /// The work at the last checkpoint, by which it is named.
@@ -48,7 +48,7 @@ pub struct Flink {
 pub enum Scheduler {
     /// It has that with which it was started.
     Default,
-    /// It is told, and has as many slots as there are TaskManagers.
+    /// It is set by a request, and has as many slots as there are TaskManagers.
     Adaptive,
     /// It takes what there is.
     Reactive,
@@ -88,7 +88,7 @@ impl Flink {
             upper: tasks,
             triggers: BTreeMap::new(),
             last: Instant::now(),
-            lingers: false,
+            ends_at_once: false,
             end: batch.then(|| Instant::now() + BATCH),
             checkpoint: work,
             copy: None,
@@ -105,30 +105,30 @@ impl Flink {
         }
     }
 
-    /// Whether the JobManager ends: its job has, and every result was read. Else it would linger for five minutes.
+    /// Whether the JobManager ends: its job has, and every result was read. Else it would stay for five minutes.
     pub fn ends(&self) -> bool {
-        let goes = self.lingers || self.last.elapsed() > GOING;
+        let goes = self.ends_at_once || self.last.elapsed() > GOING;
         self.state != "RUNNING" && goes && self.triggers.values().all(|trigger| trigger.read)
     }
 
-    /// Whether nothing happens to it without a request: it runs, or has a result that nobody has read.
+    /// Whether nothing happens to it without a request: it runs, or has a result that was not read.
     pub fn stays(&self) -> bool {
         self.end.is_none() && self.state == "RUNNING" && self.triggers.values().all(|trigger| trigger.end.is_some())
             || self.state != "RUNNING" && self.triggers.values().any(|trigger| !trigger.read)
     }
 
-    /// Whoever comes next comes much later, which matters where a result waits to be read. Else the time in which nobody
-    /// asked does not count: a slow machine must not end what lives on for seconds.
+    /// The next request comes much later, which matters where a result waits to be read. Else the time without requests
+    /// does not count: a slow machine must not end what lives on for seconds.
     pub fn wake(&mut self) {
         self.seen = true;
         self.last = Instant::now();
-        self.lingers = self.triggers.values().any(|trigger| !trigger.read);
+        self.ends_at_once = self.triggers.values().any(|trigger| !trigger.read);
     }
 
-    /// Goes at once, whatever was not read.
+    /// Ends at once, whatever was not read.
     pub fn forget(&mut self) {
         self.triggers.clear();
-        self.lingers = true;
+        self.ends_at_once = true;
     }
 
     pub fn knows(&self, trigger: &str) -> bool {
@@ -275,7 +275,7 @@ impl Flink {
         }
     }
 
-    /// Of the schedulers that change it at run time; nobody asks for those of the other one.
+    /// Of the schedulers that change it at run time; those of the other one are never read.
     fn vertices(&self) -> Value {
         if self.scheduler == Scheduler::Default {
             return json!([]);

@@ -57,7 +57,7 @@ pub fn poison(reply: &mut Reply) {
 fn spread(tree: &mut Value, free: bool) {
     match tree {
         Value::Object(fields) => {
-            // Flink's vertices and jobs have names that are nobody's key.
+            // Names of Flink's vertices and jobs are not used as keys.
             let named = fields.contains_key("jid");
             for (key, value) in fields.iter_mut() {
                 spread(value, FREE.contains(&key.as_str()) || (named && key == "name"));
@@ -97,7 +97,7 @@ pub fn try_command(command: &Command, given: &World) -> (usize, Vec<String>) {
     (forms.len(), failures)
 }
 
-/// No secret is told, not even to who wants to see all requests. Only what is exported must say it.
+/// No secret is printed, not even where all requests are shown. Only what is exported must say it.
 pub fn no_secret(run: &Run) -> Result<(), String> {
     for (stream, text) in [("stdout", &run.stdout), ("stderr", &run.stderr)] {
         if let Some(line) = text.lines().find(|line| line.contains("hidden-")) {

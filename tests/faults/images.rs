@@ -1,5 +1,5 @@
 //! The same faults between the program and a registry of images. After each of them there is never half an image under a
-//! name, what is told of an image is true, and the repetition makes what a run without a fault makes.
+//! name, what is printed of an image is true, and the repetition makes what a run without a fault makes.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -145,7 +145,7 @@ impl Scene {
         (run, count)
     }
 
-    /// Whether an image stands under the name that is pushed to; half of one is an error.
+    /// Whether there is an image under the name that is pushed to; half of one is an error.
     fn pushed(&self) -> Result<bool, String> {
         let Some(manifest) = self.behind.manifest("team/app", "1") else {
             return Ok(false);
@@ -173,8 +173,8 @@ impl Scene {
         let manifest = self.behind.manifest("team/app", "1").unwrap_or_default();
         let digest = Digest::of(manifest.to_string().as_bytes()).to_string();
         if self.command.arguments[0] != "create" {
-            let told = run.stdout.trim() == format!("registry.test/team/app@{digest}");
-            return told.then_some(()).ok_or(format!("it does not tell {digest}"));
+            let printed = run.stdout.trim() == format!("registry.test/team/app@{digest}");
+            return printed.then_some(()).ok_or(format!("it does not print {digest}"));
         }
         let world = self.world.lock().unwrap();
         let job = world.objects.get("/apis/batch/v1/namespaces/default/jobs/demo-master");
@@ -239,7 +239,7 @@ fn try_case(command: &'static Command, at: usize, fault: Fault, plain: &str) -> 
     let half = scene.pushed();
     let (again, _) = scene.run(0, None);
     let judge = || {
-        crate::told(command.arguments[0], &first, fault)?;
+        crate::ends_as_documented(command.arguments[0], &first, fault)?;
         half?;
         if first.code == Some(0) {
             scene.done(&first, plain)?;

@@ -35,7 +35,7 @@ pub fn is_repeated(request: Option<&String>) -> bool {
 }
 
 /// A run that a fault met ends as is documented.
-pub fn told(command: &str, run: &Run, fault: Fault) -> Result<(), String> {
+pub fn ends_as_documented(command: &str, run: &Run, fault: Fault) -> Result<(), String> {
     let killed = matches!(fault, Fault::KillBefore | Fault::KillAfter) || run.interrupted && fault == Fault::Gone;
     if killed && run.code.is_none() {
         return Ok(());
@@ -49,9 +49,9 @@ pub fn told(command: &str, run: &Run, fault: Fault) -> Result<(), String> {
     let errors = run.stderr.lines().filter(|line| line.starts_with("error:")).count();
     match (run.code, errors) {
         (Some(0), 0) | (Some(1 | 3..=8), 1) => Ok(()),
-        // It tells what is wrong as its answer.
+        // What is wrong is its answer.
         (Some(6), 0) if command == "why" => Ok(()),
-        // 1 tells that something differs.
+        // 1 says that something differs.
         (Some(9), 1) if command == "diff" => Ok(()),
         (None, _) => Err("it did not end by itself".to_owned()),
         (Some(code), errors) => Err(format!("exit code {code} with {errors} errors")),
@@ -76,7 +76,7 @@ pub fn deleted_only_what_was_shown(world: &World, command: &Command) -> Result<(
                 .chain(&["/configmaps/demo-history"])
                 .any(|part| path.ends_with(part)),
             // A new Job takes the place of the old one, and Pods of a version that is given up are not waited for.
-            // A rehearsal is over.
+            // A rehearsal has ended.
             Then::Runs => {
                 ["/jobs/demo-master", "/jobs/demo-rehearsal"]
                     .iter()

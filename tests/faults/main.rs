@@ -4,7 +4,7 @@
 //! answered with a fault, half an answer or garbage, or the program is killed there, before the request is carried out
 //! or after it. Then the command is repeated without a fault. It must hold that
 //!
-//! - the faulty run ends by itself, and succeeds or tells one error with an exit code of its own;
+//! - the faulty run ends by itself, and succeeds or prints one error with an exit code of its own;
 //! - a connection that is cut once ends nothing that may be repeated;
 //! - the repetition converges;
 //! - every savepoint that was written is in the history;
@@ -14,7 +14,8 @@
 //!
 //! By default a part of the faults is tried at each request, another at each, so that every fault meets every command.
 //! Without a fault each command makes no more requests than it is known to make, and none that docs/rbac.yaml does not
-//! allow. No secret is ever told, not even with `-vv`. Answers that are nested too deeply, that do not end, or whose texts would do something to a terminal, are faults too.
+//! allow. No secret is ever printed, not even with `-vv`. Answers that are nested too deeply, that do not end, or whose
+//! texts would do something to a terminal, are faults too.
 //!
 //! - Two commands run beside each other, each held at one of its requests ([`pairs`]).
 //! - A watch ends since the server has its version no more, and what was deleted is missing from the new list ([`watches`]).
@@ -51,6 +52,7 @@ mod ends;
 mod fault;
 mod flink;
 mod gate;
+mod given;
 mod hostile;
 mod images;
 mod judge;
@@ -58,7 +60,7 @@ mod numbers;
 #[path = "../cli/pack.rs"]
 mod pack;
 mod pairs;
-#[path = "../cli/registry.rs"]
+#[path = "../cli/registry/mod.rs"]
 #[allow(dead_code)]
 mod registry;
 mod reply;
@@ -81,10 +83,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use commands::{COMMANDS, Command, GIVEN, Given, KEPT, LAST_CHECKPOINT, Requests, Then, polls};
-use compare::{Depth, View, becomes, settled};
+use commands::{COMMANDS, Command, Requests, Then, polls};
+use compare::{Depth, View, at_rest, becomes};
 use fault::{FAULTS, Fault};
-use judge::{beside, deleted_only_what_was_shown, is_cut, is_repeated, keeps_savepoints, told};
+use given::{GIVEN, Given, KEPT, LAST_CHECKPOINT};
+use judge::{beside, deleted_only_what_was_shown, ends_as_documented, is_cut, is_repeated, keeps_savepoints};
 use run::{Run, run};
 use world::World;
 
@@ -211,7 +214,7 @@ fn try_commands(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: M
         let world = Arc::new(Mutex::new(given.clone()));
         let plain = run(&world, command.arguments, 0, None);
         let (tried, mut bad) = hostile::try_command(command, given);
-        let expected = Arc::new(settled(&world, Depth::Outcome));
+        let expected = Arc::new(at_rest(&world, Depth::Outcome));
         until_done(command, &world, given);
         if let Err(text) = fault_free(command, &plain, &world.lock().unwrap(), given) {
             bad.push(format!("{}: {text}\n{}", command.name(), shown(&plain)));
@@ -320,7 +323,7 @@ fn cases_of(command: &'static Command, turn: usize, plain: &Run, everything: boo
     cases
 }
 
-/// A world in which `other` runs, and `demo` stands as `steps` leave it.
+/// A world in which `other` runs, and `demo` is as `steps` leave it.
 fn make(steps: &[&[&str]]) -> World {
     let world = Arc::new(Mutex::new(World::default()));
     let other = ["create", "other", "--image", "flink:2.3.0", "--no-wait"];
@@ -335,7 +338,7 @@ fn make(steps: &[&[&str]]) -> World {
 }
 
 /// The same world with a change from the last checkpoint that was killed when it had canceled the job: the JobManager has
-/// the path, and nobody has read it.
+/// the path, which was not read.
 fn interrupted(world: World) -> World {
     let plain = Arc::new(Mutex::new(world.clone()));
     let cancels = run(&plain, LAST_CHECKPOINT, 0, None)
@@ -381,14 +384,14 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
     let first = run(&world, command.arguments, *at, Some(*fault));
     let mut again = run(&world, command.arguments, 0, None);
     if again.code == Some(8) && again.stderr.contains("`kubectl flink upgrade demo --continue`") {
-        // What began is not what would begin now, and is continued as is told.
+        // What began is not what would begin now, and is continued as the message says.
         again = run(&world, &["upgrade", "demo", "--continue"], 0, None);
     }
     until_done(command, &world, given);
     let same = becomes(&world, Depth::Outcome, &[&case.expected]);
     let world = world.lock().unwrap();
     let judge = || {
-        told(command.arguments[0], &first, *fault)?;
+        ends_as_documented(command.arguments[0], &first, *fault)?;
         if is_cut(*fault) && is_repeated(first.requests.get(at - 1)) && first.code != Some(command.success()) {
             return Err("it ends where a connection is cut once".to_owned());
         }
@@ -404,8 +407,8 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
         }
         deleted_only_what_was_shown(&world, command)?;
         beside(&world, given)?;
-        if command.goes_on() && again.code == Some(3) {
-            // What was gone on with ended as the first run says, one version or the other: there is nothing to repeat.
+        if command.continues() && again.code == Some(3) {
+            // The operation ended as the first run says, one version or the other: there is nothing to repeat.
             return Ok(());
         }
         // What went back has completed checkpoints since then, and the repetition starts from the newest.

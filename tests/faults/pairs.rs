@@ -7,13 +7,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::commands::{COMMANDS, CREATE, Given, Requests};
-use crate::compare::{Depth, View, becomes, settled};
+use crate::commands::{COMMANDS, Requests};
+use crate::compare::{Depth, View, at_rest, becomes};
 use crate::fault::{Fault, Plan};
 use crate::gate::Gate;
+use crate::given::{CREATE, Given};
 use crate::run::{Run, run, with_plan};
 use crate::world::World;
-use crate::{Mode, Worlds, beside, keeps_savepoints, shown, side_by_side, told};
+use crate::{Mode, Worlds, beside, ends_as_documented, keeps_savepoints, shown, side_by_side};
 
 /// Pairs of requests that are tried with two commands in one order.
 const SAMPLE: usize = 3;
@@ -152,7 +153,7 @@ fn measure(pair: &Pair, given: &World) -> (Order, Order) {
     let mut meant = Vec::new();
     let mut sequence = |words: [Arguments; 2]| {
         let world = Arc::new(Mutex::new(given.clone()));
-        let runs = words.map(|words| (run(&world, words, 0, None), settled(&world, Depth::All)));
+        let runs = words.map(|words| (run(&world, words, 0, None), at_rest(&world, Depth::All)));
         meant.append(&mut world.lock().unwrap().violations);
         runs
     };
@@ -225,8 +226,8 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
     let [first, second] = beside_each_other(&world, case);
     let codes = [first.code, second.code];
     let judge = || {
-        told(order.commands[0][0], &first, Fault::Status(409))?;
-        told(order.commands[1][0], &second, Fault::Status(409))?;
+        ends_as_documented(order.commands[0][0], &first, Fault::Status(409))?;
+        ends_as_documented(order.commands[1][0], &second, Fault::Status(409))?;
         violations(&world, case, given)?;
         let expected: Vec<&View> = order
             .outcomes

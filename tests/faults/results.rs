@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use crate::commands::Given;
 use crate::documents::fits;
+use crate::given::Given;
 use crate::run::run;
 use crate::{Worlds, shown, side_by_side};
 

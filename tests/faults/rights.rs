@@ -11,7 +11,7 @@ pub fn beyond_the_role(requests: &[String]) -> Option<String> {
     let has = |list: &Value, text: &str| list.as_array().unwrap().iter().any(|item| item == text);
     requests.iter().find_map(|request| {
         let (group, resource, verb) = right(request);
-        // Everybody may ask what they may: ClusterRole system:basic-user.
+        // All users may ask what they may: ClusterRole system:basic-user.
         if group == "authorization.k8s.io" {
             return None;
         }

@@ -88,7 +88,7 @@ impl Shared {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
-        // The listener ends when it hears this.
+        // The listener ends at this connection.
         let _ = TcpStream::connect(address);
         for connection in self.connections.lock().unwrap().drain(..) {
             let _ = connection.shutdown(Shutdown::Both);

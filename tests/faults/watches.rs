@@ -1,12 +1,12 @@
-//! Watches whose version the server has no more. An object that was deleted meanwhile is missing from the new list, and no
-//! event says that it went. Every command that waits ends all the same, as it does when it sees the deletion.
+//! Watches whose version has expired. An object that was deleted meanwhile is missing from the new list, and no event
+//! reports its deletion. Every command that waits ends as it does when it sees the deletion.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::commands::Given;
 use crate::fault::Plan;
+use crate::given::Given;
 use crate::run::{Run, run, with_plan};
 use crate::world::World;
 use crate::{Mode, Worlds, shown, side_by_side};

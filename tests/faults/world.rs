@@ -24,7 +24,7 @@ pub struct World {
     pub events: Vec<Event>,
     version: u64,
     /// The version at which the controllers had nothing left to do.
-    settled: u64,
+    reconciled: u64,
     /// JobManagers by the path of their Pod.
     pub flinks: BTreeMap<String, Flink>,
     /// Savepoints that were written.
@@ -294,7 +294,7 @@ impl World {
             }
             let app = service.trim_end_matches("-master");
             let pods = self.pods(app, "master");
-            // A Pod that is told to end is no endpoint any more.
+            // A Pod that is terminating is no endpoint any more.
             let ready = pods
                 .into_iter()
                 .find(|pod| !self.objects[pod]["metadata"]["deletionTimestamp"].is_string());
@@ -338,9 +338,9 @@ impl World {
     }
 
     /// Whether something was changed since the last call.
-    pub fn unsettled(&mut self) -> bool {
-        let changed = self.settled != self.version;
-        self.settled = self.version;
+    pub fn take_changed(&mut self) -> bool {
+        let changed = self.reconciled != self.version;
+        self.reconciled = self.version;
         changed
     }
 
@@ -359,7 +359,7 @@ impl World {
         };
         let wrong = self.numbers.store(path, self.objects.get(path), &object);
         self.violations.extend(wrong);
-        self.tell(path, kind, &object);
+        self.record(path, kind, &object);
         self.objects.insert(path.to_owned(), object.clone());
         object
     }
@@ -370,11 +370,11 @@ impl World {
             self.numbers.remove(path);
             self.version += 1;
             object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-            self.tell(path, "DELETED", &object);
+            self.record(path, "DELETED", &object);
         }
     }
 
-    fn tell(&mut self, path: &str, kind: &'static str, object: &Value) {
+    fn record(&mut self, path: &str, kind: &'static str, object: &Value) {
         let collection = path.rsplit_once('/').map_or(path, |(collection, _)| collection);
         self.events.push(Event {
             version: self.version,

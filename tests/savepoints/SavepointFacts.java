@@ -75,7 +75,7 @@ final class SavepointFacts {
         }
     }
 
-    /** Collects the files of all handles below an object, as JSON, and tells whether some of them are incremental. */
+    /** Collects the files of all handles below an object, as JSON, and says whether some of them are incremental. */
     static boolean walk(Object at, IdentityHashMap<Object, Object> seen, Set<String> files) throws Exception {
         if (at == null || seen.put(at, at) != null) {
             return false;

@@ -172,6 +172,9 @@ mod image_tests;
 mod log_tests;
 
 #[cfg(test)]
+mod note_tests;
+
+#[cfg(test)]
 mod object_tests;
 
 #[cfg(test)]

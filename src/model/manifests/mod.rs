@@ -417,4 +417,7 @@ fn map<'a>(object: &'a mut Value, path: &[&str]) -> Result<&'a mut Map<String, V
 }
 
 #[cfg(test)]
+mod high_availability_tests;
+
+#[cfg(test)]
 mod tests;

@@ -2,12 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::config::{Config, JobId, RoleConfig};
-use crate::model::names::ClusterName;
 use crate::model::pod_template::MAIN_CONTAINER;
 use crate::model::quantity;
-use crate::model::{adopt, flink, flink_deployment};
+use crate::model::{flink, flink_deployment};
 
-fn layer() -> Config {
+pub(super) fn layer() -> Config {
     Config {
         name: Some("demo".into()),
         image: Some("registry:5000/team/job:2.3.0".into()),
@@ -15,15 +14,15 @@ fn layer() -> Config {
     }
 }
 
-fn made(layer: Config) -> Manifests {
+pub(super) fn made(layer: Config) -> Manifests {
     build(&Spec::resolve(layer).unwrap(), &Templates::built_in().unwrap(), "ns", 7).unwrap()
 }
 
-fn container(object: &Value) -> &Value {
+pub(super) fn container(object: &Value) -> &Value {
     &object["spec"]["template"]["spec"]["containers"][0]
 }
 
-fn args(object: &Value) -> Vec<&str> {
+pub(super) fn args(object: &Value) -> Vec<&str> {
     container(object)["args"]
         .as_array()
         .unwrap()
@@ -49,7 +48,7 @@ fn expanded(text: &str) -> String {
 }
 
 #[test]
-fn objects_have_the_seeds_names_labels_and_selectors() {
+fn objects_have_the_names_labels_and_selectors_of_flinks_templates() {
     let made = made(layer());
     for (object, name, component) in [
         (&made.service, "demo-master", "master"),
@@ -119,168 +118,6 @@ fn flinks_options_come_first_and_the_programs_arguments_last() {
     assert_eq!(made.deployment["spec"]["replicas"], 2);
     assert!(args(&made.deployment).contains(&"-Dtaskmanager.numberOfTaskSlots=2"));
     assert!(args(&made.deployment).contains(&"-Dblob.server.port=7000"));
-}
-
-#[test]
-fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
-    let spec = Spec::resolve(Config {
-        ha: Some("s3://b/ha".into()),
-        ..layer()
-    })
-    .unwrap();
-    let templates = Templates::built_in().unwrap();
-    let first = build(&spec, &templates, "ns", 1).unwrap();
-    let second = build(&spec, &templates, "ns", 2).unwrap();
-    for object in [&first.job, &first.deployment] {
-        for option in [
-            "-Dhigh-availability.type=kubernetes",
-            "-Dhigh-availability.storageDir=s3://b/ha",
-            "-Dhigh-availability.cluster-id=ns/demo/1",
-            "-Dkubernetes.cluster-id=demo",
-            "-Dkubernetes.namespace=ns",
-        ] {
-            assert!(args(object).contains(&option), "{option}");
-        }
-    }
-    let addresses: Vec<_> = args(&first.job)
-        .into_iter()
-        .filter(|a| a.contains("rpc.address"))
-        .collect();
-    assert_eq!(addresses, ["-Djobmanager.rpc.address=$(POD_IP)"]);
-    assert_eq!(container(&first.job)["env"][0]["name"], "POD_IP");
-    let id = |object| {
-        let list = args(object);
-        list[list.iter().position(|a| *a == "--job-id").unwrap() + 1].to_owned()
-    };
-    assert_ne!(id(&first.job), id(&second.job));
-    assert_eq!(first.job["spec"]["completionMode"], Value::Null);
-    assert_eq!(first.access, Vec::<Value>::new());
-}
-
-#[test]
-fn zookeeper_needs_nothing_of_kubernetes() {
-    let made = made(Config {
-        ha: Some("s3://b/ha".into()),
-        zookeeper: Some("zk-0:2181,zk-1:2181".into()),
-        zookeeper_root: Some("/team".into()),
-        ..layer()
-    });
-    for object in [&made.job, &made.deployment] {
-        for option in [
-            "-Dhigh-availability.type=zookeeper",
-            "-Dhigh-availability.zookeeper.quorum=zk-0:2181,zk-1:2181",
-            "-Dhigh-availability.zookeeper.path.root=/team",
-            "-Dhigh-availability.storageDir=s3://b/ha",
-            "-Dhigh-availability.cluster-id=ns/demo/7",
-        ] {
-            assert!(args(object).contains(&option), "{option}");
-        }
-        assert!(!args(object).join(" ").contains("kubernetes"), "{object}");
-    }
-    assert!(args(&made.job).contains(&"--job-id"));
-    assert!(args(&made.job).contains(&"-Djobmanager.rpc.address=$(POD_IP)"));
-}
-
-#[test]
-fn jobmanagers_that_stand_by_end_with_the_leader() {
-    let made = made(Config {
-        ha: Some("s3://b/ha".into()),
-        job_managers: Some(2),
-        configuration: [(
-            "application-result-store.delete-on-commit".to_owned(),
-            "true".to_owned(),
-        )]
-        .into(),
-        ..layer()
-    });
-    let spec = &made.job["spec"];
-    assert_eq!(
-        (&spec["parallelism"], &spec["completions"], &spec["completionMode"]),
-        (&json!(2), &json!(2), &json!("Indexed"))
-    );
-    // One that cannot start does not end the others.
-    assert_eq!(
-        spec["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"],
-        json!([163])
-    );
-    assert_eq!(spec["successPolicy"], json!({"rules": [{"succeededCount": 1}]}));
-    let container = &spec["template"]["spec"]["containers"][0];
-    assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 8081);
-    // Requests go to JobManagers that answer; of one alone TaskManagers need the address at once.
-    assert_eq!(made.service["spec"]["publishNotReadyAddresses"], Value::Null);
-    let alone = self::made(layer());
-    assert_eq!(alone.service["spec"]["publishNotReadyAddresses"], true);
-    let container = &alone.job["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 8081);
-    assert!(args(&made.job).contains(&"-Djob-result-store.delete-on-commit=false"));
-    // What the user says stays.
-    assert!(args(&made.job).contains(&"-Dapplication-result-store.delete-on-commit=true"));
-    assert!(!args(&made.job).contains(&"-Dapplication-result-store.delete-on-commit=false"));
-}
-
-#[test]
-fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
-    let layer = || Config {
-        ha: Some("s3://b/ha".into()),
-        ha_create_rbac: Some(true),
-        labels: [("team".to_owned(), "a".to_owned())].into(),
-        ..layer()
-    };
-    let own = made(layer());
-    let kinds: Vec<_> = own.all().map(|object| object["kind"].as_str().unwrap()).collect();
-    assert_eq!(
-        kinds,
-        ["ServiceAccount", "Role", "RoleBinding", "Service", "Job", "Deployment"]
-    );
-    for object in &own.access {
-        assert_eq!(object["metadata"]["name"], "demo-high-availability");
-        let labels = &object["metadata"]["labels"];
-        assert_eq!(
-            (&labels["app"], &labels["component"], &labels["team"]),
-            (&json!("demo"), &json!("high-availability"), &json!("a"))
-        );
-    }
-    for object in [&own.job, &own.deployment] {
-        assert_eq!(
-            object["spec"]["template"]["spec"]["serviceAccountName"],
-            "demo-high-availability"
-        );
-        assert_eq!(object["metadata"]["annotations"][CREATED_RBAC], "true");
-    }
-    // An account of the user's own gets the rights, and is not made.
-    let given = made(Config {
-        service_account: Some("flink".into()),
-        ..layer()
-    });
-    assert_eq!(given.access.len(), 2);
-    assert_eq!(
-        given.access[1]["subjects"],
-        json!([{"kind": "ServiceAccount", "name": "flink", "namespace": "ns"}])
-    );
-}
-
-/// A Role names the ConfigMaps of one job ID: without a new Role the next job could not write its own.
-#[test]
-fn rights_of_a_cluster_made_by_hand_follow_its_job_id() {
-    let own = made(Config {
-        ha: Some("s3://b/ha".into()),
-        ha_create_rbac: Some(true),
-        ..layer()
-    });
-    let name = ClusterName::new("demo").unwrap();
-    let (templates, adopted) =
-        adopt::adopt(&name, &own.service, &own.job, &own.deployment, &Config::default()).unwrap();
-    let spec = Spec::resolve(Config {
-        name: Some("demo".into()),
-        ..adopted
-    })
-    .unwrap();
-    let next = build(&spec, &templates, "ns", 2).unwrap();
-    let id = spec.job_id("ns", 2).unwrap();
-    assert!(!args(&own.job).contains(&id.as_str()));
-    let names = next.access[1]["rules"][1]["resourceNames"].to_string();
-    assert!(names.contains(&format!("-{id}-config-map")), "{names}");
-    assert_eq!(next.job["metadata"]["annotations"][CREATED_RBAC], "true");
 }
 
 #[test]
@@ -463,7 +300,7 @@ fn restart_policies_are_the_jobs() {
 }
 
 #[test]
-fn the_oldest_form_of_the_seeds_templates_works_as_it_is() {
+fn the_oldest_form_of_flinks_templates_works_unchanged() {
     let templates = Templates::from_files([
         ("service", "kind: Service\napiVersion: v1\nmetadata: {name: flink-job-cluster}\nspec: {type: NodePort, ports: [{name: ui, port: 8081, nodePort: 30081}], selector: {app: flink, component: job-cluster}}"),
         ("job", "kind: Job\napiVersion: batch/v1\nmetadata: {name: flink-job-cluster}\nspec:\n  template:\n    metadata: {labels: {app: flink, component: job-cluster}}\n    spec:\n      restartPolicy: OnFailure\n      containers:\n      - name: flink-job-cluster\n        image: ${FLINK_IMAGE_NAME}\n        args: [\"job-cluster\", \"--job-id-seed\", \"${FLINK_APPLICATION_NAME}\", \"-Djobmanager.rpc.address=flink-job-cluster\", \"-Dparallelism.default=${FLINK_JOB_PARALLELISM}\", ${FLINK_JOB_ARGUMENTS}]"),
@@ -506,7 +343,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn whatever_is_given_is_refused_or_found_byte_for_byte(
+    fn every_value_is_refused_or_rendered_byte_for_byte(
         argument in any::<String>(),
         value in any::<String>(),
         env in any::<String>(),

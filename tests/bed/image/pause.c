@@ -1,5 +1,5 @@
 /*
- * The container that holds a Pod's namespaces open. It sleeps until it is told to end, and collects the
+ * The container that holds a Pod's namespaces open. It sleeps until it gets a signal, and collects the
  * processes of the Pod that lost their parent, for which it is the init when the Pod shares one PID namespace.
  */
 #include <signal.h>

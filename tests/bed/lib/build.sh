@@ -68,7 +68,7 @@ check_compilers() {
 
 build_all() {
     mkdir -p "$BED_CACHE/log"
-    # Left over from builds that were cut short: nobody else is at work, the lock is held.
+    # Left over from builds that were cut short: no other build runs, the lock is held.
     rm -rf "$BED_CACHE/work"
     local part missing=
     for part in "$TOOLS" "$KUBERNETES" "$COREDNS" "$ETCD" "$BASE" "$FLINK" "$FLINK_LAYER" "$ENTRYPOINTS" "$EXAMPLES" "$SQL" "$JOBS"; do

@@ -91,7 +91,7 @@ need_root() {
 }
 
 # The bed is one process, the init of its own PID namespace. Its identity is the PID and its start time
-# and the boot it belongs to: a PID alone may have been given to a stranger since.
+# and the boot it belongs to: a PID alone may belong to another process since.
 process_identity() {
     local stat
     stat=$(cat "/proc/$1/stat" 2> /dev/null) || return 1

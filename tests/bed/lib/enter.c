@@ -101,7 +101,7 @@ int main(int argc, char **argv) {
             }
             fail("wait");
         }
-        if (WIFSTOPPED(status)) { /* Ctrl-Z: stop together, go on together */
+        if (WIFSTOPPED(status)) { /* Ctrl-Z: stop together, continue together */
             raise(SIGSTOP);
             kill(child, SIGCONT);
         } else if (WIFEXITED(status)) {

@@ -60,7 +60,7 @@ make_mounts() {
     mount --make-rshared /
     mkdir -p "$NODE_STORAGE"
     chmod 777 "$NODE_STORAGE"
-    # Names are the cluster's or nobody's: whoever asks for another is told at once that there is none.
+    # Names are those of the cluster: any other is answered at once with: there is none.
     mount --bind "$BED_STATE/resolv.conf" "$(realpath /etc/resolv.conf)"
     # kubelet sets these for the whole machine. Here it finds files that already say what it wants.
     local setting
@@ -304,7 +304,7 @@ forget_containers() {
 }
 
 # Before all else, so that `down` finds it however little came of it. The /proc that is mounted still is the
-# machine's, and tells the PID by which this process is known out there.
+# machine's, and reports the PID by which this process is known out there.
 read -r self _ < /proc/self/stat
 process_identity "$self" > "$BED_STATE/init.new"
 mv "$BED_STATE/init.new" "$BED_STATE/init"

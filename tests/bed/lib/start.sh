@@ -43,7 +43,7 @@ start() {
     say "up in $((SECONDS - began)) s, Kubernetes $KUBERNETES_VERSION; tests/bed/run kubectl get nodes"
 }
 
-# What `run` sets. The file is of shell assignments, for whoever wants to read it otherwise.
+# What `run` sets. The file is of shell assignments, so that other programs can read it.
 write_environment() {
     cat > "$BED_STATE/environment" << ENVIRONMENT
 export BED_INSIDE=1

@@ -1,7 +1,7 @@
 //! Every command line of the documents is typed, in the document's order. `tests/long docs` runs these.
 //!
 //! What is not the reader's own is swapped: registries, buckets, images. What happens between two lines and the document
-//! leaves out (somebody else's cluster, another jar) is done aside.
+//! leaves out (a foreign cluster, another jar) is done aside.
 
 use serde_json::json;
 
@@ -73,15 +73,15 @@ fn the_readme_and_troubleshooting() {
     let counted = place.counted("demo", 100);
     story.aside(&format!(
         "kubectl flink create broken --dry-run=client -o yaml {flags} \
-         | sed '/kind: Deployment/,$s/rpc.address=broken-master/rpc.address=nobody-master/' | kubectl apply -f -"
+         | sed '/kind: Deployment/,$s/rpc.address=broken-master/rpc.address=other-master/' | kubectl apply -f -"
     ));
     story.up_to("kubectl flink why broken");
-    soon("the TaskManager looks for nobody", || {
+    soon("the TaskManager looks for another JobManager", || {
         let run = place.flink(&["why", "broken"]);
         run.stdout.contains("rpc-address").then_some(())
     });
     let why = story.line();
-    for shown in ["rpc-address", "broken-master", "nobody-master"] {
+    for shown in ["rpc-address", "broken-master", "other-master"] {
         assert!(why.stdout.contains(shown), "{why}");
     }
     story.aside("kubectl flink delete broken --yes --cancel");
@@ -113,16 +113,16 @@ fn the_readme_and_troubleshooting() {
     story.up_to("kubectl flink upgrade demo --image absent");
     assert!(!place.exists("job/nightly-master"), "--rm left it");
     story.aside("kubectl flink savepoint-resume demo");
-    place.went_on("demo", counted);
-    story.line().tells(&["absent-job", "changed nothing"]);
-    place.went_on("demo", counted);
+    place.continued("demo", counted);
+    story.line().reports(&["absent-job", "changed nothing"]);
+    place.continued("demo", counted);
     // When its savepoint is known: `upgrade.rs` kills one before that.
     let open = ["saved", "replacing", "waiting"];
     story.killed(|| open.iter().any(|step| place.journal()["step"] == *step).then_some(()));
     let status = story.line();
     assert!(status.stdout.contains("--continue"), "{status}");
     story.line();
-    place.went_on("demo", counted);
+    place.continued("demo", counted);
 
     let mut trouble = Story::new(&place, "docs/troubleshooting.md");
     known(&mut trouble);
@@ -178,9 +178,9 @@ fn images() {
     assert_ne!(before, after);
     let built = story.line();
     assert!(built.stdout.contains("/team/app@sha256:"), "{built}");
-    let told = story.line().stdout;
+    let shown_there = story.line().stdout;
     for shown in ["Flink:", "official", "app.jar", "s3-fs-presto"] {
-        assert!(told.contains(shown), "{shown}: {told}");
+        assert!(shown_there.contains(shown), "{shown}: {shown_there}");
     }
     story.rest();
 }
@@ -219,7 +219,7 @@ fn the_operator_and_back() {
         "suspended"
     );
     story.line();
-    place.went_on("orders", counted);
+    place.continued("orders", counted);
 
     story.aside(&format!(
         "kubectl flink create demo --image {} --dry-run=client -o yaml {} | kubectl apply -f -",

@@ -14,7 +14,8 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
  * A job that counts, to show that nothing is lost when it is stopped, resumed and rescaled.
  *
  * <p>A source of numbers (one task), a count per key (as many tasks as the job's parallelism), the total (one
- * task). Every operator has a fixed uid, and the maximal parallelism is 128. It runs for ever unless told otherwise.
+ * task). Every operator has a fixed uid, and the maximal parallelism is 128. It runs for ever unless an argument says
+ * otherwise.
  *
  * <pre>
  * --rate R            numbers per second, 100 by default

@@ -18,7 +18,7 @@ import org.apache.flink.core.io.InputStatus;
 import org.apache.flink.core.io.SimpleVersionedSerializer;
 
 /**
- * A source of the numbers 0, 1, 2, … at a steady rate, which goes on where the savepoint left it.
+ * A source of the numbers 0, 1, 2, … at a steady rate, which continues where the savepoint left it.
  *
  * <p>It is meant for a parallelism of one: then its task neither idles nor finishes when the rest of the job is
  * rescaled. Flink's own generators either end a subtask that has no split or differ between the releases.

@@ -1,0 +1,218 @@
+//! What is a note only.
+
+#![allow(
+    clippy::too_many_lines,
+    clippy::semicolon_if_nothing_returned,
+    clippy::wildcard_imports
+)]
+
+use serde_json::json;
+
+use super::fixtures::*;
+use super::*;
+
+#[test]
+fn transient_problems_are_only_a_note() {
+    type Passing = (&'static str, fn(&mut Observed), &'static str);
+    let rows: &[Passing] = &[
+        (
+            "unschedulable for a moment",
+            |o| unscheduled(o, TM, -5, "0/3 nodes are available"),
+            "no node fits",
+        ),
+        (
+            "an autoscaler is at work",
+            |o| {
+                unscheduled(o, TM, -300, "0/3 nodes are available: 3 Insufficient cpu.");
+                event(o, ("Pod", TM), "TriggeredScaleUp", "pod triggered scale-up", -290, 1);
+            },
+            "waits for a new node",
+        ),
+        (
+            "old Pods make room",
+            |o| {
+                unscheduled(o, TM, -60, "0/3 nodes are available");
+                pod(
+                    o,
+                    OTHER_TM,
+                    json!({"metadata": {"deletionTimestamp": at(-10)}, "status": {"phase": "Running"}}),
+                );
+            },
+            "no node fits",
+        ),
+        (
+            "registry away once",
+            |o| {
+                waits(o, JM, "ErrImagePull", "dial tcp: i/o timeout");
+                event(
+                    o,
+                    ("Pod", JM),
+                    "Failed",
+                    "Failed to pull image \"app:1\": dial tcp: i/o timeout",
+                    -5,
+                    1,
+                );
+            },
+            "cannot be pulled",
+        ),
+        (
+            "quota for a moment",
+            |o| {
+                event(
+                    o,
+                    ("Job", "demo-master"),
+                    "FailedCreate",
+                    "exceeded quota: small",
+                    -3,
+                    1,
+                )
+            },
+            "is refused",
+        ),
+        (
+            "volume that the node is notified of late",
+            |o| {
+                waits(o, JM, "ContainerCreating", "");
+                let said =
+                    "failed to fetch PVC from API server: no relationship found between node 'n' and this object";
+                event(o, ("Pod", JM), "FailedMount", said, -90, 1);
+            },
+            "cannot be mounted",
+        ),
+        (
+            "volume for a moment",
+            |o| {
+                waits(o, JM, "ContainerCreating", "");
+                event(o, ("Pod", JM), "FailedMount", "timed out", -10, 1);
+            },
+            "cannot be mounted",
+        ),
+        (
+            "kubelet's cache",
+            |o| {
+                waits(
+                    o,
+                    JM,
+                    "CreateContainerConfigError",
+                    "failed to sync secret cache: timed out waiting for the condition",
+                )
+            },
+            "cannot be configured",
+        ),
+        (
+            "evicted once",
+            |o| {
+                pod(
+                    o,
+                    TM,
+                    json!({"status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}}),
+                )
+            },
+            "was taken away",
+        ),
+        (
+            "disrupted: its exit code does not count",
+            |o| {
+                pod(
+                    o,
+                    JM,
+                    json!({"status": {"phase": "Failed", "conditions": [
+            {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "preempting"}],
+            "containerStatuses": [{"name": "jobmanager", "image": "x", "imageID": "", "ready": false, "restartCount": 5, "state": terminated(143, "Error")}]}}),
+                )
+            },
+            "PreemptionByScheduler",
+        ),
+        (
+            "TaskManager ended once",
+            |o| pod_with(o, TM, "Running", running(), terminated(1, "Error"), 1),
+            "exit code 1",
+        ),
+        (
+            "queued",
+            |o| {
+                let mut job = o.job.clone().unwrap();
+                job.spec.as_mut().unwrap().suspend = Some(true);
+                job.metadata.labels = Some([("kueue.x-k8s.io/queue-name".to_owned(), "team".to_owned())].into());
+                o.upsert_job(job);
+            },
+            "queue team",
+        ),
+        (
+            "gated",
+            |o| {
+                pod(
+                    o,
+                    JM,
+                    json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}}),
+                )
+            },
+            "scheduling gate",
+        ),
+    ];
+    for (what, arrange, words) in rows {
+        let mut observed = cluster();
+        arrange(&mut observed);
+        let note = note(&observed, what);
+        assert!(note.text.contains(words), "{what}: {note:?}");
+    }
+}
+
+#[test]
+fn notes_of_a_job_that_does_not_get_going() {
+    let mut observed = cluster();
+    pod_with(&mut observed, JM, "Running", running(), json!({}), 0);
+    deployment(&mut observed, json!({"replicas": 2, "readyReplicas": 2}));
+    let tasks = json!({"total": 8, "scheduled": 8});
+    observed.poll(flink("RUNNING", tasks.clone(), 1, (2, 0)));
+    assert_eq!(note(&observed, "coming").text, "1 of 2 TaskManagers registered");
+    observed.poll(flink("RUNNING", tasks.clone(), 2, (4, 0)));
+    let few = note(&observed, "few");
+    assert!(few.text.starts_with("too few slots: 8 of 8 tasks wait"), "{few:?}");
+    assert!(few.hints[0].contains("--slots"));
+    observed.parallelism = Some(8);
+    observed.poll(flink("CREATED", tasks, 2, (4, 4)));
+    assert_eq!(
+        note(&observed, "known").text,
+        "too few slots: all 2 TaskManagers are up with 4 slots, 8 are needed"
+    );
+    observed.parallelism = Some(4);
+    observed.poll(flink("RESTARTING", json!({"total": 8}), 2, (4, 4)));
+    assert!(
+        note(&observed, "restarting")
+            .text
+            .starts_with("the job is RESTARTING: its tasks fail")
+    );
+}
+
+#[test]
+fn containers_that_admission_added_are_reported_when_the_job_runs() {
+    let mut observed = cluster();
+    let containers = json!([{"name": "jobmanager"}, {"name": "istio-proxy"}]);
+    let status = json!({"name": "jobmanager", "image": "x", "imageID": "", "ready": true, "restartCount": 0, "state": running()});
+    pod(
+        &mut observed,
+        JM,
+        json!({"spec": {"containers": containers}, "status": {"phase": "Running", "containerStatuses": [status]}}),
+    );
+    observed.poll(flink("RUNNING", json!({"total": 2, "running": 2}), 2, (2, 0)));
+    let Verdict::Running { note: Some(note), .. } = judge(&observed) else {
+        panic!("{:?}", judge(&observed));
+    };
+    assert!(note.text.contains("istio-proxy beside Flink"), "{note:?}");
+    assert!(
+        note.hints[0].contains("--annotation sidecar.istio.io/nativeSidecar=true"),
+        "{note:?}"
+    );
+}
+
+#[test]
+fn a_native_sidecar_that_was_ended_by_force_is_no_init_container_that_failed() {
+    let mut observed = cluster();
+    let status = |name: &str, code: i32| json!({"name": name, "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": terminated(code, "Error")});
+    let native = json!([{"name": "shipper", "restartPolicy": "Always"}]);
+    let patch = json!({"spec": {"initContainers": native}, "status": {"phase": "Failed",
+        "initContainerStatuses": [status("shipper", 137)], "containerStatuses": [status("jobmanager", 143)]}});
+    pod(&mut observed, JM, patch);
+    assert!(note(&observed, "one end").text.contains("exit code 143"));
+}
