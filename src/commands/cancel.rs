@@ -21,7 +21,7 @@ use crate::progress;
 /// What it did since its last savepoint is lost, unless its checkpoints are kept. The command ends when the JobManager
 /// has ended. The TaskManagers stay: `delete` deletes everything.
 #[derive(Debug, clap::Args)]
-pub struct CancelArgs {
+pub(crate) struct CancelArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -35,7 +35,7 @@ pub struct CancelArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()> {
     args.end.check()?;
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;

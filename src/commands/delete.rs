@@ -19,7 +19,7 @@ use crate::output::terminal;
 /// The JobManager goes first, then the TaskManagers, the Service and the data of high availability. The history stays,
 /// so that `savepoint-resume` can bring the cluster back; --purge deletes it too.
 #[derive(Debug, Default, clap::Args)]
-pub struct DeleteArgs {
+pub(crate) struct DeleteArgs {
     #[command(flatten)]
     which: SelectedClustersArgs,
     /// Skip the confirmation prompt
@@ -47,7 +47,7 @@ pub struct DeleteArgs {
 
 impl DeleteArgs {
     /// Those of `apply`, which deletes clusters after a savepoint of each job.
-    pub fn of_apply(names: Vec<String>, yes: bool, dry_run: bool, output: OutputArgs) -> Self {
+    pub(crate) fn of_apply(names: Vec<String>, yes: bool, dry_run: bool, output: OutputArgs) -> Self {
         Self {
             which: SelectedClustersArgs::of(names),
             yes,
@@ -89,7 +89,7 @@ impl DeleteArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: DeleteArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: DeleteArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let how = args.options();
     let mut failure = FirstFailure::default();

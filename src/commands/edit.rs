@@ -22,7 +22,7 @@ use crate::output::{self, Format, terminal};
 #[command(after_help = "Examples:\n  \
     kubectl flink edit demo\n  \
     KUBE_EDITOR=\"code --wait\" kubectl flink edit demo")]
-pub struct EditArgs {
+pub(crate) struct EditArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -31,7 +31,7 @@ pub struct EditArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
     let mut handle = ClusterHandle::connected(connection, &args.name).await?;
     let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
     // During a change there is no version to edit, and the edited spec would be rejected.

@@ -14,7 +14,7 @@ use crate::output::{Format, Line, terminal};
 ///
 /// Those that Flink remembers: of the JobManager that runs, sixteen unless it is configured otherwise.
 #[derive(Debug, clap::Args)]
-pub struct ExceptionsArgs {
+pub(crate) struct ExceptionsArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -29,7 +29,7 @@ pub struct ExceptionsArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ExceptionsArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ExceptionsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let flink = Flink::new(&cluster, &name);

@@ -30,7 +30,7 @@ const AROUND: usize = 5;
     kubectl flink profile demo\n  \
     kubectl flink profile demo source --type on-cpu -o source.svg\n  \
     kubectl flink profile demo --jobmanager --duration 10s -o jobmanager.html")]
-pub struct ProfileArgs {
+pub(crate) struct ProfileArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -66,7 +66,7 @@ pub struct ProfileArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ProfileArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ProfileArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     if let Some(path) = &args.output {
         picture::check(path, args.jobmanager || args.taskmanager.is_some())?;

@@ -28,7 +28,7 @@ use crate::output::terminal;
     kubectl flink rehearse demo --image registry/my-job:1.1\n  \
     kubectl flink rehearse -f flinkdeployment.yaml --last-checkpoint\n  \
     kubectl flink upgrade demo --image registry/my-job:1.1 --rehearse")]
-pub struct RehearseArgs {
+pub(crate) struct RehearseArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -49,7 +49,7 @@ pub struct RehearseArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> Result<()> {
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let name = version.name.clone();
     let cluster = connect(connection)?;

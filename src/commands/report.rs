@@ -33,7 +33,7 @@ const DOCTOR: Duration = Duration::from_secs(30);
 #[command(after_help = "Examples:\n  \
     kubectl flink report demo\n  \
     kubectl flink report demo -o - | tar tz")]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -43,7 +43,7 @@ pub struct ReportArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let now = clock::now();

@@ -16,7 +16,7 @@ use crate::operations::upgrade::change;
 /// New JobManager, new TaskManagers, the same spec: the running job is stopped with a savepoint and restarted from it, as
 /// in an upgrade.
 #[derive(Debug, clap::Args)]
-pub struct RestartArgs {
+pub(crate) struct RestartArgs {
     #[command(flatten)]
     clusters: ClustersArgs,
     /// Start the same revision again from what high availability keeps of it, where its Job has failed or is gone: the job
@@ -28,7 +28,7 @@ pub struct RestartArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: RestartArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: RestartArgs) -> Result<()> {
     let each = async |name| Box::pin(restart_one(connection, &name, &args)).await;
     args.clusters.each(connection, each).await
 }

@@ -18,7 +18,7 @@ use crate::operations::upgrade::change;
 #[command(after_help = "Examples:\n  \
     kubectl flink rollback demo\n  \
     kubectl flink rollback demo --to-revision 3 --from-savepoint s3://bucket/savepoint-1")]
-pub struct RollbackArgs {
+pub(crate) struct RollbackArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -33,7 +33,7 @@ pub struct RollbackArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<()> {
     let handle = ClusterHandle::connected(connection, &args.name).await?;
     let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
     let history = handle.store.readable()?;

@@ -20,7 +20,7 @@ use crate::operations::scale::{self, ScaleTarget};
     kubectl flink scale demo -p 8\n  \
     kubectl flink scale demo --parallelism 8 --slots 4\n  \
     kubectl flink scale demo -p 8 --dry-run")]
-pub struct ScaleArgs {
+pub(crate) struct ScaleArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -35,7 +35,7 @@ pub struct ScaleArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let handle = ClusterHandle::existing(&cluster, &name).await?;

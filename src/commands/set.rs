@@ -23,7 +23,7 @@ use crate::operations::upgrade::change;
     kubectl flink set parallelism demo 8\n  \
     kubectl flink set config demo state.backend.type=rocksdb table.exec.mini-batch.enabled-\n  \
     kubectl flink set args demo -- --topic orders")]
-pub struct SetArgs {
+pub(crate) struct SetArgs {
     #[command(subcommand)]
     field: Field,
 }
@@ -75,7 +75,7 @@ enum Field {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
     let mut said = Config::default();
     let mut removed = Vec::new();
     let NamedChangeArgs { name, change: how } = match args.field {

@@ -14,13 +14,13 @@ use crate::output::terminal;
 /// zero replicas and the history. `resume` starts the cluster again from the savepoint. `stop` leaves the TaskManagers
 /// where they are. If the savepoint fails the job keeps running.
 #[derive(Debug, clap::Args)]
-pub struct SuspendArgs {
+pub(crate) struct SuspendArgs {
     #[command(flatten)]
     stop: StopWithSavepointArgs,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()> {
     args.stop.end.check()?;
     let each = async |name| Box::pin(suspend_one(connection, &name, &args.stop)).await;
     args.stop.clusters.each(connection, each).await

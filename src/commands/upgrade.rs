@@ -28,7 +28,7 @@ use crate::operations::upgrade::take_over;
     kubectl flink upgrade demo --image registry/my-job:1.1 --rehearse\n  \
     kubectl flink upgrade demo --continue\n  \
     kubectl flink upgrade demo --abort --from-savepoint s3://bucket/checkpoints/chk-16")]
-pub struct UpgradeArgs {
+pub(crate) struct UpgradeArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -48,7 +48,7 @@ pub struct UpgradeArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let (name, named) = (version.name.clone(), version.flags.from_savepoint.clone());
     let others = Config {

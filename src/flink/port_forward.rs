@@ -25,7 +25,7 @@ use crate::model::flink_pod::{self, Phase};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
 
 /// Holds the connection to one JobManager.
-pub type Slot = Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>;
+pub(crate) type Slot = Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>;
 
 /// Sends one request; requests to the same JobManager wait for each other.
 pub(super) async fn exchange(
@@ -94,7 +94,7 @@ async fn connect(cluster: &Cluster, name: &ClusterName, pod: Option<&str>) -> Re
 }
 
 /// The name of the Pod in which the JobManager runs.
-pub async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
+pub(crate) async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
     let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
     let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
@@ -112,7 +112,7 @@ pub async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option
 }
 
 /// A stream to Flink's REST in a Pod; `None`: the Pod is gone.
-pub async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> {
+pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> {
     let api: Api<Pod> = Api::namespaced(cluster.client(), cluster.namespace());
     match api.portforward(pod, &[REST_PORT]).await {
         Ok(mut forwarder) => Ok(forwarder.take_stream(REST_PORT)),

@@ -20,7 +20,7 @@ use crate::model::events::Subject;
 use crate::model::names::ClusterName;
 
 /// The Events of one cluster.
-pub struct Events {
+pub(crate) struct Events {
     watch: LocalBoxStream<'static, Result<watch::Event<Event>>>,
     /// The state of each Event when it was returned, by name.
     shown: HashMap<String, Option<String>>,
@@ -40,7 +40,7 @@ impl Events {
     ///
     /// # Errors
     /// Those of reading; not found if there is neither the cluster nor an Event of it.
-    pub async fn read(cluster: &Cluster, name: &ClusterName, kind: Option<&str>) -> Result<(Self, Vec<Event>)> {
+    pub(crate) async fn read(cluster: &Cluster, name: &ClusterName, kind: Option<&str>) -> Result<(Self, Vec<Event>)> {
         let namespace = cluster.namespace();
         let job = Target::object("get", JOBS, namespace, &name.master());
         let deployment = Target::object("get", DEPLOYMENTS, namespace, &name.task_manager());
@@ -91,7 +91,7 @@ impl Events {
     ///
     /// # Errors
     /// A watch that is refused. Transient errors are retried.
-    pub async fn next(&mut self) -> Result<Event> {
+    pub(crate) async fn next(&mut self) -> Result<Event> {
         loop {
             if let Some(event) = self.waiting.pop() {
                 if self.is_new(&event) {

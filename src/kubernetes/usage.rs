@@ -9,7 +9,7 @@ use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 use crate::model::usage::{Usages, usages};
 
 /// The usage of the clusters' Pods; `None` if the API is missing, down or forbidden.
-pub async fn read(cluster: &Cluster, everywhere: bool) -> Option<Usages> {
+pub(crate) async fn read(cluster: &Cluster, everywhere: bool) -> Option<Usages> {
     let selector = encode(&format!("{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})"));
     let place = if everywhere {
         String::new()

@@ -39,7 +39,7 @@ pub(super) const SERVICE_CHOICES: [&str; 6] = [
 ///
 /// Applied to the same object, it changes nothing.
 #[must_use]
-pub fn strip_server_fields(object: &Value) -> Value {
+pub(crate) fn strip_server_fields(object: &Value) -> Value {
     let mut object = object.clone();
     strip(&mut object, &["status"]);
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {

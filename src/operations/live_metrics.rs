@@ -13,7 +13,7 @@ use crate::model::listing::{Inventory, Key};
 use crate::model::names::ClusterName;
 
 /// What was read.
-pub enum Look {
+pub(crate) enum Look {
     /// Clusters, and what their JobManagers answered.
     All(Inventory, BTreeMap<Key, Snapshot>),
     /// One cluster.
@@ -21,7 +21,7 @@ pub enum Look {
 }
 
 /// Reads the cluster `key`, or all of the namespace; `everywhere`: of all namespaces.
-pub async fn look(cluster: &Cluster, key: Option<&Key>, everywhere: bool) -> Result<Look> {
+pub(crate) async fn look(cluster: &Cluster, key: Option<&Key>, everywhere: bool) -> Result<Look> {
     match key {
         Some(key) => Box::pin(one(cluster, key)).await,
         None => all(cluster, everywhere).await,

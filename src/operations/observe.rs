@@ -22,7 +22,7 @@ use crate::history::History;
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
-use crate::model::diagnosis::{Cause, CauseKind, LogCause, Observed, PodContainer, last_line, problems, root_cause};
+use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line, problems, root_cause};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink_pod::{self, Phase};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
@@ -40,21 +40,21 @@ const GRACE: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The data that was read.
-pub struct Observation {
+pub(crate) struct Observation {
     /// Objects, Pods, Events and Flink's answer, for the diagnosis.
-    pub observed: Observed,
+    pub(crate) observed: Observed,
     /// The answers of Flink's REST.
-    pub snapshot: Snapshot,
+    pub(crate) snapshot: Snapshot,
     /// The history; empty if there is none.
-    pub history: History,
+    pub(crate) history: History,
     /// What could not be read: one sentence each.
-    pub remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 impl Observation {
     /// The whole status.
     #[must_use]
-    pub fn into_status(self, namespace: &str, name: &ClusterName, now: Timestamp) -> ClusterStatus {
+    pub(crate) fn into_status(self, namespace: &str, name: &ClusterName, now: Timestamp) -> ClusterStatus {
         let seen = StatusInput {
             observed: &self.observed,
             snapshot: &self.snapshot,
@@ -75,7 +75,7 @@ struct List<T> {
 /// # Errors
 /// Not found when there is neither an object nor a history of this name; those of reading the Job and the Deployment.
 /// Other data that cannot be read is a remark.
-pub async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observation> {
+pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observation> {
     let namespace = cluster.namespace();
     let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})");
     let pods_query = format!("labelSelector={}&limit={LIMIT}", encode(&selector));
@@ -217,14 +217,8 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
 const LOOKS: u32 = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
-/// The cause at the end of a container's log; `None` if there is none, or if the log cannot be read: it may be
-/// forbidden, or gone with its node.
-pub async fn log_cause(cluster: &Cluster, of: &PodContainer) -> Option<LogCause> {
-    root_cause(&log_end(cluster, of).await?)
-}
-
-/// The end of a container's log.
-pub async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
+/// The end of a container's log; `None` if it cannot be read: it may be forbidden, or gone with its node.
+pub(crate) async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
     let target = Target::object("get", PODS, cluster.namespace(), &of.pod).subresource("log");
     let query = format!(
         "container={}&previous={}&{LOG_TAIL}",
@@ -241,18 +235,18 @@ pub async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
 }
 
 /// `cause` of a JobManager that exited with 0 and of which no job was seen, if its log shows no job either.
-pub async fn without_job(cluster: &Cluster, mut cause: Cause) -> Option<Cause> {
+pub(crate) async fn without_job(cluster: &Cluster, mut cause: Cause) -> Option<Cause> {
     let log = log_end(cluster, &cause.log_of.take()?).await?;
     cause.without_job(&log)
 }
 
 /// Adds the cause in the log to a `cause` that names the log.
-pub async fn with_log(cluster: &Cluster, cause: Cause) -> Cause {
+pub(crate) async fn with_log(cluster: &Cluster, cause: Cause) -> Cause {
     with_looks(cluster, cause, 1).await
 }
 
 /// Like [`with_log`], for a failure that was just observed: the log is read again for some seconds.
-pub async fn with_fresh_log(cluster: &Cluster, cause: Cause) -> Cause {
+pub(crate) async fn with_fresh_log(cluster: &Cluster, cause: Cause) -> Cause {
     with_looks(cluster, cause, LOOKS).await
 }
 

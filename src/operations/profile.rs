@@ -26,7 +26,7 @@ const SLACK: Duration = Duration::from_secs(60);
 /// Threads that count for a flame graph.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threads {
+pub(crate) enum Threads {
     Full,
     OnCpu,
     OffCpu,
@@ -43,7 +43,7 @@ impl Keyword for Threads {
 /// What async-profiler samples. Source: `ProfilingInfo.ProfilingMode`.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     Itimer,
     Cpu,
     Wall,
@@ -69,7 +69,7 @@ impl Keyword for Mode {
 ///
 /// # Errors
 /// Not found, or usage when it names several.
-pub fn choose<'a>(vertices: &'a [Vertex], wanted: &str) -> Result<&'a Vertex> {
+pub(crate) fn choose<'a>(vertices: &'a [Vertex], wanted: &str) -> Result<&'a Vertex> {
     let wanted = wanted.to_lowercase();
     let by_id = vertices.iter().find(|vertex| vertex.id == wanted);
     let named: Vec<&Vertex> = vertices
@@ -98,7 +98,7 @@ pub fn choose<'a>(vertices: &'a [Vertex], wanted: &str) -> Result<&'a Vertex> {
 ///
 /// # Errors
 /// Conflict when flame graphs are off, or the vertex has ended; timed out.
-pub async fn flame_graph(
+pub(crate) async fn flame_graph(
     flink: &Flink,
     name: &ClusterName,
     job: &str,
@@ -145,7 +145,7 @@ fn off(name: &ClusterName, what: &str, key: &str) -> Error {
 
 /// The process to profile.
 #[derive(Clone, Copy, Debug)]
-pub enum Process<'a> {
+pub(crate) enum Process<'a> {
     /// The JobManager.
     JobManager,
     /// A TaskManager, by its ID or the begin of it.
@@ -171,7 +171,7 @@ struct Profilings {
 ///
 /// # Errors
 /// Conflict when profiling is off; Flink's own message when async-profiler fails, which it may do in a container.
-pub async fn process(
+pub(crate) async fn process(
     flink: &Flink,
     name: &ClusterName,
     process: Process<'_>,

@@ -23,11 +23,11 @@ use crate::operations::report::OperationResult;
 use crate::progress;
 
 /// A cluster that has ended.
-pub struct EndedCluster {
+pub(crate) struct EndedCluster {
     /// The Kubernetes cluster, in its namespace.
-    pub cluster: Cluster,
+    pub(crate) cluster: Cluster,
     /// Its objects and its history.
-    pub handle: ClusterHandle,
+    pub(crate) handle: ClusterHandle,
     removal: Removal,
     ended_at: Option<Timestamp>,
     failed: bool,
@@ -35,7 +35,7 @@ pub struct EndedCluster {
 
 /// The clusters that have ended for long enough: one list, and a read of each that the list shows as ended. Unless this is a
 /// dry run, it closes the operations of interrupted commands that had deleted everything.
-pub async fn ended(
+pub(crate) async fn ended(
     cluster: &Cluster,
     wanted: &ListSelection,
     older_than: Option<Duration>,
@@ -128,7 +128,7 @@ fn is_due(ended_at: Option<Timestamp>, older_than: Option<Duration>, now: Timest
 impl EndedCluster {
     /// How it ended, and what is left of it.
     #[must_use]
-    pub fn describe(&self, now: Timestamp) -> String {
+    pub(crate) fn describe(&self, now: Timestamp) -> String {
         let how = if self.failed { "failed" } else { "ended" };
         let ago = self
             .ended_at
@@ -152,7 +152,7 @@ impl EndedCluster {
     ///
     /// # Errors
     /// Conflict when another process works on the cluster, or has changed it; those of deleting.
-    pub async fn remove(self, limit: Option<Duration>, no_wait: bool) -> Result<OperationResult> {
+    pub(crate) async fn remove(self, limit: Option<Duration>, no_wait: bool) -> Result<OperationResult> {
         let Self {
             cluster,
             mut handle,

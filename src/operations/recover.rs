@@ -20,7 +20,7 @@ use crate::progress;
 ///
 /// # Errors
 /// Conflict when the job runs, or has ended: then there is nothing to restore.
-pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeOptions) -> Result<Report> {
+pub(crate) async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeOptions) -> Result<Report> {
     let name = handle.name.clone();
     lock::check(&mut handle).await?;
     let conflict = |why: String| Error::conflict(why);

@@ -25,7 +25,7 @@ use crate::operations::wait;
 use crate::progress;
 
 /// The state from which a new version is rehearsed.
-pub enum Start {
+pub(crate) enum Start {
     /// A savepoint of the running job, which keeps running.
     Savepoint(Box<JobOverview>, SavepointRequest),
     /// An existing savepoint or checkpoint; `None`: it starts empty.
@@ -37,7 +37,7 @@ pub enum Start {
 /// # Errors
 /// Job failed if the new version does not start or does not find its state; conflict if another rehearsal runs, or the
 /// name of its Job is taken; those of the savepoint. The running job is unchanged.
-pub async fn rehearse(
+pub(crate) async fn rehearse(
     cluster: &Cluster,
     handle: &mut ClusterHandle,
     wanted: &TargetRevision,

@@ -17,21 +17,21 @@ use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{ChangeOptions, execute, take_over};
 
 /// What is resumed, and how.
-pub struct Resume<'a> {
+pub(crate) struct Resume<'a> {
     /// The command's name in the history.
-    pub command: &'static str,
+    pub(crate) command: &'static str,
     /// The version to resume with.
-    pub version: StatedVersion<'a>,
+    pub(crate) version: StatedVersion<'a>,
     /// What becomes of the running job, and where the new one starts.
-    pub options: ResumeOptions<'a>,
+    pub(crate) options: ResumeOptions<'a>,
     /// Form of the savepoint that the running job writes.
-    pub savepoint_format: SavepointFormat,
+    pub(crate) savepoint_format: SavepointFormat,
     /// Directory for it, if it is not the configured one.
-    pub savepoint_dir: Option<String>,
+    pub(crate) savepoint_dir: Option<String>,
     /// Whether the final watermark is emitted before it.
-    pub drain: bool,
+    pub(crate) drain: bool,
     /// How the change is carried out.
-    pub how: ChangeOptions,
+    pub(crate) how: ChangeOptions,
 }
 
 /// Reads the cluster, and the status of its job. It breaks with the report of an unfinished resume of the same version,
@@ -39,7 +39,10 @@ pub struct Resume<'a> {
 ///
 /// # Errors
 /// Not found; conflict with an unfinished operation of another kind.
-pub async fn open(cluster: &Cluster, wanted: &Resume<'_>) -> Result<ControlFlow<Report, (ClusterHandle, JobStatus)>> {
+pub(crate) async fn open(
+    cluster: &Cluster,
+    wanted: &Resume<'_>,
+) -> Result<ControlFlow<Report, (ClusterHandle, JobStatus)>> {
     let mut handle = ClusterHandle::load(cluster, &wanted.version.name).await?;
     handle.dry_run(wanted.how.dry_run);
     lock::check(&mut handle).await?;
@@ -76,7 +79,7 @@ async fn unless_left_behind(
 ///
 /// # Errors
 /// Usage when the option is missing that says what becomes of the running job; those of the operation.
-pub async fn resume(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>) -> Result<Report> {
+pub(crate) async fn resume(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>) -> Result<Report> {
     let cluster = &handle.cluster.clone();
     let choice = match choose(wanted.options, &handle.name, &job_status, &handle) {
         Err(error) if matches!(job_status, JobStatus::Unreachable(_)) => return Err(handle.or_changed(error).await),

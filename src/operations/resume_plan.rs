@@ -8,18 +8,18 @@ use crate::operations::job_status::JobStatus;
 
 /// The user's options of a resume.
 #[derive(Clone, Copy)]
-pub struct ResumeOptions<'a> {
+pub(crate) struct ResumeOptions<'a> {
     /// The savepoint to start from.
-    pub from_savepoint: Option<&'a str>,
+    pub(crate) from_savepoint: Option<&'a str>,
     /// Whether a running job is stopped with a savepoint.
-    pub stop: bool,
+    pub(crate) stop: bool,
     /// Whether a running job is canceled.
-    pub cancel: bool,
+    pub(crate) cancel: bool,
 }
 
 impl ResumeOptions<'_> {
     /// Whether this resume continues the unfinished one, if both are of the same version.
-    pub fn continues(self, left: &Journal) -> bool {
+    pub(crate) fn continues(self, left: &Journal) -> bool {
         match self.from_savepoint {
             Some(path) => left.lost.is_some() || left.start.as_deref() == Some(path),
             None => !self.cancel || matches!(left.ending, Ending::Cancel { .. }),
@@ -30,16 +30,16 @@ impl ResumeOptions<'_> {
 /// How the running job is treated, and where it continues.
 pub(crate) struct ResumePlan {
     /// The savepoint to start from; `None`: the one with which the running job is stopped.
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// Whether the running job is stopped with a savepoint.
-    pub stop: bool,
+    pub(crate) stop: bool,
     /// Whether the running job is canceled.
-    pub cancel: bool,
+    pub(crate) cancel: bool,
 }
 
 impl ResumePlan {
     /// The choice in words.
-    pub fn describe(&self, name: &ClusterName) -> String {
+    pub(crate) fn describe(&self, name: &ClusterName) -> String {
         let end = match (self.stop, self.cancel) {
             (true, _) => "is stopped with a savepoint and ",
             (_, true) => "is canceled and ",

@@ -18,18 +18,18 @@ use crate::progress;
 
 /// How a job is stopped with a savepoint.
 #[derive(Debug)]
-pub struct StopOptions {
+pub(crate) struct StopOptions {
     /// Whether the final watermark is emitted before the savepoint.
-    pub drain: bool,
+    pub(crate) drain: bool,
     /// Directory for the savepoint, if it is not the configured one.
-    pub savepoint_dir: Option<String>,
+    pub(crate) savepoint_dir: Option<String>,
     /// Format of the savepoint.
-    pub savepoint_format: SavepointFormat,
+    pub(crate) savepoint_format: SavepointFormat,
 }
 
 /// Whether the TaskManagers end when a job is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Halt {
+pub(crate) enum Halt {
     /// They stay.
     Stop,
     /// They end with the job.
@@ -67,7 +67,7 @@ pub(crate) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-res
 /// Stops the job of a cluster with a savepoint, and waits until its JobManager has ended. The result has the savepoint's path.
 ///
 /// A job that an earlier command stopped with a savepoint is a success too: this command may be its repetition.
-pub async fn stop(
+pub(crate) async fn stop(
     cluster: &Cluster,
     mut handle: ClusterHandle,
     how: &StopOptions,

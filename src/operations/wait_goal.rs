@@ -17,7 +17,7 @@ use crate::progress;
 /// What to wait for.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
+pub(crate) enum Goal {
     Running,
     Finished,
     Failed,
@@ -56,7 +56,7 @@ impl FromStr for Goal {
 }
 
 /// What was reached.
-pub enum Reached {
+pub(crate) enum Reached {
     /// The state of the cluster.
     Is(&'static str),
     /// The path or number that was waited for.
@@ -67,7 +67,12 @@ pub enum Reached {
 ///
 /// # Errors
 /// Timed out after `limit`; job failed as soon as it is known that it can no longer come.
-pub async fn reach(cluster: &Cluster, name: &ClusterName, goal: Goal, limit: Option<Duration>) -> Result<Reached> {
+pub(crate) async fn reach(
+    cluster: &Cluster,
+    name: &ClusterName,
+    goal: Goal,
+    limit: Option<Duration>,
+) -> Result<Reached> {
     let mut step = progress::Step::new(&format!("{name}: waiting"));
     let mut report = |stage: &Stage, note: Option<&Note>| {
         wait::show_stage(&mut step, name, stage, note);

@@ -36,7 +36,7 @@ const OPTIONAL: &[&str] = &[
 
 /// What the user chose with keys.
 #[derive(Clone, Debug, Default)]
-pub struct TopView {
+pub(crate) struct TopView {
     /// Index into [`SORTS`].
     sort: usize,
     /// Only clusters whose name contains this.
@@ -48,13 +48,13 @@ pub struct TopView {
     /// Clusters in the order in which they are shown.
     shown: Vec<Key>,
     /// The cluster whose vertices are shown.
-    pub opened: Option<Key>,
+    pub(crate) opened: Option<Key>,
 }
 
 impl TopView {
     /// A view of this cluster, or of all.
     #[must_use]
-    pub fn of(opened: Option<Key>) -> Self {
+    pub(crate) fn of(opened: Option<Key>) -> Self {
         Self {
             opened,
             ..Self::default()
@@ -62,7 +62,7 @@ impl TopView {
     }
 
     /// Takes a key; `false`: the screen is to be left.
-    pub fn press(&mut self, key: keys::Key) -> bool {
+    pub(crate) fn press(&mut self, key: keys::Key) -> bool {
         match (self.typing, key) {
             (true, keys::Key::Char(c)) => self.filter.push(c),
             (true, keys::Key::Backspace) => drop(self.filter.pop()),
@@ -88,7 +88,7 @@ impl TopView {
     /// What is above the table: the clock, the context, the interval and the keys, which have a line of their own where a
     /// terminal of `width` columns has no room for them in the first.
     #[must_use]
-    pub fn head(&self, context: &str, interval: Duration, width: Option<usize>, now: Timestamp) -> String {
+    pub(crate) fn head(&self, context: &str, interval: Duration, width: Option<usize>, now: Timestamp) -> String {
         let clock = now.strftime("%H:%M:%S");
         let keys = if self.typing {
             format!("filter: {}_", self.filter)
@@ -115,7 +115,7 @@ impl TopView {
 
 /// The screen; `head` is the context and the time between two looks, if it is drawn in place.
 #[must_use]
-pub fn screen(
+pub(crate) fn screen(
     look: &Look,
     used: Option<&Usages>,
     view: &mut TopView,

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kubectl_flink::image::digest::Digest;
+use kubectl_flink::testing::Digest;
 use serde_json::{Value, json};
 
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-pub use interleave::Interleaved;
+pub(crate) use interleave::Interleaved;
 
 use self::batch::Batch;
 use super::api::Cluster;
@@ -38,46 +38,46 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The selection of logs.
 #[derive(Clone, Debug, Default)]
-pub struct LogSelection {
+pub(crate) struct LogSelection {
     /// Only this role.
-    pub role: Option<Role>,
+    pub(crate) role: Option<Role>,
     /// Whether to follow the logs.
-    pub follow: bool,
+    pub(crate) follow: bool,
     /// Maximum number of last lines of each container.
-    pub tail: Option<u64>,
+    pub(crate) tail: Option<u64>,
     /// Maximum age of lines.
-    pub since: Option<SignedDuration>,
+    pub(crate) since: Option<SignedDuration>,
     /// Whether to read the logs of the previous runs.
-    pub previous: bool,
+    pub(crate) previous: bool,
     /// Whether to include sidecars and init containers.
-    pub all_containers: bool,
+    pub(crate) all_containers: bool,
 }
 
 /// A line and its container.
 #[derive(Clone, Copy, Debug)]
-pub struct ContainerLine<'a> {
+pub(crate) struct ContainerLine<'a> {
     /// Unique number of the container.
-    pub source: usize,
+    pub(crate) source: usize,
     /// The container.
-    pub origin: &'a Origin,
+    pub(crate) origin: &'a Origin,
     /// The line.
-    pub line: LogLine<'a>,
+    pub(crate) line: LogLine<'a>,
 }
 
 /// A container whose log is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// Its short name, which stands before its lines.
     #[serde(skip)]
-    pub label: String,
+    pub(crate) label: String,
     /// Name of the cluster.
-    pub cluster: String,
+    pub(crate) cluster: String,
     /// `jobmanager` or `taskmanager`.
-    pub role: &'static str,
+    pub(crate) role: &'static str,
     /// Name of the Pod.
-    pub pod: String,
+    pub(crate) pod: String,
     /// Name of the container.
-    pub container: String,
+    pub(crate) container: String,
 }
 
 struct Source {
@@ -96,7 +96,7 @@ struct PodList {
 ///
 /// # Errors
 /// Those of listing Pods; not found if a cluster has none, unless the logs are followed.
-pub async fn open(
+pub(crate) async fn open(
     cluster: &Cluster,
     names: &[ClusterName],
     wanted: &LogSelection,

@@ -27,7 +27,7 @@ pub(crate) struct PodList {
 
 /// When a Pod counts as gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
+pub(crate) enum Gone {
     /// Flink does not run in it any more.
     Ended,
     /// The object is deleted.
@@ -48,7 +48,7 @@ pub(crate) enum Hurry {
 ///
 /// # Errors
 /// Timed out after `timeout`, with the names of the remaining Pods.
-pub async fn pods_gone(
+pub(crate) async fn pods_gone(
     cluster: &Cluster,
     name: &ClusterName,
     component: Option<&str>,

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Lists clusters like [`list`], with whether their JobManagers are ready; those whose Flink has ended in a kept Pod have
 /// the state that their Jobs will have. If Pods may not be listed, this is unknown.
-pub async fn list_with_ends(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
+pub(crate) async fn list_with_ends(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
     let pods = tokio::time::timeout(PATIENCE, pods(cluster, wanted));
     let (listed, pods) = futures::join!(list(cluster, wanted), pods);
     let (mut inventory, positions) = listed?;
@@ -38,7 +38,7 @@ pub async fn list_with_ends(cluster: &Cluster, wanted: &ListSelection) -> Result
 }
 
 /// The same for one cluster that was listed before and has changed.
-pub async fn look_for_end(cluster: &Cluster, inventory: &mut Inventory, key: &Key) {
+pub(crate) async fn look_for_end(cluster: &Cluster, inventory: &mut Inventory, key: &Key) {
     let wanted = ListSelection {
         namespace: Some(key.namespace.clone()),
         names: vec![key.name.clone()],

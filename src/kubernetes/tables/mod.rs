@@ -9,7 +9,7 @@ mod ends;
 mod page;
 mod splitter;
 
-pub use self::ends::{list_with_ends, look_for_end};
+pub(crate) use self::ends::{list_with_ends, look_for_end};
 pub(crate) use self::page::part_of_event;
 use std::sync::{Mutex, PoisonError};
 
@@ -35,20 +35,20 @@ const NAMES: usize = 100;
 
 /// The selection of clusters.
 #[derive(Clone, Debug, Default)]
-pub struct ListSelection {
+pub(crate) struct ListSelection {
     /// Namespace; `None`: all.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// The user's label selector. A cluster is selected when its Job or its Deployment matches.
-    pub selector: Option<String>,
+    pub(crate) selector: Option<String>,
     /// Names; all if empty. They must be valid label values.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Whether labels are kept.
-    pub labels: bool,
+    pub(crate) labels: bool,
 }
 
 /// The two kinds of parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObjectKind {
+pub(crate) enum ObjectKind {
     /// Jobs: JobManagers.
     Jobs,
     /// Deployments: TaskManagers.
@@ -97,7 +97,7 @@ impl ObjectKind {
 
 /// Where a list ended, so that a watch can start there.
 #[derive(Clone, Debug)]
-pub struct Position {
+pub(crate) struct Position {
     /// Resource version of the list.
     pub(crate) version: String,
     /// The requested format.
@@ -110,7 +110,7 @@ pub struct Position {
 ///
 /// # Errors
 /// Errors of the requests; that of the Jobs first, with the hints of both if both are forbidden.
-pub async fn list(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
+pub(crate) async fn list(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
     // Both lists fill it page by page. Code that holds the lock cannot panic, so a poisoned one is still consistent.
     let inventory = Mutex::new(Inventory::new());
     let read = async |side: ObjectKind| {

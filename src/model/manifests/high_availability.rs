@@ -13,7 +13,7 @@ use crate::model::spec::Spec;
 
 /// Annotation of Job and Deployment: the RBAC objects of high availability were created with them, and are deleted with
 /// them.
-pub const CREATED_RBAC: &str = "kubectl-flink/created-rbac";
+pub(crate) const CREATED_RBAC: &str = "kubectl-flink/created-rbac";
 
 /// Port of a JobManager's REST.
 const REST_PORT: u16 = 8081;

@@ -34,17 +34,17 @@ const fn kind(group: &'static str, version: &'static str, kind: &'static str, pl
 
 /// What was read.
 #[derive(Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// The objects by the name of their file.
-    pub files: Vec<(String, Vec<Value>)>,
+    pub(crate) files: Vec<(String, Vec<Value>)>,
     /// What could not be read, and why.
-    pub missing: Vec<(String, String)>,
+    pub(crate) missing: Vec<(String, String)>,
 }
 
 impl Found {
     /// Whether there is anything of the cluster, beside what its namespace has.
     #[must_use]
-    pub fn has_cluster(&self) -> bool {
+    pub(crate) fn has_cluster(&self) -> bool {
         let own = ["service", "job", "deployment", "pods", "configmap", "events"];
         self.files
             .iter()
@@ -53,7 +53,7 @@ impl Found {
 
     /// The Pods.
     #[must_use]
-    pub fn pods(&self) -> Vec<Pod> {
+    pub(crate) fn pods(&self) -> Vec<Pod> {
         let pods = self.files.iter().filter(|(file, _)| file == "pods");
         pods.flat_map(|(_, pods)| pods)
             .filter_map(|pod| serde_json::from_value(pod.clone()).ok())
@@ -70,7 +70,7 @@ impl Found {
 }
 
 /// Reads them, side by side: first what is known by name and label, then the ConfigMaps to which that refers.
-pub async fn read(cluster: &Cluster, name: &ClusterName) -> Found {
+pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Found {
     let own = [
         (SERVICES, name.master()),
         (JOBS, name.master()),

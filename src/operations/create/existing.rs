@@ -30,7 +30,7 @@ use crate::operations::upgrade::{self, ChangeOptions, take_over};
 use crate::progress;
 
 /// Reports that a job that starts empty does not use the savepoints in its history.
-pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
+pub(crate) fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
     if let (Some(last), None) = (store.history().last_savepoint(), &spec.layer.from_savepoint) {
         let path = last.path.as_deref().unwrap_or_default();
         progress::note(&format!(
@@ -42,7 +42,7 @@ pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
 
 /// Changes an existing cluster of that name to the described one; replaces one whose creation failed. Where nothing differs
 /// nothing is done, also where the job does not run.
-pub async fn replace(
+pub(crate) async fn replace(
     cluster: &Cluster,
     spec: Spec,
     own: Option<Templates>,
@@ -96,7 +96,7 @@ pub async fn replace(
 ///
 /// # Errors
 /// `differs`, when the cluster came up or this is not known.
-pub async fn replace_failed(
+pub(crate) async fn replace_failed(
     cluster: &Cluster,
     spec: Spec,
     own: Option<Templates>,
@@ -118,7 +118,7 @@ pub async fn replace_failed(
 ///
 /// # Errors
 /// Conflict, when it is one with another spec.
-pub async fn replace_again(
+pub(crate) async fn replace_again(
     cluster: &Cluster,
     spec: Spec,
     own: Option<Templates>,
@@ -162,16 +162,16 @@ fn target(
 }
 
 /// The existing parts of a cluster that a command creates.
-pub struct Found<'a> {
+pub(crate) struct Found<'a> {
     /// Its objects.
-    pub live: &'a mut LiveObjects,
+    pub(crate) live: &'a mut LiveObjects,
     /// The unfinished creation of another command.
-    pub left: Option<&'a Journal>,
+    pub(crate) left: Option<&'a Journal>,
 }
 
 /// Handles a cluster that exists already: success if it is the same, such as after an interruption. Creates its missing
 /// objects. Continues with the error for a cluster that differs.
-pub async fn existing(
+pub(crate) async fn existing(
     cluster: &Cluster,
     store: &mut HistoryStore,
     spec: &Spec,

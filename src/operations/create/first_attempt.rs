@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const LOG: usize = 8 << 20;
 
 /// A cluster whose job never came up.
-pub struct FirstAttempt {
+pub(crate) struct FirstAttempt {
     /// Its job, if Flink has one: it has never completed a checkpoint, and not all of its tasks run.
     job: Option<JobOverview>,
 }
@@ -45,7 +45,7 @@ impl FirstAttempt {
     /// Finds out whether the cluster never came up; `None`: it did, or this is not known.
     ///
     /// Minimum: no request for a cluster that has a savepoint, or ran according to its history.
-    pub async fn find(handle: &mut ClusterHandle) -> Result<Option<Self>> {
+    pub(crate) async fn find(handle: &mut ClusterHandle) -> Result<Option<Self>> {
         if !may_be(handle.store.history(), handle.live_revision()) {
             return Ok(None);
         }
@@ -68,7 +68,7 @@ impl FirstAttempt {
     }
 
     /// Replaces it with `wanted`, which starts where `wanted` says, or empty.
-    pub async fn replace(
+    pub(crate) async fn replace(
         self,
         cluster: &Cluster,
         handle: ClusterHandle,
@@ -111,7 +111,7 @@ async fn job_status(handle: &mut ClusterHandle) -> Result<JobStatus> {
 
 /// Whether the history allows it, of a cluster whose objects are of revision `live`: `create` made it, and no command has
 /// seen it run or taken a savepoint of it.
-pub fn may_be(history: &History, live: Option<u64>) -> bool {
+pub(crate) fn may_be(history: &History, live: Option<u64>) -> bool {
     let Some(revision) = live.and_then(|number| history.revision(number)) else {
         return false;
     };

@@ -14,7 +14,7 @@ use crate::model::names::ClusterName;
 use crate::operations::preflight::{account, preflight, roles};
 
 /// Checks a namespace.
-pub async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
+pub(crate) async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
     let preflight_answers = Box::pin(preflight(cluster)).await?;
     let namespace = cluster.namespace();
     let mut found = vec![super::version(&preflight_answers.version)];
@@ -59,7 +59,7 @@ pub async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
 }
 
 /// Checks a namespace, and a cluster in it as far as that is possible.
-pub async fn check_both(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding>> {
+pub(crate) async fn check_both(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding>> {
     let registry = RegistryOptions::default();
     let (general, special) = futures::join!(check_namespace(cluster), check_cluster(cluster, name, &registry));
     let mut found = general?;
@@ -68,7 +68,11 @@ pub async fn check_both(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Fin
 }
 
 /// Checks a cluster.
-pub async fn check_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryOptions) -> Result<Vec<Finding>> {
+pub(crate) async fn check_cluster(
+    cluster: &Cluster,
+    name: &ClusterName,
+    registry: &RegistryOptions,
+) -> Result<Vec<Finding>> {
     let (roles, pods) = futures::join!(roles(cluster, name), masters(cluster, name));
     let (job, deployment) = roles?;
     let noted = job

@@ -11,21 +11,21 @@ use crate::operations::report::OperationResult;
 use crate::progress::note;
 
 /// How a savepoint is taken.
-pub struct TakeOptions {
+pub(crate) struct TakeOptions {
     /// Its form.
-    pub format: SavepointFormat,
+    pub(crate) format: SavepointFormat,
     /// Directory for it, if it is not the configured one.
-    pub directory: Option<String>,
+    pub(crate) directory: Option<String>,
     /// Whether to end as soon as Flink has accepted the request.
-    pub no_wait: bool,
+    pub(crate) no_wait: bool,
     /// The time limit; `None`: there is none.
-    pub limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
 }
 
 /// A savepoint that was taken, or asked for.
-pub struct Taken {
+pub(crate) struct Taken {
     /// What to print: it has the path, or the trigger ID.
-    pub result: OperationResult,
+    pub(crate) result: OperationResult,
     handle: ClusterHandle,
 }
 
@@ -33,7 +33,7 @@ pub struct Taken {
 ///
 /// # Errors
 /// Conflict when no job runs; timed out; job failed when Flink cannot write it.
-pub async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Result<Taken> {
+pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Result<Taken> {
     let name = handle.name.clone();
     handle.tell_operation();
     let job = handle.job_for("savepoint").await.map_err(|error| match error.kind {
@@ -73,7 +73,7 @@ pub async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Res
 
 impl Taken {
     /// Adds the size of a written savepoint to the history: Flink knows it later.
-    pub async fn add_size(&mut self) {
+    pub(crate) async fn add_size(&mut self) {
         let ClusterHandle { flink, store, .. } = &mut self.handle;
         if let Some(path) = &self.result.savepoint {
             add_size(flink, store, path).await;

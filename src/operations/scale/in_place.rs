@@ -16,19 +16,19 @@ use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
 /// How to scale a job in place.
-pub struct InPlaceScale<'a> {
+pub(crate) struct InPlaceScale<'a> {
     /// The command's name.
-    pub command: &'a str,
+    pub(crate) command: &'a str,
     /// The job.
-    pub job_id: &'a str,
+    pub(crate) job_id: &'a str,
     /// The plan of the scaling.
-    pub plan: &'a ScalePlan,
+    pub(crate) plan: &'a ScalePlan,
     /// The present number of TaskManagers.
-    pub replicas: u32,
+    pub(crate) replicas: u32,
 }
 
 /// Scales a job in place.
-pub async fn in_place(
+pub(crate) async fn in_place(
     cluster: &Cluster,
     mut handle: ClusterHandle,
     goal: ScaleTarget,
@@ -95,7 +95,7 @@ async fn left_at(handle: &mut ClusterHandle, goal: ScaleTarget, error: Error) ->
 }
 
 /// The present objects, for the report.
-pub fn objects(handle: &ClusterHandle) -> Vec<serde_json::Value> {
+pub(crate) fn objects(handle: &ClusterHandle) -> Vec<serde_json::Value> {
     let live = &handle.live;
     let all = [&live.service, &live.job, &live.deployment];
     all.into_iter().flatten().map(strip_server_fields).collect()

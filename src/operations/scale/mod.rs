@@ -22,19 +22,19 @@ use crate::progress;
 
 /// The target of a scaling.
 #[derive(Clone, Copy, Debug)]
-pub struct ScaleTarget {
+pub(crate) struct ScaleTarget {
     /// The wanted parallelism of the job.
-    pub parallelism: u32,
+    pub(crate) parallelism: u32,
     /// New number of slots of each TaskManager, if it changes.
-    pub slots: Option<u32>,
+    pub(crate) slots: Option<u32>,
 }
 
 /// The result of a scaling.
-pub struct Scaled {
+pub(crate) struct Scaled {
     /// What was done.
-    pub report: Report,
+    pub(crate) report: Report,
     /// Whether the job was started with another default parallelism, which its program may ignore.
-    pub redeployed: bool,
+    pub(crate) redeployed: bool,
 }
 
 impl Scaled {
@@ -48,7 +48,7 @@ impl Scaled {
 
 /// Scales a job in the way that its Flink supports; `command` is the command's name. `scale` refuses a job that does
 /// not run; any other command starts it.
-pub async fn scale(
+pub(crate) async fn scale(
     cluster: &Cluster,
     handle: ClusterHandle,
     goal: ScaleTarget,

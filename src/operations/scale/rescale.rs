@@ -28,12 +28,12 @@ const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 impl Flink {
     /// `GET /jobs/:id`, with the vertices' limits.
-    pub async fn job(&self, job_id: &str) -> Result<Reply<Job>> {
+    pub(crate) async fn job(&self, job_id: &str) -> Result<Reply<Job>> {
         self.get(&of_job(job_id, "")?).await
     }
 
     /// `GET /jobs/:id/resource-requirements` (Flink 1.18+); empty if the scheduler does not support it.
-    pub async fn requirements(&self, job_id: &str) -> Result<Requirements> {
+    pub(crate) async fn requirements(&self, job_id: &str) -> Result<Requirements> {
         match self.get(&of_job(job_id, "/resource-requirements")?).await? {
             Reply::Answer(requirements) => Ok(requirements),
             Reply::Refused(..) | Reply::Away => Ok(Requirements::new()),
@@ -51,27 +51,27 @@ impl Flink {
 }
 
 /// A scaling in place.
-pub struct Change<'a> {
+pub(crate) struct Change<'a> {
     /// The Kubernetes cluster.
-    pub cluster: &'a Cluster,
+    pub(crate) cluster: &'a Cluster,
     /// The Flink cluster's name.
-    pub name: &'a ClusterName,
+    pub(crate) name: &'a ClusterName,
     /// Its Job and its Deployment, as they were read.
-    pub objects: [Option<Identity>; 2],
+    pub(crate) objects: [Option<Identity>; 2],
     /// Its Flink REST client.
-    pub flink: &'a Flink,
+    pub(crate) flink: &'a Flink,
     /// Flink's job.
-    pub job_id: &'a str,
+    pub(crate) job_id: &'a str,
     /// The wanted parallelism.
-    pub wanted: u32,
+    pub(crate) wanted: u32,
     /// The plan of the scaling.
-    pub plan: &'a ScalePlan,
+    pub(crate) plan: &'a ScalePlan,
     /// The present number of TaskManagers.
-    pub replicas: u32,
+    pub(crate) replicas: u32,
     /// The revision that runs.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// The time limit; `None`: there is none.
-    pub limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
 }
 
 impl Change<'_> {
@@ -79,7 +79,7 @@ impl Change<'_> {
     ///
     /// # Errors
     /// Timed out, job failed, and what the API server or Flink refuses.
-    pub async fn run(&self, store: &mut HistoryStore, mut report: impl FnMut(&str)) -> Result<()> {
+    pub(crate) async fn run(&self, store: &mut HistoryStore, mut report: impl FnMut(&str)) -> Result<()> {
         let begun = Instant::now();
         let wanted = self.plan.task_managers;
         if self.plan.way == ScaleMethod::Reactive {

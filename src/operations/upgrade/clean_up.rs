@@ -13,7 +13,7 @@ use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Wait};
 use crate::progress;
 
 /// What to end together with the job.
-pub enum CleanUp {
+pub(crate) enum CleanUp {
     /// Its JobManager.
     JobManager,
     /// Its JobManager and the TaskManagers.
@@ -23,20 +23,20 @@ pub enum CleanUp {
 }
 
 /// How a cluster is deleted.
-pub struct Deletion {
+pub(crate) struct Deletion {
     /// The objects to delete.
-    pub removal: Removal,
+    pub(crate) removal: Removal,
     /// Whether to delete the history too.
-    pub purge: bool,
+    pub(crate) purge: bool,
     /// Whether to skip the wait until the Pods are gone.
-    pub no_wait: bool,
+    pub(crate) no_wait: bool,
     /// The time limit of the wait; `None`: there is none.
-    pub limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
 }
 
 impl CleanUp {
     /// Carries this out, after the job has ended as `ending` describes. It can be repeated.
-    pub async fn carry_out(&self, cluster: &Cluster, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
+    pub(crate) async fn carry_out(&self, cluster: &Cluster, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
         match self {
             Self::JobManager => await_jobmanager_end(cluster, handle).await,
             Self::TaskManagers => {
@@ -50,7 +50,7 @@ impl CleanUp {
 
 impl Deletion {
     /// A deletion of all of `removal`, which waits until it is gone.
-    pub fn all(removal: Removal) -> Self {
+    pub(crate) fn all(removal: Removal) -> Self {
         Self {
             removal,
             purge: false,
@@ -98,7 +98,7 @@ impl Deletion {
 }
 
 /// Waits until the JobManager has ended after its job, so that Kubernetes does not start it again unnoticed.
-pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle) -> Result<()> {
+pub(crate) async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle) -> Result<()> {
     let name = handle.name.clone();
     // A requested result that was never read would keep the JobManager running, and finally let it fail.
     savepoint::reconcile_pending(&handle.flink, &mut handle.store, Wait::Look).await?;
@@ -148,7 +148,7 @@ async fn task_managers_end(cluster: &Cluster, handle: &ClusterHandle) -> Result<
 
 /// Deletes the ConfigMaps in which high availability keeps the leader and the running job, and reports it: the next
 /// generation must not find the data of the previous one.
-pub async fn delete_ha_config_maps(cluster: &Cluster, handle: &ClusterHandle) -> Result<()> {
+pub(crate) async fn delete_ha_config_maps(cluster: &Cluster, handle: &ClusterHandle) -> Result<()> {
     let name = &handle.name;
     let deleted = objects::ha_config_maps::forget(cluster, &handle.leaders()).await?;
     if deleted > 0 {

@@ -26,7 +26,7 @@ use crate::operations::{savepoint, wait};
 use crate::progress;
 
 /// An operation whose lock this process holds.
-pub struct UpgradeEngine {
+pub(crate) struct UpgradeEngine {
     pub(super) cluster: Cluster,
     pub(super) handle: ClusterHandle,
     pub(super) limit: Option<Duration>,
@@ -55,7 +55,7 @@ pub struct UpgradeEngine {
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read; those of the operation.
-pub async fn end(
+pub(crate) async fn end(
     cluster: &Cluster,
     mut handle: ClusterHandle,
     command: &str,
@@ -74,7 +74,7 @@ pub async fn end(
 
 impl UpgradeEngine {
     /// A transaction whose journal is in the history.
-    pub fn new(cluster: &Cluster, handle: ClusterHandle, how: &ChangeOptions) -> Self {
+    pub(crate) fn new(cluster: &Cluster, handle: ClusterHandle, how: &ChangeOptions) -> Self {
         Self {
             limit: how.timeout,
             surge: how.surge,
@@ -107,13 +107,13 @@ impl UpgradeEngine {
 
     /// Sets the running job.
     #[must_use]
-    pub fn of_job(mut self, job: Option<JobOverview>) -> Self {
+    pub(crate) fn of_job(mut self, job: Option<JobOverview>) -> Self {
         self.job = job;
         self
     }
 
     /// Completes the transaction, and reports it.
-    pub async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<Report> {
+    pub(crate) async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<Report> {
         let journal = self.run(heartbeat).await?;
         self.report(&journal)
     }

@@ -51,35 +51,35 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// How a change is carried out.
 #[derive(Clone, Debug)]
-pub struct ChangeOptions {
+pub(crate) struct ChangeOptions {
     /// How the job's state is kept.
-    pub strategy: Strategy,
+    pub(crate) strategy: Strategy,
     /// Format of the savepoint that the running job writes.
-    pub savepoint_format: SavepointFormat,
+    pub(crate) savepoint_format: SavepointFormat,
     /// Whether to keep the new version even if it does not come up.
-    pub no_rollback: bool,
+    pub(crate) no_rollback: bool,
     /// How long the new version may take to come up; `None`: there is none.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Whether this is a dry run.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Whether to rehearse the new version before the running job is stopped.
-    pub rehearse: bool,
+    pub(crate) rehearse: bool,
     /// Whether TaskManagers of the new version start before the running job is stopped.
-    pub surge: Surge,
+    pub(crate) surge: Surge,
     /// Whether to take over an operation whose heartbeat has stopped.
-    pub take_over: bool,
+    pub(crate) take_over: bool,
     /// Asks the user before the job's state is given up.
-    pub confirm: fn(&str) -> Result<()>,
+    pub(crate) confirm: fn(&str) -> Result<()>,
     /// The requested limits of the history; `None`: unchanged.
-    pub history_limits: Option<Limits>,
+    pub(crate) history_limits: Option<Limits>,
     /// Whether to end as soon as the objects are created.
-    pub no_wait: bool,
+    pub(crate) no_wait: bool,
 }
 
 /// How the state of the running job is kept.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
+pub(crate) enum Strategy {
     Savepoint,
     LastCheckpoint,
     Stateless,
@@ -108,7 +108,7 @@ impl Keyword for Strategy {
 /// Whether TaskManagers of the new version start beside the running ones.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Surge {
+pub(crate) enum Surge {
     Auto,
     Always,
     Never,
@@ -141,7 +141,7 @@ impl Keyword for Surge {
 /// # Errors
 /// Conflict when another operation runs on the cluster or an operation is unfinished; job failed when the new version
 /// did not come up, whether or not the old one runs again; those of reading and checking, before any change.
-pub async fn change(
+pub(crate) async fn change(
     cluster: &Cluster,
     handle: ClusterHandle,
     wanted: TargetRevision,
@@ -175,7 +175,7 @@ pub async fn change(
 ///
 /// # Errors
 /// Conflict when another operation runs on the cluster, or another operation is unfinished.
-pub async fn unless_left_behind(
+pub(crate) async fn unless_left_behind(
     cluster: &Cluster,
     mut handle: ClusterHandle,
     wanted: &TargetRevision,
@@ -227,7 +227,7 @@ async fn wait_for_jobmanager(
 }
 
 /// Like [`change`], for a cluster that is not locked, and whose job status is known.
-pub async fn carry_out(
+pub(crate) async fn carry_out(
     cluster: &Cluster,
     handle: ClusterHandle,
     job_status: JobStatus,
@@ -256,7 +256,7 @@ pub async fn carry_out(
 ///
 /// # Errors
 /// Those of the checks, before any change; those of the operation.
-pub async fn execute(
+pub(crate) async fn execute(
     cluster: &Cluster,
     mut handle: ClusterHandle,
     mut plan: Plan,
@@ -372,7 +372,7 @@ fn wait_is_needed(name: &ClusterName) -> Error {
 }
 
 /// The word for a command's success.
-pub fn done(command: &str) -> &'static str {
+pub(crate) fn done(command: &str) -> &'static str {
     match command {
         "upgrade" => "upgraded",
         "rollback" => "rolled back",

@@ -10,7 +10,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
 
 /// The newest checkpoint of a job that retains its checkpoints when it is canceled.
-pub async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<String> {
+pub(crate) async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<String> {
     let name = &handle.name;
     let flink = &handle.flink;
     let (config, statistics) = futures::try_join!(flink.checkpoint_config(&job.jid), flink.checkpoints(&job.jid))?;
@@ -31,7 +31,7 @@ pub async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<Strin
     })
 }
 
-pub fn given_up(last: Option<&str>, wanted: &TargetRevision) -> String {
+pub(crate) fn given_up(last: Option<&str>, wanted: &TargetRevision) -> String {
     match (&wanted.restore_from, last) {
         (Some(path), _) => format!("what its job did since {path} is lost"),
         (None, Some(last)) => format!("it begins empty: all state of its job is lost; its last savepoint is {last}"),
@@ -39,7 +39,7 @@ pub fn given_up(last: Option<&str>, wanted: &TargetRevision) -> String {
     }
 }
 
-pub fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> Error {
+pub(crate) fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> Error {
     let name = &handle.name;
     let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
     let error = handle.way_on(error);
@@ -52,7 +52,11 @@ pub fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> Error {
 }
 
 /// The state from which a cluster starts that does not run.
-pub async fn after_end(cluster: &Cluster, handle: &ClusterHandle, last: Option<String>) -> Result<Option<String>> {
+pub(crate) async fn after_end(
+    cluster: &Cluster,
+    handle: &ClusterHandle,
+    last: Option<String>,
+) -> Result<Option<String>> {
     let name = &handle.name;
     let history = handle.store.history();
     if let Some(lost) = history.lost_savepoint() {

@@ -13,7 +13,7 @@ use crate::operations::savepoint::{self, Wait};
 use crate::progress;
 
 /// How the job ended.
-pub enum StopOutcome {
+pub(crate) enum StopOutcome {
     /// It has, and the journal already records it.
     Recorded,
     /// It has; the path of its state, if it was kept.
@@ -26,7 +26,11 @@ pub enum StopOutcome {
 
 /// Ends the job as the journal describes. `job` is the job, if it was just read; requests that another process may have
 /// sent to Flink before are looked up.
-pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<JobOverview>) -> Result<StopOutcome> {
+pub(crate) async fn end_job(
+    handle: &mut ClusterHandle,
+    journal: &Journal,
+    job: Option<JobOverview>,
+) -> Result<StopOutcome> {
     match &journal.ending {
         Ending::Savepoint {
             trigger_id,
@@ -172,7 +176,7 @@ fn lost(handle: &ClusterHandle, journal: &Journal, error: Error) -> StopOutcome 
 }
 
 /// Where the last state of a transaction's job should be, as far as this is known.
-pub fn place(handle: &ClusterHandle, journal: &Journal) -> String {
+pub(crate) fn place(handle: &ClusterHandle, journal: &Journal) -> String {
     let above = |path: &str| {
         path.trim_end_matches('/')
             .rsplit_once('/')
@@ -226,7 +230,7 @@ async fn settle(handle: &mut ClusterHandle) -> Result<()> {
 }
 
 /// Finds the outcome of a job that was to be ended, without another request to end it.
-pub async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) -> Result<StopOutcome> {
+pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) -> Result<StopOutcome> {
     let not = || Error::conflict("it was given up before the job was ended");
     match &journal.ending {
         Ending::Savepoint { trigger_id, .. } => {
@@ -278,7 +282,7 @@ pub async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) ->
 }
 
 /// Gives the versions that are created again, from another state, their numbers in `now_is`.
-pub fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &str) {
+pub(crate) fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &str) {
     let given_up = |state| RevisionOutcome::new(state, now, Some("its state was not where it should be"));
     if was.new_revision != now_is.new_revision
         && let Some(old) = was.new_revision
@@ -297,7 +301,7 @@ pub fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &st
 
 /// Writes `journal` to the history, together with the outcome of its revisions; `submitted`: the new revision is not
 /// waited for.
-pub fn conclude(history: &mut History, mut journal: Journal, now: &str, submitted: bool) {
+pub(crate) fn conclude(history: &mut History, mut journal: Journal, now: &str, submitted: bool) {
     let why = journal.failure.clone();
     let outcome = |state| RevisionOutcome::new(state, now, why.as_deref());
     if let Some(new) = journal.new_revision {
@@ -326,7 +330,7 @@ pub fn conclude(history: &mut History, mut journal: Journal, now: &str, submitte
 }
 
 /// The error of a transaction that ended without the new version.
-pub fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>) -> Error {
+pub(crate) fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>) -> Error {
     let why = journal.failure.clone().unwrap_or_default();
     let fault = fault.unwrap_or_else(|| Error::job_failed(why));
     let number = |revision: Option<u64>| revision.map_or_else(|| "?".to_owned(), |number| number.to_string());

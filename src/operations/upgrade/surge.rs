@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// Conflict when they are demanded and cannot be kept apart from the running ones.
-pub fn prepare(
+pub(crate) fn prepare(
     handle: &ClusterHandle,
     plan: &mut Plan,
     wanted: &mut TargetRevision,

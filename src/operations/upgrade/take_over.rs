@@ -18,7 +18,7 @@ use crate::operations::upgrade::{ChangeOptions, wait_is_needed};
 use crate::progress;
 
 /// Whether `command` is about to do the same as an unfinished operation.
-pub fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevision, command: &str) -> bool {
+pub(crate) fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevision, command: &str) -> bool {
     let history = handle.store.history();
     let known = journal.new_revision.and_then(|number| history.revision(number));
     let known = known.and_then(|revision| TargetRevision::revision(revision).ok());
@@ -36,7 +36,7 @@ pub fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevisio
 
 /// Continues an operation that has no running process any more; `abort`: goes back to the previous version, if that is
 /// possible, or gives the operation up. `named`: the state to start from, as the user states it.
-pub async fn take_over(
+pub(crate) async fn take_over(
     cluster: &Cluster,
     mut handle: ClusterHandle,
     journal: &Journal,

@@ -28,19 +28,19 @@ const CHECKPOINT_STAGE: u8 = 6;
 
 /// A version that works.
 #[derive(Clone, Debug)]
-pub struct Healthy {
+pub(crate) struct Healthy {
     /// The result of the wait.
-    pub outcome: WaitOutcome,
+    pub(crate) outcome: WaitOutcome,
     /// When all tasks ran.
-    pub tasks_at: Instant,
+    pub(crate) tasks_at: Instant,
     /// When the first checkpoint was completed; `None`: there was no wait for it, or the job takes none.
-    pub checkpoint_at: Option<Instant>,
+    pub(crate) checkpoint_at: Option<Instant>,
 }
 
 impl Healthy {
     /// Describes the version.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.outcome {
             WaitOutcome::Running { job_id, tasks } => format!("job {job_id} runs, all {tasks} tasks"),
             WaitOutcome::Finished => "the job has finished".to_owned(),
@@ -53,7 +53,7 @@ impl Healthy {
 ///
 /// # Errors
 /// The cause when the version is known not to come up, timed out after `timeout`.
-pub async fn until_healthy(
+pub(crate) async fn until_healthy(
     cluster: &Cluster,
     name: &ClusterName,
     parallelism: u32,
