@@ -12,7 +12,6 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use serde::Deserialize;
 use tokio::io::DuplexStream;
 use tokio::sync::Mutex;
 
@@ -20,9 +19,10 @@ use super::{Exchange, MAX_ANSWER, Question, REST_PORT};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors;
+use crate::kubernetes::pods;
 use crate::kubernetes::resource::{PODS, Target};
 use crate::model::flink_pod::{self, Phase};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
+use crate::model::names::{ClusterName, MASTER};
 
 /// Holds the connection to one JobManager.
 pub(crate) type Slot = Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>;
@@ -95,12 +95,8 @@ async fn connect(cluster: &Cluster, name: &ClusterName, pod: Option<&str>) -> Re
 
 /// The name of the Pod in which the JobManager runs.
 pub(crate) async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
-    let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
-    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
+    let pods = pods::list(cluster, &[name.as_str()], &[MASTER]).await?;
     let running = pods
-        .map(|list| list.items)
-        .unwrap_or_default()
         .into_iter()
         .filter(|pod| flink_pod::phase(pod) == Phase::Running)
         // A terminating Pod is the last choice: Flink may still answer there.
@@ -130,11 +126,6 @@ pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexSt
 
 fn target(cluster: &Cluster, pod: &str) -> Target {
     Target::object("get", PODS, cluster.namespace(), pod).subresource("portforward")
-}
-
-#[derive(Deserialize)]
-struct PodList {
-    items: Vec<Pod>,
 }
 
 /// The outer error: the connection is useless. The inner one: Flink's answer is.

@@ -15,6 +15,7 @@ mod lines;
 pub(crate) mod logs;
 pub(crate) mod no_proxy;
 pub(crate) mod objects;
+pub(crate) mod pods;
 pub(crate) mod resource;
 pub(crate) mod retry;
 pub(crate) mod tables;

@@ -12,7 +12,6 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::jiff::Timestamp;
-use serde::Deserialize;
 
 use super::savepoint;
 use crate::error::{Error, Result};
@@ -21,11 +20,12 @@ use crate::flink::metrics::Depth;
 use crate::history::History;
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::pods::{self, List};
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
 use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line, problems, root_cause};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink_pod::{self, Phase};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::model::names::{COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::operations::status::{self, ClusterStatus, StatusInput};
 
 /// Maximum number of Pods and of Events. For a larger cluster the report is based on these.
@@ -65,11 +65,6 @@ impl Observation {
     }
 }
 
-#[derive(Deserialize)]
-struct List<T> {
-    items: Vec<T>,
-}
-
 /// Reads the data of the cluster `name`.
 ///
 /// # Errors
@@ -77,8 +72,7 @@ struct List<T> {
 /// Other data that cannot be read is a remark.
 pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observation> {
     let namespace = cluster.namespace();
-    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})");
-    let pods_query = format!("labelSelector={}&limit={LIMIT}", encode(&selector));
+    let pods_query = pods::query(&[name.as_str()], &[MASTER, TASK_MANAGER]) + &format!("&limit={LIMIT}");
     let job = Target::object("get", JOBS, namespace, &name.master());
     let deployment = Target::object("get", DEPLOYMENTS, namespace, &name.task_manager());
     let pods = Target::collection("list", PODS, Some(namespace));
@@ -176,8 +170,7 @@ async fn while_up(
     mut asking: impl Future<Output = Snapshot> + Unpin,
 ) -> Snapshot {
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let selector = encode(&format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}"));
-    let query = format!("labelSelector={selector}&fieldSelector=status.phase%3DRunning");
+    let query = pods::query(&[name.as_str()], &[MASTER]) + "&fieldSelector=status.phase%3DRunning";
     while is_up {
         let looking = async {
             tokio::time::sleep(LOOK_AGAIN).await;

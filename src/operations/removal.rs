@@ -8,6 +8,7 @@ use crate::error::{Kind, Result};
 use crate::history::revision_spec;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::{self, Gone, LiveObjects, delete, delete_job, ha_config_maps, pods_gone};
+use crate::kubernetes::pods;
 use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::model::config::Config;
 use crate::model::ha_config_maps::Ids;
@@ -141,6 +142,6 @@ impl Removal {
 
 /// Names of the cluster's existing Pods.
 pub(crate) async fn pods(cluster: &Cluster, name: &ClusterName) -> Result<Vec<String>> {
-    let pods = pods_gone::pods_of(cluster, name).await?;
+    let pods = pods::of_cluster(cluster, name, &[]).await?;
     Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -22,14 +22,15 @@ pub(crate) use interleave::Interleaved;
 
 use self::batch::Batch;
 use super::api::Cluster;
-use super::resource::{JOBS, PODS, Target, encode};
+use super::pods;
+use super::resource::{JOBS, PODS, Target};
 use super::watch::{Event, Objects, Watch};
 use crate::error::{Error, Result};
 use crate::kubernetes::objects::{end_of_job, kept_pod};
 use crate::model::diagnosis::Role;
 use crate::model::flink_pod::{self, AfterEnd, Phase};
 use crate::model::log_lines::{LogLine, label};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER, selector};
 
 /// Number of batches by which a reader may be ahead of the output.
 const AHEAD: usize = 8;
@@ -85,11 +86,6 @@ struct Source {
     batches: mpsc::Receiver<Batch>,
 }
 
-#[derive(Deserialize)]
-struct PodList {
-    items: Vec<Pod>,
-}
-
 /// Opens the logs of the clusters, of which there is at least one. Call it within a [`tokio::task::LocalSet`], in which the
 /// readers run. `replaced` looks whether an operation in progress starts the job of a cluster again, so that a followed log
 /// continues with its Pods.
@@ -102,11 +98,9 @@ pub(crate) async fn open(
     wanted: &LogSelection,
     mut replaced: impl AsyncFnMut(&ClusterName) -> Result<bool> + 'static,
 ) -> Result<Interleaved> {
-    let selector = selector(names, wanted.role);
-    let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let query = format!("labelSelector={}", encode(&selector));
-    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
-    let pods = pods.map(|list| list.items).unwrap_or_default();
+    let words: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
+    let components = components(wanted.role);
+    let pods = pods::list(cluster, &words, components).await?;
     let mut readers = Readers::new(cluster, wanted, names.len() > 1);
     for pod in &pods {
         readers.add(pod, true);
@@ -125,7 +119,14 @@ pub(crate) async fn open(
         }
         let (send, sources) = mpsc::unbounded_channel();
         let first = readers.take();
-        let watched = watch(cluster.clone(), names.to_vec(), selector, readers, send, replaced);
+        let watched = watch(
+            cluster.clone(),
+            names.to_vec(),
+            selector(&words, components),
+            readers,
+            send,
+            replaced,
+        );
         return Ok(Interleaved::following(
             first,
             sources,
@@ -140,18 +141,11 @@ pub(crate) async fn open(
     Ok(Interleaved::once(sources, readers.tasks))
 }
 
-fn selector(names: &[ClusterName], role: Option<Role>) -> String {
-    let app = match names {
-        [name] => format!("{APP_LABEL}={name}"),
-        names => {
-            let names: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
-            format!("{APP_LABEL} in ({})", names.join(","))
-        }
-    };
+const fn components(role: Option<Role>) -> &'static [&'static str] {
     match role {
-        Some(Role::JobManager) => format!("{app},{COMPONENT_LABEL}={MASTER}"),
-        Some(Role::TaskManager) => format!("{app},{COMPONENT_LABEL}={TASK_MANAGER}"),
-        None => format!("{app},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})"),
+        Some(Role::JobManager) => &[MASTER],
+        Some(Role::TaskManager) => &[TASK_MANAGER],
+        None => &[MASTER, TASK_MANAGER],
     }
 }
 

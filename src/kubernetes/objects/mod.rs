@@ -6,7 +6,7 @@ pub(crate) mod ha_config_maps;
 mod kept_pods;
 mod live;
 pub(crate) mod owners;
-pub(crate) mod pods_gone;
+mod pods_gone;
 pub(crate) mod rbac;
 mod stale_task_managers;
 mod terminated_pods;
@@ -19,6 +19,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::api::{Applied, Cluster, Mode};
+use super::pods;
 use super::resource::{
     CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, PODS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
 };
@@ -27,8 +28,7 @@ use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
 use crate::model::main_container;
 use crate::model::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
-use crate::model::ownership::is_pod_of;
+use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::spec::Spec;
 
 pub(crate) use kept_pods::{end_kept, kept_pod};
@@ -216,11 +216,7 @@ pub(crate) async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<b
 
 /// The Pods of the cluster's JobManagers.
 pub(crate) async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
-    let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
-    let pods: Option<pods_gone::PodList> = cluster.get_with(&target, &query).await?;
-    let pods = pods.into_iter().flat_map(|pods| pods.items);
-    Ok(pods.filter(|pod| is_pod_of(pod, name)).collect())
+    pods::of_cluster(cluster, name, &[MASTER]).await
 }
 
 /// Whether a Pod waits for its image or a node, and Flink's container never ran.
@@ -388,11 +384,8 @@ pub(crate) async fn unsuspend(cluster: &Cluster, live: &LiveObjects, replicas: u
 
 /// The start of the log of a running TaskManager; `None`: none runs.
 pub(crate) async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
-    let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{TASK_MANAGER}");
-    let pods: Option<pods_gone::PodList> = cluster.get_with(&target, &query).await?;
-    let mut pods = pods.into_iter().flat_map(|pods| pods.items);
-    let running = pods.find(|pod| flink_pod::phase(pod) == Phase::Running);
+    let pods = pods::list(cluster, &[name.as_str()], &[TASK_MANAGER]).await?;
+    let running = pods.into_iter().find(|pod| flink_pod::phase(pod) == Phase::Running);
     let Some(pod) = running else { return Ok(None) };
     let container = main_container::of_pod(&pod).map(|container| container.name.as_str());
     let pod_name = pod.metadata.name.as_deref().unwrap_or_default();

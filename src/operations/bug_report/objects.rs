@@ -10,9 +10,10 @@ use crate::error::Result;
 use crate::kubernetes::api::{Cluster, ObjectList};
 use crate::kubernetes::events::Events;
 use crate::kubernetes::objects::{LiveObjects, ha_config_maps};
-use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target, encode};
+use crate::kubernetes::pods;
+use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target};
 use crate::model::flink::settings::ConfigMaps;
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, REHEARSAL, TASK_MANAGER};
+use crate::model::names::{ClusterName, MASTER, REHEARSAL, TASK_MANAGER};
 
 const REPLICA_SETS: Resource = kind("apps", "v1", "ReplicaSet", "replicasets");
 const QUOTAS: Resource = kind("", "v1", "ResourceQuota", "resourcequotas");
@@ -77,8 +78,7 @@ pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Found {
         (DEPLOYMENTS, name.task_manager()),
         (CONFIG_MAPS, name.history()),
     ];
-    let parts = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER},{REHEARSAL})");
-    let parts = format!("labelSelector={}&", encode(&parts));
+    let parts = pods::query(&[name.as_str()], &[MASTER, TASK_MANAGER, REHEARSAL]) + "&";
     let lists = [
         (PODS, parts.as_str()),
         (REPLICA_SETS, parts.as_str()),

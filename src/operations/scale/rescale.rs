@@ -15,9 +15,10 @@ use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply, of_job};
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::resource::{Identity, PODS, Target, encode};
+use crate::kubernetes::pods;
+use crate::kubernetes::resource::{Identity, PODS};
 use crate::model::manifests::PARALLELISM;
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, TASK_MANAGER};
+use crate::model::names::{ClusterName, TASK_MANAGER};
 use crate::model::scale::{self, Job, Requirements, ScaleMethod, ScalePlan};
 
 const POLL: Duration = Duration::from_millis(500);
@@ -208,10 +209,6 @@ impl Change<'_> {
     ///
     /// An error here only costs such a restart; a refusal ends the scaling.
     async fn free_go_first(&self, surplus: u32) -> Result<()> {
-        #[derive(Deserialize)]
-        struct Pods {
-            items: Vec<Pod>,
-        }
         let begun = Instant::now();
         let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
         let free = loop {
@@ -221,17 +218,14 @@ impl Change<'_> {
             }
             tokio::time::sleep(POLL).await;
         };
-        let list = Target::collection("list", PODS, Some(self.cluster.namespace()));
-        let selector = encode(&format!("{APP_LABEL}={},{COMPONENT_LABEL}={TASK_MANAGER}", self.name));
-        let query = format!("labelSelector={selector}");
-        let Ok(Some(pods)) = self.cluster.get_with::<Pods>(&list, &query).await else {
+        let Ok(pods) = pods::list(self.cluster, &[self.name.as_str()], &[TASK_MANAGER]).await else {
             return Ok(());
         };
         let is_free = |pod: &&Pod| {
             let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref());
             ip.is_some_and(|ip| free.contains(ip))
         };
-        let marks = pods.items.iter().filter(is_free).take(surplus).map(async |pod| {
+        let marks = pods.iter().filter(is_free).take(surplus).map(async |pod| {
             let patch = json!({ "metadata": { "annotations": { DELETION_COST: "-1" } } });
             let pod = Identity::of_typed(PODS, &pod.metadata)?;
             self.cluster.merge_into(&pod, &patch).await

@@ -23,7 +23,7 @@ use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::diagnosis::{Observed, Role};
 use crate::model::flink::overview::FlinkView;
 use crate::model::flink_pod::{self, Phase};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER};
+use crate::model::names::{ClusterName, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER, selector};
 
 /// Interval at which the verdict is checked without news: grace periods depend on the time.
 const TICK: Duration = Duration::from_secs(1);
@@ -263,21 +263,21 @@ fn master_runs(observed: &Observed) -> bool {
 
 fn changes(cluster: &Cluster, name: &ClusterName, all: bool, scope: Scope) -> LocalBoxStream<'static, Result<Change>> {
     let deployment = || one(cluster, DEPLOYMENTS, &name.task_manager(), Change::Deployment);
-    let short_job = |component: &str| {
+    let short_job = |component: &'static str| {
         let job = one(cluster, JOBS, &name.job_of(component), Change::Job);
-        (vec![job], component.to_owned())
+        (vec![job], vec![component])
     };
     let (mut watches, components) = match scope {
         Scope::Rehearsal => short_job(REHEARSAL),
         Scope::SavepointReader => short_job(SAVEPOINT_READER),
-        Scope::TaskManagers => (vec![deployment()], TASK_MANAGER.to_owned()),
+        Scope::TaskManagers => (vec![deployment()], vec![TASK_MANAGER]),
         Scope::Cluster => {
             let job = one(cluster, JOBS, &name.master(), Change::Job);
-            (vec![job, deployment()], format!("{MASTER},{TASK_MANAGER}"))
+            (vec![job, deployment()], vec![MASTER, TASK_MANAGER])
         }
     };
     if all {
-        let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({components})");
+        let selector = selector(&[name.as_str()], &components);
         let pods = Watch::new(cluster, Objects::with_labels(cluster, PODS, &selector)).stream();
         watches.push(pods.map(|event| event.map(Change::Pod)).boxed_local());
         // Only these of the many Events of a namespace are useful: warnings, and a new node that is starting.
