@@ -152,6 +152,13 @@ impl Error {
         matches!(self.kind, Kind::Forbidden | Kind::Unauthorized)
     }
 
+    /// Puts another fact behind the message.
+    #[must_use]
+    pub(crate) fn and(mut self, fact: &str) -> Self {
+        self.message = format!("{}, and {fact}", self.message);
+        self
+    }
+
     /// Puts what was being done before the message.
     #[must_use]
     pub(crate) fn context(mut self, doing: impl fmt::Display) -> Self {

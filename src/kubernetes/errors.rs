@@ -199,8 +199,22 @@ pub(crate) fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error
     .hint("--request-timeout sets the limit of one request, 0 takes it away")
 }
 
+/// The hint for a cluster that does not exist.
+pub(crate) const LIST_ALL: &str = "`kubectl flink list -A` shows the clusters of all namespaces";
+
 /// The error that there is no cluster of this name.
 pub(crate) fn no_cluster(name: &ClusterName, namespace: &str) -> Error {
-    let text = format!("there is no cluster {name} in namespace {namespace}");
-    Error::not_found(text).absent(name)
+    no_clusters(&[name.as_str()], namespace)
+}
+
+/// The error that there are no clusters of these names.
+pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
+    let verb = if names.len() == 1 {
+        "is no cluster"
+    } else {
+        "are no clusters"
+    };
+    let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+    let text = format!("there {verb} {} in namespace {namespace:?}", quoted.join(", "));
+    names.iter().take(1).fold(Error::not_found(text), Error::absent)
 }

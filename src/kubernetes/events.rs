@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 
 use super::api::Cluster;
+use super::errors::{LIST_ALL, no_cluster};
 use super::resource::{DEPLOYMENTS, EVENTS, JOBS, Target, encode};
 use super::watch::{self, Source, Watch, pages};
 use crate::error::{Error, Result};
@@ -70,11 +71,7 @@ impl Events {
         };
         let (found, version) = source.read(cluster, first).await?;
         if found.is_empty() && job.is_none() && deployment.is_none() {
-            return Err(Error::not_found(format!(
-                "there is no cluster {name} in namespace {namespace}, and no event of one"
-            ))
-            .hint("`kubectl flink list -A` shows the clusters of all namespaces")
-            .absent(name));
+            return Err(no_cluster(name, namespace).and("no event of one").hint(LIST_ALL));
         }
         let mut events = Self {
             watch: Watch::new(cluster, source).after(version).stream().boxed_local(),

@@ -11,7 +11,7 @@ use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::kubernetes::errors::no_cluster;
+use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::adopt::adopt;
 use crate::model::config::Config;
@@ -86,12 +86,8 @@ impl ClusterHandle {
     pub(crate) async fn load(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.is_unknown() {
-            return Err(Error::not_found(format!(
-                "there is no cluster {name} in namespace {}, and no history of one",
-                cluster.namespace()
-            ))
-            .absent(name)
-            .hint("`kubectl flink list -A` shows those that there are"));
+            let error = no_cluster(name, cluster.namespace());
+            return Err(error.and("no history of one").hint(LIST_ALL));
         }
         Ok(handle)
     }
@@ -153,11 +149,7 @@ impl ClusterHandle {
         let error = no_cluster(&self.name, self.cluster.namespace());
         let foreign = self.live.foreign.iter();
         let error = foreign.fold(error, |error, foreign| error.hint(foreign.to_string()));
-        error.hint(if self.store.exists() {
-            remembered
-        } else {
-            "`kubectl flink list -A` shows those that there are"
-        })
+        error.hint(if self.store.exists() { remembered } else { LIST_ALL })
     }
 
     /// The Service and the Deployment, if an interrupted command left them missing or unchanged, and their content is

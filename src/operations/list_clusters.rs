@@ -5,11 +5,12 @@ use std::pin::pin;
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flink::live_jobs::{LiveJobs, live_jobs};
 use crate::history::unfinished::Operations;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::cluster_watch::changes;
+use crate::kubernetes::errors::{LIST_ALL, no_clusters};
 use crate::kubernetes::tables::{ListSelection, Position, list, list_with_ends, look_for_end};
 use crate::model::age::with_age;
 use crate::model::listing::{self, Inventory, Key, LiveJob, Parts};
@@ -146,22 +147,12 @@ fn report_operation(key: &Key, text: &str, with_namespace: bool) {
 /// # Errors
 /// Not found, with the names of those that are not.
 pub(crate) fn all_found(names: &[String], inventory: &Inventory, namespace: &str) -> Result<()> {
-    let there = |name: &&String| inventory.keys().any(|key| key.name == **name);
-    let missing: Vec<&String> = names.iter().filter(|name| !there(name)).collect();
-    let Some(first) = missing.first() else { return Ok(()) };
-    let quoted: Vec<String> = missing.iter().map(|name| format!("{name:?}")).collect();
-    let (verb, clusters) = if missing.len() == 1 {
-        ("is", "cluster")
-    } else {
-        ("are", "clusters")
-    };
-    let text = format!(
-        "there {verb} no {clusters} {} in namespace {namespace:?}",
-        quoted.join(", ")
-    );
-    Err(Error::not_found(text)
-        .hint("`kubectl flink list -A` shows the clusters of all namespaces")
-        .absent(first))
+    let there = |name: &&str| inventory.keys().any(|key| key.name == *name);
+    let missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| !there(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(no_clusters(&missing, namespace).hint(LIST_ALL))
 }
 
 /// The names of the clusters in the namespace of `cluster` that have these labels; `None`: of all.

@@ -20,6 +20,7 @@ use crate::flink::metrics::Depth;
 use crate::history::History;
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::pods::{self, List};
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
 use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line, problems, root_cause};
@@ -188,12 +189,7 @@ async fn while_up(
 }
 
 fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
-    let namespace = cluster.namespace();
-    let error = Error::not_found(format!(
-        "there is no cluster {:?} in namespace {namespace:?}",
-        name.as_str()
-    ))
-    .absent(name);
+    let error = no_cluster(name, cluster.namespace());
     match history.last_savepoint() {
         Some(_) => error.hint(format!(
             "it was deleted and its history is kept: `kubectl flink savepoint-resume {name}` brings it back from its last savepoint"
@@ -201,7 +197,7 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
         None if !history.revisions.is_empty() => {
             error.hint("it was deleted and its history is kept, but it has no savepoint")
         }
-        None => error.hint("`kubectl flink list -A` shows the clusters of all namespaces"),
+        None => error.hint(LIST_ALL),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::image_lookup::of_image;
 use super::{Finding, unknown};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::registry::RegistryOptions;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
+use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects::masters;
 use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::{HighAvailability, Settings, leader_map};
@@ -87,12 +88,7 @@ pub(crate) async fn check_cluster(
         .and_then(|deployment| deployment.spec)
         .map(|spec| spec.template);
     if job.is_none() && deployment.is_none() {
-        let text = format!(
-            "there is no cluster {:?} in namespace {:?}",
-            name.as_str(),
-            cluster.namespace()
-        );
-        return Err(Error::not_found(text).absent(name));
+        return Err(no_cluster(name, cluster.namespace()));
     }
     let mut found = super::images(job.as_ref(), deployment.as_ref());
     found.extend(sidecars);
