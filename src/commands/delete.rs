@@ -7,7 +7,6 @@ use crate::cli::args::output::OutputArgs;
 use crate::cli::args::stop::EndingArgs;
 use crate::cli::args::wait::WaitArgs;
 use crate::error::Result;
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::operations::delete::plan::Plan;
 use crate::operations::delete::{DeleteOptions, delete, plans};
@@ -76,8 +75,8 @@ impl DeleteArgs {
         }
     }
 
-    async fn carry_out(&self, cluster: &Cluster, plan: Plan, how: &DeleteOptions) -> Result<()> {
-        let (result, resumable) = Box::pin(delete(cluster, plan, how, !self.yes)).await?;
+    async fn carry_out(&self, plan: Plan, how: &DeleteOptions) -> Result<()> {
+        let (result, resumable) = Box::pin(delete(plan, how, !self.yes)).await?;
         self.output.done(&result)?;
         if resumable {
             let name = &result.cluster;
@@ -112,7 +111,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: DeleteArgs) -> Res
                 let result = OperationResult::new(&cluster, &name, "deleted");
                 args.output.tried(&format!("{place} "), result)
             }
-            _ => Box::pin(args.carry_out(&cluster, plan, &how)).await,
+            _ => Box::pin(args.carry_out(plan, &how)).await,
         };
         failure.add(&name, outcome);
     }

@@ -83,7 +83,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: PruneArgs) -> Resu
     for one in found {
         let name = one.handle.name.clone();
         let outcome = if is_dry_run {
-            let result = OperationResult::new(&one.cluster, &name, "pruned");
+            let result = OperationResult::new(&one.handle.cluster, &name, "pruned");
             args.output.tried("", result)
         } else {
             remove(one).await

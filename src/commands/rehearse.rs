@@ -52,8 +52,7 @@ pub(crate) struct RehearseArgs {
 pub(crate) async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> Result<()> {
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let name = version.name.clone();
-    let cluster = connect(connection)?;
-    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
+    let mut handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
     handle.tell_operation();
     let start = match args.spec.from_savepoint.clone() {
         Some(path) => Start::Path(Some(path)),
@@ -75,6 +74,6 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> R
         image.push().await?;
     }
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    rehearse::rehearse(&cluster, &mut handle, &wanted, start, limit, "rehearse").await?;
+    rehearse::rehearse(&mut handle, &wanted, start, limit, "rehearse").await?;
     terminal::data(&format!("cluster/{name} rehearsed\n"))
 }

@@ -34,16 +34,15 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RestartArgs) -> Re
 }
 
 async fn restart_one(connection: &ConnectionOptions, name: &ClusterName, args: &RestartArgs) -> Result<()> {
-    let cluster = connect(connection)?;
-    let handle = ClusterHandle::load(&cluster, name).await?;
+    let handle = ClusterHandle::load(&connect(connection)?, name).await?;
     if args.recover {
-        let recovered = Box::pin(recover::recover(&cluster, handle, &args.change.options())).await?;
+        let recovered = Box::pin(recover::recover(handle, &args.change.options())).await?;
         return args.change.output.print(&recovered);
     }
     let wanted = TargetRevision {
         restart_if_unchanged: true,
         ..TargetRevision::changed(&handle, Config::default(), None)?
     };
-    let changed = change(&cluster, handle, wanted, &args.change.options(), "restart").await?;
+    let changed = change(handle, wanted, &args.change.options(), "restart").await?;
     args.change.output.print(&changed)
 }

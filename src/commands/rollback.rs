@@ -35,7 +35,7 @@ pub(crate) struct RollbackArgs {
 /// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<()> {
     let handle = ClusterHandle::connected(connection, &args.name).await?;
-    let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
+    let name = handle.name.clone();
     let history = handle.store.readable()?;
     let picked = pick(&name, history, handle.live_revision(), args.to_revision);
     let revision = match (picked, history.open_journal()) {
@@ -45,7 +45,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> R
     };
     let mut wanted = TargetRevision::revision(revision)?;
     wanted.restore_from = args.from_savepoint;
-    let changed = change(&cluster, handle, wanted, &args.change.options(), "rollback").await?;
+    let changed = change(handle, wanted, &args.change.options(), "rollback").await?;
     args.change.output.print(&changed)
 }
 

@@ -85,8 +85,7 @@ impl ResumeArgs {
 /// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()> {
     let wanted = args.resume("savepoint-resume")?;
-    let cluster = connect(connection)?;
-    let report = match Box::pin(open(&cluster, &wanted)).await? {
+    let report = match Box::pin(open(&connect(connection)?, &wanted)).await? {
         ControlFlow::Continue((handle, job_status)) => Box::pin(resume(handle, job_status, &wanted)).await?,
         ControlFlow::Break(report) => report,
     };

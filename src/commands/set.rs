@@ -89,7 +89,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result
             let slots = None;
             let goal = ScaleTarget { parallelism, slots };
             let handle = ClusterHandle::connected(connection, &of.name).await?;
-            return Box::pin(scale(&handle.cluster.clone(), handle, goal, &of.change, "set")).await;
+            return Box::pin(scale(handle, goal, &of.change, "set")).await;
         }
         Field::Config { of, pairs } => {
             (said, removed) = set_and_removed(&pairs)?;
@@ -101,10 +101,9 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result
         }
     };
     let handle = ClusterHandle::connected(connection, &name).await?;
-    let cluster = handle.cluster.clone();
     said.name = Some(name);
     let mut wanted = TargetRevision::changed(&handle, said, None)?;
     wanted.remove_keys(&handle.name, &removed)?;
-    let changed = change(&cluster, handle, wanted, &how.options(), "set").await?;
+    let changed = change(handle, wanted, &how.options(), "set").await?;
     how.output.print(&changed)
 }

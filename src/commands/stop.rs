@@ -29,11 +29,10 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: StopArgs) -> Resul
 }
 
 async fn stop_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
-    let cluster = connect(connection)?;
-    let handle = ClusterHandle::existing(&cluster, name).await?;
+    let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
     let replicas = handle.replicas();
     let options = args.options();
-    let stopping = Box::pin(stop::stop(&cluster, handle, &options, Halt::Stop));
+    let stopping = Box::pin(stop::stop(handle, &options, Halt::Stop));
     let stopped = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
     if replicas > 0 {
         terminal::note(&format!(

@@ -27,10 +27,9 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Re
 }
 
 async fn suspend_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
-    let cluster = connect(connection)?;
-    let handle = ClusterHandle::existing(&cluster, name).await?;
+    let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
     let options = args.options();
-    let stopping = Box::pin(stop::stop(&cluster, handle, &options, Halt::Suspend));
+    let stopping = Box::pin(stop::stop(handle, &options, Halt::Suspend));
     let suspended = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
     let path = suspended.savepoint.as_deref().unwrap_or_default();
     terminal::note(&format!(

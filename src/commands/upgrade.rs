@@ -63,18 +63,17 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Re
             )),
         );
     }
-    let cluster = connect(connection)?;
-    let mut handle = ClusterHandle::load(&cluster, &name).await?;
+    let mut handle = ClusterHandle::load(&connect(connection)?, &name).await?;
     if args.go_on || args.abort {
         let open = lock::unattended(&mut handle.store, &name, args.change.take_over).await?;
         let journal = open_change(&handle, open)?;
         let (named, how) = (named.as_deref(), args.change.options());
-        let ended = take_over::take_over(&cluster, handle, &journal, &how, args.abort, named);
+        let ended = take_over::take_over(handle, &journal, &how, args.abort, named);
         let ended = Box::pin(ended).await?;
         return args.change.output.print(&ended);
     }
     let wanted = version.over(&handle).await?;
-    let changed = change(&cluster, handle, wanted, &args.change.options(), "upgrade").await?;
+    let changed = change(handle, wanted, &args.change.options(), "upgrade").await?;
     args.change.output.print(&changed)
 }
 

@@ -24,8 +24,6 @@ use crate::progress;
 
 /// A cluster that has ended.
 pub(crate) struct EndedCluster {
-    /// The Kubernetes cluster, in its namespace.
-    pub(crate) cluster: Cluster,
     /// Its objects and its history.
     pub(crate) handle: ClusterHandle,
     removal: Removal,
@@ -112,7 +110,6 @@ async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Opt
             .and_then(|job| job.ended_at)
             .or_else(|| job.and_then(job_end_time::ended_at)),
         failed: listed.is_some_and(|job| job.state == JobState::Failed),
-        cluster: cluster.clone(),
         handle,
         removal,
     }))
@@ -143,7 +140,7 @@ impl EndedCluster {
         format!(
             "cluster {} of {} {how}{ago}, {task_managers}",
             self.handle.name,
-            self.cluster.namespace()
+            self.handle.namespace()
         )
     }
 
@@ -154,12 +151,9 @@ impl EndedCluster {
     /// Conflict when another process works on the cluster, or has changed it; those of deleting.
     pub(crate) async fn remove(self, limit: Option<Duration>, no_wait: bool) -> Result<OperationResult> {
         let Self {
-            cluster,
-            mut handle,
-            removal,
-            ..
+            mut handle, removal, ..
         } = self;
-        let name = handle.name.clone();
+        let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
         let result = handle.result("pruned");
         let step = progress::Step::new(&format!("{name}: deleting"));
         // So that `delete` can also repeat it.

@@ -46,7 +46,7 @@ pub(crate) async fn open(
     let mut handle = ClusterHandle::load(cluster, &wanted.version.name).await?;
     handle.dry_run(wanted.how.dry_run);
     lock::check(&mut handle).await?;
-    let mut handle = match Box::pin(unless_left_behind(cluster, handle, wanted)).await? {
+    let mut handle = match Box::pin(unless_left_behind(handle, wanted)).await? {
         ControlFlow::Continue(handle) => handle,
         ControlFlow::Break(report) => return Ok(ControlFlow::Break(report)),
     };
@@ -58,11 +58,7 @@ pub(crate) async fn open(
 }
 
 /// Continues an unfinished resume of the same version, and returns its report. Returns the cluster if there is none.
-async fn unless_left_behind(
-    cluster: &Cluster,
-    handle: ClusterHandle,
-    wanted: &Resume<'_>,
-) -> Result<ControlFlow<Report, ClusterHandle>> {
+async fn unless_left_behind(handle: ClusterHandle, wanted: &Resume<'_>) -> Result<ControlFlow<Report, ClusterHandle>> {
     let Some(left) = handle.left_behind.clone().filter(|left| left.kind == Kind::Resume) else {
         return Ok(ControlFlow::Continue(handle));
     };
@@ -71,7 +67,7 @@ async fn unless_left_behind(
         return Ok(ControlFlow::Continue(handle));
     }
     let named = wanted.options.from_savepoint;
-    let resumed = take_over::take_over(cluster, handle, &left, &wanted.how, false, named);
+    let resumed = take_over::take_over(handle, &left, &wanted.how, false, named);
     Ok(ControlFlow::Break(Box::pin(resumed).await?))
 }
 
@@ -80,8 +76,7 @@ async fn unless_left_behind(
 /// # Errors
 /// Usage when the option is missing that says what becomes of the running job; those of the operation.
 pub(crate) async fn resume(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>) -> Result<Report> {
-    let cluster = &handle.cluster.clone();
-    let choice = match choose(wanted.options, &handle.name, &job_status, &handle) {
+    let choice = match choose(wanted.options, &job_status, &handle) {
         Err(error) if matches!(job_status, JobStatus::Unreachable(_)) => return Err(handle.or_changed(error).await),
         choice => choice?,
     };
@@ -105,11 +100,11 @@ pub(crate) async fn resume(handle: ClusterHandle, job_status: JobStatus, wanted:
         }
         JobStatus::Unreachable(_) | JobStatus::Stopped => (Ending::Nothing, None),
     };
-    let place = (cluster.namespace(), handle.next_generation());
+    let place = (handle.namespace(), handle.next_generation());
     let plan = Plan {
         job,
         summary: Some(summary),
         ..Plan::of(Kind::Resume, ending, choice.path, &target, place)?
     };
-    Box::pin(execute(cluster, handle, plan, target, &wanted.how, wanted.command)).await
+    Box::pin(execute(handle, plan, target, &wanted.how, wanted.command)).await
 }

@@ -53,12 +53,8 @@ impl ResumePlan {
 }
 
 /// Chooses, or returns an error that names the missing option.
-pub(crate) fn choose(
-    args: ResumeOptions<'_>,
-    name: &ClusterName,
-    job_status: &JobStatus,
-    handle: &ClusterHandle,
-) -> Result<ResumePlan> {
+pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &ClusterHandle) -> Result<ResumePlan> {
+    let name = &handle.name;
     let given = args.from_savepoint.map(ToOwned::to_owned);
     let last = || handle.store.history().last_path().map(ToOwned::to_owned);
     let no_savepoint = || {
@@ -89,7 +85,7 @@ pub(crate) fn choose(
             )))
             .hint("--cancel gives that up and starts from the last savepoint, or from --from-savepoint PATH")),
         JobStatus::Stopped if given.is_none() && !args.cancel && handle.store.history().lost_savepoint().is_some() => {
-            Err(savepoint_path_unknown(name, handle))
+            Err(savepoint_path_unknown(handle))
         }
         JobStatus::Unreachable(_) | JobStatus::Stopped => Ok(ResumePlan {
             path: Some(given.or_else(last).ok_or_else(no_savepoint)?),
@@ -101,7 +97,8 @@ pub(crate) fn choose(
 
 /// The error if the savepoint is not known. Nothing is guessed: an older savepoint must not silently replace a newer
 /// one.
-pub(crate) fn savepoint_path_unknown(name: &ClusterName, handle: &ClusterHandle) -> Error {
+pub(crate) fn savepoint_path_unknown(handle: &ClusterHandle) -> Error {
+    let name = &handle.name;
     let history = handle.store.history();
     let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);
     let error = Error::conflict(format!(

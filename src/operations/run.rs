@@ -52,14 +52,7 @@ pub(crate) async fn remove_created(cluster: &Cluster, name: &ClusterName, create
         removal.leaders = handle.leaders();
     }
     let deletion = CleanUp::Cluster(Box::new(Deletion::all(removal)));
-    Box::pin(engine::end(
-        cluster,
-        handle,
-        "delete",
-        (Ending::Nothing, None),
-        deletion,
-    ))
-    .await?;
+    Box::pin(engine::end(handle, "delete", (Ending::Nothing, None), deletion)).await?;
     step.done(&format!("{name}: deleted"));
     Ok(())
 }

@@ -58,7 +58,7 @@ pub(crate) async fn replace(
         let new = wanted.build_as(&old, namespace, number)?;
         let is_same = new == old.build(None, namespace, number)? && restore_from.is_none();
         if !is_same && let Some(failed) = FirstAttempt::find(&mut handle).await? {
-            let report = Box::pin(failed.replace(cluster, handle, wanted, change)).await?;
+            let report = Box::pin(failed.replace(handle, wanted, change)).await?;
             return Ok(Created::ended(&name, report));
         }
         let runs = !matches!(handle.job_status().await?, JobStatus::Stopped);
@@ -79,7 +79,7 @@ pub(crate) async fn replace(
             });
             let result = OperationResult {
                 revision: Some(number),
-                ..OperationResult::new(cluster, &name, "unchanged")
+                ..handle.result("unchanged")
             };
             return Ok(Created::ended(
                 &name,
@@ -88,7 +88,7 @@ pub(crate) async fn replace(
         }
     }
     wanted.restore_from = restore_from;
-    let report = upgrade::change(cluster, handle, wanted, change, "create").await?;
+    let report = upgrade::change(handle, wanted, change, "create").await?;
     Ok(Created::ended(&name, report))
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn replace_failed(
         return Err(differs);
     };
     let (name, wanted) = target(&handle, spec, own, image)?;
-    let report = Box::pin(failed.replace(cluster, handle, wanted, change)).await?;
+    let report = Box::pin(failed.replace(handle, wanted, change)).await?;
     Ok(Created::ended(&name, report))
 }
 
@@ -131,7 +131,7 @@ pub(crate) async fn replace_again(
     if left.start != wanted.restore_from || !take_over::is_same(&handle, left, &wanted, "create") {
         return Err(unfinished(&name, left));
     }
-    let report = Box::pin(take_over::take_over(cluster, handle, left, change, false, None)).await?;
+    let report = Box::pin(take_over::take_over(handle, left, change, false, None)).await?;
     Ok(Created::ended(&name, report))
 }
 

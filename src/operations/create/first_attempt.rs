@@ -70,7 +70,6 @@ impl FirstAttempt {
     /// Replaces it with `wanted`, which starts where `wanted` says, or empty.
     pub(crate) async fn replace(
         self,
-        cluster: &Cluster,
         handle: ClusterHandle,
         wanted: TargetRevision,
         how: &ChangeOptions,
@@ -78,14 +77,14 @@ impl FirstAttempt {
         let ending = self.job.as_ref().map_or(Ending::Nothing, |job| Ending::Cancel {
             job_id: job.jid.clone(),
         });
-        let place = (cluster.namespace(), handle.next_generation());
+        let place = (handle.namespace(), handle.next_generation());
         let summary = format!("{} never came up and keeps no state, so it is replaced", handle.name);
         let plan = Plan {
             job: self.job,
             summary: Some(summary),
             ..Plan::of(Kind::Resume, ending, wanted.restore_from.clone(), &wanted, place)?
         };
-        Box::pin(execute(cluster, handle, plan, wanted, how, "create")).await
+        Box::pin(execute(handle, plan, wanted, how, "create")).await
     }
 }
 

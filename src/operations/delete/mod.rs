@@ -94,15 +94,10 @@ async fn read(cluster: &Cluster, name: &ClusterName, how: &DeleteOptions) -> Res
 ///
 /// # Errors
 /// Conflict when the cluster is not as planned; those of the operation.
-pub(crate) async fn delete(
-    cluster: &Cluster,
-    mut plan: Plan,
-    how: &DeleteOptions,
-    asked: bool,
-) -> Result<(OperationResult, bool)> {
+pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> Result<(OperationResult, bool)> {
     let name = plan.handle.name.clone();
     if asked {
-        let now = Plan::make(read(cluster, &name, how).await?, how.fate, how.purge).await?;
+        let now = Plan::make(read(&plan.handle.cluster, &name, how).await?, how.fate, how.purge).await?;
         plan.still(&now)?;
         plan = now;
     }
@@ -132,7 +127,7 @@ pub(crate) async fn delete(
         ..plan.handle.result("deleted")
     };
     let clean_up = CleanUp::Cluster(Box::new(deletion));
-    let journal = engine::end(cluster, plan.handle, "delete", (ending, job), clean_up).await?;
+    let journal = engine::end(plan.handle, "delete", (ending, job), clean_up).await?;
     let savepoint = journal.saved;
     Ok((OperationResult { savepoint, ..result }, resumable))
 }

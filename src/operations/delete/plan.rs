@@ -57,8 +57,7 @@ impl Plan {
             JobStatus::Running(job) => (Some(job), None),
             JobStatus::Unreachable(why) => (None, Some(why)),
             JobStatus::Stopped if fate == OnDelete::Savepoint && handle.store.history().lost_savepoint().is_some() => {
-                return Err(savepoint_path_unknown(&handle.name, &handle)
-                    .hint("without --savepoint it is deleted all the same"));
+                return Err(savepoint_path_unknown(&handle).hint("without --savepoint it is deleted all the same"));
             }
             JobStatus::Stopped => (None, None),
         };

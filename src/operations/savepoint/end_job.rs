@@ -91,8 +91,8 @@ pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome>
 ///
 /// # Errors
 /// Conflict when another Job now has its name: that Job is not changed.
-pub(crate) async fn until_jobmanager_ends(cluster: &Cluster, handle: &ClusterHandle) -> Result<JobManagerEnd> {
-    let name = &handle.name;
+pub(crate) async fn until_jobmanager_ends(handle: &ClusterHandle) -> Result<JobManagerEnd> {
+    let (cluster, name) = (&handle.cluster, &handle.name);
     let Some(job) = handle.live.identity(JOBS)? else {
         return Ok(JobManagerEnd::ByItself(JobEnd::Gone));
     };

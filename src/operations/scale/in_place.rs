@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use crate::error::{Error, Kind, Result};
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{DEPLOYMENTS, JOBS};
 use crate::model::scale::{ScaleMethod, ScalePlan};
 use crate::model::server_fields::strip_server_fields;
@@ -29,7 +28,6 @@ pub(crate) struct InPlaceScale<'a> {
 
 /// Scales a job in place.
 pub(crate) async fn in_place(
-    cluster: &Cluster,
     mut handle: ClusterHandle,
     goal: ScaleTarget,
     how: &ChangeOptions,
@@ -41,7 +39,7 @@ pub(crate) async fn in_place(
     let heartbeat = lock::scaling(&mut handle, doing.command, goal.parallelism).await?;
     let mut step = progress::Step::new(&format!("{name}: scaling"));
     let change = Change {
-        cluster,
+        cluster: &handle.cluster,
         name: &name,
         objects: [handle.live.identity(JOBS)?, handle.live.identity(DEPLOYMENTS)?],
         flink: &handle.flink,
@@ -73,9 +71,8 @@ pub(crate) async fn in_place(
         ));
     }
     Ok(Report::done(OperationResult {
-        revision,
         job_id: Some(doing.job_id.to_owned()),
-        ..OperationResult::new(cluster, &name, "scaled")
+        ..handle.result("scaled")
     }))
 }
 

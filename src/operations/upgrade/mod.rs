@@ -24,7 +24,6 @@ use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::Entry;
 use crate::history::transaction::{Ending, Journal, Kind, Step};
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::objects;
 use crate::model::keyword::Keyword;
@@ -142,14 +141,13 @@ impl Keyword for Surge {
 /// Conflict when another operation runs on the cluster or an operation is unfinished; job failed when the new version
 /// did not come up, whether or not the old one runs again; those of reading and checking, before any change.
 pub(crate) async fn change(
-    cluster: &Cluster,
     handle: ClusterHandle,
     wanted: TargetRevision,
     how: &ChangeOptions,
     command: &str,
 ) -> Result<Report> {
     Box::pin(async {
-        let mut handle = match unless_left_behind(cluster, handle, &wanted, how, command).await? {
+        let mut handle = match unless_left_behind(handle, &wanted, how, command).await? {
             ControlFlow::Continue(handle) => handle,
             ControlFlow::Break(report) => return Ok(report),
         };
@@ -161,11 +159,11 @@ pub(crate) async fn change(
                         "{command} of {name} waits until its JobManager runs again: {why}\n"
                     )));
                 }
-                wait_for_jobmanager(cluster, &mut handle, &why, how.timeout).await?
+                wait_for_jobmanager(&mut handle, &why, how.timeout).await?
             }
             job_status => job_status,
         };
-        Box::pin(carry_out(cluster, handle, job_status, wanted, how, command)).await
+        Box::pin(carry_out(handle, job_status, wanted, how, command)).await
     })
     .await
 }
@@ -176,7 +174,6 @@ pub(crate) async fn change(
 /// # Errors
 /// Conflict when another operation runs on the cluster, or another operation is unfinished.
 pub(crate) async fn unless_left_behind(
-    cluster: &Cluster,
     mut handle: ClusterHandle,
     wanted: &TargetRevision,
     how: &ChangeOptions,
@@ -195,24 +192,19 @@ pub(crate) async fn unless_left_behind(
     if !take_over::is_same(&handle, &journal, wanted, command) {
         return Err(lock::unfinished(&name, &journal));
     }
-    let resumed = Box::pin(take_over::take_over(cluster, handle, &journal, how, false, None)).await?;
+    let resumed = Box::pin(take_over::take_over(handle, &journal, how, false, None)).await?;
     Ok(ControlFlow::Break(resumed))
 }
 
 /// Waits until the JobManager answers, and returns the state of its job.
-async fn wait_for_jobmanager(
-    cluster: &Cluster,
-    handle: &mut ClusterHandle,
-    why: &str,
-    limit: Option<Duration>,
-) -> Result<JobStatus> {
+async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Option<Duration>) -> Result<JobStatus> {
     let name = handle.name.clone();
     let mut step = progress::Step::new(&format!("{name}: waiting until its JobManager runs again: {why}"));
     let deadline = Instant::now() + limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
     loop {
         tokio::time::sleep(LOOK).await;
         let left = handle.left_behind.take();
-        *handle = ClusterHandle::read(cluster, &name).await?;
+        *handle = ClusterHandle::read(&handle.cluster, &name).await?;
         handle.left_behind = left;
         match handle.job_status().await? {
             JobStatus::Unreachable(why) if Instant::now() < deadline && handle.recovers() => {
@@ -228,7 +220,6 @@ async fn wait_for_jobmanager(
 
 /// Like [`change`], for a cluster that is not locked, and whose job status is known.
 pub(crate) async fn carry_out(
-    cluster: &Cluster,
     handle: ClusterHandle,
     job_status: JobStatus,
     wanted: TargetRevision,
@@ -237,7 +228,7 @@ pub(crate) async fn carry_out(
 ) -> Result<Report> {
     let name = handle.name.clone();
     let silent = matches!(job_status, JobStatus::Unreachable(_));
-    let made = match Plan::make(cluster, &handle, job_status, &wanted, how).await {
+    let made = match Plan::make(&handle, job_status, &wanted, how).await {
         Err(error) if silent => return Err(handle.or_changed(error).await),
         made => made?,
     };
@@ -249,7 +240,7 @@ pub(crate) async fn carry_out(
             return Ok(Report::cluster(result, objects.all(), how.dry_run));
         }
     };
-    Box::pin(execute(cluster, handle, plan, wanted, how, command)).await
+    Box::pin(execute(handle, plan, wanted, how, command)).await
 }
 
 /// Checks a plan, and carries it out.
@@ -257,7 +248,6 @@ pub(crate) async fn carry_out(
 /// # Errors
 /// Those of the checks, before any change; those of the operation.
 pub(crate) async fn execute(
-    cluster: &Cluster,
     mut handle: ClusterHandle,
     mut plan: Plan,
     mut wanted: TargetRevision,
@@ -274,8 +264,8 @@ pub(crate) async fn execute(
     let look = registry
         .as_ref()
         .and_then(|registry| ImageCheck::new(registry, true, &plan.draft, image, before));
-    let checks = objects::preflight_resume(cluster, &plan.spec, &plan.draft, &handle.live);
-    let checked = image_check::beside(cluster, look, checks, |_| true).await?;
+    let checks = objects::preflight_resume(&handle.cluster, &plan.spec, &plan.draft, &handle.live);
+    let checked = image_check::beside(&handle.cluster, look, checks, |_| true).await?;
     for warning in &checked.warnings {
         progress::warn(warning);
     }
@@ -308,7 +298,7 @@ pub(crate) async fn execute(
     }
     if how.rehearse {
         let start = plan.rehearsal_start();
-        rehearse::rehearse(cluster, &mut handle, &wanted, start, how.timeout, command).await?;
+        rehearse::rehearse(&mut handle, &wanted, start, how.timeout, command).await?;
     }
     wanted.layer.nonce = revision_spec::nonce(&wanted.layer);
     let holder = this_process();
@@ -359,7 +349,7 @@ pub(crate) async fn execute(
             history.journal = Some(journal.clone());
         })
         .await?;
-    let mut drive = UpgradeEngine::new(cluster, handle, how).of_job(job);
+    let mut drive = UpgradeEngine::new(handle, how).of_job(job);
     Box::pin(drive.finish(&heartbeat)).await
 }
 

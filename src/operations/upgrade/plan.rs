@@ -4,7 +4,6 @@ use crate::error::Result;
 use crate::flink::{SavepointRequest, Then};
 use crate::history::Revision;
 use crate::history::transaction::{Ending, Kind};
-use crate::kubernetes::api::Cluster;
 use crate::model::config::Config;
 use crate::model::flink::overview::JobOverview;
 use crate::model::manifests::Manifests;
@@ -58,13 +57,12 @@ impl Plan {
     /// # Errors
     /// When the state of the job cannot be kept as requested; the error names the alternatives.
     pub(crate) async fn make(
-        cluster: &Cluster,
         handle: &ClusterHandle,
         job_status: JobStatus,
         wanted: &TargetRevision,
         how: &ChangeOptions,
     ) -> Result<Result<Self, NoPlan>> {
-        let namespace = cluster.namespace();
+        let namespace = handle.namespace();
         let running = !matches!(job_status, JobStatus::Stopped);
         let old = if running { Some(handle.current()?) } else { None };
         let last = handle.store.history().last_path().map(ToOwned::to_owned);
@@ -114,7 +112,7 @@ impl Plan {
             (JobStatus::Stopped, _) => {
                 let start = match wanted.restore_from.clone() {
                     Some(path) => Some(path),
-                    None => after_end(cluster, handle, last).await?,
+                    None => after_end(handle, last).await?,
                 };
                 (Ending::Nothing, start, None, None)
             }

@@ -3,7 +3,6 @@
 use crate::error::{Error, Result};
 use crate::flink::Reply;
 use crate::history::RevisionState;
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects;
 use crate::model::flink::overview::JobOverview;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -52,11 +51,7 @@ pub(crate) fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> E
 }
 
 /// The state from which a cluster starts that does not run.
-pub(crate) async fn after_end(
-    cluster: &Cluster,
-    handle: &ClusterHandle,
-    last: Option<String>,
-) -> Result<Option<String>> {
+pub(crate) async fn after_end(handle: &ClusterHandle, last: Option<String>) -> Result<Option<String>> {
     let name = &handle.name;
     let history = handle.store.history();
     if let Some(lost) = history.lost_savepoint() {
@@ -81,7 +76,7 @@ pub(crate) async fn after_end(
     let changed = revision.filter(|revision| revision.command != "create");
     let outcome = changed.and_then(|revision| Some(revision.outcome.as_ref()?.state));
     let never = outcome == Some(RevisionState::Failed);
-    if never || (handle.live.job.is_some() && objects::never_ran(cluster, name).await?) {
+    if never || (handle.live.job.is_some() && objects::never_ran(&handle.cluster, name).await?) {
         let layer = revision.map(crate::history::revision_spec::layer).transpose()?;
         return Ok(layer.and_then(|layer| layer.from_savepoint));
     }

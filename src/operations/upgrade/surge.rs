@@ -91,11 +91,11 @@ impl UpgradeEngine {
         let starting = async {
             if !version.manifests.access.is_empty() && !objects::rbac::created_with_job(live) {
                 // No running Pod has the rights that the new ones need.
-                objects::rbac::apply(&self.cluster, &name, &version.manifests, live).await?;
+                objects::rbac::apply(&self.handle.cluster, &name, &version.manifests, live).await?;
             }
-            objects::apply_each(&self.cluster, &[&deployment], live).await?;
+            objects::apply_each(&self.handle.cluster, &[&deployment], live).await?;
             let limit = self.limit.map_or(LIMIT, |limit| limit.min(LIMIT));
-            until_surged(&self.cluster, &name, (version.number, number), limit, report).await
+            until_surged(&self.handle.cluster, &name, (version.number, number), limit, report).await
         };
         let refused = match Box::pin(starting).await {
             Ok(Surged::Up) => {
@@ -149,9 +149,9 @@ impl UpgradeEngine {
         if live.identity(DEPLOYMENTS)?.is_none() {
             return Ok(());
         }
-        objects::apply_each(&self.cluster, &[before], live).await?;
+        objects::apply_each(&self.handle.cluster, &[before], live).await?;
         objects::surge_gone(
-            &self.cluster,
+            &self.handle.cluster,
             &self.handle.name,
             journal.new_revision.unwrap_or_default(),
         )

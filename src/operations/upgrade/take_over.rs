@@ -7,7 +7,6 @@ use crate::history::plan_basis::Basis;
 use crate::history::store::Entry;
 use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Journal, Kind, Step};
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::report::Report;
@@ -37,7 +36,6 @@ pub(crate) fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &Target
 /// Continues an operation that has no running process any more; `abort`: goes back to the previous version, if that is
 /// possible, or gives the operation up. `named`: the state to start from, as the user states it.
 pub(crate) async fn take_over(
-    cluster: &Cluster,
     mut handle: ClusterHandle,
     journal: &Journal,
     how: &ChangeOptions,
@@ -84,5 +82,5 @@ pub(crate) async fn take_over(
     };
     let heartbeat = handle.store.acquire_lock(&entry, change).await?;
     handle.release_left(journal).await;
-    UpgradeEngine::new(cluster, handle, how).finish(&heartbeat).await
+    UpgradeEngine::new(handle, how).finish(&heartbeat).await
 }
