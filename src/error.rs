@@ -38,7 +38,6 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The process exit code. Documented in README.md; never renumbered.
-    #[must_use]
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Self::Failure | Self::Differs => 1,
@@ -141,13 +140,11 @@ impl Error {
 
     /// Whether it may be gone at the next attempt: a connection that was cut, a server that is busy, or that did not
     /// answer in time.
-    #[must_use]
     pub(crate) const fn is_transient(&self) -> bool {
         matches!(self.kind, Kind::Unreachable | Kind::TimedOut)
     }
 
     /// Whether the API server refused who asks, or what they may do. No repetition changes that.
-    #[must_use]
     pub(crate) const fn is_denied(&self) -> bool {
         matches!(self.kind, Kind::Forbidden | Kind::Unauthorized)
     }

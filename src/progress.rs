@@ -87,7 +87,6 @@ pub(crate) struct Pause {
 
 impl Pause {
     /// Begins a pause.
-    #[must_use]
     pub(crate) fn new(text: &str) -> Self {
         Self {
             _shown: REPORTER.get().and_then(|reporter| reporter.pause(text)),
@@ -100,20 +99,17 @@ pub(crate) struct Step(Option<Box<dyn StepReporter>>);
 
 impl Step {
     /// Begins a step.
-    #[must_use]
     pub(crate) fn new(text: &str) -> Self {
         Self(REPORTER.get().map(|reporter| reporter.step(text)))
     }
 
     /// Begins a step that is shown only where it is drawn.
-    #[must_use]
     pub(crate) fn drawn(text: &str) -> Self {
         let reporter = REPORTER.get().filter(|reporter| reporter.draws());
         Self(reporter.map(|reporter| reporter.step(text)))
     }
 
     /// Whether it is drawn in place, with the time that it takes.
-    #[must_use]
     pub(crate) fn is_drawn(&self) -> bool {
         self.0.as_ref().is_some_and(|step| step.is_drawn())
     }
@@ -152,7 +148,6 @@ pub(crate) struct Transfers(Option<Box<dyn TransferReporter>>);
 
 impl Transfers {
     /// None yet.
-    #[must_use]
     pub(crate) fn new() -> Self {
         Self(REPORTER.get().map(|reporter| reporter.transfers()))
     }

@@ -107,7 +107,6 @@ pub(crate) fn effective(connection: &ConnectionOptions) -> Result<Option<Effecti
 }
 
 /// The command line with the file's values instead of its own defaults.
-#[must_use]
 pub(crate) fn with_defaults(command: Command, effective: &Effective) -> Command {
     let mut command = command;
     for key in ["access", "output", "rehearse", "surge"] {

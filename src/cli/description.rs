@@ -113,7 +113,6 @@ impl Description<'_> {
 }
 
 /// The Kubernetes cluster, in the namespace of a described cluster.
-#[must_use]
 pub(crate) fn place(cluster: &Cluster, spec: &Spec) -> Cluster {
     match &spec.layer.namespace {
         Some(namespace) => cluster.in_namespace(namespace),
@@ -151,7 +150,6 @@ pub(crate) struct Begun {
 
 impl Begun {
     /// A cluster without any value yet.
-    #[must_use]
     pub(crate) fn new(cluster: Cluster, name: ClusterName) -> Self {
         Self {
             cluster,

@@ -119,7 +119,6 @@ pub(crate) enum Then {
 
 impl SavepointRequest {
     /// A request with a trigger ID that was never used.
-    #[must_use]
     pub(crate) fn new(format: &str, directory: Option<String>, then: Then) -> Self {
         Self {
             trigger_id: uuid::Uuid::new_v4().simple().to_string(),
@@ -130,7 +129,6 @@ impl SavepointRequest {
     }
 
     /// The same request with another trigger ID.
-    #[must_use]
     pub(crate) fn again(&self) -> Self {
         Self::new(&self.format, self.directory.clone(), self.then)
     }
@@ -153,7 +151,6 @@ impl SavepointRequest {
 
 impl Flink {
     /// REST of the cluster `name` in the namespace of `cluster`.
-    #[must_use]
     pub(crate) fn new(cluster: &Cluster, name: &ClusterName) -> Self {
         Self {
             cluster: cluster.clone(),
@@ -168,7 +165,6 @@ impl Flink {
     }
 
     /// REST of the JobManager in this Pod, without a Service.
-    #[must_use]
     pub(crate) fn of_pod(&self, pod: &str) -> Self {
         Self {
             pod: Some(pod.to_owned()),
@@ -285,13 +281,11 @@ impl Flink {
     }
 
     /// The error for a reply without an answer.
-    #[must_use]
     pub(crate) fn away(&self) -> Error {
         Error::unreachable(format!("Flink of cluster {} does not answer", self.name))
     }
 
     /// The error for a refusal.
-    #[must_use]
     pub(crate) fn refused(&self, said: &str) -> Error {
         Error::failure(format!("Flink of cluster {} refused: {said}", self.name))
     }

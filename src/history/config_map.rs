@@ -93,7 +93,6 @@ impl History {
     }
 
     /// Whether a newer kubectl-flink wrote the ConfigMap, which may be changing the cluster now.
-    #[must_use]
     pub(crate) fn is_newer(object: &Value) -> bool {
         let data = &object["data"];
         let format = data["format"].as_str().and_then(|text| text.parse::<u32>().ok());

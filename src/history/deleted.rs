@@ -38,7 +38,6 @@ pub(crate) struct DeletedCluster {
 
 impl DeletedCluster {
     /// The item for a cluster with this `history`.
-    #[must_use]
     pub(crate) fn new(namespace: &str, name: &str, history: &History) -> Self {
         let revision = history.revisions.last();
         let spec = revision.map(|revision| &revision.spec["spec"]);
@@ -67,7 +66,6 @@ impl DeletedCluster {
 }
 
 /// Names of the columns.
-#[must_use]
 pub(crate) fn headers(namespaces: bool, wide: bool) -> Vec<&'static str> {
     let mut headers = vec!["NAME", "REVISION", "AGE", "LAST SAVEPOINT", "SAVEPOINT AGE"];
     if namespaces {
@@ -80,7 +78,6 @@ pub(crate) fn headers(namespaces: bool, wide: bool) -> Vec<&'static str> {
 }
 
 /// The columns of one cluster.
-#[must_use]
 pub(crate) fn row(view: &DeletedCluster, namespaces: bool, wide: bool, now: Timestamp) -> Vec<String> {
     let since = |at: &Option<String>| {
         let then: Option<Timestamp> = at.as_ref().and_then(|at| at.parse().ok());

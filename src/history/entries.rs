@@ -57,7 +57,6 @@ pub(crate) enum RevisionState {
 
 impl RevisionOutcome {
     /// An outcome at `at`; a cause is cut after 500 characters.
-    #[must_use]
     pub(crate) fn new(state: RevisionState, at: &str, why: Option<&str>) -> Self {
         Self {
             state,
@@ -69,7 +68,6 @@ impl RevisionOutcome {
 
 impl RevisionState {
     /// Its name, as in the history.
-    #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -83,7 +81,6 @@ impl RevisionState {
 
 impl Revision {
     /// Whether a cluster may be restored as this revision: it was not given up for another one.
-    #[must_use]
     pub(crate) fn is_wanted(&self) -> bool {
         let state = self.outcome.as_ref().map(|outcome| outcome.state);
         !matches!(state, Some(RevisionState::RolledBack | RevisionState::Dropped))
@@ -146,7 +143,6 @@ pub struct Savepoint {
 
 impl Savepoint {
     /// A savepoint that is about to be requested.
-    #[must_use]
     pub(crate) fn requested(trigger_id: &str, job_id: &str, format: &str, reason: &str, at: &str) -> Self {
         Self {
             trigger_id: trigger_id.to_owned(),
@@ -167,7 +163,6 @@ impl Savepoint {
     }
 
     /// Whether it was to end the job. It is not if the command leaves the job running.
-    #[must_use]
     pub(crate) fn ends_job(&self) -> bool {
         !["savepoint", "clone"].contains(&self.reason.as_str())
     }

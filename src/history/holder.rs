@@ -11,7 +11,6 @@ use crate::history::transaction::{Holder, Journal};
 use crate::model::names::ClusterName;
 
 /// This process, as a holder of operations.
-#[must_use]
 pub(crate) fn this_process() -> Holder {
     Holder {
         who: who(),
@@ -21,7 +20,6 @@ pub(crate) fn this_process() -> Holder {
 }
 
 /// The user of this program, as `user@host`.
-#[must_use]
 pub(crate) fn who() -> String {
     let user = ["USER", "LOGNAME", "USERNAME"]
         .iter()
@@ -32,7 +30,6 @@ pub(crate) fn who() -> String {
 }
 
 /// Whether the process of `holder` is running. `None`: unknown on this machine.
-#[must_use]
 pub(crate) fn lives(holder: &Holder) -> Option<bool> {
     let process = holder.process.as_deref()?;
     let mut parts = process.rsplitn(3, '/');
@@ -73,14 +70,12 @@ fn this_machine() -> Option<String> {
 }
 
 /// The error for an operation that another process holds.
-#[must_use]
 pub(crate) fn busy(name: &ClusterName, journal: &Journal) -> Error {
     Error::conflict(format!("{name} is being changed: {journal}; {}", journal.status_text()))
         .hint("wait until it is over")
 }
 
 /// The error for an unfinished operation that no process holds.
-#[must_use]
 pub(crate) fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
     let error = Error::conflict(format!(
         "an operation on {name} is unfinished: {journal}; {}",
@@ -102,7 +97,6 @@ pub(crate) fn check_held(history: Option<&Value>, token: &str) -> Result<()> {
 }
 
 /// The error for an operation that was taken over from this process; `journal` is the history's present journal.
-#[must_use]
 pub(crate) fn taken_over(journal: Option<&Journal>) -> Error {
     let now = journal.map_or_else(
         || "its history was deleted".to_owned(),

@@ -27,7 +27,6 @@ fn written<T: Serialize>(value: &T, in_list: bool) -> usize {
 
 impl Revision {
     /// Bytes in the stored form.
-    #[must_use]
     pub(crate) fn bytes(&self) -> usize {
         written(self, false)
     }
@@ -35,7 +34,6 @@ impl Revision {
 
 impl History {
     /// Bytes of all values in the stored form, or slightly more.
-    #[must_use]
     pub(crate) fn bytes(&self) -> usize {
         FRAME
             + self.revisions.iter().map(Revision::bytes).sum::<usize>()
@@ -48,7 +46,6 @@ impl History {
     }
 
     /// The room that an operation needs from its start to its end.
-    #[must_use]
     pub(crate) fn room_until_end(&self) -> usize {
         let Some(journal) = self.open_journal() else { return 0 };
         let size = |number: Option<u64>| {

@@ -62,7 +62,6 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// Limits with this number of revisions, and savepoints in proportion.
-    #[must_use]
     pub(crate) const fn of(revisions: usize) -> Self {
         Self {
             revisions,
@@ -95,7 +94,6 @@ impl History {
     }
 
     /// The path of that savepoint.
-    #[must_use]
     pub(crate) fn last_path(&self) -> Option<&str> {
         self.last_savepoint()?.path.as_deref()
     }
@@ -123,7 +121,6 @@ impl History {
     }
 
     /// The newest savepoint at `path`.
-    #[must_use]
     pub(crate) fn savepoint_at(&self, path: &str) -> Option<&Savepoint> {
         self.savepoints
             .iter()
@@ -141,19 +138,16 @@ impl History {
     }
 
     /// The unfinished operation.
-    #[must_use]
     pub(crate) fn open_journal(&self) -> Option<&Journal> {
         self.journal.as_ref().filter(|journal| journal.is_open())
     }
 
     /// The revision of this number.
-    #[must_use]
     pub(crate) fn revision(&self, number: u64) -> Option<&Revision> {
         self.revisions.iter().find(|revision| revision.number == number)
     }
 
     /// The revision with which a cluster that does not run is restored.
-    #[must_use]
     pub(crate) fn last_wanted(&self) -> Option<&Revision> {
         self.revisions.iter().rev().find(|revision| revision.is_wanted())
     }

@@ -23,7 +23,6 @@ pub(crate) struct Basis {
 
 impl Basis {
     /// The basis of a plan that was made from `live`.
-    #[must_use]
     pub(crate) fn of(live: &LiveObjects) -> Self {
         Self {
             job: live.job.as_ref().map(uid),
@@ -31,7 +30,6 @@ impl Basis {
     }
 
     /// The basis of a plan for a cluster that does not exist.
-    #[must_use]
     pub(crate) const fn nothing() -> Self {
         Self { job: None }
     }

@@ -59,14 +59,12 @@ impl<'a> RevisionRow<'a> {
 }
 
 /// All revisions, newest first. `current` is the number of the one whose objects exist.
-#[must_use]
 pub(crate) fn views(history: &History, current: Option<u64>) -> Vec<RevisionRow<'_>> {
     let newest = history.revisions.iter().rev();
     newest.map(|revision| RevisionRow::new(revision, current)).collect()
 }
 
 /// Names of the columns.
-#[must_use]
 pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     const ALL: [&str; 10] = [
         "REVISION",
@@ -84,7 +82,6 @@ pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
 }
 
 /// The columns of one revision. The current one is marked.
-#[must_use]
 pub(crate) fn row(view: &RevisionRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let when: Option<Timestamp> = view.created_at.parse().ok();

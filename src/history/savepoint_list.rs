@@ -81,13 +81,11 @@ impl<'a> SavepointRow<'a> {
 }
 
 /// All savepoints, newest first.
-#[must_use]
 pub(crate) fn views(history: &History) -> Vec<SavepointRow<'_>> {
     history.savepoints.iter().rev().map(SavepointRow::new).collect()
 }
 
 /// Names of the columns.
-#[must_use]
 pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     const ALL: [&str; 11] = [
         "PATH", "STATUS", "FORMAT", "TAKEN BY", "AGE", "SIZE", "REVISION", "FLINK", "JOB", "IMAGE", "FAILURE",
@@ -96,7 +94,6 @@ pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
 }
 
 /// The columns of one savepoint.
-#[must_use]
 pub(crate) fn row(view: &SavepointRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let when: Option<Timestamp> = view.completed_at.unwrap_or(view.requested_at).parse().ok();

@@ -115,25 +115,21 @@ impl HistoryStore {
     }
 
     /// The history.
-    #[must_use]
     pub(crate) fn history(&self) -> &History {
         &self.history
     }
 
     /// The cluster of this history.
-    #[must_use]
     pub(crate) const fn name(&self) -> &ClusterName {
         &self.name
     }
 
     /// The ConfigMap as it was last read.
-    #[must_use]
     pub(crate) fn identity(&self) -> Option<Identity> {
         Identity::of(CONFIG_MAPS, self.stored.as_ref()?).ok()
     }
 
     /// Whether the ConfigMap exists.
-    #[must_use]
     pub(crate) fn exists(&self) -> bool {
         self.stored.is_some()
     }
@@ -267,7 +263,6 @@ impl HistoryStore {
     }
 
     /// Whether this process holds the operation in progress.
-    #[must_use]
     pub(crate) const fn holds(&self) -> bool {
         self.token.is_some()
     }

@@ -42,7 +42,6 @@ pub(crate) struct Operations<'a> {
 
 impl<'a> Operations<'a> {
     /// The operations of the listed clusters.
-    #[must_use]
     pub(crate) fn of(cluster: &'a Cluster, wanted: &'a ListSelection) -> Self {
         Self {
             asked: open(cluster, wanted).boxed_local(),
@@ -51,7 +50,6 @@ impl<'a> Operations<'a> {
     }
 
     /// No operations, without a request.
-    #[must_use]
     pub(crate) fn none() -> Self {
         Self {
             asked: std::future::ready(Open::new()).boxed_local(),

@@ -91,7 +91,6 @@ impl Archive {
     }
 
     /// A blob.
-    #[must_use]
     pub(crate) fn source(&self, digest: &Digest) -> Option<Source> {
         let (offset, length) = *self.blobs.get(digest)?;
         Some(Source::Part {

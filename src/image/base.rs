@@ -62,7 +62,6 @@ pub(crate) enum Pick<'a> {
 }
 
 /// Whether a base is given by a file name.
-#[must_use]
 pub(crate) fn is_file(text: &str) -> bool {
     let path = Path::new(text);
     path.extension()
@@ -135,7 +134,6 @@ impl Base {
     }
 
     /// The source of one of its blobs.
-    #[must_use]
     pub(crate) fn source(&self, blob: &Descriptor) -> Option<Source> {
         match &self.origin {
             Origin::Repository(repository) => {

@@ -143,7 +143,6 @@ impl Built {
     }
 
     /// Whether a blob is new, not one of the base.
-    #[must_use]
     pub(crate) fn is_new(&self, blob: &Descriptor) -> bool {
         let layer = self
             .layer
@@ -157,13 +156,11 @@ impl Built {
     }
 
     /// Whether it has several platforms.
-    #[must_use]
     pub(crate) fn is_index(&self) -> bool {
         self.images.len() > 1
     }
 
     /// The facts of its base, for the first platform.
-    #[must_use]
     pub(crate) fn facts(&self) -> Facts {
         let Some(first) = self.base.images.first() else {
             return Facts::default();
@@ -179,7 +176,6 @@ impl Built {
 
 impl Assembled {
     /// The descriptor for an index or a layout.
-    #[must_use]
     pub(crate) fn descriptor(&self) -> Descriptor {
         Descriptor::new(self.manifest.media_type(), &self.digest, self.bytes.len() as u64)
     }

@@ -21,7 +21,6 @@ impl Digest {
     }
 
     /// The result of a hasher.
-    #[must_use]
     pub(crate) fn from_hasher(hasher: Sha256) -> Self {
         let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("sha256:{hex}"))
@@ -34,7 +33,6 @@ impl Digest {
     }
 
     /// The digits.
-    #[must_use]
     pub(crate) fn hex(&self) -> &str {
         &self.0["sha256:".len()..]
     }

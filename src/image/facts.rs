@@ -72,7 +72,6 @@ fn version_after(text: &str, start: &str) -> Option<String> {
 
 impl Facts {
     /// The facts in the configuration, which need no other data.
-    #[must_use]
     pub(crate) fn of_config(config: &Value, tag: Option<&str>) -> Self {
         let words = |key: &str| {
             let list = config["config"][key].as_array();
@@ -171,7 +170,6 @@ impl Facts {
     }
 
     /// Whether the image supports `s3://`: `None` if that is unknown.
-    #[must_use]
     pub(crate) fn has_s3(&self) -> Option<bool> {
         let is_s3 = |name: &String| name.contains("s3");
         let known = [&self.plugins, &self.libraries];

@@ -85,7 +85,6 @@ fn java_of(archive: &mut ZipArchive<impl Read + Seek>, class: &str) -> Option<u1
 /// The entry class in a manifest's main section.
 ///
 /// Source: JAR File Specification. A line that starts with a space continues the previous one.
-#[must_use]
 pub(crate) fn entry_class(manifest: &str) -> Option<String> {
     let mut attributes: Vec<(String, String)> = Vec::new();
     for line in manifest.split(['\n', '\r']).filter(|line| !line.is_empty()) {
@@ -110,7 +109,6 @@ pub(crate) fn entry_class(manifest: &str) -> Option<String> {
 
 /// The entry class of a jar of which only the start is known, such as one in a layer. The manifest is the first file of
 /// a jar, or the first after its directory: `JarInputStream` finds it nowhere else.
-#[must_use]
 pub(crate) fn entry_class_of_start(start: &[u8]) -> Option<String> {
     let mut entries = Entries(start).take(2);
     let (_, content) = entries.find(|(path, _)| path == MANIFEST.as_bytes())?;
@@ -120,7 +118,6 @@ pub(crate) fn entry_class_of_start(start: &[u8]) -> Option<String> {
 
 /// The Java that a jar is built for, of which only the start is known: from its entry class if that is included,
 /// otherwise from the first class. Build tools put libraries after the program's own classes.
-#[must_use]
 pub(crate) fn java_of_start(start: &[u8], entry_class: Option<&str>) -> Option<u16> {
     let mut first = None;
     for (path, content) in Entries(start) {
@@ -178,7 +175,6 @@ impl Iterator for Entries<'_> {
 
 /// Names that are similar to `class`, the most similar first: a class of the same simple name in another package comes
 /// first.
-#[must_use]
 pub(crate) fn nearest<'a>(class: &str, classes: &'a [String]) -> Vec<&'a str> {
     let simple = |name: &str| name.rsplit(['.', '$']).next().unwrap_or_default().to_lowercase();
     let wanted = simple(class);

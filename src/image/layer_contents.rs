@@ -31,7 +31,6 @@ pub(crate) enum Interest {
 }
 
 /// Which part of an entry is needed for Flink, whose home is `home` (without its first slash).
-#[must_use]
 pub(crate) fn wanted(path: &str, size: u64, home: &str) -> Interest {
     let Some(rest) = path.strip_prefix(home).and_then(|rest| rest.strip_prefix('/')) else {
         // The runtime of every JDK and JRE has this file.
@@ -52,7 +51,6 @@ pub(crate) fn wanted(path: &str, size: u64, home: &str) -> Interest {
 }
 
 /// Whether Flink treats a path as a jar.
-#[must_use]
 pub(crate) fn is_jar(path: &str) -> bool {
     std::path::Path::new(path)
         .extension()
@@ -73,13 +71,11 @@ pub(crate) fn note(changes: &mut Changes, path: &str, found: Found) {
 }
 
 /// Whether a path is a deletion.
-#[must_use]
 pub(crate) fn is_deletion(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with(".wh."))
 }
 
 /// The visible files in an image of these layers, from the bottom up.
-#[must_use]
 pub(crate) fn merged(layers: Vec<Changes>) -> BTreeMap<String, Found> {
     let mut seen: BTreeMap<String, Found> = BTreeMap::new();
     for layer in layers {

@@ -23,7 +23,6 @@ pub(crate) enum Part {
 
 impl Part {
     /// Its size.
-    #[must_use]
     pub(crate) fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -74,7 +73,6 @@ impl Layout {
     }
 
     /// The part at `offset`, and the offset in it; `None` at the end.
-    #[must_use]
     pub(crate) fn at(&self, offset: u64) -> Option<(&Part, u64)> {
         if offset >= self.size {
             return None;

@@ -45,7 +45,6 @@ pub(crate) struct Descriptor {
 
 impl Descriptor {
     /// A new descriptor.
-    #[must_use]
     pub(crate) fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
         Self {
             media_type: media_type.to_owned(),
@@ -190,13 +189,11 @@ impl Manifest {
     }
 
     /// Whether it is Docker's.
-    #[must_use]
     pub(crate) fn is_docker(&self) -> bool {
         self.config.media_type == DOCKER_CONFIG
     }
 
     /// Its media type.
-    #[must_use]
     pub(crate) fn media_type(&self) -> &'static str {
         if self.is_docker() {
             DOCKER_MANIFEST
@@ -206,7 +203,6 @@ impl Manifest {
     }
 
     /// The media type of its gzip-compressed layers.
-    #[must_use]
     pub(crate) fn layer_type(&self) -> &'static str {
         if self.is_docker() {
             DOCKER_LAYER_GZIP
@@ -216,7 +212,6 @@ impl Manifest {
     }
 
     /// An OCI manifest for an image without one.
-    #[must_use]
     pub(crate) fn new(config: &Digest, config_size: u64, layers: Vec<Descriptor>) -> Self {
         let config = Descriptor::new(OCI_CONFIG, config, config_size);
         let values: Vec<&Value> = layers.iter().map(|layer| &layer.value).collect();
@@ -226,7 +221,6 @@ impl Manifest {
 }
 
 /// An index of images, and its media type.
-#[must_use]
 pub(crate) fn index(images: &[(Platform, Descriptor)], docker: bool) -> (Value, &'static str) {
     let media_type = if docker { DOCKER_INDEX } else { OCI_INDEX };
     let entries: Vec<Value> = images
@@ -245,7 +239,6 @@ pub(crate) fn index(images: &[(Platform, Descriptor)], docker: bool) -> (Value, 
 
 /// The index of an OCI layout in a file. Its only entry has the image's name in the form that containerd and Docker
 /// read.
-#[must_use]
 pub(crate) fn layout_index(image: &Descriptor, name: &str, tag: &str) -> Value {
     let mut entry = image.value.clone();
     entry["annotations"] = json!({ "io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag });

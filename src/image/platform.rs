@@ -21,7 +21,6 @@ pub(crate) struct Platform {
 
 impl Platform {
     /// The platform of most nodes: `linux/amd64`.
-    #[must_use]
     pub(crate) fn common() -> Self {
         Self {
             os: "linux".to_owned(),
@@ -31,7 +30,6 @@ impl Platform {
     }
 
     /// The platform of an index's entry or of an image's configuration: both have the same fields.
-    #[must_use]
     pub(crate) fn of(value: &Value) -> Option<Self> {
         let text = |key: &str| {
             value[key]
@@ -47,7 +45,6 @@ impl Platform {
     }
 
     /// The platform of a node, from the labels that its kubelet sets.
-    #[must_use]
     pub(crate) fn of_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
         Some(Self {
             os: labels.get("kubernetes.io/os")?.clone(),
@@ -57,7 +54,6 @@ impl Platform {
     }
 
     /// The distinct platforms of nodes. `selector` is the Pod's nodeSelector.
-    #[must_use]
     pub(crate) fn of_nodes(nodes: &[BTreeMap<String, String>], selector: &BTreeMap<String, String>) -> Vec<Self> {
         let fits =
             |labels: &&BTreeMap<String, String>| selector.iter().all(|(key, value)| labels.get(key) == Some(value));
@@ -68,7 +64,6 @@ impl Platform {
     }
 
     /// The platform in the form of an index's entry.
-    #[must_use]
     pub(crate) fn as_value(&self) -> Value {
         let mut value = json!({ "os": self.os, "architecture": self.architecture });
         if let Some(variant) = &self.variant {
@@ -79,7 +74,6 @@ impl Platform {
 
     /// Whether `wanted` matches this platform. Without a variant it matches any; arm64 is v8 with or without the
     /// variant.
-    #[must_use]
     pub(crate) fn is(&self, wanted: &Self) -> bool {
         let same = self.os == wanted.os && self.architecture == wanted.architecture;
         same && (wanted.variant.is_none() || wanted.variant == self.variant || wanted.architecture == "arm64")

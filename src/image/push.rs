@@ -104,7 +104,6 @@ async fn known(repository: &Repository, selector: &str) -> Result<Option<Digest>
 }
 
 /// The tag under which an image is pushed.
-#[must_use]
 pub(crate) fn tag(built: &Built, target: &Reference) -> String {
     target.tag.clone().unwrap_or_else(|| built.digest.short().to_owned())
 }

@@ -29,7 +29,6 @@ pub(crate) struct Reference {
 
 impl Reference {
     /// Host, and port if there is one, of the registry's API.
-    #[must_use]
     pub(crate) fn api_host(&self) -> &str {
         if self.registry == DOCKER_HUB {
             DOCKER_HUB_API
@@ -39,7 +38,6 @@ impl Reference {
     }
 
     /// The selector of the manifest: the digest, the tag, or `latest`.
-    #[must_use]
     pub(crate) fn selector(&self) -> &str {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.as_str(),
@@ -49,13 +47,11 @@ impl Reference {
     }
 
     /// Registry and repository without tag and digest.
-    #[must_use]
     pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
     }
 
     /// The same image with only its digest.
-    #[must_use]
     pub(crate) fn pinned(&self, digest: &Digest) -> Self {
         Self {
             tag: None,

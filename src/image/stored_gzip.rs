@@ -37,7 +37,6 @@ pub(crate) struct Stored {
 
 impl Stored {
     /// For data of `length` bytes.
-    #[must_use]
     pub(crate) const fn new(length: u64) -> Self {
         Self { length }
     }
@@ -47,13 +46,11 @@ impl Stored {
     }
 
     /// Size of the gzip file.
-    #[must_use]
     pub(crate) fn size(self) -> u64 {
         HEADER.len() as u64 + self.length + self.blocks() * BLOCK_HEADER + TRAILER
     }
 
     /// The run at `offset` of the gzip file; `None` at its end. `checksum` is the CRC-32 of all data.
-    #[must_use]
     pub(crate) fn run(self, offset: u64, checksum: u32) -> Option<Run> {
         let header = HEADER.len() as u64;
         if offset < header {

@@ -39,7 +39,6 @@ fn ahead(date: &str, here: Timestamp) -> Option<SignedDuration> {
 }
 
 /// The time of the API server's clock; of this machine's before the first answer.
-#[must_use]
 pub(crate) fn now() -> Timestamp {
     let here = Timestamp::now();
     let ahead = AHEAD.get().copied().unwrap_or_default();

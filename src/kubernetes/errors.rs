@@ -41,7 +41,6 @@ impl std::fmt::Display for ServerInfo {
 impl Status {
     /// Whether a body reports that the object does not exist. Any other 404 comes from a server in between, such as a
     /// proxy, and says nothing about the object.
-    #[must_use]
     pub(crate) fn is_not_found(body: &[u8]) -> bool {
         serde_json::from_slice::<Self>(body).is_ok_and(|status| status.reason == "NotFound")
     }
@@ -51,7 +50,6 @@ impl Status {
 pub(crate) const NO_SERVER: &str = "check that the address is that of a Kubernetes API server";
 
 /// An unsuccessful answer of the API server.
-#[must_use]
 pub(crate) fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]) -> Error {
     let status: Status = serde_json::from_slice(body).unwrap_or_else(|_| Status {
         message: String::from_utf8_lossy(&body[..body.len().min(500)]).trim().to_owned(),
@@ -150,7 +148,6 @@ pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a
 }
 
 /// The error for a request without an answer.
-#[must_use]
 pub(crate) fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::error::Error + 'static)) -> Error {
     let chain = chain(error);
     let text = |wanted: &str| chain.iter().map(ToString::to_string).find(|s| s.contains(wanted));
@@ -189,7 +186,6 @@ fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
 }
 
 /// The error for an answer that is not in time.
-#[must_use]
 pub(crate) fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error {
     let error = Error::timed_out(format!("{at} did not {} {target} within {seconds} s", target.verb));
     Error {

@@ -20,7 +20,6 @@ use crate::model::nearest::nearest;
 
 /// kubectl's connection flags, with the same meaning.
 #[derive(Clone, Debug, Default)]
-#[allow(missing_docs)]
 pub struct ConnectionOptions {
     pub(crate) kubeconfig: Option<PathBuf>,
     pub(crate) context: Option<String>,
@@ -30,7 +29,9 @@ pub struct ConnectionOptions {
     pub(crate) impersonate: Option<String>,
     pub(crate) impersonate_group: Vec<String>,
     pub(crate) impersonate_uid: Option<String>,
+    /// The address of the API server.
     pub server: Option<String>,
+    /// A bearer token.
     pub token: Option<String>,
     /// User and password.
     pub(crate) basic: Option<(String, String)>,

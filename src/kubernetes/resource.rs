@@ -70,7 +70,6 @@ impl Resource {
     }
 
     /// Path of the objects of this kind: in `namespace`, or in all namespaces.
-    #[must_use]
     pub(crate) fn path(self, namespace: Option<&str>) -> String {
         let root = match self.group {
             "" => "/api/v1".to_owned(),
@@ -83,7 +82,6 @@ impl Resource {
     }
 
     /// `apiVersion` of its objects.
-    #[must_use]
     pub(crate) fn api_version(self) -> String {
         match self.group {
             "" => "v1".to_owned(),
@@ -92,7 +90,6 @@ impl Resource {
     }
 
     /// The name in kubectl's output and arguments, such as `job.batch`.
-    #[must_use]
     pub(crate) fn kubectl_name(self) -> String {
         let singular = self.kind.to_lowercase();
         match self.group {
@@ -119,7 +116,6 @@ pub(crate) struct Target {
 
 impl Target {
     /// The object `name` in `namespace`, for `verb`.
-    #[must_use]
     pub(crate) fn object(verb: &'static str, resource: Resource, namespace: &str, name: &str) -> Self {
         Self {
             resource,
@@ -131,7 +127,6 @@ impl Target {
     }
 
     /// All objects in `namespace`, or in all namespaces, for `verb`.
-    #[must_use]
     pub(crate) fn collection(verb: &'static str, resource: Resource, namespace: Option<&str>) -> Self {
         Self {
             resource,
@@ -150,7 +145,6 @@ impl Target {
     }
 
     /// Path of the request, without a query.
-    #[must_use]
     pub(crate) fn path(&self) -> String {
         let mut path = self.resource.path(self.namespace.as_deref());
         for part in [&self.name, &self.subresource].into_iter().flatten() {
@@ -161,7 +155,6 @@ impl Target {
     }
 
     /// Name of the resource in an RBAC rule, such as `pods/log`.
-    #[must_use]
     pub(crate) fn rbac_resource(&self) -> String {
         match &self.subresource {
             Some(sub) => format!("{}/{}", self.resource.plural, sub.split('/').next().unwrap_or(sub)),
@@ -233,31 +226,26 @@ impl Identity {
     }
 
     /// Its kind.
-    #[must_use]
     pub(crate) const fn resource(&self) -> Resource {
         self.resource
     }
 
     /// Its name.
-    #[must_use]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Its uid.
-    #[must_use]
     pub(crate) fn uid(&self) -> &str {
         &self.uid
     }
 
     /// The target of a request for `verb`.
-    #[must_use]
     pub(crate) fn target(&self, verb: &'static str) -> Target {
         Target::object(verb, self.resource, &self.namespace, &self.name)
     }
 
     /// `object` or patch with this uid, so that the API server applies it to this object only.
-    #[must_use]
     pub(crate) fn bound(&self, object: &Value) -> Value {
         let mut object = object.clone();
         object["metadata"]["uid"] = json!(self.uid);
@@ -273,7 +261,6 @@ impl fmt::Display for Identity {
 }
 
 /// Encodes text as the value of a query parameter.
-#[must_use]
 pub(crate) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()

@@ -9,7 +9,6 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
 use crate::error::{Error, Result};
 
 /// Pauses between attempts for a request whose connection was cut: seven attempts within five seconds.
-#[must_use]
 pub(crate) fn cut() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
@@ -19,7 +18,6 @@ pub(crate) fn cut() -> ExponentialBackoff {
 }
 
 /// Pauses between attempts for a request for which the server is too busy, if it sends no Retry-After.
-#[must_use]
 pub(crate) fn busy() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
@@ -28,7 +26,6 @@ pub(crate) fn busy() -> ExponentialBackoff {
 }
 
 /// Short pauses between `times` attempts.
-#[must_use]
 pub(crate) fn again(times: usize) -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
@@ -63,7 +60,6 @@ pub(crate) struct Pauses {
 
 impl Pauses {
     /// Sets the first pause, and the maximum.
-    #[must_use]
     pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         let builder = ExponentialBuilder::default()
             .with_min_delay(first)

@@ -95,7 +95,6 @@ pub(crate) struct Watch<S: Source> {
 
 impl<S: Source + 'static> Watch<S> {
     /// Starts with a list.
-    #[must_use]
     pub(crate) fn new(cluster: &Cluster, source: S) -> Self {
         Self {
             cluster: cluster.clone(),
@@ -297,13 +296,11 @@ pub(crate) struct Objects<K> {
 
 impl<K> Objects<K> {
     /// The objects in `cluster`'s namespace with these labels.
-    #[must_use]
     pub(crate) fn with_labels(cluster: &Cluster, resource: Resource, selector: &str) -> Self {
         Self::new(cluster, resource, format!("labelSelector={}", encode(selector)))
     }
 
     /// The objects in `cluster`'s namespace with these fields.
-    #[must_use]
     pub(crate) fn with_fields(cluster: &Cluster, resource: Resource, selector: &str) -> Self {
         Self::new(cluster, resource, format!("fieldSelector={}", encode(selector)))
     }
@@ -348,7 +345,6 @@ struct PageMeta {
 }
 
 /// The query of the first page.
-#[must_use]
 pub(crate) fn first_page(query: &str) -> String {
     format!("{query}&limit={PAGE}&continue=")
 }

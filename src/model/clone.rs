@@ -8,7 +8,6 @@ use crate::model::config::Config;
 
 /// Removes the settings that belong to the first cluster only: its job ID, its node port, and the state that it started
 /// from. The second cluster gets its own.
-#[must_use]
 pub(crate) fn layer(mut source: Config, name: &ClusterName) -> Config {
     // From a file for the operator.
     if let Some(job) = source.configuration.get_mut("pipeline.name")
@@ -32,7 +31,6 @@ pub(crate) fn layer(mut source: Config, name: &ClusterName) -> Config {
 
 /// Changes templates that contain the first cluster's name literally, such as those of an adopted cluster, for the
 /// second one.
-#[must_use]
 pub(crate) fn templates(source: &Templates, old: &ClusterName, new: &ClusterName) -> Templates {
     let rename = |tree: &Value| renamed(tree, old, new, false);
     Templates {
@@ -93,7 +91,6 @@ fn renamed(tree: &Value, old: &ClusterName, new: &ClusterName, label: bool) -> V
 
 /// The high-availability directory that both would share, if their names do not distinguish it: Flink uses a
 /// subdirectory with the cluster's name, without the namespace.
-#[must_use]
 pub(crate) fn shared_storage<'a>(source: &'a Config, clone: &Config) -> Option<&'a str> {
     let same = source.name == clone.name && source.zookeeper == clone.zookeeper;
     source

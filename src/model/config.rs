@@ -24,7 +24,6 @@ pub(crate) enum JobId {
 }
 
 /// What Kubernetes does when the JobManager's container ends.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Restart {
     UntilTerminal,
@@ -49,7 +48,6 @@ impl Keyword for Restart {
 }
 
 /// When the kubelet pulls the image.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PullPolicy {
     Always,
@@ -231,7 +229,6 @@ impl RoleConfig {
 
 impl Config {
     /// The configuration of a role.
-    #[must_use]
     pub(crate) const fn role(&self, role: Role) -> &RoleConfig {
         match role {
             Role::JobManager => &self.job_manager,

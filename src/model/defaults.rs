@@ -162,13 +162,11 @@ pub(crate) struct Effective(BTreeMap<&'static str, (String, ConfigPath)>);
 
 impl Effective {
     /// The value of a key, and its position.
-    #[must_use]
     pub(crate) fn get(&self, key: &str) -> Option<(&str, &ConfigPath)> {
         self.0.get(key).map(|(value, place)| (value.as_str(), place))
     }
 
     /// The settings for clusters.
-    #[must_use]
     pub(crate) fn layer(&self) -> Config {
         let value = |key: &str| self.get(key).map(|(value, _)| value.to_owned());
         Config {
@@ -232,7 +230,6 @@ impl Defaults {
     }
 
     /// The file's tree, for writing.
-    #[must_use]
     pub(crate) fn tree(&self) -> Value {
         let tree_of = |values: &Values| -> Map<String, Value> {
             let pairs = values.iter().map(|(key, value)| {
@@ -266,7 +263,6 @@ impl Defaults {
     }
 
     /// The effective values in a namespace of a context; the context is `None` if there is no kubeconfig.
-    #[must_use]
     pub(crate) fn effective(&self, context: Option<&str>, namespace: &str) -> Effective {
         let mut effective = Effective::default();
         let mut lay = |values: &Values, place: &ConfigPath| {

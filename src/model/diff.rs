@@ -79,7 +79,6 @@ fn only_in(list: &[Value], other: &[Value]) -> String {
 }
 
 /// Compares `wanted` with `live`. Empty: nothing would change.
-#[must_use]
 pub(crate) fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     compare(wanted, Some(live), "", &mut found);

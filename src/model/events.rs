@@ -35,7 +35,6 @@ impl Subject {
 
     /// Whether an Event is about an object of the cluster. Deleted objects are only known by their names: names that
     /// controllers generate differ from those of a cluster with a longer name in the suffix, which has no dash.
-    #[must_use]
     pub(crate) fn is_of(&self, event: &Event) -> bool {
         let about = &event.involved_object;
         let name = about.name.as_deref().unwrap_or_default();
@@ -132,7 +131,6 @@ impl From<&Event> for EventRow {
 }
 
 /// Names of the columns.
-#[must_use]
 pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     if wide {
         &[
@@ -151,7 +149,6 @@ pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
 }
 
 /// The columns of one Event.
-#[must_use]
 pub(crate) fn row(view: &EventRow, wide: bool, now: Timestamp) -> Vec<String> {
     let ago = |then: Option<Timestamp>| then.map_or_else(|| "?".to_owned(), |then| age(then, now));
     let mut row = vec![ago(view.last_seen)];

@@ -16,7 +16,6 @@ fn is_former_owner(entry: &Value) -> bool {
 }
 
 /// The other owners of fields of the object's spec.
-#[must_use]
 pub(crate) fn former_owners(object: &Value) -> Vec<String> {
     let entries = object["metadata"]["managedFields"].as_array();
     let owners = entries.into_iter().flatten().filter(|entry| is_former_owner(entry));
@@ -30,7 +29,6 @@ pub(crate) fn former_owners(object: &Value) -> Vec<String> {
 
 /// `metadata.managedFields` without them. Of the plugin's own entries only the one of server-side apply stays:
 /// otherwise fields that another patch of the plugin wrote would never be removed.
-#[must_use]
 pub(crate) fn without_former_owners(object: &Value) -> Value {
     let entries = object["metadata"]["managedFields"].as_array();
     let kept = entries.into_iter().flatten().filter(|entry| !is_former_owner(entry));
@@ -38,7 +36,6 @@ pub(crate) fn without_former_owners(object: &Value) -> Value {
 }
 
 /// A live object with the plugin's labels on the object itself.
-#[must_use]
 pub(crate) fn labelled(live: &Value, name: &ClusterName, component: &str) -> Value {
     let mut object = live.clone();
     for (key, value) in names::labels(name, component) {
@@ -60,7 +57,6 @@ pub(crate) struct Marks {
 
 /// A live object to apply unchanged, with the plugin's labels and annotations on the object itself. Its Pod template
 /// stays unchanged, so that no Pod is replaced.
-#[must_use]
 pub(crate) fn marked(live: &Value, name: &ClusterName, component: &str, marks: Marks) -> Value {
     let mut object = strip_server_fields(&labelled(live, name, component));
     if object["kind"] != "Service" {

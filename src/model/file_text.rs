@@ -41,7 +41,6 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
 }
 
 /// The YAML parser's error, in terms of the text.
-#[must_use]
 pub(crate) fn yaml_fault(error: &serde_yaml::Error) -> String {
     let place = error.location().map(|at| (at.line(), at.column()));
     let error = error.without_snippet();
@@ -71,7 +70,6 @@ pub(crate) fn yaml_fault(error: &serde_yaml::Error) -> String {
 }
 
 /// Unrendered placeholders of a template engine, in the order of the text: `{{ … }}` of Helm and similar tools.
-#[must_use]
 pub(crate) fn helm_expression(text: &str) -> Option<&str> {
     let start = text.find("{{")?;
     let end = text[start..].find("}}")? + start + 2;
@@ -82,7 +80,6 @@ pub(crate) fn helm_expression(text: &str) -> Option<&str> {
 }
 
 /// A variable that the shell or `envsubst` did not replace: `${NAME}`.
-#[must_use]
 pub(crate) fn shell_variable(text: &str) -> Option<&str> {
     let mut from = 0;
     while let Some(start) = text[from..].find("${").map(|at| at + from) {

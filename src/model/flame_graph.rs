@@ -40,7 +40,6 @@ pub(crate) enum Answer {
 /// Reads the answer; `None`: it is none.
 ///
 /// Frames are nested as deep as stacks are, deeper than serde reads.
-#[must_use]
 pub(crate) fn parse(text: &str) -> Option<Answer> {
     let mut open: Vec<Frame> = Vec::new();
     let (mut key, mut end, mut whole) = (None, None, None);
@@ -113,7 +112,6 @@ pub(crate) enum Origin {
 
 impl Frame {
     /// What runs it.
-    #[must_use]
     pub(crate) fn origin(&self) -> Origin {
         if self.name.starts_with("org.apache.flink.") {
             Origin::Flink
@@ -125,14 +123,12 @@ impl Frame {
     }
 
     /// Number of samples in which it called no other frame.
-    #[must_use]
     pub(crate) fn own_samples(&self) -> u64 {
         let children: u64 = self.children.iter().map(|child| child.samples).sum();
         self.samples.saturating_sub(children)
     }
 
     /// The name with short packages: `o.a.f.s.runtime.Task.run:1` is `o.a.f.s.r.Task.run:1`.
-    #[must_use]
     pub(crate) fn short_name(&self) -> String {
         let words: Vec<&str> = self.name.split('.').collect();
         let packages = words.len().saturating_sub(2);
@@ -157,7 +153,6 @@ pub(crate) struct Line<'a> {
 }
 
 /// The hottest frames as a tree of at most `most` lines.
-#[must_use]
 pub(crate) fn hottest(root: &Frame, most: usize) -> Vec<Line<'_>> {
     let mut lines = Vec::new();
     add(&root.children, 0, root.samples.div_ceil(100), &mut lines);

@@ -26,14 +26,12 @@ impl Ids {
     }
 
     /// Whether there are none.
-    #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty()
     }
 }
 
 /// Whether `id` can be a cluster ID of Flink: it becomes part of names and labels in Kubernetes.
-#[must_use]
 pub(crate) fn is_id(id: &str) -> bool {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     (1..=63).contains(&id.len()) && id.bytes().all(plain) && id.starts_with(|c: char| c.is_ascii_lowercase())
@@ -41,7 +39,6 @@ pub(crate) fn is_id(id: &str) -> bool {
 
 /// Whether a ConfigMap with Flink's labels belongs to high availability: native clusters have others for their
 /// configuration, which their Deployment owns.
-#[must_use]
 pub(crate) fn is_of_high_availability(map: &Value) -> bool {
     let metadata = &map["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
@@ -52,7 +49,6 @@ pub(crate) fn is_of_high_availability(map: &Value) -> bool {
 }
 
 /// Whether it has a completed checkpoint that Flink would restore.
-#[must_use]
 pub(crate) fn have_checkpoint(maps: &[Value]) -> bool {
     let keys = |map: &Value| match &map["data"] {
         Value::Object(data) => data.keys().any(|key| key.starts_with(CHECKPOINT)),

@@ -87,13 +87,11 @@ pub(crate) struct LogPosition {
 
 impl LogPosition {
     /// The start time of the next request; `None`: nothing was read so far.
-    #[must_use]
     pub(crate) fn since(&self) -> Option<Timestamp> {
         self.last.map(second)
     }
 
     /// The time of the last line.
-    #[must_use]
     pub(crate) const fn last(&self) -> Option<Timestamp> {
         self.last
     }
@@ -148,7 +146,6 @@ fn digest(line: LogLine<'_>) -> u64 {
 }
 
 /// A short name of a Pod as a prefix of lines: its role and its unique suffix.
-#[must_use]
 pub(crate) fn label(role: &str, pod: &str, container: Option<&str>) -> String {
     let suffix = pod.rsplit('-').next().unwrap_or(pod);
     match container {

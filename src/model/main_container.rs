@@ -53,13 +53,11 @@ fn of_all(containers: &[Container]) -> Option<&Container> {
 }
 
 /// Flink's container of a Pod template.
-#[must_use]
 pub(crate) fn of_template(template: &PodTemplateSpec) -> Option<&Container> {
     of_all(&template.spec.as_ref()?.containers)
 }
 
 /// Flink's container of a Pod.
-#[must_use]
 pub(crate) fn of_pod(pod: &Pod) -> Option<&Container> {
     of_all(&pod.spec.as_ref()?.containers)
 }
@@ -73,7 +71,6 @@ fn position_in(containers: &[Value]) -> Option<usize> {
 }
 
 /// Flink's container of a Job or a Deployment.
-#[must_use]
 pub(crate) fn of(object: &Value) -> Option<&Value> {
     let containers = object["spec"]["template"]["spec"]["containers"].as_array()?;
     containers.get(position_in(containers)?)
@@ -87,7 +84,6 @@ pub(crate) fn of_mut(object: &mut Value) -> Option<&mut Value> {
 }
 
 /// Its arguments, in the API server's form.
-#[must_use]
 pub(crate) fn arguments(object: &Value) -> Vec<String> {
     let list = of(object).and_then(|container| container["args"].as_array());
     let texts = list.into_iter().flatten().filter_map(Value::as_str);

@@ -68,37 +68,31 @@ impl ClusterName {
     }
 
     /// The name itself.
-    #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Name of the Service and of the Job.
-    #[must_use]
     pub(crate) fn master(&self) -> String {
         format!("{}-{MASTER}", self.0)
     }
 
     /// Name of the Deployment.
-    #[must_use]
     pub(crate) fn task_manager(&self) -> String {
         format!("{}-{TASK_MANAGER}", self.0)
     }
 
     /// Name of the ServiceAccount, the Role and the RoleBinding that `--ha-create-rbac` creates.
-    #[must_use]
     pub(crate) fn high_availability(&self) -> String {
         format!("{}-{HIGH_AVAILABILITY}", self.0)
     }
 
     /// Name of the short-lived Job that does `component` beside the cluster.
-    #[must_use]
     pub(crate) fn job_of(&self, component: &str) -> String {
         format!("{}-{component}", self.0)
     }
 
     /// Name of the ConfigMap that stores revisions and savepoints.
-    #[must_use]
     pub(crate) fn history(&self) -> String {
         format!("{}-history", self.0)
     }
@@ -111,7 +105,6 @@ impl std::fmt::Display for ClusterName {
 }
 
 /// Labels of every object of the cluster, in display order.
-#[must_use]
 pub(crate) fn labels(name: &ClusterName, component: &str) -> Vec<(&'static str, String)> {
     vec![
         (APP_LABEL, name.to_string()),
@@ -135,7 +128,6 @@ pub(crate) fn selector(names: &[&str], components: &[&str]) -> String {
 }
 
 /// Whether the plugin sets the label `key` itself.
-#[must_use]
 pub(crate) fn is_own_label(key: &str) -> bool {
     const RECOMMENDED: [&str; 4] = ["name", "instance", "component", "managed-by"];
     [APP_LABEL, COMPONENT_LABEL].contains(&key)

@@ -48,7 +48,6 @@ impl PodState {
 
 /// The Pods of both roles: those of the newest revision first, JobManagers before TaskManagers, and what is not ready
 /// before what is. `revision` is that of the Job, whose Pods do not have it.
-#[must_use]
 pub(crate) fn pod_states(observed: &Observed, revision: Option<u64>) -> Vec<PodState> {
     let mut pods: Vec<PodState> = [Role::JobManager, Role::TaskManager]
         .into_iter()

@@ -256,7 +256,6 @@ fn slots_for(job: &Job, targets: &BTreeMap<String, u32>) -> u32 {
 
 impl ScalePlan {
     /// The body of `PUT /jobs/:id/resource-requirements`: it must contain every vertex.
-    #[must_use]
     pub(crate) fn requirements(&self, known: &Requirements) -> Value {
         let vertices = self.targets.iter().map(|(id, target)| {
             let lower = known
@@ -269,7 +268,6 @@ impl ScalePlan {
     }
 
     /// Whether the job's requirements already have the target values.
-    #[must_use]
     pub(crate) fn is_required(&self, known: &Requirements) -> bool {
         self.targets.iter().all(|(id, target)| {
             known
@@ -279,7 +277,6 @@ impl ScalePlan {
     }
 
     /// Whether all vertices run with the target number of tasks.
-    #[must_use]
     pub(crate) fn is_reached(&self, job: &Job) -> bool {
         !job.vertices.is_empty()
             && job.state == "RUNNING"
@@ -291,7 +288,6 @@ impl ScalePlan {
 }
 
 /// The progress of the job, such as `2 tasks of keys, 1 of total`.
-#[must_use]
 pub(crate) fn progress(job: &Job) -> String {
     let parts: Vec<String> = job
         .vertices

@@ -38,7 +38,6 @@ pub(super) const SERVICE_CHOICES: [&str; 6] = [
 /// `object` without status, the server's metadata, and fields with their default values.
 ///
 /// Applied to the same object, it changes nothing.
-#[must_use]
 pub(crate) fn strip_server_fields(object: &Value) -> Value {
     let mut object = object.clone();
     strip(&mut object, &["status"]);

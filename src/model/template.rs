@@ -204,7 +204,6 @@ pub(crate) fn substitute(tree: &Value, variables: &Variables) -> Result<Value> {
 }
 
 /// Whether `tree` has a place for the program's arguments.
-#[must_use]
 pub(crate) fn takes_arguments(tree: &Value) -> bool {
     match tree {
         Value::String(text) => whole(text, ARGUMENTS),
@@ -215,7 +214,6 @@ pub(crate) fn takes_arguments(tree: &Value) -> bool {
 }
 
 /// Converts the variables in the texts of a tree to markers, for templates that are made from objects.
-#[must_use]
 pub(crate) fn mark_tree(tree: &Value) -> Value {
     match tree {
         Value::String(text) => json!(mark(text)),

@@ -19,7 +19,6 @@ pub(crate) struct Usage {
 pub(crate) type Usages = BTreeMap<(String, String, String), Usage>;
 
 /// Reads a PodMetricsList.
-#[must_use]
 pub(crate) fn usages(list: &Value) -> Usages {
     let items = list["items"].as_array().into_iter().flatten();
     items
@@ -45,7 +44,6 @@ pub(crate) fn usages(list: &Value) -> Usages {
 }
 
 /// The sum of a cluster's Pods; `None` if no usage is known.
-#[must_use]
 pub(crate) fn of_cluster(usages: &Usages, namespace: &str, name: &str) -> Option<Usage> {
     let mut own = usages
         .iter()

@@ -54,7 +54,6 @@ pub(crate) struct Observation {
 
 impl Observation {
     /// The whole status.
-    #[must_use]
     pub(crate) fn into_status(self, namespace: &str, name: &ClusterName, now: Timestamp) -> ClusterStatus {
         let seen = StatusInput {
             observed: &self.observed,

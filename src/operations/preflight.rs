@@ -142,14 +142,12 @@ pub(crate) async fn server_version(cluster: &Cluster) -> Result<Value> {
 }
 
 /// A number in the answer of `GET /version`, which may end in a plus sign.
-#[must_use]
 pub(crate) fn version_number(server: &Value, key: &str) -> Option<u32> {
     let text = server[key].as_str()?;
     text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
 }
 
 /// Why the version of an API server, from `GET /version`, does not fit, if it does not.
-#[must_use]
 pub(crate) fn misfit(server: &Value) -> Option<String> {
     let (major, minor) = (version_number(server, "major")?, version_number(server, "minor")?);
     ((major, minor) < (1, OLDEST_MINOR)).then(|| {

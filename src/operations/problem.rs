@@ -95,7 +95,6 @@ impl OperationPart {
     }
 
     /// The unfinished operation in a history.
-    #[must_use]
     pub(crate) fn of(name: &ClusterName, history: &History) -> Option<Self> {
         history.open_journal().map(|journal| Self::new(name, journal))
     }
@@ -103,7 +102,6 @@ impl OperationPart {
 
 /// The problems of a cluster. During an operation their hints name only commands that look: any other one would be
 /// refused, or would take its objects away.
-#[must_use]
 pub(crate) fn problems(causes: &[Cause], history: &History) -> Vec<Problem> {
     let is_open = history.open_journal().is_some();
     let problem = |cause: &Cause| {

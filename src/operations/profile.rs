@@ -24,7 +24,6 @@ const SAMPLES: Duration = Duration::from_secs(120);
 const SLACK: Duration = Duration::from_secs(60);
 
 /// Threads that count for a flame graph.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Threads {
     Full,
@@ -41,7 +40,6 @@ impl Keyword for Threads {
 }
 
 /// What async-profiler samples. Source: `ProfilingInfo.ProfilingMode`.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Itimer,

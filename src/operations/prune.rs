@@ -124,7 +124,6 @@ fn is_due(ended_at: Option<Timestamp>, older_than: Option<Duration>, now: Timest
 
 impl EndedCluster {
     /// How it ended, and what is left of it.
-    #[must_use]
     pub(crate) fn describe(&self, now: Timestamp) -> String {
         let how = if self.failed { "failed" } else { "ended" };
         let ago = self

@@ -87,7 +87,6 @@ impl Removal {
     }
 
     /// The objects that this process created, and no others.
-    #[must_use]
     pub(crate) fn of_created(created: &[Identity]) -> Self {
         let mut removal = Self::default();
         for object in created.iter().cloned() {
@@ -102,7 +101,6 @@ impl Removal {
     }
 
     /// Whether there is nothing to delete.
-    #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.job.is_none()
             && self.deployment.is_none()

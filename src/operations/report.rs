@@ -49,7 +49,6 @@ pub(crate) struct OperationResult {
 
 impl OperationResult {
     /// The action on a cluster.
-    #[must_use]
     pub(crate) fn new(cluster: &Cluster, name: &ClusterName, outcome: &'static str) -> Self {
         Self {
             api_version: API_VERSION,

@@ -234,7 +234,6 @@ pub(crate) struct StatusInput<'a> {
 
 impl ClusterStatus {
     /// Builds the status from what was read.
-    #[must_use]
     pub(crate) fn new(
         namespace: &str,
         name: &ClusterName,
@@ -337,7 +336,6 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
 }
 
 /// The parallelism in the Job's annotation, or in its arguments.
-#[must_use]
 pub(crate) fn parallelism(job: &Job) -> Option<u32> {
     let annotated = annotation(&job.metadata, PARALLELISM).and_then(|text| text.parse().ok());
     annotated.or_else(|| {
@@ -469,7 +467,6 @@ fn task_managers(observed: &Observed, snapshot: &Snapshot) -> TaskManagerPart {
 }
 
 /// Converts a time of Flink's.
-#[must_use]
 pub(crate) fn time(millis: Option<u64>) -> Option<Timestamp> {
     Timestamp::from_millisecond(i64::try_from(millis?).ok()?).ok()
 }

@@ -15,7 +15,6 @@ use crate::operations::wait::{self, End, Failures, FlinkCondition};
 use crate::progress;
 
 /// What to wait for.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
     Running,

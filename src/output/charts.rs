@@ -6,7 +6,6 @@ const EIGHTHS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// A share as `width` cells that are filled from the left.
-#[must_use]
 pub(crate) fn bar(share: f64, width: usize) -> String {
     #[allow(
         clippy::cast_possible_truncation,
@@ -23,7 +22,6 @@ pub(crate) fn bar(share: f64, width: usize) -> String {
 }
 
 /// Numbers as a line of columns, from zero to the largest.
-#[must_use]
 pub(crate) fn sparkline(numbers: &[u64]) -> String {
     let largest = numbers.iter().copied().max().unwrap_or(0).max(1);
     numbers
@@ -36,19 +34,16 @@ pub(crate) fn sparkline(numbers: &[u64]) -> String {
 }
 
 /// A share, such as `45%`; a dash where it is unknown.
-#[must_use]
 pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", share * 100.0))
 }
 
 /// An amount of bytes, such as `8.1 KiB`; a dash where it is unknown.
-#[must_use]
 pub(crate) fn bytes(amount: Option<f64>) -> String {
     scaled(amount, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB"])
 }
 
 /// A rate or number, such as `1.2k`; a dash where it is unknown.
-#[must_use]
 pub(crate) fn count(amount: Option<f64>) -> String {
     scaled(amount, 1000.0, ["", "k", "M", "G", "T"]).replace(' ', "")
 }
@@ -70,7 +65,6 @@ fn scaled(amount: Option<f64>, step: f64, units: [&str; 5]) -> String {
 }
 
 /// A time span, such as `639ms`, `4.2s`, `3m5s`.
-#[must_use]
 pub(crate) fn millis(span: u64) -> String {
     #[allow(clippy::cast_precision_loss)]
     match span {

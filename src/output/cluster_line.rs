@@ -33,7 +33,6 @@ pub(crate) struct LabelColumns<'a> {
 
 impl LabelColumns<'_> {
     /// The end of each key, and LABELS.
-    #[must_use]
     pub(crate) fn headers(self) -> Vec<String> {
         let end = |key: &String| key.rsplit('/').next().unwrap_or(key).to_uppercase();
         self.keys
@@ -55,7 +54,6 @@ impl LabelColumns<'_> {
 
 impl<'a> ClusterLine<'a> {
     /// The line of a cluster.
-    #[must_use]
     pub(crate) fn new(
         key: &'a Key,
         parts: &'a Parts,

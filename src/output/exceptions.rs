@@ -6,7 +6,6 @@ use crate::model::age::age;
 use crate::model::flink::rest::exceptions::Exception;
 
 /// The names of the columns.
-#[must_use]
 pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     if wide {
         &["AGE", "TASK", "CAUSE", "CLASS", "LOCATION", "TASKMANAGER", "CONCURRENT"]
@@ -16,7 +15,6 @@ pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
 }
 
 /// The row of an exception.
-#[must_use]
 pub(crate) fn row(exception: &Exception, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let mut row = vec![

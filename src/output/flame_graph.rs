@@ -24,7 +24,6 @@ t.textContent=n<3?'':d.n.length<=n?d.n:d.n.slice(0,n-1)+'\\u2026'})}\
 all.forEach(function(g){g.onclick=function(){show(+g.dataset.x,+g.dataset.w)}})";
 
 /// A picture that needs nothing else, in SVG.
-#[must_use]
 pub(crate) fn svg(root: &Frame, title: &str) -> String {
     let height = TOP + ROW * (depth(root) + 1);
     let mut out = format!(
@@ -42,7 +41,6 @@ pub(crate) fn svg(root: &Frame, title: &str) -> String {
 }
 
 /// The picture as a page.
-#[must_use]
 pub(crate) fn html(root: &Frame, title: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>{}</title></head>\n<body style=\"margin:0\">\n{}</body></html>\n",
@@ -126,7 +124,6 @@ fn escaped(text: &str) -> String {
 }
 
 /// The hottest frames in at most `rows` lines, cut to `width`.
-#[must_use]
 pub(crate) fn tree(root: &Frame, rows: usize, width: Option<usize>) -> String {
     let mut out = format!("{DIM} TOTAL    SELF  FRAME{DIM:#}\n");
     for found in hottest(root, rows) {

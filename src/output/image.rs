@@ -37,7 +37,6 @@ pub(crate) struct ImageReport {
 }
 
 /// One line for each thing that is known; what is not is `unknown`.
-#[must_use]
 pub(crate) fn image(report: &ImageReport) -> String {
     let facts = &report.facts;
     let unknown = || "unknown".to_owned();

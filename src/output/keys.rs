@@ -31,7 +31,6 @@ pub(crate) struct Keys {
 impl Keys {
     /// The keys; `None`: stdin is no terminal.
     #[cfg(unix)]
-    #[must_use]
     pub(crate) fn open() -> Option<Self> {
         use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
         let stdin = std::io::stdin();
@@ -47,7 +46,6 @@ impl Keys {
 
     /// Without a terminal of Unix there are none.
     #[cfg(not(unix))]
-    #[must_use]
     pub(crate) fn open() -> Option<Self> {
         None
     }

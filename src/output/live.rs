@@ -43,7 +43,6 @@ impl Write for Trace {
 }
 
 /// The text of the last step, for the message of an interruption.
-#[must_use]
 pub(crate) fn last_step() -> Option<String> {
     Some(lock(&LAST_STEP).clone()).filter(|last| !last.is_empty())
 }

@@ -14,7 +14,6 @@ use crate::kubernetes::logs::{ContainerLine, Origin};
 use crate::model::keyword::Keyword;
 
 /// Format of the lines.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     Text,
@@ -72,7 +71,6 @@ pub(crate) struct LogLines<'a> {
 
 impl<'a> LogLines<'a> {
     /// Nothing yet.
-    #[must_use]
     pub(crate) fn new(style: LogStyle<'a>) -> Self {
         Self {
             style,

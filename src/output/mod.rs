@@ -38,7 +38,6 @@ pub(crate) use structured::{document, documents, line, list, object};
 pub(crate) use table::{Columns, table, table_within};
 
 /// Format of the output.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format {
     #[default]
@@ -55,7 +54,6 @@ pub(crate) enum Format {
 
 impl Format {
     /// Whether it is a table for people, with notes beside it.
-    #[must_use]
     pub(crate) const fn is_for_people(self) -> bool {
         matches!(self, Self::Table | Self::Wide)
     }

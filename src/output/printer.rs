@@ -97,7 +97,6 @@ pub(crate) struct Printer {
 
 impl Printer {
     /// A printer of lists of `kind`, such as `ClusterList`.
-    #[must_use]
     pub(crate) fn new(format: Format, kind: &'static str, headers: &[&str], with_headers: bool) -> Self {
         let custom: Vec<&str> = match format {
             Format::CustomColumns(columns) => columns.headers().collect(),
@@ -116,7 +115,6 @@ impl Printer {
     }
 
     /// A printer of one object, as kubectl prints what is asked for by its name.
-    #[must_use]
     pub(crate) fn of_object(format: Format) -> Self {
         Self::new(format, "", &[], true).single(true)
     }

@@ -6,7 +6,6 @@ use crate::model::flink::effective_config::Setting;
 const LONGEST: usize = 60;
 
 /// The row of a setting; `cut`: long values are cut.
-#[must_use]
 pub(crate) fn row(setting: &Setting, cut: bool) -> Vec<String> {
     let text = |value: &Option<String>| {
         let value = value.clone().unwrap_or_default();

@@ -37,7 +37,6 @@ pub(crate) struct ScreenStyle {
 
 /// The screen as text with styles, which [`crate::output::terminal::data`] takes away where they do not belong. An
 /// operation under way comes first, then the verdict, what runs, down to the Pods, and the job.
-#[must_use]
 pub(crate) fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) -> String {
     let mut out = status
         .operation

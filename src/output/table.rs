@@ -24,13 +24,11 @@ const NARROW: usize = 12;
 const STATES: [&str; 7] = ["STATUS", "JOB", "JOB STATE", "STATE", "OUTCOME", "TYPE", "SEVERITY"];
 
 /// A table of `rows` below `headers`, with a newline at the end of each line.
-#[must_use]
 pub(crate) fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     Columns::new(headers).print(rows, true)
 }
 
 /// A table in `width` columns; those of `optional` go first that come first in it.
-#[must_use]
 pub(crate) fn table_within(
     width: Option<usize>,
     headers: &[&str],
@@ -53,7 +51,6 @@ pub(crate) struct Columns {
 
 impl Columns {
     /// Columns as wide as their headers.
-    #[must_use]
     pub(crate) fn new(headers: &[&str]) -> Self {
         Self {
             headers: headers.iter().map(|&header| header.to_owned()).collect(),
@@ -212,7 +209,6 @@ fn byte_at(line: &str, column: usize) -> usize {
 }
 
 /// The style of a state's word, of Kubernetes or of Flink.
-#[must_use]
 pub(crate) fn state_style(word: &str) -> Style {
     let first = word.split([' ', '(', ':']).next().unwrap_or_default();
     match first {

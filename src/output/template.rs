@@ -70,7 +70,6 @@ impl Template {
     }
 
     /// The text for a value.
-    #[must_use]
     pub(crate) fn fill(&self, value: &Value) -> String {
         let mut text = String::new();
         fill(&self.0, value, &mut text);
@@ -114,7 +113,6 @@ impl CustomColumns {
     }
 
     /// The row of a value.
-    #[must_use]
     pub(crate) fn row(&self, value: &Value) -> Vec<String> {
         let cell = |(_, path): &(String, String)| {
             let text = joined(value, path, ",");

@@ -30,7 +30,6 @@ pub fn clean(text: &str) -> String {
 }
 
 /// The same, without a copy of text that has none, as nearly all has.
-#[must_use]
 pub(crate) fn cleaned(text: &str) -> Cow<'_, str> {
     // All control characters that have two bytes begin with this one.
     let may_be_control = |byte: u8| byte == 0x7f || byte == 0xc2 || byte < b' ' && byte != b'\n' && byte != b'\t';
@@ -71,7 +70,6 @@ pub(crate) struct Bulk {
 
 impl Bulk {
     /// To stdout.
-    #[must_use]
     pub(crate) fn new() -> Self {
         let choice = anstream::AutoStream::choice(&std::io::stdout());
         Self {
@@ -80,7 +78,6 @@ impl Bulk {
     }
 
     /// Whether colours are shown. Text that is written has none otherwise.
-    #[must_use]
     pub(crate) const fn is_coloured(&self) -> bool {
         self.coloured
     }
@@ -129,19 +126,16 @@ pub(crate) fn use_colors(always: bool) {
 }
 
 /// Whether stdout is a terminal on which things are drawn.
-#[must_use]
 pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal() && !PLAIN.load(Ordering::Relaxed)
 }
 
 /// Columns of the terminal that stdout is; `None`: it is none, and nothing is left out.
-#[must_use]
 pub(crate) fn width() -> Option<usize> {
     is_terminal().then(|| size().1)
 }
 
 /// Rows of the terminal.
-#[must_use]
 pub(crate) fn rows() -> usize {
     size().0
 }
@@ -159,7 +153,6 @@ pub(crate) struct Screen {
 
 impl Screen {
     /// A screen; `again` says whether it will be shown more than once.
-    #[must_use]
     pub(crate) fn new(again: bool) -> Self {
         Self {
             again,
@@ -171,7 +164,6 @@ impl Screen {
     }
 
     /// Whether it is redrawn in place.
-    #[must_use]
     pub(crate) const fn is_in_place(&self) -> bool {
         self.in_place
     }
@@ -256,7 +248,6 @@ impl Drop for Screen {
 }
 
 /// The line in `width` columns; styles take no room, and what is cut ends with `…`.
-#[must_use]
 pub(crate) fn cut(line: &str, width: usize) -> std::borrow::Cow<'_, str> {
     console::truncate_str(line, width, "…")
 }

@@ -53,7 +53,6 @@ pub(crate) struct TopView {
 
 impl TopView {
     /// A view of this cluster, or of all.
-    #[must_use]
     pub(crate) fn of(opened: Option<Key>) -> Self {
         Self {
             opened,
@@ -87,7 +86,6 @@ impl TopView {
 
     /// What is above the table: the clock, the context, the interval and the keys, which have a line of their own where a
     /// terminal of `width` columns has no room for them in the first.
-    #[must_use]
     pub(crate) fn head(&self, context: &str, interval: Duration, width: Option<usize>, now: Timestamp) -> String {
         let clock = now.strftime("%H:%M:%S");
         let keys = if self.typing {
@@ -114,7 +112,6 @@ impl TopView {
 }
 
 /// The screen; `head` is the context and the time between two looks, if it is drawn in place.
-#[must_use]
 pub(crate) fn screen(
     look: &Look,
     used: Option<&Usages>,
@@ -138,7 +135,6 @@ pub(crate) fn screen(
 }
 
 /// All clusters, one a line; on a terminal of `width` columns as `view` says.
-#[must_use]
 #[allow(clippy::cast_precision_loss)]
 fn clusters(
     inventory: &Inventory,
@@ -214,7 +210,6 @@ fn clusters(
 }
 
 /// The table with its marked line.
-#[must_use]
 fn marked(table: &str, view: &TopView) -> String {
     let mark = |(index, line): (usize, &str)| {
         if index == view.selected + 1 {
@@ -239,7 +234,6 @@ fn usage(usage: Option<Usage>) -> [String; 2] {
 }
 
 /// One cluster: its vertices, and what its Pods use.
-#[must_use]
 fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Option<usize>) -> String {
     let mut out = match (&snapshot.job, &snapshot.reach) {
         (Some(job), _) => format!(

@@ -16,7 +16,6 @@ use crate::operations::why::Explanation;
 use crate::output::terminal::clean;
 
 /// The operation under way, the cause and what else is wrong, in lines.
-#[must_use]
 pub(crate) fn why(explanation: &Explanation, width: Option<usize>, now: Timestamp) -> String {
     let (healthy, problems) = (&explanation.healthy, &explanation.problems[..]);
     let operation = explanation.operation.as_ref();
@@ -71,7 +70,6 @@ impl Item for WhyDocument<'_> {
 
 impl<'a> WhyDocument<'a> {
     /// The document of an explanation.
-    #[must_use]
     pub(crate) fn new(
         namespace: &'a str,
         name: &'a ClusterName,

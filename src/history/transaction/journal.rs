@@ -163,7 +163,6 @@ pub(crate) enum Ending {
 
 impl Ending {
     /// The trigger ID of a savepoint.
-    #[must_use]
     pub(crate) fn trigger_id(&self) -> Option<&str> {
         match self {
             Self::Savepoint { trigger_id, .. } => Some(trigger_id),
@@ -174,7 +173,6 @@ impl Ending {
 
 impl Kind {
     /// Whether a revision is created after the job has ended.
-    #[must_use]
     pub(crate) const fn deploys(self) -> bool {
         matches!(self, Self::Change | Self::Resume)
     }
@@ -182,13 +180,11 @@ impl Kind {
 
 impl Step {
     /// Whether the operation has ended.
-    #[must_use]
     pub(crate) const fn is_end(self) -> bool {
         matches!(self, Self::Done | Self::RolledBack | Self::Failed)
     }
 
     /// Its name, as in the history.
-    #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Surging => "surging",
@@ -207,7 +203,6 @@ impl Step {
 
 impl Journal {
     /// A journal of an operation that starts at `now`, and ends the job as `ending` describes.
-    #[must_use]
     pub(crate) fn begin(kind: Kind, command: &str, holder: Holder, now: &str, ending: Ending) -> Self {
         Self {
             version: VERSION,
@@ -239,61 +234,51 @@ impl Journal {
     }
 
     /// Whether the operation is unfinished.
-    #[must_use]
     pub(crate) const fn is_open(&self) -> bool {
         !self.step.is_end()
     }
 
     /// Whether the process with this `token` holds it.
-    #[must_use]
     pub(crate) fn is_held_by(&self, token: &str) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.token == token)
     }
 
     /// Whether it creates a cluster: then it ends no job.
-    #[must_use]
     pub(crate) fn is_launch(&self) -> bool {
         self.kind == Kind::Halt && self.ending == Ending::Nothing && self.new_revision.is_some()
     }
 
     /// Whether it replaces a cluster whose creation failed.
-    #[must_use]
     pub(crate) fn replaces_creation(&self) -> bool {
         self.kind == Kind::Resume && self.command == "create"
     }
 
     /// Whether any other change may replace it when it is unfinished: its objects run, or can run.
-    #[must_use]
     pub(crate) fn yields(&self) -> bool {
         self.kind == Kind::Scale || self.is_launch() || (self.kind == Kind::Resume && self.step == Step::Waiting)
     }
 
     /// Whether the previous version can be started again.
-    #[must_use]
     pub(crate) fn can_go_back(&self) -> bool {
         self.kind == Kind::Change && self.old_revision.is_some()
     }
 
     /// Whether it is the same operation of the same process: it may have made progress.
-    #[must_use]
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.holder == other.holder && self.started_at == other.started_at && self.command == other.command
     }
 
     /// The trigger ID of the savepoint with which the job is being stopped, if its path is not known yet.
-    #[must_use]
     pub(crate) fn awaited_savepoint(&self) -> Option<&str> {
         self.ending.trigger_id().filter(|_| self.step == Step::Stopping)
     }
 
     /// Its present or last holder.
-    #[must_use]
     pub(crate) fn who(&self) -> &str {
         self.holder.as_ref().map_or("someone", |holder| &holder.who)
     }
 
     /// Describes the state of the operation.
-    #[must_use]
     pub(crate) fn status_text(&self) -> String {
         let saved = match (&self.saved, &self.start) {
             _ if self.lost.is_some() => "the state is not where it should be".to_owned(),
@@ -339,7 +324,6 @@ impl Journal {
     }
 
     /// The commands to continue the operation or to roll back, one per line.
-    #[must_use]
     pub(crate) fn next_steps(&self, name: &ClusterName) -> Vec<String> {
         match self.kind {
             Kind::Halt if self.is_launch() => {

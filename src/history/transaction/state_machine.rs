@@ -76,7 +76,6 @@ pub(crate) enum Event<'a> {
 }
 
 /// Decides the next action.
-#[must_use]
 pub(crate) fn next(journal: &Journal, seen: ObservedState) -> Action {
     let replace = |side: Version, revision: Option<u64>| {
         let made = revision.is_some() && seen.job == Some(revision);
@@ -103,7 +102,6 @@ pub(crate) fn next(journal: &Journal, seen: ObservedState) -> Action {
 }
 
 /// The journal after `event`. An event that does not fit the step changes nothing: it was seen before.
-#[must_use]
 pub(crate) fn after(journal: &Journal, event: Event<'_>) -> Journal {
     let mut next = journal.clone();
     match (journal.step, event) {

@@ -17,7 +17,6 @@ pub(crate) enum Challenge {
 }
 
 /// Parses a header. Of several methods it selects the one with tokens.
-#[must_use]
 pub(crate) fn read(header: &str) -> Option<Challenge> {
     let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
     if scheme.eq_ignore_ascii_case("basic") {
@@ -49,7 +48,6 @@ fn parameters(text: &str) -> BTreeMap<String, String> {
 }
 
 /// The requested scope: `repository:NAME:ACTIONS`.
-#[must_use]
 pub(crate) fn scope(repository: &str, push: bool) -> String {
     format!("repository:{repository}:{}", if push { "pull,push" } else { "pull" })
 }

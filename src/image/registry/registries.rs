@@ -41,7 +41,6 @@ impl Registries {
     }
 
     /// A repository, for reading or also for writing.
-    #[must_use]
     pub(crate) fn repository(&self, reference: &Reference, push: bool) -> Repository {
         let host = reference.api_host();
         let named = self

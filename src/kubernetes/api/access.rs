@@ -3,7 +3,6 @@
 use crate::model::keyword::Keyword;
 
 /// How Flink's REST is reached.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Access {
     #[default]

@@ -91,7 +91,6 @@ pub(crate) enum Mode {
 
 impl Cluster {
     /// For [`super::connect::connect`], and for tests with a scripted client.
-    #[must_use]
     pub(crate) fn new(client: Client, namespace: String, at: ServerInfo, timeout: Option<Duration>) -> Self {
         Self {
             client,
@@ -134,7 +133,6 @@ impl Cluster {
     }
 
     /// The current namespace.
-    #[must_use]
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
@@ -145,13 +143,11 @@ impl Cluster {
     }
 
     /// The address of the API server, for messages.
-    #[must_use]
     pub(crate) fn at(&self) -> &ServerInfo {
         &self.at
     }
 
     /// The same cluster with another namespace.
-    #[must_use]
     pub(crate) fn in_namespace(&self, namespace: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -184,7 +180,6 @@ impl Cluster {
     }
 
     /// The error for a list that cannot be read completely.
-    #[must_use]
     pub(crate) fn forgotten(&self, target: &Target) -> Error {
         Error::failure(format!("{} forgot the list of {target} while it was read", self.at))
             .hint("try again in a while: every command can be repeated")
@@ -356,7 +351,6 @@ impl Cluster {
     }
 
     /// The error for an answer of [`Self::raw`].
-    #[must_use]
     pub(crate) fn status_error(&self, target: &Target, status: StatusCode, body: &[u8]) -> Error {
         errors::of_status(target, &self.at, status, body)
     }
@@ -436,7 +430,6 @@ impl Cluster {
     }
 
     /// The error for an unexpected answer.
-    #[must_use]
     pub(crate) fn not_understood(&self, target: &Target, error: &serde_json::Error) -> Error {
         let error = Error::failure(format!(
             "{} gave an answer to {} {target} that is not understood: {error}",

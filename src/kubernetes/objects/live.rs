@@ -61,7 +61,6 @@ impl fmt::Display for Foreign {
 
 impl LiveObjects {
     /// Whether none of the three exists.
-    #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.service.is_none() && self.job.is_none() && self.deployment.is_none()
     }
@@ -171,7 +170,6 @@ impl LiveObjects {
     }
 
     /// The missing ones of the three objects, with their kinds.
-    #[must_use]
     pub(crate) fn missing(&self, name: &ClusterName) -> Vec<String> {
         [
             (&self.service, format!("Service {}", name.master())),
@@ -185,7 +183,6 @@ impl LiveObjects {
     }
 
     /// The changes of `wanted` to the existing objects: paths after their kinds.
-    #[must_use]
     pub(crate) fn differences(&self, wanted: &Manifests) -> Vec<Difference> {
         let pairs = [
             (&self.service, &wanted.service),
@@ -206,7 +203,6 @@ impl LiveObjects {
 
 impl LiveObjects {
     /// [`Self::differences`] for output: secrets are hidden.
-    #[must_use]
     pub(crate) fn told_differences(&self, wanted: &Manifests) -> Vec<Difference> {
         let (mut live, mut wanted) = (self.clone(), wanted.clone());
         for (live, wanted) in [
@@ -222,7 +218,6 @@ impl LiveObjects {
     }
 
     /// Whether an object is missing or differs from `made`, except in the state from which its job starts.
-    #[must_use]
     pub(crate) fn drifted(&self, made: &Manifests) -> bool {
         let mut made = made.clone();
         let start = self

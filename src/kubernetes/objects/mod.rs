@@ -220,7 +220,6 @@ pub(crate) async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec
 }
 
 /// Whether a Pod waits for its image or a node, and Flink's container never ran.
-#[must_use]
 pub(crate) fn waits(pod: &Pod) -> bool {
     let restarted = flink_pod::main_status(pod).is_some_and(|container| container.restart_count > 0);
     flink_pod::phase(pod) == Phase::Pending && !restarted
@@ -330,7 +329,6 @@ pub(crate) async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Resu
 }
 
 /// How a Job ended: its condition `Complete` or `Failed`. `None`: it has not ended.
-#[must_use]
 pub(crate) fn end_of_job(job: &Value) -> Option<&'static str> {
     if job["spec"]["suspend"] == true && !job["metadata"]["annotations"][JOB_ENDED].is_null() {
         return Some("Complete");

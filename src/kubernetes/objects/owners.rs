@@ -11,7 +11,6 @@ use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
 
 /// Whether the Job owns the other objects: Kubernetes deletes it some time after it has finished.
-#[must_use]
 pub(crate) fn job_owns(manifests: &Manifests) -> bool {
     manifests.job["spec"]["ttlSecondsAfterFinished"].is_u64()
 }

@@ -87,7 +87,6 @@ fn binds(object: &Value) -> bool {
 }
 
 /// Whether the RBAC objects were created with the cluster.
-#[must_use]
 pub(crate) fn created_with(live: &LiveObjects) -> bool {
     let objects = [&live.job, &live.deployment].into_iter().flatten();
     objects
@@ -96,7 +95,6 @@ pub(crate) fn created_with(live: &LiveObjects) -> bool {
 }
 
 /// Whether the running JobManager has them.
-#[must_use]
 pub(crate) fn created_with_job(live: &LiveObjects) -> bool {
     let job = live.job.as_ref();
     job.is_some_and(|job| job["metadata"]["annotations"][CREATED_RBAC] == "true")

@@ -35,7 +35,6 @@ impl Cause {
     }
 
     /// Its severity: a resolved cause is reported, but is not a problem.
-    #[must_use]
     pub(crate) const fn severity(&self) -> Severity {
         if self.over {
             Severity::Notice
@@ -100,7 +99,6 @@ impl Cause {
     }
 
     /// Whether only the exit code of an ended container is known.
-    #[must_use]
     pub(crate) const fn ended(&self) -> bool {
         matches!(
             self.kind,
@@ -120,7 +118,6 @@ impl Cause {
     }
 
     /// The error with which a command ends. It omits the evidence, which commands with longer output print.
-    #[must_use]
     pub(crate) fn into_error(self) -> Error {
         let state_missing = self.kind == CauseKind::SavepointMissing;
         let error = self.hints.into_iter().fold(Error::job_failed(self.title), Error::hint);

@@ -31,13 +31,11 @@ const LOSS: SignedDuration = SignedDuration::from_hours(1);
 const LOOP: SignedDuration = SignedDuration::from_mins(3);
 
 /// Whether any of the problems is more than a notice.
-#[must_use]
 pub(crate) fn is_wrong(problems: &[Cause]) -> bool {
     problems.iter().any(|cause| cause.severity() < Severity::Notice)
 }
 
 /// All problems, most urgent first. `snapshot` is from the poll of Flink that `observed` includes.
-#[must_use]
 pub(crate) fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> {
     let mut found = Vec::new();
     let mut add = |cause: Cause| {
@@ -107,7 +105,6 @@ fn probed(observed: &Observed, cause: &mut Cause) {
 }
 
 /// The cause for a JobManager that exited with 0 and of which no job was seen, if its log shows no job either.
-#[must_use]
 pub(crate) fn unseen_job(observed: &Observed, now: Timestamp) -> Option<Cause> {
     let Verdict::Finished { job_id: None, .. } = verdict(observed, now, &Grace::default()) else {
         return None;

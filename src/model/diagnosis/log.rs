@@ -24,13 +24,11 @@ pub struct LogCause {
 
 impl LogCause {
     /// The class without its package.
-    #[must_use]
     pub(crate) fn short_class(&self) -> Option<&str> {
         self.class.as_deref().map(short_class)
     }
 
     /// `FileNotFoundException: Cannot find …`: one line.
-    #[must_use]
     pub(crate) fn summary(&self) -> String {
         match self.short_class() {
             None => self.message.clone(),
@@ -342,7 +340,6 @@ fn user_frame(throwable: &Throwable) -> Option<String> {
 
 /// The first meaningful line of a text such as REST's `errors: ["message
 /// \tat stack…"]`: without control characters, without the classes of wrapping exceptions before it, limited in length.
-#[must_use]
 pub(crate) fn first_line(text: &str) -> String {
     let line = text
         .lines()

@@ -102,7 +102,6 @@ pub(crate) struct Note {
 
 impl Note {
     /// A note with the text of a cause that does not count as final.
-    #[must_use]
     pub(crate) fn of(cause: &Cause) -> Self {
         Self {
             text: cause.title.clone(),

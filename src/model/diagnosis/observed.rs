@@ -129,19 +129,16 @@ impl Observed {
     }
 
     /// The last job that REST returned in this generation, even if REST no longer answers.
-    #[must_use]
     pub(crate) const fn last_job(&self) -> Option<&JobOverview> {
         self.last_job.as_ref()
     }
 
     /// Whether REST ever answered in this generation.
-    #[must_use]
     pub(crate) const fn was_reached(&self) -> bool {
         self.reached
     }
 
     /// How the Kubernetes Job ended for good, or will end as soon as its Pod does, which a sidecar keeps.
-    #[must_use]
     pub(crate) fn job_end(&self) -> Option<JobState> {
         match super::objects::job_end(self) {
             Some(JobEnd::Complete) => Some(JobState::Complete),
@@ -151,7 +148,6 @@ impl Observed {
     }
 
     /// Whether the Kubernetes Job has ended for good.
-    #[must_use]
     pub(crate) fn job_ended(&self) -> bool {
         super::objects::job_end(self).is_some()
     }
@@ -180,7 +176,6 @@ impl Observed {
     }
 
     /// The Job, unless it is being deleted: its successor is another generation.
-    #[must_use]
     pub(crate) fn current_job(&self) -> Option<&Job> {
         self.job
             .as_ref()
@@ -202,7 +197,6 @@ impl Observed {
     }
 
     /// Whether Pods are terminating, which frees resources of nodes and quotas.
-    #[must_use]
     pub(crate) fn has_leaving_pods(&self) -> bool {
         self.pods
             .values()
@@ -211,7 +205,6 @@ impl Observed {
 
     /// The last poll of REST, if it can be from this generation's JobManager: during a resume the old one still
     /// answers.
-    #[must_use]
     pub(crate) fn flink_now(&self) -> &FlinkView {
         let mut masters = self
             .pods
@@ -284,7 +277,6 @@ pub(super) fn same_uid(event: &Event, meta: &ObjectMeta) -> bool {
 }
 
 /// When the event was last seen. The newer API sets `eventTime` and the series, the older one the timestamps.
-#[must_use]
 pub(crate) fn last_seen(event: &Event) -> Option<Timestamp> {
     let series = event
         .series
@@ -297,7 +289,6 @@ pub(crate) fn last_seen(event: &Event) -> Option<Timestamp> {
 }
 
 /// When the event was first seen.
-#[must_use]
 pub(crate) fn first_seen(event: &Event) -> Option<Timestamp> {
     (event.first_timestamp.as_ref().map(|t| t.0))
         .or_else(|| event.event_time.as_ref().map(|t| t.0))
@@ -305,7 +296,6 @@ pub(crate) fn first_seen(event: &Event) -> Option<Timestamp> {
 }
 
 /// How often the event was seen.
-#[must_use]
 pub(crate) fn times_seen(event: &Event) -> u32 {
     let count = event.series.as_ref().and_then(|s| s.count).or(event.count).unwrap_or(1);
     u32::try_from(count).unwrap_or(1).max(1)

@@ -67,13 +67,11 @@ pub(super) const fn memory_flag(role: Role) -> &'static str {
 }
 
 /// Name of the container that runs Flink: sidecars may come before it.
-#[must_use]
 pub(crate) fn main_container(pod: &Pod) -> Option<&str> {
     container::of_pod(pod).map(|container| container.name.as_str())
 }
 
 /// Why a Pod waits, in Kubernetes' message: the scheduler's, or the kubelet's for Flink's container.
-#[must_use]
 pub(crate) fn why_it_waits(pod: &Pod) -> Option<String> {
     let scheduled = condition(pod, "PodScheduled").filter(|condition| condition.status == "False");
     if let Some(scheduled) = scheduled {

@@ -44,7 +44,6 @@ pub(crate) enum Stage {
 
 impl Stage {
     /// Its place in the order, what it waits for, and what is reached at its end.
-    #[must_use]
     pub(crate) fn describe(&self) -> (u8, String, String) {
         let of = |order, waits: &str, goal: &str| (order, waits.to_owned(), goal.to_owned());
         match self {
@@ -78,7 +77,6 @@ impl fmt::Display for Stage {
 }
 
 /// The stage of the cluster.
-#[must_use]
 pub(crate) fn stage(observed: &Observed) -> Stage {
     match observed.flink_now() {
         FlinkView::Up { job: None, .. } => Stage::JobManagerStarted,

@@ -15,7 +15,6 @@ use crate::model::manifests::revision_of;
 ///
 /// Flink's state comes first, then the end of the Job, then problems of the JobManager, then of the TaskManagers: an
 /// earlier item in this order is the cause of a later one.
-#[must_use]
 pub(crate) fn verdict(observed: &Observed, now: Timestamp, grace: &Grace) -> Verdict {
     if let Some(verdict) = of_flink(observed, now, grace) {
         return verdict;
@@ -309,7 +308,6 @@ const FULL: [&str; 9] = [
 ];
 
 /// Whether the TaskManagers of `revision` come up.
-#[must_use]
 pub(crate) fn surge(observed: &Observed, revision: u64, now: Timestamp) -> Surge {
     let mut own = observed.clone();
     own.pods.retain(|_, pod| revision_of(&pod.metadata) == Some(revision));

@@ -51,7 +51,6 @@ const OTHER: [&str; 8] = [
 ];
 
 /// Whether a value follows this option of Flink's entrypoint; `None`: it is no option of Flink, or `-D`.
-#[must_use]
 pub(crate) fn takes_value(option: &str) -> Option<bool> {
     if ALLOW_NON_RESTORED.contains(&option) {
         return Some(false);
@@ -110,7 +109,6 @@ impl JobManagerArguments {
     }
 
     /// Formats the arguments so that [`Self::parse`], and Flink, parse them to the same value.
-    #[must_use]
     pub(crate) fn to_tokens(&self) -> Vec<String> {
         let mut tokens = Vec::new();
         let mut option = |name: &str, value: Option<&String>| {
@@ -136,7 +134,6 @@ impl JobManagerArguments {
     }
 
     /// The arguments as a layer.
-    #[must_use]
     pub(crate) fn into_layer(self) -> Config {
         Config {
             job_class: self.job_class,

@@ -155,7 +155,6 @@ impl Checkpoints {
     ///
     /// Up to Flink 1.14 a savepoint replaces the previous checkpoint, whose files are deleted. A job that was restored
     /// and has completed no checkpoint since has the state that it was restored from.
-    #[must_use]
     pub(crate) fn kept(&self) -> Option<&str> {
         let there = |savepoint: bool| {
             let known = self

@@ -50,19 +50,16 @@ fn line(name: &str) -> Option<&'static str> {
 }
 
 /// Whether Flink has a key of this name, in any known release.
-#[must_use]
 pub(crate) fn is_known(name: &str) -> bool {
     line(name).is_some()
 }
 
 /// The present name of a key: Flink also reads old names.
-#[must_use]
 pub(crate) fn current(name: &str) -> &str {
     line(name).and_then(|line| line.split(' ').nth(3)).unwrap_or(name)
 }
 
 /// Whether two names belong to the same key.
-#[must_use]
 pub(crate) fn same(one: &str, other: &str) -> bool {
     one == other || current(one) == current(other)
 }

@@ -38,7 +38,6 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// Whether the value of `key` must be hidden. This includes keys that end in `key`, `pass` or `pwd`.
-#[must_use]
 pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     if HARMLESS.contains(&key.as_str()) {
@@ -71,7 +70,6 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// The key and its value as text.
-    #[must_use]
     pub(crate) fn of(&self) -> (&str, String) {
         let value = match &self.value {
             serde_json::Value::String(text) => text.clone(),
@@ -82,7 +80,6 @@ impl Pair {
 }
 
 /// The settings of both roles by key, with secrets hidden.
-#[must_use]
 pub(crate) fn settings(job_manager: &[Pair], task_manager: &BTreeMap<String, String>) -> Vec<Setting> {
     let mut all: BTreeMap<String, Setting> = BTreeMap::new();
     let empty = |key: &str| Setting {

@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 ///
 /// Flink's own `--job-id-seed` was only on a branch and is in no release, so this algorithm is ours, and stable for
 /// ever: `printf %s SEED | sha256sum | cut -c1-32` returns the same.
-#[must_use]
 pub(crate) fn from_seed(seed: &str) -> String {
     Sha256::digest(seed.as_bytes())
         .iter()
@@ -23,7 +22,6 @@ pub(crate) fn from_seed(seed: &str) -> String {
 const NONCE: usize = 8;
 
 /// A nonce derived from the seed: lower-case letters and digits, which all Kubernetes names allow.
-#[must_use]
 pub(crate) fn nonce(seed: &str) -> String {
     from_seed(seed).chars().take(NONCE).collect()
 }

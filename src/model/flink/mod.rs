@@ -25,7 +25,6 @@ use crate::error::Error;
 use crate::model::keyword::Keyword;
 
 /// The arguments that the image's entrypoint accepts.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entrypoint {
     Official,
@@ -58,14 +57,12 @@ pub struct FlinkVersion {
 
 impl FlinkVersion {
     /// Version `major.minor`.
-    #[must_use]
     pub(crate) const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
     }
 
     /// The version in an image's tag, such as 2.3 of `registry:5000/flink:2.3.0-scala_2.12-java17`. `None` for a
     /// digest, no tag, or a tag that does not start with a version.
-    #[must_use]
     pub(crate) fn of_image(image: &str) -> Option<Self> {
         let name = image.split('@').next()?;
         let tag = name.rsplit('/').next()?.split_once(':')?.1;
@@ -75,7 +72,6 @@ impl FlinkVersion {
 
     /// The entrypoint arguments that official images of this version accept.
     /// Source: apache/flink-docker, whose images have `standalone-job` from 1.10 on.
-    #[must_use]
     pub(crate) fn entrypoint(self) -> Entrypoint {
         if self < Self::new(1, 10) {
             Entrypoint::Legacy
@@ -325,7 +321,6 @@ fn for_no_process(key: &str) -> Option<&'static str> {
 
 /// Why a FlinkDeployment's configuration `key` can be ignored: it configures the operator, not the job. `None` for all
 /// others.
-#[must_use]
 pub(crate) fn beside_the_job(key: &str) -> Option<&'static str> {
     if key.starts_with("job.autoscaler.") {
         Some("there is no autoscaler here; kubectl flink scale changes the parallelism")

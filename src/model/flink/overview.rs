@@ -39,7 +39,6 @@ pub enum JobState {
 
 impl JobState {
     /// The state that Flink calls `name`.
-    #[must_use]
     pub(crate) fn of(name: &str) -> Self {
         match name {
             "INITIALIZING" => Self::Initializing,
@@ -58,7 +57,6 @@ impl JobState {
     }
 
     /// Flink's own name for it.
-    #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Initializing => "INITIALIZING",
@@ -77,7 +75,6 @@ impl JobState {
     }
 
     /// Whether Flink never leaves this state, not even with another JobManager ("globally terminal").
-    #[must_use]
     pub(crate) const fn is_terminal(&self) -> bool {
         matches!(self, Self::Failed | Self::Canceled | Self::Finished)
     }
@@ -163,26 +160,22 @@ pub struct JobOverview {
 
 impl JobOverview {
     /// Whether all tasks run: RUNNING alone appears without a TaskManager (seen with 1.17 to 2.3).
-    #[must_use]
     pub(crate) fn is_healthy(&self) -> bool {
         self.state == JobState::Running && self.tasks.total > 0 && self.tasks.running == self.tasks.total
     }
 
     /// Whether all tasks are ready for a savepoint: finished tasks take part too (1.15+). If Flink does not return the
     /// tasks, Flink itself decides.
-    #[must_use]
     pub(crate) fn can_be_saved(&self) -> bool {
         self.state == JobState::Running && self.tasks.running + self.tasks.finished >= self.tasks.total
     }
 
     /// The JobManager's clock at the time of this reply for a running job, in milliseconds since 1970.
-    #[must_use]
     pub(crate) fn now(&self) -> Option<i64> {
         (self.start_time > 0 && self.duration > 0).then(|| self.start_time + self.duration)
     }
 
     /// When the job started, by the JobManager's clock.
-    #[must_use]
     pub(crate) fn started(&self) -> Option<Timestamp> {
         (self.start_time > 0)
             .then(|| Timestamp::from_millisecond(self.start_time).ok())
@@ -190,7 +183,6 @@ impl JobOverview {
     }
 
     /// When its state last changed, by the JobManager's clock.
-    #[must_use]
     pub(crate) fn changed(&self) -> Option<Timestamp> {
         (self.last_modification > 0)
             .then(|| Timestamp::from_millisecond(self.last_modification).ok())
@@ -234,7 +226,6 @@ pub(crate) enum FlinkView {
 
 impl FlinkView {
     /// The view from both replies.
-    #[must_use]
     pub(crate) fn up(overview: Overview, jobs: &JobsOverview) -> Self {
         Self::Up {
             overview,
@@ -243,7 +234,6 @@ impl FlinkView {
     }
 
     /// The cluster's job, if REST answered and has one.
-    #[must_use]
     pub(crate) const fn job(&self) -> Option<&JobOverview> {
         match self {
             Self::Up { job, .. } => job.as_ref(),

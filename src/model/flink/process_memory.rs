@@ -205,7 +205,6 @@ fn bytes(text: &str) -> Option<u64> {
 }
 
 /// What the helper computes for `role` from the arguments of the entrypoint; `None`: the helper has to.
-#[must_use]
 pub(crate) fn parameters(role: Role, arguments: &[String], version: Option<FlinkVersion>) -> Option<Parameters> {
     let settings = Settings::of(role, arguments)?;
     match role {

@@ -54,7 +54,6 @@ pub(crate) struct Variable {
 }
 
 /// Whether only the scripts read `key`.
-#[must_use]
 pub(crate) fn is_for_scripts(key: &str) -> bool {
     let of_role = |role: Role| java_options(role).0.contains(&key);
     VARIABLES.iter().any(|(known, _)| *known == key)
@@ -64,7 +63,6 @@ pub(crate) fn is_for_scripts(key: &str) -> bool {
 }
 
 /// The variables for `configuration` in the containers of `role`.
-#[must_use]
 pub(crate) fn variables(configuration: &BTreeMap<String, String>, role: Role) -> Vec<Variable> {
     let set = |key: &'static str| {
         let value = configuration.get(key)?.trim();

@@ -105,7 +105,6 @@ pub fn read(text: &str, source: &str) -> Result<Vec<Config>> {
 }
 
 /// The error for a `source` without a FlinkDeployment.
-#[must_use]
 pub(crate) fn none(source: &str, passed_over: &[String]) -> Error {
     let error = Error::usage(format!("{source}: there is no {KIND} in it"));
     match passed_over {

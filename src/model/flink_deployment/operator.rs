@@ -14,7 +14,6 @@ const LAST_STATE: &str = "KUBERNETES_OPERATOR_LAST_STATE";
 ///
 /// Source: `JobStatus` of the operator. `upgradeSavepointPath` is the path from which the operator itself would start;
 /// older versions only had the savepoints that they took.
-#[must_use]
 pub(crate) fn last_state(object: &Value) -> Option<&str> {
     let status = &object["status"]["jobStatus"];
     let places = [
@@ -27,7 +26,6 @@ pub(crate) fn last_state(object: &Value) -> Option<&str> {
 }
 
 /// Whether the job starts empty each time, because of its file.
-#[must_use]
 pub(crate) fn is_stateless(object: &Value) -> bool {
     matches!(object["spec"]["job"]["upgradeMode"].as_str(), None | Some("stateless"))
 }

@@ -115,7 +115,6 @@ const FIELDS: [(&str, &str, Take); 21] = [
 
 /// `error`, with its position in `source`: the field of `file` without which `attempt` succeeds, or fails for another
 /// reason. Other errors stay unchanged.
-#[must_use]
 pub(crate) fn located<T>(error: Error, file: &Config, source: &Source, attempt: impl Fn(Config) -> Result<T>) -> Error {
     let named = file.name.as_deref().is_some_and(|name| ClusterName::new(name).is_err());
     let other = |layer: Config| attempt(layer).err().is_none_or(|other| other.message != error.message);

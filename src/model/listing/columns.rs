@@ -63,7 +63,6 @@ pub(crate) type Rank = (Option<i64>, Option<i64>, String, String);
 
 impl SortKey {
     /// The sort position of a cluster for this key.
-    #[must_use]
     pub(crate) fn of(self, view: &ClusterRow<'_>) -> Rank {
         let number = |first: Option<i64>| (first, None, String::new(), String::new());
         let text = |first: &str| (None, None, first.to_owned(), String::new());
@@ -97,7 +96,6 @@ impl SortKey {
 }
 
 /// The clusters in the order of a key, or, without one, in that of `names`, as kubectl has those of its arguments.
-#[must_use]
 pub(crate) fn ordered<'a>(
     inventory: &'a Inventory,
     key: Option<SortKey>,
@@ -113,7 +111,6 @@ pub(crate) fn ordered<'a>(
 }
 
 /// The columns of a table row; [`headers`] returns their names.
-#[must_use]
 pub(crate) fn row(view: &ClusterRow<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let mut row = Vec::with_capacity(10);
@@ -175,7 +172,6 @@ pub(crate) struct Columns {
 }
 
 /// Names of the columns of [`row`].
-#[must_use]
 pub(crate) fn headers(columns: Columns) -> Vec<&'static str> {
     let mut headers = Vec::with_capacity(11);
     if columns.namespace {

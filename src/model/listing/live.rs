@@ -27,7 +27,6 @@ pub(crate) struct LiveJob {
 
 impl LiveJob {
     /// The data in a snapshot.
-    #[must_use]
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let job = snapshot.job.as_ref();
         let last = snapshot

@@ -47,7 +47,6 @@ pub(crate) enum JobState {
 impl JobState {
     /// Parses the Status cell of a Job's Table row.
     /// Source: `printJob` in kubernetes/pkg/printers/internalversion/printers.go.
-    #[must_use]
     pub(crate) fn of_cell(cell: &str) -> Self {
         match cell {
             // The deletionTimestamp shows that a Job is being deleted.
@@ -61,7 +60,6 @@ impl JobState {
 
     /// Interprets the true conditions of a Job, for servers without that cell. They exclude each other, but a Job can
     /// be suspended and deleted in any state.
-    #[must_use]
     pub(crate) fn of_conditions<'a>(conditions: impl IntoIterator<Item = &'a str>) -> Self {
         let states: Vec<_> = conditions.into_iter().map(Self::of_cell).collect();
         [Self::Complete, Self::Failed, Self::Suspended]
@@ -145,7 +143,6 @@ pub(crate) struct Key {
 
 impl Key {
     /// The cluster to which an object with this metadata belongs: a history, of which a list has only the metadata.
-    #[must_use]
     pub(crate) fn of_metadata(metadata: &serde_json::Value) -> Option<Self> {
         Some(Self {
             namespace: metadata["namespace"].as_str()?.to_owned(),
@@ -155,7 +152,6 @@ impl Key {
 
     /// The cluster to which an object belongs, if it is a cluster's: a Job or a Deployment with the label but without
     /// the name belongs to something else.
-    #[must_use]
     pub(crate) fn of_object(component: &str, namespace: &str, object: &str, app: &str) -> Option<Self> {
         let ours = object.strip_suffix(component)?.strip_suffix('-')? == app;
         ours.then(|| Self {
@@ -195,13 +191,11 @@ impl Parts {
     }
 
     /// Whether no part is left.
-    #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.job.is_none() && self.deployment.is_none()
     }
 
     /// The state in one word.
-    #[must_use]
     pub(crate) fn status(&self, now: Timestamp) -> Status {
         let job = self.job.as_ref();
         let tasks = self.deployment.as_ref();
@@ -237,13 +231,11 @@ impl Parts {
     }
 
     /// When the cluster was created: a resume creates the Job again.
-    #[must_use]
     pub(crate) fn created(&self) -> Option<Timestamp> {
         self.leading().and_then(|traits| traits.created)
     }
 
     /// The data of the cluster to show.
-    #[must_use]
     pub(crate) fn view<'a>(&'a self, key: &'a Key, live: Option<&'a LiveJob>, now: Timestamp) -> ClusterRow<'a> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
         let traits = self.leading();

@@ -86,19 +86,16 @@ impl Manifests {
 }
 
 /// The desired number of TaskManagers of a Deployment; if it is not set, one, which is Kubernetes' default.
-#[must_use]
 pub(crate) fn replicas(deployment: &Value) -> u64 {
     deployment["spec"]["replicas"].as_u64().unwrap_or(1)
 }
 
 /// The number of the revision that an object belongs to.
-#[must_use]
 pub(crate) fn revision(object: &Value) -> Option<u64> {
     object["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
 }
 
 /// The same, of the metadata of an object or of a Pod template.
-#[must_use]
 pub(crate) fn revision_of(metadata: &ObjectMeta) -> Option<u64> {
     metadata.annotations.as_ref()?.get(REVISION)?.parse().ok()
 }
@@ -106,7 +103,6 @@ pub(crate) fn revision_of(metadata: &ObjectMeta) -> Option<u64> {
 /// Whether a Kubernetes Job has failed because Flink reported its own job as failed for good.
 ///
 /// Source of the message: `getPodFailureMessage` in kubernetes/pkg/controller/job/pod_failure_policy.go.
-#[must_use]
 pub(crate) fn failed_for_good(job: &Value) -> bool {
     let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
     let words = format!("failed with exit code {FAILED_FOR_GOOD} ");

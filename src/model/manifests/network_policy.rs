@@ -34,7 +34,6 @@ impl std::str::FromStr for Cidr {
 
 /// The policy of the cluster `name` as YAML. Only its own Pods reach its Pods, and the addresses of `rest_from` reach the
 /// REST port, 8081.
-#[must_use]
 pub(crate) fn network_policy(name: &ClusterName, rest_from: &[Cidr]) -> String {
     let mut policy = TEMPLATE.replace("${FLINK_APPLICATION_NAME}", name.as_str());
     if !rest_from.is_empty() {

@@ -61,7 +61,6 @@ const OF_ONE_POD: [&str; 7] = [
 ];
 
 /// The path in Pods of a `file:` URI or an absolute path; `None`: it is in another file system.
-#[must_use]
 pub(crate) fn path_in_pods(path: &str) -> Option<&str> {
     let path = match path.strip_prefix("file:") {
         Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
@@ -210,7 +209,6 @@ pub(crate) fn files(log: &str, paths: &[&str]) -> Result<Option<Vec<Vec<u8>>>> {
 }
 
 /// The error that a file does not fit into a log.
-#[must_use]
 pub(crate) fn too_large(path: &str) -> Error {
     Error::failure(format!("{path} is too large to be read from a log")).hint(format!(
         "kubectl exec POD -- cat {}/_metadata | kubectl flink savepoint inspect -",
@@ -219,7 +217,6 @@ pub(crate) fn too_large(path: &str) -> Error {
 }
 
 /// The error that a part of a file is missing.
-#[must_use]
 pub(crate) fn incomplete(path: &str) -> Error {
     Error::failure(format!("the content of {path} arrived incomplete: repeat the command"))
 }

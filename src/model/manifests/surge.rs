@@ -30,7 +30,6 @@ const RPC_PORT: &str = "jobmanager.rpc.port";
 /// The number of replicas stays that of `before`: Kubernetes' Deployment controller would first apply a new number to the
 /// Pods that run. Source: `isScalingEvent` in pkg/controller/deployment/sync.go, `NewRSNewReplicas` in
 /// pkg/controller/deployment/util.
-#[must_use]
 pub(crate) fn surged(deployment: &Value, before: &Value) -> Value {
     let mut surged = deployment.clone();
     let spec = &mut surged["spec"];
@@ -45,7 +44,6 @@ pub(crate) fn surged(deployment: &Value, before: &Value) -> Value {
 }
 
 /// The number of Pods that start.
-#[must_use]
 pub(crate) fn number(deployment: &Value, before: &Value) -> u64 {
     replicas(deployment).min(replicas(before))
 }
@@ -56,7 +54,6 @@ pub(crate) fn number(deployment: &Value, before: &Value) -> u64 {
 /// Kubernetes' Deployment controller spreads a change of the number over the Pods of both versions, so that new ones would
 /// end too, unless as many as there are fit into the new number and `maxSurge`. Source: `scale` in
 /// pkg/controller/deployment/sync.go.
-#[must_use]
 pub(crate) fn unsurged(deployment: &Value, live: &Value) -> Option<Value> {
     let seconds = live["spec"]["minReadySeconds"].as_i64();
     let held = holds(seconds.and_then(|seconds| i32::try_from(seconds).ok()));
@@ -74,14 +71,12 @@ pub(crate) fn unsurged(deployment: &Value, live: &Value) -> Option<Value> {
 }
 
 /// Whether TaskManagers of two versions run beside each other on purpose.
-#[must_use]
 pub(crate) const fn holds(min_ready_seconds: Option<i32>) -> bool {
     matches!(min_ready_seconds, Some(NEVER))
 }
 
 /// The Deployment `live` as it must be applied to get it back: all that it says, but nothing that only the API server
 /// says.
-#[must_use]
 pub(crate) fn kept(live: &Value) -> Value {
     const SAID: [&str; 4] = ["annotations", "labels", "name", "namespace"];
     const BY_CONTROLLER: &str = "deployment.kubernetes.io/revision";
@@ -137,7 +132,6 @@ pub(crate) fn rpc_port(new: &Manifests, live: &Value, name: &ClusterName) -> Res
 }
 
 /// The port of a running Job or Deployment, if it is the one that is not the default.
-#[must_use]
 pub(crate) fn live_port(live: &Value) -> Option<u16> {
     let settings = Settings::of_object(live, &ConfigMaps::new());
     let is_other = settings.high_availability().is_none() && settings.get(RPC_PORT) == Some(&OTHER_PORT.to_string());

@@ -40,7 +40,6 @@ fn containers(pod: &Value) -> impl Iterator<Item = (String, &Value)> {
 }
 
 /// The fields of a Pod template that will be rejected: path and reason.
-#[must_use]
 pub(crate) fn refusals(template: &Value) -> Vec<(String, String)> {
     let pod = &template["spec"];
     let mut found = Vec::new();
@@ -93,7 +92,6 @@ fn twice(of: &Value, field: &str, key: &str, at: &str) -> Vec<(String, String)> 
 
 /// Fields without the effect that they suggest: one sentence each, with the path. `all` are the labels of the resulting
 /// Pods.
-#[must_use]
 pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) -> Vec<String> {
     let pod = &template["spec"];
     let mut found = Vec::new();
@@ -157,7 +155,6 @@ fn wanted(selector: &Value) -> Vec<(&str, Vec<&str>)> {
 
 /// Why a selector matches no Pod here, if it selects those of native Flink or of the operator; `None`: it does not, or
 /// the Pods have such labels too.
-#[must_use]
 pub(crate) fn selects_nothing(path: &str, selector: &Value, all: &[&Map<String, Value>]) -> Option<String> {
     let wanted = wanted(selector);
     let matches = |labels: &&Map<String, Value>| {

@@ -78,7 +78,6 @@ pub(crate) fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<
 ///
 /// These are the parts that cannot be merged, and those that would remove the cluster's identity. The API server checks
 /// unknown fields, since it knows its own version.
-#[must_use]
 pub(crate) fn faults(patch: &Value) -> Vec<(String, String)> {
     faults_in(patch, MAIN_CONTAINER)
 }
@@ -273,7 +272,6 @@ fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, 
 }
 
 /// Paths of the lists in `patch` that replace another list in `base`; both are pod templates.
-#[must_use]
 pub(crate) fn replaced_lists(base: &Value, patch: &Value) -> Vec<String> {
     let mut found = Vec::new();
     find_replaced(base, patch, "", "", &mut found);

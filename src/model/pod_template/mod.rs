@@ -123,7 +123,6 @@ pub(crate) fn add_log_configuration(
 /// Whether the role's own pod template sets a value of the resource `name` that is compatible with the role's: a lower
 /// request, a higher limit, or none. These come from a file's requests and limits, see
 /// [`crate::model::flink_deployment`].
-#[must_use]
 pub(crate) fn says_exactly(role: &RoleConfig, list: &str, name: &str) -> bool {
     let containers = role
         .pod_template
@@ -181,7 +180,6 @@ pub(crate) fn check_file_name(name: &str) -> Result<()> {
 /// Kubernetes' rule (third_party/forked/golang/expansion): `$$` becomes `$`, `$(NAME)` the variable's value, any other
 /// `$` stays. So a run of dollars changes if it is longer than one or ends before a parenthesis; doubling it
 /// compensates this. Others stay unchanged: `$HOME` stays readable in the manifest.
-#[must_use]
 pub(crate) fn escape_dollar(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut rest = text;
@@ -202,7 +200,6 @@ pub(crate) fn escape_dollar(text: &str) -> String {
 
 /// The process's value for `text` in arguments or environment values, and whether Kubernetes inserts a variable, which
 /// stays unexpanded here. The opposite of [`escape_dollar`].
-#[must_use]
 pub(crate) fn unescape_dollar(text: &str) -> (String, bool) {
     let (mut plain, mut expands) = (String::with_capacity(text.len()), false);
     let mut rest = text;

@@ -16,7 +16,6 @@ pub(crate) struct LogRedaction<'a> {
 
 impl<'a> LogRedaction<'a> {
     /// For a log in which `redaction` replaces the secrets.
-    #[must_use]
     pub(crate) const fn new(redaction: &'a Redaction) -> Self {
         Self {
             redaction,
@@ -26,7 +25,6 @@ impl<'a> LogRedaction<'a> {
     }
 
     /// The next line, without its end and without secrets.
-    #[must_use]
     pub(crate) fn line(&mut self, line: &str) -> String {
         if line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----") {
             self.in_key = true;

@@ -76,7 +76,6 @@ impl Redaction {
     }
 
     /// The text without its secrets.
-    #[must_use]
     pub(crate) fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         // A longer secret may contain a shorter one.

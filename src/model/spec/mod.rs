@@ -123,7 +123,6 @@ impl Spec {
     /// The jars of the image that a release before 1.19 finds in its class path: it does not support `--jars`.
     ///
     /// Source: the operator's `FlinkConfigBuilder.getStandaloneJarURI`.
-    #[must_use]
     pub(crate) fn jars_on_class_path(&self) -> Vec<String> {
         let old = self
             .flink_version
@@ -134,7 +133,6 @@ impl Spec {
     }
 
     /// The arguments of the image's entrypoint; `None`: those of the template.
-    #[must_use]
     pub(crate) fn entrypoint(&self) -> Option<Entrypoint> {
         self.layer.entrypoint.or_else(|| {
             self.flink_version
@@ -144,19 +142,16 @@ impl Spec {
     }
 
     /// Whether high availability is Kubernetes' own: leaders in ConfigMaps, which need rights.
-    #[must_use]
     pub(crate) fn ha_by_kubernetes(&self) -> bool {
         self.layer.ha.is_some() && self.layer.zookeeper.is_none()
     }
 
     /// Whether the RBAC objects of high availability are created with the cluster.
-    #[must_use]
     pub(crate) fn creates_rbac(&self) -> bool {
         self.ha_by_kubernetes() && self.layer.ha_create_rbac == Some(true)
     }
 
     /// Number of JobManagers: more than one only with high availability.
-    #[must_use]
     pub(crate) fn job_managers(&self) -> u32 {
         self.layer.job_managers.unwrap_or(1)
     }
@@ -166,7 +161,6 @@ impl Spec {
     /// With high availability every generation needs its own ID that stays the same when the JobManager is restarted:
     /// an ended job ID never runs again (Flink 1.20 then silently exits with 0). Without high availability there is no
     /// fixed ID: a restarted JobManager must not run under an old one.
-    #[must_use]
     pub(crate) fn job_id(&self, namespace: &str, generation: u64) -> Option<String> {
         match &self.layer.job_id {
             Some(JobId::Fixed(id)) => Some(id.to_ascii_lowercase()),
@@ -180,7 +174,6 @@ impl Spec {
     }
 
     /// The text that distinguishes the `generation`-th Kubernetes Job from all others of this name.
-    #[must_use]
     pub(crate) fn identity(&self, generation: u64, separator: char) -> String {
         match &self.layer.nonce {
             Some(nonce) => format!("{generation}{separator}{nonce}"),
@@ -190,7 +183,6 @@ impl Spec {
 
     /// `kubernetes.cluster-id` of the `generation`-th Kubernetes Job, under which Flink keeps its ConfigMaps: at most 45
     /// characters, `[a-z]([-a-z0-9]*[a-z0-9])?`. Before revisions had a nonce it was the cluster's name.
-    #[must_use]
     pub(crate) fn cluster_id(&self, generation: u64) -> String {
         let name = self.name.as_str();
         if self.layer.nonce.is_none() {

@@ -88,7 +88,6 @@ pub(crate) struct Archive {
 
 impl Archive {
     /// An archive whose files are in `folder`, made `at` this many seconds after 1970.
-    #[must_use]
     pub(crate) fn new(output: Output, folder: &str, at: u64) -> Self {
         let gzip = GzEncoder::new(BufWriter::new(output), Compression::default());
         Self {
@@ -147,7 +146,6 @@ impl Archive {
     }
 
     /// Number of files, and of what could not be read.
-    #[must_use]
     pub(crate) fn numbers(&self) -> (usize, usize) {
         (self.files.len(), self.missing.len())
     }

@@ -44,7 +44,6 @@ pub(crate) struct Found {
 
 impl Found {
     /// Whether there is anything of the cluster, beside what its namespace has.
-    #[must_use]
     pub(crate) fn has_cluster(&self) -> bool {
         let own = ["service", "job", "deployment", "pods", "configmap", "events"];
         self.files
@@ -53,7 +52,6 @@ impl Found {
     }
 
     /// The Pods.
-    #[must_use]
     pub(crate) fn pods(&self) -> Vec<Pod> {
         let pods = self.files.iter().filter(|(file, _)| file == "pods");
         pods.flat_map(|(_, pods)| pods)

@@ -15,7 +15,6 @@ use crate::model::manifests::direct_start;
 const CHECK: &str = "image contents";
 
 /// The requirements of a JobManager's Pod template, and of the Job's annotation with Flink's version, on the image.
-#[must_use]
 pub(crate) fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config {
     let settings = Settings::of(template);
     let text = |key: &str| settings.get(key).map(ToOwned::to_owned);
@@ -44,7 +43,6 @@ pub(crate) fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> 
 }
 
 /// Checks a registry's facts of the image. `nodes` are the platforms of the nodes, empty if they may not be read.
-#[must_use]
 pub(crate) fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants: &Config) -> Vec<Finding> {
     let mut found: Vec<Finding> = compatibility::nodes(platforms, nodes)
         .map(|text| Finding::new(Severity::Critical, CHECK, text).mend("use an image for the nodes' platform"))
@@ -74,7 +72,6 @@ pub(crate) fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform]
 }
 
 /// The finding that the image was not read, because of `why`.
-#[must_use]
 pub(crate) fn not_looked_at(why: &str) -> Finding {
     Finding::new(Severity::Notice, CHECK, format!("not looked at: {why}"))
 }

@@ -44,7 +44,6 @@ pub(crate) struct Finding {
 
 impl Finding {
     /// A check that passed.
-    #[must_use]
     pub(crate) fn ok(check: &'static str, message: impl Into<String>) -> Self {
         Self {
             severity: "ok".to_owned(),
@@ -55,7 +54,6 @@ impl Finding {
     }
 
     /// A check that failed.
-    #[must_use]
     pub(crate) fn new(severity: Severity, check: &'static str, message: impl Into<String>) -> Self {
         Self {
             severity: severity.to_string(),
@@ -71,14 +69,12 @@ impl Finding {
     }
 
     /// Whether something will fail.
-    #[must_use]
     pub(crate) fn is_serious(&self) -> bool {
         self.severity == Severity::Critical.to_string()
     }
 }
 
 /// The API server's version, from `GET /version`.
-#[must_use]
 pub(crate) fn version(server: &Value) -> Finding {
     let version = server["gitVersion"].as_str().unwrap_or("unknown");
     match (version_number(server, "major"), version_number(server, "minor")) {
@@ -98,7 +94,6 @@ pub(crate) fn version(server: &Value) -> Finding {
 }
 
 /// The missing rights, by resource; one finding if there are none.
-#[must_use]
 pub(crate) fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<Finding> {
     let missing: Vec<&Right> = answers
         .iter()
@@ -140,13 +135,11 @@ pub(crate) fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<
 }
 
 /// The finding that something may not be read.
-#[must_use]
 pub(crate) fn unknown(check: &'static str) -> Finding {
     Finding::new(Severity::Notice, check, "may not be read, and is not checked")
 }
 
 /// Quotas that are exhausted, or nearly.
-#[must_use]
 pub(crate) fn quotas(items: &[Value]) -> Vec<Finding> {
     let mut found = Vec::new();
     for item in items {
@@ -202,7 +195,6 @@ fn amount(value: &Value) -> Option<u128> {
 }
 
 /// The Pod Security level that the namespace enforces.
-#[must_use]
 pub(crate) fn pod_security(namespace: &Value) -> Finding {
     let level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"].as_str();
     match level {
@@ -220,7 +212,6 @@ pub(crate) fn pod_security(namespace: &Value) -> Finding {
 }
 
 /// Sidecars that the namespace's admission webhooks add to each Pod.
-#[must_use]
 pub(crate) fn injection(namespace: &Value) -> Option<Finding> {
     let (labels, notes) = (&namespace["metadata"]["labels"], &namespace["metadata"]["annotations"]);
     let container = if labels["istio-injection"] == "enabled" || labels["istio.io/rev"].is_string() {
@@ -237,7 +228,6 @@ pub(crate) fn injection(namespace: &Value) -> Option<Finding> {
 }
 
 /// Containers beside Flink's in the JobManager Pods of the cluster with this `job`.
-#[must_use]
 pub(crate) fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
     let Some(pod) = pods.last() else { return Vec::new() };
     let main = main_container::of_pod(pod).map_or("", |main| main.name.as_str());
@@ -259,7 +249,6 @@ pub(crate) fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
 }
 
 /// Other Services that have the seed's node port.
-#[must_use]
 pub(crate) fn node_port(services: &[Value], everywhere: bool) -> Finding {
     let taken = services.iter().find(|service| {
         let ports = service["spec"]["ports"].as_array();
@@ -289,7 +278,6 @@ pub(crate) fn node_port(services: &[Value], everywhere: bool) -> Finding {
 }
 
 /// Clusters that still have TaskManagers although the job has ended or the JobManager is missing.
-#[must_use]
 pub(crate) fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp) -> Vec<Finding> {
     let mut found: Vec<Finding> = inventory
         .iter()
@@ -320,7 +308,6 @@ pub(crate) fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp
 }
 
 /// Histories that are close to the size limit of a ConfigMap.
-#[must_use]
 pub(crate) fn histories(config_maps: &[Value]) -> Vec<Finding> {
     let ours = config_maps
         .iter()

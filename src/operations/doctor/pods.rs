@@ -10,7 +10,6 @@ use crate::model::rights;
 use crate::operations::doctor::Finding;
 
 /// Checks the images of both roles.
-#[must_use]
 pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -> Vec<Finding> {
     let image = |template: Option<&PodTemplateSpec>| main_container::of_template(template?)?.image.clone();
     let (own, theirs) = (image(job), image(deployment));
@@ -40,7 +39,6 @@ pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTempl
 }
 
 /// Checks the service account that high availability uses.
-#[must_use]
 pub(crate) fn high_availability(user: &str, check: &AccountCheck) -> Finding {
     let check_name = "high availability";
     match check {

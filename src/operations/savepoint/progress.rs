@@ -10,7 +10,6 @@ use crate::operations::savepoint::{self, Writing};
 use crate::progress;
 
 /// Format of a savepoint.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum SavepointFormat {
     #[default]

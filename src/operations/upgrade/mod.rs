@@ -76,7 +76,6 @@ pub(crate) struct ChangeOptions {
 }
 
 /// How the state of the running job is kept.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strategy {
     Savepoint,
@@ -105,7 +104,6 @@ impl Keyword for Strategy {
 }
 
 /// Whether TaskManagers of the new version start beside the running ones.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Surge {
     Auto,

@@ -30,7 +30,6 @@ pub(crate) struct Failures {
 
 impl Failures {
     /// The failures of a job that ran before the wait.
-    #[must_use]
     pub(crate) fn of_old_job() -> Self {
         Self {
             of_old_job: true,

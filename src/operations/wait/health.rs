@@ -39,7 +39,6 @@ pub(crate) struct Healthy {
 
 impl Healthy {
     /// Describes the version.
-    #[must_use]
     pub(crate) fn describe(&self) -> String {
         match &self.outcome {
             WaitOutcome::Running { job_id, tasks } => format!("job {job_id} runs, all {tasks} tasks"),

@@ -59,7 +59,6 @@ pub(crate) enum WaitOutcome {
 
 impl WaitOutcome {
     /// ID of the job that runs.
-    #[must_use]
     pub(crate) fn into_job_id(self) -> Option<String> {
         match self {
             Self::Running { job_id, .. } => Some(job_id),

@@ -7,7 +7,6 @@ use crate::model::flink::numbers::lenient;
 
 impl Checkpoints {
     /// Number of failed checkpoints since the last completed one; savepoints do not count.
-    #[must_use]
     pub(crate) fn failed_in_a_row(&self) -> u64 {
         let own = || self.history.iter().filter(|entry| !entry.is_savepoint);
         let failed = own()
@@ -24,7 +23,6 @@ impl Checkpoints {
     }
 
     /// The newest checkpoint that failed.
-    #[must_use]
     pub(crate) fn last_failure(&self) -> Option<&Checkpoint> {
         self.latest.failed.as_ref().or_else(|| {
             self.history
@@ -34,7 +32,6 @@ impl Checkpoints {
     }
 
     /// The checkpoint that is being written.
-    #[must_use]
     pub(crate) fn in_progress(&self) -> Option<&Checkpoint> {
         self.history
             .iter()
@@ -42,7 +39,6 @@ impl Checkpoints {
     }
 
     /// Durations of the last checkpoints, in milliseconds, oldest first, at most `most`.
-    #[must_use]
     pub(crate) fn recent_durations(&self, most: usize) -> Vec<u64> {
         let done = self
             .history
@@ -86,7 +82,6 @@ pub(crate) struct Externalization {
 
 impl CheckpointConfig {
     /// Milliseconds between two checkpoints; `None` if checkpointing is disabled.
-    #[must_use]
     pub(crate) fn every(&self) -> Option<u64> {
         // Source: Flink's CheckpointCoordinatorConfiguration.DISABLED_CHECKPOINT_INTERVAL, Long.MAX_VALUE; some
         // releases give -1 or 0.
@@ -95,13 +90,11 @@ impl CheckpointConfig {
     }
 
     /// Whether the last checkpoint exists after a cancel of the job.
-    #[must_use]
     pub(crate) fn survives_a_cancel(&self) -> bool {
         self.externalization.enabled && !self.externalization.delete_on_cancellation && !self.is_in_memory()
     }
 
     /// Whether checkpoints are only in the JobManager's memory.
-    #[must_use]
     pub(crate) fn is_in_memory(&self) -> bool {
         self.checkpoint_storage
             .as_deref()

@@ -51,7 +51,6 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// The view for [`crate::model::diagnosis::Observed::poll`].
-    #[must_use]
     pub(crate) fn view(&self) -> FlinkView {
         if self.reach == Reach::Answered {
             FlinkView::Up {
@@ -64,7 +63,6 @@ impl Snapshot {
     }
 
     /// The largest share of time for which a subtask of any vertex was backpressured, and that vertex.
-    #[must_use]
     pub(crate) fn most_backpressured(&self) -> Option<(&Vertex, f64)> {
         self.vertices
             .iter()
@@ -73,7 +71,6 @@ impl Snapshot {
     }
 
     /// The busiest vertex, which backpressures those before it.
-    #[must_use]
     pub(crate) fn busiest(&self) -> Option<(&Vertex, f64)> {
         self.vertices
             .iter()
@@ -94,7 +91,6 @@ pub(crate) struct JobDetail {
 
 impl JobDetail {
     /// When the job entered `state`.
-    #[must_use]
     pub(crate) fn since(&self, state: &JobState) -> Option<u64> {
         let at = *self.timestamps.get(state.as_str())?;
         u64::try_from(at).ok().filter(|at| *at > 0)
@@ -143,7 +139,6 @@ pub(crate) const RATES: &str = "busyTimeMsPerSecond,backPressuredTimeMsPerSecond
 
 impl Rates {
     /// Reads `GET /jobs/:id/vertices/:vertex/subtasks/metrics?get=…` for [`RATES`].
-    #[must_use]
     pub(crate) fn of(metrics: &[Metric]) -> Self {
         let find = |id: &str| metrics.iter().find(|metric| metric.id == id);
         let sum = |id: &str| find(id).and_then(|metric| metric.sum);
@@ -182,7 +177,6 @@ pub(crate) struct Metric {
 }
 
 /// The first of `ids` that exists in `metrics`, as a whole number.
-#[must_use]
 pub(crate) fn whole(metrics: &[Metric], ids: &[&str]) -> Option<u64> {
     ids.iter()
         .find_map(|id| metrics.iter().find(|metric| metric.id == *id))
@@ -229,7 +223,6 @@ struct ExceptionEntry {
 
 impl Exceptions {
     /// All failures, newest first.
-    #[must_use]
     pub(crate) fn newest_first(self) -> Vec<Exception> {
         let entries = self.history.entries.into_iter().map(|entry| Exception {
             at: entry.timestamp,

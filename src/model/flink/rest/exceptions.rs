@@ -74,7 +74,6 @@ pub struct Failure<'a> {
 
 impl<'a> Failure<'a> {
     /// Its root cause, in one line.
-    #[must_use]
     pub(crate) fn root(&self) -> &'a str {
         root_of(self.trace)
     }
@@ -82,7 +81,6 @@ impl<'a> Failure<'a> {
 
 impl Exceptions {
     /// The exceptions, newest first.
-    #[must_use]
     pub(crate) fn newest_first(self) -> Vec<Exception> {
         let mut found: Vec<Exception> = self.history.entries.into_iter().map(Entry::into_exception).collect();
         if let (true, Some(root)) = (found.is_empty(), self.root.filter(|root| !root.is_empty())) {
@@ -108,7 +106,6 @@ impl Exceptions {
     }
 
     /// Whether Flink has more.
-    #[must_use]
     pub(crate) fn is_truncated(&self) -> bool {
         self.history.truncated
     }

@@ -42,7 +42,6 @@ pub(crate) struct Triggered {
 
 impl Triggered {
     /// Whether the trigger ID is the requested one.
-    #[must_use]
     pub(crate) fn is_of(&self, trigger_id: &str) -> bool {
         self.request_id.is_empty() || self.request_id == trigger_id
     }

@@ -21,7 +21,6 @@ pub(crate) enum Change {
 
 impl Change {
     /// Its name.
-    #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -45,7 +44,6 @@ pub struct OperatorChange {
 
 impl OperatorChange {
     /// Its change, name, ID, parallelism, max parallelism and bytes; what differs as `before → after`.
-    #[must_use]
     pub(crate) fn columns(&self) -> Vec<String> {
         let Some(operator) = self.after.as_ref().or(self.before.as_ref()) else {
             return Vec::new();

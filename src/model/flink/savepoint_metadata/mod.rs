@@ -60,7 +60,6 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Its name.
-    #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::CanonicalSavepoint => "canonical savepoint",
@@ -103,7 +102,6 @@ pub struct Operator {
 
 impl Operator {
     /// Bytes of all its state.
-    #[must_use]
     pub(crate) const fn bytes(&self) -> u64 {
         self.keyed_bytes
             .saturating_add(self.operator_bytes)
