@@ -128,6 +128,17 @@ impl Step {
         }
     }
 
+    /// Shows a stage that waits for what its text says.
+    pub(crate) fn stage_of(&mut self, order: u8, text: &str, goal: &str) {
+        self.stage(&Stage {
+            order,
+            text,
+            waits: text,
+            goal,
+            note: None,
+        });
+    }
+
     /// Ends the step with its result.
     pub(crate) fn done(self, text: &str) {
         if let Some(step) = self.0 {

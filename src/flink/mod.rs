@@ -280,6 +280,18 @@ impl Flink {
         self.ask(Method::PATCH, &of_job(job_id, "?mode=cancel")?, None).await
     }
 
+    /// The answer of a reply.
+    ///
+    /// # Errors
+    /// When Flink refused, or does not answer.
+    pub(crate) fn answered<T>(&self, reply: Reply<T>) -> Result<T> {
+        match reply {
+            Reply::Answer(answer) => Ok(answer),
+            Reply::Refused(_, said) => Err(self.refused(&said)),
+            Reply::Away => Err(self.away()),
+        }
+    }
+
     /// The error for a reply without an answer.
     pub(crate) fn away(&self) -> Error {
         Error::unreachable(format!("Flink of cluster {} does not answer", self.name))

@@ -1,12 +1,14 @@
 //! Stores the history in a ConfigMap.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{FORMAT, History, Limits, Revision};
 use crate::error::{Error, Result};
 use crate::history::transaction::{self, Journal};
-use crate::model::names::{self, ClusterName, FIELD_MANAGER};
+use crate::model::names::{self, ClusterName};
 
 /// Component label of the ConfigMap.
 pub(crate) const HISTORY: &str = "history";
@@ -71,14 +73,7 @@ impl History {
             "metadata": {
                 "name": name.history(),
                 "namespace": namespace,
-                "labels": {
-                    names::APP_LABEL: name.as_str(),
-                    names::COMPONENT_LABEL: HISTORY,
-                    "app.kubernetes.io/name": "flink",
-                    "app.kubernetes.io/instance": name.as_str(),
-                    "app.kubernetes.io/component": HISTORY,
-                    "app.kubernetes.io/managed-by": FIELD_MANAGER,
-                },
+                "labels": names::labels(name, HISTORY).into_iter().collect::<BTreeMap<_, _>>(),
             },
             "data": data,
         });

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::api::Cluster;
 use super::resource::{PODS, Target, encode};
 use crate::error::Result;
+use crate::model::main_container;
 use crate::model::names::{ClusterName, selector};
 use crate::model::ownership::is_pod_of;
 
@@ -31,4 +32,13 @@ pub(crate) async fn list(cluster: &Cluster, names: &[&str], components: &[&str])
 pub(crate) async fn of_cluster(cluster: &Cluster, name: &ClusterName, components: &[&str]) -> Result<Vec<Pod>> {
     let pods = list(cluster, &[name.as_str()], components).await?;
     Ok(pods.into_iter().filter(|pod| is_pod_of(pod, name)).collect())
+}
+
+/// The first bytes of the log of Flink's container.
+pub(crate) async fn start_of_log(cluster: &Cluster, pod: &Pod, bytes: usize) -> Result<String> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let container = main_container::of_pod(pod).map_or("", |container| container.name.as_str());
+    let target = Target::object("get", PODS, cluster.namespace(), name).subresource("log");
+    let query = format!("container={container}&limitBytes={bytes}");
+    cluster.text(&target, &query).await
 }

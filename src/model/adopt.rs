@@ -15,7 +15,7 @@ use crate::model::config::{Config, JobId};
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::main_container;
-use crate::model::server_fields::{JOB_LABELS, SERVICE_CHOICES};
+use crate::model::server_fields::{JOB_LABELS, SERVICE_CHOICES, strip};
 
 /// Metadata that users write; the API server writes everything else.
 const OWN_METADATA: [&str; 3] = ["name", "labels", "annotations"];
@@ -237,12 +237,6 @@ fn prune(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(prune),
         _ => {}
-    }
-}
-
-fn strip(value: &mut Value, keys: &[&str]) {
-    if let Some(map) = value.as_object_mut() {
-        map.retain(|key, _| !keys.contains(&key.as_str()));
     }
 }
 

@@ -31,6 +31,11 @@ pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A time of Flink's, in milliseconds.
+pub(crate) fn time(millis: Option<u64>) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(millis?).ok()?).ok()
+}
+
 /// A sentence about an operation with the age of its start, instead of the time: `… by bob@home since TIME; …`.
 pub(crate) fn with_age(sentence: &str, now: Timestamp) -> String {
     let parts = sentence.split_once(" since ");

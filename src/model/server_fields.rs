@@ -206,7 +206,8 @@ fn drop_defaults(value: &mut Value, defaults: &Value) {
     fields.retain(|key, value| defaults.get(key) != Some(value));
 }
 
-fn strip(value: &mut Value, keys: &[&str]) {
+/// Removes fields of an object.
+pub(super) fn strip(value: &mut Value, keys: &[&str]) {
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|key, _| !keys.contains(&key.as_str()));
     }

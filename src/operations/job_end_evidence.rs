@@ -200,6 +200,14 @@ impl ClusterHandle {
         self.is_highly_available() && self.live.job.is_some() && self.job_end().is_none()
     }
 
+    /// The error that the job's state cannot be saved, for the reason `why`.
+    pub(crate) fn cannot_save(&self, why: &str) -> Error {
+        let name = &self.name;
+        self.way_on(Error::failure(format!(
+            "{name} has a JobManager that cannot take a savepoint: {why}"
+        )))
+    }
+
     /// Adds to the error where the state is kept of a job whose Flink does not answer.
     pub(crate) fn way_on(&self, error: Error) -> Error {
         let name = &self.name;

@@ -114,11 +114,7 @@ pub(crate) async fn flame_graph(
     )?;
     let begun = Instant::now();
     loop {
-        let answer = match flink.ask_bytes(Method::GET, &path, None).await? {
-            Reply::Answer(answer) => answer,
-            Reply::Refused(_, said) => return Err(flink.refused(&said)),
-            Reply::Away => return Err(flink.away()),
-        };
+        let answer = flink.answered(flink.ask_bytes(Method::GET, &path, None).await?)?;
         let text = String::from_utf8_lossy(&answer);
         match flame_graph::parse(&text) {
             None => return Err(flink.not_understood(&path, &"it is no flame graph")),
@@ -182,22 +178,16 @@ pub(crate) async fn process(
     };
     let body = json!({"mode": mode.as_str().to_uppercase(), "duration": duration.as_secs()});
     let begun: Profiling = match flink.post(&path, &body).await? {
-        Reply::Answer(begun) => begun,
         Reply::Refused(StatusCode::NOT_FOUND, _) => {
             return Err(off(name, "profiles (Flink 1.19+)", "rest.profiling.enabled"));
         }
-        Reply::Refused(_, said) => return Err(flink.refused(&said)),
-        Reply::Away => return Err(flink.away()),
+        reply => flink.answered(reply)?,
     };
     let file = finished(flink, &path, begun, duration).await?;
     if file.contains('/') || file.contains("..") {
         return Err(flink.not_understood(&path, &format!("{file:?} is no file")));
     }
-    match flink.ask_bytes(Method::GET, &format!("{path}/{file}"), None).await? {
-        Reply::Answer(page) => Ok(page),
-        Reply::Refused(_, said) => Err(flink.refused(&said)),
-        Reply::Away => Err(flink.away()),
-    }
+    flink.answered(flink.ask_bytes(Method::GET, &format!("{path}/{file}"), None).await?)
 }
 
 /// Waits for the end of a profile, and gives its file.
@@ -218,11 +208,7 @@ async fn finished(flink: &Flink, path: &str, begun: Profiling, duration: Duratio
         }
         sleep(POLL.max(duration.saturating_sub(start.elapsed()))).await;
         let id = profiling.trigger_time;
-        let list: Profilings = match flink.get(path).await? {
-            Reply::Answer(list) => list,
-            Reply::Refused(_, said) => return Err(flink.refused(&said)),
-            Reply::Away => return Err(flink.away()),
-        };
+        let list: Profilings = flink.answered(flink.get(path).await?)?;
         let mut known = list.profiling_list.into_iter();
         profiling = known
             .find(|known| known.trigger_time == id)

@@ -80,9 +80,7 @@ pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &C
             cancel: args.cancel,
         }),
         JobStatus::Unreachable(why) if !args.cancel => Err(handle
-            .way_on(Error::failure(format!(
-                "{name} has a JobManager that cannot take a savepoint: {why}"
-            )))
+            .cannot_save(why)
             .hint("--cancel gives that up and starts from the last savepoint, or from --from-savepoint PATH")),
         JobStatus::Stopped if given.is_none() && !args.cancel && handle.store.history().lost_savepoint().is_some() => {
             Err(savepoint_path_unknown(handle))
@@ -98,15 +96,20 @@ pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &C
 /// The error if the savepoint is not known. Nothing is guessed: an older savepoint must not silently replace a newer
 /// one.
 pub(crate) fn savepoint_path_unknown(handle: &ClusterHandle) -> Error {
-    let name = &handle.name;
-    let history = handle.store.history();
-    let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);
-    let error = Error::conflict(format!(
-        "a savepoint of {name} was asked for at {asked}, and its JobManager ended before the path was read"
-    ))
-    .hint("if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH");
-    match history.last_path() {
+    let error = path_not_read(handle);
+    match handle.store.history().last_path() {
         Some(path) => error.hint(format!("--cancel gives it up, and resumes from {path}")),
         None => error,
     }
+}
+
+/// The error that the JobManager ended before the path of its last savepoint was read.
+pub(crate) fn path_not_read(handle: &ClusterHandle) -> Error {
+    let lost = handle.store.history().lost_savepoint();
+    Error::conflict(format!(
+        "a savepoint of {} was asked for at {}, and its JobManager ended before the path was read",
+        handle.name,
+        lost.map_or("", |savepoint| &savepoint.requested_at)
+    ))
+    .hint("if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH")
 }

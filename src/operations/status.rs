@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::history::History;
+use crate::model::age::time;
 use crate::model::diagnosis::{Cause, Observed, Role};
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::live::{Reach, Snapshot};
@@ -464,9 +465,4 @@ fn task_managers(observed: &Observed, snapshot: &Snapshot) -> TaskManagerPart {
         slots_free: overview.map(|overview| overview.slots_available),
         memory,
     }
-}
-
-/// Converts a time of Flink's.
-pub(crate) fn time(millis: Option<u64>) -> Option<Timestamp> {
-    Timestamp::from_millisecond(i64::try_from(millis?).ok()?).ok()
 }

@@ -93,8 +93,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Hal
         }
         JobStatus::Stopped => stopped_before(&handle)?,
         JobStatus::Unreachable(why) => {
-            let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
-            let error = handle.way_on(error).hint(format!(
+            let error = handle.cannot_save(&why).hint(format!(
                 "`kubectl flink delete {name}` ends it without: what it did since its last savepoint is lost"
             ));
             return Err(handle.or_changed(error).await);

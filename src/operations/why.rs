@@ -5,12 +5,12 @@ use k8s_openapi::jiff::Timestamp;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::model::age::age;
+use crate::model::age::time;
 use crate::model::diagnosis::{Grace, Verdict, is_wrong, problems, stage, unseen_job, verdict};
 use crate::model::manifests::revision_of;
 use crate::model::names::ClusterName;
 use crate::operations::observe::{Observation, with_log, without_job};
 use crate::operations::problem::{OperationPart, Problem, problems as shown};
-use crate::operations::status::time;
 use crate::operations::stop::STOPS;
 
 /// What is wrong with a cluster.

@@ -10,11 +10,11 @@ use super::keys;
 use super::status::{self, VERTEX_COLUMNS, shortened};
 use super::terminal::{self, DIM, clean};
 use crate::model::age::age;
+use crate::model::age::time;
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::listing::{Inventory, Key};
 use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::Look;
-use crate::operations::status::time;
 use crate::output::{charts, table_within};
 
 /// Style of the marked line.

@@ -21,12 +21,11 @@ use serde_json::{Value, json};
 use super::api::{Applied, Cluster, Mode};
 use super::pods;
 use super::resource::{
-    CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, PODS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
+    CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
-use crate::model::main_container;
 use crate::model::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::spec::Spec;
@@ -385,9 +384,5 @@ pub(crate) async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterNa
     let pods = pods::list(cluster, &[name.as_str()], &[TASK_MANAGER]).await?;
     let running = pods.into_iter().find(|pod| flink_pod::phase(pod) == Phase::Running);
     let Some(pod) = running else { return Ok(None) };
-    let container = main_container::of_pod(&pod).map(|container| container.name.as_str());
-    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
-    let target = Target::object("get", PODS, cluster.namespace(), pod_name).subresource("log");
-    let query = format!("container={}&limitBytes=262144", container.unwrap_or_default());
-    cluster.text(&target, &query).await.map(Some)
+    pods::start_of_log(cluster, &pod, 262_144).await.map(Some)
 }

@@ -11,13 +11,13 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::page::{JobManagerPods, PodPage, Unready};
-use super::{Inventory, ListSelection, PAGE, Position, TABLE, list};
+use super::{Inventory, ListSelection, PAGE, Position, TABLE, list, page_address};
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{JOBS, PODS, Target, encode};
 use crate::model::flink_pod::{self, AfterEnd};
 use crate::model::listing::{JobState, Key, Parts};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, MASTER};
+use crate::model::names::MASTER;
 
 /// Time limit for the list of Pods: few clusters need it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -79,22 +79,14 @@ async fn mark_ended(cluster: &Cluster, inventory: &mut Inventory, pods: Result<J
 
 async fn pods(cluster: &Cluster, wanted: &ListSelection) -> Result<JobManagerPods> {
     let target = Target::collection("list", PODS, wanted.namespace.as_deref());
-    let mut selector = format!("{COMPONENT_LABEL}={MASTER},{APP_LABEL}");
-    if !wanted.names.is_empty() {
-        selector = format!("{selector} in ({})", wanted.names.join(","));
-    }
     let query = format!(
         "labelSelector={}&fieldSelector={}&includeObject=Metadata&limit={PAGE}",
-        encode(&selector),
+        encode(&wanted.selector_of(MASTER)),
         encode("status.phase=Running")
     );
     let (mut found, mut next) = (JobManagerPods::default(), String::new());
     loop {
-        let address = if next.is_empty() {
-            query.clone()
-        } else {
-            format!("{query}&continue={}", encode(&next))
-        };
+        let address = page_address(&query, &next);
         let mut body = Vec::new();
         let mut sink = |bytes: &[u8]| body.extend_from_slice(bytes);
         if !cluster.stream(&target, &address, TABLE, &mut sink).await? {

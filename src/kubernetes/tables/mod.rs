@@ -55,6 +55,19 @@ pub(crate) enum ObjectKind {
     Deployments,
 }
 
+impl ListSelection {
+    /// The label selector of the clusters' objects of a component.
+    fn selector_of(&self, component: &str) -> String {
+        let names = self.names.join(",");
+        let names = if names.is_empty() {
+            names
+        } else {
+            format!(" in ({names})")
+        };
+        format!("{COMPONENT_LABEL}={component},{APP_LABEL}{names}")
+    }
+}
+
 impl ObjectKind {
     const fn component(self) -> &'static str {
         match self {
@@ -84,10 +97,7 @@ impl ObjectKind {
 
     /// The start of a query: the label selector, and how much of each object to return.
     pub(crate) fn query(self, wanted: &ListSelection) -> String {
-        let mut selector = format!("{COMPONENT_LABEL}={},{APP_LABEL}", self.component());
-        if !wanted.names.is_empty() {
-            selector = format!("{selector} in ({})", wanted.names.join(","));
-        }
+        let mut selector = wanted.selector_of(self.component());
         if let Some(more) = &wanted.selector {
             selector = format!("{selector},{more}");
         }
@@ -174,6 +184,15 @@ async fn complete(cluster: &Cluster, wanted: &ListSelection, inventory: &mut Inv
     Ok(())
 }
 
+/// The query of the page after `next`; empty: of the first one.
+fn page_address(query: &str, next: &str) -> String {
+    if next.is_empty() {
+        query.to_owned()
+    } else {
+        format!("{query}&continue={}", encode(next))
+    }
+}
+
 /// Reads one list to its end. `sink` receives each part; `None` means that it must drop them, as the list starts again.
 pub(crate) async fn list_side(
     cluster: &Cluster,
@@ -186,11 +205,7 @@ pub(crate) async fn list_side(
     let (mut accept, mut next, mut restarts) = (TABLE, String::new(), 0);
     let mut cut = retry::cut();
     loop {
-        let address = if next.is_empty() {
-            query.clone()
-        } else {
-            format!("{query}&continue={}", encode(&next))
-        };
+        let address = page_address(&query, &next);
         let mut each = |key, part| sink(Some((key, part)));
         let mut page = PageReader::new(side, wanted.labels, &mut each);
         let mut fed = false;

@@ -8,8 +8,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::observed::{Observed, Role, last_seen, words};
 use super::trace::one_line;
 use super::verdict::{nothing_ran, of_job, subject, suspicions};
-use crate::model::age::age;
-use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints, time};
+use crate::model::age::{age, time};
+use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints};
 use crate::model::diagnosis::memory_limits;
 use crate::model::diagnosis::{
     Cause, CauseKind, Grace, Severity, Verdict, exits, known_failures, objects, pods, recovered, root_cause, stage,

@@ -296,6 +296,11 @@ fn waits(
     let said = one_line(waiting.message.as_deref().unwrap_or_default());
     let who = who(pod, role);
     let image = image_of(pod, &container.name);
+    let not_started = |said: &str| {
+        let title = format!("container {} of {who} cannot be started: {said}", container.name);
+        Cause::new(CauseKind::ContainerCreate, title)
+            .hint("check that the image is a Flink image built for the nodes' architecture: --image")
+    };
     // Source of the reasons: pkg/kubelet/images/types.go and pkg/kubelet/kuberuntime/kuberuntime_container.go.
     let cause = match reason {
         "InvalidImageName" => Cause::new(
@@ -331,23 +336,14 @@ fn waits(
                 )
             }
         }
-        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => Cause::new(
-            CauseKind::ContainerCreate,
-            format!("container {} of {who} cannot be started: {said}", container.name),
-        )
-        .hint("check that the image is a Flink image built for the nodes' architecture: --image"),
+        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => not_started(&said),
         "CrashLoopBackOff" => {
             let end = container.last_state.as_ref()?.terminated.as_ref()?;
             // Source: containerd's reason is StartError, dockershim's was ContainerCannotRun.
             if !matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun")) {
                 return None;
             }
-            let said = one_line(end.message.as_deref().unwrap_or_default());
-            Cause::new(
-                CauseKind::ContainerCreate,
-                format!("container {} of {who} cannot be started: {said}", container.name),
-            )
-            .hint("check that the image is a Flink image built for the nodes' architecture: --image")
+            not_started(&one_line(end.message.as_deref().unwrap_or_default()))
         }
         _ => return None,
     };

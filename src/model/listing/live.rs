@@ -3,6 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
+use crate::model::age::time;
 use crate::model::flink::live::{Reach, Snapshot};
 
 /// The state of a cluster's job in Flink.
@@ -40,7 +41,7 @@ impl LiveJob {
             tasks_running: job.map(|job| job.tasks.running),
             tasks_total: job.map(|job| job.tasks.total),
             restarts: snapshot.restarts,
-            last_checkpoint_at: last.and_then(|millis| Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok()),
+            last_checkpoint_at: time(last),
         }
     }
 }

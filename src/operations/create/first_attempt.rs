@@ -14,10 +14,9 @@ use crate::history::transaction::{Ending, Kind};
 use crate::history::{History, RevisionState, Savepoint};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects;
-use crate::kubernetes::resource::{PODS, Target};
+use crate::kubernetes::pods;
 use crate::model::flink::overview::JobOverview;
 use crate::model::flink_pod::{self, Phase};
-use crate::model::main_container;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::report::Report;
@@ -191,11 +190,7 @@ async fn ended_without_state(cluster: &Cluster, pod: &Pod) -> Result<bool> {
     if never_started || matches!(end.exit_code, 126 | 127) {
         return Ok(true);
     }
-    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
-    let container = main_container::of_pod(pod).map_or("", |container| container.name.as_str());
-    let target = Target::object("get", PODS, cluster.namespace(), pod_name).subresource("log");
-    let query = format!("container={container}&limitBytes={LOG}");
-    match cluster.text(&target, &query).await {
+    match pods::start_of_log(cluster, pod, LOG).await {
         Ok(log) => Ok(tells_no_checkpoint(&log)),
         Err(error) if error.is_denied() => Ok(false),
         Err(error) => Err(error),

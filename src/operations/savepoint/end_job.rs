@@ -62,11 +62,7 @@ pub(crate) enum JobEnd {
 
 /// Cancels the job `job_id` and waits until it has ended.
 pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
-    match flink.cancel(job_id).await? {
-        Reply::Answer(_) => {}
-        Reply::Refused(_, said) => return Err(flink.refused(&said)),
-        Reply::Away => return Err(flink.away()),
-    }
+    flink.answered(flink.cancel(job_id).await?)?;
     let mut last_answer = Instant::now();
     let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     loop {

@@ -20,9 +20,9 @@ pub(crate) async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTar
         flink.overview(),
         flink.requirements(job_id)
     )?;
-    let job = answer(flink, job)?;
-    let settings = effective_config::settings(&answer(flink, configuration)?, &std::collections::BTreeMap::new());
-    let overview = answer(flink, overview)?;
+    let job = flink.answered(job)?;
+    let settings = effective_config::settings(&flink.answered(configuration)?, &std::collections::BTreeMap::new());
+    let overview = flink.answered(overview)?;
     let setting = |key: &str| {
         let found = settings.iter().find(|setting| setting.key == key);
         let value = found.and_then(|setting| setting.job_manager.as_deref());
@@ -44,14 +44,6 @@ pub(crate) async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTar
         slots: slots.max(1),
         new_slots: goal.slots,
     })
-}
-
-fn answer<T>(flink: &Flink, reply: Reply<T>) -> Result<T> {
-    match reply {
-        Reply::Answer(answer) => Ok(answer),
-        Reply::Refused(_, said) => Err(flink.refused(&said)),
-        Reply::Away => Err(flink.away()),
-    }
 }
 
 /// Describes the action and its reason.

@@ -43,11 +43,8 @@ impl Flink {
 
     async fn require(&self, job_id: &str, requirements: &Value) -> Result<()> {
         let path = of_job(job_id, "/resource-requirements")?;
-        match self.ask::<Value>(Method::PUT, &path, Some(requirements)).await? {
-            Reply::Answer(_) => Ok(()),
-            Reply::Refused(_, said) => Err(self.refused(&said)),
-            Reply::Away => Err(self.away()),
-        }
+        let reply = self.ask::<Value>(Method::PUT, &path, Some(requirements)).await?;
+        self.answered(reply).map(drop)
     }
 }
 

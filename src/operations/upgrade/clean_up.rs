@@ -63,13 +63,7 @@ impl Deletion {
         let removal = &self.removal;
         let mut step = progress::Step::new(&format!("{name}: deleting"));
         let show = |step: &mut progress::Step, order: u8, text: &str, goal: &str| {
-            step.stage(&progress::Stage {
-                order,
-                text: &format!("{name}: {text}"),
-                waits: &format!("{name}: {text}"),
-                goal: &format!("{name}: {goal}"),
-                note: None,
-            });
+            step.stage_of(order, &format!("{name}: {text}"), &format!("{name}: {goal}"));
         };
         if *ending != Ending::Nothing && handle.is_highly_available() && !self.no_wait {
             // Flink cleans up as it ends: only Flink can delete its data in ZooKeeper and in the storage directory.
@@ -110,13 +104,7 @@ pub(crate) async fn await_jobmanager_end(handle: &mut ClusterHandle) -> Result<(
     }
     let text = format!("{name}: the JobManager ends");
     let mut step = progress::Step::new(&text);
-    step.stage(&progress::Stage {
-        order: 0,
-        text: &text,
-        waits: &text,
-        goal: &format!("{name}: the JobManager has ended"),
-        note: None,
-    });
+    step.stage_of(0, &text, &format!("{name}: the JobManager has ended"));
     let end = savepoint::until_jobmanager_ends(handle).await?;
     step.end();
     match end {

@@ -404,10 +404,7 @@ impl UpgradeEngine {
             Step::Waiting | Step::Returning => !matches!(error.kind, Fault::JobFailed | Fault::TimedOut),
             // Without an answer that the plugin understands, the new version may be running, and a rollback would lose
             // its progress.
-            _ => {
-                let kinds = [Fault::Unreachable, Fault::Unauthorized, Fault::Interrupted];
-                error.unanswered || kinds.contains(&error.kind)
-            }
+            _ => is_unknown(&error),
         };
         if unknown || matches!(journal.step, Step::RollingBack | Step::Returning) {
             if error.state_missing && !unknown {
@@ -451,4 +448,13 @@ impl UpgradeEngine {
             _ => Err(end::error(name, journal, self.fault.take())),
         }
     }
+}
+
+/// Whether an error of a request says nothing about the version.
+pub(super) fn is_unknown(error: &Error) -> bool {
+    error.unanswered
+        || matches!(
+            error.kind,
+            Fault::Unreachable | Fault::Unauthorized | Fault::Interrupted
+        )
 }

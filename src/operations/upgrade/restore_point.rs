@@ -6,6 +6,7 @@ use crate::history::RevisionState;
 use crate::kubernetes::objects;
 use crate::model::flink::overview::JobOverview;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::resume_plan::path_not_read;
 use crate::operations::target_revision::TargetRevision;
 
 /// The newest checkpoint of a job that retains its checkpoints when it is canceled.
@@ -39,9 +40,7 @@ pub(crate) fn given_up(last: Option<&str>, wanted: &TargetRevision) -> String {
 }
 
 pub(crate) fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> Error {
-    let name = &handle.name;
-    let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
-    let error = handle.way_on(error);
+    let error = handle.cannot_save(why);
     match last {
         Some(path) => error.hint(format!(
             "--strategy stateless --from-savepoint {path} gives up what it did since its last savepoint"
@@ -54,14 +53,8 @@ pub(crate) fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> E
 pub(crate) async fn after_end(handle: &ClusterHandle, last: Option<String>) -> Result<Option<String>> {
     let name = &handle.name;
     let history = handle.store.history();
-    if let Some(lost) = history.lost_savepoint() {
-        let error = Error::conflict(format!(
-            "a savepoint of {name} was asked for at {}, and its JobManager ended before the path was read",
-            lost.requested_at
-        ))
-        .hint(
-            "if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH",
-        );
+    if history.lost_savepoint().is_some() {
+        let error = path_not_read(handle);
         return Err(match last {
             Some(path) => error.hint(format!("--from-savepoint {path} resumes from the one before")),
             None => error,

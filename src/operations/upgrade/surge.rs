@@ -17,7 +17,7 @@ use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::Surge;
-use crate::operations::upgrade::engine::UpgradeEngine;
+use crate::operations::upgrade::engine::{UpgradeEngine, is_unknown};
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::version::VersionSpec;
 use crate::operations::wait::{Surged, until_surged};
@@ -123,7 +123,7 @@ impl UpgradeEngine {
                     .hint("--surge=auto starts them when the job has been stopped")
             }
             // It says nothing about the new version.
-            Err(error) if is_unknown(&error) => return Err(error),
+            Err(error) if error.kind == Fault::TimedOut || is_unknown(&error) => return Err(error),
             Err(error) => error,
         };
         drop(step);
@@ -162,15 +162,4 @@ impl UpgradeEngine {
 fn before(journal: &Journal) -> Result<Value> {
     let before = journal.before_surge.clone();
     before.ok_or_else(|| Error::failure("the journal does not have the Deployment from before".to_owned()))
-}
-
-/// Whether an error says nothing about the new version.
-fn is_unknown(error: &Error) -> bool {
-    let kinds = [
-        Fault::Unreachable,
-        Fault::Unauthorized,
-        Fault::Interrupted,
-        Fault::TimedOut,
-    ];
-    error.unanswered || kinds.contains(&error.kind)
 }

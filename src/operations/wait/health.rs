@@ -78,13 +78,11 @@ pub(crate) async fn until_healthy(
         };
         if let (WaitOutcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
             let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
-            step.stage(&progress::Stage {
-                order: CHECKPOINT_STAGE,
-                text: &format!("{name}: waiting for a first checkpoint"),
-                waits: &format!("{name}: waiting for a first checkpoint"),
-                goal: &format!("{name}: first checkpoint completed"),
-                note: None,
-            });
+            step.stage_of(
+                CHECKPOINT_STAGE,
+                &format!("{name}: waiting for a first checkpoint"),
+                &format!("{name}: first checkpoint completed"),
+            );
             // From here on the job is not polled.
             failures.suspect(job_id, timeout.unwrap_or(LONG));
             up.checkpoint_at = first_checkpoint(cluster, &flink, name, job_id, left).await?;
