@@ -157,10 +157,8 @@ async fn fresh_savepoint(handle: &mut ClusterHandle, format: SavepointFormat, di
         }
     };
     let request = SavepointRequest::new(format.as_rest(), dir, Then::GoOn);
-    let origin = handle.origin("clone");
     let mut step = WritingStep::of(&name);
-    let ClusterHandle { flink, store, .. } = handle;
-    let path = savepoint::take(flink, store, &job, &request, &origin, |writing| step.update(writing)).await?;
+    let path = savepoint::take(handle, &job, &request, "clone", |writing| step.update(writing)).await?;
     step.done(&format!("{name}: savepoint {path}"));
     Ok(path)
 }

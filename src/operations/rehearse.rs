@@ -54,11 +54,9 @@ pub(crate) async fn rehearse(
     let path = match start {
         Start::Path(path) => path,
         Start::Savepoint(job, request) => {
-            let origin = handle.origin(command);
             let mut step = WritingStep::of(&name);
-            let ClusterHandle { flink, store, .. } = handle;
             let report = |writing| step.update(writing);
-            let path = savepoint::take_or_join(flink, store, &job, &request, &origin, report).await?;
+            let path = savepoint::take_or_join(handle, &job, &request, command, report).await?;
             step.done(&format!("{name}: savepoint {path}, the job keeps running"));
             Some(path)
         }

@@ -117,25 +117,25 @@ pub(crate) async fn written_within(
 /// Number of requests for a savepoint that Flink refuses only because tasks are restarting.
 const ATTEMPTS: usize = 3;
 
-/// Takes a savepoint of `job` as `request` describes, and returns its path after it was written to the history.
+/// Takes a savepoint of `job` for `command` as `request` describes, and returns its path after it was written to the history.
 ///
 /// The request is sent when all tasks run, and again with another trigger ID if they were restarting at that moment.
 ///
 /// # Errors
 /// Job failed, when Flink cannot write the savepoint; the error includes the effect on the job.
 pub(crate) async fn take(
-    flink: &Flink,
-    store: &mut HistoryStore,
+    handle: &mut ClusterHandle,
     job: &JobOverview,
     request: &SavepointRequest,
-    origin: &Origin,
+    command: &str,
     mut report: impl FnMut(Writing),
 ) -> Result<String> {
     let mut request = request.clone();
     let mut job = job.clone();
     for _ in 1..ATTEMPTS {
-        let (savepoint, known) = trigger(flink, store, &job, &request, origin, &mut report).await?;
-        match crate::operations::savepoint::reconcile::outcome(flink, store, savepoint, known, &mut report).await? {
+        let (savepoint, known) = trigger(handle, &job, &request, command, &mut report).await?;
+        let ClusterHandle { flink, store, .. } = &mut *handle;
+        match reconcile::outcome(flink, store, savepoint, known, &mut report).await? {
             SavepointOutcome::Written(path) => return Ok(path),
             SavepointOutcome::Failed(savepoint, cause) if running_tasks::were_missing(&cause) => {
                 record::failure(store, *savepoint, &cause).await?;
@@ -150,26 +150,25 @@ pub(crate) async fn take(
                 tokio::time::sleep(MAX_POLL).await;
             }
             SavepointOutcome::Failed(savepoint, cause) => {
-                return crate::operations::savepoint::reconcile::failed(flink, store, *savepoint, &cause).await;
+                return reconcile::failed(flink, store, *savepoint, &cause).await;
             }
         }
     }
-    let (savepoint, known) = trigger(flink, store, &job, &request, origin, &mut report).await?;
-    wait_for_savepoint(flink, store, savepoint, known, report).await
+    let (savepoint, known) = trigger(handle, &job, &request, command, &mut report).await?;
+    wait_for_savepoint(&handle.flink, &mut handle.store, savepoint, known, report).await
 }
 
 /// Takes a savepoint like [`take`], or waits for one of the same job that an earlier command requested.
 pub(crate) async fn take_or_join(
-    flink: &Flink,
-    store: &mut HistoryStore,
+    handle: &mut ClusterHandle,
     job: &JobOverview,
     request: &SavepointRequest,
-    origin: &Origin,
+    command: &str,
     report: impl FnMut(Writing),
 ) -> Result<String> {
-    match open_of(store, job) {
-        Some(open) => wait_for_savepoint(flink, store, open, None, report).await,
-        None => take(flink, store, job, request, origin, report).await,
+    match open_of(&handle.store, job) {
+        Some(open) => wait_for_savepoint(&handle.flink, &mut handle.store, open, None, report).await,
+        None => take(handle, job, request, command, report).await,
     }
 }
 
@@ -227,13 +226,14 @@ pub(crate) fn requested_by(ending: &Ending, origin: &Origin, now: &str) -> Optio
 /// If the answer was lost, this also returns the savepoint's status for [`wait_for_savepoint`]: Flink may not return it
 /// twice.
 pub(crate) async fn trigger(
-    flink: &Flink,
-    store: &mut HistoryStore,
+    handle: &mut ClusterHandle,
     job: &JobOverview,
     request: &SavepointRequest,
-    origin: &Origin,
+    command: &str,
     report: impl FnMut(Writing),
 ) -> Result<(Savepoint, Option<SavepointStatus>)> {
+    let origin = handle.origin(command);
+    let ClusterHandle { flink, store, .. } = handle;
     running_tasks::until_all_run(flink, job, report).await?;
     let job_id = &job.jid;
     let known = store.history().savepoints.iter();
@@ -241,7 +241,7 @@ pub(crate) async fn trigger(
         Some(known) => known.clone(),
         None => {
             let now = clock::now().to_string();
-            let savepoint = requested(&request.trigger_id, job_id, &request.format, origin, &now);
+            let savepoint = requested(&request.trigger_id, job_id, &request.format, &origin, &now);
             store.update(|history| history.record(savepoint.clone())).await?;
             savepoint
         }

@@ -42,19 +42,17 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
         )),
         _ => error,
     })?;
-    let origin = handle.origin("savepoint");
     let mut result = OperationResult {
         job_id: Some(job.jid.clone()),
         ..handle.result("completed")
     };
-    let ClusterHandle { flink, store, .. } = &mut handle;
     let mut step = WritingStep::of(&name);
     let report = |writing| step.update(writing);
     let request = SavepointRequest::new(how.format.as_rest(), how.directory.clone(), Then::GoOn);
     if how.no_wait {
-        let asked = match open_of(store, &job) {
+        let asked = match open_of(&handle.store, &job) {
             Some(open) => open,
-            None => trigger(flink, store, &job, &request, &origin, report).await?.0,
+            None => trigger(&mut handle, &job, &request, "savepoint", report).await?.0,
         };
         drop(step);
         note(&format!(
@@ -64,7 +62,7 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
         result.trigger_id = Some(asked.trigger_id);
         return Ok(Taken { result, handle });
     }
-    let written = take_or_join(flink, store, &job, &request, &origin, report);
+    let written = take_or_join(&mut handle, &job, &request, "savepoint", report);
     let path = written_within(how.limit, &name, written).await?;
     step.done(&format!("{name}: savepoint {path}"));
     result.savepoint = Some(path);

@@ -9,7 +9,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::progress::WritingStep;
-use crate::operations::savepoint::{self, Wait};
+use crate::operations::savepoint::{self, Wait, Writing};
 use crate::progress;
 
 /// How the job ended.
@@ -49,9 +49,10 @@ pub(crate) async fn end_job(
                 return Ok(ended);
             }
             let mut step = WritingStep::of(&handle.name);
+            let report = |writing| step.update(writing);
             let taken = match job {
-                Some(job) => take(handle, &job, &request, &journal.command, &mut step).await,
-                None => look_up(handle, job_id, &request, &journal.command, &mut step).await,
+                Some(job) => savepoint::take(handle, &job, &request, &journal.command, report).await,
+                None => look_up(handle, job_id, &request, &journal.command, report).await,
             };
             match taken {
                 Ok(path) => {
@@ -112,18 +113,6 @@ fn failed(handle: &ClusterHandle) -> bool {
     trigger_id.is_some_and(|trigger_id| known(handle, trigger_id).is_some())
 }
 
-async fn take(
-    handle: &mut ClusterHandle,
-    job: &JobOverview,
-    request: &SavepointRequest,
-    command: &str,
-    step: &mut WritingStep,
-) -> Result<String> {
-    let origin = handle.origin(command);
-    let ClusterHandle { flink, store, .. } = &mut *handle;
-    savepoint::take(flink, store, job, request, &origin, |writing| step.update(writing)).await
-}
-
 /// Finds a savepoint that another process may have requested.
 ///
 /// # Errors
@@ -133,7 +122,7 @@ async fn look_up(
     job_id: &str,
     request: &SavepointRequest,
     command: &str,
-    step: &mut WritingStep,
+    report: impl FnMut(Writing),
 ) -> Result<String> {
     let name = handle.name.clone();
     let history = handle.store.history();
@@ -144,12 +133,12 @@ async fn look_up(
         let known = status_of(handle, &record).await?;
         if known.is_some() {
             let ClusterHandle { flink, store, .. } = &mut *handle;
-            return savepoint::wait_for_savepoint(flink, store, record, known, |writing| step.update(writing)).await;
+            return savepoint::wait_for_savepoint(flink, store, record, known, report).await;
         }
     }
     let jobs = handle.jobs_or_end().await?;
     if let Some(job) = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == job_id)) {
-        return take(handle, &job, request, command, step).await;
+        return savepoint::take(handle, &job, request, command, report).await;
     }
     let text = format!(
         "the JobManager of {name} that was asked for a savepoint of job {job_id} has ended, and the path was not read"
